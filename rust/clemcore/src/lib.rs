@@ -1,0 +1,2 @@
+//! The pure core of clemcore.
+#![forbid(unsafe_code)]
