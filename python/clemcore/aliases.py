@@ -1,0 +1,76 @@
+"""Module names of other releases, answered by today's modules.
+
+Games and backends written for 3.7.2 import some modules of ``clemcore.backends`` by names that are gone; scripts of
+2024 say ``import backends``. An alias gives the very same module object, so that classes stay the same classes.
+It does not change what any module contains.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+# Module names of 3.7.2 and the package that has their names today.
+RENAMED = {
+    "clemcore.backends.model_registry": "clemcore.backends",
+    "clemcore.backends.backend_registry": "clemcore.backends",
+    "clemcore.backends.key_registry": "clemcore.backends",
+}
+# Top-level packages of 2024, which a script run by ``python -m clemcore`` may import.
+TOP_LEVEL = {"backends": "clemcore.backends", "clemgame": "clemcore.clemgame"}
+
+
+class _AliasLoader:
+    def __init__(self, target: str) -> None:
+        self._target = target
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(self._target)
+        self._own_spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._own_spec  # the import system has just put the alias's there
+
+
+class _AliasFinder:
+    """Finds alias names; for all other names it is not responsible."""
+
+    def __init__(self) -> None:
+        self.top_level = False
+
+    def target(self, name: str) -> str | None:
+        if name in RENAMED:
+            return RENAMED[name]
+        if name.startswith("clemcore.backends.") and name.endswith("_api"):
+            return name.removesuffix("_api")
+        first, dot, rest = name.partition(".")
+        if self.top_level and first in TOP_LEVEL:
+            return TOP_LEVEL[first] + dot + rest
+        return None
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        found = self.target(name)
+        if found is None:
+            return None
+        return ModuleSpec(name, _AliasLoader(found))  # type: ignore[arg-type]
+
+
+_finder = _AliasFinder()
+
+
+def install(*, top_level: bool = False) -> None:
+    """Answer the old module names in this process.
+
+    Args:
+        top_level: also ``backends`` and ``clemgame``, before any module of that name beside the script. Only for
+            a process that runs a script of 2024 and nothing else.
+    """
+    _finder.top_level = _finder.top_level or top_level
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]

@@ -1,0 +1,96 @@
+"""The public face: ``from clemcore import backends``.
+
+Every name is loaded from its own module when it is first used; importing this package imports no SDK.
+
+Examples:
+    >>> from clemcore import backends
+    >>> model = backends.get_model_for("mock")
+    >>> prompt, response, response_text = model.generate_response([{"role": "user", "content": "Hello!"}])
+    >>> response_text
+    'Hello!'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from clemcore import aliases
+
+if TYPE_CHECKING:
+    from clemcore.backends.base import Backend, RemoteBackend
+    from clemcore.backends.human import HumanModel
+    from clemcore.backends.lookup import BackendRegistry, is_backend
+    from clemcore.backends.mock import CustomResponseModel
+    from clemcore.errors import ContextExceededError
+    from clemcore.keys import Key, KeyRegistry, load_credentials
+    from clemcore.loading import get_model_for, load_model, load_model_registry, load_models, resolve
+    from clemcore.model import BatchGenerativeModel, Model, Reply
+    from clemcore.recording import record
+    from clemcore.registry import ModelRegistry
+    from clemcore.spec import ModelSpec
+
+__all__ = [
+    "Backend",
+    "BackendRegistry",
+    "BatchGenerativeModel",
+    "ContextExceededError",
+    "CustomResponseModel",
+    "HumanModel",
+    "Key",
+    "KeyRegistry",
+    "Model",
+    "ModelRegistry",
+    "ModelSpec",
+    "RemoteBackend",
+    "Reply",
+    "get_model_for",
+    "is_backend",
+    "load_credentials",
+    "load_model",
+    "load_model_registry",
+    "load_models",
+    "record",
+    "resolve",
+]
+
+_HOMES = {
+    "Backend": "clemcore.backends.base",
+    "BackendRegistry": "clemcore.backends.lookup",
+    "BatchGenerativeModel": "clemcore.model",
+    "ContextExceededError": "clemcore.errors",
+    "CustomResponseModel": "clemcore.backends.mock",
+    "HumanModel": "clemcore.backends.human",
+    "Key": "clemcore.keys",
+    "KeyRegistry": "clemcore.keys",
+    "Model": "clemcore.model",
+    "ModelRegistry": "clemcore.registry",
+    "ModelSpec": "clemcore.spec",
+    "RemoteBackend": "clemcore.backends.base",
+    "Reply": "clemcore.model",
+    "get_model_for": "clemcore.loading",
+    "is_backend": "clemcore.backends.lookup",
+    "load_credentials": "clemcore.keys",
+    "load_model": "clemcore.loading",
+    "load_model_registry": "clemcore.loading",
+    "load_models": "clemcore.loading",
+    "record": "clemcore.recording",
+    "resolve": "clemcore.loading",
+}
+
+aliases.install()
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module when it is first used."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'clemcore.backends' has no attribute '{name}'")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -1,0 +1,54 @@
+"""Backend ``human``: a person at the terminal answers.
+
+It does not know games; a game's player may ask the person in its own way.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from clemcore.backends.base import Backend
+from clemcore.messages import Messages
+from clemcore.model import Model
+from clemcore.spec import ModelSpec
+
+
+class Human(Backend):
+    """Makes models that ask a person."""
+
+    def get_model_for(self, model_spec: ModelSpec) -> Model:
+        """Make the model."""
+        return HumanModel(model_spec)
+
+
+class HumanModel(Model):
+    """Shows what is new in the dialogue on standard error and reads one line from standard input."""
+
+    def __init__(self, model_spec: ModelSpec | None = None) -> None:
+        """Take the specification; by default that of the name ``human``."""
+        super().__init__(model_spec if model_spec is not None else ModelSpec(model_name="human"))
+        self.set_default_gen_args({"temperature": 0.0})
+        self._shown: list[tuple[str, Any]] = []
+
+    def generate_response(self, messages: Messages) -> tuple[Any, Any, str]:
+        """Ask the person.
+
+        Raises:
+            EOFError: standard input has ended.
+        """
+        dialogue = [(message["role"], message["content"]) for message in messages]
+        seen = self._shown if dialogue[: len(self._shown)] == self._shown else []
+        for role, content in dialogue[len(seen) :]:
+            print(f"[{role}] {content}", file=sys.stderr)
+        print(f"[{self.name}] your answer: ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError(f"'{self.name}' was asked for an answer, but standard input has ended")
+        text = line.rstrip("\r\n")
+        self._shown = [*dialogue, ("assistant", text)]
+        return messages, {"text": line}, text
+
+    def reset(self) -> None:
+        """Show the next dialogue from its beginning."""
+        self._shown = []

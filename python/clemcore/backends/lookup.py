@@ -1,0 +1,195 @@
+"""From a backend's name to its class: where backends are looked for, and how their module is loaded.
+
+Looked for in this order: ``<name>_api.py`` in the working directory, the packaged ``clemcore/backends/<name>.py``,
+entry points of installed packages in the group ``clemcore.backends``. Nothing is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from clemcore.backends.base import Backend, RemoteBackend
+from clemcore.errors import BackendLoadError, BackendNotFoundError
+
+GROUP = "clemcore.backends"
+SUFFIX = "_api.py"
+
+# Names that registry entries of 3.7.2 carry for what is no language model.
+ALIASES = {"_player_human": "human", "_player_programmed": "mock"}
+
+_HERE = Path(__file__).parent
+# Modules of this folder that are no backends.
+_NO_BACKENDS = frozenset({"__init__", "base", "lookup", "utils"})
+
+
+def packaged_backends() -> list[str]:
+    """Return the names of the backends that come with clemcore."""
+    names = (path.stem for path in _HERE.glob("*.py"))
+    return sorted(name for name in names if name not in _NO_BACKENDS and not name.startswith("_"))
+
+
+def to_backend_name(file_name: str) -> str:
+    """Return the backend name that a file in the working directory stands for."""
+    return file_name.removesuffix(SUFFIX)
+
+
+def is_backend_file(file_name: str) -> bool:
+    """Tell whether a file name is that of a backend."""
+    return file_name.endswith(SUFFIX) and file_name != SUFFIX
+
+
+def is_backend(obj: object) -> bool:
+    """Tell whether an object is a backend class, other than the base class itself."""
+    return inspect.isclass(obj) and issubclass(obj, Backend) and obj is not Backend
+
+
+class BackendRegistry:
+    """The backends that can be loaded, as rows ``{backend, file_name, file_path, lookup_source}``."""
+
+    def __init__(self, backend_files: list[dict[str, str]]) -> None:
+        """Take the rows; the two internal names of 3.7.2 are added."""
+        self._backend_files = [*backend_files, *(_row(name, "_internal", "_internal", "packaged") for name in ALIASES)]
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self._backend_files)
+
+    def __iter__(self) -> Iterator[dict[str, str]]:
+        """Iterate over the rows."""
+        return iter(self._backend_files)
+
+    @staticmethod
+    def list_backend_files(
+        dir_path: str | Path, *, lookup_source: str | None = None
+    ) -> list[dict[str, str]]:
+        """Return a row for each ``<name>_api.py`` of a folder, sorted by name."""
+        files = sorted(path for path in Path(dir_path).iterdir() if is_backend_file(path.name))
+        return [_row(to_backend_name(p.name), p.name, str(p), lookup_source or str(p)) for p in files]
+
+    @classmethod
+    def from_directory(cls, dir_path: str | Path) -> BackendRegistry:
+        """Look only in one folder."""
+        return cls(cls.list_backend_files(dir_path))
+
+    @classmethod
+    def from_packaged_and_cwd_files(cls) -> BackendRegistry:
+        """Look in the working directory, in this package, and in installed packages, in this order."""
+        rows = cls.list_backend_files(Path.cwd(), lookup_source="cwd")
+        rows += [_row(name, f"{name}.py", str(_HERE / f"{name}.py"), "packaged") for name in packaged_backends()]
+        rows += [
+            _row(point.name, point.value, point.value, f"entry point of {_distribution(point)}")
+            for point in _entry_points()
+        ]
+        return cls(rows)
+
+    def is_supported(self, backend_name: str) -> bool:
+        """Tell whether there is a backend of that name."""
+        return any(row["backend"] == backend_name for row in self)
+
+    def get_first_file_matching(self, backend_selector: str) -> dict[str, str]:
+        """Return the first row of that name.
+
+        Raises:
+            BackendNotFoundError: there is none; the message lists those there are, nearest first.
+        """
+        for row in self:
+            if row["backend"] == backend_selector:
+                return row
+        import difflib
+
+        known = sorted({row["backend"] for row in self if not row["backend"].startswith("_")})
+        near = difflib.get_close_matches(str(backend_selector), known, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise BackendNotFoundError(
+            f"no backend '{backend_selector}': {hint}known are {', '.join(known)}; "
+            f"a backend of your own is a file {backend_selector}{SUFFIX} in {Path.cwd()}"
+        )
+
+    def get_backend_for(self, backend_selector: str) -> Backend:
+        """Load a backend's module and make the backend.
+
+        Raises:
+            BackendNotFoundError: there is no backend of that name.
+            BackendLoadError: its module does not define exactly one backend class.
+        """
+        row = self.get_first_file_matching(backend_selector)
+        if row["lookup_source"].startswith("entry point"):
+            return _from_entry_point(backend_selector)
+        if row["lookup_source"] == "packaged":
+            name = ALIASES.get(backend_selector, backend_selector)
+            return _backend_class(importlib.import_module(f"clemcore.backends.{name}"), row)()
+        return _backend_class(_load_file(Path(row["file_path"])), row)()
+
+
+def _row(backend: str, file_name: str, file_path: str, lookup_source: str) -> dict[str, str]:
+    return {
+        "backend": backend,
+        "file_name": file_name,
+        "file_path": file_path,
+        "lookup_source": lookup_source,
+    }
+
+
+def _entry_points() -> list[Any]:
+    from importlib.metadata import entry_points
+
+    return sorted(entry_points(group=GROUP), key=lambda point: point.name)
+
+
+def _distribution(point: Any) -> str:
+    return point.dist.name if point.dist is not None else point.value
+
+
+def _from_entry_point(name: str) -> Backend:
+    point = next(point for point in _entry_points() if point.name == name)
+    target = point.load()
+    if isinstance(target, ModuleType):
+        return _backend_class(target, _row(name, point.value, point.value, "entry point"))()
+    if not is_backend(target):
+        raise BackendLoadError(
+            f"the entry point '{name} = {point.value}' must name a subclass of clemcore.backends.Backend "
+            "or a module that defines one"
+        )
+    backend: Backend = target()
+    return backend
+
+
+def _load_file(path: Path) -> ModuleType:
+    """Import a file of the working directory once, under its own name, so that its objects can be pickled."""
+    name = path.stem
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BackendLoadError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _backend_class(module: ModuleType, row: dict[str, str]) -> type[Backend]:
+    """Return the one backend class of a module: defined there, or else the only one that it imports."""
+    visible = [obj for _, obj in inspect.getmembers(module, is_backend) if not inspect.isabstract(obj)]
+    own = [cls for cls in visible if cls.__module__ == module.__name__]
+    candidates = own or [cls for cls in visible if cls is not RemoteBackend]
+    if len(candidates) != 1:
+        found = ", ".join(cls.__name__ for cls in candidates) or "none"
+        raise BackendLoadError(
+            f"{row['file_path']} must define exactly one subclass of clemcore.backends.Backend "
+            f"for backend '{row['backend']}'; found: {found}"
+        )
+    cls: type[Backend] = candidates[0]
+    return cls

@@ -1,0 +1,182 @@
+"""Every exception that clemcore raises on purpose, and nothing else.
+
+::
+
+    ClemcoreError
+    ├── RegistryError             (ValueError)      a registry file has faults; .problems holds all of them
+    ├── ModelNotFoundError        (ValueError)      no registry entry unifies with the selector
+    ├── SpecError                 (ValueError)      something that is no model specification
+    ├── BackendNotFoundError      (ValueError)      no backend of that name
+    ├── BackendLoadError          (LookupError)     the backend's module has no single Backend class
+    ├── MissingExtraError         (ImportError)     an optional package is not installed
+    ├── KeyFileError              (ValueError)      key.json cannot be read as what it should be
+    ├── MissingKeyError           (AssertionError)  no key for a backend, looked for everywhere
+    ├── MessagesError             (ValueError)      messages are not a list of {role, content}
+    ├── TemplateError             (ValueError)      a chat template does not compile or refuses the messages
+    ├── GenerationArgumentError   (ValueError)      a generation argument that cannot be sent as asked
+    ├── ContextExceededError                        prompt and reply do not fit the context window
+    ├── RemoteCallError                             a provider refused or failed
+    └── RecordError               (ValueError)      a record file cannot be read or extended
+
+It does not know how faults are found: registry problems come from the Rust core (``clemcore._core.Problem``).
+The second base of a class is what clemcore 3.7.2 raised in that place, so that ``except`` clauses written for it
+still catch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clemcore._core import Problem
+
+
+class ClemcoreError(Exception):
+    """Base of all errors that clemcore raises on purpose."""
+
+
+class RegistryError(ClemcoreError, ValueError):
+    """A model registry has faults, or something was asked of it that it cannot do.
+
+    Attributes:
+        problems: every fault that was found, in source order, each with file, line and column.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        """Keep the report as the message and the single problems beside it."""
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class ModelNotFoundError(ClemcoreError, ValueError):
+    """No registry entry unifies with the selector; the message names the nearest ones."""
+
+
+class SpecError(ClemcoreError, ValueError):
+    """Something that cannot be read as a model specification."""
+
+
+class BackendNotFoundError(ClemcoreError, ValueError):
+    """No backend has the name that the model specification gives; the message lists the known ones."""
+
+
+class BackendLoadError(ClemcoreError, LookupError):
+    """A backend's module was found but does not define exactly one backend class."""
+
+
+class MissingExtraError(ClemcoreError, ImportError):
+    """A backend needs packages that are not installed; the message holds the exact pip line."""
+
+    def __init__(self, backend: str, extra: str, missing: str | None) -> None:
+        """Name the backend, the extra that brings what it needs, and the module that was missing."""
+        self.extra = extra
+        super().__init__(
+            f"backend '{backend}' needs the package '{missing}', which is not installed: "
+            f"pip install 'clemcore[{extra}]'",
+            name=missing,
+        )
+
+
+class KeyFileError(ClemcoreError, ValueError):
+    """A key file is not what a key file must be; it is left as it is."""
+
+
+class MissingKeyError(ClemcoreError, AssertionError):
+    """No key for a backend in the environment or in a key file; the message says where was looked."""
+
+
+class MessagesError(ClemcoreError, ValueError):
+    """Messages are not a non-empty list of ``{"role": …, "content": …}``."""
+
+
+class TemplateError(ClemcoreError, ValueError):
+    """A chat template does not compile, or refuses these messages (``raise_exception``).
+
+    Attributes:
+        line: line of the template, counted from 1, or None where it has no place.
+        column: column of the template in characters, counted from 1, or None.
+        excerpt: the template's line, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+        excerpt: str | None = None,
+    ) -> None:
+        """Keep the message exactly as the template gave it; the place stands beside it."""
+        super().__init__(message)
+        self.line = line
+        self.column = column
+        self.excerpt = excerpt
+
+
+class GenerationArgumentError(ClemcoreError, ValueError):
+    """A generation argument cannot be sent as asked: unknown to the backend, or a value it refuses."""
+
+
+class ContextExceededError(ClemcoreError):
+    """Prompt and asked-for reply do not fit the context window of the model.
+
+    Attributes:
+        tokens_used: tokens of the prompt plus the most tokens that the reply may have.
+        tokens_left: tokens left in the window; negative by as many as are too many.
+        context_size: size of the window in tokens.
+    """
+
+    tokens_used: int = 0
+    tokens_left: int = 0
+    context_size: int = 0
+
+    def __init__(
+        self,
+        info_str: str = "Context limit exceeded",
+        tokens_used: int = 0,
+        tokens_left: int = 0,
+        context_size: int = 0,
+    ) -> None:
+        """Take the numbers; the message is ``info_str`` followed by used/size, as in 3.7.2."""
+        super().__init__(f"{info_str} {tokens_used}/{context_size}")
+        self.info_str = info_str
+        self.tokens_used = tokens_used
+        self.tokens_left = tokens_left
+        self.context_size = context_size
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild from the numbers, so that the error survives a process boundary."""
+        return type(self), (self.info_str, self.tokens_used, self.tokens_left, self.context_size)
+
+
+class RemoteCallError(ClemcoreError):
+    """A provider refused or failed a call.
+
+    Attributes:
+        status: HTTP status, or None when there was no reply.
+        prompt: the request body as it was sent, or None when nothing was sent.
+        response: the body that came back, or None.
+        request_id: the provider's id of the request, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        prompt: Any = None,
+        response: Any = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Take the provider's message (secrets already masked) and what is known about the call."""
+        super().__init__(message)
+        self.status = status
+        self.prompt = prompt
+        self.response = response
+        self.request_id = request_id
+
+
+class RecordError(ClemcoreError, ValueError):
+    """A record file cannot be read, or is not a list of calls, or is being written by another process."""

@@ -1,0 +1,150 @@
+"""A JSON list in a file that grows item by item and is whole at any moment, also after a kill.
+
+Appending costs what the item costs, not what the file costs: two files take turns. The visible one is never
+written to; the spare one, which lags by one item, gets what it lacks and is then renamed over the visible name,
+whose file becomes the spare. A reader, or a process that comes after a kill, sees the list before or after an
+append, never in between.
+
+It does not know what the items are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from clemcore.atomic import locked, replace_file
+from clemcore.errors import RecordError
+
+_END = b"\n]\n"
+
+
+class JsonListFile:
+    """The writing side of such a file. One writer at a time, kept by a lock; not for use by two threads at once.
+
+    Args:
+        path: the file; an existing one is continued, whatever made it, if it holds a JSON list.
+
+    Raises:
+        RecordError: the file is there but holds no JSON list (it is left as it is), or another writer has it open.
+
+    Examples:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "items.json"
+        >>> with JsonListFile(path) as items:
+        ...     items.append(b'{"n": 1}')
+        ...     items.append(b'{"n": 2}')
+        >>> json.loads(path.read_text())
+        [{'n': 1}, {'n': 2}]
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Lock the file, read it whole, and make the spare."""
+        self.path = Path(path).resolve()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._cleanup = contextlib.ExitStack()
+        try:
+            self._cleanup.enter_context(locked(self.path, wait=False))
+        except BlockingIOError:
+            raise RecordError(f"{self.path} is being written by another recorder; choose another file") from None
+        try:
+            self._open()
+        except BaseException:
+            self._cleanup.close()
+            raise
+
+    def _open(self) -> None:
+        self._spare_path = self.path.with_name(f".{self.path.name}.spare")
+        self._old_path = self.path.with_name(f".{self.path.name}.old")
+        for leftover in (self._spare_path, self._old_path):
+            leftover.unlink(missing_ok=True)  # of a writer that was killed
+        body, self.count = _read_body(self.path)
+        if not self.path.exists() or self.count == 0:
+            replace_file(self.path, b"[\n]\n" if not body else body + _END)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        mode = self.path.stat().st_mode & 0o777
+        self._spare = os.open(self._spare_path, flags, mode)
+        self._cleanup.callback(self._remove_spare)
+        self._visible = os.open(self.path, os.O_WRONLY)
+        _write(self._spare, body + _END, 0)
+        self._spare_end = self._visible_end = len(body)
+        self._lag = b""
+
+    def append(self, item: bytes) -> None:
+        """Add one item, given as JSON text in UTF-8.
+
+        Raises:
+            RecordError: the file was changed or removed by somebody else since the last append.
+            OSError: the disk is full or gone; the visible file is as it was before.
+        """
+        self._check_untouched()
+        text = (b",\n" if self.count else b"\n") + item
+        _write(self._spare, self._lag + text + _END, self._spare_end)
+        self._old_path.unlink(missing_ok=True)
+        os.link(self.path, self._old_path)
+        self._spare_path.replace(self.path)
+        self._old_path.replace(self._spare_path)
+        new_end = self._spare_end + len(self._lag) + len(text)
+        self._spare, self._visible = self._visible, self._spare
+        self._spare_end, self._visible_end = self._visible_end, new_end
+        self._lag = text
+        self.count += 1
+
+    def _check_untouched(self) -> None:
+        ours = os.fstat(self._visible)
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            raise RecordError(f"{self.path} was removed while it was being recorded to") from None
+        if (there.st_ino, there.st_dev, there.st_mtime_ns) != (ours.st_ino, ours.st_dev, ours.st_mtime_ns):
+            raise RecordError(f"{self.path} was changed by another program while it was being recorded to")
+
+    def _remove_spare(self) -> None:
+        self._spare_path.unlink(missing_ok=True)
+        os.close(self._spare)
+
+    def close(self) -> None:
+        """Write to the disk what the system still holds, remove the spare, release the lock."""
+        if self._visible >= 0:
+            os.fsync(self._visible)
+            os.close(self._visible)
+            self._visible = -1
+            self._cleanup.close()
+
+    def __enter__(self) -> JsonListFile:
+        """Return the file itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
+
+
+def _write(handle: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(handle, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def _read_body(path: Path) -> tuple[bytes, int]:
+    """Return the file's text without its closing bracket, and the number of items."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return b"[", 0
+    if not data.strip():
+        return b"[", 0
+    try:
+        items: Any = json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as fault:
+        raise RecordError(f"{path}: byte {fault.start} is not UTF-8; it is left as it is") from None
+    except json.JSONDecodeError as fault:
+        place = f"{path}:{fault.lineno}:{fault.colno}"
+        raise RecordError(f"{place}: no valid JSON ({fault.msg}); it is left as it is") from None
+    if not isinstance(items, list):
+        raise RecordError(f"{path}: must hold a JSON list, not {type(items).__name__}; it is left as it is")
+    return data.rstrip()[:-1].rstrip(), len(items)

@@ -1,0 +1,101 @@
+"""From what the user wrote to a model that answers: the whole flow in one place.
+
+It does not know how any step is done; each stands in its own module.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+from clemcore.backends.lookup import BackendRegistry
+from clemcore.errors import ModelNotFoundError, SpecError
+from clemcore.model import DEFAULT_GEN_ARGS, SAMPLING_FIELDS, Model
+from clemcore.registry import ModelRegistry
+from clemcore.spec import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+ModelSelector = Union[str, Mapping[str, Any], ModelSpec]
+
+
+def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = None) -> Model:
+    """Load the model that a name, a dict or a specification stands for.
+
+    Args:
+        model: a name finds the first registry entry of that name; a dict or a :class:`ModelSpec` finds the first
+            entry that it unifies with, and may carry sampling parameters (``temperature``, ``max_tokens``,
+            ``seed``, …), which are honoured. One that matches no entry but names a backend is used as it is.
+        gen_args: generation arguments; they win over those that the specification carries.
+
+    Returns:
+        The model; ``temperature`` 0.0 and ``max_tokens`` 300 are set where nothing else was given.
+
+    Raises:
+        ModelNotFoundError: no entry unifies; the message names the nearest.
+        BackendNotFoundError: the entry's backend does not exist.
+        MissingExtraError: the backend's packages are not installed.
+        RegistryError: the registry file of the working directory has faults.
+
+    Examples:
+        >>> model = get_model_for({"model_name": "mock", "temperature": 0.7})
+        >>> model.temperature, model.max_tokens
+        (0.7, 300)
+    """
+    return load_models([model], gen_args)[0]
+
+
+def load_model(model_spec: ModelSelector, gen_args: Mapping[str, Any] | None = None) -> Model:
+    """Load one model; the name that 3.7.2 gave to :func:`get_model_for`."""
+    return load_models([model_spec], gen_args)[0]
+
+
+def load_models(model_specs: Sequence[ModelSelector], gen_args: Mapping[str, Any] | None = None) -> list[Model]:
+    """Load several models; all are found, with their backends, before the first is loaded.
+
+    Args:
+        model_specs: names, dicts or specifications; see :func:`get_model_for`.
+        gen_args: generation arguments of all of them.
+    """
+    registry = ModelRegistry.from_packaged_and_cwd_files()
+    specs = [resolve(model, registry) for model in model_specs]
+    backends = BackendRegistry.from_packaged_and_cwd_files()
+    for spec in specs:
+        backends.get_first_file_matching(spec["backend"])
+    return [_load(spec, backends, gen_args or {}) for spec in specs]
+
+
+def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> ModelSpec:
+    """Find the specification that a selector stands for, without loading anything.
+
+    Raises:
+        ModelNotFoundError: no entry unifies and the selector names no backend.
+        SpecError: the selector has no model name where one is needed.
+    """
+    selector = ModelSpec.from_any(model)
+    registry = registry if registry is not None else ModelRegistry.from_packaged_and_cwd_files()
+    found = registry.find(selector)
+    if found is not None:
+        return found
+    if "backend" not in selector:
+        raise ModelNotFoundError(registry.why_not_found(selector))
+    if not isinstance(selector.get("model_name"), str):
+        raise SpecError(f"a specification that matches no registry entry needs a 'model_name': {selector}")
+    # Documented since 2024: a specification that names its backend needs no entry.
+    logger.info("%s; it names a backend and is used as it is", registry.why_not_found(selector))
+    return selector
+
+
+def _load(spec: ModelSpec, backends: BackendRegistry, gen_args: Mapping[str, Any]) -> Model:
+    logger.info("loading %s with backend %s", spec["model_name"], spec["backend"])
+    model = backends.get_backend_for(spec["backend"]).get_model_for(spec)
+    carried = {name: spec[name] for name in SAMPLING_FIELDS if name in spec}
+    model.set_gen_args(**{**carried, **gen_args})
+    model.set_default_gen_args(DEFAULT_GEN_ARGS)
+    return model
+
+
+def load_model_registry(*_: Any, **__: Any) -> ModelRegistry:
+    """Return the registry; scripts of 2024 called this first, today it loads by itself."""
+    return ModelRegistry.from_packaged_and_cwd_files()

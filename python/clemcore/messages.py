@@ -1,0 +1,135 @@
+"""Messages: what a dialogue must look like, checked and brought into alternating roles.
+
+It knows the list of ``{"role", "content"}`` and nothing about models, templates or providers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clemcore.errors import MessagesError
+
+Message = dict[str, Any]
+Messages = list[Message]
+
+DELIMITER = "\n\n"
+
+
+def check_messages(messages: Any, *, where: str = "messages") -> None:
+    """Check that messages are a non-empty list of dicts with a role and a content.
+
+    Content is a string, or a list of parts (``{"type": "text", "text": …}`` and the like) for models that see
+    images; None is allowed for assistant messages that carry something else (tool calls).
+
+    Args:
+        messages: what the caller gave.
+        where: how the message names it.
+
+    Raises:
+        MessagesError: one error that names every index and field that is wrong.
+    """
+    if not isinstance(messages, (list, tuple)) or not messages:
+        found = "an empty list" if isinstance(messages, (list, tuple)) else type(messages).__name__
+        raise MessagesError(
+            f"{where} must be a non-empty list of {{'role': …, 'content': …}} dicts, not {found}"
+        )
+    faults = [fault for index, message in enumerate(messages) for fault in _faults(index, message, where)]
+    if faults:
+        raise MessagesError("; ".join(faults))
+
+
+def _faults(index: int, message: Any, where: str) -> list[str]:
+    if not isinstance(message, dict):
+        return [f"{where}[{index}] must be a dict with 'role' and 'content', not {type(message).__name__}"]
+    faults = []
+    role = message.get("role")
+    if not isinstance(role, str) or not role:
+        faults.append(f"{where}[{index}]['role'] must be a non-empty string, {_found(message, 'role')}")
+    content = message.get("content")
+    if isinstance(content, list):
+        faults += [
+            f"{where}[{index}]['content'][{n}] must be a dict with a 'type', not {type(part).__name__}"
+            for n, part in enumerate(content)
+            if not isinstance(part, dict)
+        ]
+    elif not isinstance(content, str) and not (content is None and len(message.keys() - {"role", "content"})):
+        faults.append(f"{where}[{index}]['content'] must be a string, {_found(message, 'content')}")
+    return faults
+
+
+def _found(message: Message, field: str) -> str:
+    if field not in message:
+        return "but is missing"
+    value = message[field]
+    return "but is empty" if value == "" else f"not {type(value).__name__}"
+
+
+def ensure_alternating_roles(messages: Messages, cull_system_message: bool = True) -> Messages:
+    """Merge neighbouring messages of one role, joined by a blank line.
+
+    Linear in the number of messages; the given list and its dicts are never changed, and dicts that need no
+    change are not copied to the depth. What a merged message carries beside its text is kept: images are
+    concatenated, other fields taken from the first message that has them (3.7.2 lost the second's).
+
+    Args:
+        messages: the dialogue.
+        cull_system_message: drop a first system message that is empty.
+
+    Returns:
+        A new list of new dicts.
+
+    Raises:
+        MessagesError: two messages to be merged carry different values in the same further field.
+    """
+    if messages and cull_system_message and messages[0]["role"] == "system" and not messages[0]["content"]:
+        messages = messages[1:]
+    merged: Messages = []
+    run: Messages = []  # neighbours of one role, merged when the run ends: linear, however long it is
+    for message in messages:
+        if run and run[0]["role"] != message["role"]:
+            merged.append(_merge(run))
+            run = []
+        run.append(message)
+    if run:
+        merged.append(_merge(run))
+    return merged
+
+
+def _merge(run: Messages) -> Message:
+    result = dict(run[0])
+    if len(run) == 1:
+        return result
+    result["content"] = _join_contents([message["content"] for message in run])
+    images: list[Any] = []
+    for message in run:
+        image = message.get("image")
+        if image is not None:
+            images += image if isinstance(image, list) else [image]
+        for field, value in message.items():
+            if field in ("role", "content", "image"):
+                continue
+            if result.setdefault(field, value) != value:
+                raise MessagesError(
+                    f"neighbouring '{message['role']}' messages cannot be merged: their field '{field}' differs"
+                )
+    if images:
+        result["image"] = images if len(images) > 1 else _as_given(run, images[0])
+    return result
+
+
+def _as_given(run: Messages, image: Any) -> Any:
+    """Keep a single image in the form it had: alone, or in a list of one."""
+    given = next(message["image"] for message in run if message.get("image") is not None)
+    return given if isinstance(given, list) else image
+
+
+def _join_contents(contents: list[Any]) -> Any:
+    if all(isinstance(content, str) for content in contents):
+        return DELIMITER.join(contents)
+    parts: list[Any] = []
+    for content in contents:
+        if isinstance(content, list):
+            parts += content
+        elif content:
+            parts.append({"type": "text", "text": content})
+    return parts

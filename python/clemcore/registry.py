@@ -1,0 +1,337 @@
+"""The model registry: which files it is made of, how a selector finds its entry, how entries are registered.
+
+Files are read here; parsing, validation, matching and editing of text are the Rust core's. It does not know
+backends, nor what an entry's fields mean to them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from clemcore import _core
+from clemcore.atomic import locked, replace_file
+from clemcore.errors import ModelNotFoundError, RegistryError, SpecError
+from clemcore.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES, ModelSpec
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "model_registry.json"
+PACKAGED = "packaged"
+
+
+class ModelRegistry:
+    """Model specifications in the order in which a selector tries them.
+
+    Examples:
+        >>> registry = ModelRegistry.from_packaged_and_cwd_files()
+        >>> registry.get_first_model_spec_that_unify_with("mock").backend
+        '_player_programmed'
+    """
+
+    def __init__(self, model_specs: Iterable[ModelSpec] | None = None) -> None:
+        """Take specifications that are already read."""
+        self._specs: list[ModelSpec] | None = list(model_specs or [])
+        self._core: _core.Registry | None = None
+        self._pending: list[tuple[dict[str, Any], bool]] = []
+
+    @classmethod
+    def from_layers(cls, layers: Iterable[tuple[str, bytes]]) -> ModelRegistry:
+        """Read registry texts, earlier layers first.
+
+        Args:
+            layers: pairs of a source name (a path, or ``packaged``) and the text.
+
+        Raises:
+            RegistryError: a text has faults; the error names all of them, in all layers, with their places.
+        """
+        registry = cls()
+        registry._core = _core.Registry.load(list(layers))
+        registry._specs = None
+        return registry
+
+    # -- where files are looked up -----------------------------------------------------------------------------
+    @classmethod
+    def get_cwd_path(cls) -> str:
+        """Return the path of the registry file of the working directory."""
+        return str(Path.cwd() / FILE_NAME)
+
+    @classmethod
+    def from_packaged_and_cwd_files(cls) -> ModelRegistry:
+        """Read ``./model_registry.json``, where there is one, and then the packaged registry.
+
+        Raises:
+            RegistryError: the file of the working directory has faults. Nothing of it is ignored.
+        """
+        here = Path(cls.get_cwd_path())
+        layers = [(str(here), _read(here))] if here.exists() else []
+        return cls.from_layers([*layers, (PACKAGED, _core.packaged_registry())])
+
+    @classmethod
+    def from_directory(cls, dir_path: str | os.PathLike[str]) -> ModelRegistry:
+        """Read ``model_registry.json`` of a folder."""
+        return cls.from_json_file(Path(dir_path) / FILE_NAME)
+
+    @classmethod
+    def from_json_file(cls, file_path: str | os.PathLike[str]) -> ModelRegistry:
+        """Read one registry file.
+
+        Raises:
+            RegistryError: it has faults, or cannot be read.
+        """
+        path = Path(file_path)
+        return cls.from_layers([(str(path), _read(path))])
+
+    # -- reading -----------------------------------------------------------------------------------------------
+    @property
+    def model_specs(self) -> list[ModelSpec]:
+        """All specifications, in order."""
+        return list(self._all())
+
+    def _all(self) -> list[ModelSpec]:
+        if self._specs is None:
+            core = self._compiled()
+            self._specs = [ModelSpec.from_dict(core.entry(index)) for index in range(len(core))]
+        return self._specs
+
+    def _compiled(self) -> _core.Registry:
+        if self._core is None:
+            self._core = _core.Registry.from_specs([spec.to_dict() for spec in self._specs or []])
+        return self._core
+
+    def __len__(self) -> int:
+        """Count the specifications."""
+        return len(self._specs) if self._specs is not None else len(self._compiled())
+
+    def __iter__(self) -> Iterator[ModelSpec]:
+        """Iterate over the specifications, in order."""
+        return iter(self._all())
+
+    def __repr__(self) -> str:
+        """Show the number of specifications."""
+        return f"ModelRegistry({len(self)} entries)"
+
+    def select(self, selector: Callable[[ModelSpec], Any] | str | None = None) -> list[Any]:
+        """Return one value per specification: a field by name, or what a function makes of it."""
+        if selector is None:
+            return self.model_specs
+        if isinstance(selector, str):
+            field = selector
+            return [spec[field] for spec in self]
+        return [selector(spec) for spec in self]
+
+    def where(self, predicate: Callable[[ModelSpec], bool]) -> ModelRegistry:
+        """Return a registry of the specifications for which the predicate holds."""
+        return ModelRegistry(spec for spec in self if predicate(spec))
+
+    def location(self, index: int) -> tuple[str, int]:
+        """Return source and line of the entry at an index."""
+        return self._compiled().location(index)
+
+    # -- resolving ---------------------------------------------------------------------------------------------
+    def find(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> ModelSpec | None:
+        """Return the first specification that unifies with a selector, merged with it, or None."""
+        selector = ModelSpec.from_any(model_selector)
+        found = self._compiled().resolve(selector.to_dict())
+        if found is not None:
+            return ModelSpec.from_dict(found[1])
+        return _special(selector)
+
+    def get_first_model_spec_that_unify_with(
+        self, model_selector: str | Mapping[str, Any] | ModelSpec
+    ) -> ModelSpec:
+        """Return the first specification that unifies with a selector, merged with it.
+
+        Raises:
+            ModelNotFoundError: there is none. The message says which field refused which entry, or names the
+                nearest model names.
+        """
+        selector = ModelSpec.from_any(model_selector)
+        found = self.find(selector)
+        if found is None:
+            raise ModelNotFoundError(self.why_not_found(selector))
+        return found
+
+    def why_not_found(self, selector: ModelSpec) -> str:
+        """Explain why no entry unifies with a selector."""
+        core = self._compiled()
+        lines = [f"no model unifies with {selector}"]
+        refusals = core.refusals(selector.to_dict())
+        lines += [f"  {refusal}" for refusal in refusals[:5]]
+        if len(refusals) > 5:  # noqa: PLR2004 - as many as are shown
+            lines.append(f"  … and {len(refusals) - 5} more entries of that name")
+        name = selector.get("model_name")
+        if isinstance(name, str) and not refusals:
+            near = core.nearest(name)
+            lines.append(
+                "  did you mean " + ", ".join(f"'{other}'" for other in near) + "?"
+                if near
+                else "  'clem list models' shows all names"
+            )
+            if "backend" not in selector:
+                lines.append(
+                    '  a model without an entry can be used by naming its backend: '
+                    f'{{"model_name": "{name}", "backend": "…", …}}'
+                )
+        return "\n".join(lines)
+
+    # -- changing ----------------------------------------------------------------------------------------------
+    def register_from_list(
+        self, model_specs: list[dict[str, Any]] | dict[str, Any], lookup_source: str | None = None
+    ) -> ModelRegistry:
+        """Append entries given as dicts, which are left as they are.
+
+        Raises:
+            RegistryError: an entry is no dict or has no backend.
+        """
+        entries = [model_specs] if isinstance(model_specs, Mapping) else list(model_specs)
+        faults = [
+            f"entry {index} ({entry.get('model_name', 'unnamed') if isinstance(entry, Mapping) else entry!r}) "
+            + ("has no 'backend'" if isinstance(entry, Mapping) else "is no dict")
+            for index, entry in enumerate(entries)
+            if not isinstance(entry, Mapping) or "backend" not in entry
+        ]
+        if faults:
+            raise RegistryError("cannot register: " + "; ".join(faults))
+        source = {} if lookup_source is None else {"lookup_source": lookup_source}
+        specs = [ModelSpec.from_dict({**entry, **{k: v for k, v in source.items() if k not in entry}}) for entry in entries]
+        self._specs = [*self._all(), *specs]
+        self._core = None
+        return self
+
+    def set_model_spec(self, model_spec: dict[str, Any], reset: bool = False) -> ModelSpec:
+        """Set an entry in memory; :meth:`persist` writes it.
+
+        Args:
+            model_spec: the entry. With a ``lookup_source`` only an entry of that source is changed.
+            reset: replace the entry of that name as a whole; otherwise its other fields stay and nested dicts
+                are merged. An entry that changes nothing of another source is put in front.
+
+        Returns:
+            The specification that is in the registry now.
+
+        Raises:
+            SpecError: there is no backend, neither given nor in an entry of that name.
+        """
+        specs = self._all()
+        new = dict(model_spec)
+        source = new.get("lookup_source")
+        index, merged = _merged(specs, new, reset, source)
+        spec = ModelSpec.from_dict(merged)
+        if index is None:
+            specs.insert(0, spec)
+        else:
+            specs[index] = spec
+        self._core = None
+        if source == self.get_cwd_path():
+            self._pending.append((merged, reset))
+        return spec
+
+    def persist(self) -> None:
+        """Write what was set for the working directory into its registry file.
+
+        Only the entries that changed are written anew; all other bytes of the file stay as they are. The file is
+        replaced as a whole, under a lock, and never when it could not be read whole.
+
+        Raises:
+            RegistryError: the file there has faults; it is left as it is.
+        """
+        path = Path(self.get_cwd_path())
+        with locked(path):
+            for entry, _ in self._pending:
+                text = path.read_bytes() if path.exists() else None
+                in_file = [] if text is None else ModelRegistry.from_layers([(str(path), text)]).model_specs
+                index = _index_of(in_file, entry, None)
+                stored = {name: value for name, value in entry.items() if name != "lookup_source"}
+                replace_file(path, _core.upsert_entry(text, stored, index).encode("utf-8"))
+        self._pending = []
+
+    @classmethod
+    def register(
+        cls,
+        model_name: str,
+        *,
+        backend: str | None = None,
+        reset: bool = False,
+        persist: bool = True,
+        **kwargs: Any,
+    ) -> ModelRegistry:
+        """Set a model's entry in the registry file of the working directory.
+
+        Args:
+            model_name: the model's name.
+            backend: its backend; may be left out where an entry of that name, also a packaged one, has it.
+            reset: replace an entry of the file as a whole instead of changing the given fields.
+            persist: write the file (else in memory only).
+            **kwargs: further fields of the entry.
+
+        Raises:
+            RegistryError: the file there has faults; it is left as it is.
+            SpecError: no backend is known.
+        """
+        entry = {"model_name": model_name, "backend": backend, **kwargs}
+        entry = {name: value for name, value in entry.items() if value is not None}
+        registry = cls.from_packaged_and_cwd_files()
+        registry.set_model_spec({**entry, "lookup_source": cls.get_cwd_path()}, reset=reset)
+        if persist:
+            registry.persist()
+        return registry
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as fault:
+        raise RegistryError(f"{path}: cannot be read: {fault.strerror}") from fault
+
+
+def _special(selector: ModelSpec) -> ModelSpec | None:
+    """Give the names that stand for no language model their backend; other fields of the selector stay."""
+    name = selector.get("model_name")
+    if "backend" in selector:
+        return None
+    if name in HUMAN_NAMES:
+        return ModelSpec(**{**selector.to_dict(), "backend": "_player_human"})
+    if name in PROGRAMMATIC_NAMES:
+        return ModelSpec(**{**selector.to_dict(), "backend": "_player_programmed"})
+    return None
+
+
+def _index_of(specs: list[ModelSpec], entry: Mapping[str, Any], source: str | None) -> int | None:
+    """Find the entry that is meant: same source, same name and, if several have it, same backend."""
+    same = [
+        index
+        for index, spec in enumerate(specs)
+        if spec.get("model_name") == entry.get("model_name")
+        and (source is None or spec.get("lookup_source") == source)
+    ]
+    exact = [index for index in same if specs[index].get("backend") == entry.get("backend")]
+    return (exact or same or [None])[0]  # type: ignore[list-item]
+
+
+def _merged(
+    specs: list[ModelSpec], new: dict[str, Any], reset: bool, source: str | None
+) -> tuple[int | None, dict[str, Any]]:
+    index = _index_of(specs, new, source)
+    if "backend" not in new:
+        other = index if index is not None else _index_of(specs, new, None)
+        if other is None:
+            raise SpecError(
+                f"model '{new.get('model_name')}' needs a 'backend': no entry of that name has one to take over"
+            )
+        new = {"model_name": new.get("model_name"), "backend": specs[other]["backend"], **new}
+    if index is None or reset:
+        return index, new
+    return index, _updated(specs[index].to_dict(), new)
+
+
+def _updated(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(old)
+    for name, value in new.items():
+        before = merged.get(name)
+        both = isinstance(before, dict) and isinstance(value, Mapping)
+        merged[name] = _updated(before, value) if both else value  # type: ignore[arg-type]
+    return merged
