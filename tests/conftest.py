@@ -1,3 +1,36 @@
-"""Fixtures for the whole test suite; those for models and servers live in tests/support."""
+"""Settings and fixtures of the whole suite."""
 
-pytest_plugins = ["support.models", "support.servers"]
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a home and a working directory of its own, and no key of the user's."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path_factory.mktemp("work"))
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_BASE_URL", "_ORGANIZATION")) or name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of corpora that is no part of the project.
+
+    Skips where it is absent; where ``CLEMCORE_SHARED`` promises it, its absence is a failure.
+    """
+    promised = os.environ.get("CLEMCORE_SHARED")
+    folder = (ROOT / (promised or "../shared")).resolve()
+    if folder.is_dir():
+        return folder
+    if promised:
+        pytest.fail(f"CLEMCORE_SHARED={promised} names no folder")
+    pytest.skip("the corpora are not here: set CLEMCORE_SHARED to their folder")

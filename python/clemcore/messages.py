@@ -30,9 +30,7 @@ def check_messages(messages: Any, *, where: str = "messages") -> None:
     """
     if not isinstance(messages, (list, tuple)) or not messages:
         found = "an empty list" if isinstance(messages, (list, tuple)) else type(messages).__name__
-        raise MessagesError(
-            f"{where} must be a non-empty list of {{'role': …, 'content': …}} dicts, not {found}"
-        )
+        raise MessagesError(f"{where} must be a non-empty list of {{'role': …, 'content': …}} dicts, not {found}")
     faults = [fault for index, message in enumerate(messages) for fault in _faults(index, message, where)]
     if faults:
         raise MessagesError("; ".join(faults))

@@ -173,7 +173,7 @@ class ModelRegistry:
             )
             if "backend" not in selector:
                 lines.append(
-                    '  a model without an entry can be used by naming its backend: '
+                    "  a model without an entry can be used by naming its backend: "
                     f'{{"model_name": "{name}", "backend": "…", …}}'
                 )
         return "\n".join(lines)
@@ -197,7 +197,10 @@ class ModelRegistry:
         if faults:
             raise RegistryError("cannot register: " + "; ".join(faults))
         source = {} if lookup_source is None else {"lookup_source": lookup_source}
-        specs = [ModelSpec.from_dict({**entry, **{k: v for k, v in source.items() if k not in entry}}) for entry in entries]
+        specs = [
+            ModelSpec.from_dict({**entry, **{k: v for k, v in source.items() if k not in entry}})
+            for entry in entries
+        ]
         self._specs = [*self._all(), *specs]
         self._core = None
         return self

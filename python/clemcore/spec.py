@@ -215,8 +215,7 @@ class ModelSpec:
         from dataclasses import FrozenInstanceError  # what 3.7.2 raised here; imported only to be raised
 
         raise FrozenInstanceError(
-            f"cannot set '{name}': a model specification is immutable; "
-            "build a new one from {**spec.to_dict(), …}"
+            f"cannot set '{name}': a model specification is immutable; build a new one from {{**spec.to_dict(), …}}"
         )
 
     __delattr__ = __setattr__  # type: ignore[assignment]

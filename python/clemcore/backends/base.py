@@ -86,6 +86,6 @@ def require(module: str, *, backend: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as fault:
-        if fault.name is None or fault.name.split(".")[0] != module.split(".")[0]:
+        if fault.name is None or fault.name.split(".")[0] != module.split(".", maxsplit=1)[0]:
             raise  # something inside an installed package is missing: its own message says more
-        raise MissingExtraError(backend, extra, module.split(".")[0]) from None
+        raise MissingExtraError(backend, extra, module.split(".", maxsplit=1)[0]) from None

@@ -55,7 +55,10 @@ class BackendRegistry:
 
     def __init__(self, backend_files: list[dict[str, str]]) -> None:
         """Take the rows; the two internal names of 3.7.2 are added."""
-        self._backend_files = [*backend_files, *(_row(name, "_internal", "_internal", "packaged") for name in ALIASES)]
+        self._backend_files = [
+            *backend_files,
+            *(_row(name, "_internal", "_internal", "packaged") for name in ALIASES),
+        ]
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -66,9 +69,7 @@ class BackendRegistry:
         return iter(self._backend_files)
 
     @staticmethod
-    def list_backend_files(
-        dir_path: str | Path, *, lookup_source: str | None = None
-    ) -> list[dict[str, str]]:
+    def list_backend_files(dir_path: str | Path, *, lookup_source: str | None = None) -> list[dict[str, str]]:
         """Return a row for each ``<name>_api.py`` of a folder, sorted by name."""
         files = sorted(path for path in Path(dir_path).iterdir() if is_backend_file(path.name))
         return [_row(to_backend_name(p.name), p.name, str(p), lookup_source or str(p)) for p in files]

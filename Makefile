@@ -1,0 +1,91 @@
+# One verb per line; `make help` lists them. Needs: make, a C linker, Rust (rustup), Python >= 3.10.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+# One thread: with more, small models on small machines are slower, and results could differ.
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+# Nothing here may reach a model hub; weights come from packages or are made on the spot.
+export HF_HUB_OFFLINE ?= 1
+export UV_PYTHON_DOWNLOADS = never
+
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock model_registry.json
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(STAMPS)/venv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/packages: requirements.lock | $(STAMPS)/venv
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	touch $@
+
+$(STAMPS)/build: $(RUST_SOURCES) pyproject.toml $(STAMPS)/packages
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --uv --quiet
+	touch $@
+
+.PHONY: setup
+setup: $(STAMPS)/build ## Make the virtual environment with all packages and build clemcore into it
+
+.PHONY: demo
+demo: setup ## The main job: one dialogue, answered by a real local model and by the same model behind a server
+	$(BIN)/python examples/demo/demo.py
+
+.PHONY: test
+test: setup test-rust test-python ## Set up everything and run all tests
+
+.PHONY: test-rust
+test-rust: ## Tests of the Rust core
+	cargo test --workspace --locked --quiet
+
+.PHONY: test-python
+test-python: setup ## Tests of the Python package, slow ones included
+	$(BIN)/python -m pytest -q
+
+.PHONY: test-fast
+test-fast: setup ## Tests of the Python package that take less than a second each
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+.PHONY: format
+format: setup ## Format Rust and Python
+	cargo fmt --all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only --quiet .
+
+.PHONY: lint
+lint: setup ## All linters: rustfmt, clippy, ruff, mypy, stubtest, the registry's own check
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest clemcore._core
+	cargo run --quiet --locked -p clemcore --bin clemcore-check -- --deny-warnings model_registry.json
+
+.PHONY: wheel
+wheel: setup ## Build wheel and sdist into dist/
+	rm -rf dist
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin build --release --sdist --out dist --quiet
+	ls -l dist
+
+.PHONY: lock
+lock: | $(STAMPS)/venv ## Resolve requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
+	  --no-annotate --extra all --group dev pyproject.toml -o requirements.lock
+
+.PHONY: ci
+ci: test lint ## What CI runs
+
+.PHONY: clean
+clean: ## Remove the virtual environment and everything that was built
+	rm -rf $(VENV) build dist target
