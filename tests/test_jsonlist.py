@@ -1,0 +1,136 @@
+"""The growing JSON list: whole at any moment, cheap to append to, and nobody's file is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from clemcore.errors import RecordError
+from clemcore.jsonlist import JsonListFile
+
+
+def _items(path: Path) -> list[object]:
+    loaded: list[object] = json.loads(path.read_text())
+    return loaded
+
+
+def test_the_file_is_a_list_after_every_append(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "requests.json"
+    with JsonListFile(path) as file:
+        assert _items(path) == []
+        for number in range(5):
+            file.append(b'{"n": %d}' % number)
+            assert _items(path) == [{"n": n} for n in range(number + 1)]
+    assert [p.name for p in path.parent.iterdir()] == ["requests.json"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "[\n]\n", '[{"a": 1}]', '[\n  {\n    "a": 1\n  }\n]\n\n', "[1,2]", "", " \n"]
+)
+def test_an_existing_list_is_continued(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "requests.json"
+    path.write_text(text)
+    before = json.loads(text) if text.strip() else []
+    with JsonListFile(path) as file:
+        assert file.count == len(before)
+        file.append(b'"x"')
+        file.append(b'"y"')
+    assert _items(path) == [*before, "x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [(b'[{"a": 1},]', "1:1"), (b'{"a": 1}', "must hold a JSON list, not dict"), (b'["\xff"]', "byte 2 is not UTF-8")],
+)
+def test_what_is_no_list_is_left_alone(tmp_path: Path, data: bytes, fault: str) -> None:
+    path = tmp_path / "requests.json"
+    path.write_bytes(data)
+    with pytest.raises(RecordError, match=fault):
+        JsonListFile(path)
+    assert path.read_bytes() == data
+    assert [p.name for p in tmp_path.iterdir()] == ["requests.json"]
+
+
+def test_two_writers_are_kept_apart(tmp_path: Path) -> None:
+    path = tmp_path / "requests.json"
+    with JsonListFile(path), pytest.raises(RecordError, match="another recorder"):
+        JsonListFile(path)
+    JsonListFile(path).close()
+
+
+def test_a_file_that_somebody_changed_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "requests.json"
+    with JsonListFile(path) as file:
+        file.append(b"1")
+        path.write_text("[1, 99]")
+        with pytest.raises(RecordError, match="changed by another program"):
+            file.append(b"2")
+        path.unlink()
+        with pytest.raises(RecordError, match="removed"):
+            file.append(b"2")
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text("[1]")
+    link = tmp_path / "link.json"
+    link.symlink_to("real.json")
+    with JsonListFile(link) as file:
+        file.append(b"2")
+    assert link.is_symlink()
+    assert _items(tmp_path / "real.json") == [1, 2]
+
+
+WRITER = """
+import sys
+from clemcore.jsonlist import JsonListFile
+with JsonListFile(sys.argv[1]) as file:
+    for number in range(10**9):
+        file.append(b'{"n": %d, "text": "%s"}' % (number, b"x" * (number * 997 % 20000)))
+        print(number, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "requests.json"
+    generator = random.Random(0)
+    for _ in range(40):
+        path.unlink(missing_ok=True)
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()  # it has begun
+        time.sleep(generator.random() * 0.05)
+        writer.send_signal(signal.SIGKILL)
+        finished = [int(line) for line in writer.stdout.read().split()]
+        writer.wait()
+        writer.stdout.close()
+        written = [item["n"] for item in json.loads(path.read_text())]
+        assert written == list(range(len(written)))
+        assert len(written) > max(finished, default=0)
+        with JsonListFile(path) as file:  # what was left behind is in nobody's way
+            file.append(b'{"n": -1}')
+        assert json.loads(path.read_text())[-1] == {"n": -1}
+        assert [p.name for p in tmp_path.iterdir()] == ["requests.json"]
+
+
+def test_appending_costs_the_item_not_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "requests.json"
+    path.write_text("[" + ",".join(['"' + "x" * 1000 + '"'] * 5000) + "]")
+    with JsonListFile(path) as file:
+        written = _bytes_written()
+        for _ in range(100):
+            file.append(b'"y"')
+        assert _bytes_written() - written < 20_000  # the file itself holds five million
+
+
+def _bytes_written() -> int:
+    fields = dict(line.split(": ") for line in Path(f"/proc/{os.getpid()}/io").read_text().splitlines())
+    return int(fields["wchar"])

@@ -1,0 +1,118 @@
+"""The registry object: its 3.7.2 methods, and that registering loses nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clemcore.errors import ModelNotFoundError, RegistryError, SpecError
+from clemcore.registry import ModelRegistry
+from clemcore.spec import ModelSpec
+
+ENTRIES: list[dict[str, Any]] = [
+    {"model_name": "a", "backend": "mock", "model_config": {"x": 1, "y": {"z": 2}}},
+    {"model_name": "b", "backend": "openai", "release_date": "2024-01-01"},
+]
+HERE = Path("model_registry.json")
+
+
+def test_reading() -> None:
+    registry = ModelRegistry().register_from_list(ENTRIES, lookup_source="test")
+    assert len(registry) == 2
+    assert [spec.model_name for spec in registry] == registry.select("model_name") == ["a", "b"]
+    assert registry.select(lambda spec: spec.backend) == ["mock", "openai"]
+    assert registry.select() == registry.model_specs
+    assert registry.where(lambda spec: spec.backend == "mock").select("model_name") == ["a"]
+    assert registry.select("lookup_source") == ["test", "test"]
+    assert "lookup_source" not in ENTRIES[0]
+
+
+def test_files_know_their_lines() -> None:
+    HERE.write_text('[\n  {"model_name": "a", "backend": "mock"},\n\n  {"model_name": "b", "backend": "mock"}\n]')
+    registry = ModelRegistry.from_directory(".")
+    assert [registry.location(index) for index in (0, 1)] == [("model_registry.json", 2), ("model_registry.json", 4)]
+    assert registry.find("b") == ModelSpec(model_name="b", backend="mock", lookup_source="model_registry.json")
+
+
+def test_the_working_directory_comes_before_the_package() -> None:
+    HERE.write_text(json.dumps([{"model_name": "zephyr-7b-beta", "backend": "mock"}]))
+    registry = ModelRegistry.from_packaged_and_cwd_files()
+    assert registry.get_first_model_spec_that_unify_with("zephyr-7b-beta").backend == "mock"
+    other = registry.get_first_model_spec_that_unify_with({"model_name": "zephyr-7b-beta", "backend": "huggingface_local"})
+    assert other.lookup_source == "packaged"
+
+
+def test_a_selector_needs_no_name() -> None:
+    registry = ModelRegistry().register_from_list(ENTRIES)
+    assert registry.get_first_model_spec_that_unify_with({"backend": "openai"}).model_name == "b"
+    with pytest.raises(ModelNotFoundError):
+        registry.get_first_model_spec_that_unify_with({"backend": "nowhere"})
+
+
+def test_a_dict_or_a_list_is_registered_and_faults_are_named() -> None:
+    assert len(ModelRegistry().register_from_list(ENTRIES[0])) == 1
+    with pytest.raises(RegistryError, match=r"entry 0 \(c\) has no 'backend'; entry 1"):
+        ModelRegistry().register_from_list([{"model_name": "c"}, 5])  # type: ignore[list-item]
+
+
+def test_register_makes_and_updates_an_entry() -> None:
+    ModelRegistry.register("m", backend="mock", temperature=1)
+    assert json.loads(HERE.read_text()) == [{"model_name": "m", "backend": "mock", "temperature": 1}]
+    registry = ModelRegistry.register("m", temperature=2, model_config={"a": 1})
+    assert registry.get_first_model_spec_that_unify_with("m").temperature == 2
+    ModelRegistry.register("m", model_config={"b": 2})
+    assert json.loads(HERE.read_text()) == [
+        {"model_name": "m", "backend": "mock", "temperature": 2, "model_config": {"a": 1, "b": 2}}
+    ]
+    ModelRegistry.register("m", backend="openai", reset=True)
+    assert json.loads(HERE.read_text()) == [{"model_name": "m", "backend": "openai"}]
+
+
+def test_register_takes_the_backend_of_a_packaged_entry() -> None:
+    ModelRegistry.register("zephyr-7b-beta", temperature=0.5)
+    spec = ModelRegistry.from_packaged_and_cwd_files().get_first_model_spec_that_unify_with("zephyr-7b-beta")
+    assert (spec.backend, spec.temperature) == ("huggingface_local", 0.5)
+    with pytest.raises(SpecError, match="needs a 'backend'"):
+        ModelRegistry.register("nowhere", temperature=0.5)
+
+
+def test_register_keeps_every_other_byte() -> None:
+    text = '[ {"model_name":"x",  "backend":"mock", "n": 1.50, "big": 123456789012345678901234567890},\n\n{"model_name":"y","backend":"mock"}  ]'
+    HERE.write_text(text)
+    ModelRegistry.register("y", seed=1)
+    after = HERE.read_text()
+    assert text.split("\n\n")[0] in after
+    assert json.loads(after)[1] == {"model_name": "y", "backend": "mock", "seed": 1}
+    ModelRegistry.register("z", backend="mock")
+    assert [entry["model_name"] for entry in json.loads(HERE.read_text())] == ["z", "x", "y"]
+
+
+def test_a_broken_file_is_never_overwritten() -> None:
+    text = '[{"model_name": "x", "backend": "mock"},]'
+    HERE.write_text(text)
+    with pytest.raises(RegistryError, match=r"model_registry\.json:1:"):
+        ModelRegistry.register("y", backend="mock")
+    assert HERE.read_text() == text
+
+
+def test_in_memory_only() -> None:
+    registry = ModelRegistry.register("m", backend="mock", persist=False)
+    assert registry.get_first_model_spec_that_unify_with("m").backend == "mock"
+    assert not HERE.exists()
+
+
+@pytest.mark.slow
+def test_two_writers_lose_nothing() -> None:
+    code = (
+        "import sys; from clemcore.backends import ModelRegistry\n"
+        "for n in range(20): ModelRegistry.register(f'{sys.argv[1]}{n}', backend='mock')"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, name]) for name in ("a", "b")]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert len(json.loads(HERE.read_text())) == 40
+    assert [path.name for path in Path().iterdir()] == ["model_registry.json"]

@@ -1,0 +1,176 @@
+"""The model specification: reading, identity, immutability."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clemcore.errors import SpecError
+from clemcore.spec import FrozenDict, FrozenList, MissingFieldError, ModelSpec
+
+ENTRY: dict[str, Any] = {
+    "model_name": "m",
+    "backend": "mock",
+    "model_config": {"a": {"b": [1, {"c": None}]}},
+}
+
+names = st.text(min_size=1, max_size=8)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def test_fields_are_read_in_every_way() -> None:
+    spec = ModelSpec(**ENTRY)
+    assert spec.backend == spec["backend"] == spec.get("backend") == "mock"
+    assert "backend" in spec
+    assert "model_id" not in spec
+    assert spec.get("model_id", 7) == 7
+    assert spec.has_attr("model_config")
+    assert spec.has_backend()
+    assert not spec.has_temperature()
+    assert list(spec) == list(ENTRY)
+    assert dict(spec) == {**spec} == ENTRY
+
+
+def test_names_of_methods_are_methods_as_attributes_and_fields_as_items() -> None:
+    spec = ModelSpec(unify="a", get=1, rename=None, model_name="m")
+    assert callable(spec.unify)
+    assert callable(spec.rename)
+    assert spec["unify"] == "a"
+    assert "unify" in spec
+    assert "from_name" not in spec
+    with pytest.raises(KeyError):
+        spec["from_name"]
+
+
+@pytest.mark.parametrize("error", [KeyError, AttributeError, MissingFieldError])
+def test_a_missing_field_is_both_kinds_of_error_and_names_the_fields(error: type[Exception]) -> None:
+    with pytest.raises(error, match="no field 'model_id' .*model_name, backend, model_config"):
+        ModelSpec(**ENTRY)["model_id"]
+    with pytest.raises(error, match="no field 'model_id'"):
+        _ = ModelSpec(**ENTRY).model_id
+
+
+def test_equality_and_hash_are_by_fields_and_values() -> None:
+    spec = ModelSpec(**ENTRY)
+    turned = ModelSpec(**dict(reversed(ENTRY.items())))
+    assert spec == turned
+    assert hash(spec) == hash(turned)
+    assert len({spec, turned, spec.rename("other")}) == 2
+    assert spec != spec.rename("other")
+    assert spec not in [spec.rename("other")]
+    assert spec != ENTRY
+
+
+@given(st.dictionaries(names, values, max_size=4))
+def test_a_dict_round_trips(fields: dict[str, Any]) -> None:
+    spec = ModelSpec.from_dict(fields)
+    assert spec.to_dict() == fields
+    assert json.dumps(spec.to_dict()) == json.dumps(fields)
+    assert pickle.loads(pickle.dumps(spec)) == spec  # noqa: S301 - our own bytes
+    assert hash(copy.copy(spec)) == hash(spec)
+    assert copy.deepcopy(spec) == spec
+
+
+def test_the_spec_is_immutable_to_its_depth() -> None:
+    source = copy.deepcopy(ENTRY)
+    spec = ModelSpec(**source)
+    source["model_config"]["a"]["b"].append(2)
+    assert spec.to_dict() == ENTRY
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        spec.backend = "x"
+    with pytest.raises(TypeError):
+        spec["backend"] = "x"  # type: ignore[index]
+    with pytest.raises(TypeError, match="immutable"):
+        spec.model_config["a"]["x"] = 1
+    with pytest.raises(TypeError, match="immutable"):
+        spec.model_config["a"]["b"].append(1)
+    spec.to_dict()["model_config"]["a"]["b"].append(1)
+    copy.deepcopy(spec.model_config)["a"]["b"].append(1)
+    assert spec.to_dict() == ENTRY
+
+
+@pytest.mark.parametrize("name", ["clear", "pop", "popitem", "setdefault", "update", "__delitem__", "__ior__"])
+def test_every_change_of_a_frozen_dict_is_refused(name: str) -> None:
+    with pytest.raises(TypeError, match="immutable"):
+        getattr(FrozenDict(a=1), name)("a")
+
+
+@pytest.mark.parametrize(
+    "name", ["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort", "__iadd__", "__imul__"]
+)
+def test_every_change_of_a_frozen_list_is_refused(name: str) -> None:
+    with pytest.raises(TypeError, match="immutable"):
+        getattr(FrozenList([1]), name)(1)
+
+
+def test_frozen_values_are_ordinary_to_readers() -> None:
+    config = ModelSpec(**ENTRY).model_config
+    assert isinstance(config, dict)
+    assert config == ENTRY["model_config"]
+    assert json.dumps(config) == json.dumps(ENTRY["model_config"])
+    assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301 - our own bytes
+    assert type(config.copy()) is dict
+    assert type(config["a"]["b"].copy()) is list
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("it's", {"model_name": "it's"}),
+        ('{"model_name": "it\'s"}', {"model_name": "it's"}),
+        ("{'model_name': 'm', 'x': True, 'y': None}", {"model_name": "m", "x": True, "y": None}),
+        ('{"model_name":"m","model_config":{"k":[1]}}', {"model_name": "m", "model_config": {"k": [1]}}),
+        ("[1]", {"model_name": "[1]"}),
+    ],
+)
+def test_strings_are_names_or_dicts(text: str, fields: dict[str, Any]) -> None:
+    assert ModelSpec.from_string(text).to_dict() == fields
+
+
+def test_a_broken_dict_is_no_name() -> None:
+    with pytest.raises(SpecError, match="line 1, column 15"):
+        ModelSpec.from_string('{"model_name" "m"}')
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "", " ", ["m"]])
+def test_what_is_no_model_is_refused(wrong: Any) -> None:
+    with pytest.raises(SpecError):
+        ModelSpec.from_any(wrong)
+
+
+def test_field_names_must_be_strings() -> None:
+    with pytest.raises(SpecError, match="strings"):
+        ModelSpec.from_dict({1: 2})  # type: ignore[dict-item]
+
+
+def test_unify_merges_or_refuses() -> None:
+    left = ModelSpec(model_name="m", model_config={"b": 1})
+    merged = left.unify(ModelSpec(**{"z": 1, "a": 2, "model_config": {"c": 2, "a": 1}}))
+    assert list(merged) == ["model_name", "model_config", "a", "z"]
+    assert merged.model_config == {"b": 1, "a": 1, "c": 2}
+    with pytest.raises(ValueError, match="does not unify"):
+        left.unify({"model_name": "other"})
+
+
+def test_secrets_do_not_show() -> None:
+    spec = ModelSpec(model_name="m", backend="b", model_config={"api_key": "sk-canary-123", "bos_token": "<s>"})
+    assert "canary" not in repr(spec) + str(spec)
+    assert "<s>" in str(spec)
+
+
+def test_special_names() -> None:
+    assert ModelSpec.from_name("human").is_human()
+    assert ModelSpec.from_name("mock").is_programmatic()
+    assert ModelSpec.from_name("dry_run").is_programmatic()
+    assert not ModelSpec(backend="x").is_human()
