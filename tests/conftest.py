@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["support.models", "support.servers"]
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -17,7 +19,10 @@ def _private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(tmp_path_factory.mktemp("work"))
     for name in list(os.environ):
-        if name.endswith(("_API_KEY", "_BASE_URL", "_ORGANIZATION")) or name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if name.endswith(("_API_KEY", "_BASE_URL", "_ORGANIZATION")) or name in (
+            "HF_TOKEN",
+            "HUGGING_FACE_HUB_TOKEN",
+        ):
             monkeypatch.delenv(name)
 
 

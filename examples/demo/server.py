@@ -75,9 +75,7 @@ def serve(
     if not (folder / "config.json").is_file():
         raise ServerError(f"{folder} is not a model folder: it has no config.json")
     if "@" in folder.name:
-        raise ServerError(
-            f"transformers serve cannot serve a folder with '@' in its name: {folder}; rename it"
-        )
+        raise ServerError(f"transformers serve cannot serve a folder with '@' in its name: {folder}; rename it")
     with tempfile.TemporaryDirectory(prefix="clemcore-server-") as work:
         if log is None:
             handle, name = tempfile.mkstemp(prefix="clemcore-server-", suffix=".log")
@@ -181,9 +179,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         with serve(Path(arguments[0])) as server:
-            print(
-                f"base_url {server.base_url}\nmodel    {server.model}\nlog      {server.log}\nCtrl-C ends it"
-            )
+            print(f"base_url {server.base_url}\nmodel    {server.model}\nlog      {server.log}\nCtrl-C ends it")
             sys.stdout.flush()
             signal.pause()
     except ServerError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 
 from clemcore.backends.lookup import BackendRegistry
 from clemcore.errors import ModelNotFoundError, SpecError
@@ -17,7 +17,7 @@ from clemcore.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 
-ModelSelector = Union[str, Mapping[str, Any], ModelSpec]
+ModelSelector = str | Mapping[str, Any] | ModelSpec
 
 
 def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = None) -> Model:

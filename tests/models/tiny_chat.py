@@ -90,9 +90,7 @@ def _tokenizer() -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator(
-        [text for dialogue in DIALOGUES for text in dialogue if text is not None], trainer
-    )
+    core.train_from_iterator([text for dialogue in DIALOGUES for text in dialogue if text is not None], trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
         bos_token="<|im_start|>",  # noqa: S106 - not that kind of token

@@ -58,7 +58,7 @@ class CustomResponseModel(BatchGenerativeModel):
         players = self.players or [None] * len(batch_messages)
         if len(players) != len(batch_messages):
             raise ValueError(f"{len(batch_messages)} dialogues for {len(players)} players")
-        return [self._answer(player, messages) for player, messages in zip(players, batch_messages)]
+        return [self._answer(player, messages) for player, messages in zip(players, batch_messages, strict=True)]
 
     def reset(self) -> None:
         """Start the script again."""
