@@ -54,7 +54,7 @@ def test_a_name_a_dict_and_a_spec_find_the_first_entry_that_unifies() -> None:
     )
     spec = backends.ModelSpec(model_name="m", version=2)
     for selector, answer in (("m", "first"), ({"model_name": "m", "version": 2}, "first"), (spec, "first")):
-        assert backends.get_model_for(selector).generate_response(ASK).text == answer  # type: ignore[attr-defined]
+        assert backends.get_model_for(selector).generate_response(ASK).text == answer
     picked = backends.get_model_for({"model_name": "m", "model_config": {"responses": ["second"]}})
     assert picked.generate_response(ASK)[2] == "second"
 

@@ -23,18 +23,18 @@ SPEC = ModelSpec(model_name="parrot", backend="own")
 class Parrot(BatchGenerativeModel):
     """As a backend written for 3.7.2 would define it."""
 
-    def generate_response(self, messages: list[dict[str, Any]]) -> tuple[Any, Any, str]:
+    def generate_response(self, messages: list[dict[str, Any]]) -> Any:
         text = messages[-1]["content"]
         if text == "fail":
             raise RuntimeError("no seeds")
         return {"sent": messages}, {"received": text}, text.strip()
 
-    def generate_batch_response(self, batch_messages: list[list[dict[str, Any]]]) -> list[tuple[Any, Any, str]]:
+    def generate_batch_response(self, batch_messages: list[list[dict[str, Any]]]) -> Any:
         return [self.generate_response(messages) for messages in batch_messages]
 
 
 class LoudParrot(Parrot):
-    def generate_response(self, messages: list[dict[str, Any]]) -> tuple[Any, Any, str]:
+    def generate_response(self, messages: list[dict[str, Any]]) -> Any:
         prompt, response, text = super().generate_response(messages)
         return prompt, response, text.upper()
 
@@ -49,7 +49,7 @@ def test_the_tuple_is_exact_and_carries_facts() -> None:
     prompt, response, text = reply
     assert (prompt, response, text) == ({"sent": ASK}, {"received": "Hello!"}, "Hello!")
     assert json.loads(json.dumps(response)) == {"received": "Hello!"}
-    assert isinstance(reply, tuple)
+    assert isinstance(reply, Reply)
     assert (reply.prompt, reply.response, reply.text) == tuple(reply)
     for copied in (copy.deepcopy(reply), pickle.loads(pickle.dumps(reply))):  # noqa: S301 - our own bytes
         assert copied == reply

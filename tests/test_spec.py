@@ -90,7 +90,7 @@ def test_the_spec_is_immutable_to_its_depth() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         spec.backend = "x"
     with pytest.raises(TypeError):
-        spec["backend"] = "x"  # type: ignore[index]
+        spec["backend"] = "x"
     with pytest.raises(TypeError, match="immutable"):
         spec.model_config["a"]["x"] = 1
     with pytest.raises(TypeError, match="immutable"):

@@ -145,7 +145,7 @@ class Model(abc.ABC):
                 setattr(cls, name, around(method))
 
     @abc.abstractmethod
-    def generate_response(self, messages: Messages) -> tuple[Any, Any, str]:
+    def generate_response(self, messages: Messages) -> Reply:
         """Answer a dialogue.
 
         Args:
@@ -153,7 +153,8 @@ class Model(abc.ABC):
                 that see images also ``"image"``: path, URL or a list of them.
 
         Returns:
-            The exact object sent to the model, the exact object received, and the answer's text alone.
+            The exact object sent to the model, the exact object received, and the answer's text alone. A
+            subclass may return a plain tuple of the three; callers get a :class:`Reply`.
 
         Raises:
             MessagesError: the messages have not that form.
@@ -280,7 +281,7 @@ class BatchGenerativeModel(Model):
     """A model that answers several dialogues in one call."""
 
     @abc.abstractmethod
-    def generate_batch_response(self, batch_messages: list[Messages]) -> list[tuple[Any, Any, str]]:
+    def generate_batch_response(self, batch_messages: list[Messages]) -> list[Reply]:
         """Answer several dialogues; the answers come in the order of the dialogues."""
 
 

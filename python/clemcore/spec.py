@@ -35,8 +35,8 @@ class FrozenDict(dict[str, Any]):
     """A dict that refuses changes; equal to, and written to JSON like, the plain dict."""
 
     __slots__ = ()
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by way of a plain dict, because unpickling sets items."""
@@ -59,8 +59,8 @@ class FrozenList(list[Any]):
     """A list that refuses changes; equal to, and written to JSON like, the plain list."""
 
     __slots__ = ()
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse  # type: ignore[assignment]
-    append = clear = extend = insert = pop = remove = reverse = sort = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by way of a plain list, because unpickling appends."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from clemcore.backends.base import Backend
 from clemcore.messages import Messages
-from clemcore.model import Model
+from clemcore.model import Model, Reply
 from clemcore.spec import ModelSpec
 
 
@@ -31,7 +31,7 @@ class HumanModel(Model):
         self.set_default_gen_args({"temperature": 0.0})
         self._shown: list[tuple[str, Any]] = []
 
-    def generate_response(self, messages: Messages) -> tuple[Any, Any, str]:
+    def generate_response(self, messages: Messages) -> Reply:
         """Ask the person.
 
         Raises:
@@ -47,7 +47,7 @@ class HumanModel(Model):
             raise EOFError(f"'{self.name}' was asked for an answer, but standard input has ended")
         text = line.rstrip("\r\n")
         self._shown = [*dialogue, ("assistant", text)]
-        return messages, {"text": line}, text
+        return Reply(messages, {"text": line}, text)
 
     def reset(self) -> None:
         """Show the next dialogue from its beginning."""

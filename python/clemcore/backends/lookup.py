@@ -145,7 +145,7 @@ def _entry_points() -> list[Any]:
 
 
 def _distribution(point: Any) -> str:
-    return point.dist.name if point.dist is not None else point.value
+    return str(point.dist.name if point.dist is not None else point.value)
 
 
 def _from_entry_point(name: str) -> Backend:

@@ -9,7 +9,7 @@ from typing import Any
 
 from clemcore.backends.base import Backend
 from clemcore.messages import Messages
-from clemcore.model import BatchGenerativeModel, Model
+from clemcore.model import BatchGenerativeModel, Model, Reply
 from clemcore.spec import ModelSpec
 
 
@@ -49,11 +49,11 @@ class CustomResponseModel(BatchGenerativeModel):
             )
         self._answered = 0
 
-    def generate_response(self, messages: Messages) -> tuple[Any, Any, str]:
+    def generate_response(self, messages: Messages) -> Reply:
         """Answer one dialogue."""
         return self._answer(self.players[0] if self.players else None, messages)
 
-    def generate_batch_response(self, batch_messages: list[Messages]) -> list[tuple[Any, Any, str]]:
+    def generate_batch_response(self, batch_messages: list[Messages]) -> list[Reply]:
         """Answer several dialogues, each by its own player where the game gave players."""
         players = self.players or [None] * len(batch_messages)
         if len(players) != len(batch_messages):
@@ -64,13 +64,13 @@ class CustomResponseModel(BatchGenerativeModel):
         """Start the script again."""
         self._answered = 0
 
-    def _answer(self, player: Any, messages: Messages) -> tuple[Any, Any, str]:
+    def _answer(self, player: Any, messages: Messages) -> Reply:
         if player is not None:
             context = messages[-1]
             text: str = player._custom_response(context)
-            return context, {"clem_player": {"response": text, "model_name": self.name}}, text
+            return Reply(context, {"clem_player": {"response": text, "model_name": self.name}}, text)
         text = self._next(messages)
-        return messages, {"text": text}, text
+        return Reply(messages, {"text": text}, text)
 
     def _next(self, messages: Messages) -> str:
         if not self.responses:
