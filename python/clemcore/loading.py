@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from clemcore.backends.lookup import BackendRegistry
@@ -96,6 +97,19 @@ def _load(spec: ModelSpec, backends: BackendRegistry, gen_args: Mapping[str, Any
     return model
 
 
+# -- names that scripts of 2024 use ---------------------------------------------------------------------------------
+project_root = str(Path.cwd())
+"""The folder that the process was started in; scripts of 2024 ran from the root of their checkout."""
+
+
 def load_model_registry(*_: Any, **__: Any) -> ModelRegistry:
     """Return the registry; scripts of 2024 called this first, today it loads by itself."""
     return ModelRegistry.from_packaged_and_cwd_files()
+
+
+load_custom_model_registry = load_model_registry
+
+
+def get_logger(name: str) -> logging.Logger:
+    """Return the logger of that name; today scripts say ``logging.getLogger``."""
+    return logging.getLogger(name)

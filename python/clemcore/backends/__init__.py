@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from clemcore.backends.mock import CustomResponseModel
     from clemcore.errors import ContextExceededError
     from clemcore.keys import Key, KeyRegistry, load_credentials
-    from clemcore.loading import get_model_for, load_model, load_model_registry, load_models, resolve
+    from clemcore.loading import (
+        get_logger,
+        get_model_for,
+        load_custom_model_registry,
+        load_model,
+        load_model_registry,
+        load_models,
+        project_root,
+        resolve,
+    )
     from clemcore.model import BatchGenerativeModel, Model, Reply
     from clemcore.recording import record
     from clemcore.registry import ModelRegistry
@@ -44,12 +53,15 @@ __all__ = [
     "ModelSpec",
     "RemoteBackend",
     "Reply",
+    "get_logger",
     "get_model_for",
     "is_backend",
     "load_credentials",
+    "load_custom_model_registry",
     "load_model",
     "load_model_registry",
     "load_models",
+    "project_root",
     "record",
     "resolve",
 ]
@@ -68,12 +80,15 @@ _HOMES = {
     "ModelSpec": "clemcore.spec",
     "RemoteBackend": "clemcore.backends.base",
     "Reply": "clemcore.model",
+    "get_logger": "clemcore.loading",
     "get_model_for": "clemcore.loading",
     "is_backend": "clemcore.backends.lookup",
     "load_credentials": "clemcore.keys",
+    "load_custom_model_registry": "clemcore.loading",
     "load_model": "clemcore.loading",
     "load_model_registry": "clemcore.loading",
     "load_models": "clemcore.loading",
+    "project_root": "clemcore.loading",
     "record": "clemcore.recording",
     "resolve": "clemcore.loading",
 }
