@@ -78,13 +78,17 @@ wheel: setup ## Build wheel and sdist into dist/
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin build --release --sdist --out dist --quiet
 	ls -l dist
 
+.PHONY: package-check
+package-check: setup ## Build wheel and sdist, install each into an empty environment, use it
+	$(BIN)/python tests/check_package.py
+
 .PHONY: lock
 lock: | $(STAMPS)/venv ## Resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
 	  --no-annotate --extra all --group dev pyproject.toml -o requirements.lock
 
 .PHONY: ci
-ci: test lint ## What CI runs
+ci: test lint package-check ## What CI runs
 
 .PHONY: clean
 clean: ## Remove the virtual environment and everything that was built

@@ -97,7 +97,7 @@ def _load(spec: ModelSpec, backends: BackendRegistry, gen_args: Mapping[str, Any
     return model
 
 
-# -- names that scripts of 2024 use ---------------------------------------------------------------------------------
+# -- names that scripts of 2024 use ----------------------------------------------------------------------
 project_root = str(Path.cwd())
 """The folder that the process was started in; scripts of 2024 ran from the root of their checkout."""
 
