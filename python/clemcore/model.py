@@ -277,14 +277,6 @@ class Model(abc.ABC):
         return all(model.supports_batching() for model in player_models)
 
 
-class BatchGenerativeModel(Model):
-    """A model that answers several dialogues in one call."""
-
-    @abc.abstractmethod
-    def generate_batch_response(self, batch_messages: list[Messages]) -> list[Reply]:
-        """Answer several dialogues; the answers come in the order of the dialogues."""
-
-
 # -- around a call ---------------------------------------------------------------------------------------------
 # Models whose call is running in this context: a subclass that calls super() is one call, not two.
 _running: ContextVar[frozenset[int]] = ContextVar("clemcore_running_models", default=frozenset())
@@ -412,3 +404,12 @@ def _facts(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
         "versions": versions,
         **rest,
     }
+
+
+# After the functions above: making a subclass of Model wraps its calls with them.
+class BatchGenerativeModel(Model):
+    """A model that answers several dialogues in one call."""
+
+    @abc.abstractmethod
+    def generate_batch_response(self, batch_messages: list[Messages]) -> list[Reply]:
+        """Answer several dialogues; the answers come in the order of the dialogues."""
