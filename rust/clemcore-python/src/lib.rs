@@ -1,8 +1,26 @@
 //! `clemcore._core`: the list of what Python sees of the core crate.
+//!
+//! This crate converts, releases the GIL and maps errors. A decision about registries in it is in the wrong crate.
+#![deny(unsafe_code)]
+#![allow(clippy::needless_pass_by_value, reason = "PyO3 hands converted arguments over by value")]
+
 use pyo3::prelude::*;
+
+mod convert;
+mod errors;
+mod registry;
 
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "Python's name for it")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    use crate::errors::{Problem, Report, catalogue, explain};
+
+    #[pymodule_export]
+    use crate::registry::{
+        Refusal, Registry, check, context_tokens, json_schema, packaged_registry, unify, upsert_entry,
+    };
 }

@@ -1,0 +1,234 @@
+"""The Rust core as Python sees it: registries, unification, diagnostics.
+
+Files are read in Python; the core gets text. Everything here is thread-safe, and long work releases the GIL.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypedDict, final
+
+__all__ = [
+    "Problem",
+    "Refusal",
+    "Registry",
+    "Report",
+    "__version__",
+    "catalogue",
+    "check",
+    "context_tokens",
+    "explain",
+    "json_schema",
+    "packaged_registry",
+    "unify",
+    "upsert_entry",
+]
+
+__version__: str
+
+class _Kind(TypedDict):
+    code: str
+    kind: str
+    title: str
+    severity: Literal["error", "warning", "hint"]
+    explanation: str
+    bad: str
+    good: str
+
+@final
+class Problem:
+    """One thing that is wrong with a registry file."""
+
+    @property
+    def code(self) -> str:
+        """The kind of problem, as ``R010``; :func:`explain` has a page about it."""
+    @property
+    def kind(self) -> str:
+        """The kind of problem in words, as ``trailing-comma``."""
+    @property
+    def severity(self) -> Literal["error", "warning", "hint"]:
+        """How bad it is; only an error stops a registry from loading."""
+    @property
+    def message(self) -> str:
+        """What is wrong, in one sentence."""
+    @property
+    def help(self) -> str | None:
+        """How to mend it."""
+    @property
+    def source(self) -> str:
+        """The file, as the caller named it."""
+    @property
+    def line(self) -> int:
+        """Line of the first character, from 1."""
+    @property
+    def column(self) -> int:
+        """Column of the first character, from 1, in Unicode characters."""
+    @property
+    def end_line(self) -> int:
+        """Line of the place after the last character."""
+    @property
+    def end_column(self) -> int:
+        """Column after the last character."""
+    @property
+    def entry(self) -> int | None:
+        """Which entry of the file, from 0."""
+    @property
+    def model(self) -> str | None:
+        """The entry's ``model_name``."""
+    @property
+    def field(self) -> str | None:
+        """The field, as ``model_config.eos_to_cull`` or ``languages[2]``."""
+    def to_dict(self) -> dict[str, Any]:
+        """Give all attributes as a dict that JSON can hold."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Report:
+    """All that was found in one or more files."""
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The problems, by file and place; of each severity at most a thousand per file."""
+    @property
+    def errors(self) -> int:
+        """How many errors there are."""
+    @property
+    def warnings(self) -> int:
+        """How many warnings there are."""
+    @property
+    def hints(self) -> int:
+        """How many hints there are."""
+    def render(self, format: str = "human", color: bool = False) -> str:
+        """Write the report.
+
+        Args:
+            format: ``human`` (as a compiler would), ``json`` or ``github`` (annotations).
+            color: use colours of a terminal; for ``human`` only.
+
+        Raises:
+            ValueError: there is no such format.
+        """
+
+@final
+class Refusal:
+    """Why one entry does not fit a selector; ``str()`` says it in a sentence."""
+
+    @property
+    def entry(self) -> int:
+        """Which entry."""
+    @property
+    def source(self) -> str:
+        """The entry's file."""
+    @property
+    def line(self) -> int:
+        """The entry's line in it; 0 where it comes from no file."""
+    @property
+    def mismatches(self) -> list[tuple[str, Any, Any]]:
+        """Each contradiction: the field, the selector's value, the entry's value."""
+
+@final
+class Registry:
+    """Entries in the order in which a selector tries them."""
+
+    @staticmethod
+    def load(layers: Sequence[tuple[str, bytes]], backends: Sequence[str] | None = None) -> Registry:
+        """Read registry files, earlier layers first.
+
+        Each entry gets a last key ``lookup_source`` with the layer's name, unless it has one.
+
+        Args:
+            layers: a name and the bytes of each file.
+            backends: the known backends; those that come with clemcore if not given.
+
+        Raises:
+            clemcore.errors.RegistryError: a file has errors; all problems of all layers are in it.
+        """
+    @staticmethod
+    def from_specs(specs: Sequence[dict[str, Any]]) -> Registry:
+        """Make a registry of dicts, without a check.
+
+        Values that JSON cannot hold are kept as the objects that they are, and compared with ``==``.
+
+        Raises:
+            TypeError: a key is no str.
+            ValueError: a dict contains itself, or is nested more than 500 deep.
+        """
+    def __len__(self) -> int: ...
+    def entry(self, index: int) -> dict[str, Any]:
+        """Give a copy of an entry.
+
+        Raises:
+            IndexError: there is none of that index.
+        """
+    def location(self, index: int) -> tuple[str, int]:
+        """Give an entry's file and line; its ``lookup_source`` and 0 where it comes from no file.
+
+        Raises:
+            IndexError: there is no entry of that index.
+        """
+    def names(self) -> list[str]:
+        """Give every model name once, in the order of the entries."""
+    def resolve(self, selector: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+        """Find the first entry that unifies with the selector, and merge the two."""
+    def refusals(self, selector: dict[str, Any]) -> list[Refusal]:
+        """Say of each entry of the selector's name that does not unify: why."""
+    def nearest(self, name: str, limit: int = 5) -> list[str]:
+        """Give the model names that are most like a name, best first; empty where none is."""
+    def warnings(self) -> Report:
+        """Give what was found on loading; never an error."""
+
+def check(source: str, text: bytes, backends: Sequence[str] | None = None) -> Report:
+    """Check one registry file.
+
+    Args:
+        source: its name in the report.
+        text: its bytes.
+        backends: the known backends; those that come with clemcore if not given.
+    """
+
+def packaged_registry() -> bytes:
+    """Give the registry that is compiled in."""
+
+def unify(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any] | None:
+    """Merge two dicts, or give None where they contradict each other.
+
+    The result has the left dict's keys in their order, then the right one's new keys, sorted. Dicts inside are
+    merged, lists must have one length and unify item by item, all else must be equal. A boolean is never equal to a
+    number here. An object that occurs twice in one dict is merged in each place for itself.
+
+    Raises:
+        TypeError: a key is no str.
+        ValueError: a dict contains itself, or is nested more than 500 deep.
+    """
+
+def upsert_entry(
+    text: bytes | None,
+    entry: dict[str, Any],
+    index: int | None = None,
+    *,
+    source: str = "model_registry.json",
+) -> str:
+    """Put an entry into the text of a registry and leave every other byte as it is.
+
+    Args:
+        text: the file; None for a new one.
+        entry: the entry; its ``lookup_source`` is left out.
+        index: which entry to replace; without it the entry becomes the first.
+        source: the file's name in an error.
+
+    Raises:
+        clemcore.errors.RegistryError: the text has errors.
+        IndexError: there is no entry of that index.
+        TypeError: the entry holds something that JSON cannot hold.
+    """
+
+def json_schema() -> str:
+    """Give the JSON Schema (draft 2020-12) of a registry file."""
+
+def context_tokens(text: str) -> int | None:
+    """Give the number of tokens that a text such as ``131072``, ``128k`` or ``1.5k`` means (k is 1024)."""
+
+def explain(code: str) -> str | None:
+    """Give the page about a kind of problem, by code or name; None if there is none."""
+
+def catalogue() -> list[_Kind]:
+    """Give every kind of problem there is."""

@@ -1,0 +1,192 @@
+//! Problems and reports as Python sees them, and the one map from errors of the core to exceptions.
+//!
+//! The exceptions themselves are written in `clemcore/errors.py`.
+use clemcore::catalogue as kinds;
+use clemcore::edit::Refused;
+use clemcore::problem::{self, Severity};
+use clemcore::report::{self, Format};
+use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+pyo3::import_exception!(clemcore.errors, RegistryError);
+
+/// One thing that is wrong with a registry.
+#[pyclass(frozen, eq, module = "clemcore._core")]
+#[derive(Clone, PartialEq)]
+pub(crate) struct Problem(problem::Problem);
+
+#[pymethods]
+impl Problem {
+    #[getter]
+    fn code(&self) -> &'static str {
+        self.0.kind.code
+    }
+
+    #[getter]
+    fn kind(&self) -> &'static str {
+        self.0.kind.slug
+    }
+
+    #[getter]
+    fn severity(&self) -> &'static str {
+        self.0.kind.severity.as_str()
+    }
+
+    #[getter]
+    fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    #[getter]
+    fn help(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+
+    #[getter]
+    fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    #[getter]
+    fn line(&self) -> usize {
+        self.0.line
+    }
+
+    #[getter]
+    fn column(&self) -> usize {
+        self.0.column
+    }
+
+    #[getter]
+    fn end_line(&self) -> usize {
+        self.0.end_line
+    }
+
+    #[getter]
+    fn end_column(&self) -> usize {
+        self.0.end_column
+    }
+
+    #[getter]
+    fn entry(&self) -> Option<usize> {
+        self.0.entry
+    }
+
+    #[getter]
+    fn model(&self) -> Option<&str> {
+        self.0.model.as_deref()
+    }
+
+    #[getter]
+    fn field(&self) -> Option<&str> {
+        self.0.field.as_deref()
+    }
+
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        dict.set_item("code", self.code())?;
+        dict.set_item("kind", self.kind())?;
+        dict.set_item("severity", self.severity())?;
+        dict.set_item("message", self.message())?;
+        dict.set_item("help", self.help())?;
+        dict.set_item("source", self.source())?;
+        dict.set_item("line", self.line())?;
+        dict.set_item("column", self.column())?;
+        dict.set_item("end_line", self.end_line())?;
+        dict.set_item("end_column", self.end_column())?;
+        dict.set_item("entry", self.entry())?;
+        dict.set_item("model", self.model())?;
+        dict.set_item("field", self.field())?;
+        Ok(dict)
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Problem {}>", self.0)
+    }
+}
+
+/// All that was found in one or more files.
+#[pyclass(frozen, module = "clemcore._core")]
+pub(crate) struct Report(pub(crate) report::Report);
+
+#[pymethods]
+impl Report {
+    #[getter]
+    fn problems(&self) -> Vec<Problem> {
+        problems(&self.0)
+    }
+
+    #[getter]
+    fn errors(&self) -> usize {
+        self.0.count(Severity::Error)
+    }
+
+    #[getter]
+    fn warnings(&self) -> usize {
+        self.0.count(Severity::Warning)
+    }
+
+    #[getter]
+    fn hints(&self) -> usize {
+        self.0.count(Severity::Hint)
+    }
+
+    #[pyo3(signature = (format = "human", color = false))]
+    fn render(&self, py: Python<'_>, format: &str, color: bool) -> PyResult<String> {
+        let Some(known) = Format::from_name(format) else {
+            let message = format!("format is one of {}, not {format:?}", Format::NAMES.join(", "));
+            return Err(PyValueError::new_err(message));
+        };
+        Ok(py.detach(|| self.0.render(known, color)))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Report errors={} warnings={} hints={}>", self.errors(), self.warnings(), self.hints())
+    }
+}
+
+fn problems(report: &report::Report) -> Vec<Problem> {
+    report.problems.iter().cloned().map(Problem).collect()
+}
+
+/// The exception for a registry that cannot be used: its text is the report.
+pub(crate) fn registry_error(report: &report::Report) -> PyErr {
+    RegistryError::new_err((report.render(Format::Human, false), problems(report)))
+}
+
+/// The exception for an entry that cannot be put into a file.
+pub(crate) fn edit_error(refused: Refused) -> PyErr {
+    match refused {
+        Refused::Broken(report) => registry_error(&report),
+        Refused::NoSuchEntry { .. } => PyIndexError::new_err(refused.to_string()),
+        Refused::NotJson(_) => PyTypeError::new_err(refused.to_string()),
+    }
+}
+
+/// The page about a code such as `R010`.
+#[pyfunction]
+pub(crate) fn explain(code: &str) -> Option<String> {
+    kinds::explain(code)
+}
+
+/// Every kind of problem there is.
+#[pyfunction]
+pub(crate) fn catalogue(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    let row = |kind: &&'static kinds::Kind| {
+        let dict = PyDict::new(py);
+        dict.set_item("code", kind.code)?;
+        dict.set_item("kind", kind.slug)?;
+        dict.set_item("title", kind.title)?;
+        dict.set_item("severity", kind.severity.as_str())?;
+        dict.set_item("explanation", kind.explanation)?;
+        dict.set_item("bad", kind.bad)?;
+        dict.set_item("good", kind.good)?;
+        Ok(dict)
+    };
+    kinds::ALL.iter().map(row).collect()
+}

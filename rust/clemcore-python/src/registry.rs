@@ -1,0 +1,216 @@
+//! The registry as Python sees it.
+use crate::convert::{self, Objects, PythonEq};
+use crate::errors::{self, Report};
+use clemcore::edit::{self, Position};
+use clemcore::{registry as core, schema, unify as rule};
+use pyo3::exceptions::PyIndexError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyDict;
+use std::fmt::Write as _;
+
+/// Entries in the order in which they are tried.
+#[pyclass(frozen, module = "clemcore._core")]
+pub(crate) struct Registry {
+    core: core::Registry,
+    /// What entries hold and JSON cannot.
+    objects: Vec<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Registry {
+    #[staticmethod]
+    #[pyo3(signature = (layers, backends = None))]
+    fn load(
+        py: Python<'_>,
+        layers: Vec<(String, PyBackedBytes)>,
+        backends: Option<Vec<String>>,
+    ) -> PyResult<Self> {
+        let core = py
+            .detach(|| core::Registry::load(&layers, backends.as_deref()))
+            .map_err(|report| errors::registry_error(&report))?;
+        Ok(Self { core, objects: Vec::new() })
+    }
+
+    #[staticmethod]
+    fn from_specs(specs: Vec<Bound<'_, PyDict>>) -> PyResult<Self> {
+        let mut objects = Objects::default();
+        let specs: PyResult<Vec<_>> = specs.iter().map(|spec| convert::to_dict(spec, &mut objects)).collect();
+        Ok(Self { core: core::Registry::from_specs(specs?), objects: objects.into_own() })
+    }
+
+    fn __len__(&self) -> usize {
+        self.core.len()
+    }
+
+    fn entry<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyDict>> {
+        let dict = self.core.entry(index).ok_or_else(|| self.no_entry(index))?;
+        convert::from_dict(py, dict, &Objects::over(&self.objects))
+    }
+
+    fn location(&self, index: usize) -> PyResult<(&str, usize)> {
+        self.core.location(index).ok_or_else(|| self.no_entry(index))
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.core.names()
+    }
+
+    fn resolve<'py>(
+        &self,
+        py: Python<'py>,
+        selector: &Bound<'py, PyDict>,
+    ) -> PyResult<Option<(usize, Bound<'py, PyDict>)>> {
+        let mut objects = Objects::over(&self.objects);
+        let selector = convert::to_dict(selector, &mut objects)?;
+        let equal = PythonEq::new(&objects);
+        let found = py.detach(|| self.core.resolve_with(&selector, &equal));
+        equal
+            .finish(found)?
+            .map(|(index, merged)| Ok((index, convert::from_dict(py, &merged, &objects)?)))
+            .transpose()
+    }
+
+    fn refusals(&self, py: Python<'_>, selector: &Bound<'_, PyDict>) -> PyResult<Vec<Refusal>> {
+        let mut objects = Objects::over(&self.objects);
+        let selector = convert::to_dict(selector, &mut objects)?;
+        let equal = PythonEq::new(&objects);
+        let refusals = py.detach(|| self.core.refusals_with(&selector, &equal));
+        let convert = |refusal: &core::Refusal| {
+            let location = self.core.location(refusal.entry).unwrap_or_default();
+            Refusal::new(py, refusal, location, &objects)
+        };
+        equal.finish(refusals)?.iter().map(convert).collect()
+    }
+
+    #[pyo3(signature = (name, limit = 5))]
+    fn nearest(&self, py: Python<'_>, name: &str, limit: usize) -> Vec<&str> {
+        py.detach(|| self.core.nearest(name, limit))
+    }
+
+    fn warnings(&self) -> Report {
+        Report(self.core.warnings().clone())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Registry of {} entries>", self.core.len())
+    }
+}
+
+impl Registry {
+    fn no_entry(&self, index: usize) -> PyErr {
+        PyIndexError::new_err(format!("there is no entry {index} in a registry of {}", self.core.len()))
+    }
+}
+
+/// Why one entry does not fit a selector.
+#[pyclass(frozen, module = "clemcore._core")]
+pub(crate) struct Refusal {
+    #[pyo3(get)]
+    entry: usize,
+    #[pyo3(get)]
+    source: String,
+    #[pyo3(get)]
+    line: usize,
+    /// Field, the selector's value, the entry's value.
+    mismatches: Vec<(String, Py<PyAny>, Py<PyAny>)>,
+}
+
+impl Refusal {
+    fn new(
+        py: Python<'_>,
+        refusal: &core::Refusal,
+        location: (&str, usize),
+        objects: &Objects<'_>,
+    ) -> PyResult<Self> {
+        let mut mismatches = Vec::with_capacity(refusal.mismatches.len());
+        for mismatch in &refusal.mismatches {
+            let wanted = convert::from_value(py, &mismatch.left, objects)?.unbind();
+            let found = convert::from_value(py, &mismatch.right, objects)?.unbind();
+            mismatches.push((mismatch.field.clone(), wanted, found));
+        }
+        Ok(Self { entry: refusal.entry, source: location.0.to_owned(), line: location.1, mismatches })
+    }
+}
+
+#[pymethods]
+impl Refusal {
+    #[getter]
+    fn mismatches<'py>(&self, py: Python<'py>) -> Vec<(&str, Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let rows = self.mismatches.iter();
+        rows.map(|(field, wanted, found)| (field.as_str(), wanted.bind(py).clone(), found.bind(py).clone()))
+            .collect()
+    }
+
+    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
+        let mut text = format!("entry {}", self.entry);
+        if self.line > 0 {
+            let _ = write!(text, " ({}:{})", self.source, self.line);
+        }
+        for (at, (field, wanted, found)) in self.mismatches.iter().enumerate() {
+            let (wanted, found) = (wanted.bind(py).repr()?, found.bind(py).repr()?);
+            text.push_str(if at == 0 { ": " } else { "; " });
+            let _ = write!(text, "{field} is {found}, not {wanted}");
+        }
+        Ok(text)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("<Refusal {}>", self.__str__(py)?))
+    }
+}
+
+/// Checks one file.
+#[pyfunction]
+#[pyo3(signature = (source, text, backends = None))]
+pub(crate) fn check(py: Python<'_>, source: &str, text: &[u8], backends: Option<Vec<String>>) -> Report {
+    Report(py.detach(|| core::check(source, text, backends.as_deref())))
+}
+
+/// The registry that is compiled in.
+#[pyfunction]
+pub(crate) fn packaged_registry() -> &'static [u8] {
+    core::PACKAGED.as_bytes()
+}
+
+/// Merges two dicts; None where they contradict each other.
+#[pyfunction]
+pub(crate) fn unify<'py>(
+    left: &Bound<'py, PyDict>,
+    right: &Bound<'py, PyDict>,
+) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let py = left.py();
+    let mut objects = Objects::default();
+    let left = convert::to_dict(left, &mut objects)?;
+    let right = convert::to_dict(right, &mut objects)?;
+    let equal = PythonEq::new(&objects);
+    let merged = py.detach(|| rule::unify_with(&left, &right, &equal));
+    equal.finish(merged)?.map(|merged| convert::from_dict(py, &merged, &objects)).transpose()
+}
+
+/// The text of a registry with one entry put in.
+#[pyfunction]
+#[pyo3(signature = (text, entry, index = None, *, source = "model_registry.json"))]
+pub(crate) fn upsert_entry(
+    py: Python<'_>,
+    text: Option<&[u8]>,
+    entry: &Bound<'_, PyDict>,
+    index: Option<usize>,
+    source: &str,
+) -> PyResult<String> {
+    let entry = convert::to_dict(entry, &mut Objects::default())?;
+    let position = index.map_or(Position::Front, Position::Replace);
+    py.detach(|| edit::upsert(source, text, &entry, position)).map_err(errors::edit_error)
+}
+
+/// The JSON Schema of a registry file.
+#[pyfunction]
+pub(crate) fn json_schema() -> String {
+    schema::json_schema()
+}
+
+/// The number of tokens that a text such as `128k` means.
+#[pyfunction]
+pub(crate) fn context_tokens(text: &str) -> Option<u64> {
+    core::context_tokens(text)
+}

@@ -1,0 +1,182 @@
+//! Kinds of problems with what the entries say (R040 and up).
+use super::Kind;
+use crate::problem::Severity;
+
+/// R040: not a list of entries.
+pub const NOT_A_LIST: Kind = Kind {
+    code: "R040",
+    slug: "not-a-list",
+    title: "not a list of entries",
+    severity: Severity::Error,
+    explanation: "A registry is a list of objects (one object alone is taken as a list of one).",
+    bad: r#""gpt-4o""#,
+    good: r#"[{"model_name": "gpt-4o", "backend": "openai"}]"#,
+};
+
+/// R041: not an entry.
+pub const NOT_AN_ENTRY: Kind = Kind {
+    code: "R041",
+    slug: "not-an-entry",
+    title: "not an entry",
+    severity: Severity::Error,
+    explanation: "Each item of a registry is an object that describes one model.",
+    bad: r#"["gpt-4o"]"#,
+    good: r#"[{"model_name": "gpt-4o", "backend": "openai"}]"#,
+};
+
+/// R042: missing field.
+pub const MISSING_FIELD: Kind = Kind {
+    code: "R042",
+    slug: "missing-field",
+    title: "missing field",
+    severity: Severity::Error,
+    explanation: "Every entry says its `model_name`, by which it is selected, and its `backend`, which runs it.",
+    bad: r#"[{"model_name": "gpt-4o"}]"#,
+    good: r#"[{"model_name": "gpt-4o", "backend": "openai"}]"#,
+};
+
+/// R043: empty field.
+pub const EMPTY_FIELD: Kind = Kind {
+    code: "R043",
+    slug: "empty-field",
+    title: "empty field",
+    severity: Severity::Error,
+    explanation: "`model_name` and `backend` must say something: an empty or blank name selects nothing.",
+    bad: r#"[{"model_name": "", "backend": "openai"}]"#,
+    good: r#"[{"model_name": "gpt-4o", "backend": "openai"}]"#,
+};
+
+/// R044: wrong type.
+pub const WRONG_TYPE: Kind = Kind {
+    code: "R044",
+    slug: "wrong-type",
+    title: "wrong type",
+    severity: Severity::Error,
+    explanation: "The value of a known key is of a type that no reader of the key understands. Strings, numbers, \
+        booleans, lists and objects never stand for each other in a registry: `\"true\"` is not `true`.",
+    bad: r#"[{"model_name": "m", "backend": "mock", "open_weight": "yes"}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "open_weight": true}]"#,
+};
+
+/// R050: the same entry twice.
+pub const DUPLICATE_ENTRY: Kind = Kind {
+    code: "R050",
+    slug: "duplicate-entry",
+    title: "the same entry twice",
+    severity: Severity::Warning,
+    explanation: "Two entries say exactly the same; the later one is never used.",
+    bad: r#"[{"model_name": "m", "backend": "mock"}, {"model_name": "m", "backend": "mock"}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock"}]"#,
+};
+
+/// R051: entry that nothing selects.
+pub const UNREACHABLE_ENTRY: Kind = Kind {
+    code: "R051",
+    slug: "unreachable-entry",
+    title: "entry that nothing selects",
+    severity: Severity::Warning,
+    explanation: "A selector gets the first entry that does not contradict it. An earlier entry says nothing but what \
+        this one says too, so every selector that fits this one stops at the earlier one. Put the more \
+        special entry first, or let them differ in a key that both have.",
+    bad: r#"[{"model_name": "m", "backend": "mock"}, {"model_name": "m", "backend": "mock", "seed": 7}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "seed": 7}, {"model_name": "m", "backend": "mock"}]"#,
+};
+
+/// R052: unknown backend.
+pub const UNKNOWN_BACKEND: Kind = Kind {
+    code: "R052",
+    slug: "unknown-backend",
+    title: "unknown backend",
+    severity: Severity::Warning,
+    explanation: "No backend of this name comes with clemcore. That is right where a `NAME_api.py` in the working \
+        directory or an installed package provides it.",
+    bad: r#"[{"model_name": "m", "backend": "open_ai"}]"#,
+    good: r#"[{"model_name": "m", "backend": "openai"}]"#,
+};
+
+/// R053: key that looks like a typing error.
+pub const UNKNOWN_KEY: Kind = Kind {
+    code: "R053",
+    slug: "unknown-key",
+    title: "key that looks like a typing error",
+    severity: Severity::Warning,
+    explanation: "Entries may have any keys, but this one is unknown and very like one that is known, which nobody \
+        will read under this name.",
+    bad: r#"[{"model_name": "m", "backend": "mock", "contxt_size": "8k"}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "context_size": "8k"}]"#,
+};
+
+/// R060: no ISO date.
+pub const RELEASE_DATE: Kind = Kind {
+    code: "R060",
+    slug: "release-date",
+    title: "no ISO date",
+    severity: Severity::Warning,
+    explanation: "Dates are written year-month-day, as `2024-01-06` (`2024-01` or `2024` where no more is known). \
+        Other orders are read differently in different countries.",
+    bad: r#"[{"model_name": "m", "backend": "mock", "release_date": "06-01-24"}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "release_date": "2024-01-06"}]"#,
+};
+
+/// R061: no size in tokens.
+pub const CONTEXT_SIZE: Kind = Kind {
+    code: "R061",
+    slug: "context-size",
+    title: "no size in tokens",
+    severity: Severity::Warning,
+    explanation: "A context size is a whole number of tokens, or a number with `k` (times 1024) or `M` (times \
+        1048576): `131072`, `128k`, `1.5k`. Anything else is not understood, and the model would run with \
+        another limit than the one meant.",
+    bad: r#"[{"model_name": "m", "backend": "mock", "context_size": "128 thousand"}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "context_size": "128k"}]"#,
+};
+
+/// R062: broken regular expression.
+pub const BAD_PATTERN: Kind = Kind {
+    code: "R062",
+    slug: "bad-pattern",
+    title: "broken regular expression",
+    severity: Severity::Warning,
+    explanation: "`eos_to_cull` and `cot_end_tag` in `model_config` are Python regular expressions, and this one does \
+        not compile. Characters with a meaning, such as `|`, `*` and brackets, need a backslash, which JSON \
+        writes twice.",
+    bad: r#"[{"model_name": "m", "backend": "mock", "model_config": {"eos_to_cull": "*END*"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "model_config": {"eos_to_cull": "\\*END\\*"}}]"#,
+};
+
+/// R063: regular expression that matches too much.
+pub const LOOSE_PATTERN: Kind = Kind {
+    code: "R063",
+    slug: "loose-pattern",
+    title: "regular expression that matches too much",
+    severity: Severity::Warning,
+    explanation: "`eos_to_cull` and `cot_end_tag` in `model_config` are regular expressions, in which `|` means \"or\" \
+        and `[EOS]` means one of three letters. Without backslashes this one matches other text than the \
+        marker that it shows, or matches everywhere.",
+    bad: r#"[{"model_name": "m", "backend": "mock", "model_config": {"eos_to_cull": "<|im_end|>"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "model_config": {"eos_to_cull": "<\\|im_end\\|>"}}]"#,
+};
+
+/// R064: flag that counts by being there.
+pub const FALSE_FLAG: Kind = Kind {
+    code: "R064",
+    slug: "false-flag",
+    title: "flag that counts by being there",
+    severity: Severity::Hint,
+    explanation: "Older readers of this key only look whether it is there, so for them `false` means true. Leave the \
+        key out where it does not apply.",
+    bad: r#"[{"model_name": "m", "backend": "openai", "model_config": {"reasoning_model": false}}]"#,
+    good: r#"[{"model_name": "m", "backend": "openai", "model_config": {}}]"#,
+};
+
+/// R065: secret in a registry.
+pub const SECRET: Kind = Kind {
+    code: "R065",
+    slug: "secret",
+    title: "secret in a registry",
+    severity: Severity::Error,
+    explanation: "A registry is shared and committed; keys and passwords do not belong there. Put it into the \
+        environment or into `key.json`, and take it back from the provider if the file was ever shared.",
+    bad: r#"[{"model_name": "m", "backend": "openai", "api_key": "…"}]"#,
+    good: r#"[{"model_name": "m", "backend": "openai"}]"#,
+};

@@ -1,0 +1,100 @@
+//! Every kind of problem there is, as data: the one place where a code, its severity and its explanation are written.
+//!
+//! A kind that is not here cannot be reported, and a test demands a fixture for each one that is.
+mod entries;
+mod syntax;
+
+use crate::problem::Severity;
+pub use entries::*;
+pub use syntax::*;
+
+/// One kind of problem.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// `R010`: what users write into searches; never given to another kind again.
+    pub code: &'static str,
+    /// `trailing-comma`.
+    pub slug: &'static str,
+    /// A few words.
+    pub title: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it means and why it matters, in a paragraph.
+    pub explanation: &'static str,
+    /// The least text that has it.
+    pub bad: &'static str,
+    /// The same text mended.
+    pub good: &'static str,
+}
+
+/// All kinds, in the order of their codes.
+pub const ALL: &[&Kind] = &[
+    &NOT_UTF8,
+    &BYTE_ORDER_MARK,
+    &EMPTY_FILE,
+    &TRAILING_COMMA,
+    &COMMENT,
+    &QUOTES,
+    &UNQUOTED_KEY,
+    &PYTHON_LITERAL,
+    &NOT_A_NUMBER,
+    &NUMBER_FORM,
+    &NUMBER_RANGE,
+    &MISSING_COMMA,
+    &MISSING_COLON,
+    &UNTERMINATED_STRING,
+    &BAD_ESCAPE,
+    &LONE_SURROGATE,
+    &CONTROL_CHARACTER,
+    &UNCLOSED_BRACKET,
+    &MISMATCHED_BRACKET,
+    &TRAILING_DATA,
+    &TOO_DEEP,
+    &UNEXPECTED,
+    &MISSING_VALUE,
+    &DUPLICATE_KEY,
+    &NOT_A_LIST,
+    &NOT_AN_ENTRY,
+    &MISSING_FIELD,
+    &EMPTY_FIELD,
+    &WRONG_TYPE,
+    &DUPLICATE_ENTRY,
+    &UNREACHABLE_ENTRY,
+    &UNKNOWN_BACKEND,
+    &UNKNOWN_KEY,
+    &RELEASE_DATE,
+    &CONTEXT_SIZE,
+    &BAD_PATTERN,
+    &LOOSE_PATTERN,
+    &FALSE_FLAG,
+    &SECRET,
+];
+
+/// The kind of that code or slug.
+///
+/// ```
+/// let kind = clemcore::catalogue::find("R010").unwrap();
+/// assert_eq!(kind.slug, "trailing-comma");
+/// ```
+#[must_use]
+pub fn find(code: &str) -> Option<&'static Kind> {
+    ALL.iter().copied().find(|kind| kind.code.eq_ignore_ascii_case(code) || kind.slug == code)
+}
+
+/// The explanation of a code, as a page of plain text.
+#[must_use]
+pub fn explain(code: &str) -> Option<String> {
+    find(code).map(|kind| {
+        let indent = |text: &str| text.lines().fold(String::new(), |page, line| page + "    " + line + "\n");
+        format!(
+            "{} ({}, {}): {}\n\n{}\n\nWrong:\n\n{}\nRight:\n\n{}",
+            kind.code,
+            kind.slug,
+            kind.severity.as_str(),
+            kind.title,
+            kind.explanation,
+            indent(kind.bad),
+            indent(kind.good),
+        )
+    })
+}

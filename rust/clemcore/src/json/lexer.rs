@@ -1,0 +1,157 @@
+//! From text to tokens. Whatever is no token is reported and skipped or replaced.
+use crate::catalogue as kind;
+use crate::problem::Faults;
+use crate::text::{Span, mask};
+use std::borrow::Cow;
+
+/// The two kinds of brackets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bracket {
+    Square,
+    Curly,
+}
+
+impl Bracket {
+    pub(super) const fn open(self) -> char {
+        if matches!(self, Self::Square) { '[' } else { '{' }
+    }
+
+    pub(super) const fn close(self) -> char {
+        if matches!(self, Self::Square) { ']' } else { '}' }
+    }
+}
+
+/// One token.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Token<'t> {
+    Open(Bracket),
+    Close(Bracket),
+    Colon,
+    Comma,
+    /// Text, and whether its end was found.
+    String(Cow<'t, str>, bool),
+    Int(i64),
+    BigInt(&'t str),
+    Float(f64),
+    /// A number that is none; reported.
+    BadNumber,
+    /// Letters without quotes; the parser decides what they were meant to be.
+    Word(&'t str),
+    /// Other characters; not yet reported.
+    Junk,
+    End,
+}
+
+/// Reads tokens one by one.
+pub(super) struct Lexer<'t, 'f> {
+    pub(super) text: &'t str,
+    pub(super) at: usize,
+    pub(super) faults: &'f mut Faults,
+}
+
+impl<'t> Lexer<'t, '_> {
+    pub(super) fn byte(&self, at: usize) -> Option<u8> {
+        self.text.as_bytes().get(at).copied()
+    }
+
+    /// The next token and its place.
+    pub(super) fn next(&mut self) -> (Token<'t>, Span) {
+        self.skip_blank();
+        let start = self.at;
+        let Some(byte) = self.byte(start) else { return (Token::End, Span::at(start)) };
+        let token = match byte {
+            b'[' => self.single(Token::Open(Bracket::Square)),
+            b']' => self.single(Token::Close(Bracket::Square)),
+            b'{' => self.single(Token::Open(Bracket::Curly)),
+            b'}' => self.single(Token::Close(Bracket::Curly)),
+            b':' => self.single(Token::Colon),
+            b',' => self.single(Token::Comma),
+            b'"' => self.string(1, "\""),
+            b'-' | b'+' | b'.' | b'0'..=b'9' => self.number(),
+            _ => self.other(),
+        };
+        let span = Span::new(start, self.at);
+        if let Token::String(text, _) = &token
+            && mask::find_secret(text).is_some()
+        {
+            self.faults.hide(span);
+        }
+        (token, span)
+    }
+
+    fn single(&mut self, token: Token<'t>) -> Token<'t> {
+        self.at += 1;
+        token
+    }
+
+    /// Words, strings in the wrong quotes, and what is left.
+    fn other(&mut self) -> Token<'t> {
+        let rest = &self.text[self.at..];
+        let Some(first) = rest.chars().next() else { return Token::End };
+        let close = match first {
+            '\'' => "'",
+            '`' => "`",
+            '“' | '”' | '„' => "”",
+            '‘' | '’' | '‚' => "’",
+            _ if is_word(first) => {
+                let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+                self.at += end;
+                return Token::Word(&rest[..end]);
+            }
+            _ => return self.junk(rest),
+        };
+        let start = self.at;
+        let token = self.string(first.len_utf8(), close);
+        let span = Span::new(start, self.at);
+        self.faults
+            .at(&kind::QUOTES, span, format!("a JSON string stands in double quotes, not in {first}"))
+            .help("write \"…\"");
+        token
+    }
+
+    /// Takes everything up to the next character that can begin a token.
+    fn junk(&mut self, rest: &'t str) -> Token<'t> {
+        let begins = |c: char| is_word(c) || " \t\r\n[]{}:,\"'-+.0123456789/#`“”„‘’‚".contains(c);
+        let first = rest.chars().next().map_or(0, char::len_utf8);
+        self.at += first + rest[first..].find(begins).unwrap_or(rest.len() - first);
+        Token::Junk
+    }
+
+    /// Passes blanks and comments.
+    fn skip_blank(&mut self) {
+        loop {
+            while matches!(self.byte(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+                self.at += 1;
+            }
+            if !self.skip_comment() {
+                return;
+            }
+        }
+    }
+
+    fn skip_comment(&mut self) -> bool {
+        let rest = &self.text[self.at..];
+        let line_end = || rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let (length, closed) = match rest.as_bytes() {
+            [b'#', ..] | [b'/', b'/', ..] => (line_end(), true),
+            [b'/', b'*', ..] => match rest[2..].find("*/") {
+                Some(end) => (end + 4, true),
+                None => (rest.len(), false),
+            },
+            _ => return false,
+        };
+        let span = Span::new(self.at, self.at + length);
+        let message =
+            if closed { "JSON has no comments" } else { "a comment that never ends; JSON has none" };
+        self.faults
+            .at(&kind::COMMENT, span, message)
+            .help("remove it, or keep the remark as a key: \"comment\": \"…\"");
+        self.at += length;
+        true
+    }
+}
+
+/// Characters of words without quotes: enough for `None`, `model_name`, `gpt-4o` and paths.
+pub(super) fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '$' | '@' | '-' | '.')
+}

@@ -1,0 +1,183 @@
+//! One thing that is wrong with a registry, with its place; and the list in which a pass collects them.
+//!
+//! A pass never stops at the first fault: it notes a [`Fault`] with byte offsets and goes on. Lines, columns and
+//! excerpts are made once, at the end, so that a clean file never pays for them.
+use crate::catalogue::Kind;
+use crate::report::{Excerpt, Report};
+use crate::text::{Span, lines::Lines, mask};
+use std::fmt;
+use std::sync::Arc;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// The file is used, but probably does not say what was meant.
+    Warning,
+    /// Worth knowing.
+    Hint,
+}
+
+impl Severity {
+    /// `"error"`, `"warning"` or `"hint"`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Hint => "hint",
+        }
+    }
+}
+
+/// One thing that is wrong, as data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem {
+    /// The row of the catalogue.
+    pub kind: &'static Kind,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+    /// The file, as the caller named it.
+    pub source: Arc<str>,
+    /// Line of the first character, from 1.
+    pub line: usize,
+    /// Column of the first character in Unicode characters, from 1.
+    pub column: usize,
+    /// Line of the place after the last character.
+    pub end_line: usize,
+    /// Column after the last character.
+    pub end_column: usize,
+    /// Which entry of the list, from 0.
+    pub entry: Option<usize>,
+    /// The entry's `model_name`.
+    pub model: Option<String>,
+    /// The field, as `model_config.eos_to_cull` or `languages[2]`.
+    pub field: Option<String>,
+    /// The source line around the place, with secrets hidden.
+    pub excerpt: Excerpt,
+}
+
+/// How many problems of one severity are kept of one file; the rest is counted.
+///
+/// A file with more is not of the kind that is mended by reading on, and a report must not outgrow the file.
+pub const KEPT: usize = 1000;
+
+/// A problem before its place is worked out.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    kind: &'static Kind,
+    pub(crate) span: Span,
+    message: String,
+    help: Option<String>,
+    pub(crate) entry: Option<usize>,
+    pub(crate) model: Option<String>,
+    field: Option<String>,
+    related: Option<usize>,
+}
+
+impl Fault {
+    /// Another place in the same text; its line and column replace `{place}` in the help.
+    pub(crate) fn related(&mut self, offset: usize) -> &mut Self {
+        self.related = Some(offset);
+        self
+    }
+
+    pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn field(&mut self, field: impl Into<String>) -> &mut Self {
+        self.field = Some(field.into());
+        self
+    }
+}
+
+/// The faults of one file.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) list: Vec<Fault>,
+    /// What no excerpt may show.
+    masks: Vec<Span>,
+    counts: [usize; 3],
+    /// Takes the fault that is one too many.
+    spill: Option<Fault>,
+}
+
+impl Faults {
+    /// Notes a fault; help and field can be added to what is returned.
+    pub(crate) fn at(&mut self, kind: &'static Kind, span: Span, message: impl Into<String>) -> &mut Fault {
+        let message = message.into();
+        let fault =
+            Fault { kind, span, message, help: None, entry: None, model: None, field: None, related: None };
+        let count = &mut self.counts[kind.severity as usize];
+        *count += 1;
+        if *count > KEPT {
+            return self.spill.insert(fault);
+        }
+        let at = self.list.len();
+        self.list.push(fault);
+        &mut self.list[at]
+    }
+
+    /// Hides a range of the text in every excerpt.
+    pub(crate) fn hide(&mut self, span: Span) {
+        self.masks.push(span);
+    }
+
+    /// Whether there are so many errors that reading on helps nobody.
+    pub(crate) fn overfull(&self) -> bool {
+        self.counts[Severity::Error as usize] > KEPT
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.counts[Severity::Error as usize] > 0
+    }
+
+    /// Works out places and excerpts.
+    pub(crate) fn into_report(mut self, source: &Arc<str>, text: &str) -> Report {
+        let mut report = Report::with_counts(self.counts);
+        if self.list.is_empty() {
+            return report;
+        }
+        let lines = Lines::new(text);
+        self.masks.sort_unstable();
+        self.list.sort_by_key(|fault| fault.span);
+        for fault in self.list {
+            let start = lines.place(fault.span.start);
+            let end = lines.place(fault.span.end);
+            let help = match (fault.help, fault.related.map(|offset| lines.place(offset))) {
+                (Some(help), Some(place)) => {
+                    Some(help.replace("{place}", &format!("{}:{}", place.line, place.column)))
+                }
+                (help, _) => help,
+            };
+            report.problems.push(Problem {
+                kind: fault.kind,
+                message: mask::mask_text(&fault.message),
+                help: help.map(|help| mask::mask_text(&help)),
+                source: Arc::clone(source),
+                line: start.line,
+                column: start.column,
+                end_line: end.line,
+                end_column: end.column,
+                entry: fault.entry,
+                model: fault.model,
+                field: fault.field,
+                excerpt: Excerpt::new(text, &lines, fault.span, &self.masks),
+            });
+        }
+        report
+    }
+}
+
+impl fmt::Display for Problem {
+    /// One line: `model_registry.json:3:7: error[R010]: a comma after the last item`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, source, line, column, message, .. } = self;
+        write!(f, "{source}:{line}:{column}: {}[{}]: {message}", kind.severity.as_str(), kind.code)
+    }
+}

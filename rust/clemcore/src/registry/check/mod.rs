@@ -1,0 +1,156 @@
+//! What is wrong with a registry file: every check, one file each, all in one pass.
+mod dates;
+mod entry;
+mod patterns;
+mod secrets;
+mod shadow;
+pub(super) mod sizes;
+mod values;
+
+use crate::catalogue as kind;
+use crate::json::{self, Kind, Node};
+use crate::problem::Faults;
+use crate::report::Report;
+use crate::schema;
+use crate::text::{Span, decode, similar};
+use std::collections::HashMap;
+
+/// Checks one file; `source` is its name in the report.
+///
+/// `backends` are the known ones; without them those that come with clemcore.
+///
+/// ```
+/// let report = clemcore::registry::check("r.json", br#"[{"model_name": "m"},]"#, None);
+/// let codes: Vec<_> = report.problems.iter().map(|problem| problem.kind.code).collect();
+/// assert_eq!(codes, ["R042", "R010"]);
+/// assert_eq!((report.problems[0].line, report.problems[0].column), (1, 2));
+/// ```
+#[must_use]
+pub fn check(source: &str, bytes: &[u8], backends: Option<&[String]>) -> Report {
+    read(bytes, backends, |checked| checked.faults.into_report(&source.into(), checked.text))
+}
+
+/// A file that was read, with all that was found.
+pub(super) struct Checked<'t> {
+    pub(super) text: &'t str,
+    root: Option<Node<'t>>,
+    pub(super) faults: Faults,
+}
+
+impl<'t> Checked<'t> {
+    /// The entries; one object alone is a list of one.
+    pub(super) fn entries(&self) -> &[Node<'t>] {
+        self.root.as_ref().map_or(&[], entries_of)
+    }
+
+    /// The list of the entries, if there is one.
+    pub(super) fn list(&self) -> Option<&Node<'t>> {
+        self.root.as_ref().filter(|root| matches!(root.kind, Kind::List(_)))
+    }
+}
+
+fn entries_of<'n, 't>(root: &'n Node<'t>) -> &'n [Node<'t>] {
+    match &root.kind {
+        Kind::List(entries) => entries,
+        Kind::Object(_) => std::slice::from_ref(root),
+        _ => &[],
+    }
+}
+
+/// What the checks of one file share.
+pub(super) struct Context<'c> {
+    faults: &'c mut Faults,
+    backends: Option<&'c [String]>,
+    /// Unknown keys seen, and what each was probably meant to be.
+    near_misses: HashMap<String, Option<&'static str>>,
+    /// The entry being checked.
+    entry: usize,
+    model: Option<String>,
+}
+
+impl Context<'_> {
+    /// Notes a fault of the entry being checked.
+    fn at(
+        &mut self,
+        kind: &'static crate::catalogue::Kind,
+        span: Span,
+        message: impl Into<String>,
+    ) -> &mut crate::problem::Fault {
+        let fault = self.faults.at(kind, span, message);
+        fault.entry = Some(self.entry);
+        fault.model.clone_from(&self.model);
+        fault
+    }
+
+    /// The known key that an unknown one was probably meant to be.
+    fn near_miss(&mut self, key: &str) -> Option<&'static str> {
+        if let Some(near) = self.near_misses.get(key) {
+            return *near;
+        }
+        let known = schema::ENTRY.iter().chain(schema::MODEL_CONFIG).map(|field| field.name);
+        let near = similar::near_miss(key, known);
+        self.near_misses.insert(key.to_owned(), near);
+        near
+    }
+
+    fn known_backends(&self) -> impl Iterator<Item = &str> {
+        let given = self.backends.into_iter().flatten().map(String::as_str);
+        let default = schema::BACKENDS.iter().copied().filter(|_| self.backends.is_none());
+        given.chain(default)
+    }
+}
+
+/// Reads and checks a file, and hands over the result while the text lives.
+pub(super) fn read<R>(
+    bytes: &[u8],
+    backends: Option<&[String]>,
+    then: impl for<'t> FnOnce(Checked<'t>) -> R,
+) -> R {
+    let mut faults = Faults::default();
+    let text = decode::decode(bytes, &mut faults);
+    // A file in another encoding has no text to judge.
+    let readable = !(text.is_empty() && faults.has_errors());
+    let root = if readable { json::parse(&text, &mut faults) } else { None };
+    if let Some(root) = &root {
+        check_root(root, &mut faults, backends);
+    }
+    then(Checked { text: &text, root, faults })
+}
+
+fn check_root(root: &Node<'_>, faults: &mut Faults, backends: Option<&[String]>) {
+    let entries = entries_of(root);
+    if !matches!(root.kind, Kind::List(_) | Kind::Object(_) | Kind::Broken) {
+        let message = format!("a registry is a list of entries, not {}", root.to_value().kind_name());
+        faults.at(&kind::NOT_A_LIST, root.span, message).help("write [{\"model_name\": …, \"backend\": …}]");
+    }
+    let broken = attribute(entries, faults);
+    let mut context = Context { faults, backends, near_misses: HashMap::new(), entry: 0, model: None };
+    for (at, node) in entries.iter().enumerate() {
+        context.entry = at;
+        context.model = name_of(node);
+        entry::check(node, broken.binary_search(&at).is_ok(), &mut context);
+    }
+    shadow::check(entries, &broken, &mut context);
+}
+
+/// The `model_name` of an entry for reports.
+fn name_of(node: &Node<'_>) -> Option<String> {
+    Some(node.get(super::MODEL_NAME)?.value.as_str()?.to_owned())
+}
+
+/// Says of each syntax fault in which entry it lies; gives the entries that have any, in order.
+fn attribute(entries: &[Node<'_>], faults: &mut Faults) -> Vec<usize> {
+    let mut broken = Vec::new();
+    for fault in &mut faults.list {
+        let at = entries.partition_point(|entry| entry.span.start <= fault.span.start);
+        let Some(at) = at.checked_sub(1).filter(|at| fault.span.start < entries[*at].span.end) else {
+            continue;
+        };
+        fault.entry = Some(at);
+        fault.model = name_of(&entries[at]);
+        broken.push(at);
+    }
+    broken.sort_unstable();
+    broken.dedup();
+    broken
+}

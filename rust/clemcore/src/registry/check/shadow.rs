@@ -1,0 +1,86 @@
+//! Entries that no selector can reach.
+//!
+//! A selector gets the first entry that does not contradict it. So an entry is out of reach exactly when an earlier
+//! one says nothing that it does not say too: whatever contradicts the earlier one then contradicts the later one.
+//! "Says nothing more" means, for each key of the earlier entry: an equal value, a list of the same length whose
+//! items say nothing more, or an object whose keys say nothing more (so `{}` says nothing at all).
+//!
+//! Together, several earlier entries can hide one that none of them hides alone; that is not looked for, because a
+//! selector with one more key tells them apart in practice.
+use super::Context;
+use crate::catalogue as kind;
+use crate::json::{Node, to_dict};
+use crate::registry::MODEL_NAME;
+use crate::text::Span;
+use crate::unify::{ById, leaves_equal};
+use crate::value::{Dict, Value};
+use std::collections::HashMap;
+
+/// With how many earlier entries of its name an entry is compared; more of one name are no registry.
+const COMPARED: usize = 100;
+
+/// Reports entries that are out of reach; those in `broken` are not judged.
+pub(super) fn check(entries: &[Node<'_>], broken: &[usize], context: &mut Context<'_>) {
+    let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        // An entry without a name is an error, so only entries of one name can hide each other.
+        if let Some(name) = entry.get(MODEL_NAME).and_then(|member| member.value.as_str())
+            && broken.binary_search(&at).is_err()
+        {
+            by_name.entry(name).or_default().push(at);
+        }
+    }
+    let mut groups: Vec<_> = by_name.into_values().filter(|group| group.len() > 1).collect();
+    groups.sort_unstable();
+    for group in groups {
+        check_group(entries, &group, context);
+    }
+}
+
+fn check_group(entries: &[Node<'_>], group: &[usize], context: &mut Context<'_>) {
+    let dicts: Vec<_> = group.iter().map(|at| to_dict(entries[*at].members().unwrap_or_default())).collect();
+    for (later, dict) in dicts.iter().enumerate().skip(1) {
+        let hides = |earlier: &usize| hides(&dicts[*earlier], dict);
+        if let Some(earlier) = (0..later.min(COMPARED)).find(hides) {
+            let same = self::hides(dict, &dicts[earlier]);
+            report(entries, group[earlier], group[later], same, context);
+        }
+    }
+}
+
+fn report(entries: &[Node<'_>], earlier: usize, later: usize, same: bool, context: &mut Context<'_>) {
+    let node = &entries[later];
+    context.entry = later;
+    context.model = super::name_of(node);
+    let span = Span::new(node.span.start, node.span.start + 1);
+    let first = entries[earlier].span.start;
+    if same {
+        let message = format!("this entry says the same as entry {earlier}");
+        context
+            .at(&kind::DUPLICATE_ENTRY, span, message)
+            .related(first)
+            .help("remove one; the other is at {place}");
+    } else {
+        let message = format!("no selector reaches this entry: entry {earlier} says less and comes first");
+        context
+            .at(&kind::UNREACHABLE_ENTRY, span, message)
+            .related(first)
+            .help("put it before the one at {place}, or let them differ in a key that both have");
+    }
+}
+
+/// Whether every selector that fits `later` fits `earlier` too.
+fn hides(earlier: &Dict, later: &Dict) -> bool {
+    earlier.iter().all(|(key, value)| later.get(key).is_some_and(|other| says_less(value, other)))
+}
+
+fn says_less(earlier: &Value, later: &Value) -> bool {
+    match (earlier, later) {
+        (Value::Dict(a), Value::Dict(b)) => hides(a, b),
+        (Value::List(a), Value::List(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| says_less(a, b))
+        }
+        (Value::Dict(_) | Value::List(_), _) | (_, Value::Dict(_) | Value::List(_)) => false,
+        _ => leaves_equal(earlier, later, &ById),
+    }
+}

@@ -1,0 +1,139 @@
+//! Values of known keys: their type, and what the type alone does not say.
+use super::{Context, dates, patterns, sizes};
+use crate::catalogue as kind;
+use crate::json::{Kind, Node};
+use crate::schema::{self, Field, Trait, Type};
+use crate::text::similar;
+
+/// Whether the value is of a type that the key takes; reports it if not.
+pub(super) fn has_type(field: &Field, node: &Node<'_>, name: &str, context: &mut Context<'_>) -> bool {
+    if matches!(node.kind, Kind::Broken) {
+        return false;
+    }
+    if field.types.iter().any(|of| is_of(*of, node)) {
+        return true;
+    }
+    if let (true, Kind::List(items)) = (field.types.contains(&Type::Strings), &node.kind) {
+        for (at, item) in items.iter().enumerate().filter(|(_, item)| !is_of(Type::String, item)) {
+            if !matches!(item.kind, Kind::Broken) {
+                let message = format!("{name}[{at}] has to be a string, not {}", item.to_value().kind_name());
+                context.at(&kind::WRONG_TYPE, item.span, message).field(format!("{name}[{at}]"));
+            }
+        }
+        return false;
+    }
+    let words: Vec<_> = field.types.iter().map(|of| of.words()).collect();
+    let message = format!("{name} has to be {}, not {}", words.join(" or "), node.to_value().kind_name());
+    let help = type_help(field.types[0], node);
+    let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(name);
+    if let Some(help) = help {
+        fault.help(help);
+    }
+    false
+}
+
+fn is_of(of: Type, node: &Node<'_>) -> bool {
+    match (of, &node.kind) {
+        (Type::Strings, Kind::List(items)) => items.iter().all(|item| is_of(Type::String, item)),
+        (Type::Bool, Kind::Bool(_))
+        | (Type::Int, Kind::Int(_) | Kind::BigInt(_))
+        | (Type::Number, Kind::Int(_) | Kind::BigInt(_) | Kind::Float(_))
+        | (Type::String, Kind::String(_))
+        | (Type::List, Kind::List(_))
+        | (Type::Object, Kind::Object(_))
+        | (Type::Null, Kind::Null) => true,
+        _ => false,
+    }
+}
+
+/// How the value was probably meant.
+fn type_help(wanted: Type, node: &Node<'_>) -> Option<String> {
+    let text = node.as_str().map(str::trim);
+    match (wanted, &node.kind, text) {
+        (Type::Bool, Kind::Int(0), _) => Some("write false".to_owned()),
+        (Type::Bool, Kind::Int(1), _) => Some("write true".to_owned()),
+        (Type::Bool, _, Some(word)) => match word.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Some("write true".to_owned()),
+            "false" | "no" | "off" | "0" => Some("write false".to_owned()),
+            _ => None,
+        },
+        (Type::Int | Type::Number, _, Some(digits)) if digits.parse::<f64>().is_ok_and(f64::is_finite) => {
+            Some("write the number without quotes".to_owned())
+        }
+        (Type::String, Kind::Int(_) | Kind::BigInt(_) | Kind::Float(_) | Kind::Bool(_), _) => {
+            Some("put it into double quotes".to_owned())
+        }
+        (Type::Strings, _, Some(_)) => Some("put it into a list: […]".to_owned()),
+        (_, Kind::Null, _) => Some("leave the key out where there is nothing to say".to_owned()),
+        _ => None,
+    }
+}
+
+/// Checks what a value of the right type says.
+pub(super) fn check(field: &Field, node: &Node<'_>, name: &str, context: &mut Context<'_>) {
+    match field.trait_ {
+        Trait::Plain => {}
+        Trait::Required => required(field, node, name, context),
+        Trait::Date => {
+            if let Some((message, help)) = node.as_str().and_then(dates::fault) {
+                context.at(&kind::RELEASE_DATE, node.span, message).field(name).help(help);
+            }
+        }
+        Trait::Size => {
+            if let Some((message, help)) = sizes::fault(node) {
+                context.at(&kind::CONTEXT_SIZE, node.span, message).field(name).help(help);
+            }
+        }
+        Trait::Pattern => pattern(node, name, context),
+        Trait::Presence => {
+            if matches!(node.kind, Kind::Bool(false)) {
+                let message = format!("older readers take {name} for true as soon as it is there");
+                context.at(&kind::FALSE_FLAG, node.span, message).field(name).help("leave it out");
+            }
+        }
+    }
+}
+
+fn required(field: &Field, node: &Node<'_>, name: &str, context: &mut Context<'_>) {
+    let Some(text) = node.as_str() else { return };
+    if text.trim().is_empty() {
+        context.at(&kind::EMPTY_FIELD, node.span, format!("{name} is empty")).field(name);
+    } else if field.name == "backend" {
+        backend(text, node, context);
+    }
+}
+
+fn backend(backend: &str, node: &Node<'_>, context: &mut Context<'_>) {
+    if context.known_backends().any(|known| known == backend) {
+        return;
+    }
+    let retired = schema::RETIRED.iter().find(|(name, _)| *name == backend);
+    let help = match (retired, similar::near_miss(backend, context.known_backends())) {
+        (Some((_, fate)), _) => (*fate).to_owned(),
+        (None, Some(near)) => format!("did you mean \"{near}\"?"),
+        (None, None) => {
+            let known: Vec<_> = context.known_backends().filter(|known| !known.starts_with('_')).collect();
+            format!(
+                "known are {}; a NAME_api.py in the working directory can provide others",
+                known.join(", ")
+            )
+        }
+    };
+    let shown: String = backend.chars().take(40).collect();
+    context
+        .at(&kind::UNKNOWN_BACKEND, node.span, format!("no backend is called {shown:?}"))
+        .field("backend")
+        .help(help);
+}
+
+fn pattern(node: &Node<'_>, name: &str, context: &mut Context<'_>) {
+    let Some(text) = node.as_str() else { return };
+    if let Some(message) = patterns::fault(text) {
+        context
+            .at(&kind::BAD_PATTERN, node.span, format!("{name} is no regular expression: {message}"))
+            .field(name)
+            .help("put \\\\ before a character that stands for itself");
+    } else if let Some((message, help)) = patterns::looseness(text) {
+        context.at(&kind::LOOSE_PATTERN, node.span, format!("{name} {message}")).field(name).help(help);
+    }
+}

@@ -1,0 +1,84 @@
+//! Reports: the problems of one or more files, for people, for programs and for CI.
+mod excerpt;
+mod human;
+mod machine;
+
+use crate::problem::{Problem, Severity};
+pub use excerpt::Excerpt;
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// In the manner of a compiler, with the source line and the place underlined.
+    Human,
+    /// One JSON object.
+    Json,
+    /// Annotations of GitHub Actions.
+    Github,
+}
+
+impl Format {
+    /// The names that [`Format::from_name`] knows.
+    pub const NAMES: [&'static str; 3] = ["human", "json", "github"];
+
+    /// The format of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "human" => Some(Self::Human),
+            "json" => Some(Self::Json),
+            "github" => Some(Self::Github),
+            _ => None,
+        }
+    }
+}
+
+/// All that was found in one or more files, in the order of the files and places.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// The problems; at most [`crate::problem::KEPT`] of a severity per file.
+    pub problems: Vec<Problem>,
+    counts: [usize; 3],
+}
+
+impl Report {
+    pub(crate) fn with_counts(counts: [usize; 3]) -> Self {
+        Self { problems: Vec::new(), counts }
+    }
+
+    /// How many problems of this severity there are, also those that are not kept.
+    #[must_use]
+    pub const fn count(&self, severity: Severity) -> usize {
+        self.counts[severity as usize]
+    }
+
+    /// Whether the files can be used.
+    #[must_use]
+    pub const fn is_usable(&self) -> bool {
+        self.count(Severity::Error) == 0
+    }
+
+    /// How many problems were counted but not kept.
+    #[must_use]
+    pub fn omitted(&self) -> usize {
+        self.counts.iter().sum::<usize>() - self.problems.len()
+    }
+
+    /// Adds the problems of another file.
+    pub fn extend(&mut self, other: Self) {
+        self.problems.extend(other.problems);
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+    }
+
+    /// Writes the report; `color` matters to [`Format::Human`] only.
+    #[must_use]
+    pub fn render(&self, format: Format, color: bool) -> String {
+        match format {
+            Format::Human => human::render(self, color),
+            Format::Json => machine::json(self),
+            Format::Github => machine::github(self),
+        }
+    }
+}

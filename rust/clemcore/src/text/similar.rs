@@ -1,0 +1,128 @@
+//! Likeness of words, for "did you mean …?".
+//!
+//! A suggestion is only ever shown, never used: a registry that guesses measures the wrong model.
+
+/// Edits (insert, delete, replace, swap of neighbours) between two words; `None` above `limit`.
+pub(crate) fn distance(left: &str, right: &str, limit: usize) -> Option<usize> {
+    let left: Vec<char> = left.chars().collect();
+    let right: Vec<char> = right.chars().collect();
+    if left.len().abs_diff(right.len()) > limit {
+        return None;
+    }
+    let width = right.len() + 1;
+    let mut before = vec![0; width];
+    let mut last: Vec<usize> = (0..width).collect();
+    let mut row = vec![0; width];
+    for (i, a) in left.iter().enumerate() {
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let replace = last[j] + usize::from(a != b);
+            let mut best = replace.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
+                best = best.min(before[j - 1] + 1);
+            }
+            row[j + 1] = best;
+        }
+        if row.iter().min().is_some_and(|best| *best > limit) {
+            return None;
+        }
+        std::mem::swap(&mut before, &mut last);
+        std::mem::swap(&mut last, &mut row);
+    }
+    (last[width - 1] <= limit).then_some(last[width - 1])
+}
+
+/// Lower case, with `-` and blanks as `_`: the form in which typing errors of style vanish.
+pub(crate) fn folded(word: &str) -> String {
+    word.trim().to_lowercase().replace(['-', ' '], "_")
+}
+
+/// The known word that `word` most likely was meant to be; `None` where nothing is close.
+///
+/// Short words need to be closer: one edit up to seven letters, two from eight.
+pub(crate) fn near_miss<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let wanted = folded(word);
+    let limit = match wanted.chars().count() {
+        0..=2 => 0,
+        3..=7 => 1,
+        _ => 2,
+    };
+    known
+        .into_iter()
+        .filter(|candidate| *candidate != word)
+        .filter_map(|candidate| Some((distance(&wanted, &folded(candidate), limit)?, candidate)))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// The names most like `wanted`, best first, at most `limit`.
+///
+/// The same letters in another case come first, then names that differ by a few edits, then names that contain the
+/// wanted one or are contained in it.
+pub(crate) fn nearest<'n>(
+    wanted: &str,
+    names: impl IntoIterator<Item = &'n str>,
+    limit: usize,
+) -> Vec<&'n str> {
+    let wanted = folded(wanted);
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let mut scored: Vec<_> =
+        names.into_iter().filter_map(|name| Some((score(&wanted, name)?, name))).collect();
+    scored.sort_unstable();
+    scored.dedup_by(|a, b| a.1 == b.1);
+    scored.into_iter().take(limit).map(|(_, name)| name).collect()
+}
+
+/// Smaller is more alike; `None` is not alike.
+fn score(wanted: &str, name: &str) -> Option<(u8, usize)> {
+    let folded = folded(name);
+    if folded == wanted {
+        return Some((0, 0));
+    }
+    let letters = wanted.chars().count();
+    let edits = distance(wanted, &folded, (letters / 3).clamp(1, 6));
+    let long = folded.len() >= 3;
+    let apart = folded.len().abs_diff(wanted.len());
+    match edits {
+        Some(edits) if edits <= 2 => Some((1, edits)),
+        _ if folded.starts_with(wanted) || (long && wanted.starts_with(&folded)) => Some((2, apart)),
+        _ if letters >= 3 && (folded.contains(wanted) || (long && wanted.contains(&folded))) => {
+            Some((3, apart))
+        }
+        Some(edits) => Some((4, edits)),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_count_edits_and_swaps() {
+        assert_eq!(distance("backend", "backend", 2), Some(0));
+        assert_eq!(distance("backedn", "backend", 2), Some(1));
+        assert_eq!(distance("bakcned", "backend", 2), Some(2));
+        assert_eq!(distance("back", "backend", 2), None);
+        assert_eq!(distance("", "ab", 2), Some(2));
+    }
+
+    #[test]
+    fn near_misses_are_near() {
+        let known = ["model_name", "model_id", "backend"];
+        assert_eq!(near_miss("modle_name", known), Some("model_name"));
+        assert_eq!(near_miss("Model-Name", known), Some("model_name"));
+        assert_eq!(near_miss("model_type", known), None);
+        assert_eq!(near_miss("id", known), None);
+    }
+
+    #[test]
+    fn nearest_names_come_best_first() {
+        let names = ["gpt-4o", "GPT-4O-mini", "claude", "gpt-4", "my-gpt-4o-mini"];
+        assert_eq!(nearest("gpt-4o-mini", names, 2), ["GPT-4O-mini", "gpt-4o"]);
+        assert_eq!(nearest("", names, 5), [""; 0]);
+        assert_eq!(nearest("zzzzzz", names, 5), [""; 0]);
+    }
+}
