@@ -110,7 +110,7 @@ def test_a_broken_registry_is_an_error_that_names_everything() -> None:
     )
     with pytest.raises(RegistryError) as caught:
         backends.get_model_for("mock")
-    assert {(problem.line, problem.code) for problem in caught.value.problems} >= {(2, "R002")}
+    assert {(problem.line, problem.code) for problem in caught.value.problems} >= {(2, "R010")}
     assert len(caught.value.problems) >= 3
     assert "model_registry.json:2:" in str(caught.value)
 

@@ -61,7 +61,7 @@ def test_a_selector_needs_no_name() -> None:
 
 def test_a_dict_or_a_list_is_registered_and_faults_are_named() -> None:
     assert len(ModelRegistry().register_from_list(ENTRIES[0])) == 1
-    with pytest.raises(RegistryError, match=r"entry 0 \(c\) has no 'backend'; entry 1"):
+    with pytest.raises(RegistryError, match=r"entry 0 \('c'\) has no 'backend'; entry 1"):
         ModelRegistry().register_from_list([{"model_name": "c"}, 5])  # type: ignore[list-item]
 
 

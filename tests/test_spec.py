@@ -139,8 +139,8 @@ def test_strings_are_names_or_dicts(text: str, fields: dict[str, Any]) -> None:
 
 
 def test_a_broken_dict_is_no_name() -> None:
-    with pytest.raises(SpecError, match="line 1, column 15"):
-        ModelSpec.from_string('{"model_name" "m"}')
+    with pytest.raises(SpecError, match="line 1, column 16"):
+        ModelSpec.from_string('{"model_name": m}')
 
 
 @pytest.mark.parametrize("wrong", [None, 3, "", " ", ["m"]])

@@ -72,6 +72,7 @@ class JsonListFile:
         _write(self._spare, body + _END, 0)
         self._spare_end = self._visible_end = len(body)
         self._lag = b""
+        self._seen = _signature(self.path)
 
     def append(self, item: bytes) -> None:
         """Add one item, given as JSON text in UTF-8.
@@ -92,14 +93,14 @@ class JsonListFile:
         self._spare_end, self._visible_end = self._visible_end, new_end
         self._lag = text
         self.count += 1
+        self._seen = _signature(self.path)
 
     def _check_untouched(self) -> None:
-        ours = os.fstat(self._visible)
         try:
-            there = self.path.stat()
+            there = _signature(self.path)
         except FileNotFoundError:
             raise RecordError(f"{self.path} was removed while it was being recorded to") from None
-        if (there.st_ino, there.st_dev, there.st_mtime_ns) != (ours.st_ino, ours.st_dev, ours.st_mtime_ns):
+        if there != self._seen:
             raise RecordError(f"{self.path} was changed by another program while it was being recorded to")
 
     def _remove_spare(self) -> None:
@@ -121,6 +122,11 @@ class JsonListFile:
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self.close()
+
+
+def _signature(path: Path) -> tuple[int, int, int, int]:
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _write(handle: int, data: bytes, offset: int) -> None:

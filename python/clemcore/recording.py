@@ -89,11 +89,11 @@ def record(path: str | os.PathLike[str] = "requests.json") -> Recorder:
         RecordError: the file is there but holds no JSON list, or another recorder writes it.
 
     Examples:
-        >>> import tempfile, clemcore.backends as backends
+        >>> import tempfile, pathlib, clemcore.backends as backends
         >>> path = tempfile.mkdtemp() + "/requests.json"
         >>> with backends.record(path) as recorder:
         ...     _ = backends.get_model_for("mock").generate_response([{"role": "user", "content": "Hi"}])
-        >>> recorder.count, list(json.load(open(path))[0])
+        >>> recorder.count, list(json.loads(pathlib.Path(path).read_text())[0])
         (1, ['timestamp', 'manipulated_prompt_obj', 'raw_response_obj', 'clemcore'])
     """
     return Recorder(path)
