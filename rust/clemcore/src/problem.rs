@@ -2,7 +2,7 @@
 //!
 //! A pass never stops at the first fault: it notes a [`Fault`] with byte offsets and goes on. Lines, columns and
 //! excerpts are made once, at the end, so that a clean file never pays for them.
-use crate::catalogue::Kind;
+use crate::catalogue::{Kind, NUMBER_FORM};
 use crate::report::{Excerpt, Report};
 use crate::text::{Span, lines::Lines, mask};
 use std::fmt;
@@ -85,6 +85,28 @@ impl Fault {
         self
     }
 
+    /// Takes out of the words of the fault what its excerpt hides too.
+    fn hide_secrets(&mut self, text: &str, masks: &[Span]) {
+        let from = masks.partition_point(|mask| mask.end <= self.span.start);
+        let hidden: Vec<&str> = masks[from..]
+            .iter()
+            .take_while(|mask| mask.start < self.span.end)
+            .map(|mask| mask::shown(&text[mask.start..mask.end]))
+            .collect();
+        let clean = |words: &mut String| {
+            for secret in &hidden {
+                *words = words.replace(secret, "***");
+            }
+            *words = mask::mask_text(words);
+        };
+        clean(&mut self.message);
+        if *self.kind == NUMBER_FORM && !hidden.is_empty() {
+            // It repeats the digits in another form.
+            self.help = None;
+        }
+        self.help.iter_mut().chain(&mut self.model).chain(&mut self.field).for_each(clean);
+    }
+
     pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
         self
@@ -146,7 +168,8 @@ impl Faults {
         let lines = Lines::new(text);
         self.masks.sort_unstable();
         self.list.sort_by_key(|fault| fault.span);
-        for fault in self.list {
+        for mut fault in self.list {
+            fault.hide_secrets(text, &self.masks);
             let start = lines.place(fault.span.start);
             let end = lines.place(fault.span.end);
             let help = match (fault.help, fault.related.map(|offset| lines.place(offset))) {
@@ -157,8 +180,8 @@ impl Faults {
             };
             report.problems.push(Problem {
                 kind: fault.kind,
-                message: mask::mask_text(&fault.message),
-                help: help.map(|help| mask::mask_text(&help)),
+                message: fault.message,
+                help,
                 source: Arc::clone(source),
                 line: start.line,
                 column: start.column,

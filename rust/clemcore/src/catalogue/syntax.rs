@@ -46,8 +46,8 @@ pub const TRAILING_COMMA: Kind = Kind {
     severity: Severity::Error,
     explanation: "JSON has no comma after the last item of a list or the last key of an object, other than Python and \
         JavaScript.",
-    bad: r#"["en", "de",]"#,
-    good: r#"["en", "de"]"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "languages": ["en", "de",]}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "languages": ["en", "de"]}]"#,
 };
 
 /// R011: comment.
@@ -69,8 +69,8 @@ pub const QUOTES: Kind = Kind {
     title: "string not in double quotes",
     severity: Severity::Error,
     explanation: "JSON strings stand in double quotes; single, back and typographic quotes are not quotes.",
-    bad: "[{'model_name': 'm'}]",
-    good: r#"[{"model_name": "m"}]"#,
+    bad: r#"[{'model_name': 'm', "backend": "mock"}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock"}]"#,
 };
 
 /// R013: key without quotes.
@@ -80,8 +80,8 @@ pub const UNQUOTED_KEY: Kind = Kind {
     title: "key without quotes",
     severity: Severity::Error,
     explanation: "The key of an object is a string in double quotes, also where it looks like a name or a number.",
-    bad: r#"{model_name: "m"}"#,
-    good: r#"{"model_name": "m"}"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", seed: 7}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "seed": 7}]"#,
 };
 
 /// R014: not how JSON writes it.
@@ -92,8 +92,8 @@ pub const PYTHON_LITERAL: Kind = Kind {
     severity: Severity::Error,
     explanation: "JSON writes `true`, `false` and `null`, in lower case. `True`, `False` and `None` are Python's \
         words, `undefined` is JavaScript's.",
-    bad: r#"{"open_weight": True}"#,
-    good: r#"{"open_weight": true}"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "open_weight": True}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "open_weight": true}]"#,
 };
 
 /// R015: NaN or infinity.
@@ -104,8 +104,8 @@ pub const NOT_A_NUMBER: Kind = Kind {
     severity: Severity::Error,
     explanation: "JSON has no word for NaN and infinity. Python writes them all the same; no other reader takes them, \
         and NaN would match no selector, not even itself.",
-    bad: r#"{"temperature": NaN}"#,
-    good: r#"{"temperature": null}"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "temperature": NaN}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "temperature": 0.0}]"#,
 };
 
 /// R016: not how JSON writes a number.
@@ -116,8 +116,8 @@ pub const NUMBER_FORM: Kind = Kind {
     severity: Severity::Error,
     explanation: "A JSON number has no leading zeros, no `+`, digits on both sides of the point, no `_`, no unit and \
         no base but ten. Dates and sizes such as 128k are strings.",
-    bad: r#"{"max_tokens": 0300}"#,
-    good: r#"{"max_tokens": 300}"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "max_tokens": 0300}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "max_tokens": 300}]"#,
 };
 
 /// R017: number out of range.
@@ -128,8 +128,8 @@ pub const NUMBER_RANGE: Kind = Kind {
     severity: Severity::Error,
     explanation: "The number is too large for a double, or has more than 4300 digits, Python's own limit. It would \
         silently become infinity or fail later.",
-    bad: r#"{"temperature": 1e999}"#,
-    good: r#"{"temperature": 1.0}"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "temperature": 1e999}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "temperature": 1.0}]"#,
 };
 
 /// R018: missing comma.
@@ -139,8 +139,8 @@ pub const MISSING_COMMA: Kind = Kind {
     title: "missing comma",
     severity: Severity::Error,
     explanation: "Items of a list and keys of an object are separated by commas.",
-    bad: r#"["en" "de"]"#,
-    good: r#"["en", "de"]"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "languages": ["en" "de"]}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "languages": ["en", "de"]}]"#,
 };
 
 /// R019: missing colon.
@@ -150,8 +150,8 @@ pub const MISSING_COLON: Kind = Kind {
     title: "missing colon",
     severity: Severity::Error,
     explanation: "A key and its value are separated by a colon.",
-    bad: r#"{"backend" "mock"}"#,
-    good: r#"{"backend": "mock"}"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "seed" 7}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "seed": 7}]"#,
 };
 
 /// R020: string without end.
@@ -161,8 +161,8 @@ pub const UNTERMINATED_STRING: Kind = Kind {
     title: "string without end",
     severity: Severity::Error,
     explanation: "The string does not end on its line: the closing quote is missing.",
-    bad: r#"["en, "de"]"#,
-    good: r#"["en", "de"]"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "languages": ["en, "de"]}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "languages": ["en", "de"]}]"#,
 };
 
 /// R021: unknown escape.
@@ -173,8 +173,8 @@ pub const BAD_ESCAPE: Kind = Kind {
     severity: Severity::Error,
     explanation: "After a backslash JSON knows only `\"`, `\\\\`, `/`, `b`, `f`, `n`, `r`, `t` and `u` with four \
         hexadecimal digits. A backslash itself, as in a regular expression, is written twice.",
-    bad: r#"{"eos_to_cull": "<\|im_end\|>"}"#,
-    good: r#"{"eos_to_cull": "<\\|im_end\\|>"}"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "note": "\d+"}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "note": "\\d+"}]"#,
 };
 
 /// R022: half a character.
@@ -185,8 +185,8 @@ pub const LONE_SURROGATE: Kind = Kind {
     severity: Severity::Error,
     explanation: "Characters beyond U+FFFF are escaped as two `\\u` escapes, a high and a low surrogate. One of them \
         alone is no character and cannot be stored as UTF-8.",
-    bad: r#"["\ud83d"]"#,
-    good: r#"["\ud83d\ude00"]"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "note": "\ud83d"}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "note": "\ud83d\ude00"}]"#,
 };
 
 /// R023: raw control character in a string.
@@ -197,9 +197,9 @@ pub const CONTROL_CHARACTER: Kind = Kind {
     severity: Severity::Error,
     explanation: "Line breaks, tabs and other control characters inside a string are written as escapes: `\\n`, `\\t`, \
         `\\u0000`.",
-    bad: r#"["first
-second"]"#,
-    good: r#"["first\nsecond"]"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "note": "first
+second"}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "note": "first\nsecond"}]"#,
 };
 
 /// R024: bracket never closed.
@@ -210,8 +210,8 @@ pub const UNCLOSED_BRACKET: Kind = Kind {
     severity: Severity::Error,
     explanation: "The list or object that begins here never ends. Most often the file was cut off, or the bracket at \
         the end of one entry is missing.",
-    bad: r#"[{"backend": "mock"}"#,
-    good: r#"[{"backend": "mock"}]"#,
+    bad: r#"[{"model_name": "m", "backend": "mock"}"#,
+    good: r#"[{"model_name": "m", "backend": "mock"}]"#,
 };
 
 /// R025: bracket of the wrong kind.
@@ -221,8 +221,8 @@ pub const MISMATCHED_BRACKET: Kind = Kind {
     title: "bracket of the wrong kind",
     severity: Severity::Error,
     explanation: "A list ends with `]`, an object with `}`.",
-    bad: r#"[{"languages": ["en", "de"}}]"#,
-    good: r#"[{"languages": ["en", "de"]}]"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "languages": ["en", "de"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "languages": ["en", "de"]}]"#,
 };
 
 /// R026: text after the end.
@@ -245,8 +245,8 @@ pub const TOO_DEEP: Kind = Kind {
     severity: Severity::Error,
     explanation: "Lists and objects are nested more than 128 deep. No registry needs that; a reader that followed \
         could be brought down by it.",
-    bad: "[[[[ 129 deep ]]]]",
-    good: "[[[[]]]]",
+    bad: "[[[[[[[[ … 129 brackets … ]]]]]]]]",
+    good: "[]",
 };
 
 /// R028: unexpected text.
@@ -257,8 +257,8 @@ pub const UNEXPECTED: Kind = Kind {
     severity: Severity::Error,
     explanation: "Something stands where JSON has only brackets, commas, colons, strings, numbers, `true`, `false` and \
         `null`: mostly a value without quotes, or a stray character.",
-    bad: r#"{"backend": mock}"#,
-    good: r#"{"backend": "mock"}"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "seed": seven}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "seed": 7}]"#,
 };
 
 /// R029: missing value.
@@ -269,8 +269,8 @@ pub const MISSING_VALUE: Kind = Kind {
     severity: Severity::Error,
     explanation: "A comma, a colon or a bracket follows where a value has to stand: a key without value, or two \
         commas.",
-    bad: r#"{"backend": }"#,
-    good: r#"{"backend": "mock"}"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "seed": }]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "seed": 7}]"#,
 };
 
 /// R030: duplicate key.
@@ -281,6 +281,6 @@ pub const DUPLICATE_KEY: Kind = Kind {
     severity: Severity::Error,
     explanation: "One object has the same key twice. Readers keep one of the two without a word, mostly the last; what \
         was meant is for you to say.",
-    bad: r#"{"temperature": 0.0, "temperature": 1.0}"#,
-    good: r#"{"temperature": 0.0}"#,
+    bad: r#"[{"model_name": "m", "backend": "mock", "seed": 1, "seed": 2}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "seed": 1}]"#,
 };

@@ -95,8 +95,7 @@ impl<'t> Lexer<'t, '_> {
             '‘' | '’' | '‚' => "’",
             _ if is_word(first) => {
                 let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-                self.at += end;
-                return Token::Word(&rest[..end]);
+                return self.word(&rest[..end]);
             }
             _ => return self.junk(rest),
         };
@@ -104,14 +103,32 @@ impl<'t> Lexer<'t, '_> {
         let token = self.string(first.len_utf8(), close);
         let span = Span::new(start, self.at);
         self.faults
-            .at(&kind::QUOTES, span, format!("a JSON string stands in double quotes, not in {first}"))
+            .at(
+                &kind::QUOTES,
+                span,
+                format!("a JSON string stands in double quotes, not in {}", quote_name(first)),
+            )
             .help("write \"…\"");
         token
     }
 
+    /// A word; one with a quote right after it is a string that lacks the quote before.
+    fn word(&mut self, word: &'t str) -> Token<'t> {
+        let start = self.at;
+        self.at += word.len();
+        if self.byte(self.at) != Some(b'"') {
+            return Token::Word(word);
+        }
+        self.at += 1;
+        let span = Span::new(start, self.at);
+        self.faults.at(&kind::QUOTES, span, "a string without an opening quote").help("write \" before it");
+        Token::String(Cow::Borrowed(word), true)
+    }
+
     /// Takes everything up to the next character that can begin a token.
     fn junk(&mut self, rest: &'t str) -> Token<'t> {
-        let begins = |c: char| is_word(c) || " \t\r\n[]{}:,\"'-+.0123456789/#`“”„‘’‚".contains(c);
+        let begins =
+            |c: char| is_word(c) || is_invisible(c) || " \t\r\n[]{}:,\"'-+.0123456789/#`“”„‘’‚".contains(c);
         let first = rest.chars().next().map_or(0, char::len_utf8);
         self.at += first + rest[first..].find(begins).unwrap_or(rest.len() - first);
         Token::Junk
@@ -123,10 +140,22 @@ impl<'t> Lexer<'t, '_> {
             while matches!(self.byte(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
                 self.at += 1;
             }
-            if !self.skip_comment() {
+            if !self.skip_comment() && !self.skip_invisible() {
                 return;
             }
         }
+    }
+
+    /// Passes blanks that are none in JSON; they cannot be seen, so they are named.
+    fn skip_invisible(&mut self) -> bool {
+        let rest = &self.text[self.at..];
+        let end = rest.find(|c| !is_invisible(c)).unwrap_or(rest.len());
+        let Some(first) = rest[..end].chars().next() else { return false };
+        let span = Span::new(self.at, self.at + end);
+        let message = format!("the invisible character U+{:04X} outside of a string", u32::from(first));
+        self.faults.at(&kind::UNEXPECTED, span, message).help("remove it");
+        self.at += end;
+        true
     }
 
     fn skip_comment(&mut self) -> bool {
@@ -149,6 +178,21 @@ impl<'t> Lexer<'t, '_> {
         self.at += length;
         true
     }
+}
+
+fn quote_name(quote: char) -> &'static str {
+    match quote {
+        '\'' => "single quotes",
+        '`' => "backticks",
+        _ => "typographic quotes",
+    }
+}
+
+fn is_invisible(c: char) -> bool {
+    let blank = c.is_whitespace() && !matches!(c, ' ' | '\t' | '\n' | '\r');
+    blank
+        || c.is_control() && !c.is_whitespace()
+        || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}')
 }
 
 /// Characters of words without quotes: enough for `None`, `model_name`, `gpt-4o` and paths.

@@ -8,6 +8,7 @@ mod lexer;
 mod node;
 mod number;
 mod parser;
+mod repair;
 mod string;
 mod word;
 mod write;

@@ -1,5 +1,4 @@
-//! From tokens to a tree, with every fault of the grammar reported and repaired by guess.
-use super::brackets::{Verdict, judge};
+//! From tokens to a tree. What is said about faults, and how they are mended by guess, is in `repair`.
 use super::lexer::{Bracket, Lexer, Token};
 use super::node::{Key, Kind, Member, Node};
 use super::{MAX_DEPTH, word};
@@ -7,7 +6,6 @@ use crate::catalogue as kind;
 use crate::problem::Faults;
 use crate::text::{Span, mask};
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 /// Reads a text; `None` where there is nothing in it.
 pub(crate) fn parse<'t>(text: &'t str, faults: &mut Faults) -> Option<Node<'t>> {
@@ -15,17 +13,13 @@ pub(crate) fn parse<'t>(text: &'t str, faults: &mut Faults) -> Option<Node<'t>> 
         lexer: Lexer { text, at: 0, faults },
         ahead: None,
         open: Vec::new(),
-        opened: Vec::new(),
         last_end: 0,
         derailed: false,
         cut_off: false,
     };
     if parser.peek().0 == Token::End {
-        parser
-            .lexer
-            .faults
-            .at(&kind::EMPTY_FILE, Span::at(0), "the file is empty")
-            .help("an empty registry is []");
+        let help = "an empty registry is []";
+        parser.lexer.faults.at(&kind::EMPTY_FILE, Span::at(0), "the file is empty").help(help);
         return None;
     }
     let root = parser.value();
@@ -33,48 +27,42 @@ pub(crate) fn parse<'t>(text: &'t str, faults: &mut Faults) -> Option<Node<'t>> 
     Some(root)
 }
 
-struct Parser<'t, 'f> {
-    lexer: Lexer<'t, 'f>,
-    ahead: Option<(Token<'t>, Span)>,
+pub(super) struct Parser<'t, 'f> {
+    pub(super) lexer: Lexer<'t, 'f>,
+    pub(super) ahead: Option<(Token<'t>, Span)>,
     /// Open brackets, and where each was opened.
-    open: Vec<Bracket>,
-    opened: Vec<usize>,
+    pub(super) open: Vec<(Bracket, usize)>,
     /// Where the last token ended.
-    last_end: usize,
+    pub(super) last_end: usize,
     /// Whether the last fault may have swallowed a comma or colon, so that its lack says nothing.
-    derailed: bool,
+    pub(super) derailed: bool,
     /// Whether the text ended inside brackets, which is reported once for all of them.
-    cut_off: bool,
+    pub(super) cut_off: bool,
 }
 
-/// What follows a value inside brackets.
+/// What follows an item inside brackets.
 enum Next {
     Item,
     Done,
 }
 
 impl<'t> Parser<'t, '_> {
-    fn peek(&mut self) -> &(Token<'t>, Span) {
-        if self.ahead.is_none() {
+    pub(super) fn peek(&mut self) -> &(Token<'t>, Span) {
+        let Self { lexer, ahead, .. } = self;
+        ahead.get_or_insert_with(|| {
             // A text with this many faults is not read to the end.
-            let token = if self.lexer.faults.overfull() {
-                (Token::End, Span::at(self.lexer.text.len()))
-            } else {
-                self.lexer.next()
-            };
-            self.ahead = Some(token);
-        }
-        self.ahead.get_or_insert((Token::End, Span::at(0)))
+            if lexer.faults.overfull() { (Token::End, Span::at(lexer.text.len())) } else { lexer.next() }
+        })
     }
 
-    fn take(&mut self) -> (Token<'t>, Span) {
-        self.peek();
-        let token = self.ahead.take().unwrap_or((Token::End, Span::at(0)));
+    pub(super) fn take(&mut self) -> (Token<'t>, Span) {
+        let token = self.peek().clone();
+        self.ahead = None;
         self.last_end = token.1.end;
         token
     }
 
-    fn value(&mut self) -> Node<'t> {
+    pub(super) fn value(&mut self) -> Node<'t> {
         let span = self.peek().1;
         if matches!(self.peek().0, Token::Comma | Token::Colon | Token::Close(_) | Token::End) {
             self.missing_value();
@@ -83,10 +71,7 @@ impl<'t> Parser<'t, '_> {
         let (token, span) = self.take();
         let kind = match token {
             Token::Open(bracket) => return self.brackets(bracket, span),
-            Token::String(text, whole) => {
-                self.derailed = !whole;
-                Kind::String(text)
-            }
+            Token::String(text, whole) => return self.string(text, whole, span),
             Token::Int(number) => Kind::Int(number),
             Token::BigInt(digits) => Kind::BigInt(digits),
             Token::Float(number) => Kind::Float(number),
@@ -100,71 +85,67 @@ impl<'t> Parser<'t, '_> {
         Node { span, kind }
     }
 
+    fn string(&mut self, text: Cow<'t, str>, whole: bool, span: Span) -> Node<'t> {
+        self.derailed = !whole;
+        match self.forgotten_quote(&text, whole, ',', span) {
+            Some((span, text)) => Node { span, kind: Kind::String(Cow::Borrowed(text)) },
+            None => Node { span, kind: Kind::String(text) },
+        }
+    }
+
     /// Reads from an opening bracket to its end.
     fn brackets(&mut self, bracket: Bracket, span: Span) -> Node<'t> {
         if self.open.len() >= MAX_DEPTH {
             return self.too_deep(span);
         }
-        self.open.push(bracket);
-        self.opened.push(span.start);
+        self.open.push((bracket, span.start));
         let kind = match bracket {
-            Bracket::Square => self.list(),
-            Bracket::Curly => self.object(),
+            Bracket::Square => Kind::List(self.list()),
+            Bracket::Curly => Kind::Object(self.object()),
         };
         self.open.pop();
-        self.opened.pop();
         Node { span: Span::new(span.start, self.last_end.max(span.end)), kind }
     }
 
-    fn list(&mut self) -> Kind<'t> {
+    fn list(&mut self) -> Vec<Node<'t>> {
         let mut items = Vec::new();
         if self.closes() {
-            return Kind::List(items);
+            return items;
         }
         loop {
             items.push(self.value());
             if matches!(self.after_item(), Next::Done) {
-                return Kind::List(items);
+                return items;
             }
         }
     }
 
-    fn object(&mut self) -> Kind<'t> {
+    fn object(&mut self) -> Vec<Member<'t>> {
         let mut members = Vec::new();
         if !self.closes() {
             loop {
-                if let Some(member) = self.member() {
-                    members.push(member);
-                }
+                members.extend(self.member());
                 if matches!(self.after_item(), Next::Done) {
                     break;
                 }
             }
         }
         self.report_duplicates(&members);
-        Kind::Object(members)
+        members
     }
 
     fn member(&mut self) -> Option<Member<'t>> {
         let key = self.key()?;
-        if self.peek().0 == Token::Colon {
-            self.take();
-            self.derailed = false;
-        } else if matches!(self.peek().0, Token::Comma | Token::Close(_) | Token::End) {
-            if !self.derailed {
-                let message = format!("the key {} has no value", quoted(&key.text));
-                self.lexer
-                    .faults
-                    .at(&kind::MISSING_VALUE, key.span, message)
-                    .help("write : and the value after it");
+        match self.peek().0 {
+            Token::Colon => {
+                self.take();
+                self.derailed = false;
             }
-            return Some(Member { value: Node { span: key.span, kind: Kind::Broken }, key });
-        } else if !self.derailed {
-            let message = format!("no colon after the key {}", quoted(&key.text));
-            self.lexer
-                .faults
-                .at(&kind::MISSING_COLON, Span::at(key.span.end), message)
-                .help("write : before the value");
+            Token::Comma | Token::Close(_) | Token::End => {
+                self.key_alone(&key);
+                return Some(Member { value: Node { span: key.span, kind: Kind::Broken }, key });
+            }
+            _ => self.missing_colon(&key),
         }
         let value = self.value();
         if mask::is_secret_name(&key.text) && !matches!(value.kind, Kind::Bool(_) | Kind::Null) {
@@ -175,51 +156,38 @@ impl<'t> Parser<'t, '_> {
 
     /// Reads a key; words and numbers are taken for one and reported.
     fn key(&mut self) -> Option<Key<'t>> {
-        let span = self.peek().1;
-        let text = match &self.peek().0 {
-            Token::String(..) => match self.take().0 {
-                Token::String(text, whole) => {
-                    self.derailed = !whole;
-                    return Some(Key { span, text });
-                }
-                _ => return None,
-            },
-            Token::Comma | Token::Close(_) | Token::End => {
-                self.missing_value();
-                return None;
+        match self.peek().0 {
+            Token::String(..) => self.string_key(),
+            Token::Word(_) | Token::Int(_) | Token::BigInt(_) | Token::Float(_) | Token::BadNumber => {
+                let span = self.take().1;
+                Some(self.unquoted_key(span))
             }
             Token::Colon => {
-                self.lexer.faults.at(&kind::MISSING_VALUE, span, "a colon without a key before it");
-                return Some(Key { span, text: Cow::Borrowed("") });
+                let span = self.peek().1;
+                let message = "a colon without a key before it";
+                self.lexer
+                    .faults
+                    .at(&kind::MISSING_VALUE, span, message)
+                    .help("write the key in double quotes");
+                Some(Key { span, text: Cow::Borrowed("") })
             }
-            Token::Word(_) | Token::Int(_) | Token::BigInt(_) | Token::Float(_) | Token::BadNumber => {
-                &self.lexer.text[span.start..span.end]
+            Token::Comma | Token::Close(_) | Token::End => {
+                self.missing_value();
+                None
             }
             Token::Junk | Token::Open(_) => {
                 self.value_for_key();
-                return None;
+                None
             }
-        };
-        self.take();
-        self.lexer
-            .faults
-            .at(&kind::UNQUOTED_KEY, span, format!("the key `{}` has no quotes", cut(text)))
-            .help(format!("write \"{}\"", cut(text)));
-        Some(Key { span, text: Cow::Borrowed(text) })
+        }
     }
 
-    /// A value stands where a key has to.
-    fn value_for_key(&mut self) {
-        let value = self.value();
-        if !matches!(value.kind, Kind::Broken) {
-            self.lexer
-                .faults
-                .at(
-                    &kind::UNEXPECTED,
-                    Span::new(value.span.start, value.span.start + 1),
-                    "a key has to stand here",
-                )
-                .help("the items of an object are \"key\": value");
+    fn string_key(&mut self) -> Option<Key<'t>> {
+        let (Token::String(text, whole), span) = self.take() else { return None };
+        self.derailed = !whole;
+        match self.forgotten_quote(&text, whole, ':', span) {
+            Some((span, text)) => Some(Key { span, text: Cow::Borrowed(text) }),
+            None => Some(Key { span, text }),
         }
     }
 
@@ -231,16 +199,7 @@ impl<'t> Parser<'t, '_> {
                 Token::Comma => {
                     self.take();
                     self.derailed = false;
-                    if matches!(self.peek().0, Token::Close(_) | Token::End) {
-                        self.lexer
-                            .faults
-                            .at(&kind::TRAILING_COMMA, span, "a comma after the last item")
-                            .help("remove it");
-                        if self.closes() {
-                            return Next::Done;
-                        }
-                    }
-                    return Next::Item;
+                    return self.after_comma(span);
                 }
                 Token::Close(_) | Token::End => {
                     if self.closes() {
@@ -252,112 +211,44 @@ impl<'t> Parser<'t, '_> {
                     self.unexpected(span);
                 }
                 _ => {
-                    if !std::mem::take(&mut self.derailed) {
-                        let place = Span::at(self.last_end);
-                        self.lexer
-                            .faults
-                            .at(&kind::MISSING_COMMA, place, "no comma before the next item")
-                            .help("write , here");
-                    }
+                    self.missing_comma();
                     return Next::Item;
                 }
             }
         }
     }
 
+    fn after_comma(&mut self, comma: Span) -> Next {
+        if matches!(self.peek().0, Token::Close(_) | Token::End) {
+            self.lexer
+                .faults
+                .at(&kind::TRAILING_COMMA, comma, "a comma after the last item")
+                .help("remove it");
+            if self.closes() {
+                return Next::Done;
+            }
+        }
+        Next::Item
+    }
+
     /// Takes the closing bracket of the innermost brackets, if it comes now.
     ///
     /// Also true where they have to be given up: at the end of the text, or at a bracket that closes an outer one.
     fn closes(&mut self) -> bool {
-        let Some(&wanted) = self.open.last() else { return false };
-        let (token, span) = self.peek().clone();
-        match token {
-            Token::Close(found) if found == wanted => {
+        let Some(&(wanted, _)) = self.open.last() else { return false };
+        match self.peek().clone() {
+            (Token::Close(found), _) if found == wanted => {
                 self.take();
                 self.derailed = false;
                 true
             }
-            Token::Close(found) => self.wrong_bracket(wanted, found, span),
-            Token::End => {
-                self.never_closed(wanted, "the end of the file", span);
+            (Token::Close(found), span) => self.wrong_bracket(wanted, found, span),
+            (Token::End, span) => {
+                self.never_closed("the end of the file", span);
                 true
             }
             _ => false,
         }
-    }
-
-    fn wrong_bracket(&mut self, wanted: Bracket, found: Bracket, span: Span) -> bool {
-        let verdict = judge(&self.open, found, &self.lexer.text[span.end..]);
-        match verdict {
-            Verdict::Forgotten => {
-                self.never_closed(wanted, &format!("this {}", found.close()), span);
-                return true;
-            }
-            Verdict::Typo => {
-                let message = format!("found {}, but {} is open", found.close(), wanted.open());
-                let help = format!("write {}", wanted.close());
-                self.lexer.faults.at(&kind::MISMATCHED_BRACKET, span, message).help(help);
-            }
-            Verdict::Stray => {
-                let message = format!("this {} closes nothing", found.close());
-                self.lexer.faults.at(&kind::MISMATCHED_BRACKET, span, message).help("remove it");
-            }
-        }
-        self.take();
-        verdict == Verdict::Typo
-    }
-
-    /// Reports the innermost brackets as never closed; at the end of the file only once for all of them.
-    fn never_closed(&mut self, wanted: Bracket, before: &str, found: Span) {
-        if self.lexer.faults.overfull() {
-            return;
-        }
-        let Some(&opened) = self.opened.last() else { return };
-        let at_end = found.start >= self.lexer.text.len();
-        if at_end && std::mem::replace(&mut self.cut_off, true) {
-            return;
-        }
-        let message = format!("this {} is never closed", wanted.open());
-        let more = self.open.len() - 1;
-        let also = if at_end && more > 0 {
-            format!("; {more} more brackets around it are open too")
-        } else {
-            String::new()
-        };
-        self.lexer
-            .faults
-            .at(&kind::UNCLOSED_BRACKET, Span::new(opened, opened + 1), message)
-            .help(format!("write {} before {before}{also}", wanted.close()));
-    }
-
-    fn missing_value(&mut self) {
-        if std::mem::take(&mut self.derailed) {
-            return;
-        }
-        let (token, span) = self.peek().clone();
-        if token == Token::End {
-            // The brackets around say it.
-            if self.open.is_empty() {
-                self.lexer.faults.at(&kind::MISSING_VALUE, span, "a value has to stand here");
-            }
-            return;
-        }
-        let message = format!("a value has to stand before this {}", &self.lexer.text[span.start..span.end]);
-        self.lexer.faults.at(&kind::MISSING_VALUE, span, message);
-        if token == Token::Colon {
-            self.take();
-        }
-    }
-
-    fn unexpected(&mut self, span: Span) {
-        let text = &self.lexer.text[span.start..span.end];
-        let invisible =
-            text.chars().next().filter(|c| c.is_whitespace() || c.is_control() || *c == '\u{feff}');
-        let message = match invisible {
-            Some(c) => format!("the invisible character U+{:04X} outside of a string", u32::from(c)),
-            None => format!("`{}` has no meaning here", cut(text).escape_debug()),
-        };
-        self.lexer.faults.at(&kind::UNEXPECTED, span, message).help("remove it");
     }
 
     /// Passes over everything up to the bracket that fits, without going deeper.
@@ -375,60 +266,4 @@ impl<'t> Parser<'t, '_> {
         }
         Node { span: Span::new(span.start, self.last_end), kind: Kind::Broken }
     }
-
-    fn expect_end(&mut self) {
-        let (token, span) = self.peek().clone();
-        if token == Token::End {
-            return;
-        }
-        let help = if matches!(token, Token::Open(_)) {
-            "put several entries into one list: [{…}, {…}]"
-        } else {
-            "remove it"
-        };
-        let message = "text after the end of the registry";
-        self.lexer.faults.at(&kind::TRAILING_DATA, span, message).help(help);
-    }
-
-    fn report_duplicates(&mut self, members: &[Member<'t>]) {
-        // Most objects are small; hashing costs more than looking.
-        if members.len() <= 16 {
-            for (at, member) in members.iter().enumerate().skip(1) {
-                if let Some(first) = members[..at].iter().find(|first| first.key.text == member.key.text) {
-                    self.duplicate(&first.key, &member.key);
-                }
-            }
-            return;
-        }
-        let mut seen: HashMap<&str, &Key<'t>> = HashMap::with_capacity(members.len());
-        for member in members {
-            match seen.get(&*member.key.text) {
-                Some(first) => self.duplicate(first, &member.key),
-                None => {
-                    seen.insert(&member.key.text, &member.key);
-                }
-            }
-        }
-    }
-
-    fn duplicate(&mut self, first: &Key<'t>, again: &Key<'t>) {
-        let message = format!("the key {} stands twice in one object", quoted(&again.text));
-        self.lexer
-            .faults
-            .at(&kind::DUPLICATE_KEY, again.span, message)
-            .related(first.span.start)
-            .help("it stands first at {place}; keep one of the two");
-    }
-}
-
-/// At most 40 characters of a text.
-fn cut(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(40) {
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
-        None => Cow::Borrowed(text),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    format!("{:?}", cut(text))
 }

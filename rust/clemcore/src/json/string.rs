@@ -101,7 +101,7 @@ impl<'t> Lexer<'t, '_> {
             _ => format!("for a backslash and {next}, as in a regular expression, write \\\\{next}"),
         };
         self.faults
-            .at(&kind::BAD_ESCAPE, Span::new(at, end), format!("\\{} is no JSON escape", next.escape_debug()))
+            .at(&kind::BAD_ESCAPE, Span::new(at, end), format!("\\{next} is no JSON escape"))
             .help(help);
         (next, end)
     }

@@ -1,14 +1,15 @@
 //! The source line that a report shows: cut to a readable window, without tabs, without secrets.
 use crate::text::{Span, lines::Lines, mask};
+use unicode_width::UnicodeWidthChar;
 
 /// A piece of the source line around a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
     /// The text to show.
     pub text: String,
-    /// How many characters of `text` come before the place.
+    /// How many columns of a terminal `text` takes before the place.
     pub before: usize,
-    /// How many characters of `text` the place covers; at least one.
+    /// How many columns the place takes; at least one.
     pub width: usize,
 }
 
@@ -53,9 +54,10 @@ impl Excerpt {
     }
 
     fn push(&mut self, character: char, inside: bool, before: bool) {
+        let columns = character.width().unwrap_or(0);
         self.text.push(character);
-        self.before += usize::from(before);
-        self.width += usize::from(inside);
+        self.before += if before { columns } else { 0 };
+        self.width += if inside { columns } else { 0 };
     }
 }
 
@@ -75,13 +77,26 @@ fn shown_characters<'t>(
     end: usize,
     masks: &'t [Span],
 ) -> impl Iterator<Item = (usize, char, bool)> + 't {
-    let window = &text[start..end];
-    let masked = mask::mask_text(window);
-    let looks_secret: Vec<bool> = window.chars().zip(masked.chars()).map(|(a, b)| a != b).collect();
+    // A secret that the window cuts in two would not be known for one: look at a wider piece.
+    let (wide_start, wide_end) = (boundary(text, start.saturating_sub(WIDER)), boundary(text, end + WIDER));
+    let wide = &text[wide_start..wide_end];
+    let masked = mask::mask_text(wide);
+    let looks_secret: Vec<bool> = wide.chars().zip(masked.chars()).map(|(a, b)| a != b).collect();
     let from = masks.partition_point(|mask| mask.end <= start);
-    window.char_indices().zip(looks_secret).map(move |((at, character), secret)| {
-        let at = start + at;
-        let hidden = masks[from..].iter().take_while(|mask| mask.start <= at).any(|mask| at < mask.end);
-        (at, character, hidden || secret)
-    })
+    wide.char_indices()
+        .zip(looks_secret)
+        .map(move |((at, character), secret)| (wide_start + at, character, secret))
+        .filter(move |(at, ..)| (start..end).contains(at))
+        .map(move |(at, character, secret)| {
+            let hidden = masks[from..].iter().take_while(|mask| mask.start <= at).any(|mask| at < mask.end);
+            (at, character, hidden || secret)
+        })
+}
+
+/// How many bytes around the window are searched for secrets.
+const WIDER: usize = 256;
+
+/// The next offset from `at` on where a character begins.
+fn boundary(text: &str, at: usize) -> usize {
+    (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
 }

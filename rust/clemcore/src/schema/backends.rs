@@ -21,10 +21,10 @@ pub const BACKENDS: &[&str] = &[
 
 /// Backends of earlier releases, and what became of them.
 pub const RETIRED: &[(&str, &str)] = &[
-    ("alephalpha", "it was dropped in 2025; a NAME_api.py of your own can provide it"),
+    ("alephalpha", "it is no longer part of clemcore; a NAME_api.py of your own can provide it"),
     (
         "huggingface_multimodal",
         "it became part of huggingface_local, where an entry says \"model_config\": {\"multimodal\": true}",
     ),
-    ("vllm", "it was dropped in 2025; `vllm serve` answers through openai_compatible"),
+    ("vllm", "it is no longer part of clemcore; `vllm serve` answers through openai_compatible"),
 ];

@@ -84,6 +84,9 @@ pub enum Trait {
     Presence,
 }
 
+/// The keys that every entry has.
+pub const REQUIRED: &[&str] = &["model_name", "backend"];
+
 type Fields = HashMap<&'static str, &'static Field>;
 
 /// The known field of that name in an entry, in both layouts: flat keys of 2024 stand in the entry itself.

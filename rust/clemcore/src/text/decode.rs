@@ -49,7 +49,7 @@ fn decode_lossy(bytes: &[u8], faults: &mut Faults) -> String {
             }
             let span = Span::new(start, text.len());
             faults
-                .at(&kind::NOT_UTF8, span, format!("the byte{hex} at position {position} is not UTF-8"))
+                .at(&kind::NOT_UTF8, span, format!("the byte{hex} at offset {position} is not UTF-8"))
                 .help("save the file as UTF-8");
             position += chunk.invalid().len();
         }

@@ -89,6 +89,14 @@ fn next_candidate(text: &str, from: usize) -> Option<(usize, (usize, usize))> {
     best
 }
 
+/// What a message can show of a secret: its beginning, without quotes.
+pub(crate) fn shown(secret: &str) -> &str {
+    let bare = secret.trim_matches(['"', '\'', '`']);
+    let end = bare.char_indices().nth(40).map_or(bare.len(), |(at, _)| at);
+    // An empty text would be found everywhere.
+    if end == 0 { secret } else { &bare[..end] }
+}
+
 /// `text` with everything that looks like a secret replaced.
 pub(crate) fn mask_text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

@@ -5,8 +5,8 @@ use crate::json::{Kind, Member, Node};
 use crate::schema::{self, Field, Trait};
 use crate::text::{Span, similar};
 
-/// Checks an entry; `broken` says that a syntax fault lies in it, so that a missing key proves nothing.
-pub(super) fn check(node: &Node<'_>, broken: bool, context: &mut Context<'_>) {
+/// Checks an entry.
+pub(super) fn check(node: &Node<'_>, context: &mut Context<'_>) {
     if matches!(node.kind, Kind::Broken) {
         return;
     }
@@ -15,7 +15,8 @@ pub(super) fn check(node: &Node<'_>, broken: bool, context: &mut Context<'_>) {
         context.at(&kind::NOT_AN_ENTRY, node.span, message).help("write {\"model_name\": …, \"backend\": …}");
         return;
     };
-    if !broken {
+    // After a syntax fault, a key that is missing may just not have been read.
+    if !context.spoiled(node.span) {
         missing_fields(node, context);
     }
     secrets::check(members, "", context);
@@ -81,7 +82,12 @@ fn known_key(field: &'static Field, member: &Member<'_>, path: &str, context: &m
 /// A key that nobody knows is legal; one that is almost known is probably a typing error.
 fn unknown_key(member: &Member<'_>, members: &[Member<'_>], path: &str, context: &mut Context<'_>) {
     let key = &*member.key.text;
-    let near = context.near_miss(key);
+    if context.spoiled(member.key.span) {
+        return;
+    }
+    // A required key that is missing was reported, and this one with it.
+    let is_reported = |near: &&str| schema::REQUIRED.contains(near);
+    let near = context.near_miss(key).filter(|near| !is_reported(near));
     let Some(near) = near.filter(|near| !members.iter().any(|other| other.key.text == *near)) else { return };
     let shown: String = key.chars().take(40).collect();
     context

@@ -63,12 +63,20 @@ pub(super) struct Context<'c> {
     backends: Option<&'c [String]>,
     /// Unknown keys seen, and what each was probably meant to be.
     near_misses: HashMap<String, Option<&'static str>>,
-    /// The entry being checked.
+    /// Where syntax faults begin, in order.
+    spoiled_at: Vec<usize>,
+    /// The entry being checked, and its name.
     entry: usize,
-    model: Option<String>,
+    model: Option<&'c str>,
 }
 
-impl Context<'_> {
+impl<'c> Context<'c> {
+    /// Goes on to another entry.
+    fn turn_to(&mut self, entry: usize, node: &'c Node<'_>) {
+        self.entry = entry;
+        self.model = name_of(node);
+    }
+
     /// Notes a fault of the entry being checked.
     fn at(
         &mut self,
@@ -78,8 +86,14 @@ impl Context<'_> {
     ) -> &mut crate::problem::Fault {
         let fault = self.faults.at(kind, span, message);
         fault.entry = Some(self.entry);
-        fault.model.clone_from(&self.model);
+        fault.model = self.model.map(str::to_owned);
         fault
+    }
+
+    /// Whether a syntax fault lies in a range, so that what was read there proves nothing.
+    fn spoiled(&self, span: Span) -> bool {
+        let at = self.spoiled_at.partition_point(|offset| *offset < span.start);
+        self.spoiled_at.get(at).is_some_and(|offset| *offset < span.end)
     }
 
     /// The known key that an unknown one was probably meant to be.
@@ -123,34 +137,30 @@ fn check_root(root: &Node<'_>, faults: &mut Faults, backends: Option<&[String]>)
         let message = format!("a registry is a list of entries, not {}", root.to_value().kind_name());
         faults.at(&kind::NOT_A_LIST, root.span, message).help("write [{\"model_name\": …, \"backend\": …}]");
     }
-    let broken = attribute(entries, faults);
-    let mut context = Context { faults, backends, near_misses: HashMap::new(), entry: 0, model: None };
+    attribute(entries, faults);
+    let mut spoiled_at: Vec<_> = faults.list.iter().map(|fault| fault.span.start).collect();
+    spoiled_at.sort_unstable();
+    let mut context =
+        Context { faults, backends, near_misses: HashMap::new(), spoiled_at, entry: 0, model: None };
     for (at, node) in entries.iter().enumerate() {
-        context.entry = at;
-        context.model = name_of(node);
-        entry::check(node, broken.binary_search(&at).is_ok(), &mut context);
+        context.turn_to(at, node);
+        entry::check(node, &mut context);
     }
-    shadow::check(entries, &broken, &mut context);
+    shadow::check(entries, &mut context);
 }
 
 /// The `model_name` of an entry for reports.
-fn name_of(node: &Node<'_>) -> Option<String> {
-    Some(node.get(super::MODEL_NAME)?.value.as_str()?.to_owned())
+fn name_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+    node.get(super::MODEL_NAME)?.value.as_str()
 }
 
-/// Says of each syntax fault in which entry it lies; gives the entries that have any, in order.
-fn attribute(entries: &[Node<'_>], faults: &mut Faults) -> Vec<usize> {
-    let mut broken = Vec::new();
+/// Says of each syntax fault in which entry it lies.
+fn attribute(entries: &[Node<'_>], faults: &mut Faults) {
     for fault in &mut faults.list {
         let at = entries.partition_point(|entry| entry.span.start <= fault.span.start);
-        let Some(at) = at.checked_sub(1).filter(|at| fault.span.start < entries[*at].span.end) else {
-            continue;
-        };
-        fault.entry = Some(at);
-        fault.model = name_of(&entries[at]);
-        broken.push(at);
+        if let Some(at) = at.checked_sub(1).filter(|at| fault.span.start < entries[*at].span.end) {
+            fault.entry = Some(at);
+            fault.model = name_of(&entries[at]).map(str::to_owned);
+        }
     }
-    broken.sort_unstable();
-    broken.dedup();
-    broken
 }

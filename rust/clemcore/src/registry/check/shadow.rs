@@ -19,13 +19,13 @@ use std::collections::HashMap;
 /// With how many earlier entries of its name an entry is compared; more of one name are no registry.
 const COMPARED: usize = 100;
 
-/// Reports entries that are out of reach; those in `broken` are not judged.
-pub(super) fn check(entries: &[Node<'_>], broken: &[usize], context: &mut Context<'_>) {
+/// Reports entries that are out of reach; those with syntax faults are not judged.
+pub(super) fn check<'c>(entries: &'c [Node<'_>], context: &mut Context<'c>) {
     let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
     for (at, entry) in entries.iter().enumerate() {
         // An entry without a name is an error, so only entries of one name can hide each other.
         if let Some(name) = entry.get(MODEL_NAME).and_then(|member| member.value.as_str())
-            && broken.binary_search(&at).is_err()
+            && !context.spoiled(entry.span)
         {
             by_name.entry(name).or_default().push(at);
         }
@@ -37,7 +37,7 @@ pub(super) fn check(entries: &[Node<'_>], broken: &[usize], context: &mut Contex
     }
 }
 
-fn check_group(entries: &[Node<'_>], group: &[usize], context: &mut Context<'_>) {
+fn check_group<'c>(entries: &'c [Node<'_>], group: &[usize], context: &mut Context<'c>) {
     let dicts: Vec<_> = group.iter().map(|at| to_dict(entries[*at].members().unwrap_or_default())).collect();
     for (later, dict) in dicts.iter().enumerate().skip(1) {
         let hides = |earlier: &usize| hides(&dicts[*earlier], dict);
@@ -48,10 +48,9 @@ fn check_group(entries: &[Node<'_>], group: &[usize], context: &mut Context<'_>)
     }
 }
 
-fn report(entries: &[Node<'_>], earlier: usize, later: usize, same: bool, context: &mut Context<'_>) {
+fn report<'c>(entries: &'c [Node<'_>], earlier: usize, later: usize, same: bool, context: &mut Context<'c>) {
     let node = &entries[later];
-    context.entry = later;
-    context.model = super::name_of(node);
+    context.turn_to(later, node);
     let span = Span::new(node.span.start, node.span.start + 1);
     let first = entries[earlier].span.start;
     if same {

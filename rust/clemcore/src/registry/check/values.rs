@@ -7,7 +7,7 @@ use crate::text::similar;
 
 /// Whether the value is of a type that the key takes; reports it if not.
 pub(super) fn has_type(field: &Field, node: &Node<'_>, name: &str, context: &mut Context<'_>) -> bool {
-    if matches!(node.kind, Kind::Broken) {
+    if matches!(node.kind, Kind::Broken) || context.spoiled(node.span) {
         return false;
     }
     if field.types.iter().any(|of| is_of(*of, node)) {
@@ -15,14 +15,12 @@ pub(super) fn has_type(field: &Field, node: &Node<'_>, name: &str, context: &mut
     }
     if let (true, Kind::List(items)) = (field.types.contains(&Type::Strings), &node.kind) {
         for (at, item) in items.iter().enumerate().filter(|(_, item)| !is_of(Type::String, item)) {
-            if !matches!(item.kind, Kind::Broken) {
-                let message = format!("{name}[{at}] has to be a string, not {}", item.to_value().kind_name());
-                context.at(&kind::WRONG_TYPE, item.span, message).field(format!("{name}[{at}]"));
-            }
+            let message = format!("{name}[{at}] has to be a string, not {}", item.to_value().kind_name());
+            context.at(&kind::WRONG_TYPE, item.span, message).field(format!("{name}[{at}]"));
         }
         return false;
     }
-    let words: Vec<_> = field.types.iter().map(|of| of.words()).collect();
+    let words: Vec<_> = field.types.iter().filter(|of| **of != Type::Null).map(|of| of.words()).collect();
     let message = format!("{name} has to be {}, not {}", words.join(" or "), node.to_value().kind_name());
     let help = type_help(field.types[0], node);
     let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(name);
@@ -60,7 +58,7 @@ fn type_help(wanted: Type, node: &Node<'_>) -> Option<String> {
         (Type::Int | Type::Number, _, Some(digits)) if digits.parse::<f64>().is_ok_and(f64::is_finite) => {
             Some("write the number without quotes".to_owned())
         }
-        (Type::String, Kind::Int(_) | Kind::BigInt(_) | Kind::Float(_) | Kind::Bool(_), _) => {
+        (Type::String, Kind::Int(_) | Kind::BigInt(_) | Kind::Float(_), _) => {
             Some("put it into double quotes".to_owned())
         }
         (Type::Strings, _, Some(_)) => Some("put it into a list: […]".to_owned()),

@@ -1,0 +1,166 @@
+//! `clemcore-check FILE…`: checks model registries in CI, without Python.
+//!
+//! Reads files, asks [`clemcore::registry::check`], writes the report. What a fault is, is decided there.
+use clemcore::catalogue;
+use clemcore::problem::Severity;
+use clemcore::registry::check;
+use clemcore::report::{Format, Report};
+use clemcore::schema::BACKENDS;
+use std::io::{self, IsTerminal, Read, Write};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Check model registries: every fault with file, line, column and how to mend it.
+
+Usage: clemcore-check [OPTIONS] FILE…      (- reads standard input)
+
+Options:
+  --format human|json|github   how the report is written [human]
+  --deny warnings              warnings fail too
+  --backend NAME               a backend of your own that is known (can be repeated)
+  --explain CODE               what a code such as R010 means
+  -h, --help                   this text
+  -V, --version                the version
+
+Exit status: 0 nothing that fails, 1 a fault that fails, 2 a file cannot be read or a wrong option.
+
+Examples:
+  clemcore-check model_registry.json
+  clemcore-check --deny warnings --format github *.json
+";
+
+/// Nothing that fails was found.
+const CLEAN: u8 = 0;
+/// A registry has faults.
+const FAULTY: u8 = 1;
+/// A file cannot be read, or the command line is wrong.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    // arg_os: a path need not be UTF-8, but then it cannot be named in a report either.
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let status = match parse(arguments) {
+        Ok(Command::Print(text)) => {
+            print(&text);
+            CLEAN
+        }
+        Ok(Command::Check(options)) => run(&options),
+        Err(message) => {
+            complain(&format!("{message}\nTry clemcore-check --help"));
+            UNUSABLE
+        }
+    };
+    ExitCode::from(status)
+}
+
+enum Command {
+    Print(String),
+    Check(Options),
+}
+
+struct Options {
+    format: Format,
+    deny_warnings: bool,
+    backends: Vec<String>,
+    files: Vec<String>,
+}
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut options = Options {
+        format: Format::Human,
+        deny_warnings: false,
+        backends: BACKENDS.iter().map(|name| (*name).to_owned()).collect(),
+        files: Vec::new(),
+    };
+    while let Some(argument) = arguments.next() {
+        let (name, attached) = match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
+            _ => (argument, None),
+        };
+        let mut value =
+            || attached.clone().or_else(|| arguments.next()).ok_or(format!("{name} needs a value"));
+        match name.as_str() {
+            "-h" | "--help" => return Ok(Command::Print(HELP.to_owned())),
+            "-V" | "--version" => {
+                return Ok(Command::Print(format!("clemcore-check {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            "--explain" => return explain(&value()?),
+            "--format" => options.format = format(&value()?)?,
+            "--deny" => deny(&value()?, &mut options)?,
+            "--backend" => options.backends.push(value()?),
+            "--" => options.files.extend(arguments.by_ref()),
+            _ if name.starts_with('-') && name != "-" => return Err(format!("unknown option {name}")),
+            _ => options.files.push(name),
+        }
+    }
+    if options.files.is_empty() {
+        return Err("no file to check".to_owned());
+    }
+    Ok(Command::Check(options))
+}
+
+fn format(name: &str) -> Result<Format, String> {
+    Format::from_name(name)
+        .ok_or_else(|| format!("--format is one of {}, not {name}", Format::NAMES.join(", ")))
+}
+
+fn deny(what: &str, options: &mut Options) -> Result<(), String> {
+    if what != "warnings" {
+        return Err(format!("--deny knows warnings, not {what}"));
+    }
+    options.deny_warnings = true;
+    Ok(())
+}
+
+fn explain(code: &str) -> Result<Command, String> {
+    catalogue::explain(code).map(Command::Print).ok_or_else(|| format!("there is no code {code}"))
+}
+
+fn run(options: &Options) -> u8 {
+    let mut report = Report::default();
+    let mut readable = true;
+    for file in &options.files {
+        match read(file) {
+            Ok(bytes) => {
+                let source = if file == "-" { "<stdin>" } else { file };
+                report.extend(check(source, &bytes, Some(&options.backends)));
+            }
+            Err(error) => {
+                complain(&format!("{file}: cannot be read: {error}"));
+                readable = false;
+            }
+        }
+    }
+    print(&report.render(options.format, color()));
+    let denied = options.deny_warnings && report.count(Severity::Warning) > 0;
+    if !readable {
+        UNUSABLE
+    } else if denied || !report.is_usable() {
+        FAULTY
+    } else {
+        CLEAN
+    }
+}
+
+fn read(file: &str) -> io::Result<Vec<u8>> {
+    if file != "-" {
+        return std::fs::read(file);
+    }
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Colours on a terminal, unless `NO_COLOR` says something.
+fn color() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Writes to standard output; a reader that has gone away is no fault.
+fn print(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "clemcore-check: {message}");
+}
