@@ -1,4 +1,5 @@
 //! `clemcore-check` as a process: what it prints where, and its exit status.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};

@@ -1,4 +1,5 @@
 //! Putting an entry into a file: the entry is there, everything else is as it was.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 use clemcore::edit::{Position, Refused, upsert};
 use clemcore::registry::Registry;
 use clemcore::value::{Dict, Value};

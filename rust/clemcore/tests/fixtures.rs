@@ -2,6 +2,7 @@
 //!
 //! `expected.json` there lists for each invalid file all problems as `CODE LINE:COLUMN`; pytest reads it too. The
 //! reports as people see them are snapshots; look at a change and accept it with `INSTA_UPDATE=always cargo test`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 use clemcore::catalogue;
 use clemcore::registry::{PACKAGED, Registry, check};
 use clemcore::report::{Format, Report};

@@ -1,4 +1,5 @@
 //! Loading layers, finding entries, explaining refusals.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 use clemcore::registry::Registry;
 use clemcore::value::{Dict, Value};
 

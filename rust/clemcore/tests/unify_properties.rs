@@ -1,4 +1,5 @@
 //! The algebra of unification, on random dicts.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 use clemcore::unify::{ById, mismatches, unifies, unify};
 use clemcore::value::{Dict, Value};
 use proptest::prelude::*;
