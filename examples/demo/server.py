@@ -85,7 +85,7 @@ def serve(
         command = [sys.executable, "-m", "transformers.cli.transformers", "serve", folder.name]
         command += ["--host", HOST, "--port", str(port), "--device", "cpu", "--dtype", dtype]
         with log.open("wb") as sink:
-            process = subprocess.Popen(  # noqa: S603 - our own words and a path
+            process = subprocess.Popen(
                 command,
                 env=_environment(Path(work), threads),
                 # Beside the folder, so that the model goes by the folder's name, not by a path.

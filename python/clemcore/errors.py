@@ -13,6 +13,7 @@
     ├── MissingKeyError           (AssertionError)  no key for a backend, looked for everywhere
     ├── MessagesError             (ValueError)      messages are not a list of {role, content}
     ├── TemplateError             (ValueError)      a chat template does not compile or refuses the messages
+    ├── ModelLoadError            (OSError)         a local model is not there or cannot be read
     ├── GenerationArgumentError   (ValueError)      a generation argument that cannot be sent as asked
     ├── ContextExceededError                        prompt and reply do not fit the context window
     ├── RemoteCallError                             a provider refused or failed
@@ -113,6 +114,10 @@ class TemplateError(ClemcoreError, ValueError):
         self.line = line
         self.column = column
         self.excerpt = excerpt
+
+
+class ModelLoadError(ClemcoreError, OSError):
+    """Tokenizer, configuration or weights of a local model are not there, not whole, or cannot be read."""
 
 
 class GenerationArgumentError(ClemcoreError, ValueError):

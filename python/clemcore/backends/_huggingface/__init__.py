@@ -1,0 +1,1 @@
+"""The parts of the backend ``huggingface_local``: its entry, loading, prompt, generation and text."""

@@ -1,0 +1,98 @@
+"""All of a local model but its weights: entry, tokenizer, configuration, chat template, context size.
+
+It is what comes before generation, so it also serves those who only want to see or measure a prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clemcore.backends._huggingface import loading
+from clemcore.backends._huggingface.entry import read_entry
+from clemcore.backends._huggingface.prompt import Prompt, PromptWriter, check_template_kwargs, choose_template
+from clemcore.errors import ContextExceededError, SpecError
+from clemcore.messages import Messages
+from clemcore.spec import ModelSpec
+
+
+class Frontend:
+    """What turns messages into the token ids that a model is given.
+
+    Attributes:
+        entry: the settings.
+        hub_options: what ``from_pretrained`` is given.
+        tokenizer: the transformers tokenizer.
+        config: the model's configuration.
+        context_size: tokens that prompt and reply may have together.
+        context_source: where that number was found.
+    """
+
+    def __init__(self, model_spec: ModelSpec, *, need_key: bool = True) -> None:
+        """Read the entry, load tokenizer and configuration.
+
+        Args:
+            model_spec: the model's specification.
+            need_key: whether a missing key is an error at once, where the entry requires one.
+        """
+        self.entry = read_entry(model_spec)
+        self.name = self.entry.model_name
+        self.hub_options = loading.hub_options(self.entry, need_key=need_key)
+        self.tokenizer, self.config = loading.load_tokenizer_and_config(self.entry, self.hub_options)
+        self.context_size, self.context_source = loading.find_context_size(self.config, self.entry, self.tokenizer)
+        self._template = choose_template(
+            self.tokenizer,
+            self.name,
+            self.entry.custom_chat_template,
+            self.entry.premade_chat_template,
+            self.entry.chat_template_language,
+        )
+        self._writer = PromptWriter(self.tokenizer, self.name, self._template, self.entry.cot_bypass)
+        self.template_kwargs = dict(self.entry.chat_template_kwargs)
+
+    @property
+    def template_kwargs(self) -> dict[str, Any]:
+        """Further variables for the chat template; setting them checks that the template reads them."""
+        return dict(self._template_kwargs)
+
+    @template_kwargs.setter
+    def template_kwargs(self, value: Mapping[str, Any] | None) -> None:
+        if value is not None and not isinstance(value, Mapping):
+            raise SpecError(f"model '{self.name}': chat_template_kwargs must be a dict, not {value!r}")
+        kwargs = dict(value or {})
+        if self.entry.cot_effort:
+            kwargs.setdefault("reasoning_effort", self.entry.cot_effort)
+        check_template_kwargs(self._template, kwargs, self.name)
+        self._template_kwargs = kwargs
+
+    def write(self, messages: Messages, *, merge: bool = True) -> Prompt:
+        """Render messages; see :meth:`PromptWriter.write`."""
+        return self._writer.write(messages, self._template_kwargs, merge=merge)
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Return the token ids of a prompt.
+
+        The template has written every special token there is to be; adding some would double the first.
+        """
+        ids: list[int] = self.tokenizer(prompt.text, add_special_tokens=False).input_ids
+        return ids
+
+    def check_context(self, ids: list[int], max_tokens: int, place: str = "") -> None:
+        """Check that a prompt and its reply fit the context window.
+
+        Args:
+            ids: the prompt's token ids.
+            max_tokens: the most tokens that the reply may have.
+            place: which prompt it is, for the message.
+
+        Raises:
+            ContextExceededError: they do not fit.
+        """
+        used = len(ids) + max_tokens
+        if used > self.context_size:
+            raise ContextExceededError(
+                f"Context token limit for {self.name} exceeded{place}",
+                tokens_used=used,
+                tokens_left=self.context_size - used,
+                context_size=self.context_size,
+            )

@@ -1,0 +1,227 @@
+"""Backend huggingface_local, the parts without torch: what an entry says, generation arguments, culling of ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clemcore.backends._huggingface.entry import Entry, parse_context_size, read_entry
+from clemcore.backends._huggingface.generation import SUPPORTED, Arguments, read_arguments
+from clemcore.backends._huggingface.text import cull_end
+from clemcore.errors import GenerationArgumentError, SpecError
+from clemcore.spec import ModelSpec
+
+
+def entry(config: dict[str, Any] | None = None, **fields: Any) -> Entry:
+    fields.setdefault("huggingface_id", "org/model")
+    if config is not None:
+        fields["model_config"] = config
+    return read_entry(ModelSpec(model_name="m", backend="huggingface_local", **fields))
+
+
+class TestLayouts:
+    def test_flat_and_nested_say_the_same(self) -> None:
+        settings: dict[str, Any] = {
+            "premade_chat_template": True,
+            "output_split_prefix": "assistant\n",
+            "requires_api_key": True,
+        }
+        assert entry(settings) == entry(**settings)
+
+    def test_eos_to_cull_is_text_in_the_flat_layout_and_a_pattern_in_the_nested(self) -> None:
+        assert entry(eos_to_cull="<|im_end|>").eos_is_literal
+        assert not entry({"eos_to_cull": r"<\|im_end\|>"}).eos_is_literal
+
+    def test_two_values_for_one_setting(self) -> None:
+        assert entry({"requires_api_key": True}, requires_api_key=True).requires_api_key
+        with pytest.raises(SpecError, match="'requires_api_key' has one value in the entry and another"):
+            entry({"requires_api_key": True}, requires_api_key=False)
+
+    def test_every_entry_of_the_released_registries_is_read(self, shared: Path) -> None:
+        """Those that name what is not honoured yet are refused by name; no other is."""
+        refused = {}
+        count = 0
+        for path in sorted((shared / "corpus" / "registries").glob("*.json")):
+            for fields in json.loads(path.read_text(encoding="utf-8")):
+                if fields["backend"] == "huggingface_local":
+                    count += 1
+                    try:
+                        read_entry(ModelSpec(**fields))
+                    except SpecError as error:
+                        refused[fields["model_name"]] = str(error)
+        assert count == 111
+        assert len(refused) == 2
+        assert all("'multimodal' is not honoured" in text for text in refused.values()), refused
+
+
+class TestFlagsCountByValue:
+    def test_false_is_as_absent(self) -> None:
+        names = ("multimodal", "trust_remote_code", "load_in_4bit", "cot_output", "requires_api_key")
+        assert entry(dict.fromkeys(names, False)) == entry({})
+
+    def test_true_of_what_is_not_honoured_is_an_error(self) -> None:
+        with pytest.raises(SpecError, match=r"model 'm': 'multimodal' is not honoured: .* openai_compatible"):
+            entry({"multimodal": True})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"eos_to_kull": "x"}, "no setting model_config.eos_to_kull; did you mean 'eos_to_cull'"),
+        ({"colour": "x"}, "no setting model_config.colour; known are attn_implementation, "),
+        ({"premade_chat_template": "true"}, "'premade_chat_template' must be true or false, not 'true'"),
+        ({"torch_num_threads": True}, "'torch_num_threads' must be an integer, not True"),
+        ({"torch_num_threads": 0}, "torch_num_threads must be at least 1"),
+        ({"chat_template_kwargs": ["a"]}, "'chat_template_kwargs' must be an object"),
+        ({"premade_chat_template": False}, "a custom_chat_template is needed"),
+        ({"premade_chat_template": True, "custom_chat_template": "x"}, "keep one of them"),
+        ({"padding_side": "right"}, "padding_side must be 'left'"),
+        ({"eos_to_cull": "(<eos>"}, "'eos_to_cull' is no regular expression: missing"),
+        ({"cot_end_tag": "["}, "'cot_end_tag' is no regular expression"),
+        ({"cot_output": True}, "cot_output needs cot_end_tag"),
+        ({"load_in_4bit": True, "load_in_8bit": True}, "exclude each other"),
+        ({"dtype": "float32", "torch_dtype": "float16"}, "dtype and torch_dtype are two names of one setting"),
+        ({"do_sample": False}, "'do_sample' is not honoured: sampling follows .* temperature"),
+    ],
+)
+def test_wrong_settings_are_named(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(message).replace(r"\.\*", ".*")) as caught:
+        entry(config)
+    assert "model 'm'" in str(caught.value)
+
+
+def test_model_config_must_be_an_object() -> None:
+    with pytest.raises(SpecError, match="model_config must be an object, not list"):
+        entry(model_config=[])
+
+
+class TestSource:
+    def test_hub_id(self) -> None:
+        assert (entry().source, entry().is_folder) == ("org/model", False)
+
+    def test_folder_with_home_and_variables(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "models").mkdir()
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("MODELS", str(tmp_path / "models"))
+        for given in ("~/models", "$MODELS", "${MODELS}", str(tmp_path / "models")):
+            made = entry(huggingface_id=given)
+            assert (made.source, made.is_folder) == (str(tmp_path / "models"), True)
+        assert entry({"peft_model": "~/adapter"}).peft_model == str(tmp_path / "adapter")
+
+    @pytest.mark.parametrize("given", ["/no/such/folder", "~/nothing", "./nothing", "$NOWHERE/x", "a/b/c"])
+    def test_a_path_without_a_folder(self, given: str) -> None:
+        with pytest.raises(SpecError, match=re.escape(f"'{given}'") + ".*is a path, but there is no such folder"):
+            entry(huggingface_id=given)
+
+    @pytest.mark.parametrize("given", [None, "", 7])
+    def test_missing(self, given: Any) -> None:
+        with pytest.raises(SpecError, match="huggingface_id must be a hub id or a folder's path"):
+            entry(huggingface_id=given)
+
+
+@pytest.mark.parametrize(
+    ("value", "tokens"),
+    [(8192, 8192), ("8192", 8192), ("128k", 131072), ("1.5k", 1536), (" 1M ", 1048576), ("", None), (None, None)],
+)
+def test_context_size(value: Any, tokens: int | None) -> None:
+    assert parse_context_size(value, "m") == tokens
+
+
+@pytest.mark.parametrize("value", ["many", "0", -1, True, "k", 1.5])
+def test_context_size_that_is_none(value: Any) -> None:
+    with pytest.raises(SpecError, match=re.escape(f'must be like 8192, "8192" or "128k", not {value!r}')):
+        parse_context_size(value, "m")
+
+
+class TestGenerationArguments:
+    def test_what_is_given_is_kept(self) -> None:
+        given: dict[str, Any] = {
+            "temperature": 0.5,
+            "max_tokens": 3,
+            "top_p": 0.9,
+            "top_k": 5,
+            "min_p": 0.1,
+            "seed": 1,
+        }
+        assert read_arguments({**given, "stop": "x", "repetition_penalty": None}, "m") == Arguments(
+            **given, stop=("x",)
+        )
+        assert read_arguments({"temperature": 0, "max_tokens": 3, "stop": ["x", "y"]}, "m").stop == ("x", "y")
+
+    def test_an_unknown_one_is_refused_by_name(self) -> None:
+        with pytest.raises(
+            GenerationArgumentError, match="argument 'logit_bias', 'n'; it knows temperature"
+        ) as caught:
+            read_arguments({"temperature": 0.0, "max_tokens": 3, "logit_bias": {}, "n": 2}, "m")
+        assert all(name in str(caught.value) for name in SUPPORTED)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            *(("temperature", value) for value in (-1, "0", True, float("nan"), float("inf"))),
+            *(("max_tokens", value) for value in (0, 1.0, "3", True)),
+            *(("top_p", value) for value in (0, 1.1, "1")),
+            *(("top_k", value) for value in (-1, 2.0)),
+            *(("min_p", value) for value in (-0.1, 2)),
+            ("repetition_penalty", 0),
+            *(("seed", value) for value in (-1, 2**63, 1.0)),
+            *(("stop", value) for value in ("", ["a", ""], [1], 7)),
+        ],
+    )
+    def test_wrong_values(self, name: str, value: Any) -> None:
+        with pytest.raises(GenerationArgumentError, match=f"'m': {name} must be .*, not "):
+            read_arguments({"temperature": 1.0, "max_tokens": 3, name: value}, "m")
+
+    def test_what_has_no_effect_is_refused(self) -> None:
+        for name, value in (("top_p", 0.9), ("top_k", 5), ("min_p", 0.1)):
+            with pytest.raises(GenerationArgumentError, match=f"{name}={value} has no effect at temperature 0"):
+                read_arguments({"temperature": 0.0, "max_tokens": 3, name: value}, "m")
+        neutral = {"temperature": 0.0, "max_tokens": 3, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "seed": 1}
+        assert read_arguments(neutral, "m").seed == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "left"),
+    [
+        ("a<eos>", "<eos>", "a"),
+        ("a <eos>\n<eos>\n", "<eos>", "a "),
+        ("a <eos> b", "<eos>", "a <eos> b"),
+        ("<eos> a<eos>", "<eos>", "<eos> a"),
+        ("a<end_of_turn>\n<eos>", r"<end_of_turn>\n*<eos>", "a"),
+        ("a<eos>", "", "a<eos>"),
+        ("a<eos>", "(<eos>)?", "a"),
+        ("", "<eos>", ""),
+        ("a\n", "<eos>", "a\n"),
+    ],
+)
+def test_ends_are_culled_at_the_end_only(text: str, pattern: str, left: str) -> None:
+    assert cull_end(text, re.compile(pattern) if pattern else None) == left
+
+
+@pytest.mark.slow
+def test_missing_libraries_name_the_pip_line() -> None:
+    """In a process of its own, where torch cannot be imported."""
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from clemcore.backends.huggingface_local import HuggingfaceLocal\n"
+        "from clemcore.spec import ModelSpec\n"
+        "HuggingfaceLocal().get_model_for(ModelSpec(model_name='m', huggingface_id='org/m'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MissingExtraError: backend 'huggingface_local' needs the package 'torch'" in done.stderr
+    assert "pip install 'clemcore[huggingface]'" in done.stderr
+
+
+def test_importing_the_backend_imports_no_library() -> None:
+    code = (
+        "import sys, clemcore.backends.huggingface_local\n"
+        "print([name for name in ('torch', 'transformers', 'tokenizers', 'jinja2') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
