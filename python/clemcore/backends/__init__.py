@@ -13,11 +13,13 @@ Examples:
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from clemcore import aliases
 
+TYPE_CHECKING = False  # as typing's, whose import alone would cost more than all of this package
 if TYPE_CHECKING:
+    from typing import Any
+
     from clemcore.backends.base import Backend, RemoteBackend
     from clemcore.backends.human import HumanModel
     from clemcore.backends.lookup import BackendRegistry, is_backend
