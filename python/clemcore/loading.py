@@ -12,6 +12,7 @@ from typing import Any
 
 from clemcore.backends.lookup import BackendRegistry
 from clemcore.errors import ModelNotFoundError, SpecError
+from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, SAMPLING_FIELDS, Model
 from clemcore.registry import ModelRegistry
 from clemcore.spec import ModelSpec
@@ -88,13 +89,37 @@ def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> Mode
     return selector
 
 
+def render(model: ModelSelector, messages: Messages, gen_args: Mapping[str, Any] | None = None) -> Any:
+    """Return exactly what a call would send to a model; send nothing and load no weights.
+
+    Args:
+        model: as for :func:`get_model_for`.
+        messages: as for ``generate_response``.
+        gen_args: as for :func:`get_model_for`.
+
+    Returns:
+        The prompt as text where the model runs here, the request body where it runs behind an API.
+
+    Raises:
+        ClemcoreError: the backend does not show what it would send.
+    """
+    check_messages(messages)
+    spec = resolve(model)
+    cls = BackendRegistry.from_packaged_and_cwd_files().get_backend_class(spec["backend"])
+    return cls.render(spec, messages, {**DEFAULT_GEN_ARGS, **_carried(spec), **(gen_args or {})})
+
+
 def _load(spec: ModelSpec, backends: BackendRegistry, gen_args: Mapping[str, Any]) -> Model:
     logger.info("loading %s with backend %s", spec["model_name"], spec["backend"])
     model = backends.get_backend_for(spec["backend"]).get_model_for(spec)
-    carried = {name: spec[name] for name in SAMPLING_FIELDS if name in spec}
-    model.set_gen_args(**{**carried, **gen_args})
+    model.set_gen_args(**{**_carried(spec), **gen_args})
     model.set_default_gen_args(DEFAULT_GEN_ARGS)
     return model
+
+
+def _carried(spec: ModelSpec) -> dict[str, Any]:
+    """Return the sampling parameters that a specification carries."""
+    return {name: spec[name] for name in SAMPLING_FIELDS if name in spec}
 
 
 # -- names that scripts of 2024 use ----------------------------------------------------------------------

@@ -22,21 +22,55 @@ from __future__ import annotations
 
 import abc
 import importlib
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from clemcore.errors import MissingExtraError
+from clemcore.errors import ClemcoreError, MissingExtraError
 from clemcore.keys import Key, KeyRegistry
+from clemcore.messages import Messages
 from clemcore.model import Model
 from clemcore.spec import ModelSpec
 
 
 class Backend(abc.ABC):
-    """A factory for the models of one provider, or of one way to run models."""
+    """A factory for the models of one provider, or of one way to run models.
+
+    A subclass implements :meth:`get_model_for`. It can also override :meth:`render`, which ``clem render`` shows.
+    """
 
     @abc.abstractmethod
     def get_model_for(self, model_spec: ModelSpec) -> Model:
         """Make the model that a specification describes."""
+
+    @classmethod
+    def render(
+        cls,
+        model_spec: ModelSpec,
+        messages: Messages,  # noqa: ARG003 - an override needs what the default does not
+        gen_args: Mapping[str, Any],  # noqa: ARG003
+    ) -> Any:
+        """Return exactly what a call would send; send nothing, load no weights, need no key.
+
+        It is called on the class, because making a backend may need a key or a device.
+
+        Args:
+            model_spec: the specification, as :meth:`get_model_for` would get it.
+            messages: checked messages, as ``generate_response`` would get them.
+            gen_args: the generation arguments, defaults included, as the model would have them.
+
+        Returns:
+            Where the model runs here, the prompt as text, its chat template applied; where it runs behind an API,
+            the request body as a dict.
+
+        Raises:
+            ClemcoreError: by default, because what the model sees is made on a server or by other code.
+        """
+        raise ClemcoreError(
+            f"backend '{model_spec.get('backend')}' does not show what it would send for "
+            f"'{model_spec.get('model_name')}': the prompt is made on the server, or by code of the backend's own; "
+            "'clem respond --json' shows what was sent"
+        )
 
     def __repr__(self) -> str:
         """Give the class name."""

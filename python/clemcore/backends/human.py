@@ -6,6 +6,7 @@ It does not know games; a game's player may ask the person in its own way.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from clemcore.backends.base import Backend
@@ -20,6 +21,11 @@ class Human(Backend):
     def get_model_for(self, model_spec: ModelSpec) -> Model:
         """Make the model."""
         return HumanModel(model_spec)
+
+    @classmethod
+    def render(cls, model_spec: ModelSpec, messages: Messages, gen_args: Mapping[str, Any]) -> Any:  # noqa: ARG003
+        """Return the messages themselves: no template and no server is between."""
+        return messages
 
 
 class HumanModel(Model):

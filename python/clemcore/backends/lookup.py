@@ -120,13 +120,22 @@ class BackendRegistry:
             BackendNotFoundError: there is no backend of that name.
             BackendLoadError: its module does not define exactly one backend class.
         """
+        return self.get_backend_class(backend_selector)()
+
+    def get_backend_class(self, backend_selector: str) -> type[Backend]:
+        """Load a backend's module and return its class; making the backend itself may need a key.
+
+        Raises:
+            BackendNotFoundError: there is no backend of that name.
+            BackendLoadError: its module does not define exactly one backend class.
+        """
         row = self.get_first_file_matching(backend_selector)
         if row["lookup_source"].startswith("entry point"):
             return _from_entry_point(backend_selector)
         if row["lookup_source"] == "packaged":
             name = ALIASES.get(backend_selector, backend_selector)
-            return _backend_class(importlib.import_module(f"clemcore.backends.{name}"), row)()
-        return _backend_class(_load_file(Path(row["file_path"])), row)()
+            return _backend_class(importlib.import_module(f"clemcore.backends.{name}"), row)
+        return _backend_class(_load_file(Path(row["file_path"])), row)
 
 
 def _row(backend: str, file_name: str, file_path: str, lookup_source: str) -> dict[str, str]:
@@ -148,18 +157,18 @@ def _distribution(point: Any) -> str:
     return str(point.dist.name if point.dist is not None else point.value)
 
 
-def _from_entry_point(name: str) -> Backend:
+def _from_entry_point(name: str) -> type[Backend]:
     point = next(point for point in _entry_points() if point.name == name)
     target = point.load()
     if isinstance(target, ModuleType):
-        return _backend_class(target, _row(name, point.value, point.value, "entry point"))()
+        return _backend_class(target, _row(name, point.value, point.value, "entry point"))
     if not is_backend(target):
         raise BackendLoadError(
             f"the entry point '{name} = {point.value}' must name a subclass of clemcore.backends.Backend "
             "or a module that defines one"
         )
-    backend: Backend = target()
-    return backend
+    cls: type[Backend] = target
+    return cls
 
 
 def _load_file(path: Path) -> ModuleType:

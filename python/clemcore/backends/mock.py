@@ -5,6 +5,7 @@ It does not know games: inside one, the framework puts the players into ``Custom
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from clemcore.backends.base import Backend
@@ -19,6 +20,11 @@ class Mock(Backend):
     def get_model_for(self, model_spec: ModelSpec) -> Model:
         """Make the model; see :class:`CustomResponseModel` for what the specification may say."""
         return CustomResponseModel(model_spec)
+
+    @classmethod
+    def render(cls, model_spec: ModelSpec, messages: Messages, gen_args: Mapping[str, Any]) -> Any:  # noqa: ARG003
+        """Return the messages themselves: no template and no server is between."""
+        return messages
 
 
 class CustomResponseModel(BatchGenerativeModel):
