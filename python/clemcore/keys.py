@@ -25,6 +25,8 @@ _OTHER_VARIABLES = {
     "google": ("GEMINI_API_KEY",),
     "cohere": ("CO_API_KEY",),
 }
+# Names that keys have although no backend need be called so.
+KNOWN_NAMES = tuple(_OTHER_VARIABLES)
 # Further fields of a key that can stand in the environment, with their variable's ending.
 _OTHER_FIELDS = {"base_url": "_BASE_URL", "organization": "_ORGANIZATION"}
 _SPELLINGS = {"organisation": "organization", "organization": "organisation"}

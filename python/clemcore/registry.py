@@ -134,11 +134,19 @@ class ModelRegistry:
     # -- resolving ---------------------------------------------------------------------------------------------
     def find(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> ModelSpec | None:
         """Return the first specification that unifies with a selector, merged with it, or None."""
+        located = self.locate(model_selector)
+        return None if located is None else located[0]
+
+    def locate(
+        self, model_selector: str | Mapping[str, Any] | ModelSpec
+    ) -> tuple[ModelSpec, tuple[str, int] | None] | None:
+        """Return what :meth:`find` returns with source and line of its entry, None for a name without an entry."""
         selector = ModelSpec.from_any(model_selector)
         found = self._compiled().resolve(selector.to_dict())
         if found is not None:
-            return ModelSpec.from_dict(found[1])
-        return _special(selector)
+            return ModelSpec.from_dict(found[1]), self.location(found[0])
+        special = _special(selector)
+        return None if special is None else (special, None)
 
     def get_first_model_spec_that_unify_with(
         self, model_selector: str | Mapping[str, Any] | ModelSpec
