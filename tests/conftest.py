@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["support.models", "support.servers"]
+pytest_plugins = ["support.models", "support.servers", "support.clem"]
 
 ROOT = Path(__file__).parent.parent
 

@@ -1,0 +1,67 @@
+"""Writes docs/cli.md from the help pages of `clem`: `python docs/build_cli.py [--check]`.
+
+A test keeps the page equal to what the commands say (tests/cli/test_cli_docs.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from clemcore.cli.app import SETTINGS, clem
+
+PAGE = Path(__file__).parent / "cli.md"
+WIDTH = 98  # what click makes of a terminal of 100 columns or more
+HEAD = """# The command `clem`
+
+This page is made of the help pages by `python docs/build_cli.py`; change the commands in `python/clemcore/cli/`.
+
+Data goes to standard output, everything else to standard error. In a pipe the output is plain: no colours, no
+progress, tables as lines of cells separated by tabs. `NO_COLOR` is honoured on terminals too.
+
+| exit status | means |
+|---|---|
+| 0 | done |
+| 1 | failed; the one message on standard error says what, where and what to do (`CLEM_DEBUG=1`: with traceback) |
+| 2 | used wrongly, or (`registry check`) a file that cannot be read |
+| 130 | interrupted (Ctrl-C) |
+| 141 | the reader of the output went away, as in `clem list models \\| head -1` |
+
+`python -m clemcore` is the same command, unless a script follows: `python -m clemcore SCRIPT.py [ARGUMENTS]` runs
+the script, and in it `import backends` means `clemcore.backends`. All else is as under `python SCRIPT.py`.
+Processes that the script starts are ordinary ones: they know the name only if they are started in this way, too.
+"""
+
+
+def build() -> str:
+    """Return the page."""
+    return HEAD + "".join(_sections(clem, "clem", None))
+
+
+def _sections(command: click.Command, path: str, parent: click.Context | None) -> list[str]:
+    settings = {**SETTINGS, **command.context_settings, "terminal_width": WIDTH}
+    with click.Context(command, info_name=path.rpartition(" ")[2], parent=parent, **settings) as context:
+        sections = [f"\n## `{path}`\n```\n{command.get_help(context).rstrip()}\n```\n"]
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                below = command.get_command(context, name)
+                if below is not None:
+                    sections += _sections(below, f"{path} {name}", context)
+    return sections
+
+
+def main() -> int:
+    """Write the page, or compare it."""
+    page = build()
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(page, encoding="utf-8")
+    elif PAGE.read_text(encoding="utf-8") != page:
+        print(f"{PAGE} is not what the commands say: run python docs/build_cli.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""The command ``clem``.
+
+This module answers ``clem --version`` and nothing else, because it is imported at every start; click and the
+commands are imported by :mod:`clemcore.cli.app` when there is something for them to do.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run ``clem``.
+
+    Args:
+        arguments: what stands after ``clem``; by default the process's own.
+
+    Returns:
+        The exit status: 0 done, 1 failed, 2 used wrongly, 130 interrupted, 141 the reader of the output went away.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if arguments == ["--version"]:
+            from clemcore import __version__
+
+            try:
+                print(f"clem {__version__}", flush=True)
+            except OSError as error:
+                from clemcore.cli.app import failed
+
+                return failed(error)
+            return 0
+        from clemcore.cli.app import run
+
+        return run(arguments)
+    except KeyboardInterrupt:  # while something was being imported; a running command has its own handling
+        return 130

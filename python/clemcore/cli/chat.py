@@ -1,0 +1,119 @@
+"""``clem chat``: a dialogue in the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from clemcore.cli.app import message_of
+from clemcore.cli.inputs import examples, generation_arguments, generation_options, model_option
+from clemcore.cli.respond import RECORD_HELP, load, recorded
+from clemcore.cli.terminal import is_terminal, note, out, styled
+from clemcore.errors import MessagesError
+from clemcore.messages import Messages
+from clemcore.secrets import scrub
+from clemcore.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from clemcore.model import Model
+
+PROMPT = "> "
+HELP = "/reset forgets the dialogue, /exit or Ctrl-D ends it"
+
+
+@click.command(
+    epilog=examples(
+        "clem chat -m mock",
+        'clem chat -m MODEL --system "You are a pirate." -t 0.8 --record requests.json',
+        "printf 'Hello!\\nAnd in French?\\n' | clem chat -m MODEL",
+    )
+)
+@model_option()
+@click.option("--system", metavar="TEXT", help="A system message to begin with.")
+@generation_options
+@click.option("--record", type=click.Path(dir_okay=False), metavar="FILE", help=RECORD_HELP)
+def chat(
+    *,
+    model: ModelSpec,
+    system: str | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    gen_arg: tuple[str, ...],
+    record: str | None,
+) -> None:
+    """Talk to a model, line by line.
+
+    Each line is a message; the model sees the whole dialogue. /reset forgets it, /help says this, /exit or Ctrl-D
+    ends. Lines can also be piped in; then the answers alone are printed, and an error ends the dialogue.
+    """
+    gen_args = generation_arguments(temperature, max_tokens, gen_arg)
+    with recorded(record):
+        loaded = load(model, gen_args)
+        if is_terminal(sys.stdin):
+            note(styled(f"{loaded.name}: {HELP}", "dim", sys.stderr))
+        _talk(loaded, system)
+
+
+def _talk(model: Model, system: str | None) -> None:
+    beginning: Messages = [] if system is None else [{"role": "system", "content": system}]
+    dialogue = list(beginning)
+    for line in _lines():
+        command = line.strip()
+        if command in ("/exit", "/quit"):
+            return
+        if command == "/help":
+            note(HELP)
+        elif command == "/reset":
+            dialogue = list(beginning)
+            model.reset()
+            note("the dialogue is forgotten")
+        elif command:
+            dialogue = _turn(model, dialogue, line)
+
+
+def _turn(model: Model, dialogue: Messages, line: str) -> Messages:
+    """Ask, and return the dialogue with question and answer; as it was where a person can go on after an error."""
+    asked: Messages = [*dialogue, {"role": "user", "content": line}]
+    try:
+        text = model.generate_response(asked)[2]
+    except Exception as error:
+        if not is_terminal(sys.stdin):
+            raise
+        note(f"{styled('clem:', 'red', sys.stderr)} {scrub(message_of(error))}")
+        return dialogue
+    out(text, end="" if text.endswith("\n") else "\n")
+    sys.stdout.flush()
+    return [*asked, {"role": "assistant", "content": text}]
+
+
+def _lines() -> Iterator[str]:
+    """Yield the lines that a person types, or that are piped in."""
+    if is_terminal(sys.stdin):
+        with contextlib.suppress(ImportError):  # an interpreter built without it
+            import readline  # noqa: F401 - being imported is what makes `input` edit lines
+        while True:
+            try:
+                yield _typed()
+            except EOFError:
+                note("")
+                return
+    for number, data in enumerate(sys.stdin.buffer, 1):
+        try:
+            yield data.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as fault:
+            raise MessagesError(f"standard input, line {number}: byte {fault.start} is not UTF-8") from None
+
+
+def _typed() -> str:
+    if is_terminal(sys.stdout):
+        return input(PROMPT)
+    # The answers go elsewhere; the prompt is for the person.
+    note(PROMPT, end="")
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\r\n")

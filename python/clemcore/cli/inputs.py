@@ -1,0 +1,217 @@
+"""What several commands take: a model, messages, generation arguments, and values written as ``name=value``.
+
+It knows how they are written on a command line, and nothing of what is done with them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from clemcore.cli.terminal import is_terminal, note
+from clemcore.errors import MessagesError
+from clemcore.messages import Messages, check_messages
+from clemcore.spec import ModelSpec
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+
+MODEL_HELP = 'Name in the registry, or a selector as JSON: \'{"model_name": …, "backend": …}\'.'
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a help page: examples, each on a line of its own."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def read_model(_context: click.Context, _parameter: click.Parameter, text: str | None) -> ModelSpec | None:
+    """Read a model's name or a selector; what cannot be read is an error with its place in the text."""
+    return None if text is None else ModelSpec.from_string(text)
+
+
+def model_option(*, required: bool = True) -> Callable[[AnyFunction], AnyFunction]:
+    """Add ``-m/--model``."""
+    return click.option("-m", "--model", callback=read_model, required=required, metavar="MODEL", help=MODEL_HELP)
+
+
+def generation_options(command: AnyFunction) -> AnyFunction:
+    """Add ``-t``, ``-l`` and ``--gen-arg``; :func:`generation_arguments` brings them together."""
+    for option in (
+        click.option(
+            "gen_arg",
+            "--gen-arg",
+            multiple=True,
+            metavar="NAME=JSON",
+            help="Any other generation argument (seed=7, stop='[\"\\n\"]'); repeatable.",
+        ),
+        click.option("-l", "--max-tokens", type=click.IntRange(min=1), help="Most tokens of an answer (300)."),
+        click.option("-t", "--temperature", type=click.FloatRange(min=0.0), help="Sampling temperature (0.0)."),
+    ):
+        command = option(command)
+    return command
+
+
+def generation_arguments(
+    temperature: float | None, max_tokens: int | None, gen_arg: Iterable[str]
+) -> dict[str, Any]:
+    """Bring the generation options together; only those that were given."""
+    given: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
+    arguments = {name: value for name, value in given.items() if value is not None}
+    for text in gen_arg:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"'{text}' is not NAME=JSON", param_hint="--gen-arg")
+        if name in arguments:
+            raise click.BadParameter(f"'{name}' is given twice", param_hint="--gen-arg")
+        arguments[name] = json_or_text(value)
+    return arguments
+
+
+def json_or_text(text: str) -> Any:
+    """Return the JSON value of a text, or the text itself where it is no JSON.
+
+    ``NaN`` and ``Infinity``, which Python's own decoder takes for numbers, are text.
+
+    Examples:
+        >>> json_or_text("0.5"), json_or_text("[1]"), json_or_text("7B"), json_or_text("NaN"), json_or_text('"1"')
+        (0.5, [1], '7B', 'NaN', '1')
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        return text
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def read_messages(given: str | None, system: str | None) -> Messages:
+    """Return the messages that a command's argument stands for.
+
+    Args:
+        given: a text; the path of a ``.json`` file with a list of messages; ``-`` or None for standard input,
+            which may hold either.
+        system: a system message to put in front.
+
+    Raises:
+        MessagesError: the file or the text holds no messages.
+    """
+    if given is None or given == "-":
+        messages = _from_stdin(required=given is None)
+    elif given.endswith(".json"):
+        messages = _from_json(given, _read(Path(given)))
+    else:
+        messages = [{"role": "user", "content": given}]
+    if system is not None:
+        first = messages[0] if isinstance(messages, list) and messages else None
+        if isinstance(first, dict) and first.get("role") == "system":
+            raise click.UsageError("--system: the messages have a system message of their own")
+        messages = [{"role": "system", "content": system}, *messages]
+    check_messages(messages)
+    return messages
+
+
+def _from_stdin(*, required: bool) -> Messages:
+    if is_terminal(sys.stdin):
+        if required:
+            raise click.UsageError("Missing argument 'MESSAGES.json | TEXT' (or '-' to type the text).")
+        note("type the text; Ctrl-D ends it")
+    text = _decoded("standard input", sys.stdin.buffer.read())
+    if text.lstrip().startswith("["):
+        # A list of objects is a dialogue; any other text may begin with a bracket too.
+        value = json_or_text(text)
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            return value
+    if not text.strip():
+        raise MessagesError("standard input is empty: it must hold a text, or a JSON list of messages")
+    return [{"role": "user", "content": text.rstrip("\r\n")}]
+
+
+def _from_json(source: str, text: str) -> Messages:
+    try:
+        value: Messages = json.loads(text)
+    except json.JSONDecodeError as fault:
+        raise MessagesError(f"{source}:{fault.lineno}:{fault.colno}: no valid JSON: {fault.msg}") from None
+    except RecursionError:
+        raise MessagesError(f"{source}: nested too deeply") from None
+    check_messages(value, where=f"{source}: messages")
+    return value
+
+
+def _read(path: Path) -> str:
+    try:
+        return _decoded(str(path), path.read_bytes())
+    except OSError as fault:
+        raise MessagesError(f"{path}: the file with the messages cannot be read: {fault.strerror}") from None
+
+
+def _decoded(source: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise MessagesError(f"{source}: byte {fault.start} is not UTF-8") from None
+
+
+def read_assignments(texts: Iterable[str], *, typed: bool = True) -> dict[str, Any]:
+    r"""Read ``k=v,k2=v2`` lists, as ``clem register`` takes them.
+
+    A value is JSON where one stands there whole (so it may contain commas), and else the text up to the next comma.
+    ``True`` and ``False`` are read as Python's. A dotted name is a field of a nested dict.
+
+    Args:
+        texts: the lists.
+        typed: whether numbers and truth values are read as such; quoted strings, lists and dicts always are.
+
+    Raises:
+        click.BadParameter: a part is not ``name=value``, or a name is given twice.
+
+    Examples:
+        >>> read_assignments(["context_size=8k, languages=[\"en\", \"de\"],a.b=True,a.c=1.5"])
+        {'context_size': '8k', 'languages': ['en', 'de'], 'a': {'b': True, 'c': 1.5}}
+    """
+    fields: dict[str, Any] = {}
+    for text in texts:
+        rest = text.strip()
+        while rest:
+            name, equals, value_text = rest.partition("=")
+            name = name.strip()
+            if not equals or not all(name.split(".")) or "," in name:
+                raise click.BadParameter(f"'{rest}' does not begin with NAME=VALUE", param_hint="-v")
+            value, rest = _first_value(value_text, typed)
+            _set(fields, name.split("."), value, name)
+    return fields
+
+
+def _first_value(text: str, typed: bool) -> tuple[Any, str]:
+    """Return the value at the beginning of a text, and what comes after its comma."""
+    text = text.lstrip()
+    try:
+        value, end = json.JSONDecoder(parse_constant=_refuse).raw_decode(text)
+    except (ValueError, RecursionError):
+        pass
+    else:
+        after = text[end:].lstrip()
+        if (not after or after.startswith(",")) and (typed or isinstance(value, (str, list, dict))):
+            return value, after[1:].lstrip()
+    word, _, rest = text.partition(",")
+    word = word.strip()
+    if typed and word in ("True", "False"):
+        return word == "True", rest.lstrip()
+    return word, rest.lstrip()
+
+
+def _set(fields: dict[str, Any], path: list[str], value: Any, name: str) -> None:
+    for part in path[:-1]:
+        fields = fields.setdefault(part, {})
+        if not isinstance(fields, dict):
+            raise click.BadParameter(
+                f"'{name}' is a field of something that is given a value itself", param_hint="-v"
+            )
+    if path[-1] in fields:
+        raise click.BadParameter(f"'{name}' is given twice", param_hint="-v")
+    fields[path[-1]] = value

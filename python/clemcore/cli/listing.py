@@ -1,0 +1,188 @@
+"""``clem list``: which models, backends and keys there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clemcore.cli.inputs import examples
+from clemcore.cli.respond import print_json
+from clemcore.cli.terminal import note, table
+from clemcore.spec import ModelSpec
+
+WHAT = ["models", "backends", "keys"]
+
+# Shown by -v beside the columns that are always there: heading and field.
+MORE_COLUMNS = {
+    "PARAMETERS": "parameters",
+    "RELEASED": "release_date",
+    "OPEN": "open_weight",
+    "LANGUAGES": "languages",
+    "LICENSE": "license",
+    "CONFIG": "model_config",
+}
+
+
+@click.command(
+    "list",
+    epilog=examples(
+        "clem list",
+        "clem list models llama --backend huggingface_local -v",
+        "clem list models | cut -f1",
+        "clem list backends",
+        "clem list keys --json",
+    ),
+)
+@click.argument("what", type=click.Choice(WHAT), default="models", metavar="[models|backends|keys]")
+@click.argument("filter_", required=False, metavar="[FILTER]")
+@click.option("--backend", "backends", multiple=True, metavar="NAME", help="Only of this backend; repeatable.")
+@click.option("-v", "--verbose", is_flag=True, help="More columns.")
+@click.option("as_json", "--json", is_flag=True, help="Print a JSON list of objects, with all fields.")
+def list_(what: str, filter_: str | None, backends: tuple[str, ...], verbose: bool, as_json: bool) -> None:
+    """List models (the default), backends or keys.
+
+    FILTER is a part of the name (or of a model's id), in upper or lower case. On a terminal this is a table with a
+    header; in a pipe one line per row, cells separated by tabs, no header. Keys are never shown.
+    """
+    rows = {"models": _models, "backends": _backends, "keys": _keys}[what]()
+    wanted = [
+        row
+        for row in rows
+        if (not backends or row["backend"] in backends)
+        and (filter_ is None or any(filter_.lower() in str(name).lower() for name in _names(row)))
+    ]
+    if as_json:
+        print_json(wanted)
+    elif not wanted:
+        note(f"no {what}" + (" of that filter" if rows else ""))
+    else:
+        header, cells = {"models": _model_cells, "backends": _backend_cells, "keys": _key_cells}[what](
+            wanted, verbose
+        )
+        table(header, cells)
+
+
+def _names(row: dict[str, Any]) -> list[str]:
+    """Return what FILTER is looked for in."""
+    spec = row.get("spec")
+    if spec is None:
+        return [row["backend"]]
+    return [spec.get("model_name", ""), _model_id(spec)]
+
+
+# -- models ----------------------------------------------------------------------------------------------------
+def _models() -> list[dict[str, Any]]:
+    from clemcore.registry import ModelRegistry
+
+    registry = ModelRegistry.from_packaged_and_cwd_files()
+    rows = []
+    for index, spec in enumerate(registry):
+        source, line = registry.location(index)
+        row = {"model_name": spec.get("model_name"), "backend": spec.get("backend")}
+        rows.append({**row, "source": source, "line": line, "spec": spec.to_dict()})
+    return rows
+
+
+def _model_cells(rows: Sequence[dict[str, Any]], verbose: bool) -> tuple[list[str], list[list[str]]]:
+    header = ["MODEL", "BACKEND", "MODEL ID", "SOURCE", "CONTEXT", *(MORE_COLUMNS if verbose else ())]
+    cells = []
+    for row in rows:
+        spec = row["spec"]
+        where = f"{_short(row['source'])}:{row['line']}"
+        line = [row["model_name"], row["backend"], _model_id(spec), where, spec.get("context_size")]
+        line += [spec.get(field) for field in MORE_COLUMNS.values()] if verbose else []
+        cells.append([_cell(value) for value in line])
+    return header, cells
+
+
+def _model_id(spec: dict[str, Any]) -> str:
+    return str(spec.get("model_id") or spec.get("huggingface_id") or "")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    if isinstance(value, dict):
+        return str(value["name"]) if "name" in value else ModelSpec.from_dict(value).to_string()
+    return str(value) or "-"
+
+
+def _short(path: str) -> str:
+    """Return a path as the person would write it: relative where it is below the working directory."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_absolute() and here in Path(path).parents else path
+
+
+# -- backends --------------------------------------------------------------------------------------------------
+def _backends() -> list[dict[str, Any]]:
+    from clemcore.backends._requirements import missing_packages
+    from clemcore.backends.lookup import BackendRegistry
+
+    rows: list[dict[str, Any]] = []
+    for row in BackendRegistry.from_packaged_and_cwd_files():
+        if row["backend"].startswith("_"):  # second names of 3.7.2 for backends that are listed already
+            continue
+        missing, install = missing_packages(Path(row["file_path"]))
+        rows.append(
+            {
+                "backend": row["backend"],
+                "lookup_source": row["lookup_source"],
+                "file": row["file_path"],
+                "usable": not missing,
+                "missing": missing,
+                "install": install,
+                "hidden": any(other["backend"] == row["backend"] for other in rows),
+            }
+        )
+    return rows
+
+
+def _backend_cells(rows: Sequence[dict[str, Any]], verbose: bool) -> tuple[list[str], list[list[str]]]:
+    cells = []
+    for row in rows:
+        where = _short(row["file"]) if row["lookup_source"] == "cwd" else row["lookup_source"]
+        state = "hidden by the one above" if row["hidden"] else row["install"] or "ready"
+        cells.append(
+            [row["backend"], where, state, *([row["file"], ",".join(row["missing"]) or "-"] if verbose else ())]
+        )
+    return ["BACKEND", "FROM", "STATE", *(["FILE", "MISSING"] if verbose else ())], cells
+
+
+# -- keys ------------------------------------------------------------------------------------------------------
+def _keys() -> list[dict[str, Any]]:
+    from clemcore import keys
+    from clemcore.backends.lookup import BackendRegistry
+
+    registry = keys.KeyRegistry.from_json()
+    names = [
+        *registry,
+        *(row["backend"] for row in BackendRegistry.from_packaged_and_cwd_files()),
+        *keys.KNOWN_NAMES,
+    ]
+    rows = []
+    for name in dict.fromkeys(names):
+        found = registry.find(name)
+        if found is not None:
+            key, where = found
+            fields = sorted(field for field in key if field != "api_key")
+            rows.append({"backend": name, "source": where, "has_api_key": key.has_api_key(), "fields": fields})
+    return rows
+
+
+def _key_cells(rows: Sequence[dict[str, Any]], verbose: bool) -> tuple[list[str], list[list[str]]]:
+    from clemcore.secrets import MASK
+
+    cells = []
+    for row in rows:
+        where = row["source"].replace(os.path.expanduser("~") + os.sep, "~/", 1)  # noqa: PTH111 - text, no path
+        shown = MASK if row["has_api_key"] else "[MISSING]"
+        cells.append([row["backend"], _short(where), shown, *([",".join(row["fields"]) or "-"] if verbose else ())])
+    return ["BACKEND", "FROM", "KEY", *(["FURTHER FIELDS"] if verbose else ())], cells

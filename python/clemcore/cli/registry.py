@@ -1,0 +1,140 @@
+"""``clem registry``: faults of registry files, what a model's name stands for, and the rules for both."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clemcore import _core
+from clemcore.cli.inputs import examples, read_model
+from clemcore.cli.respond import print_json
+from clemcore.cli.terminal import has_colors, note, out
+from clemcore.errors import ClemcoreError, ModelNotFoundError
+from clemcore.spec import ModelSpec
+
+FAULTY, UNREADABLE = 1, 2
+
+
+@click.group(
+    epilog=examples(
+        "clem registry check",
+        "clem registry show zephyr-7b-beta",
+        "clem registry explain R010",
+    )
+)
+def registry() -> None:
+    """Check and explain model registries."""
+
+
+@registry.command(
+    epilog=examples(
+        "clem registry check",
+        "clem registry check a.json b.json --deny-warnings",
+        "clem registry check --format github",
+    )
+)
+@click.argument("files", nargs=-1, type=click.Path(), metavar="[FILE]...")
+@click.option(
+    "format_", "--format", type=click.Choice(["human", "json", "github"]), default="human", help="How to report."
+)
+@click.option("--deny-warnings", is_flag=True, help="Let warnings fail, too.")
+def check(files: tuple[str, ...], format_: str, deny_warnings: bool) -> int:
+    """Check registry files (./model_registry.json by default).
+
+    Every fault is reported with line and column. The exit status is 0 when the files can be used, 1 when one of
+    them has errors, 2 when one cannot be read. 'clemcore-check' does the same without Python.
+    """
+    from clemcore.backends.lookup import BackendRegistry
+    from clemcore.registry import FILE_NAME
+
+    backends = [row["backend"] for row in BackendRegistry.from_packaged_and_cwd_files()]
+    reports, status = [], 0
+    for name in files or (FILE_NAME,):
+        try:
+            text = Path(name).read_bytes()
+        except OSError as fault:
+            hint = "" if files else " (name another FILE, or go to the folder that has one)"
+            note(f"clem registry check: {name}: {fault.strerror}{hint}")
+            status = UNREADABLE
+            continue
+        reports.append(_core.check(name, text, backends))
+    _print_reports(reports, format_)
+    faulty = any(report.errors or (deny_warnings and report.warnings) for report in reports)
+    return status or (FAULTY if faulty else 0)
+
+
+def _print_reports(reports: list[_core.Report], format_: str) -> None:
+    if format_ != "json":
+        color = has_colors(sys.stdout)
+        for report in reports:
+            sys.stdout.write(report.render(format_, color))
+        return
+    whole: dict[str, Any] = {"version": 1, "errors": 0, "warnings": 0, "hints": 0, "omitted": 0, "problems": []}
+    for report in reports:
+        part = json.loads(report.render("json"))
+        for name in ("errors", "warnings", "hints", "omitted", "problems"):
+            whole[name] += part[name]
+    out(json.dumps(whole, indent=2, ensure_ascii=False))
+
+
+@registry.command(
+    short_help="Show what a model's name stands for.",
+    epilog=examples(
+        "clem registry show zephyr-7b-beta",
+        """clem registry show '{"model_name": "zephyr-7b-beta", "backend": "huggingface_local"}' --json""",
+    ),
+)
+@click.argument("model", callback=read_model, metavar="MODEL")
+@click.option("as_json", "--json", is_flag=True, help="Print {source, line, spec}.")
+def show(model: ModelSpec, as_json: bool) -> None:
+    """Show what MODEL stands for: the specification, and the file and line that it comes from."""
+    from clemcore.registry import PACKAGED, ModelRegistry
+    from clemcore.secrets import mask_fields
+
+    models = ModelRegistry.from_packaged_and_cwd_files()
+    located = models.locate(model)
+    if located is None:
+        raise ModelNotFoundError(models.why_not_found(model))
+    spec, place = located
+    source, line = place or (PACKAGED, None)
+    shown = mask_fields(spec.to_dict())
+    if as_json:
+        print_json({"source": source, "line": line, "spec": shown})
+        return
+    note(f"{source}:{line}" if place else "a name that needs no entry")
+    out(json.dumps(shown, indent=2, ensure_ascii=False))
+
+
+@registry.command(
+    epilog=examples(
+        "clem registry schema > model_registry.schema.json",
+    )
+)
+def schema() -> None:
+    """Print the JSON Schema of registry files, for editors."""
+    out(_core.json_schema().rstrip("\n"))
+
+
+@registry.command(
+    epilog=examples(
+        "clem registry explain R010",
+        "clem registry explain | grep -i comma",
+    )
+)
+@click.argument("code", required=False)
+def explain(code: str | None) -> None:
+    """Explain a code (or the name of its kind) that 'check' reports; without CODE, list all codes."""
+    from clemcore.cli.terminal import table
+
+    if code is None:
+        rows = [[row["code"], row["severity"], row["kind"], row["title"]] for row in _core.catalogue()]
+        table(["CODE", "SEVERITY", "KIND", "TITLE"], rows)
+        return
+    page = _core.explain(code.upper()) or _core.explain(code.lower())
+    if page is None:
+        raise ClemcoreError(f"there is no code '{code}': 'clem registry explain' lists all codes")
+    out(page.rstrip("\n"))

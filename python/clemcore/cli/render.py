@@ -1,0 +1,144 @@
+"""``clem render``: exactly what a model would be sent. Nothing is sent, and no weights are loaded."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clemcore.cli.inputs import (
+    examples,
+    generation_arguments,
+    generation_options,
+    json_or_text,
+    model_option,
+    read_messages,
+)
+from clemcore.cli.respond import print_json
+from clemcore.cli.terminal import is_terminal, note, out
+from clemcore.errors import TemplateError
+from clemcore.messages import Messages
+from clemcore.spec import ModelSpec
+
+MESSAGES_METAVAR = "[MESSAGES.json | TEXT]"
+
+
+@click.command(
+    epilog=examples(
+        "clem render -m MODEL dialogue.json",
+        'clem render -m MODEL "Hello!" | hexdump -C',
+        "clem render --template chat_template.jinja --special-token 'bos_token=<s>' dialogue.json",
+    )
+)
+@model_option(required=False)
+@click.option("--system", metavar="TEXT", help="A system message to put in front.")
+@generation_options
+@click.option(
+    "--template", type=click.Path(dir_okay=False), metavar="FILE", help="A chat template instead of a model."
+)
+@click.option(
+    "special_token",
+    "--special-token",
+    multiple=True,
+    metavar="NAME=TOKEN",
+    help="With --template: a token that it names (bos_token=<s>); repeatable.",
+)
+@click.option(
+    "template_arg",
+    "--template-arg",
+    multiple=True,
+    metavar="NAME=JSON",
+    help="With --template: any other variable (enable_thinking=false); repeatable.",
+)
+@click.option(
+    "no_generation_prompt", "--no-generation-prompt", is_flag=True, help="With --template: end at the last message."
+)
+@click.option("as_json", "--json", is_flag=True, help="Print the prompt as a JSON string.")
+@click.argument("messages", required=False, metavar=MESSAGES_METAVAR)
+def render(
+    *,
+    model: ModelSpec | None,
+    messages: str | None,
+    system: str | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    gen_arg: tuple[str, ...],
+    template: str | None,
+    special_token: tuple[str, ...],
+    template_arg: tuple[str, ...],
+    no_generation_prompt: bool,
+    as_json: bool,
+) -> None:
+    """Show exactly what a model would be sent; send nothing.
+
+    For local models this is the prompt with the chat template applied, for models behind an API the request body.
+    Only tokenizer and template are loaded. With --template no model is needed.
+    """
+    gen_args = generation_arguments(temperature, max_tokens, gen_arg)
+    if (model is None) == (template is None):
+        raise click.UsageError("Give either -m MODEL or --template FILE.")
+    if model is not None:
+        if special_token or template_arg or no_generation_prompt:
+            raise click.UsageError("--special-token, --template-arg and --no-generation-prompt need --template.")
+        dialogue = read_messages(messages, system)
+        prompt = _by_model(model, dialogue, gen_args)
+    else:
+        if gen_args:
+            raise click.UsageError("Generation arguments play no role in a template; leave them out.")
+        variables = {name: json_or_text(value) for name, value in _pairs(template_arg, "--template-arg").items()}
+        dialogue = read_messages(messages, system)
+        prompt = _by_template(
+            Path(str(template)),
+            dialogue,
+            _pairs(special_token, "--special-token"),
+            {"add_generation_prompt": not no_generation_prompt, **variables},
+        )
+    if as_json or not isinstance(prompt, str):
+        print_json(prompt)
+        return
+    out(prompt, end="")  # exact: no line end that the model would not get
+    if is_terminal(sys.stdout) and not prompt.endswith("\n"):
+        sys.stdout.flush()
+        note("")
+
+
+def _by_model(model: ModelSpec, messages: Messages, gen_args: dict[str, Any]) -> Any:
+    from clemcore import loading
+
+    return loading.render(model, messages, gen_args)
+
+
+def _by_template(path: Path, messages: Messages, special_tokens: dict[str, str], variables: dict[str, Any]) -> str:
+    ChatTemplate = importlib.import_module("clemcore.templates").ChatTemplate  # noqa: N806 - a class
+
+    try:
+        source = path.read_bytes().decode("utf-8")
+    except OSError as fault:
+        raise TemplateError(f"{path}: the template cannot be read: {fault.strerror}") from None
+    except UnicodeDecodeError as fault:
+        raise TemplateError(f"{path}: byte {fault.start} is not UTF-8") from None
+    try:
+        prompt: str = ChatTemplate(source, special_tokens=special_tokens).render(messages, **variables)
+    except TemplateError as fault:
+        place = f"{path}:{fault.line}:{fault.column}" if fault.line is not None else str(path)
+        text = f"{place}: {fault}"
+        if fault.excerpt is not None:
+            text += f"\n  {fault.excerpt}"
+        raise TemplateError(text, line=fault.line, column=fault.column, excerpt=fault.excerpt) from fault
+    return prompt
+
+
+def _pairs(texts: Iterable[str], option: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise click.BadParameter(f"'{text}' is not NAME=VALUE", param_hint=option)
+        if name in pairs:
+            raise click.BadParameter(f"'{name}' is given twice", param_hint=option)
+        pairs[name] = value
+    return pairs

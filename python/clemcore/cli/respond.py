@@ -1,0 +1,94 @@
+"""``clem respond``: one question, one answer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clemcore.cli.inputs import examples, generation_arguments, generation_options, model_option, read_messages
+from clemcore.cli.terminal import is_terminal, out, progress
+from clemcore.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from clemcore.model import Model
+
+RECORD_HELP = "Write prompt and response as sent and received into this JSON file; an existing record is continued."
+
+
+@click.command(
+    epilog=examples(
+        'clem respond -m mock "Hello!"',
+        "clem respond -m MODEL dialogue.json --record requests.json",
+        'clem respond -m MODEL -t 0.7 -l 50 --gen-arg seed=7 "Tell me a joke."',
+        'clem respond -m MODEL --json "Hello!" | jq .prompt',
+        'git diff | clem respond -m MODEL --system "Write the commit message."',
+        """clem respond -m '{"model_name": "MODEL", "backend": "huggingface_local"}' Hello!""",
+    )
+)
+@model_option()
+@click.option("--system", metavar="TEXT", help="A system message to put in front.")
+@generation_options
+@click.option("--record", type=click.Path(dir_okay=False), metavar="FILE", help=RECORD_HELP)
+@click.option(
+    "as_json", "--json", is_flag=True, help="Print {prompt, response, response_text} instead of the text."
+)
+@click.argument("messages", required=False, metavar="[MESSAGES.json | TEXT]")
+def respond(
+    *,
+    model: ModelSpec,
+    messages: str | None,
+    system: str | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    gen_arg: tuple[str, ...],
+    record: str | None,
+    as_json: bool,
+) -> None:
+    """Ask a model once and print its answer.
+
+    The question is a TEXT, or the path of a .json file with a list of {"role", "content"} messages. Without an
+    argument, or with '-', it is read from standard input, which may hold either.
+    """
+    gen_args = generation_arguments(temperature, max_tokens, gen_arg)
+    dialogue = read_messages(messages, system)
+    with recorded(record):
+        reply = load(model, gen_args).generate_response(dialogue)
+    if as_json:
+        print_json(dict(zip(("prompt", "response", "response_text"), reply, strict=True)))
+    else:
+        out(reply[2], end="" if reply[2].endswith("\n") else "\n")
+
+
+def load(model: ModelSpec, gen_args: Mapping[str, Any]) -> Model:
+    """Load a model, saying on a terminal what takes its time."""
+    from clemcore.loading import load_model
+
+    with progress(f"loading {model.get('model_name', model)}"):
+        return load_model(model, gen_args)
+
+
+@contextlib.contextmanager
+def recorded(path: str | None) -> Iterator[None]:
+    """Record the calls of the block, where a file is given."""
+    if path is None:
+        yield
+        return
+    from clemcore.recording import record as open_record
+
+    with open_record(path):
+        yield
+
+
+def print_json(value: Any) -> None:
+    """Print a value as strict JSON without secrets: one line, or indented on a terminal."""
+    from clemcore.recording import to_json
+
+    text = to_json(value).decode("utf-8")
+    if is_terminal(sys.stdout):
+        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    out(text)

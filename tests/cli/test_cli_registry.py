@@ -1,0 +1,171 @@
+"""`clem registry` and `clem render`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clemcore import _core
+from support.clem import Clem, Terminals
+
+GOOD = '[{"model_name": "good", "backend": "mock"}]\n'
+WARNED = '[{"model_name": "warned", "backend": "mokc"}]\n'
+BROKEN = '[\n  {"model_name": "m", "backend": "mock",},\n  {"model_name": 5}\n]\n'
+
+
+@pytest.fixture(autouse=True)
+def _files() -> None:
+    for name, text in (("good.json", GOOD), ("warned.json", WARNED), ("broken.json", BROKEN)):
+        Path(name).write_text(text)
+
+
+# -- check ----------------------------------------------------------------------
+def test_exit_statuses_of_check(clem: Clem) -> None:
+    assert clem("registry", "check", "good.json").returncode == 0
+    assert clem("registry", "check", "warned.json").returncode == 0
+    assert clem("registry", "check", "warned.json", "--deny-warnings").returncode == 1
+    assert clem("registry", "check", "good.json", "broken.json").returncode == 1
+    done = clem("registry", "check", "nowhere.json", "broken.json")
+    assert done.returncode == 2
+    assert "nowhere.json: No such file or directory" in done.stderr
+    assert "R010" in done.stdout  # the other file is checked all the same
+
+
+def test_check_reports_every_fault_with_its_place(clem: Clem) -> None:
+    done = clem("registry", "check", "broken.json")
+    assert "broken.json:2:" in done.stdout
+    assert "broken.json:3:" in done.stdout
+    assert done.stderr == ""
+
+
+def test_check_looks_at_the_working_directory_by_default(clem: Clem) -> None:
+    done = clem("registry", "check")
+    assert done.returncode == 2
+    assert "name another FILE" in done.stderr
+    Path("model_registry.json").write_text(BROKEN)
+    done = clem("registry", "check")
+    assert done.returncode == 1
+    assert "model_registry.json:2:" in done.stdout
+
+
+def test_check_knows_the_backends_of_the_working_directory(clem: Clem) -> None:
+    Path("mokc_api.py").write_text("")
+    assert clem("registry", "check", "warned.json", "--deny-warnings").returncode == 0
+
+
+def test_check_reports_several_files_as_one_json(clem: Clem) -> None:
+    done = clem("registry", "check", "broken.json", "warned.json", "--format", "json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert report["errors"] == sum(problem["severity"] == "error" for problem in report["problems"]) > 1
+    assert report["warnings"] == sum(problem["severity"] == "warning" for problem in report["problems"]) > 0
+    assert {problem["source"] for problem in report["problems"]} == {"broken.json", "warned.json"}
+    assert set(report) == set(json.loads(_core.check("good.json", GOOD.encode()).render("json")))
+
+
+def test_check_annotates_for_ci(clem: Clem) -> None:
+    lines = clem("registry", "check", "broken.json", "--format", "github").stdout.splitlines()
+    assert lines
+    assert all(line.startswith("::") and "file=broken.json" in line for line in lines)
+
+
+def test_check_colours_on_a_terminal_only(terminal: Terminals) -> None:
+    coloured, plain = (
+        terminal("registry", "check", "broken.json"),
+        terminal("registry", "check", "broken.json", NO_COLOR="1"),
+    )
+    assert (coloured.end(), plain.end()) == (1, 1)
+    assert "\x1b[" in coloured.shown
+    assert "\x1b[" not in plain.shown
+
+
+# -- show, schema, explain ----------------------------------------------------------------------
+def test_show_says_what_a_name_stands_for_and_where_it_comes_from(clem: Clem) -> None:
+    Path("model_registry.json").write_text('[\n  {"model_name": "m", "backend": "mock", "a": {"b": [1]}}]')
+    done = clem("registry", "show", "m")
+    assert done.stderr == f"{Path('model_registry.json').resolve()}:2\n"
+    assert json.loads(done.stdout)["a"] == {"b": [1]}
+    shown = json.loads(clem.ok("registry", "show", '{"model_name": "m", "temperature": 1}', "--json"))
+    assert (shown["line"], shown["spec"]["temperature"], shown["spec"]["backend"]) == (2, 1, "mock")
+    assert json.loads(clem.ok("registry", "show", "mock", "--json")) == {
+        "source": "packaged",
+        "line": None,
+        "spec": {"model_name": "mock", "backend": "_player_programmed"},
+    }
+
+
+def test_show_says_why_not(clem: Clem) -> None:
+    assert "did you mean 'zephyr-7b-beta'" in clem.fails("registry", "show", "zephyr-7b-bet")
+    message = clem.fails("registry", "show", '{"model_name": "zephyr-7b-beta", "backend": "openai"}')
+    assert "huggingface_local" in message
+    assert "must be JSON or a Python dict" in clem.fails("registry", "show", "{nonsense")
+
+
+def test_schema_is_the_cores(clem: Clem) -> None:
+    assert json.loads(clem.ok("registry", "schema")) == json.loads(_core.json_schema())
+
+
+def test_explain(clem: Clem) -> None:
+    codes = [line.split("\t")[0] for line in clem.ok("registry", "explain").splitlines()]
+    assert codes == [row["code"] for row in _core.catalogue()]
+    assert clem.ok("registry", "explain", "r010").rstrip("\n") == str(_core.explain("R010")).rstrip("\n")
+    assert clem.ok("registry", "explain", "trailing-comma") == clem.ok("registry", "explain", "R010")
+    assert "there is no code 'R999'" in clem.fails("registry", "explain", "R999")
+
+
+# -- render ----------------------------------------------------------------------
+BACKEND = """
+from clemcore import backends
+class Local(backends.Backend):
+    def __init__(self):
+        raise RuntimeError("rendering makes no backend, so it needs no key and no device")
+    def get_model_for(self, model_spec):
+        raise RuntimeError("rendering loads no model")
+    @classmethod
+    def render(cls, model_spec, messages, gen_args):
+        text = "".join(f"<{m['role']}>{m['content']}\\n" for m in messages) + "<assistant>"
+        return text if model_spec["local"] else {"messages": messages, **gen_args}
+"""
+
+
+def test_render_shows_what_the_backend_would_send(clem: Clem) -> None:
+    Path("mine_api.py").write_text(BACKEND)
+    local = '{"model_name": "m", "backend": "mine", "local": true}'
+    assert clem.ok("render", "-m", local, "Hi", "--system", "Brief.") == "<system>Brief.\n<user>Hi\n<assistant>"
+    assert json.loads(clem.ok("render", "-m", local, "Hi", "--json")) == "<user>Hi\n<assistant>"
+    remote = '{"model_name": "m", "backend": "mine", "local": false, "seed": 3}'
+    assert json.loads(clem.ok("render", "-m", remote, "-t", "0.5", "Hi")) == {
+        "messages": [{"role": "user", "content": "Hi"}],
+        "temperature": 0.5,
+        "max_tokens": 300,
+        "seed": 3,
+    }
+
+
+def test_render_on_a_terminal_ends_with_a_line_end_of_its_own(terminal: Terminals) -> None:
+    Path("mine_api.py").write_text(BACKEND)
+    screen = terminal("render", "-m", '{"model_name": "m", "backend": "mine", "local": true}', "Hi")
+    assert screen.end() == 0
+    assert screen.shown == "<user>Hi\n<assistant>\n"
+
+
+def test_render_says_when_a_backend_does_not_show_it(clem: Clem) -> None:
+    Path("old_api.py").write_text(BACKEND.replace("render(", "other("))
+    message = clem.fails("render", "-m", '{"model_name": "m", "backend": "old"}', "Hi")
+    assert "backend 'old' does not show what it would send for 'm'" in message
+    assert json.loads(clem.ok("render", "-m", "mock", "Hi")) == [{"role": "user", "content": "Hi"}]
+
+
+def test_wrong_usage_of_render(clem: Clem) -> None:
+    Path("t.jinja").write_text("x")
+    assert "either -m MODEL or --template" in clem.fails("render", "Hi", status=2)
+    assert "either -m MODEL or --template" in clem.fails(
+        "render", "-m", "mock", "--template", "t.jinja", "Hi", status=2
+    )
+    assert "need --template" in clem.fails("render", "-m", "mock", "--special-token", "a=b", "Hi", status=2)
+    assert "play no role" in clem.fails("render", "--template", "t.jinja", "-t", "1", "Hi", status=2)
+    assert "'a' is not NAME=VALUE" in clem.fails(
+        "render", "--template", "t.jinja", "--special-token", "a", "Hi", status=2
+    )
