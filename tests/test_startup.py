@@ -1,0 +1,48 @@
+"""A light start: what is imported, and what it costs (benches/startup.py)."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = {
+    *("torch", "transformers", "openai", "httpx", "httpx2", "nltk", "pandas", "pydantic", "numpy", "jinja2"),
+    *("click", "typing", "json", "logging", "importlib.util"),
+}
+
+
+def imported(code: str) -> set[str]:
+    """Return the modules that `-X importtime` reports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code], check=True, capture_output=True, text=True
+    )
+    return set(re.findall(r"^import time:[^|]*\|[^|]*\| +(\S+)$", done.stderr, re.MULTILINE))
+
+
+def test_importing_backends_imports_next_to_nothing() -> None:
+    modules = imported("from clemcore import backends")
+    assert "clemcore.backends" in modules
+    assert not modules & (HEAVY - imported("pass"))
+    ours = {name for name in modules if name.startswith("clemcore")}
+    assert ours == {"clemcore", "clemcore._core", "clemcore.aliases", "clemcore.backends"}
+
+
+def test_the_first_model_needs_no_sdk() -> None:
+    modules = imported("from clemcore import backends; backends.get_model_for('mock')")
+    assert not modules & (HEAVY - {"typing", "json", "logging", "importlib.util"})
+
+
+@pytest.mark.slow
+def test_starting_costs_what_was_promised() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benches" / "startup.py"), "--rounds", "7", "--check"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
