@@ -107,6 +107,8 @@ class Report:
         Raises:
             ValueError: there is no such format.
         """
+    def joined(self, other: Report) -> Report:
+        """Give one report of the files of both."""
 
 @final
 class Refusal:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from support.clem import Clem, Terminals
 
 pytestmark = pytest.mark.slow

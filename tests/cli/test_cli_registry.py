@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from clemcore import _core
 from support.clem import Clem, Terminals
+from support.models import REPOSITORY
 
 GOOD = '[{"model_name": "good", "backend": "mock"}]\n'
 WARNED = '[{"model_name": "warned", "backend": "mokc"}]\n'
@@ -29,7 +31,7 @@ def test_exit_statuses_of_check(clem: Clem) -> None:
     assert clem("registry", "check", "good.json", "broken.json").returncode == 1
     done = clem("registry", "check", "nowhere.json", "broken.json")
     assert done.returncode == 2
-    assert "nowhere.json: No such file or directory" in done.stderr
+    assert "nowhere.json: cannot be read: No such file or directory" in done.stderr
     assert "R010" in done.stdout  # the other file is checked all the same
 
 
@@ -63,6 +65,26 @@ def test_check_reports_several_files_as_one_json(clem: Clem) -> None:
     assert report["warnings"] == sum(problem["severity"] == "warning" for problem in report["problems"]) > 0
     assert {problem["source"] for problem in report["problems"]} == {"broken.json", "warned.json"}
     assert set(report) == set(json.loads(_core.check("good.json", GOOD.encode()).render("json")))
+
+
+def test_check_reads_standard_input(clem: Clem) -> None:
+    done = clem("registry", "check", "-", stdin=BROKEN)
+    assert done.returncode == 1
+    assert "<stdin>:2:" in done.stdout
+
+
+@pytest.mark.parametrize("format_", ["human", "json", "github"])
+def test_check_says_what_clemcore_check_says(clem: Clem, format_: str) -> None:
+    binary = REPOSITORY / "target" / "debug" / "clemcore-check"
+    if not binary.exists():
+        pytest.skip("cargo build has not been run: there is no clemcore-check to compare with")
+    Path("mokc_api.py").write_text("")  # what is known differs: here the backends that are there
+    for files in (["good.json"], ["broken.json", "good.json"], ["nowhere.json", "broken.json"]):
+        theirs = subprocess.run([binary, "--format", format_, *files], capture_output=True, text=True, check=False)
+        ours = clem("registry", "check", "--format", format_, *files)
+        assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout)
+    alone = clem("registry", "check", "--format", format_, "nowhere.json")
+    assert (alone.returncode, alone.stdout) == (2, "")
 
 
 def test_check_annotates_for_ci(clem: Clem) -> None:

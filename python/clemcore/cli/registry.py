@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -43,7 +42,7 @@ def registry() -> None:
 )
 @click.option("--deny-warnings", is_flag=True, help="Let warnings fail, too.")
 def check(files: tuple[str, ...], format_: str, deny_warnings: bool) -> int:
-    """Check registry files (./model_registry.json by default).
+    """Check registry files (./model_registry.json by default; - is standard input).
 
     Every fault is reported with line and column. The exit status is 0 when the files can be used, 1 when one of
     them has errors, 2 when one cannot be read. 'clemcore-check' does the same without Python.
@@ -52,33 +51,22 @@ def check(files: tuple[str, ...], format_: str, deny_warnings: bool) -> int:
     from clemcore.registry import FILE_NAME
 
     backends = [row["backend"] for row in BackendRegistry.from_packaged_and_cwd_files()]
-    reports, status = [], 0
+    whole: _core.Report | None = None
+    status = 0
     for name in files or (FILE_NAME,):
         try:
-            text = Path(name).read_bytes()
+            text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         except OSError as fault:
             hint = "" if files else " (name another FILE, or go to the folder that has one)"
-            note(f"clem registry check: {name}: {fault.strerror}{hint}")
+            note(f"clem registry check: {name}: cannot be read: {fault.strerror}{hint}")
             status = UNREADABLE
             continue
-        reports.append(_core.check(name, text, backends))
-    _print_reports(reports, format_)
-    faulty = any(report.errors or (deny_warnings and report.warnings) for report in reports)
-    return status or (FAULTY if faulty else 0)
-
-
-def _print_reports(reports: list[_core.Report], format_: str) -> None:
-    if format_ != "json":
-        color = has_colors(sys.stdout)
-        for report in reports:
-            sys.stdout.write(report.render(format_, color))
-        return
-    whole: dict[str, Any] = {"version": 1, "errors": 0, "warnings": 0, "hints": 0, "omitted": 0, "problems": []}
-    for report in reports:
-        part = json.loads(report.render("json"))
-        for name in ("errors", "warnings", "hints", "omitted", "problems"):
-            whole[name] += part[name]
-    out(json.dumps(whole, indent=2, ensure_ascii=False))
+        report = _core.check("<stdin>" if name == "-" else name, text, backends)
+        whole = report if whole is None else whole.joined(report)
+    if whole is None:
+        return status
+    sys.stdout.write(whole.render(format_, has_colors(sys.stdout)))
+    return status or (FAULTY if whole.errors or (deny_warnings and whole.warnings) else 0)
 
 
 @registry.command(

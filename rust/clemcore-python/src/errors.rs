@@ -145,6 +145,12 @@ impl Report {
         Ok(py.detach(|| self.0.render(known, color)))
     }
 
+    fn joined(&self, other: &Self) -> Self {
+        let mut whole = self.0.clone();
+        whole.extend(other.0.clone());
+        Self(whole)
+    }
+
     fn __repr__(&self) -> String {
         format!("<Report errors={} warnings={} hints={}>", self.errors(), self.warnings(), self.hints())
     }

@@ -68,6 +68,7 @@ fn warnings_pass_unless_they_are_denied() {
     assert!(stdout(&output).ends_with("\n3 warnings\n"));
     assert_eq!(run(&["--deny", "warnings", &file]).status.code(), Some(1));
     assert_eq!(run(&["--deny=warnings", &file]).status.code(), Some(1));
+    assert_eq!(run(&["--deny-warnings", &file]).status.code(), Some(1));
     let known = ["--deny=warnings", "--backend", "vllm", "--backend=parrot", "--backend", "open_ai", &file];
     assert_eq!(run(&known).status.code(), Some(0));
     // A hint is never denied.

@@ -16,7 +16,7 @@ Usage: clemcore-check [OPTIONS] FILE…      (- reads standard input)
 
 Options:
   --format human|json|github   how the report is written [human]
-  --deny warnings              warnings fail too
+  --deny-warnings              warnings fail too (also: --deny warnings)
   --backend NAME               a backend of your own that is known (can be repeated)
   --explain CODE               what a code such as R010 means
   -h, --help                   this text
@@ -26,7 +26,7 @@ Exit status: 0 nothing that fails, 1 a fault that fails, 2 a file cannot be read
 
 Examples:
   clemcore-check model_registry.json
-  clemcore-check --deny warnings --format github *.json
+  clemcore-check --deny-warnings --format github *.json
 ";
 
 /// Nothing that fails was found.
@@ -87,6 +87,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
             "--explain" => return explain(&value()?),
             "--format" => options.format = format(&value()?)?,
             "--deny" => deny(&value()?, &mut options)?,
+            // As `clem registry check` calls it.
+            "--deny-warnings" => options.deny_warnings = true,
             "--backend" => options.backends.push(value()?),
             "--" => options.files.extend(arguments.by_ref()),
             _ if name.starts_with('-') && name != "-" => return Err(format!("unknown option {name}")),
