@@ -38,7 +38,8 @@ def check_wheel(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert tops == {"clemcore", next(top for top in tops if top.endswith(".dist-info"))}, tops
     assert "cp310-abi3" in wheel.name, wheel.name
-    for name in ("clemcore/py.typed", "clemcore/_core.pyi", "clemcore/backends/mock.py", "clemcore/cli/__init__.py"):
+    for part in ("py.typed", "_core.pyi", "backends/mock.py", "cli/__init__.py"):
+        name = f"clemcore/{part}"
         assert name in names, f"{name} is missing in {wheel.name}"
 
 

@@ -1,4 +1,4 @@
-"""The whole path on real input: one dialogue, a real model in this process and behind a server nobody here wrote."""
+"""The whole path on real input: a real model in this process, and behind a server that nobody here wrote."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ DIALOGUE = [
 
 
 def _local(name: str, folder: Path) -> dict[str, Any]:
-    config = {"premade_chat_template": True, "eos_to_cull": "<\\|im_end\\|>", "dtype": "float32"}
-    return {"model_name": name, "backend": "huggingface_local", "huggingface_id": str(folder), "model_config": config}
+    return {
+        "model_name": name,
+        "backend": "huggingface_local",
+        "huggingface_id": str(folder),
+        "model_config": {"premade_chat_template": True, "eos_to_cull": "<\\|im_end\\|>", "dtype": "float32"},
+    }
 
 
 def _registry(*entries: dict[str, Any]) -> None:
@@ -70,7 +74,7 @@ def test_the_examples_of_2024_run_verbatim(smollm2: Path, shared: Path) -> None:
     _registry(
         _local("zephyr-7b-beta", smollm2),
         *({"model_name": name, "backend": "mock"} for name in ("zephyr-7b-alpha", "openchat-3.5-0106")),
-        {"model_name": "gpt-3.5-turbo-0125", "backend": "mock", "model_config": {"responses": ["Canberra, I think."]}},
+        {"model_name": "gpt-3.5-turbo-0125", "backend": "mock", "responses": ["Canberra, I think."]},
     )
     for number, example in enumerate(examples):
         script = Path(f"example{number}.py")
