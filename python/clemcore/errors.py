@@ -26,10 +26,11 @@ still catch.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from clemcore._core import Problem
 
@@ -131,11 +132,19 @@ class ContextExceededError(ClemcoreError):
         tokens_used: tokens of the prompt plus the most tokens that the reply may have.
         tokens_left: tokens left in the window; negative by as many as are too many.
         context_size: size of the window in tokens.
+        prompt: the request body as it was sent, or None when nothing was sent.
+        response: the body that came back, or None.
+        request_id: the provider's id of the request, or None.
+        facts: what else is known of the call, for the record.
     """
 
     tokens_used: int = 0
     tokens_left: int = 0
     context_size: int = 0
+    prompt: Any = None
+    response: Any = None
+    request_id: str | None = None
+    facts: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -164,7 +173,10 @@ class RemoteCallError(ClemcoreError):
         prompt: the request body as it was sent, or None when nothing was sent.
         response: the body that came back, or None.
         request_id: the provider's id of the request, or None.
+        facts: what else is known of the call (attempts, times, hashes), for the record.
     """
+
+    facts: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,

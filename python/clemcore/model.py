@@ -380,13 +380,14 @@ def _record_failure(model: Model, messages: Messages, error: BaseException, cloc
     if not recording.is_recording():
         return
     prompt = getattr(error, "prompt", None)
+    known = getattr(error, "facts", None)
     recording.add_call(
         started=clock.started,
         duration=clock.elapsed,
         prompt=messages if prompt is None else prompt,
         response=getattr(error, "response", None),
         text=None,
-        facts=_facts(model, {}),
+        facts=_facts(model, known if isinstance(known, Mapping) else {}),
         error=error,
     )
 
