@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["support.models", "support.servers", "support.clem"]
+pytest_plugins = ["support.models", "support.servers", "support.clem", "support.wire_server"]
 
 ROOT = Path(__file__).parent.parent
 

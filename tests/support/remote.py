@@ -1,0 +1,45 @@
+"""Models of the two OpenAI backends for tests, without a registry file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from clemcore.backends.openai import OpenAI
+from clemcore.backends.openai_compatible import OpenAICompatible
+from clemcore.model import DEFAULT_GEN_ARGS, Model
+from clemcore.spec import ModelSpec
+
+HELLO = [{"role": "user", "content": "Hello!"}]
+DIALOGUE = [
+    {"role": "user", "content": "Hello!"},
+    {"role": "assistant", "content": "Hello! How can I help you?"},
+    {"role": "user", "content": "Tell me the name of the capital of Australia."},
+]
+# A key that no text contains by chance.
+CANARY = "sk-canary-0f1e2d3c4b5a69788796"
+
+
+def write_keys(folder: Path | None = None, **keys: dict[str, Any]) -> Path:
+    """Write ./key.json, or that of another folder."""
+    path = (folder or Path.cwd()) / "key.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(keys), encoding="utf-8")
+    return path
+
+
+def make_model(backend: str, gen_args: dict[str, Any] | None = None, **entry: Any) -> Model:
+    """Make a model as the loader does, defaults included."""
+    fields = {"model_name": "remote-model", "model_id": "model-001", "backend": backend, **entry}
+    spec = ModelSpec(**{name: value for name, value in fields.items() if value is not None})
+    model = {"openai": OpenAI, "openai_compatible": OpenAICompatible}[backend]().get_model_for(spec)
+    model.set_gen_args(**(gen_args or {}))
+    model.set_default_gen_args(DEFAULT_GEN_ARGS)
+    return model
+
+
+def open_model(url: str, gen_args: dict[str, Any] | None = None, **config: Any) -> Model:
+    """Make a model of a server that wants no key; further arguments go into `model_config`."""
+    config = {"requires_api_key": False, **config}
+    return make_model("openai_compatible", gen_args, base_url=f"{url}/v1", model_config=config)
