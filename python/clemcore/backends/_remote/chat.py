@@ -1,0 +1,153 @@
+"""The model behind ``openai`` and ``openai_compatible``: one Chat Completions call, exactly as asked.
+
+What is sent is decided in ``arguments`` and ``images``, where it goes in ``endpoint``; this module puts them
+together and reads the answer. It does not know HTTP.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import weakref
+from collections.abc import Collection
+from typing import Any
+
+from clemcore.backends._context import parse_context_size
+from clemcore.backends._remote.answer import NoAnswerError, read_answer
+from clemcore.backends._remote.arguments import Ledger, ledger_of
+from clemcore.backends._remote.endpoint import Service, resolve_endpoint
+from clemcore.backends._remote.exchange import Exchange
+from clemcore.backends._remote.failures import Caller, as_json, is_error_body
+from clemcore.backends._remote.images import encode_messages
+from clemcore.backends.base import require
+from clemcore.errors import ContextExceededError, SpecError
+from clemcore.messages import Messages, ensure_alternating_roles
+from clemcore.model import Model, Reply
+from clemcore.spec import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+_PATH = "/chat/completions"
+
+
+def make_chat_model(model_spec: ModelSpec, service: Service, *, checks_names: bool) -> ChatModel:
+    """Make the model of an entry.
+
+    Args:
+        model_spec: the entry.
+        service: what the backend presupposes about its service.
+        checks_names: refuse generation arguments that the official service does not know.
+
+    Raises:
+        MissingExtraError: the SDK is not installed.
+        SpecError: the entry lacks something or contradicts itself.
+        MissingKeyError: a key is required and there is none.
+    """
+    require("openai", backend=service.backend, extra="openai")
+    require("httpx2", backend=service.backend, extra="openai")
+    return ChatModel(model_spec, service, known=_known_arguments() if checks_names else None)
+
+
+def _known_arguments() -> frozenset[str]:
+    """Return the names of the body's fields as the SDK lists them."""
+    from openai.resources.chat.completions import Completions
+
+    return frozenset(inspect.signature(Completions.create).parameters) - {"self", "extra_headers", "extra_query"}
+
+
+class ChatModel(Model):
+    """A model behind a Chat Completions service; several threads may call it at once."""
+
+    def __init__(self, model_spec: ModelSpec, service: Service, *, known: Collection[str] | None) -> None:
+        super().__init__(model_spec)
+        from clemcore.backends._remote.client import Client
+
+        self._model_id = _model_id(model_spec)
+        size = model_spec.get("context_size")
+        # Entries of closed models write "" where nobody knows.
+        self._context_size = None if size in (None, "") else parse_context_size(size)
+        self._known = known
+        self._caller = Caller(self.name, self._model_id, service.backend, resolve_endpoint(model_spec, service))
+        self._client = Client(self._caller)
+        weakref.finalize(self, self._client.close)
+
+    def generate_response(self, messages: Messages) -> Reply:
+        """Answer a dialogue by one call.
+
+        Args:
+            messages: the dialogue; neighbouring messages of one role are merged, images become content parts.
+
+        Returns:
+            The body as sent, the body as received, and the answer's text, stripped; ``facts`` beside them.
+
+        Raises:
+            GenerationArgumentError: a generation argument cannot be sent as asked; nothing was sent.
+            ContextExceededError: prompt and reply do not fit the context window.
+            RemoteCallError: the service refused or failed, or its reply holds no answer.
+        """
+        ledger = ledger_of(self.gen_args, self.asked_gen_args, self.model_spec, known=self._known)
+        self._check_window(ledger)
+        merged = encode_messages(ensure_alternating_roles(messages), self.model_spec)
+        exchange = self._client.post(_PATH, {"model": self._model_id, "messages": merged, **ledger.fields})
+        reply = self._read(exchange, ledger)
+        # Raised where no local variable holds the body: tracebacks may show them, and it may echo a key.
+        if isinstance(reply, str):
+            raise self._caller.failure(exchange, reply)
+        return reply
+
+    def _check_window(self, ledger: Ledger) -> None:
+        limit = ledger.fields.get("max_completion_tokens", ledger.fields.get("max_tokens"))
+        size = self._context_size
+        if size is None or not isinstance(limit, int) or limit <= size:
+            return
+        raise ContextExceededError(
+            f"max_tokens alone exceeds the context_size of model '{self.name}'; nothing was sent:",
+            tokens_used=limit,
+            tokens_left=size - limit,
+            context_size=size,
+        )
+
+    def _read(self, exchange: Exchange, ledger: Ledger) -> Reply | str:
+        """Return the reply, or what is wrong with it."""
+        body = as_json(exchange.response)
+        if body is None:
+            return f"the body is no JSON ({exchange.headers.get('content-type', 'no content type')})"
+        if is_error_body(body):
+            return "the body is an error"
+        try:
+            text, facts = read_answer(body)
+        except NoAnswerError as fault:
+            return str(fault)
+        self._warn_if_empty(text, facts)
+        return Reply(
+            exchange.prompt,
+            body,
+            text,
+            {
+                "sent": ledger.fields,
+                "parameters": ledger.parameters,
+                **facts,
+                "wire": exchange.facts(),
+                "versions": self._client.versions,
+            },
+        )
+
+    def _warn_if_empty(self, text: str, facts: dict[str, Any]) -> None:
+        if text:
+            return
+        why = f"finish_reason {facts.get('finish_reason')!r}"
+        if facts.get("refusal"):
+            why += ", a refusal"
+        if facts.get("reasoning"):
+            why += ", reasoning only"
+        logger.warning("the answer of model '%s' is empty (%s)", self.name, why)
+
+
+def _model_id(spec: ModelSpec) -> str:
+    value = spec.get("model_id")
+    if not isinstance(value, str) or not value.strip():
+        found = "is missing" if value is None else f"must be a non-empty string, not {value!r}"
+        raise SpecError(
+            f"the entry of model '{spec['model_name']}': 'model_id' {found}; it is the model's name at the service"
+        )
+    return value

@@ -1,0 +1,217 @@
+"""Where a model's calls go, and with which key: decided from the entry and the key, before anything is sent.
+
+A key is never sent to a host that it was not written for (rules: ``docs/backends/openai_compatible.md``).
+It reads no environment variable (:mod:`clemcore.keys` does) and does not know what is sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from clemcore.errors import MissingKeyError, SpecError
+from clemcore.keys import Key, KeyRegistry
+from clemcore.spec import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_TIMEOUT = 600.0
+_PORTS = {"http": 80, "https": 443}
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a backend presupposes about its service.
+
+    Attributes:
+        backend: name of the backend, for messages.
+        key_name: under which name the key is looked for when the entry names none.
+        base_url: address when neither the entry nor the key gives one, or None. It is also the address that
+            a key without an address of its own was written for.
+    """
+
+    backend: str
+    key_name: str
+    base_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where calls go and how; its repr shows no secret.
+
+    Attributes:
+        base_url: address without a slash at the end, without user, password or query.
+        key: the key to send, or None when no ``Authorization`` header is sent.
+        key_place: where the key was found, for messages.
+        timeout: seconds that a call may take in total.
+        ca_file: PEM file of the only certificate authority to trust, or None for those of the system.
+    """
+
+    base_url: str
+    key: Key | None
+    key_place: str
+    timeout: float
+    ca_file: str | None
+
+
+def setting(spec: ModelSpec, name: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
+    """Return a field of ``model_config``, or of the top level, where entries of 2024 have it.
+
+    Raises:
+        SpecError: it stands in both places with different values, or has another type.
+    """
+    config = spec.get("model_config")
+    if config is not None and not isinstance(config, dict):
+        raise SpecError(f"model '{spec['model_name']}': model_config must be an object, not {config!r}")
+    config = config or {}
+    if name in config and name in spec and config[name] != spec[name]:
+        raise SpecError(
+            f"model '{spec['model_name']}' has two values for '{name}': {spec[name]!r} at the top level and "
+            f"{config[name]!r} in model_config; keep one"
+        )
+    value = config[name] if name in config else spec.get(name)
+    if value is None:
+        return default
+    allowed = kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        names = " or ".join(each.__name__ for each in allowed)
+        raise SpecError(f"model '{spec['model_name']}': '{name}' must be {names}, not {value!r}")
+    return value
+
+
+def resolve_endpoint(spec: ModelSpec, service: Service) -> Endpoint:
+    """Decide where the calls of a model go and which key they carry.
+
+    Args:
+        spec: the entry; ``base_url``, ``key_name``, ``requires_api_key``, ``timeout`` and ``ca_file`` are read
+            from ``model_config`` or from the top level.
+        service: what the backend presupposes.
+
+    Raises:
+        SpecError: a setting is wrong, there is no address, or the key was written for another host.
+        MissingKeyError: a key is required and there is none.
+    """
+    named = setting(spec, "key_name", str)
+    key_name = named or service.key_name
+    registry = KeyRegistry.from_json()
+    found = registry.find(key_name)
+    key, place = found if found is not None else (None, "")
+    base_url = _address(spec, service, key, place)
+    if not setting(spec, "requires_api_key", bool, True):
+        key, place = None, ""
+    elif key is None:
+        registry.get_key_for(key_name)  # raises: the registry explains best where it has looked
+    elif not key.has_api_key():
+        raise MissingKeyError(
+            f"model '{spec['model_name']}': the key '{key_name}' in {place} has no 'api_key'; add it, or set "
+            "model_config.requires_api_key to false when the server wants none"
+        )
+    if key is not None:
+        _check_sendable(key, key_name, place)
+        _check_host(spec, service, key, key_name, base_url, named=named is not None)
+        if base_url.startswith("http:") and urlsplit(base_url).hostname not in LOOPBACK:
+            logger.warning("the key '%s' goes to %s without encryption: use https", key_name, base_url)
+    return Endpoint(base_url, key, place, _timeout(spec), _ca_file(spec))
+
+
+def _address(spec: ModelSpec, service: Service, key: Key | None, place: str) -> str:
+    written = setting(spec, "base_url", str)
+    if written is not None:
+        return _checked_url(written, f"the entry of model '{spec['model_name']}'")
+    own = _own_address(key, place)
+    if own is None:
+        if service.base_url is None:
+            raise SpecError(
+                f"model '{spec['model_name']}' has no address: add \"base_url\" (such as "
+                '"http://127.0.0.1:8000/v1") to its entry or to the key of backend '
+                f"'{service.backend}'"
+            )
+        return service.base_url
+    if service.base_url is not None and place.startswith("$") and _origin(own) != _origin(service.base_url):
+        raise SpecError(
+            f"model '{spec['model_name']}': backend '{service.backend}' calls {service.base_url}, but the "
+            f'environment redirects its key to {own}; unset that variable, or write "base_url" into the entry '
+            "if the model really runs there"
+        )
+    return own
+
+
+def _own_address(key: Key | None, place: str) -> str | None:
+    value = key["base_url"] if key is not None and "base_url" in key else None
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise SpecError(f"'base_url' of the key in {place} must be text, not {type(value).__name__}")
+    return _checked_url(value, f"the key in {place}")
+
+
+def _checked_url(value: str, where: str) -> str:
+    """Return the address in one form; what it holds is not shown, it could be a password."""
+    try:
+        parts = urlsplit(value.strip())
+        port = parts.port
+    except ValueError:
+        raise SpecError(f"the base_url of {where} is no URL") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise SpecError(f"the base_url of {where} must start with http:// or https:// and name a host")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise SpecError(
+            f"the base_url of {where} must hold no user, password, query or fragment: a key belongs into key.json "
+            "or the environment"
+        )
+    path = parts.path.rstrip("/")
+    if path.endswith("/completions"):
+        raise SpecError(f"the base_url of {where} must end before '/chat/completions', which is added by itself")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+def _check_host(spec: ModelSpec, service: Service, key: Key, key_name: str, base_url: str, *, named: bool) -> None:
+    own = _own_address(key, "the key") or service.base_url
+    if named or own is None or _origin(own) == _origin(base_url):
+        return
+    raise SpecError(
+        f"model '{spec['model_name']}' is at {base_url}, but the key '{key_name}' was written for {own} and is not "
+        f'sent elsewhere: give this address a key of its own and name it in the entry ("key_name": …), set '
+        "model_config.requires_api_key to false, or write "
+        f'"key_name": "{key_name}" into the entry if this very key belongs there'
+    )
+
+
+def _check_sendable(key: Key, key_name: str, place: str) -> None:
+    for field in ("api_key", "organization", "project"):
+        value = str(key.get(field) or "").strip()
+        if not all("!" <= character <= "~" for character in value):
+            raise SpecError(
+                f"'{field}' of the key '{key_name}' in {place} holds a space, a line break or a character outside "
+                "ASCII, which no HTTP header can carry: copy it again"
+            )
+
+
+def _timeout(spec: ModelSpec) -> float:
+    value = setting(spec, "timeout", (int, float), DEFAULT_TIMEOUT)
+    if not (math.isfinite(value) and value > 0):
+        raise SpecError(
+            f"model '{spec['model_name']}': 'timeout' must be a positive number of seconds, not {value}"
+        )
+    return float(value)
+
+
+def _ca_file(spec: ModelSpec) -> str | None:
+    value: str | None = setting(spec, "ca_file", str)
+    if value is None:
+        return None
+    path = os.path.expanduser(value)  # noqa: PTH111 - "~" alone needs no pathlib import
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise SpecError(f"model '{spec['model_name']}': the ca_file {value} is not there; it must be a PEM file")
+    return path

@@ -1,0 +1,27 @@
+"""Backend ``openai_compatible``: any server or gateway that speaks the Chat Completions protocol.
+
+vLLM, SGLang, llama.cpp, ``transformers serve``, OpenRouter, Together and many more: one registry entry with its
+``base_url`` each. Keys, entry and parameters: ``docs/backends/openai_compatible.md``.
+"""
+
+from __future__ import annotations
+
+from clemcore.backends._remote.chat import make_chat_model
+from clemcore.backends._remote.endpoint import Service
+from clemcore.backends.base import Backend
+from clemcore.model import Model
+from clemcore.spec import ModelSpec
+
+SERVICE = Service(backend="openai_compatible", key_name="openai_compatible")
+
+
+class OpenAICompatible(Backend):
+    """Makes models behind any address."""
+
+    def get_model_for(self, model_spec: ModelSpec) -> Model:
+        """Make the model of an entry.
+
+        Args:
+            model_spec: needs ``model_id``, the model's name at the server, and a ``base_url`` here or in the key.
+        """
+        return make_chat_model(model_spec, SERVICE, checks_names=False)
