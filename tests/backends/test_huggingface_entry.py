@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from clemcore.backends._huggingface.entry import Entry, parse_context_size, read_entry
+from clemcore.backends._context import parse_context_size
+from clemcore.backends._huggingface.entry import Entry, read_entry
 from clemcore.backends._huggingface.generation import SUPPORTED, Arguments, read_arguments
 from clemcore.backends._huggingface.text import cull_end
 from clemcore.errors import GenerationArgumentError, SpecError

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clemcore import backends
+from clemcore import backends, loading
 from clemcore.errors import GenerationArgumentError, MessagesError, RemoteCallError, SpecError
 from clemcore.model import Reply
 from support.remote import CANARY, DIALOGUE, HELLO, make_model, open_model, write_keys
@@ -388,3 +388,28 @@ def test_a_minimal_entry_of_the_registry_and_a_flat_one_of_2024(wire_server: Wir
     model = backends.get_model_for({"model_name": "flat", "temperature": 0.3})
     assert model.generate_response(HELLO)[0]["temperature"] == 0.3
     assert "authorization" not in wire_server.requests[-1].headers
+
+
+@pytest.mark.parametrize("misspelt", ["extra_bodyy", "reasoning-model", "requires_apikey", "Timeout"])
+def test_a_misspelt_setting_is_refused(misspelt: str) -> None:
+    config: dict[str, Any] = {misspelt: True}
+    with pytest.raises(SpecError, match=f"model_config has '{misspelt}'; did you mean '"):
+        open_model("http://127.0.0.1:1", **config)
+    open_model("http://127.0.0.1:1", premade_chat_template=True, eos_to_cull="x")
+
+
+def test_reasoning_effort_of_the_entry_is_sent(wire_server: WireServer) -> None:
+    assert ask(open_model(wire_server.url, reasoning_effort="low")).facts["sent"]["reasoning_effort"] == "low"
+    asked = open_model(wire_server.url, {"reasoning_effort": "high"}, reasoning_effort="low")
+    assert ask(asked).facts["sent"]["reasoning_effort"] == "high"
+
+
+@pytest.mark.parametrize("backend", ["openai", "openai_compatible"])
+def test_render_shows_the_body_and_sends_nothing(wire_server: WireServer, backend: str) -> None:
+    entry = {"model_name": "m", "model_id": "x", "backend": backend, "base_url": f"{wire_server.url}/v1"}
+    config = {"reasoning_model": True, "requires_api_key": False}
+    shown = loading.render({**entry, "model_config": config}, DIALOGUE, {"seed": 3})
+    assert not wire_server.requests
+    prompt = backends.get_model_for({**entry, "model_config": config, "seed": 3}).generate_response(DIALOGUE)[0]
+    assert shown == prompt == wire_server.only.json
+    assert shown == {"model": "x", "messages": DIALOGUE, "max_completion_tokens": 300, "seed": 3}

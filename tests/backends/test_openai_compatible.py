@@ -188,7 +188,7 @@ def test_white_space_around_a_key_is_left_out(wire_server: WireServer) -> None:
             "the ca_file gone.pem is not there",
         ),
         ({"base_url": "http://h/v1", "model_config": []}, "model_config must be an object"),
-        ({"base_url": "http://h/v1", "context_size": "big"}, "context_size must be a number of tokens"),
+        ({"base_url": "http://h/v1", "context_size": "big"}, "context_size must be like 8192"),
     ],
 )
 def test_entries_that_cannot_be_used(entry: dict[str, Any], words: str) -> None:

@@ -18,9 +18,8 @@ from typing import Any
 import pytest
 
 from clemcore import backends, secrets
-from clemcore.backends._context import parse_context_size
 from clemcore.backends._remote.retries import wait_seconds
-from clemcore.errors import ContextExceededError, RemoteCallError, SpecError
+from clemcore.errors import ContextExceededError, RemoteCallError
 from support.remote import CANARY, HELLO, make_model, open_model, write_keys
 from support.wire_server import Answer, WireServer, completion, refusal, reply
 
@@ -348,17 +347,6 @@ def test_a_reply_longer_than_the_window_is_not_asked_for(wire_server: WireServer
     model.set_gen_arg("max_tokens", 4096)
     model.generate_response(HELLO)
     make_model("openai_compatible", {"max_tokens": 5000}, context_size="").generate_response(HELLO)
-
-
-@pytest.mark.parametrize("size", ["lots", "128 kilo", 0, -5, True, 1.5, "0", ["128k"]])
-def test_a_window_size_that_cannot_be_read(size: Any) -> None:
-    with pytest.raises(SpecError, match="context_size must be a number of tokens"):
-        parse_context_size(size)
-
-
-def test_window_sizes() -> None:
-    sizes = {"128k": 131072, "1.5k": 1536, "4096": 4096, 512: 512, "1M": 1048576, " 8 K ": 8192}
-    assert {size: parse_context_size(size) for size in sizes} == sizes
 
 
 # -- secrets -----------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_a_model_that_sees_nothing_refuses_images(wire_server: WireServer) -> No
     Path("dot.png").write_bytes(PNG)
     blind: list[dict[str, Any]] = [
         {},
-        {"multimodality": False},
+        {"multimodality": {}},
         {"multimodality": {"single_image": False, "multiple_images": False}},
     ]
     for config in blind:

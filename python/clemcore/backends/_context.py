@@ -15,26 +15,27 @@ _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([km]?)", re.IGNORECASE)
 
 
-def parse_context_size(value: Any) -> int:
-    """Read the size of a context window in tokens.
+def parse_context_size(value: Any, name: str) -> int | None:
+    """Read the size of a context window in tokens; None where the entry leaves it empty.
 
     Args:
-        value: a positive whole number, or text such as ``"4096"``, ``"128k"``, ``"1.5k"``, ``"1M"``.
+        value: a positive whole number, or text such as ``"4096"``, ``"128k"``, ``"1.5k"``, ``"1m"``.
+        name: the model's name, for the error.
 
     Raises:
         SpecError: it is none of these.
 
     Examples:
-        >>> parse_context_size("128k"), parse_context_size("1.5k"), parse_context_size(4096)
-        (131072, 1536, 4096)
+        >>> [parse_context_size(value, "m") for value in ("128k", "1.5k", 4096, "")]
+        [131072, 1536, 4096, None]
     """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
     size = 0
     if isinstance(value, int) and not isinstance(value, bool):
         size = value
     elif isinstance(value, str) and (found := _SIZE.fullmatch(value.strip())):
         size = int(float(found[1]) * _UNITS[found[2].lower()])
     if size <= 0:
-        raise SpecError(
-            f"context_size must be a number of tokens such as 4096, '128k' or '1.5k' (k is 1024), not {value!r}"
-        )
+        raise SpecError(f'model \'{name}\': context_size must be like 8192, "8192" or "128k", not {value!r}')
     return size

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clemcore.backends._context import parse_context_size
 from clemcore.errors import SpecError
 from clemcore.spec import ModelSpec
 
@@ -50,8 +51,6 @@ _NOT_HONOURED = {
     "do_sample": "sampling follows the generation argument temperature (0 is greedy); remove it",
 }
 _WORDS = {bool: "true or false", str: "a string", dict: "an object", int: "an integer"}
-_CONTEXT_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([km]?)", re.IGNORECASE)
-_FACTORS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 
 @dataclass(frozen=True)
@@ -130,23 +129,6 @@ def read_entry(spec: ModelSpec) -> Entry:
     source, is_folder = _source(name, fields.get("huggingface_id"))
     size = parse_context_size(fields.get("context_size"), name)
     return Entry(name, source, is_folder, eos_is_literal, size, **settings)
-
-
-def parse_context_size(value: Any, name: str) -> int | None:
-    """Read a context size: ``8192``, ``"8192"``, ``"128k"`` (131072 tokens), ``"1.5k"``, ``"1m"``; None for "".
-
-    Raises:
-        SpecError: it is none of these.
-    """
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    found = _CONTEXT_SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    size = int(float(found[1]) * _FACTORS[found[2].lower()]) if found else 0
-    if size <= 0:
-        raise SpecError(f'model \'{name}\': context_size must be like 8192, "8192" or "128k", not {value!r}')
-    return size
 
 
 def _check_names(name: str, nested: Mapping[str, Any]) -> None:

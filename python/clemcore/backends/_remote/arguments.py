@@ -55,7 +55,7 @@ def ledger_of(
     Args:
         gen_args: all generation arguments, defaults included.
         asked: names of those that somebody asked for.
-        spec: the entry; ``extra_body`` and ``reasoning_model`` are read from it.
+        spec: the entry; ``extra_body``, ``reasoning_effort`` and ``reasoning_model`` are read from it.
         known: names that the service knows; an unknown one must stand in ``extra_body``. None for services
             whose names nobody lists: every name is sent.
 
@@ -91,6 +91,9 @@ def ledger_of(
 
 def _extra_body(spec: ModelSpec) -> dict[str, Any]:
     extra: dict[str, Any] = setting(spec, "extra_body", dict, {})
+    effort = (spec.get("model_config") or {}).get("reasoning_effort")
+    if effort is not None:
+        extra = {"reasoning_effort": effort, **extra}
     if taken := [name for name in (*_OURS, "stream") if name in extra]:
         raise SpecError(f"model '{spec['model_name']}': extra_body must not hold {', '.join(taken)}")
     return extra

@@ -9,20 +9,20 @@ from __future__ import annotations
 import inspect
 import logging
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from clemcore.backends._context import parse_context_size
 from clemcore.backends._remote.answer import NoAnswerError, read_answer
 from clemcore.backends._remote.arguments import Ledger, ledger_of
-from clemcore.backends._remote.endpoint import Service, resolve_endpoint
+from clemcore.backends._remote.endpoint import Service, check_settings, resolve_endpoint
 from clemcore.backends._remote.exchange import Exchange
 from clemcore.backends._remote.failures import Caller, as_json, is_error_body
 from clemcore.backends._remote.images import encode_messages
 from clemcore.backends.base import require
 from clemcore.errors import ContextExceededError, SpecError
 from clemcore.messages import Messages, ensure_alternating_roles
-from clemcore.model import Model, Reply
+from clemcore.model import DEFAULT_GEN_ARGS, Model, Reply
 from clemcore.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,37 @@ def make_chat_model(model_spec: ModelSpec, service: Service, *, checks_names: bo
     return ChatModel(model_spec, service, known=_known_arguments() if checks_names else None)
 
 
+def render_chat(
+    model_spec: ModelSpec,
+    messages: Messages,
+    gen_args: Mapping[str, Any],
+    service: Service,
+    *,
+    checks_names: bool,
+) -> dict[str, Any]:
+    """Return the body that a call would send; a generation argument with its default's value counts as not asked.
+
+    Args:
+        model_spec: the entry.
+        messages: the dialogue.
+        gen_args: the generation arguments, defaults included.
+        service: what the backend presupposes about its service.
+        checks_names: as for :func:`make_chat_model`.
+    """
+    known = None
+    if checks_names:
+        require("openai", backend=service.backend, extra="openai")
+        known = _known_arguments()
+    check_settings(model_spec)
+    asked = [name for name, value in gen_args.items() if DEFAULT_GEN_ARGS.get(name) != value]
+    return _body(model_spec, messages, ledger_of(gen_args, asked, model_spec, known=known))
+
+
+def _body(spec: ModelSpec, messages: Messages, ledger: Ledger) -> dict[str, Any]:
+    encoded = encode_messages(ensure_alternating_roles(messages), spec)
+    return {"model": _model_id(spec), "messages": encoded, **ledger.fields}
+
+
 def _known_arguments() -> frozenset[str]:
     """Return the names of the body's fields as the SDK lists them."""
     from openai.resources.chat.completions import Completions
@@ -62,12 +93,11 @@ class ChatModel(Model):
         super().__init__(model_spec)
         from clemcore.backends._remote.client import Client
 
-        self._model_id = _model_id(model_spec)
-        size = model_spec.get("context_size")
-        # Entries of closed models write "" where nobody knows.
-        self._context_size = None if size in (None, "") else parse_context_size(size)
+        check_settings(model_spec)
+        model_id = _model_id(model_spec)
+        self._context_size = parse_context_size(model_spec.get("context_size"), self.name)
         self._known = known
-        self._caller = Caller(self.name, self._model_id, service.backend, resolve_endpoint(model_spec, service))
+        self._caller = Caller(self.name, model_id, service.backend, resolve_endpoint(model_spec, service))
         self._client = Client(self._caller)
         weakref.finalize(self, self._client.close)
 
@@ -87,8 +117,7 @@ class ChatModel(Model):
         """
         ledger = ledger_of(self.gen_args, self.asked_gen_args, self.model_spec, known=self._known)
         self._check_window(ledger)
-        merged = encode_messages(ensure_alternating_roles(messages), self.model_spec)
-        exchange = self._client.post(_PATH, {"model": self._model_id, "messages": merged, **ledger.fields})
+        exchange = self._client.post(_PATH, _body(self.model_spec, messages, ledger))
         reply = self._read(exchange, ledger)
         # Raised where no local variable holds the body: tracebacks may show them, and it may echo a key.
         if isinstance(reply, str):

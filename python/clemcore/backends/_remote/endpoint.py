@@ -20,6 +20,18 @@ from clemcore.spec import ModelSpec
 logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT = 600.0
+# Everything that these backends read from ``model_config``.
+SETTINGS = (
+    "base_url",
+    "ca_file",
+    "extra_body",
+    "key_name",
+    "multimodality",
+    "reasoning_effort",
+    "reasoning_model",
+    "requires_api_key",
+    "timeout",
+)
 _PORTS = {"http": 80, "https": 443}
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -82,6 +94,25 @@ def setting(spec: ModelSpec, name: str, kind: type | tuple[type, ...], default: 
         names = " or ".join(each.__name__ for each in allowed)
         raise SpecError(f"model '{spec['model_name']}': '{name}' must be {names}, not {value!r}")
     return value
+
+
+def check_settings(spec: ModelSpec) -> None:
+    """Refuse a setting of ``model_config`` that is nearly the name of one read here.
+
+    Other unknown settings are none of this backend's business: entries also hold those of other backends.
+
+    Raises:
+        SpecError: a setting looks misspelt; without this it would silently not count.
+    """
+    config = spec.get("model_config")
+    unknown = sorted(str(name) for name in config if name not in SETTINGS) if isinstance(config, dict) else []
+    if not unknown:
+        return
+    import difflib
+
+    for name in unknown:
+        if near := difflib.get_close_matches(name.lower(), SETTINGS, n=1, cutoff=0.85):
+            raise SpecError(f"model '{spec['model_name']}': model_config has '{name}'; did you mean '{near[0]}'?")
 
 
 def resolve_endpoint(spec: ModelSpec, service: Service) -> Endpoint:

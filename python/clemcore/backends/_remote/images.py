@@ -74,12 +74,9 @@ def _images_of(message: Message, index: int) -> list[str]:
 
 
 def _check_allowed(spec: ModelSpec, images: list[str], index: int) -> None:
-    sees = setting(spec, "multimodality", (bool, dict), False)
-    if isinstance(sees, bool):
-        one = several = sees
-    else:
-        several = bool(sees.get("multiple_images", False))
-        one = bool(sees.get("single_image", True)) or several
+    sees = setting(spec, "multimodality", dict, {})
+    several = bool(sees.get("multiple_images", False))
+    one = several or (bool(sees) and bool(sees.get("single_image", True)))
     if not one:
         raise MessagesError(
             f"messages[{index}] has an image, but model '{spec['model_name']}' sees none: its entry has no "
