@@ -1,0 +1,33 @@
+"""Fixtures of the backends' tests."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from clemcore.backends.huggingface_local import HuggingfaceLocalModel
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_chat: Path) -> HuggingfaceLocalModel:
+    """The tiny model, loaded once per file."""
+    from support.tiny import load
+
+    return load(tiny_chat)
+
+
+@pytest.fixture
+def model(loaded: HuggingfaceLocalModel) -> HuggingfaceLocalModel:
+    """The tiny model with no generation arguments set."""
+    loaded.set_gen_args()
+    return loaded
+
+
+@pytest.fixture
+def altered(tiny_chat: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny model to change."""
+    return Path(shutil.copytree(tiny_chat, tmp_path / "tiny"))

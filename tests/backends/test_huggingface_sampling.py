@@ -1,0 +1,124 @@
+"""Backend huggingface_local: greedy and sampled decoding. The oracle is transformers' own generate()."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clemcore.backends.huggingface_local import HuggingfaceLocalModel
+from clemcore.errors import (
+    GenerationArgumentError,
+)
+from clemcore.model import Reply
+from support.tiny import CANBERRA, CAPITAL, THINK, change, load
+
+pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
+
+
+@pytest.fixture
+def library_warnings() -> Iterator[list[str]]:
+    """What transformers and torch log at WARNING and above."""
+    lines: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    handler = Handler(logging.WARNING)
+    for name in ("transformers", "torch"):
+        logging.getLogger(name).addHandler(handler)
+    yield lines
+    for name in ("transformers", "torch"):
+        logging.getLogger(name).removeHandler(handler)
+
+
+class TestGreedyDecoding:
+    def test_sampling_settings_of_the_model_play_no_part(self, altered: Path, library_warnings: list[str]) -> None:
+        """Many models ship sampling defaults; at temperature 0 they are put aside without a word."""
+        defaults = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 3, "min_p": 0.1, "typical_p": 0.5}
+        change(altered / "generation_config.json", **defaults, max_length=30)
+        model = load(altered)
+        shipped = model.model.generation_config.to_dict()
+        reply = model.generate_response(CAPITAL)
+        assert reply.text == CANBERRA
+        assert not reply.facts["sent"].keys() & (defaults.keys() - {"do_sample"})
+        assert library_warnings == []
+        assert model.model.generation_config.to_dict() == shipped
+
+    def test_no_warning_on_a_plain_model(self, model: HuggingfaceLocalModel, library_warnings: list[str]) -> None:
+        model.generate_batch_response([CAPITAL, THINK])
+        assert library_warnings == []
+
+    def test_repetition_penalty_reaches_the_model(self, model: HuggingfaceLocalModel) -> None:
+        model.set_gen_args(repetition_penalty=50.0, max_tokens=20)
+        reply = model.generate_response(CAPITAL)
+        assert reply.text != CANBERRA
+        assert reply.facts["sent"]["repetition_penalty"] == 50.0
+
+
+class TestSampling:
+    HOT = ({"role": "user", "content": "Hello! Who?"},)
+
+    def sampled(self, model: HuggingfaceLocalModel, **gen_args: Any) -> Reply:
+        model.set_gen_args(temperature=2.0, max_tokens=20, **gen_args)
+        return model.generate_response(list(self.HOT))
+
+    def test_a_seed_makes_it_repeatable(self, model: HuggingfaceLocalModel) -> None:
+        texts = {seed: self.sampled(model, seed=seed).text for seed in range(5)}
+        assert len(set(texts.values())) > 1
+        assert texts == {seed: self.sampled(model, seed=seed).text for seed in range(5)}
+
+    def test_the_random_state_of_the_process_stays_as_it_was(self, model: HuggingfaceLocalModel) -> None:
+        import torch
+
+        before = torch.get_rng_state()
+        self.sampled(model, seed=1)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_without_a_seed_one_is_drawn_and_noted(self, model: HuggingfaceLocalModel) -> None:
+        import torch
+
+        torch.manual_seed(7)
+        first, second = self.sampled(model), self.sampled(model)
+        torch.manual_seed(7)
+        assert self.sampled(model).text == first.text
+        assert first.facts["sent"]["seed"] != second.facts["sent"]["seed"]
+        assert self.sampled(model, seed=second.facts["sent"]["seed"]).text == second.text
+
+    def test_all_arguments_reach_generate(self, model: HuggingfaceLocalModel) -> None:
+        """Oracle: transformers' generate() called by hand with the same arguments and the same seed."""
+        import torch
+
+        asked = {"top_p": 0.8, "top_k": 7, "min_p": 0.02, "repetition_penalty": 1.3}
+        reply = self.sampled(model, seed=3, **asked)
+        ids = torch.tensor([reply.prompt["input_ids"]], device=model.device)
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            made = model.model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=True,
+                temperature=2.0,
+                max_new_tokens=20,
+                **asked,
+            )
+        assert made[0, ids.shape[1] :].tolist() == reply.response["output_ids"]
+        assert reply.facts["sent"].items() >= {**asked, "temperature": 2.0, "do_sample": True, "seed": 3}.items()
+
+    def test_threads_do_not_draw_from_each_others_randomness(self, tiny_chat: Path) -> None:
+        def texts(model: HuggingfaceLocalModel) -> list[str]:
+            return [self.sampled(model, seed=seed).text for seed in range(8)]
+
+        models = [load(tiny_chat), load(tiny_chat)]
+        alone = texts(models[0])
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(texts, models)) == [alone, alone]
+
+    def test_an_unknown_argument_is_refused(self, model: HuggingfaceLocalModel) -> None:
+        with pytest.raises(GenerationArgumentError, match=r"'tiny' .* cannot honour .* 'presence_penalty'"):
+            self.sampled(model, presence_penalty=0.1)
