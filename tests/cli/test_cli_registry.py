@@ -191,3 +191,30 @@ def test_wrong_usage_of_render(clem: Clem) -> None:
     assert "'a' is not NAME=VALUE" in clem.fails(
         "render", "--template", "t.jinja", "--special-token", "a", "Hi", status=2
     )
+
+
+CHATML = (
+    "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant{{ ' thinks' if thinking }}>{% endif %}"
+)
+
+
+def test_render_by_a_template_needs_no_model(clem: Clem) -> None:
+    pytest.importorskip("clemcore.templates")
+    Path("t.jinja").write_text(CHATML)
+    arguments = ("render", "--template", "t.jinja", "--special-token", "bos_token=<s>", "Hi")
+    assert clem.ok(*arguments) == "<s><user>Hi\n<assistant>"
+    assert clem.ok(*arguments, "--no-generation-prompt") == "<s><user>Hi\n"
+    assert clem.ok(*arguments, "--template-arg", "thinking=true") == "<s><user>Hi\n<assistant thinks>"
+    assert json.loads(clem.ok(*arguments, "--json")) == "<s><user>Hi\n<assistant>"
+
+
+def test_a_template_with_a_fault_is_named_with_its_place(clem: Clem) -> None:
+    pytest.importorskip("clemcore.templates")
+    Path("t.jinja").write_text("a\n{% if %}")
+    assert clem.fails("render", "--template", "t.jinja", "Hi").startswith("clem: t.jinja:2:")
+    Path("t.jinja").write_text("{{ raise_exception('Only users here') }}")
+    assert "Only users here" in clem.fails("render", "--template", "t.jinja", "Hi")
+    assert "cannot be read" in clem.fails("render", "--template", "nowhere.jinja", "Hi")
+    Path("t.jinja").write_bytes(b"\xff")
+    assert "byte 0 is not UTF-8" in clem.fails("render", "--template", "t.jinja", "Hi")

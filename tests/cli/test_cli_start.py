@@ -125,6 +125,19 @@ def test_a_full_disk_is_told(command: str) -> None:
     assert done.stderr == "clem: No space left on device\n"
 
 
+def test_a_working_directory_that_is_gone_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    done = subprocess.run(
+        ["sh", "-c", f"cd gone && rmdir ../gone && exec {CLEM} list"],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "clem: the working directory does not exist any more: change into one that does\n"
+
+
 def test_interrupted_is_130_and_quiet() -> None:
     process = subprocess.Popen([CLEM, "chat", "-m", "mock"], stdin=subprocess.PIPE, stdout=-1, stderr=-1)
     assert process.stdin is not None

@@ -147,6 +147,8 @@ def message_of(error: Exception) -> str:
     """Say what went wrong in one message, without a traceback."""
     if isinstance(error, ClemcoreError):
         return str(error)
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # what os.getcwd raises
+        return "the working directory does not exist any more: change into one that does"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     if isinstance(error, EOFError) and str(error):
