@@ -153,6 +153,6 @@ def test_a_dialogue_on_a_terminal(terminal: Terminals) -> None:
 def test_ctrl_c_ends_a_dialogue_quietly(terminal: Terminals) -> None:
     screen = terminal("chat", "-m", "mock")
     screen.expect("> ")
-    screen.type("\x03")
-    assert screen.end() == 130
+    assert screen.interrupt() == 130
+    screen.end()
     assert "Traceback" not in screen.shown

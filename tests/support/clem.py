@@ -7,7 +7,6 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import subprocess
 import sys
 import termios
@@ -91,9 +90,17 @@ class Terminal:
             pass
         return self._process.wait(30)
 
-    def interrupt(self) -> None:
-        """Send what Ctrl-C sends."""
-        self._process.send_signal(signal.SIGINT)
+    def interrupt(self) -> int:
+        """Type Ctrl-C and return the exit status.
+
+        As a person would, it types again where nothing happens: between its prompt and its waiting for keys,
+        readline does not notice a signal.
+        """
+        for _ in range(10):
+            self.type("\x03")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.wait(3)
+        pytest.fail(f"Ctrl-C does not end it: {self.shown!r}")
 
     def close(self) -> None:
         """End what is still running."""
