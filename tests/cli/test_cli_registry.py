@@ -187,6 +187,8 @@ def test_wrong_usage_of_render(clem: Clem) -> None:
         "render", "-m", "mock", "--template", "t.jinja", "Hi", status=2
     )
     assert "need --template" in clem.fails("render", "-m", "mock", "--special-token", "a=b", "Hi", status=2)
+    message = clem.fails("render", "--template", "t.jinja", "--template-arg", "messages=[]", "Hi", status=2)
+    assert "'messages' is the argument of the command" in message
     assert "play no role" in clem.fails("render", "--template", "t.jinja", "-t", "1", "Hi", status=2)
     assert "'a' is not NAME=VALUE" in clem.fails(
         "render", "--template", "t.jinja", "--special-token", "a", "Hi", status=2

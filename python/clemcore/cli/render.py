@@ -90,6 +90,8 @@ def render(
         if gen_args:
             raise click.UsageError("Generation arguments play no role in a template; leave them out.")
         variables = {name: json_or_text(value) for name, value in _pairs(template_arg, "--template-arg").items()}
+        if "messages" in variables:
+            raise click.BadParameter("'messages' is the argument of the command", param_hint="--template-arg")
         dialogue = read_messages(messages, system)
         prompt = _by_template(
             Path(str(template)),
