@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 mod convert;
 mod errors;
 mod registry;
+mod template;
 
 #[pymodule]
 mod _core {
@@ -23,4 +24,7 @@ mod _core {
     use crate::registry::{
         Refusal, Registry, check, context_tokens, json_schema, packaged_registry, unify, upsert_entry,
     };
+
+    #[pymodule_export]
+    use crate::template::{CompiledTemplate, NotPlain, Unsupported};
 }

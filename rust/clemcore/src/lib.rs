@@ -29,6 +29,7 @@ pub mod problem;
 pub mod registry;
 pub mod report;
 pub mod schema;
+pub mod template;
 mod text;
 pub mod unify;
 pub mod value;

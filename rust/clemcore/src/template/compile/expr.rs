@@ -1,0 +1,205 @@
+//! Expressions → program.
+
+use num_traits::ToPrimitive as _;
+
+use super::Compiler;
+use super::frame::Frame;
+use crate::template::ast::{self, Expr as Ast, Kind};
+use crate::template::builtins::{filters, tests};
+use crate::template::error::{Error, Result};
+use crate::template::ir::{Args, Expr, ExprKind, Filter, Test};
+
+/// How slices in the expression are compiled.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    /// Look for constant parts with slices.
+    Normal,
+    /// Inside one: as the optimiser would fold it.
+    Lenient,
+    /// Inside one: as it runs.
+    Strict,
+}
+
+impl<'s> Compiler<'s> {
+    pub(super) fn expr(&mut self, expr: &Ast<'s>, frame: &Frame<'s>) -> Result<Expr> {
+        self.lower(expr, frame, Mode::Normal)
+    }
+
+    /// An expression whose text is written: a constant one may fold to anything.
+    pub(super) fn printed(&mut self, expr: &Ast<'s>, frame: &Frame<'s>) -> Result<Expr> {
+        if has_slice(expr) && is_constant(expr) {
+            return self.folded(expr, frame, true);
+        }
+        self.expr(expr, frame)
+    }
+
+    fn folded(&mut self, expr: &Ast<'s>, frame: &Frame<'s>, printed: bool) -> Result<Expr> {
+        let lenient = Box::new(self.lower(expr, frame, Mode::Lenient)?);
+        let strict = Box::new(self.lower(expr, frame, Mode::Strict)?);
+        Ok(Expr { kind: ExprKind::Folded(lenient, strict, printed), at: expr.at })
+    }
+
+    fn boxed(&mut self, expr: &Ast<'s>, frame: &Frame<'s>, mode: Mode) -> Result<Box<Expr>> {
+        self.lower(expr, frame, mode).map(Box::new)
+    }
+
+    fn all(&mut self, items: &[Ast<'s>], frame: &Frame<'s>, mode: Mode) -> Result<Vec<Expr>> {
+        items.iter().map(|item| self.lower(item, frame, mode)).collect()
+    }
+
+    fn lower(&mut self, expr: &Ast<'s>, frame: &Frame<'s>, mode: Mode) -> Result<Expr> {
+        if mode == Mode::Normal && has_slice(expr) && is_constant(expr) {
+            return self.folded(expr, frame, false);
+        }
+        let kind = self.kind(expr, frame, mode).map_err(|e| e.at(expr.at))?;
+        Ok(Expr { kind, at: expr.at })
+    }
+
+    fn kind(&mut self, expr: &Ast<'s>, frame: &Frame<'s>, mode: Mode) -> Result<ExprKind> {
+        Ok(match &expr.kind {
+            Kind::Name(name) => {
+                let var = self.var(frame.symbols.reference(name)?, frame)?;
+                let name = (*name).into();
+                if var.hops == 0 { ExprKind::Local(var.slot, name) } else { ExprKind::Outer(var, name) }
+            }
+            Kind::Data(text) => ExprKind::Str((*text).into()),
+            Kind::Str(text) => ExprKind::Str((**text).into()),
+            Kind::Int(value) => value.to_i64().map_or_else(|| ExprKind::Big(value.clone()), ExprKind::Int),
+            Kind::Float(value) => ExprKind::Float(*value),
+            Kind::Bool(value) => ExprKind::Bool(*value),
+            Kind::None => ExprKind::None,
+            Kind::Tuple(items) => ExprKind::Tuple(self.all(items, frame, mode)?),
+            Kind::List(items) => ExprKind::List(self.all(items, frame, mode)?),
+            Kind::Concat(items) => ExprKind::Concat(self.all(items, frame, mode)?),
+            Kind::Dict(pairs) => {
+                let mut compiled = Vec::with_capacity(pairs.len());
+                for (key, value) in pairs {
+                    compiled.push((self.lower(key, frame, mode)?, self.lower(value, frame, mode)?));
+                }
+                ExprKind::Dict(compiled)
+            }
+            Kind::Attr(value, name) => ExprKind::Attr(self.boxed(value, frame, mode)?, (*name).into()),
+            Kind::Item(value, index) => self.item(value, index, frame, mode)?,
+            Kind::Slice(_) => return Err(Error::unsupported("a slice outside brackets")),
+            Kind::Call(callee, args) => {
+                ExprKind::Call(self.boxed(callee, frame, mode)?, Box::new(self.args(args, frame, mode)?))
+            }
+            Kind::Filter(operand, name, args) => self.filter(operand.as_deref(), name, args, frame, mode)?,
+            Kind::Test(operand, name, args) => self.test(operand, name, args, frame, mode)?,
+            Kind::Not(value) => ExprKind::Not(self.boxed(value, frame, mode)?),
+            Kind::Neg(value) => ExprKind::Neg(self.boxed(value, frame, mode)?),
+            Kind::Pos(value) => ExprKind::Pos(self.boxed(value, frame, mode)?),
+            Kind::Bin(op, a, b) => ExprKind::Bin(*op, self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?),
+            Kind::And(a, b) => ExprKind::And(self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?),
+            Kind::Or(a, b) => ExprKind::Or(self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?),
+            Kind::Compare(first, ops) => {
+                let first = self.boxed(first, frame, mode)?;
+                let mut compiled = Vec::with_capacity(ops.len());
+                for (op, value) in ops {
+                    compiled.push((*op, self.lower(value, frame, mode)?));
+                }
+                ExprKind::Compare(first, compiled)
+            }
+            Kind::Cond { test, then, otherwise } => {
+                let soft = frame.soft();
+                ExprKind::Cond {
+                    test: self.boxed(test, &soft, mode)?,
+                    then: self.boxed(then, &soft, mode)?,
+                    otherwise: otherwise.as_ref().map(|x| self.boxed(x, &soft, mode)).transpose()?,
+                }
+            }
+        })
+    }
+
+    fn item(&mut self, value: &Ast<'s>, index: &Ast<'s>, frame: &Frame<'s>, mode: Mode) -> Result<ExprKind> {
+        let value = self.boxed(value, frame, mode)?;
+        let Kind::Slice(parts) = &index.kind else {
+            if let Kind::Str(text) = &index.kind {
+                return Ok(ExprKind::ItemStr(value, (**text).into()));
+            }
+            return Ok(ExprKind::Item(value, self.boxed(index, frame, mode)?));
+        };
+        let mut bounds = [None, None, None];
+        for (bound, part) in bounds.iter_mut().zip(parts) {
+            *bound = part.as_ref().map(|part| self.lower(part, frame, mode)).transpose()?;
+        }
+        let bounds = Box::new(bounds);
+        Ok(if mode == Mode::Lenient { ExprKind::LenientSlice(value, bounds) } else { ExprKind::Slice(value, bounds) })
+    }
+
+    fn args(&mut self, args: &ast::Args<'s>, frame: &Frame<'s>, mode: Mode) -> Result<Args> {
+        let mut kw: Vec<(Box<str>, Expr)> = Vec::with_capacity(args.kw.len());
+        for (name, value) in &args.kw {
+            if kw.iter().any(|(known, _)| &**known == *name) {
+                return Err(Error::syntax(format!("keyword argument repeated: {name}")));
+            }
+            kw.push(((*name).into(), self.lower(value, frame, mode)?));
+        }
+        Ok(Args {
+            pos: self.all(&args.pos, frame, mode)?,
+            kw,
+            star: args.star.as_ref().map(|x| self.lower(x, frame, mode)).transpose()?,
+            double_star: args.double_star.as_ref().map(|x| self.lower(x, frame, mode)).transpose()?,
+        })
+    }
+
+    fn filter(
+        &mut self,
+        operand: Option<&Ast<'s>>,
+        name: &str,
+        args: &ast::Args<'s>,
+        frame: &Frame<'s>,
+        mode: Mode,
+    ) -> Result<ExprKind> {
+        let func = filters::find(name)?;
+        if func.is_none() && !frame.soft {
+            return Err(Error::syntax(format!("No filter named '{name}'.")));
+        }
+        let operand = match operand {
+            Some(operand) => self.lower(operand, frame, mode)?,
+            None => Expr { kind: ExprKind::Captured, at: 0 },
+        };
+        let args = self.args(args, frame, mode)?;
+        Ok(ExprKind::Filter(Box::new(Filter { name: name.into(), func, operand, args })))
+    }
+
+    fn test(
+        &mut self,
+        operand: &Ast<'s>,
+        name: &str,
+        args: &ast::Args<'s>,
+        frame: &Frame<'s>,
+        mode: Mode,
+    ) -> Result<ExprKind> {
+        let func = tests::find(name);
+        if func.is_none() && !frame.soft {
+            return Err(Error::syntax(format!("No test named '{name}'.")));
+        }
+        let operand = self.lower(operand, frame, mode)?;
+        let args = self.args(args, frame, mode)?;
+        Ok(ExprKind::Test(Box::new(Test { name: name.into(), func, operand, args })))
+    }
+}
+
+fn has_slice(expr: &Ast<'_>) -> bool {
+    let mut found = matches!(expr.kind, Kind::Slice(_));
+    expr.each_child(&mut |child| found = found || has_slice(child));
+    found
+}
+
+/// Whether jinja2's optimiser may evaluate the expression at compile time.
+fn is_constant(expr: &Ast<'_>) -> bool {
+    let mut constant = match &expr.kind {
+        Kind::Name(_) | Kind::Call(..) => false,
+        Kind::Filter(operand, name, _) => {
+            operand.is_some()
+                && !matches!(&**name, "map" | "select" | "reject" | "selectattr" | "rejectattr" | "random")
+                && matches!(filters::find(name), Ok(Some(_)))
+        }
+        Kind::Test(_, name, _) => tests::find(name).is_some(),
+        Kind::Cond { otherwise, .. } => otherwise.is_some(),
+        _ => true,
+    };
+    expr.each_child(&mut |child| constant = constant && is_constant(child));
+    constant
+}

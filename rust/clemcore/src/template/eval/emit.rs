@@ -1,0 +1,106 @@
+//! Printing: the text of an expression goes straight to the output, without a string in between where that can be.
+
+use super::Vm;
+use crate::template::ast::BinOp;
+use crate::template::error::{Error, Result};
+use crate::template::ir::{Expr, ExprKind};
+use crate::template::ops::number::binary;
+use crate::template::ops::truth::truthy;
+use crate::template::text::repr::write_str;
+use crate::template::value::Value;
+
+impl<'a> Vm<'a> {
+    /// Writes `str(value)`.
+    pub(super) fn print(&mut self, value: &Value<'a>) -> Result<()> {
+        if let Some(text) = value.as_str() {
+            return self.write(text);
+        }
+        write_str(value, &mut self.out)?;
+        if self.out.len() > super::MAX_OUTPUT {
+            return Err(Error::limit("the output grows too large"));
+        }
+        Ok(())
+    }
+
+    /// Writes the text of an expression.
+    pub(super) fn emit(&mut self, expr: &'a Expr) -> Result<()> {
+        self.emit_kind(expr).map_err(|e| e.at(expr.at))
+    }
+
+    fn emit_kind(&mut self, expr: &'a Expr) -> Result<()> {
+        match &expr.kind {
+            ExprKind::Str(text) => self.write(text),
+            ExprKind::Concat(items) => {
+                // Every operand is computed before any is turned into text, so only plain ones may be written at once.
+                if items.iter().all(simple) {
+                    return items.iter().try_for_each(|item| self.emit(item));
+                }
+                self.emit_value(expr)
+            }
+            ExprKind::Bin(BinOp::Add, ..) => self.emit_sum(expr),
+            ExprKind::Cond { test, then, otherwise: Some(otherwise) } => {
+                let chosen = if truthy(&self.eval(test)?) { then } else { otherwise };
+                self.emit(chosen)
+            }
+            ExprKind::Call(callee, args) => self.emit_call(expr, callee, args),
+            _ => self.emit_value(expr),
+        }
+    }
+
+    fn emit_value(&mut self, expr: &'a Expr) -> Result<()> {
+        let value = self.eval(expr)?;
+        self.print(&value)
+    }
+
+    /// `a + b + c`: as long as all parts are strings they are written one after the other.
+    fn emit_sum(&mut self, expr: &'a Expr) -> Result<()> {
+        let start = self.out.len();
+        if let Some(value) = self.sum(expr, start)? {
+            self.out.truncate(start);
+            self.print(&value)?;
+        }
+        Ok(())
+    }
+
+    /// Adds up a chain. `None`: the sum so far is a string and stands in the output from `start` on.
+    fn sum(&mut self, expr: &'a Expr, start: usize) -> Result<Option<Value<'a>>> {
+        let ExprKind::Bin(BinOp::Add, left, right) = &expr.kind else {
+            let value = self.eval(expr)?;
+            return self.put_if_text(value);
+        };
+        let left = self.sum(left, start)?;
+        let right = self.eval(right)?;
+        if left.is_none() && matches!(right, Value::Str(_) | Value::Owned(_)) {
+            return self.put_if_text(right);
+        }
+        let left = match left {
+            Some(value) => value,
+            None => {
+                let text = Value::Owned(self.out[start..].into());
+                self.out.truncate(start);
+                text
+            }
+        };
+        let sum = binary(BinOp::Add, &left, &right).map_err(|e| e.at(expr.at))?;
+        self.put_if_text(sum)
+    }
+
+    fn put_if_text(&mut self, value: Value<'a>) -> Result<Option<Value<'a>>> {
+        match &value {
+            Value::Str(text) => self.write(text)?,
+            Value::Owned(text) => self.write(text)?,
+            _ => return Ok(Some(value)),
+        }
+        Ok(None)
+    }
+}
+
+/// An expression that has no effect and whose text cannot fail after a later operand did.
+fn simple(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Str(_) | ExprKind::Int(_) | ExprKind::Bool(_) | ExprKind::None => true,
+        ExprKind::Local(..) | ExprKind::Outer(..) => true,
+        ExprKind::Attr(value, _) | ExprKind::ItemStr(value, _) => simple(value),
+        _ => false,
+    }
+}

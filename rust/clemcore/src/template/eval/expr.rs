@@ -1,0 +1,242 @@
+//! Expressions.
+
+use super::Vm;
+use crate::template::ast::CmpOp;
+use crate::template::budget::{spend, spend_text};
+use crate::template::error::{Error, Result};
+use crate::template::ir::{Expr, ExprKind};
+use crate::template::ops::compare::{compare, equals};
+use crate::template::ops::index::{get_attr, get_item, get_item_str};
+use crate::template::ops::number::{binary, signed};
+use crate::template::ops::slice::slice;
+use crate::template::ops::truth::truthy;
+use crate::template::text::repr::write_str;
+use crate::template::value::{Dict, Object, Undef, Value};
+
+impl<'a> Vm<'a> {
+    pub(crate) fn eval(&mut self, expr: &'a Expr) -> Result<Value<'a>> {
+        self.eval_kind(&expr.kind).map_err(|e| e.at(expr.at))
+    }
+
+    fn eval_kind(&mut self, kind: &'a ExprKind) -> Result<Value<'a>> {
+        Ok(match kind {
+            ExprKind::None => Value::None,
+            ExprKind::Bool(b) => Value::Bool(*b),
+            ExprKind::Int(i) => Value::Int(*i),
+            ExprKind::Big(i) => Value::big(i.clone()),
+            ExprKind::Float(f) => Value::Float(*f),
+            ExprKind::Str(s) => Value::Str(s),
+            ExprKind::Local(slot, name) => defined(&self.slots[self.base + *slot as usize], name),
+            ExprKind::Outer(var, name) => defined(&self.slots[self.outer(*var)], name),
+            ExprKind::Tuple(items) => Value::tuple(self.all(items)?)?,
+            ExprKind::List(items) => Value::list(self.all(items)?)?,
+            ExprKind::Dict(pairs) => {
+                let mut dict = Dict::with_capacity(pairs.len());
+                for (key, value) in pairs {
+                    let key = self.eval(key)?;
+                    let value = self.eval(value)?;
+                    spend(1)?;
+                    dict.insert(key, value)?;
+                }
+                Value::Dict(dict.into())
+            }
+            ExprKind::Attr(value, name) => return self.attr(value, name),
+            ExprKind::ItemStr(value, key) => return self.item_str(value, key),
+            ExprKind::Item(value, index) => {
+                let value = self.eval(value)?;
+                let index = self.eval(index)?;
+                if let Value::Object(object) = &value {
+                    if let (Object::Loop(_), Some(name)) = (&**object, index.as_str()) {
+                        let name = name.to_owned();
+                        return self.loop_attr(object, &name);
+                    }
+                }
+                get_item(&value, &index)?
+            }
+            ExprKind::Slice(value, bounds) => {
+                let value = self.eval(value)?;
+                let bounds = self.bounds(bounds)?;
+                slice(&value, &bounds)?
+            }
+            ExprKind::LenientSlice(value, bounds) => {
+                let value = self.eval(value)?;
+                value.defined()?;
+                let bounds = self.bounds(bounds)?;
+                slice(&value, &bounds).unwrap_or_else(|_| Value::undefined_hint("the slice is undefined"))
+            }
+            ExprKind::Folded(lenient, strict, printed) => match self.eval(lenient) {
+                Ok(value) if *printed || literal(&value) => value,
+                _ => self.eval(strict)?,
+            },
+            ExprKind::Call(callee, args) => return self.call_expr(callee, args),
+            ExprKind::Filter(filter) => {
+                let operand = self.eval(&filter.operand)?;
+                let args = self.args(&filter.args)?;
+                let Some(func) = filter.func else {
+                    return Err(Error::runtime(format!("No filter named '{}' found.", filter.name)));
+                };
+                func(self, operand, args)?
+            }
+            ExprKind::Test(test) => {
+                let operand = self.eval(&test.operand)?;
+                let args = self.args(&test.args)?;
+                let Some(func) = test.func else {
+                    return Err(Error::runtime(format!("No test named '{}' found.", test.name)));
+                };
+                Value::Bool(func(self, &operand, args)?)
+            }
+            ExprKind::Not(value) => Value::Bool(!truthy(&self.eval(value)?)),
+            ExprKind::Neg(value) => signed(&self.eval(value)?, true)?,
+            ExprKind::Pos(value) => signed(&self.eval(value)?, false)?,
+            ExprKind::Bin(op, left, right) => {
+                let left = self.eval(left)?;
+                let right = self.eval(right)?;
+                binary(*op, &left, &right)?
+            }
+            ExprKind::And(left, right) => {
+                let left = self.eval(left)?;
+                if truthy(&left) { self.eval(right)? } else { left }
+            }
+            ExprKind::Or(left, right) => {
+                let left = self.eval(left)?;
+                if truthy(&left) { left } else { self.eval(right)? }
+            }
+            ExprKind::Compare(first, ops) => return self.compare_chain(first, ops),
+            ExprKind::Concat(items) => return self.concat(items),
+            ExprKind::Cond { test, then, otherwise } => {
+                if truthy(&self.eval(test)?) {
+                    self.eval(then)?
+                } else if let Some(otherwise) = otherwise {
+                    self.eval(otherwise)?
+                } else {
+                    Value::Undefined(
+                        Undef::Hint(
+                            "the inline if-expression evaluated to false and no else section was defined.".into(),
+                        )
+                        .into(),
+                    )
+                }
+            }
+            ExprKind::Captured => self.captured.last().cloned().unwrap_or(Value::Str("")),
+        })
+    }
+
+    pub(super) fn all(&mut self, items: &'a [Expr]) -> Result<Vec<Value<'a>>> {
+        spend(items.len())?;
+        items.iter().map(|item| self.eval(item)).collect()
+    }
+
+    fn bounds(&mut self, bounds: &'a [Option<Expr>; 3]) -> Result<[Value<'a>; 3]> {
+        let mut values = [Value::Missing, Value::Missing, Value::Missing];
+        for (value, bound) in values.iter_mut().zip(bounds) {
+            if let Some(bound) = bound {
+                *value = self.eval(bound)?;
+            }
+        }
+        Ok(values)
+    }
+
+    /// The variable that an expression is, without copying it.
+    pub(super) fn peek(&self, expr: &'a Expr) -> Option<&Value<'a>> {
+        let value = match &expr.kind {
+            ExprKind::Local(slot, _) => &self.slots[self.base + *slot as usize],
+            ExprKind::Outer(var, _) => &self.slots[self.outer(*var)],
+            _ => return None,
+        };
+        if matches!(value, Value::Missing) { None } else { Some(value) }
+    }
+
+    fn attr(&mut self, value: &'a Expr, name: &'a str) -> Result<Value<'a>> {
+        let owned;
+        let value = match self.peek(value) {
+            Some(value) => value,
+            None => {
+                owned = self.eval(value)?;
+                &owned
+            }
+        };
+        if let Value::Object(object) = value {
+            if let Object::Loop(_) = &**object {
+                let object = std::rc::Rc::clone(object);
+                return self.loop_attr(&object, name);
+            }
+            if let Object::Macro { id, .. } = &**object {
+                return self.macro_attr(*id, name);
+            }
+        }
+        get_attr(value, name, || Value::Str(name))
+    }
+
+    fn item_str(&mut self, value: &'a Expr, key: &'a str) -> Result<Value<'a>> {
+        if let Some(Value::Dict(dict)) = self.peek(value) {
+            if let Some(found) = dict.get_str(key) {
+                return Ok(found.clone());
+            }
+        }
+        let value = self.eval(value)?;
+        if let Value::Object(object) = &value {
+            match &**object {
+                Object::Loop(_) => return self.loop_attr(object, key),
+                Object::Macro { id, .. } => return self.macro_attr(*id, key),
+                _ => {}
+            }
+        }
+        get_item_str(&value, key)
+    }
+
+    fn compare_chain(&mut self, first: &'a Expr, ops: &'a [(CmpOp, Expr)]) -> Result<Value<'a>> {
+        let mut left = self.eval(first)?;
+        for (op, right) in ops {
+            let right = self.eval(right)?;
+            if !self.compare_values(*op, &left, &right)? {
+                return Ok(Value::Bool(false));
+            }
+            left = right;
+        }
+        Ok(Value::Bool(true))
+    }
+
+    pub(crate) fn compare_values(&mut self, op: CmpOp, left: &Value<'a>, right: &Value<'a>) -> Result<bool> {
+        if let (CmpOp::In | CmpOp::NotIn, Value::Object(object)) = (op, right) {
+            if let Object::Gen(..) = &**object {
+                let mut iter = self.iter(right.clone())?;
+                while let Some(item) = self.next(&mut iter)? {
+                    if equals(&item, left) {
+                        return Ok(op == CmpOp::In);
+                    }
+                }
+                return Ok(op == CmpOp::NotIn);
+            }
+        }
+        compare(op, left, right)
+    }
+
+    fn concat(&mut self, items: &'a [Expr]) -> Result<Value<'a>> {
+        let values = self.all(items)?;
+        let mut out = String::new();
+        for value in &values {
+            write_str(value, &mut out)?;
+        }
+        spend_text(out.len())?;
+        Ok(Value::string(out))
+    }
+}
+
+/// The value of a variable, undefined when it has none.
+fn defined<'a>(value: &Value<'a>, name: &'a str) -> Value<'a> {
+    match value {
+        Value::Missing => Value::undefined_name(name),
+        value => value.clone(),
+    }
+}
+
+/// Whether a value can be written as a literal, so that jinja2's optimiser keeps it.
+fn literal(value: &Value<'_>) -> bool {
+    match value {
+        Value::Missing | Value::Undefined(_) => false,
+        Value::List(seq) | Value::Tuple(seq) => seq.items.iter().all(literal),
+        Value::Dict(dict) => dict.entries().iter().all(|(key, value)| literal(key) && literal(value)),
+        Value::Object(object) => matches!(&**object, Object::Range { .. }),
+        _ => true,
+    }
+}

@@ -1,0 +1,200 @@
+//! Walks a program and writes text.
+//!
+//! [`Vm`] holds the variables, the output and the bounds of one render. Statements are in [`exec`], expressions in
+//! [`expr`], printing in [`emit`], calls in [`call`], loops in [`loops`], iteration in [`iterate`].
+
+mod call;
+mod emit;
+mod exec;
+mod expr;
+mod iterate;
+mod loops;
+
+use std::rc::Rc;
+
+use super::budget;
+use super::builtins::globals;
+use super::error::{Error, Result};
+use super::input::Input;
+use super::ir::{Func, Load, Program, Var};
+use super::text::strftime::Clock;
+use super::value::{Object, Value};
+pub(crate) use exec::private_name;
+pub(crate) use iterate::{fold, walk};
+pub(crate) use loops::FilterSource;
+
+/// Macros may call each other this deep; Python's own recursion limit ends at about the same depth.
+const MAX_CALLS: u32 = 160;
+/// No output, captured or final, may grow beyond this.
+const MAX_OUTPUT: usize = 48 << 20;
+
+/// One render.
+pub(crate) struct Vm<'a> {
+    program: &'a Program,
+    /// The variables of all active functions.
+    slots: Vec<Value<'a>>,
+    /// Where the variables of the current function start.
+    base: usize,
+    active: Vec<Activation>,
+    context: Vec<Value<'a>>,
+    pub(crate) out: String,
+    /// Where each running capture starts in `out`.
+    captures: Vec<usize>,
+    /// The text of the innermost finished capture, for its filter.
+    captured: Vec<Value<'a>>,
+    spans: Vec<(usize, usize)>,
+    pub(crate) clock: Option<Clock>,
+    calls: u32,
+    /// How deep the recursive loop that starts next is nested.
+    loop_depth: usize,
+    serial: u64,
+    namespaces: Vec<Rc<Object<'a>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Activation {
+    base: usize,
+    /// The place in `active` of the function that this one was defined in.
+    parent: usize,
+    serial: u64,
+}
+
+/// What a render gives.
+pub(crate) struct Output {
+    pub(crate) text: String,
+    /// Byte ranges of what `generation` blocks wrote.
+    pub(crate) spans: Vec<(usize, usize)>,
+}
+
+/// Renders a program. `context` holds the caller's variables.
+pub(crate) fn render<'a>(
+    program: &'a Program,
+    context: &[(&str, Input<'a>)],
+    clock: Option<Clock>,
+    fuel: u64,
+) -> Result<Output> {
+    budget::refill(fuel);
+    let lookup = |name: &str| {
+        let given = context.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.0.clone());
+        given.or_else(|| globals::find(name)).unwrap_or(Value::Missing)
+    };
+    let mut vm = Vm {
+        program,
+        slots: Vec::with_capacity(64),
+        base: 0,
+        active: Vec::with_capacity(8),
+        context: program.names.iter().map(|name| lookup(name)).collect(),
+        out: String::with_capacity(512),
+        captures: Vec::new(),
+        captured: Vec::new(),
+        spans: Vec::new(),
+        clock,
+        calls: 0,
+        loop_depth: 0,
+        serial: 0,
+        namespaces: Vec::new(),
+    };
+    let result = vm.run();
+    // Namespaces may hold themselves; emptying them lets the memory go.
+    for namespace in &vm.namespaces {
+        if let Object::Namespace(attrs, _) = &**namespace {
+            attrs.borrow_mut().clear();
+        }
+    }
+    result.map(|()| Output { text: std::mem::take(&mut vm.out), spans: std::mem::take(&mut vm.spans) })
+}
+
+impl<'a> Vm<'a> {
+    fn run(&mut self) -> Result<()> {
+        let Some(root) = self.program.funcs.first() else { return Ok(()) };
+        self.push(root, 0);
+        if let Some(slot) = root.kwargs {
+            // The root has no keyword arguments; its slot of that name is `self`.
+            self.slots[slot as usize] = Value::object(Object::TemplateReference);
+        }
+        self.enter(&root.entry);
+        self.body(&root.body)?;
+        Ok(())
+    }
+
+    /// Starts a function whose home is the activation `parent`.
+    fn push(&mut self, func: &Func, parent: usize) {
+        self.serial += 1;
+        let base = self.slots.len();
+        self.active.push(Activation { base, parent, serial: self.serial });
+        self.slots.resize(base + func.slots, Value::Missing);
+        self.base = base;
+    }
+
+    fn pop(&mut self) {
+        if let Some(done) = self.active.pop() {
+            self.slots.truncate(done.base);
+        }
+        self.base = self.active.last().map_or(0, |a| a.base);
+    }
+
+    /// The place of the current activation, and its serial number.
+    fn home(&self) -> (usize, u64) {
+        (self.active.len().saturating_sub(1), self.active.last().map_or(0, |a| a.serial))
+    }
+
+    fn outer(&self, var: Var) -> usize {
+        let mut place = self.active.len() - 1;
+        for _ in 0..var.hops {
+            place = self.active[place].parent;
+        }
+        self.active[place].base + var.slot as usize
+    }
+
+    fn enter(&mut self, entry: &'a [Load]) {
+        for load in entry {
+            let (slot, value) = match load {
+                Load::Resolve(slot, name) => (*slot, self.context[*name as usize].clone()),
+                Load::Alias(slot, var) => (*slot, self.slots[self.outer(*var)].clone()),
+                Load::Undefined(slot) => (*slot, Value::Missing),
+            };
+            let place = self.base + slot as usize;
+            self.slots[place] = value;
+        }
+    }
+
+    fn leave(&mut self, slots: &[u32]) {
+        for slot in slots {
+            let place = self.base + *slot as usize;
+            self.slots[place] = Value::Missing;
+        }
+    }
+
+    fn set_slot(&mut self, slot: u32, value: Value<'a>) {
+        let place = self.base + slot as usize;
+        self.slots[place] = value;
+    }
+
+    /// Remembers a namespace, to empty it at the end.
+    pub(crate) fn keep(&mut self, namespace: &Rc<Object<'a>>) {
+        self.namespaces.push(Rc::clone(namespace));
+    }
+
+    /// Appends text to the output.
+    pub(crate) fn write(&mut self, text: &str) -> Result<()> {
+        budget::spend_text(text.len())?;
+        if self.out.len() + text.len() > MAX_OUTPUT {
+            return Err(Error::limit("the output grows too large"));
+        }
+        self.out.push_str(text);
+        Ok(())
+    }
+
+    fn begin_capture(&mut self) -> usize {
+        self.captures.push(self.out.len());
+        self.out.len()
+    }
+
+    fn end_capture(&mut self, start: usize) -> Result<Value<'a>> {
+        self.captures.pop();
+        budget::spend_text(self.out.len() - start)?;
+        let text = Rc::from(&self.out[start..]);
+        self.out.truncate(start);
+        Ok(Value::Owned(text))
+    }
+}

@@ -1,0 +1,157 @@
+//! Chat templates: the language of jinja2 as transformers sets it up, compiled and rendered without Python.
+//!
+//! `lexer` → `parser` → `ast` → `compile` → `ir` → `eval`, with `value`, `ops`, `text` and `builtins` for what the
+//! program computes with. The text that a render gives is the one that transformers gives, byte for byte; whatever
+//! this engine does not cover ends in [`ErrorKind::Unsupported`], so that a caller can let jinja2 do it. Nothing here
+//! reads a clock, a file or the environment, and every render is bounded.
+//!
+//! Layers A and B of transformers (preparing messages, continuing the final one) are the business of the caller.
+
+// Each allow with its reason:
+#![allow(clippy::needless_pass_by_value)] // filters and methods own their arguments, as calls do
+#![allow(clippy::unnecessary_wraps)] // every filter has the same signature
+#![allow(clippy::too_many_lines)] // tables of names read better whole
+
+mod ast;
+mod budget;
+mod builtins;
+mod compile;
+mod error;
+mod eval;
+mod input;
+mod ir;
+mod lexer;
+mod ops;
+mod parser;
+mod text;
+mod value;
+
+pub use error::{Error, ErrorKind, Result};
+pub use input::{Input, InputDict};
+pub use text::strftime::Clock;
+pub use text::unicode::set_printable_oracle;
+pub use value::Data;
+
+use ir::Program;
+
+/// How many steps a render may take, before what its input is worth is added.
+const BASE_FUEL: u64 = 3_000_000;
+/// How many steps each byte of the input adds.
+const FUEL_PER_BYTE: u64 = 32;
+
+/// A compiled template. It can be shared between threads and rendered any number of times.
+pub struct Template {
+    source: String,
+    program: Program,
+}
+
+/// Where in the template something is: one-based line and column (in characters), and the text of that line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// The text of the line.
+    pub excerpt: String,
+}
+
+/// What a render gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The text.
+    pub text: String,
+    /// Byte ranges of what `generation` blocks wrote.
+    pub spans: Vec<(usize, usize)>,
+}
+
+/// What a render may know besides its variables.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The local time for `strftime_now`; without one, that function is unsupported.
+    pub clock: Option<Clock>,
+    /// The size of the input in bytes, which the bound on steps grows with.
+    pub input_bytes: usize,
+}
+
+impl Template {
+    /// Compiles a template. `names` finds characters by their Unicode names, for `\N{…}` in string literals.
+    ///
+    /// # Errors
+    /// When the template has a fault, or uses what this engine does not cover.
+    pub fn compile(source: &str, names: &dyn Fn(&str) -> Option<char>) -> std::result::Result<Self, Fault> {
+        let source = lexer::normalise(source);
+        let compiled = lexer::tokenize(&source, names).and_then(parser::parse).and_then(|body| compile::compile(&body));
+        match compiled {
+            Ok(program) => Ok(Self { source, program }),
+            Err(error) => Err(Fault::new(*error, &source)),
+        }
+    }
+
+    /// The names that the template reads from its context, in the order in which they are met.
+    #[must_use]
+    pub fn variables(&self) -> &[String] {
+        &self.program.undeclared
+    }
+
+    /// Whether the template asks for the time.
+    #[must_use]
+    pub fn uses_clock(&self) -> bool {
+        self.program.names.iter().any(|name| &**name == "strftime_now")
+    }
+
+    /// Renders. Later variables of the same name win.
+    ///
+    /// # Errors
+    /// When the template raises, uses what this engine does not cover, or exceeds a bound.
+    pub fn render<'a>(
+        &'a self,
+        context: &[(&str, Input<'a>)],
+        options: Options,
+    ) -> std::result::Result<Rendered, Fault> {
+        let fuel = BASE_FUEL.saturating_add(FUEL_PER_BYTE.saturating_mul(options.input_bytes as u64));
+        match eval::render(&self.program, context, options.clock, fuel) {
+            Ok(output) => Ok(Rendered { text: output.text, spans: output.spans }),
+            Err(error) => Err(Fault::new(*error, &self.source)),
+        }
+    }
+}
+
+/// An error with its place in the template.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// What went wrong.
+    pub error: Error,
+    /// Where, when it is known.
+    pub place: Option<Place>,
+}
+
+impl Fault {
+    fn new(error: Error, source: &str) -> Self {
+        let place = error.offset.map(|offset| place(source, offset as usize));
+        Self { error, place }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+fn place(source: &str, offset: usize) -> Place {
+    let mut offset = offset.min(source.len());
+    while !source.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    let before = &source[..offset];
+    let start = before.rfind('\n').map_or(0, |i| i + 1);
+    let end = source[offset..].find('\n').map_or(source.len(), |i| offset + i);
+    Place {
+        line: before.matches('\n').count() + 1,
+        column: source[start..offset].chars().count() + 1,
+        excerpt: source[start..end].to_owned(),
+    }
+}

@@ -1,0 +1,220 @@
+//! `==`, `<`, `in`, and sorting.
+
+use std::cmp::Ordering;
+
+use num_bigint::BigInt;
+use num_traits::FromPrimitive as _;
+
+use crate::template::ast::CmpOp;
+use crate::template::budget::spend;
+use crate::template::error::{Error, Result};
+use crate::template::value::{Dict, Object, Value, View, range_len};
+
+/// `a == b`.
+pub(crate) fn equals<'a>(a: &Value<'a>, b: &Value<'a>) -> bool {
+    if let (Some(x), Some(y)) = (a.as_str(), b.as_str()) {
+        return x == y;
+    }
+    match (a, b) {
+        (Value::None, Value::None) | (Value::Undefined(_), Value::Undefined(_)) => true,
+        (Value::List(x), Value::List(y)) | (Value::Tuple(x), Value::Tuple(y)) => {
+            x.items.len() == y.items.len() && all_equal(&x.items, &y.items)
+        }
+        (Value::Dict(x), Value::Dict(y)) => dicts_equal(x, y),
+        (Value::Object(x), Value::Object(y)) => std::rc::Rc::ptr_eq(x, y) || objects_equal(x, y),
+        _ => numeric(a, b) == Some(Some(Ordering::Equal)),
+    }
+}
+
+fn all_equal<'a>(x: &[Value<'a>], y: &[Value<'a>]) -> bool {
+    // An empty purse ends the comparison; the next step of the evaluator reports it.
+    spend(x.len()).is_ok() && x.iter().zip(y).all(|(a, b)| equals(a, b))
+}
+
+fn dicts_equal<'a>(x: &Dict<'a>, y: &Dict<'a>) -> bool {
+    spend(x.len()).is_ok()
+        && x.len() == y.len()
+        && x.entries().iter().all(|(key, a)| y.get(key).ok().flatten().is_some_and(|b| equals(a, b)))
+}
+
+fn objects_equal<'a>(x: &Object<'a>, y: &Object<'a>) -> bool {
+    match (x, y) {
+        (Object::Range { start, stop, step }, Object::Range { start: a, stop: b, step: c }) => {
+            let (n, m) = (range_len(*start, *stop, *step), range_len(*a, *b, *c));
+            n == m && (n == 0 || start == a && (n == 1 || step == c))
+        }
+        (Object::Group(k, v), Object::Group(l, w)) => equals(k, l) && equals(v, w),
+        (Object::Method(v, name), Object::Method(w, other)) => name == other && equals(v, w),
+        (Object::View(View::Keys | View::Items, d), Object::View(View::Keys | View::Items, e)) => {
+            std::ptr::eq(d, e) || d.len() == e.len() && d.len() == 0
+        }
+        _ => false,
+    }
+}
+
+/// How two numbers compare: `None` when one is no number, `Some(None)` for a NaN.
+fn numeric<'a>(a: &Value<'a>, b: &Value<'a>) -> Option<Option<Ordering>> {
+    let int = |v: &Value<'_>| match v {
+        Value::Bool(b) => Some(i64::from(*b)),
+        Value::Int(i) => Some(*i),
+        _ => None,
+    };
+    if let (Some(x), Some(y)) = (int(a), int(b)) {
+        return Some(Some(x.cmp(&y)));
+    }
+    let big = |v: &Value<'_>| match v {
+        Value::Big(i) => Some((**i).clone()),
+        v => int(v).map(BigInt::from),
+    };
+    Some(match (a, b) {
+        (Value::Float(x), Value::Float(y)) => x.partial_cmp(y),
+        (Value::Float(x), y) => with_float(&big(y)?, *x).map(Ordering::reverse),
+        (x, Value::Float(y)) => with_float(&big(x)?, *y),
+        (x, y) => Some(big(x)?.cmp(&big(y)?)),
+    })
+}
+
+/// Compares an integer with a float exactly.
+fn with_float(int: &BigInt, float: f64) -> Option<Ordering> {
+    if float.is_nan() {
+        return None;
+    }
+    if float.is_infinite() {
+        return Some(if float > 0.0 { Ordering::Less } else { Ordering::Greater });
+    }
+    let floor = BigInt::from_f64(float.floor())?;
+    Some(int.cmp(&floor).then(if float.fract() == 0.0 { Ordering::Equal } else { Ordering::Less }))
+}
+
+/// `left op right`.
+pub(crate) fn compare<'a>(op: CmpOp, left: &Value<'a>, right: &Value<'a>) -> Result<bool> {
+    match op {
+        CmpOp::Eq => Ok(equals(left, right)),
+        CmpOp::Ne => Ok(!equals(left, right)),
+        CmpOp::In => contains(right, left),
+        CmpOp::NotIn => contains(right, left).map(|found| !found),
+        CmpOp::Lt => Ok(order(left, right, "<")? == Some(Ordering::Less)),
+        CmpOp::Gt => Ok(order(left, right, ">")? == Some(Ordering::Greater)),
+        CmpOp::Le => Ok(matches!(order(left, right, "<=")?, Some(Ordering::Less | Ordering::Equal))),
+        CmpOp::Ge => Ok(matches!(order(left, right, ">=")?, Some(Ordering::Greater | Ordering::Equal))),
+    }
+}
+
+/// The order of two values, `None` with a NaN; values that have no order are an error.
+pub(crate) fn order<'a>(a: &Value<'a>, b: &Value<'a>, symbol: &str) -> Result<Option<Ordering>> {
+    if let (Some(x), Some(y)) = (a.as_str(), b.as_str()) {
+        return Ok(Some(x.cmp(y)));
+    }
+    if let Some(result) = numeric(a, b) {
+        return Ok(result);
+    }
+    match (a, b) {
+        (Value::List(x), Value::List(y)) | (Value::Tuple(x), Value::Tuple(y)) => {
+            return lexicographic(&x.items, &y.items, symbol);
+        }
+        _ => {}
+    }
+    a.defined()?;
+    b.defined()?;
+    if matches!((a, b), (Value::Object(_), Value::Object(_))) {
+        return Err(Error::unsupported("the order of objects"));
+    }
+    let (x, y) = (a.type_name(), b.type_name());
+    Err(Error::type_error(format!("'{symbol}' not supported between instances of '{x}' and '{y}'")))
+}
+
+fn lexicographic<'a>(x: &[Value<'a>], y: &[Value<'a>], symbol: &str) -> Result<Option<Ordering>> {
+    spend(x.len().min(y.len()))?;
+    for (a, b) in x.iter().zip(y) {
+        if !equals(a, b) {
+            return order(a, b, symbol);
+        }
+    }
+    Ok(Some(x.len().cmp(&y.len())))
+}
+
+/// `item in container`, for everything but running iterations.
+pub(crate) fn contains<'a>(container: &Value<'a>, item: &Value<'a>) -> Result<bool> {
+    if let Some(text) = container.as_str() {
+        let Some(part) = item.as_str() else {
+            let name = item.type_name();
+            return Err(Error::type_error(format!("'in <string>' requires string as left operand, not {name}")));
+        };
+        spend(text.len() / 256)?;
+        return Ok(text.contains(part));
+    }
+    match container {
+        Value::Undefined(_) => Ok(false),
+        Value::List(seq) | Value::Tuple(seq) => {
+            spend(seq.items.len())?;
+            Ok(seq.items.iter().any(|x| equals(x, item)))
+        }
+        Value::Dict(dict) => Ok(dict.get(item)?.is_some()),
+        Value::Object(object) => in_object(object, item).ok_or_else(|| not_iterable(container))?,
+        _ => Err(not_iterable(container)),
+    }
+}
+
+fn not_iterable(value: &Value<'_>) -> Box<Error> {
+    Error::type_error(format!("argument of type '{}' is not iterable", value.type_name()))
+}
+
+fn in_object<'a>(object: &Object<'a>, item: &Value<'a>) -> Option<Result<bool>> {
+    Some(match object {
+        Object::View(View::Keys, dict) => dict.get(item).map(|found| found.is_some()),
+        Object::View(View::Values, dict) => Ok(dict.entries().iter().any(|(_, v)| equals(v, item))),
+        Object::View(View::Items, dict) => match item {
+            Value::Tuple(pair) if pair.items.len() == 2 => {
+                dict.get(&pair.items[0]).map(|found| found.is_some_and(|v| equals(v, &pair.items[1])))
+            }
+            _ => Ok(false),
+        },
+        Object::Range { start, stop, step } => Ok(in_range(*start, *stop, *step, item)),
+        Object::Group(key, list) => Ok(equals(key, item) || equals(list, item)),
+        _ => return None,
+    })
+}
+
+fn in_range(start: i64, stop: i64, step: i64, item: &Value<'_>) -> bool {
+    let n = match item {
+        Value::Bool(b) => i64::from(*b),
+        Value::Int(i) => *i,
+        #[allow(clippy::cast_possible_truncation)] // a float that is a whole number of this size is exact
+        Value::Float(f) if f.fract() == 0.0 && f.abs() < 9e15 => *f as i64,
+        _ => return false,
+    };
+    let inside = if step > 0 { n >= start && n < stop } else { n <= start && n > stop };
+    inside && (n - start) % step == 0
+}
+
+/// Python's stable sort by `key`; items without an order are an error.
+pub(crate) fn sort_by<'a, T>(
+    mut items: Vec<T>,
+    key: impl Fn(&T) -> &Value<'a>,
+    reverse: bool,
+) -> Result<Vec<T>> {
+    spend(items.len().saturating_mul(4))?;
+    // Python reverses before and after, so that equal items keep their order.
+    if reverse {
+        items.reverse();
+    }
+    let mut failure = None;
+    items.sort_by(|a, b| {
+        if failure.is_some() {
+            return Ordering::Equal;
+        }
+        match order(key(b), key(a), "<") {
+            Ok(Some(Ordering::Less)) => Ordering::Greater,
+            Ok(Some(Ordering::Greater)) => Ordering::Less,
+            Ok(_) => Ordering::Equal,
+            Err(error) => {
+                failure = Some(error);
+                Ordering::Equal
+            }
+        }
+    });
+    if reverse {
+        items.reverse();
+    }
+    failure.map_or(Ok(items), Err)
+}

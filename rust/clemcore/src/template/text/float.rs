@@ -1,0 +1,103 @@
+//! How Python writes floats: the shortest digits that read back, in its own layout.
+
+use std::fmt::Write as _;
+
+/// `repr(value)` of a float.
+pub(crate) fn repr(value: f64, out: &mut String) {
+    if value.is_nan() {
+        out.push_str("nan");
+    } else if value.is_infinite() {
+        out.push_str(if value > 0.0 { "inf" } else { "-inf" });
+    } else {
+        finite(value, out);
+    }
+}
+
+/// The JSON text of a float: `repr`, with JavaScript's names for what JSON does not have.
+pub(crate) fn json(value: f64, out: &mut String) {
+    if value.is_nan() {
+        out.push_str("NaN");
+    } else if value.is_infinite() {
+        out.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
+    } else {
+        finite(value, out);
+    }
+}
+
+fn finite(value: f64, out: &mut String) {
+    let shortest = format!("{value:e}");
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let mantissa = mantissa.strip_prefix('-').map_or(mantissa, |rest| {
+        out.push('-');
+        rest
+    });
+    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
+    layout(&digits, exponent, out);
+}
+
+/// Decimal layout for exponents from -4 to 15, scientific beyond.
+fn layout(digits: &str, exponent: i32, out: &mut String) {
+    let point = exponent + 1;
+    if (-4..16).contains(&exponent) {
+        match usize::try_from(point) {
+            Ok(point) if point >= digits.len() => {
+                out.push_str(digits);
+                out.extend(std::iter::repeat_n('0', point - digits.len()));
+                out.push_str(".0");
+            }
+            Ok(point) if point > 0 => {
+                out.push_str(&digits[..point]);
+                out.push('.');
+                out.push_str(&digits[point..]);
+            }
+            _ => {
+                out.push_str("0.");
+                out.extend(std::iter::repeat_n('0', usize::try_from(-point).unwrap_or(0)));
+                out.push_str(digits);
+            }
+        }
+        return;
+    }
+    out.push_str(&digits[..1]);
+    if digits.len() > 1 {
+        out.push('.');
+        out.push_str(&digits[1..]);
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    let _ = write!(out, "e{sign}{:02}", exponent.abs());
+}
+
+/// `value` in fixed notation with `precision` decimals (`%.3f`).
+pub(crate) fn fixed(value: f64, precision: usize) -> String {
+    format!("{value:.precision$}")
+}
+
+/// `value` in scientific notation (`%.3e`): at least two digits of exponent.
+pub(crate) fn scientific(value: f64, precision: usize) -> String {
+    let text = format!("{value:.precision$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+/// `value` in general notation (`%.6g`); `alternate` keeps trailing zeros.
+pub(crate) fn general(value: f64, precision: usize, alternate: bool) -> String {
+    let precision = precision.max(1);
+    let rounded = format!("{value:.*e}", precision - 1);
+    let exponent: i32 = rounded.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    let wide = i32::try_from(precision).unwrap_or(i32::MAX);
+    if exponent < -4 || exponent >= wide {
+        let text = scientific(value, precision - 1);
+        let (mantissa, exp) = text.split_once('e').unwrap_or((&text, ""));
+        return format!("{}e{exp}", if alternate { mantissa } else { trim_zeros(mantissa) });
+    }
+    let decimals = usize::try_from(wide - 1 - exponent).unwrap_or(0);
+    let text = fixed(value, decimals);
+    if alternate { text } else { trim_zeros(&text).to_owned() }
+}
+
+fn trim_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}

@@ -1,0 +1,238 @@
+//! Python's format specification mini-language (`format(value, spec)`), for strings and numbers.
+
+use num_bigint::BigInt;
+
+use super::float;
+use crate::template::budget::spend_text;
+use crate::template::error::{Error, Result};
+use crate::template::text::repr::write_str;
+use crate::template::value::Value;
+
+/// A parsed specification.
+struct Spec {
+    fill: char,
+    align: Option<char>,
+    sign: char,
+    alternate: bool,
+    width: usize,
+    group: Option<char>,
+    precision: Option<usize>,
+    kind: Option<char>,
+}
+
+/// `format(value, spec)`.
+pub(crate) fn format_value(value: &Value<'_>, spec: &str) -> Result<String> {
+    if spec.is_empty() {
+        let mut out = String::new();
+        write_str(value, &mut out)?;
+        return Ok(out);
+    }
+    match value {
+        Value::Str(_) | Value::Owned(_) => text(value.as_str().unwrap_or_default(), &parse(spec)?),
+        Value::Bool(b) => integer(&BigInt::from(u8::from(*b)), &parse(spec)?),
+        Value::Int(i) => integer(&BigInt::from(*i), &parse(spec)?),
+        Value::Big(i) => integer(i, &parse(spec)?),
+        Value::Float(f) => real(*f, &parse(spec)?),
+        Value::Undefined(_) | Value::Markup(_) => Err(Error::unsupported("a format specification for this value")),
+        other => {
+            let name = other.type_name();
+            Err(Error::type_error(format!("unsupported format string passed to {name}.__format__")))
+        }
+    }
+}
+
+fn parse(spec: &str) -> Result<Spec> {
+    let mut chars: Vec<char> = spec.chars().collect();
+    chars.reverse();
+    let next = |chars: &mut Vec<char>, wanted: &str| chars.pop_if(|c| wanted.contains(*c));
+    let mut parsed =
+        Spec { fill: ' ', align: None, sign: '-', alternate: false, width: 0, group: None, precision: None, kind: None };
+    if chars.len() > 1 && "<>=^".contains(chars[chars.len() - 2]) {
+        parsed.fill = chars.pop().unwrap_or(' ');
+        parsed.align = chars.pop();
+    } else {
+        parsed.align = next(&mut chars, "<>=^");
+    }
+    if let Some(sign) = next(&mut chars, "+- ") {
+        parsed.sign = sign;
+    }
+    if next(&mut chars, "z").is_some() {
+        return Err(Error::unsupported("the z option of a format specification"));
+    }
+    parsed.alternate = next(&mut chars, "#").is_some();
+    if next(&mut chars, "0").is_some() && parsed.align.is_none() {
+        (parsed.fill, parsed.align) = ('0', Some('='));
+    }
+    parsed.width = digits(&mut chars)?.unwrap_or(0);
+    parsed.group = next(&mut chars, ",_");
+    if next(&mut chars, ".").is_some() {
+        parsed.precision = digits(&mut chars)?;
+        if parsed.precision.is_none() {
+            return Err(Error::value("Format specifier missing precision"));
+        }
+    }
+    parsed.kind = chars.pop();
+    if !chars.is_empty() {
+        return Err(Error::value("Invalid format specifier"));
+    }
+    spend_text(parsed.width.saturating_add(parsed.precision.unwrap_or(0)))?;
+    Ok(parsed)
+}
+
+fn digits(chars: &mut Vec<char>) -> Result<Option<usize>> {
+    let mut found = None;
+    while let Some(digit) = chars.last().and_then(|c| c.to_digit(10)) {
+        chars.pop();
+        let value = found.unwrap_or(0usize).checked_mul(10).and_then(|v| v.checked_add(digit as usize));
+        found = Some(value.ok_or_else(|| Error::value("Too many decimal digits in format string"))?);
+    }
+    Ok(found)
+}
+
+fn pad(body: &str, sign: &str, spec: &Spec, default: char) -> String {
+    let length = body.chars().count() + sign.len();
+    let missing = spec.width.saturating_sub(length);
+    let fill = |n: usize| std::iter::repeat_n(spec.fill, n).collect::<String>();
+    match spec.align.unwrap_or(default) {
+        '<' => format!("{sign}{body}{}", fill(missing)),
+        '^' => format!("{}{sign}{body}{}", fill(missing / 2), fill(missing - missing / 2)),
+        '=' => format!("{sign}{}{body}", fill(missing)),
+        _ => format!("{}{sign}{body}", fill(missing)),
+    }
+}
+
+fn text(value: &str, spec: &Spec) -> Result<String> {
+    if !matches!(spec.kind, None | Some('s')) {
+        let kind = spec.kind.unwrap_or('s');
+        return Err(Error::value(format!("Unknown format code '{kind}' for object of type 'str'")));
+    }
+    if spec.sign != '-' || spec.alternate || spec.group.is_some() || spec.align == Some('=') && spec.fill != '0' {
+        return Err(Error::value("this option is not allowed in string format specifier"));
+    }
+    let cut: String = value.chars().take(spec.precision.unwrap_or(usize::MAX)).collect();
+    // A zero before the width pads strings on the right.
+    let spec = Spec { align: if spec.align == Some('=') { Some('<') } else { spec.align }, ..*spec };
+    Ok(pad(&cut, "", &spec, '<'))
+}
+
+fn sign_of(negative: bool, spec: &Spec) -> &'static str {
+    match (negative, spec.sign) {
+        (true, _) => "-",
+        (false, '+') => "+",
+        (false, ' ') => " ",
+        _ => "",
+    }
+}
+
+fn integer(value: &BigInt, spec: &Spec) -> Result<String> {
+    let (radix, prefix) = match spec.kind {
+        None | Some('d' | 'n') => (10, ""),
+        Some('b') => (2, "0b"),
+        Some('o') => (8, "0o"),
+        Some('x') => (16, "0x"),
+        Some('X') => (16, "0X"),
+        Some('c') => return Err(Error::unsupported("the format code c")),
+        Some('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%') => {
+            let float = super::super::ops::number::big_to_float(value)?;
+            return real(float, spec);
+        }
+        Some(kind) => {
+            return Err(Error::value(format!("Unknown format code '{kind}' for object of type 'int'")));
+        }
+    };
+    if spec.precision.is_some() {
+        return Err(Error::value("Precision not allowed in integer format specifier"));
+    }
+    let mut body = value.magnitude().to_str_radix(radix);
+    if spec.kind == Some('X') {
+        body.make_ascii_uppercase();
+    }
+    let negative = value.sign() == num_bigint::Sign::Minus;
+    let sign = format!("{}{}", sign_of(negative, spec), if spec.alternate { prefix } else { "" });
+    let every = if radix == 10 { 3 } else { 4 };
+    if spec.group == Some(',') && radix != 10 {
+        return Err(Error::value("Cannot specify ',' with this format code"));
+    }
+    Ok(pad(&grouped(&body, spec, every, sign.len()), &sign, spec, '>'))
+}
+
+/// Inserts the thousands separator; zeros that pad to the width are grouped too.
+fn grouped(body: &str, spec: &Spec, every: usize, sign: usize) -> String {
+    let Some(mark) = spec.group else { return body.to_owned() };
+    let (whole, rest) = body.split_at(body.find(['.', 'e', 'E', '%']).unwrap_or(body.len()));
+    let mut digits = whole.to_owned();
+    let join = |digits: &str| {
+        let mut out = String::new();
+        for (i, c) in digits.chars().enumerate() {
+            if i > 0 && (digits.len() - i) % every == 0 {
+                out.push(mark);
+            }
+            out.push(c);
+        }
+        out
+    };
+    if spec.fill == '0' && spec.align == Some('=') {
+        while join(&digits).len() + rest.len() + sign < spec.width {
+            digits.insert(0, '0');
+        }
+    }
+    join(&digits) + rest
+}
+
+fn real(value: f64, spec: &Spec) -> Result<String> {
+    let negative = value.is_sign_negative() && !value.is_nan();
+    let magnitude = value.abs();
+    let mut body = if value.is_finite() {
+        finite(magnitude, spec)?
+    } else {
+        (if value.is_nan() { "nan" } else { "inf" }).to_owned() + if spec.kind == Some('%') { "%" } else { "" }
+    };
+    if matches!(spec.kind, Some('E' | 'F' | 'G')) {
+        body.make_ascii_uppercase();
+    }
+    let sign = sign_of(negative, spec);
+    Ok(pad(&grouped(&body, spec, 3, sign.len()), sign, spec, '>'))
+}
+
+fn finite(value: f64, spec: &Spec) -> Result<String> {
+    let precision = spec.precision.unwrap_or(6);
+    Ok(match spec.kind {
+        None => match spec.precision {
+            None => {
+                let mut out = String::new();
+                float::repr(value, &mut out);
+                out
+            }
+            Some(precision) => plain_general(value, precision.max(1)),
+        },
+        Some('e' | 'E') => float::scientific(value, precision),
+        Some('f' | 'F') => float::fixed(value, precision),
+        Some('g' | 'G' | 'n') => float::general(value, precision, spec.alternate),
+        Some('%') => float::fixed(value * 100.0, precision) + "%",
+        Some(kind) => {
+            return Err(Error::value(format!("Unknown format code '{kind}' for object of type 'float'")));
+        }
+    })
+}
+
+/// No presentation type but a precision: like `g`, but with one decimal at least and an earlier exponent.
+fn plain_general(value: f64, precision: usize) -> String {
+    let exponent: i32 = format!("{value:.*e}", precision - 1)
+        .split_once('e')
+        .and_then(|(_, e)| e.parse().ok())
+        .unwrap_or(0);
+    let text = if exponent >= i32::try_from(precision).unwrap_or(i32::MAX) - 1 && exponent >= 0 && value != 0.0 {
+        if exponent == i32::try_from(precision).unwrap_or(i32::MAX) - 1 {
+            let text = float::scientific(value, precision - 1);
+            let (mantissa, exp) = text.split_once('e').unwrap_or((&text, ""));
+            let mantissa =
+                if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+            format!("{mantissa}e{exp}")
+        } else {
+            float::general(value, precision, false)
+        }
+    } else {
+        float::general(value, precision, false)
+    };
+    if text.contains(['.', 'e']) { text } else { text + ".0" }
+}

@@ -1,0 +1,126 @@
+//! Python's dict: insertion order, keys equal across int, float and bool, hashable keys only.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
+
+use super::{MAX_NESTING, Value};
+use crate::template::error::{Error, Result};
+use crate::template::ops::compare::equals;
+
+/// From this size on, string keys are found by a hash table.
+const INDEXED: usize = 12;
+
+/// An insertion-ordered map. Small ones, which is nearly all of them, are searched in order.
+#[derive(Default)]
+pub(crate) struct Dict<'a> {
+    entries: Vec<(Value<'a>, Value<'a>)>,
+    depth: u32,
+    index: OnceCell<Index>,
+}
+
+/// Hash of a string key → positions of the entries with that hash.
+struct Index {
+    state: std::hash::RandomState,
+    places: HashMap<u64, Vec<usize>>,
+}
+
+impl<'a> Dict<'a> {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self { entries: Vec::with_capacity(capacity), ..Self::default() }
+    }
+
+    pub(crate) fn entries(&self) -> &[(Value<'a>, Value<'a>)] {
+        &self.entries
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth + 1
+    }
+
+    /// Adds or replaces; a replaced key keeps its place and its first spelling, as in Python.
+    pub(crate) fn insert(&mut self, key: Value<'a>, value: Value<'a>) -> Result<()> {
+        check_hashable(&key)?;
+        self.depth = self.depth.max(value.depth()).max(key.depth());
+        if self.depth >= MAX_NESTING {
+            return Err(Error::recursion("containers are nested too deeply"));
+        }
+        match self.find(&key) {
+            Some(place) => self.entries[place].1 = value,
+            None => self.push_new(key, value),
+        }
+        Ok(())
+    }
+
+    /// Fails when the values nest too deeply.
+    pub(crate) fn check_depth(&self) -> Result<()> {
+        if self.depth >= MAX_NESTING {
+            return Err(Error::recursion("containers are nested too deeply"));
+        }
+        Ok(())
+    }
+
+    /// Adds an entry whose key is known to be new and hashable.
+    pub(crate) fn push_new(&mut self, key: Value<'a>, value: Value<'a>) {
+        self.depth = self.depth.max(value.depth());
+        if let (Some(index), Some(text)) = (self.index.get_mut(), key.as_str()) {
+            let hash = index.state.hash_one(text);
+            index.places.entry(hash).or_default().push(self.entries.len());
+        }
+        self.entries.push((key, value));
+    }
+
+    fn find(&self, key: &Value<'a>) -> Option<usize> {
+        match key.as_str() {
+            Some(text) => self.find_str(text),
+            None => self.entries.iter().position(|(k, _)| equals(k, key)),
+        }
+    }
+
+    fn find_str(&self, text: &str) -> Option<usize> {
+        if self.entries.len() < INDEXED {
+            return self.entries.iter().position(|(k, _)| k.as_str() == Some(text));
+        }
+        let index = self.index.get_or_init(|| Index::of(&self.entries));
+        let hash = index.state.hash_one(text);
+        index.places.get(&hash)?.iter().copied().find(|&i| self.entries[i].0.as_str() == Some(text))
+    }
+
+    /// The value of a string key.
+    pub(crate) fn get_str(&self, key: &str) -> Option<&Value<'a>> {
+        self.find_str(key).map(|i| &self.entries[i].1)
+    }
+
+    /// The value of any key; an unhashable one is an error.
+    pub(crate) fn get(&self, key: &Value<'a>) -> Result<Option<&Value<'a>>> {
+        check_hashable(key)?;
+        Ok(self.find(key).map(|i| &self.entries[i].1))
+    }
+}
+
+impl Index {
+    fn of<'a>(entries: &[(Value<'a>, Value<'a>)]) -> Self {
+        let mut index = Self { state: std::hash::RandomState::new(), places: HashMap::new() };
+        for (place, (key, _)) in entries.iter().enumerate() {
+            if let Some(text) = key.as_str() {
+                index.places.entry(index.state.hash_one(text)).or_default().push(place);
+            }
+        }
+        index
+    }
+}
+
+/// Lists, dicts and what contains them cannot be keys.
+pub(crate) fn check_hashable(key: &Value<'_>) -> Result<()> {
+    match key {
+        Value::List(_) | Value::Dict(_) => {
+            Err(Error::type_error(format!("unhashable type: '{}'", key.type_name())))
+        }
+        Value::Tuple(items) => items.items.iter().try_for_each(check_hashable),
+        _ => Ok(()),
+    }
+}
