@@ -2,7 +2,7 @@
 //!
 //! The texts of Python strings are borrowed while the interpreter is held, so nothing is copied on the way in. Only
 //! exact built-in types are read here; for anything else the caller is told ([`NotPlain`]) and prepares the data in
-//! Python. `unsafe` is confined to reading CPython's objects in this file.
+//! Python. `unsafe` is confined to reading the interpreter's objects in this file.
 #![allow(unsafe_code, reason = "strings are borrowed from CPython for the length of one call under the GIL")]
 
 use clemcore::template::{
@@ -15,7 +15,12 @@ use pyo3::types::{PyDict, PyString};
 
 pyo3::import_exception!(clemcore.errors, TemplateError);
 pyo3::create_exception!(_core, Unsupported, pyo3::exceptions::PyException, "Only jinja2 can render this.");
-pyo3::create_exception!(_core, NotPlain, pyo3::exceptions::PyException, "The data has to be made plain first.");
+pyo3::create_exception!(
+    _core,
+    NotPlain,
+    pyo3::exceptions::PyException,
+    "The data has to be made plain first."
+);
 
 /// Containers deeper than this are left to Python.
 const MAX_DEPTH: u32 = 200;

@@ -48,7 +48,11 @@ pub(crate) enum Kind<'s> {
     Or(Box<Expr<'s>>, Box<Expr<'s>>),
     Compare(Box<Expr<'s>>, Vec<(CmpOp, Expr<'s>)>),
     Concat(Vec<Expr<'s>>),
-    Cond { test: Box<Expr<'s>>, then: Box<Expr<'s>>, otherwise: Option<Box<Expr<'s>>> },
+    Cond {
+        test: Box<Expr<'s>>,
+        then: Box<Expr<'s>>,
+        otherwise: Option<Box<Expr<'s>>>,
+    },
 }
 
 /// The arguments of a call, filter or test.
@@ -110,7 +114,12 @@ pub(crate) enum StmtKind<'s> {
     With(Vec<(Target<'s>, Expr<'s>)>, Vec<Stmt<'s>>),
     Set(Target<'s>, Expr<'s>),
     SetBlock(Target<'s>, Option<Expr<'s>>, Vec<Stmt<'s>>),
-    Block { name: &'s str, body: Vec<Stmt<'s>>, scoped: bool, required: bool },
+    Block {
+        name: &'s str,
+        body: Vec<Stmt<'s>>,
+        scoped: bool,
+        required: bool,
+    },
     /// `include`, `import`, `from`, `extends`: an error when executed, because there is no loader.
     NoLoader(Expr<'s>, Vec<&'s str>),
     Break,
@@ -188,7 +197,12 @@ impl<'s> Kind<'s> {
                     f(x);
                 }
             }
-            Kind::Name(_) | Kind::Data(_) | Kind::Str(_) | Kind::Int(_) | Kind::Float(_) | Kind::Bool(_)
+            Kind::Name(_)
+            | Kind::Data(_)
+            | Kind::Str(_)
+            | Kind::Int(_)
+            | Kind::Float(_)
+            | Kind::Bool(_)
             | Kind::None => {}
         }
     }

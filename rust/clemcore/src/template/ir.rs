@@ -72,11 +72,25 @@ pub(crate) enum StmtKind {
     If(Vec<(Expr, Vec<Stmt>)>, Vec<Stmt>),
     Set(Target, Expr),
     SetBlock(Box<SetBlock>),
-    Macro { slot: u32, func: u32 },
-    Call { func: u32, call: Expr },
+    Macro {
+        slot: u32,
+        func: u32,
+    },
+    Call {
+        func: u32,
+        call: Expr,
+    },
     Generation(u32),
-    Filter { scope: Scope, body: Vec<Stmt>, filter: Expr },
-    With { scope: Scope, values: Vec<(Target, Expr)>, body: Vec<Stmt> },
+    Filter {
+        scope: Scope,
+        body: Vec<Stmt>,
+        filter: Expr,
+    },
+    With {
+        scope: Scope,
+        values: Vec<(Target, Expr)>,
+        body: Vec<Stmt>,
+    },
     Block(u32),
     /// Make a top-level variable visible to blocks.
     Export(u32, u32),
@@ -157,7 +171,11 @@ pub(crate) enum ExprKind {
     Or(Box<Expr>, Box<Expr>),
     Compare(Box<Expr>, Vec<(CmpOp, Expr)>),
     Concat(Vec<Expr>),
-    Cond { test: Box<Expr>, then: Box<Expr>, otherwise: Option<Box<Expr>> },
+    Cond {
+        test: Box<Expr>,
+        then: Box<Expr>,
+        otherwise: Option<Box<Expr>>,
+    },
     /// The text that the enclosing filter or set block captured.
     Captured,
 }

@@ -7,10 +7,17 @@
 //!
 //! Layers A and B of transformers (preparing messages, continuing the final one) are the business of the caller.
 
-// Each allow with its reason:
-#![allow(clippy::needless_pass_by_value)] // filters and methods own their arguments, as calls do
-#![allow(clippy::unnecessary_wraps)] // every filter has the same signature
-#![allow(clippy::too_many_lines)] // tables of names read better whole
+#![allow(clippy::needless_pass_by_value, reason = "filters and methods own their arguments, as calls do")]
+#![allow(clippy::unnecessary_wraps, reason = "every filter has the same signature")]
+#![allow(clippy::too_many_lines, reason = "tables of names read better whole")]
+#![allow(
+    clippy::unnecessary_box_returns,
+    reason = "errors are boxed so that the happy path moves one pointer"
+)]
+#![allow(clippy::needless_for_each, reason = "visitors take one line per field")]
+#![allow(clippy::similar_names, clippy::many_single_char_names, reason = "operands come in pairs")]
+#![allow(clippy::match_same_arms, reason = "tables of names follow Python's order")]
+#![allow(clippy::single_match_else, reason = "`None` beside `Some` reads better than an early return here")]
 
 mod ast;
 mod budget;
@@ -81,7 +88,8 @@ impl Template {
     /// When the template has a fault, or uses what this engine does not cover.
     pub fn compile(source: &str, names: &dyn Fn(&str) -> Option<char>) -> std::result::Result<Self, Fault> {
         let source = lexer::normalise(source);
-        let compiled = lexer::tokenize(&source, names).and_then(parser::parse).and_then(|body| compile::compile(&body));
+        let compiled =
+            lexer::tokenize(&source, names).and_then(parser::parse).and_then(|body| compile::compile(&body));
         match compiled {
             Ok(program) => Ok(Self { source, program }),
             Err(error) => Err(Fault::new(*error, &source)),

@@ -26,7 +26,9 @@ impl<'a> Args<'a> {
     ) -> Result<[Value<'a>; N]> {
         if self.pos.len() > N {
             let given = self.pos.len();
-            return Err(Error::type_error(format!("{func}() takes {N} positional arguments but {given} were given")));
+            return Err(Error::type_error(format!(
+                "{func}() takes {N} positional arguments but {given} were given"
+            )));
         }
         let mut values = [const { Value::Missing }; N];
         for (value, given) in values.iter_mut().zip(self.pos.drain(..)) {
@@ -35,7 +37,9 @@ impl<'a> Args<'a> {
         for (name, given) in self.kw {
             let name = name.as_str().unwrap_or_default();
             let Some(place) = names.iter().position(|known| *known == name) else {
-                return Err(Error::type_error(format!("{func}() got an unexpected keyword argument '{name}'")));
+                return Err(Error::type_error(format!(
+                    "{func}() got an unexpected keyword argument '{name}'"
+                )));
             };
             if !matches!(values[place], Value::Missing) {
                 return Err(Error::type_error(format!("{func}() got multiple values for argument '{name}'")));
@@ -44,7 +48,9 @@ impl<'a> Args<'a> {
         }
         if let Some(place) = values.iter().take(required).position(|v| matches!(v, Value::Missing)) {
             let name = names[place];
-            return Err(Error::type_error(format!("{func}() missing 1 required positional argument: '{name}'")));
+            return Err(Error::type_error(format!(
+                "{func}() missing 1 required positional argument: '{name}'"
+            )));
         }
         Ok(values)
     }
@@ -59,7 +65,9 @@ impl<'a> Args<'a> {
         self.no_keywords(func)?;
         let given = self.pos.len();
         if given < required || given > N {
-            return Err(Error::type_error(format!("{func}() takes from {required} to {N} arguments ({given} given)")));
+            return Err(Error::type_error(format!(
+                "{func}() takes from {required} to {N} arguments ({given} given)"
+            )));
         }
         let mut values = [const { Value::Missing }; N];
         for (value, given) in values.iter_mut().zip(self.pos) {
@@ -69,7 +77,11 @@ impl<'a> Args<'a> {
     }
 
     pub(crate) fn no_keywords(&self, func: &str) -> Result<()> {
-        if self.kw.is_empty() { Ok(()) } else { Err(Error::type_error(format!("{func}() takes no keyword arguments"))) }
+        if self.kw.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::type_error(format!("{func}() takes no keyword arguments")))
+        }
     }
 }
 

@@ -95,7 +95,9 @@ pub(crate) fn call<'a>(vm: &mut Vm<'a>, global: Global, args: Args<'a>) -> Resul
                 let name = format.type_name();
                 return Err(Error::type_error(format!("strftime() argument 1 must be str, not {name}")));
             };
-            let Some(clock) = &vm.clock else { return Err(Error::unsupported("strftime_now without a clock")) };
+            let Some(clock) = &vm.clock else {
+                return Err(Error::unsupported("strftime_now without a clock"));
+            };
             strftime(clock, format).map(Value::string)
         }
     }

@@ -65,7 +65,7 @@ fn none(args: Args<'_>, answer: bool) -> Result<bool> {
     args.exactly::<0>("test", &[]).map(|_| answer)
 }
 
-fn one<'a>(args: Args<'a>) -> Result<Value<'a>> {
+fn one(args: Args<'_>) -> Result<Value<'_>> {
     let [value] = args.positional::<1>("test", 1)?;
     Ok(value)
 }
@@ -111,7 +111,11 @@ fn is_callable(value: &Value<'_>) -> bool {
         Value::Undefined(_) => true,
         Value::Object(object) => matches!(
             &**object,
-            Object::Macro { .. } | Object::Method(..) | Object::Global(_) | Object::Joiner(..) | Object::Loop(_)
+            Object::Macro { .. }
+                | Object::Method(..)
+                | Object::Global(_)
+                | Object::Joiner(..)
+                | Object::Loop(_)
         ),
         _ => false,
     }

@@ -89,7 +89,9 @@ impl<'s> Compiler<'s> {
             Kind::Not(value) => ExprKind::Not(self.boxed(value, frame, mode)?),
             Kind::Neg(value) => ExprKind::Neg(self.boxed(value, frame, mode)?),
             Kind::Pos(value) => ExprKind::Pos(self.boxed(value, frame, mode)?),
-            Kind::Bin(op, a, b) => ExprKind::Bin(*op, self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?),
+            Kind::Bin(op, a, b) => {
+                ExprKind::Bin(*op, self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?)
+            }
             Kind::And(a, b) => ExprKind::And(self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?),
             Kind::Or(a, b) => ExprKind::Or(self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?),
             Kind::Compare(first, ops) => {
@@ -124,7 +126,11 @@ impl<'s> Compiler<'s> {
             *bound = part.as_ref().map(|part| self.lower(part, frame, mode)).transpose()?;
         }
         let bounds = Box::new(bounds);
-        Ok(if mode == Mode::Lenient { ExprKind::LenientSlice(value, bounds) } else { ExprKind::Slice(value, bounds) })
+        Ok(if mode == Mode::Lenient {
+            ExprKind::LenientSlice(value, bounds)
+        } else {
+            ExprKind::Slice(value, bounds)
+        })
     }
 
     fn args(&mut self, args: &ast::Args<'s>, frame: &Frame<'s>, mode: Mode) -> Result<Args> {

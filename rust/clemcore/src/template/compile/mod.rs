@@ -21,10 +21,10 @@ use scope::{Action, Ident, Symbols};
 
 /// Compiles a parsed template.
 pub(crate) fn compile(body: &[Stmt<'_>]) -> Result<Program> {
-    let mut compiler = Compiler::default();
-    compiler.blocks_present = stmt::any_block(body);
+    let mut compiler = Compiler { blocks_present: stmt::any_block(body), ..Compiler::default() };
     compiler.template(body)?;
-    let undeclared = compiler.names.iter().filter(|name| !is_global(name)).map(|name| name.to_string()).collect();
+    let undeclared =
+        compiler.names.iter().filter(|name| !is_global(name)).map(std::string::ToString::to_string).collect();
     let funcs = compiler.funcs.into_iter().map(|builder| builder.func).collect();
     Ok(Program { funcs, names: compiler.names, undeclared })
 }

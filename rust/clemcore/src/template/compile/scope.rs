@@ -42,7 +42,15 @@ pub(super) struct Symbols<'s> {
 
 impl<'s> Symbols<'s> {
     pub(super) fn root(func: usize) -> Self {
-        Self { func, space: 0, level: 0, parent: None, refs: Vec::new(), loads: Vec::new(), stores: Vec::new() }
+        Self {
+            func,
+            space: 0,
+            level: 0,
+            parent: None,
+            refs: Vec::new(),
+            loads: Vec::new(),
+            stores: Vec::new(),
+        }
     }
 
     /// A scope inside `parent`, in function `func`.
@@ -71,7 +79,8 @@ impl<'s> Symbols<'s> {
 
     /// The variable that a name means here.
     pub(super) fn reference(&self, name: &str) -> Result<Ident<'s>> {
-        let unknown = || Error::syntax(format!("Tried to resolve a name to a reference that was unknown ('{name}')"));
+        let unknown =
+            || Error::syntax(format!("Tried to resolve a name to a reference that was unknown ('{name}')"));
         self.find(name).ok_or_else(unknown)
     }
 

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use super::frame::Frame;
 use super::scope::Symbols;
 use super::{Compiler, undeclared};
-use crate::template::ast::{self, Expr as AstExpr, Kind, Stmt as AstStmt, StmtKind as Ast, Target as AstTarget};
+use crate::template::ast::{
+    self, Expr as AstExpr, Kind, Stmt as AstStmt, StmtKind as Ast, Target as AstTarget,
+};
 use crate::template::error::{Error, Result};
 use crate::template::ir::{ExprKind, For, LoopTest, Param, Scope, SetBlock, Stmt, StmtKind, Target};
 
@@ -223,7 +225,13 @@ impl<'s> Compiler<'s> {
         Ok(StmtKind::With { scope, values, body: self.body(body, &inner)? })
     }
 
-    fn block(&mut self, name: &'s str, body: &[AstStmt<'s>], scoped: bool, required: bool) -> Result<StmtKind> {
+    fn block(
+        &mut self,
+        name: &'s str,
+        body: &[AstStmt<'s>],
+        scoped: bool,
+        required: bool,
+    ) -> Result<StmtKind> {
         if scoped || required {
             return Err(Error::unsupported("scoped and required blocks"));
         }
@@ -252,13 +260,13 @@ impl<'s> Compiler<'s> {
         symbols.visit_macro(node);
         let special = undeclared::in_body(&node.body, &["caller", "kwargs", "varargs"]);
         let explicit_caller = node.args.iter().position(|name| *name == "caller");
-        if let (true, Some(place)) = (special.contains(&"caller"), explicit_caller) {
-            if place + node.defaults.len() < node.args.len() {
-                return Err(Error::syntax(
-                    "When defining macros or call blocks the special \"caller\" argument must be omitted or be given \
+        if let (true, Some(place)) = (special.contains(&"caller"), explicit_caller)
+            && place + node.defaults.len() < node.args.len()
+        {
+            return Err(Error::syntax(
+                "When defining macros or call blocks the special \"caller\" argument must be omitted or be given \
                      a default.",
-                ));
-            }
+            ));
         }
         let implicit = |name: &str| special.contains(&name) && !node.args.contains(&name);
         for name in ["caller", "kwargs", "varargs"].into_iter().filter(|name| implicit(name)) {
@@ -277,7 +285,11 @@ impl<'s> Compiler<'s> {
         for (i, name) in node.args.iter().enumerate() {
             let default = (i + node.defaults.len()).checked_sub(node.args.len()).map(|d| &node.defaults[d]);
             let default = default.map(|expr| self.expr(expr, &inner)).transpose()?;
-            params.push(Param { name: (*name).into(), slot: self.slot(inner.symbols.reference(name)?), default });
+            params.push(Param {
+                name: (*name).into(),
+                slot: self.slot(inner.symbols.reference(name)?),
+                default,
+            });
         }
         let body = self.body(&node.body, &inner)?;
         let built = &mut self.funcs[func].func;
@@ -299,11 +311,14 @@ fn target_names<'s>(target: &AstTarget<'s>) -> Vec<&'s str> {
 /// Whether a loop, or anything in it, assigns to the name `loop`.
 fn assigns_loop(node: &ast::For<'_>) -> bool {
     let named = |target: &AstTarget<'_>| target_names(target).contains(&"loop");
-    named(&node.target) || [&node.body, &node.otherwise].into_iter().flatten().any(|stmt| any(stmt, &|s| match &s.kind {
-        Ast::Set(target, _) | Ast::SetBlock(target, ..) => named(target),
-        Ast::For(inner) => named(&inner.target),
-        _ => false,
-    }))
+    named(&node.target)
+        || [&node.body, &node.otherwise].into_iter().flatten().any(|stmt| {
+            any(stmt, &|s| match &s.kind {
+                Ast::Set(target, _) | Ast::SetBlock(target, ..) => named(target),
+                Ast::For(inner) => named(&inner.target),
+                _ => false,
+            })
+        })
 }
 
 /// Whether a template has a block anywhere.

@@ -23,10 +23,10 @@ impl Finder<'_> {
     }
 
     fn read(&mut self, name: &str) {
-        if let Some(known) = self.names.iter().copied().find(|known| *known == name) {
-            if !self.found.contains(&known) {
-                self.found.push(known);
-            }
+        if let Some(known) = self.names.iter().copied().find(|known| *known == name)
+            && !self.found.contains(&known)
+        {
+            self.found.push(known);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Calls: macros, methods, globals; call and generation blocks.
 
+use super::iterate::iterate;
 use std::rc::Rc;
 
 use super::{MAX_CALLS, Vm};
@@ -33,7 +34,7 @@ impl<'a> Vm<'a> {
         }
         if let Some(star) = &args.star {
             let value = self.eval(star)?;
-            let mut iter = self.iter(value)?;
+            let mut iter = iterate(value)?;
             while let Some(item) = self.next(&mut iter)? {
                 out.pos.push(item);
             }
@@ -42,7 +43,9 @@ impl<'a> Vm<'a> {
             match self.eval(star)? {
                 Value::Dict(dict) => {
                     for (key, value) in dict.entries() {
-                        let Some(name) = key.as_str() else { return Err(Error::type_error("keywords must be strings")) };
+                        let Some(name) = key.as_str() else {
+                            return Err(Error::type_error("keywords must be strings"));
+                        };
                         if out.kw.iter().any(|(known, _)| known.as_str() == Some(name)) {
                             let message = format!("got multiple values for keyword argument '{name}'");
                             return Err(Error::type_error(message));
@@ -53,7 +56,9 @@ impl<'a> Vm<'a> {
                 Value::Undefined(undef) => return Err(undef.error()),
                 other => {
                     let name = other.type_name();
-                    return Err(Error::type_error(format!("argument after ** must be a mapping, not {name}")));
+                    return Err(Error::type_error(format!(
+                        "argument after ** must be a mapping, not {name}"
+                    )));
                 }
             }
         }
@@ -68,15 +73,17 @@ impl<'a> Vm<'a> {
         };
         let by_item = matches!(callee.kind, ExprKind::ItemStr(..));
         let owner = self.eval(owner)?;
-        if !by_item && !matches!(owner, Value::Object(_)) && methods::has_method(&owner, name) == Method::Yes {
+        if !by_item && !matches!(owner, Value::Object(_)) && methods::has_method(&owner, name) == Method::Yes
+        {
             let args = self.args(args)?;
             return methods::call(self, &owner, name, args);
         }
-        if let Value::Object(object) = &owner {
-            if matches!(&**object, Object::Loop(_)) && matches!(&**name, "cycle" | "changed") {
-                let args = self.args(args)?;
-                return self.loop_method(object, name, args);
-            }
+        if let Value::Object(object) = &owner
+            && matches!(&**object, Object::Loop(_))
+            && matches!(&**name, "cycle" | "changed")
+        {
+            let args = self.args(args)?;
+            return Self::loop_method(object, name, args);
         }
         let callee = match &owner {
             Value::Object(object) if matches!(&**object, Object::Loop(_)) => self.loop_attr(object, name)?,
@@ -128,15 +135,15 @@ impl<'a> Vm<'a> {
 
     /// Writes a call; a macro writes straight to the output.
     pub(super) fn emit_call(&mut self, expr: &'a Expr, callee: &'a Expr, args: &'a ir::Args) -> Result<()> {
-        if let Some(Value::Object(object)) = self.peek(callee) {
-            if let Object::Macro { id, home, serial } = **object {
-                let args = self.args(args)?;
-                let start = self.begin_capture();
-                self.call_macro(id, home, serial, args)?;
-                self.captures.pop();
-                debug_assert!(start <= self.out.len());
-                return Ok(());
-            }
+        if let Some(Value::Object(object)) = self.peek(callee)
+            && let Object::Macro { id, home, serial } = **object
+        {
+            let args = self.args(args)?;
+            let start = self.begin_capture();
+            self.call_macro(id, home, serial, args)?;
+            self.captures.pop();
+            debug_assert!(start <= self.out.len());
+            return Ok(());
         }
         let value = self.eval(expr)?;
         self.print(&value)
@@ -205,7 +212,10 @@ impl<'a> Vm<'a> {
             self.set_slot(slot, Value::Dict(Rc::new(dict)));
         } else if let Some((name, _)) = args.kw.first() {
             let name = name.as_str().unwrap_or_default();
-            return Err(Error::type_error(format!("macro '{}' takes no keyword argument '{name}'", func.name)));
+            return Err(Error::type_error(format!(
+                "macro '{}' takes no keyword argument '{name}'",
+                func.name
+            )));
         }
         if let Some(slot) = func.varargs {
             self.set_slot(slot, Value::tuple(extra)?);

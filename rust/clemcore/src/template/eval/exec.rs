@@ -1,6 +1,7 @@
 //! Statements.
 
 use super::Vm;
+use super::iterate::iterate;
 use crate::template::budget::spend;
 use crate::template::error::{Error, Result};
 use crate::template::ir::{SetBlock, Stmt, StmtKind, Target};
@@ -161,7 +162,7 @@ impl<'a> Vm<'a> {
             Value::List(seq) | Value::Tuple(seq) => seq.items.clone(),
             Value::Undefined(_) => Vec::new(),
             other => {
-                let mut iter = self.iter(other.clone()).map_err(|_| {
+                let mut iter = iterate(other.clone()).map_err(|_| {
                     Error::type_error(format!("cannot unpack non-iterable {} object", other.type_name()))
                 })?;
                 let mut items = Vec::new();

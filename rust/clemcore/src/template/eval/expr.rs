@@ -1,6 +1,7 @@
 //! Expressions.
 
 use super::Vm;
+use super::iterate::iterate;
 use crate::template::ast::CmpOp;
 use crate::template::budget::{spend, spend_text};
 use crate::template::error::{Error, Result};
@@ -45,11 +46,11 @@ impl<'a> Vm<'a> {
             ExprKind::Item(value, index) => {
                 let value = self.eval(value)?;
                 let index = self.eval(index)?;
-                if let Value::Object(object) = &value {
-                    if let (Object::Loop(_), Some(name)) = (&**object, index.as_str()) {
-                        let name = name.to_owned();
-                        return self.loop_attr(object, &name);
-                    }
+                if let Value::Object(object) = &value
+                    && let (Object::Loop(_), Some(name)) = (&**object, index.as_str())
+                {
+                    let name = name.to_owned();
+                    return self.loop_attr(object, &name);
                 }
                 get_item(&value, &index)?
             }
@@ -111,7 +112,8 @@ impl<'a> Vm<'a> {
                 } else {
                     Value::Undefined(
                         Undef::Hint(
-                            "the inline if-expression evaluated to false and no else section was defined.".into(),
+                            "the inline if-expression evaluated to false and no else section was defined."
+                                .into(),
                         )
                         .into(),
                     )
@@ -168,10 +170,10 @@ impl<'a> Vm<'a> {
     }
 
     fn item_str(&mut self, value: &'a Expr, key: &'a str) -> Result<Value<'a>> {
-        if let Some(Value::Dict(dict)) = self.peek(value) {
-            if let Some(found) = dict.get_str(key) {
-                return Ok(found.clone());
-            }
+        if let Some(Value::Dict(dict)) = self.peek(value)
+            && let Some(found) = dict.get_str(key)
+        {
+            return Ok(found.clone());
         }
         let value = self.eval(value)?;
         if let Value::Object(object) = &value {
@@ -197,16 +199,16 @@ impl<'a> Vm<'a> {
     }
 
     pub(crate) fn compare_values(&mut self, op: CmpOp, left: &Value<'a>, right: &Value<'a>) -> Result<bool> {
-        if let (CmpOp::In | CmpOp::NotIn, Value::Object(object)) = (op, right) {
-            if let Object::Gen(..) = &**object {
-                let mut iter = self.iter(right.clone())?;
-                while let Some(item) = self.next(&mut iter)? {
-                    if equals(&item, left) {
-                        return Ok(op == CmpOp::In);
-                    }
+        if let (CmpOp::In | CmpOp::NotIn, Value::Object(object)) = (op, right)
+            && let Object::Gen(..) = &**object
+        {
+            let mut iter = iterate(right.clone())?;
+            while let Some(item) = self.next(&mut iter)? {
+                if equals(&item, left) {
+                    return Ok(op == CmpOp::In);
                 }
-                return Ok(op == CmpOp::NotIn);
             }
+            return Ok(op == CmpOp::NotIn);
         }
         compare(op, left, right)
     }

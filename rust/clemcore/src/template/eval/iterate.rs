@@ -12,25 +12,6 @@ use crate::template::ops::truth::truthy;
 use crate::template::value::{Gen, Iter, Object, Select, Seq, Step, Value, View};
 
 impl<'a> Vm<'a> {
-    /// Python's `iter(value)`.
-    pub(crate) fn iter(&self, value: Value<'a>) -> Result<Iter<'a>> {
-        Ok(match value {
-            Value::Undefined(_) => Iter::Empty,
-            Value::Str(_) | Value::Owned(_) | Value::Markup(_) => Iter::Chars(value, 0),
-            Value::List(seq) | Value::Tuple(seq) => Iter::Seq(seq, 0),
-            Value::Dict(dict) => Iter::View(View::Keys, dict, 0),
-            Value::Object(object) => match &*object {
-                Object::View(view, dict) => Iter::View(*view, Rc::clone(dict), 0),
-                Object::Range { start, stop, step } => Iter::Range { next: *start, stop: *stop, step: *step },
-                Object::Group(key, list) => Iter::Pair(key.clone(), list.clone(), 0),
-                Object::Gen(..) => Iter::Gen(object),
-                Object::Loop(_) => return Err(Error::unsupported("iterating over the loop variable")),
-                _ => return Err(not_iterable(object.type_name())),
-            },
-            other => return Err(not_iterable(other.type_name())),
-        })
-    }
-
     /// The next item.
     pub(crate) fn next(&mut self, iter: &mut Iter<'a>) -> Result<Option<Value<'a>>> {
         Ok(match iter {
@@ -94,7 +75,7 @@ impl<'a> Vm<'a> {
             spend(seq.items.len())?;
             return Ok(seq.items.clone());
         }
-        let mut iter = self.iter(value)?;
+        let mut iter = iterate(value)?;
         let mut items = Vec::new();
         while let Some(item) = self.next(&mut iter)? {
             spend(1)?;
@@ -123,10 +104,8 @@ impl<'a> Vm<'a> {
 
     /// What a generator does before its first item.
     fn start(&mut self, value: Value<'a>, mut step: Box<Step<'a>>) -> Result<Gen<'a>> {
-        let lenient = matches!(
-            *step,
-            Step::MapAttr { .. } | Step::MapFilter { .. } | Step::Fail(_) | Step::Select(_)
-        );
+        let lenient =
+            matches!(*step, Step::MapAttr { .. } | Step::MapFilter { .. } | Step::Fail(_) | Step::Select(_));
         if lenient && !truthy(&value) {
             return Ok(Gen::Done);
         }
@@ -141,7 +120,7 @@ impl<'a> Vm<'a> {
                 let items = self.collect(value)?;
                 Iter::Seq(Rc::new(Seq::new(slices(&items, *count, fill.as_ref())?)?), 0)
             }
-            _ => self.iter(value)?,
+            _ => iterate(value)?,
         };
         Ok(Gen::Run(iter, step))
     }
@@ -195,7 +174,12 @@ impl<'a> Vm<'a> {
         Ok(passed == select.keep)
     }
 
-    fn batch(&mut self, iter: &mut Iter<'a>, count: i64, fill: Option<&Value<'a>>) -> Result<Option<Value<'a>>> {
+    fn batch(
+        &mut self,
+        iter: &mut Iter<'a>,
+        count: i64,
+        fill: Option<&Value<'a>>,
+    ) -> Result<Option<Value<'a>>> {
         let wanted = usize::try_from(count).unwrap_or(usize::MAX);
         let mut items = Vec::new();
         // A count of zero or less never matches the length, so everything lands in one batch.
@@ -217,6 +201,25 @@ impl<'a> Vm<'a> {
     }
 }
 
+/// Python's `iter(value)`.
+pub(crate) fn iterate(value: Value<'_>) -> Result<Iter<'_>> {
+    Ok(match value {
+        Value::Undefined(_) => Iter::Empty,
+        Value::Str(_) | Value::Owned(_) | Value::Markup(_) => Iter::Chars(value, 0),
+        Value::List(seq) | Value::Tuple(seq) => Iter::Seq(seq, 0),
+        Value::Dict(dict) => Iter::View(View::Keys, dict, 0),
+        Value::Object(object) => match &*object {
+            Object::View(view, dict) => Iter::View(*view, Rc::clone(dict), 0),
+            Object::Range { start, stop, step } => Iter::Range { next: *start, stop: *stop, step: *step },
+            Object::Group(key, list) => Iter::Pair(key.clone(), list.clone(), 0),
+            Object::Gen(..) => Iter::Gen(object),
+            Object::Loop(_) => return Err(Error::unsupported("iterating over the loop variable")),
+            _ => return Err(not_iterable(object.type_name())),
+        },
+        other => return Err(not_iterable(other.type_name())),
+    })
+}
+
 fn not_iterable(name: &str) -> Box<Error> {
     Error::type_error(format!("'{name}' object is not iterable"))
 }
@@ -230,7 +233,11 @@ fn side<'a>(view: View, entry: &(Value<'a>, Value<'a>)) -> Result<Value<'a>> {
 }
 
 /// Follows the parts of an attribute path; `default` replaces what is undefined on the way.
-pub(crate) fn walk<'a>(item: Value<'a>, parts: &[Value<'a>], default: Option<&Value<'a>>) -> Result<Value<'a>> {
+pub(crate) fn walk<'a>(
+    item: Value<'a>,
+    parts: &[Value<'a>],
+    default: Option<&Value<'a>>,
+) -> Result<Value<'a>> {
     let mut item = item;
     for part in parts {
         item = get_item(&item, part)?;

@@ -1,5 +1,6 @@
 //! `for` loops and the `loop` variable.
 
+use super::iterate::iterate;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -63,7 +64,7 @@ impl<'a> Vm<'a> {
 
     fn general_loop(&mut self, node: &'a For, iterable: Value<'a>, completed: &mut bool) -> Result<Flow> {
         let size = if node.test.is_some() { None } else { length(&iterable).ok() };
-        let iter = self.iter(iterable)?;
+        let iter = iterate(iterable)?;
         let mut source = FilterSource { iter, test: node.test.as_ref(), started: false };
         let Some(slot) = node.loop_slot else {
             while let Some(item) = self.pull(&mut source)? {
@@ -87,9 +88,10 @@ impl<'a> Vm<'a> {
 
     fn loop_state(&mut self, node: &'a For, source: FilterSource<'a>, size: Option<usize>) -> LoopState<'a> {
         let depth0 = if node.recursive.is_some() { self.loop_depth } else { 0 };
-        let home = self.active.last().map_or((0, 0), |a| {
-            (a.parent, self.active.get(a.parent).map_or(0, |parent| parent.serial))
-        });
+        let home = self
+            .active
+            .last()
+            .map_or((0, 0), |a| (a.parent, self.active.get(a.parent).map_or(0, |parent| parent.serial)));
         LoopState {
             source: RefCell::new(source),
             length: Cell::new(size),
@@ -166,10 +168,10 @@ impl<'a> Vm<'a> {
 
     /// The item after the current one; `Missing` at the end. Stays where it is.
     fn look_ahead(&mut self, state: &LoopState<'a>) -> Result<Value<'a>> {
-        if let Some(item) = &*state.after.borrow() {
-            if !matches!(item, Value::Missing) {
-                return Ok(item.clone());
-            }
+        if let Some(item) = &*state.after.borrow()
+            && !matches!(item, Value::Missing)
+        {
+            return Ok(item.clone());
         }
         let item = self.pull_state(state)?.unwrap_or(Value::Missing);
         state.after.replace(Some(item.clone()));
@@ -227,12 +229,7 @@ impl<'a> Vm<'a> {
     }
 
     /// `loop.cycle(…)` and `loop.changed(…)`.
-    pub(super) fn loop_method(
-        &mut self,
-        object: &Rc<Object<'a>>,
-        name: &str,
-        args: Args<'a>,
-    ) -> Result<Value<'a>> {
+    pub(super) fn loop_method(object: &Rc<Object<'a>>, name: &str, args: Args<'a>) -> Result<Value<'a>> {
         let Object::Loop(state) = &**object else { return Ok(Value::None) };
         args.no_keywords(name)?;
         if name == "cycle" {

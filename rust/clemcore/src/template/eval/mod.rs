@@ -20,7 +20,7 @@ use super::ir::{Func, Load, Program, Var};
 use super::text::strftime::Clock;
 use super::value::{Object, Value};
 pub(crate) use exec::private_name;
-pub(crate) use iterate::{fold, walk};
+pub(crate) use iterate::{fold, iterate, walk};
 pub(crate) use loops::FilterSource;
 
 /// Macros may call each other this deep; Python's own recursion limit ends at about the same depth.

@@ -73,7 +73,8 @@ fn keep_unknown(c: char, out: &mut String) {
 
 fn octal<'s>(rest: &'s str, out: &mut String) -> Result<&'s str> {
     let length = rest.bytes().take(3).take_while(|b| matches!(b, b'0'..=b'7')).count();
-    let code = u32::from_str_radix(&rest[..length], 8).map_err(|_| Error::syntax("malformed octal escape"))?;
+    let code =
+        u32::from_str_radix(&rest[..length], 8).map_err(|_| Error::syntax("malformed octal escape"))?;
     push(code, out)?;
     Ok(&rest[length..])
 }

@@ -137,6 +137,9 @@ impl<'s> Lexer<'s, '_> {
 
     fn comment(&mut self, start: usize) -> Result<()> {
         let Some(length) = self.src[self.pos..].find("#}") else {
+            if self.pos == self.src.len() {
+                return Ok(());
+            }
             return Err(Error::syntax("Missing end of comment tag").at(offset(start)));
         };
         let end = self.pos + length;
@@ -179,6 +182,9 @@ impl<'s> Lexer<'s, '_> {
             self.pos = self.src.len() - rest.len() + 2 + usize::from(dash || plus);
             self.after_end(dash, plus);
             return Ok(());
+        }
+        if body == self.src.len() {
+            return Ok(()); // jinja2 misses the end only when something follows
         }
         Err(Error::syntax("Missing end of raw directive").at(offset(start)))
     }

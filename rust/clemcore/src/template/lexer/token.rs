@@ -132,11 +132,11 @@ pub(super) fn next<'s>(
     if first.is_ascii_alphabetic() || first == b'_' || !first.is_ascii() {
         return name(rest);
     }
-    if first == b'\'' || first == b'"' {
-        if let Some(length) = string_length(bytes) {
-            let text = string(&rest[1..length - 1], names)?;
-            return Ok((Tok::Str(text), length));
-        }
+    if (first == b'\'' || first == b'"')
+        && let Some(length) = string_length(bytes)
+    {
+        let text = string(&rest[1..length - 1], names)?;
+        return Ok((Tok::Str(text), length));
     }
     for (text, op) in OPERATORS {
         if rest.starts_with(text) {
@@ -148,7 +148,8 @@ pub(super) fn next<'s>(
 }
 
 fn name(rest: &str) -> Result<(Tok<'_>, usize)> {
-    let end = rest.find(|c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    let end =
+        rest.find(|c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
     let name = &rest[..end];
     if name.is_ascii() {
         return Ok((Tok::Name(name), end));
@@ -202,7 +203,8 @@ fn number(rest: &str, after_dot: bool) -> Result<(Tok<'_>, usize)> {
             return Ok((Tok::Float(value), length));
         }
     }
-    let (radix, prefix, run): (u32, usize, usize) = match (bytes[0], bytes.get(1).map(u8::to_ascii_lowercase)) {
+    let (radix, prefix, run): (u32, usize, usize) = match (bytes[0], bytes.get(1).map(u8::to_ascii_lowercase))
+    {
         (b'0', Some(b'b')) => (2, 2, prefixed(&bytes[2..], |b| matches!(b, b'0' | b'1'))),
         (b'0', Some(b'o')) => (8, 2, prefixed(&bytes[2..], |b| matches!(b, b'0'..=b'7'))),
         (b'0', Some(b'x')) => (16, 2, prefixed(&bytes[2..], |b| b.is_ascii_hexdigit())),

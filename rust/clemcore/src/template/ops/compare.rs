@@ -53,6 +53,7 @@ fn objects_equal<'a>(x: &Object<'a>, y: &Object<'a>) -> bool {
 }
 
 /// How two numbers compare: `None` when one is no number, `Some(None)` for a NaN.
+#[allow(clippy::option_option, reason = "no number, or numbers without an order")]
 fn numeric<'a>(a: &Value<'a>, b: &Value<'a>) -> Option<Option<Ordering>> {
     let int = |v: &Value<'_>| match v {
         Value::Bool(b) => Some(i64::from(*b)),
@@ -138,7 +139,9 @@ pub(crate) fn contains<'a>(container: &Value<'a>, item: &Value<'a>) -> Result<bo
     if let Some(text) = container.as_str() {
         let Some(part) = item.as_str() else {
             let name = item.type_name();
-            return Err(Error::type_error(format!("'in <string>' requires string as left operand, not {name}")));
+            return Err(Error::type_error(format!(
+                "'in <string>' requires string as left operand, not {name}"
+            )));
         };
         spend(text.len() / 256)?;
         return Ok(text.contains(part));

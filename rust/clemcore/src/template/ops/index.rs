@@ -11,15 +11,40 @@ use crate::template::value::{Object, Value};
 
 /// Attributes that every Python object has.
 const COMMON: [&str; 24] = [
-    "__class__", "__delattr__", "__dir__", "__doc__", "__eq__", "__format__", "__ge__", "__getattribute__",
-    "__getstate__", "__gt__", "__hash__", "__init__", "__init_subclass__", "__le__", "__lt__", "__ne__", "__new__",
-    "__reduce__", "__reduce_ex__", "__repr__", "__setattr__", "__sizeof__", "__str__", "__subclasshook__",
+    "__class__",
+    "__delattr__",
+    "__dir__",
+    "__doc__",
+    "__eq__",
+    "__format__",
+    "__ge__",
+    "__getattribute__",
+    "__getstate__",
+    "__gt__",
+    "__hash__",
+    "__init__",
+    "__init_subclass__",
+    "__le__",
+    "__lt__",
+    "__ne__",
+    "__new__",
+    "__reduce__",
+    "__reduce_ex__",
+    "__repr__",
+    "__setattr__",
+    "__sizeof__",
+    "__str__",
+    "__subclasshook__",
 ];
 /// Attributes that the containers and strings have besides.
 const CONTAINER: [&str; 4] = ["__len__", "__iter__", "__contains__", "__getitem__"];
 
 /// `value.name`; `key` makes the name as a value where it is needed.
-pub(crate) fn get_attr<'a>(value: &Value<'a>, name: &str, key: impl FnOnce() -> Value<'a>) -> Result<Value<'a>> {
+pub(crate) fn get_attr<'a>(
+    value: &Value<'a>,
+    name: &str,
+    key: impl FnOnce() -> Value<'a>,
+) -> Result<Value<'a>> {
     if let Some(found) = attribute(value, name)? {
         return Ok(found);
     }
@@ -66,7 +91,8 @@ pub(crate) enum Method {
 }
 
 fn private<'a>(value: &Value<'a>, name: &str) -> Result<Option<Value<'a>>> {
-    let container = value.as_str().is_some() || matches!(value, Value::List(_) | Value::Tuple(_) | Value::Dict(_));
+    let container =
+        value.as_str().is_some() || matches!(value, Value::List(_) | Value::Tuple(_) | Value::Dict(_));
     let is_namespace = matches!(value, Value::Object(o) if matches!(&**o, Object::Namespace(..)));
     if is_namespace {
         return Ok((name == "__class__").then(|| Value::unsafe_attribute(value, name)));
@@ -74,7 +100,8 @@ fn private<'a>(value: &Value<'a>, name: &str) -> Result<Option<Value<'a>>> {
     if COMMON.contains(&name) || container && CONTAINER.contains(&name) {
         return Ok(Some(Value::unsafe_attribute(value, name)));
     }
-    let doubtful = name.starts_with("__") && name.ends_with("__") || !matches!(value, Value::Dict(_)) && !container;
+    let doubtful =
+        name.starts_with("__") && name.ends_with("__") || !matches!(value, Value::Dict(_)) && !container;
     if doubtful && !matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_)) {
         if let Value::Undefined(undef) = value {
             return Err(undef.error());
@@ -122,7 +149,11 @@ fn of_object<'a>(value: &Value<'a>, object: &Rc<Object<'a>>, name: &str) -> Resu
             _ => None,
         },
         Object::Global(global) => {
-            if global.is_dict() && name == "fromkeys" { method() } else { None }
+            if global.is_dict() && name == "fromkeys" {
+                method()
+            } else {
+                None
+            }
         }
         Object::View(..) if matches!(name, "isdisjoint" | "mapping") => {
             return Err(Error::unsupported("dict view methods"));
@@ -130,7 +161,9 @@ fn of_object<'a>(value: &Value<'a>, object: &Rc<Object<'a>>, name: &str) -> Resu
         Object::Gen(..) if matches!(name, "close" | "send" | "throw") || name.starts_with("gi_") => {
             return Err(Error::unsupported("generator methods"));
         }
-        Object::Joiner(..) if matches!(name, "sep" | "used") => return Err(Error::unsupported("joiner attributes")),
+        Object::Joiner(..) if matches!(name, "sep" | "used") => {
+            return Err(Error::unsupported("joiner attributes"));
+        }
         _ => None,
     })
 }
@@ -159,10 +192,10 @@ pub(crate) fn get_item<'a>(value: &Value<'a>, key: &Value<'a>) -> Result<Value<'
     if let Some(found) = found {
         return Ok(found);
     }
-    if let Some(name) = key.as_str() {
-        if let Some(found) = attribute(value, name)? {
-            return Ok(found);
-        }
+    if let Some(name) = key.as_str()
+        && let Some(found) = attribute(value, name)?
+    {
+        return Ok(found);
     }
     Ok(Value::missing_element(value, key.clone()))
 }

@@ -24,10 +24,10 @@ enum Num {
 
 /// `left op right`.
 pub(crate) fn binary<'a>(op: BinOp, left: &Value<'a>, right: &Value<'a>) -> Result<Value<'a>> {
-    if let (Some(a), Some(b)) = (small(left), small(right)) {
-        if let Some(value) = fast(op, a, b) {
-            return Ok(value);
-        }
+    if let (Some(a), Some(b)) = (small(left), small(right))
+        && let Some(value) = fast(op, a, b)
+    {
+        return Ok(value);
     }
     match op {
         BinOp::Add => {
@@ -64,7 +64,9 @@ fn fast<'a>(op: BinOp, a: i64, b: i64) -> Option<Value<'a>> {
         BinOp::Add => a.checked_add(b),
         BinOp::Sub => a.checked_sub(b),
         BinOp::Mul => a.checked_mul(b),
-        BinOp::Mod if b != 0 => a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r }),
+        BinOp::Mod if b != 0 => {
+            a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r })
+        }
         BinOp::FloorDiv if b != 0 => {
             a.checked_div(b).map(|q| if a % b != 0 && (a < 0) != (b < 0) { q - 1 } else { q })
         }
@@ -174,9 +176,8 @@ fn concat<'a>(left: &Value<'a>, right: &Value<'a>) -> Option<Result<Value<'a>>> 
     if let (Some(a), Some(b)) = (left.as_str(), right.as_str()) {
         return Some(join(left, right, a, b));
     }
-    let (a, b) = match (left, right) {
-        (Value::List(a), Value::List(b)) | (Value::Tuple(a), Value::Tuple(b)) => (a, b),
-        _ => return None,
+    let ((Value::List(a), Value::List(b)) | (Value::Tuple(a), Value::Tuple(b))) = (left, right) else {
+        return None;
     };
     if let Err(error) = spend(a.items.len() + b.items.len()) {
         return Some(Err(error));
@@ -248,10 +249,11 @@ fn mismatch<'a>(op: BinOp, left: &Value<'a>, right: &Value<'a>) -> Box<Error> {
         if let Value::Undefined(undef) = side {
             return undef.error();
         }
-        if let Value::Object(object) = side {
-            if matches!(&**object, Object::View(..)) && op == BinOp::Sub {
-                return Error::unsupported("sets");
-            }
+        if let Value::Object(object) = side
+            && matches!(&**object, Object::View(..))
+            && op == BinOp::Sub
+        {
+            return Error::unsupported("sets");
         }
     }
     let (a, b) = (left.type_name(), right.type_name());

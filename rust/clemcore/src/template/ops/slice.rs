@@ -42,7 +42,9 @@ fn index(bound: &Value<'_>) -> Result<Option<i64>> {
         Value::Bool(b) => Some(i64::from(*b)),
         Value::Big(i) => Some(if i.sign() == Sign::Minus { i64::MIN + 1 } else { i64::MAX }),
         _ => {
-            return Err(Error::type_error("slice indices must be integers or None or have an __index__ method"));
+            return Err(Error::type_error(
+                "slice indices must be integers or None or have an __index__ method",
+            ));
         }
     })
 }

@@ -1,8 +1,8 @@
 //! `bool(value)` and `len(value)`.
 
 use crate::template::error::{Error, Result};
-use crate::template::value::{Object, Value};
 use crate::template::value::range_len;
+use crate::template::value::{Object, Value};
 
 /// Python's truth of a value.
 pub(crate) fn truthy(value: &Value<'_>) -> bool {

@@ -66,7 +66,8 @@ impl<'s> Parser<'s> {
         let mut then = self.or()?;
         while self.skip_name("if") {
             let test = Box::new(self.or()?);
-            let otherwise = if self.skip_name("else") { Some(Box::new(self.expression(true)?)) } else { None };
+            let otherwise =
+                if self.skip_name("else") { Some(Box::new(self.expression(true)?)) } else { None };
             then = Expr::new(Kind::Cond { test, then: Box::new(then), otherwise }, at)?;
         }
         Ok(then)

@@ -124,7 +124,8 @@ impl<'s> Parser<'s> {
             return start.map_or_else(|| self.unexpected(":"), Ok);
         }
         let bound_ends = |p: &Self| matches!(p.peek(), Tok::Op(Op::RBracket | Op::Comma));
-        let stop = if self.is_op(Op::Colon) || bound_ends(self) { None } else { Some(self.expression(true)?) };
+        let stop =
+            if self.is_op(Op::Colon) || bound_ends(self) { None } else { Some(self.expression(true)?) };
         let stepped = self.skip_op(Op::Colon);
         let step = if !stepped || bound_ends(self) { None } else { Some(self.expression(true)?) };
         Expr::new(Kind::Slice([start, stop, step].map(|part| part.map(Box::new))), at)
@@ -141,7 +142,11 @@ impl<'s> Parser<'s> {
         self.expect_op(Op::LParen)?;
         let mut args = Args::default();
         let ensure = |ok: bool| {
-            if ok { Ok(()) } else { Err(Error::syntax("invalid syntax for function call expression").at(start)) }
+            if ok {
+                Ok(())
+            } else {
+                Err(Error::syntax("invalid syntax for function call expression").at(start))
+            }
         };
         let mut first = true;
         while !self.is_op(Op::RParen) {

@@ -1,5 +1,7 @@
 //! Statements: the tags of the language.
 
+use std::fmt::Write as _;
+
 use super::{MAX_NESTING, Parser};
 use crate::template::ast::{Expr, For, Kind, Macro, Stmt, StmtKind, Target};
 use crate::template::error::{Error, Result};
@@ -32,10 +34,10 @@ impl<'s> Parser<'s> {
                 Tok::BlockBegin => {
                     flush(&mut output, &mut body);
                     self.pos += 1;
-                    if let Tok::Name(name) = self.peek() {
-                        if ends.contains(name) {
-                            break body;
-                        }
+                    if let Tok::Name(name) = self.peek()
+                        && ends.contains(name)
+                    {
+                        break body;
                     }
                     self.statement(&mut body)?;
                     self.expect_end(&Tok::BlockEnd)?;
@@ -80,13 +82,13 @@ impl<'s> Parser<'s> {
             let nested = name.is_some_and(|n| self.ends.iter().any(|e| e.contains(&n)));
             if nested {
                 message.push_str(" You probably made a nesting mistake. Jinja is expecting this tag, but ");
-                message.push_str(&format!("currently looking for {looking}."));
+                let _ = write!(message, "currently looking for {looking}.");
             } else {
-                message.push_str(&format!(" Jinja was looking for the following tags: {looking}."));
+                let _ = write!(message, " Jinja was looking for the following tags: {looking}.");
             }
         }
         if let Some(tag) = self.tags.last() {
-            message.push_str(&format!(" The innermost block that needs to be closed is '{tag}'."));
+            let _ = write!(message, " The innermost block that needs to be closed is '{tag}'.");
         }
         message
     }
@@ -112,7 +114,7 @@ impl<'s> Parser<'s> {
             "extends" => StmtKind::NoLoader(self.expression(true)?, Vec::new()),
             "include" => self.include()?,
             "import" => self.import()?,
-            "from" => self.from_import()?,
+            "from" => self.import_names()?,
             "autoescape" => return Err(Error::unsupported("the autoescape tag").at(at)),
             _ => {
                 self.tags.pop();
@@ -325,7 +327,7 @@ impl<'s> Parser<'s> {
         Ok(StmtKind::NoLoader(template, vec![name]))
     }
 
-    fn from_import(&mut self) -> Result<StmtKind<'s>> {
+    fn import_names(&mut self) -> Result<StmtKind<'s>> {
         let template = self.expression(true)?;
         self.expect_keyword("import")?;
         let mut names = Vec::new();

@@ -26,12 +26,12 @@ enum Numbering {
 }
 
 /// Formats `text`.
-pub(crate) fn format<'a>(text: &str, fields: &Fields<'_, 'a>) -> Result<String> {
+pub(crate) fn format(text: &str, fields: &Fields<'_, '_>) -> Result<String> {
     let mut numbering = Numbering::None;
     vformat(text, fields, &mut numbering, 2)
 }
 
-fn vformat<'a>(text: &str, fields: &Fields<'_, 'a>, numbering: &mut Numbering, depth: u32) -> Result<String> {
+fn vformat(text: &str, fields: &Fields<'_, '_>, numbering: &mut Numbering, depth: u32) -> Result<String> {
     if depth == 0 {
         return Err(Error::value("Max string recursion exceeded"));
     }
@@ -79,7 +79,7 @@ fn field_end(text: &str) -> Result<usize> {
     Err(Error::value("expected '}' before end of string"))
 }
 
-fn field<'a>(field: &str, fields: &Fields<'_, 'a>, numbering: &mut Numbering, depth: u32) -> Result<String> {
+fn field(field: &str, fields: &Fields<'_, '_>, numbering: &mut Numbering, depth: u32) -> Result<String> {
     let mut bracket = false;
     let name_end = field
         .find(|c| {

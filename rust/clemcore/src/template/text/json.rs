@@ -103,7 +103,9 @@ impl Writer<'_> {
             }
             other => {
                 let name = other.type_name();
-                return Err(Error::type_error(format!("keys must be str, int, float, bool or None, not {name}")));
+                return Err(Error::type_error(format!(
+                    "keys must be str, int, float, bool or None, not {name}"
+                )));
             }
         }
         Ok(())

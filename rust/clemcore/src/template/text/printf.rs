@@ -12,6 +12,7 @@ use crate::template::value::Value;
 
 /// One conversion: flags, width, precision.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each flag of printf is one")]
 struct Conversion {
     left: bool,
     plus: bool,
@@ -72,7 +73,8 @@ impl<'a> Values<'_, 'a> {
 
     /// Values left over are an error, except for a mapping (and what Python takes for one).
     fn finish(&self) -> Result<()> {
-        let mapping = matches!(self.all, Value::Dict(_) | Value::List(_) | Value::Undefined(_) | Value::Object(_));
+        let mapping =
+            matches!(self.all, Value::Dict(_) | Value::List(_) | Value::Undefined(_) | Value::Object(_));
         if self.used < self.items.len() && !self.named && !mapping {
             return Err(Error::type_error("not all arguments converted during string formatting"));
         }
@@ -134,7 +136,11 @@ fn flags<'f>(mut rest: &'f str, spec: &mut Conversion) -> &'f str {
     }
 }
 
-fn number<'f>(rest: &'f str, values: &mut Values<'_, '_>, set: &mut dyn FnMut(usize, bool)) -> Result<&'f str> {
+fn number<'f>(
+    rest: &'f str,
+    values: &mut Values<'_, '_>,
+    set: &mut dyn FnMut(usize, bool),
+) -> Result<&'f str> {
     if let Some(after) = rest.strip_prefix('*') {
         let Value::Int(n) = values.next()? else { return Err(Error::type_error("* wants int")) };
         set(usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX), n < 0);

@@ -14,9 +14,10 @@ fn is_ascii_space(b: u8) -> bool {
 fn line_break(text: &str) -> usize {
     match text.chars().next() {
         Some('\r') if text[1..].starts_with('\n') => 2,
-        Some(c @ ('\n' | '\r' | '\x0b' | '\x0c' | '\x1c' | '\x1d' | '\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')) => {
-            c.len_utf8()
-        }
+        Some(
+            c @ ('\n' | '\r' | '\x0b' | '\x0c' | '\x1c' | '\x1d' | '\x1e' | '\u{85}' | '\u{2028}'
+            | '\u{2029}'),
+        ) => c.len_utf8(),
         _ => 0,
     }
 }
@@ -73,8 +74,8 @@ pub(crate) fn words(text: &str, limit: i64) -> Vec<(usize, usize)> {
     while !rest.is_empty() {
         let start = text.len() - rest.len();
         if usize::try_from(limit).is_ok_and(|limit| found.len() >= limit) {
-            // What is left keeps its inner spaces but not the trailing ones.
-            found.push((start, start + trim_end(rest).len()));
+            // What is left keeps all its spaces.
+            found.push((start, text.len()));
             break;
         }
         let length = rest.find(is_space).unwrap_or(rest.len());
@@ -90,10 +91,11 @@ pub(crate) fn words_back(text: &str, limit: i64) -> Vec<(usize, usize)> {
     let mut rest = trim_end(text);
     while !rest.is_empty() {
         if usize::try_from(limit).is_ok_and(|limit| found.len() >= limit) {
-            found.push((rest.len() - trim_start(rest).len(), rest.len()));
+            found.push((0, rest.len()));
             break;
         }
-        let start = rest.rfind(is_space).map_or(0, |i| i + rest[i..].chars().next().map_or(1, char::len_utf8));
+        let start =
+            rest.rfind(is_space).map_or(0, |i| i + rest[i..].chars().next().map_or(1, char::len_utf8));
         found.push((start, rest.len()));
         rest = trim_end(&rest[..start]);
     }

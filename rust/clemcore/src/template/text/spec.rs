@@ -33,7 +33,9 @@ pub(crate) fn format_value(value: &Value<'_>, spec: &str) -> Result<String> {
         Value::Int(i) => integer(&BigInt::from(*i), &parse(spec)?),
         Value::Big(i) => integer(i, &parse(spec)?),
         Value::Float(f) => real(*f, &parse(spec)?),
-        Value::Undefined(_) | Value::Markup(_) => Err(Error::unsupported("a format specification for this value")),
+        Value::Undefined(_) | Value::Markup(_) => {
+            Err(Error::unsupported("a format specification for this value"))
+        }
         other => {
             let name = other.type_name();
             Err(Error::type_error(format!("unsupported format string passed to {name}.__format__")))
@@ -45,8 +47,16 @@ fn parse(spec: &str) -> Result<Spec> {
     let mut chars: Vec<char> = spec.chars().collect();
     chars.reverse();
     let next = |chars: &mut Vec<char>, wanted: &str| chars.pop_if(|c| wanted.contains(*c));
-    let mut parsed =
-        Spec { fill: ' ', align: None, sign: '-', alternate: false, width: 0, group: None, precision: None, kind: None };
+    let mut parsed = Spec {
+        fill: ' ',
+        align: None,
+        sign: '-',
+        alternate: false,
+        width: 0,
+        group: None,
+        precision: None,
+        kind: None,
+    };
     if chars.len() > 1 && "<>=^".contains(chars[chars.len() - 2]) {
         parsed.fill = chars.pop().unwrap_or(' ');
         parsed.align = chars.pop();
@@ -106,7 +116,11 @@ fn text(value: &str, spec: &Spec) -> Result<String> {
         let kind = spec.kind.unwrap_or('s');
         return Err(Error::value(format!("Unknown format code '{kind}' for object of type 'str'")));
     }
-    if spec.sign != '-' || spec.alternate || spec.group.is_some() || spec.align == Some('=') && spec.fill != '0' {
+    if spec.sign != '-'
+        || spec.alternate
+        || spec.group.is_some()
+        || spec.align == Some('=') && spec.fill != '0'
+    {
         return Err(Error::value("this option is not allowed in string format specifier"));
     }
     let cut: String = value.chars().take(spec.precision.unwrap_or(usize::MAX)).collect();
@@ -164,7 +178,7 @@ fn grouped(body: &str, spec: &Spec, every: usize, sign: usize) -> String {
     let join = |digits: &str| {
         let mut out = String::new();
         for (i, c) in digits.chars().enumerate() {
-            if i > 0 && (digits.len() - i) % every == 0 {
+            if i > 0 && (digits.len() - i).is_multiple_of(every) {
                 out.push(mark);
             }
             out.push(c);
@@ -185,7 +199,8 @@ fn real(value: f64, spec: &Spec) -> Result<String> {
     let mut body = if value.is_finite() {
         finite(magnitude, spec)?
     } else {
-        (if value.is_nan() { "nan" } else { "inf" }).to_owned() + if spec.kind == Some('%') { "%" } else { "" }
+        (if value.is_nan() { "nan" } else { "inf" }).to_owned()
+            + if spec.kind == Some('%') { "%" } else { "" }
     };
     if matches!(spec.kind, Some('E' | 'F' | 'G')) {
         body.make_ascii_uppercase();
@@ -217,22 +232,24 @@ fn finite(value: f64, spec: &Spec) -> Result<String> {
 
 /// No presentation type but a precision: like `g`, but with one decimal at least and an earlier exponent.
 fn plain_general(value: f64, precision: usize) -> String {
-    let exponent: i32 = format!("{value:.*e}", precision - 1)
-        .split_once('e')
-        .and_then(|(_, e)| e.parse().ok())
-        .unwrap_or(0);
-    let text = if exponent >= i32::try_from(precision).unwrap_or(i32::MAX) - 1 && exponent >= 0 && value != 0.0 {
-        if exponent == i32::try_from(precision).unwrap_or(i32::MAX) - 1 {
-            let text = float::scientific(value, precision - 1);
-            let (mantissa, exp) = text.split_once('e').unwrap_or((&text, ""));
-            let mantissa =
-                if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
-            format!("{mantissa}e{exp}")
+    let exponent: i32 =
+        format!("{value:.*e}", precision - 1).split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    let text =
+        if exponent >= i32::try_from(precision).unwrap_or(i32::MAX) - 1 && exponent >= 0 && value != 0.0 {
+            if exponent == i32::try_from(precision).unwrap_or(i32::MAX) - 1 {
+                let text = float::scientific(value, precision - 1);
+                let (mantissa, exp) = text.split_once('e').unwrap_or((&text, ""));
+                let mantissa = if mantissa.contains('.') {
+                    mantissa.trim_end_matches('0').trim_end_matches('.')
+                } else {
+                    mantissa
+                };
+                format!("{mantissa}e{exp}")
+            } else {
+                float::general(value, precision, false)
+            }
         } else {
             float::general(value, precision, false)
-        }
-    } else {
-        float::general(value, precision, false)
-    };
+        };
     if text.contains(['.', 'e']) { text } else { text + ".0" }
 }

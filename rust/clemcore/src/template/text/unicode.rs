@@ -17,16 +17,17 @@ pub fn set_printable_oracle(oracle: fn(char) -> bool) {
 
 fn within(table: &[(u32, u32)], c: char) -> bool {
     let code = u32::from(c);
-    table.binary_search_by(|&(low, high)| {
-        if high < code {
-            std::cmp::Ordering::Less
-        } else if low > code {
-            std::cmp::Ordering::Greater
-        } else {
-            std::cmp::Ordering::Equal
-        }
-    })
-    .is_ok()
+    table
+        .binary_search_by(|&(low, high)| {
+            if high < code {
+                std::cmp::Ordering::Less
+            } else if low > code {
+                std::cmp::Ordering::Greater
+            } else {
+                std::cmp::Ordering::Equal
+            }
+        })
+        .is_ok()
 }
 
 /// `str.isprintable` of one character.
@@ -85,7 +86,10 @@ pub(crate) fn decimal_value(c: char) -> Option<u32> {
         return c.to_digit(10);
     }
     let code = u32::from(c);
-    tables::DECIMAL.iter().find(|(low, high)| (*low..=*high).contains(&code)).map(|(low, _)| (code - low) % 10)
+    tables::DECIMAL
+        .iter()
+        .find(|(low, high)| (*low..=*high).contains(&code))
+        .map(|(low, _)| (code - low) % 10)
 }
 
 /// The special title case of a character, where it is not its upper case.

@@ -12,14 +12,22 @@ use crate::template::eval::FilterSource;
 pub(crate) enum Object<'a> {
     Namespace(RefCell<Vec<(Value<'a>, Value<'a>)>>, Cell<u32>),
     /// A macro: which one, and the activation it was defined in (place and serial number).
-    Macro { id: usize, home: usize, serial: u64 },
+    Macro {
+        id: usize,
+        home: usize,
+        serial: u64,
+    },
     /// A method of a value, not yet called.
     Method(Value<'a>, Rc<str>),
     Global(Global),
     Loop(LoopState<'a>),
     Gen(RefCell<Gen<'a>>, u32),
     View(View, Rc<Dict<'a>>),
-    Range { start: i64, stop: i64, step: i64 },
+    Range {
+        start: i64,
+        stop: i64,
+        step: i64,
+    },
     Cycler(Vec<Value<'a>>, Cell<usize>),
     Joiner(Value<'a>, Cell<bool>),
     /// The group of `groupby`: a tuple with two names.
@@ -86,15 +94,31 @@ pub(crate) enum Gen<'a> {
 /// What a generator does with each item.
 pub(crate) enum Step<'a> {
     Items,
-    MapAttr { parts: Vec<Value<'a>>, default: Option<Value<'a>> },
-    MapFilter { name: Value<'a>, args: Args<'a> },
+    MapAttr {
+        parts: Vec<Value<'a>>,
+        default: Option<Value<'a>>,
+    },
+    MapFilter {
+        name: Value<'a>,
+        args: Args<'a>,
+    },
     /// `map` whose arguments are wrong: fails when first asked.
     Fail(String),
     Select(Select<'a>),
-    Unique { parts: Vec<Value<'a>>, case_sensitive: bool, seen: Vec<Value<'a>> },
-    Batch { count: i64, fill: Option<Value<'a>> },
+    Unique {
+        parts: Vec<Value<'a>>,
+        case_sensitive: bool,
+        seen: Vec<Value<'a>>,
+    },
+    Batch {
+        count: i64,
+        fill: Option<Value<'a>>,
+    },
     /// The slices are made when the first one is asked for.
-    Slices { count: i64, fill: Option<Value<'a>> },
+    Slices {
+        count: i64,
+        fill: Option<Value<'a>>,
+    },
 }
 
 /// The condition of `select`, `reject`, `selectattr`, `rejectattr`.
@@ -144,7 +168,8 @@ impl Object<'_> {
 
 /// The number of items of `range(start, stop, step)`.
 pub(crate) fn range_len(start: i64, stop: i64, step: i64) -> u64 {
-    let (low, high, stride) = if step > 0 { (start, stop, step) } else { (stop, start, step.saturating_neg()) };
+    let (low, high, stride) =
+        if step > 0 { (start, stop, step) } else { (stop, start, step.saturating_neg()) };
     if low >= high {
         return 0;
     }

@@ -19,7 +19,7 @@ pub(crate) enum Undef<'a> {
     Unsafe(String),
 }
 
-impl<'a> Undef<'a> {
+impl Undef<'_> {
     pub(crate) fn depth(&self) -> u32 {
         match self {
             Self::Element(_, key) => key.depth(),

@@ -54,7 +54,8 @@ pub(super) fn striptags<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) ->
     kept.push_str(&text[pos..]);
     let spaced: Vec<&str> = words(&kept, -1).into_iter().map(|(start, end)| &kept[start..end]).collect();
     let spaced = spaced.join(" ");
-    let entity = |(i, _): (usize, &str)| spaced[i + 1..].starts_with(|c: char| c == '#' || c.is_ascii_alphabetic());
+    let entity =
+        |(i, _): (usize, &str)| spaced[i + 1..].starts_with(|c: char| c == '#' || c.is_ascii_alphabetic());
     if spaced.match_indices('&').any(entity) {
         return Err(Error::unsupported("striptags of a text with HTML entities"));
     }
@@ -130,7 +131,9 @@ pub(super) fn xmlattr<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> F
         if matches!(value, Value::None | Value::Undefined(_)) {
             continue;
         }
-        let Some(name) = key.as_str() else { return Err(Error::type_error("expected string or bytes-like object")) };
+        let Some(name) = key.as_str() else {
+            return Err(Error::type_error("expected string or bytes-like object"));
+        };
         if name.contains([' ', '\t', '\n', '\r', '\x0b', '\x0c', '/', '>', '=']) {
             return Err(Error::value(format!("Invalid character in attribute name: '{name}'")));
         }

@@ -1,5 +1,6 @@
 //! Filters on numbers.
 
+use crate::template::eval::iterate;
 use num_bigint::BigInt;
 use num_traits::{FromPrimitive as _, Signed as _};
 
@@ -78,13 +79,20 @@ fn parse_int(text: &str, base: u32) -> Option<BigInt> {
     };
     let prefixed = implied != 0 && (base == 0 || base == implied);
     let body = if prefixed { &digits[2..] } else { digits };
-    let radix = if prefixed { implied } else if base == 0 { 10 } else { base };
+    let radix = if prefixed {
+        implied
+    } else if base == 0 {
+        10
+    } else {
+        base
+    };
     let body = if prefixed { body.strip_prefix('_').unwrap_or(body) } else { body };
     if body.is_empty() || body.starts_with('_') || body.ends_with('_') || body.contains("__") {
         return None;
     }
     let clean = body.replace('_', "");
-    if base == 0 && !prefixed && clean.len() > 1 && clean.starts_with('0') && clean.bytes().any(|b| b != b'0') {
+    if base == 0 && !prefixed && clean.len() > 1 && clean.starts_with('0') && clean.bytes().any(|b| b != b'0')
+    {
         return None;
     }
     if !clean.bytes().all(|b| char::from(b).is_digit(radix)) || clean.len() > MAX_DIGITS {
@@ -98,9 +106,8 @@ fn parse_int(text: &str, base: u32) -> Option<BigInt> {
 fn parse_float(text: &str) -> Option<f64> {
     let text = ascii_digits(text);
     let bytes = text.as_bytes();
-    let between = |i: usize| {
-        i > 0 && bytes[i - 1].is_ascii_digit() && bytes.get(i + 1).is_some_and(u8::is_ascii_digit)
-    };
+    let between =
+        |i: usize| i > 0 && bytes[i - 1].is_ascii_digit() && bytes.get(i + 1).is_some_and(u8::is_ascii_digit);
     if bytes.iter().enumerate().any(|(i, b)| *b == b'_' && !between(i)) {
         return None;
     }
@@ -180,7 +187,7 @@ pub(super) fn sum<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filt
     let [attribute, start] = args.bind("do_sum", &["attribute", "start"], 0)?;
     let parts = if absent(&attribute) { Vec::new() } else { attribute_parts(&attribute) };
     let mut total = if matches!(start, Value::Missing) { Value::Int(0) } else { start };
-    let mut iter = vm.iter(value)?;
+    let mut iter = iterate(value)?;
     if total.as_str().is_some() {
         return Err(Error::type_error("sum() can't sum strings [use ''.join(seq) instead]"));
     }
@@ -194,10 +201,14 @@ pub(super) fn filesizeformat<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'
     let [binary] = args.bind("do_filesizeformat", &["binary"], 0)?;
     let binary = crate::template::ops::truth::truthy(&binary);
     let strict = value.as_str().is_some_and(|text| parse_float(text).is_none());
-    if strict || matches!(value, Value::None | Value::List(_) | Value::Tuple(_) | Value::Dict(_) | Value::Object(_)) {
+    if strict
+        || matches!(value, Value::None | Value::List(_) | Value::Tuple(_) | Value::Dict(_) | Value::Object(_))
+    {
         return Err(Error::value("could not convert to float"));
     }
-    let Value::Float(bytes) = float(vm, value, Args::default())? else { return Err(Error::value("not a number")) };
+    let Value::Float(bytes) = float(vm, value, Args::default())? else {
+        return Err(Error::value("not a number"));
+    };
     if !bytes.is_finite() {
         return Err(Error::unsupported("the size of infinity"));
     }

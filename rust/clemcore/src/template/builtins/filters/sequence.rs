@@ -1,11 +1,12 @@
 //! Filters on sequences and iterations.
 
+use crate::template::eval::iterate;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::template::budget::spend_text;
 use crate::template::builtins::args::{Args, absent, integer};
 use crate::template::builtins::filters::select::attribute_parts;
-use crate::template::budget::spend_text;
 use crate::template::error::{Error, Result};
 use crate::template::eval::{Vm, walk};
 use crate::template::ops::truth::{self, truthy};
@@ -40,7 +41,7 @@ pub(super) fn items<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fil
 
 pub(super) fn first<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filtered<'a> {
     args.exactly::<0>("do_first", &[])?;
-    let mut iter = vm.iter(value)?;
+    let mut iter = iterate(value)?;
     let item = vm.next(&mut iter)?;
     Ok(item.unwrap_or_else(|| Value::undefined_hint("No first item, sequence was empty.")))
 }
@@ -67,7 +68,9 @@ fn reversed<'a>(value: &Value<'a>) -> Option<(Iter<'a>, &'static str)> {
         Value::Undefined(_) => (Iter::Empty, "reversed"),
         Value::List(seq) => (Iter::SeqBack(Rc::clone(seq), seq.items.len()), "list_reverseiterator"),
         Value::Tuple(seq) => (Iter::SeqBack(Rc::clone(seq), seq.items.len()), "reversed"),
-        Value::Dict(dict) => (Iter::ViewBack(View::Keys, Rc::clone(dict), dict.len()), "dict_reversekeyiterator"),
+        Value::Dict(dict) => {
+            (Iter::ViewBack(View::Keys, Rc::clone(dict), dict.len()), "dict_reversekeyiterator")
+        }
         Value::Object(object) => match &**object {
             Object::View(view, dict) => {
                 let name = match view {
@@ -78,7 +81,8 @@ fn reversed<'a>(value: &Value<'a>) -> Option<(Iter<'a>, &'static str)> {
                 (Iter::ViewBack(*view, Rc::clone(dict), dict.len()), name)
             }
             Object::Range { start, stop, step } => {
-                let length = i64::try_from(crate::template::value::range_len(*start, *stop, *step)).unwrap_or(0);
+                let length =
+                    i64::try_from(crate::template::value::range_len(*start, *stop, *step)).unwrap_or(0);
                 let last = start.saturating_add((length - 1).saturating_mul(*step));
                 let before = start.saturating_sub(*step);
                 let (next, stop) = if length == 0 { (0, 0) } else { (last, before) };
@@ -113,7 +117,7 @@ pub(super) fn join<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fil
         write_str(&separator, &mut between)?;
     }
     let parts = if absent(&attribute) { Vec::new() } else { attribute_parts(&attribute) };
-    let mut iter = vm.iter(value)?;
+    let mut iter = iterate(value)?;
     let mut out = String::new();
     let mut first = true;
     while let Some(item) = vm.next(&mut iter)? {

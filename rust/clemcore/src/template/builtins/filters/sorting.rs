@@ -1,10 +1,11 @@
 //! Filters that order: `sort`, `dictsort`, `groupby`, `min`, `max`.
 
+use crate::template::eval::iterate;
 use std::cmp::Ordering;
 
 use super::select::attribute_parts;
-use crate::template::builtins::args::{Args, absent};
 use crate::template::budget::spend;
+use crate::template::builtins::args::{Args, absent};
 use crate::template::error::{Error, Result};
 use crate::template::eval::{Vm, fold, walk};
 use crate::template::ops::compare::{equals, order, sort_by};
@@ -82,9 +83,8 @@ pub(super) fn groupby<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
             _ => groups.push((folded, key, vec![item])),
         }
     }
-    let groups = groups.into_iter().map(|(_, key, items)| {
-        Ok(Value::object(Object::Group(key, Value::list(items)?)))
-    });
+    let groups =
+        groups.into_iter().map(|(_, key, items)| Ok(Value::object(Object::Group(key, Value::list(items)?))));
     Value::list(groups.collect::<Result<_>>()?)
 }
 
@@ -101,7 +101,7 @@ fn extreme<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>, wanted: Orderi
     let parts = attribute_parts(&attribute);
     let symbol = if wanted == Ordering::Less { "<" } else { ">" };
     let mut best: Option<(Value<'a>, Value<'a>)> = None;
-    let mut iter = vm.iter(value)?;
+    let mut iter = iterate(value)?;
     while let Some(item) = vm.next(&mut iter)? {
         spend(1)?;
         let key = fold(walk(item.clone(), &parts, None)?, truthy(&case_sensitive));
@@ -113,5 +113,6 @@ fn extreme<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>, wanted: Orderi
             best = Some((key, item));
         }
     }
-    Ok(best.map_or_else(|| Value::undefined_hint("No aggregated item, sequence was empty."), |(_, item)| item))
+    Ok(best
+        .map_or_else(|| Value::undefined_hint("No aggregated item, sequence was empty."), |(_, item)| item))
 }

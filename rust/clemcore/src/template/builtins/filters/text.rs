@@ -42,11 +42,12 @@ pub(super) fn string<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fi
 }
 
 pub(super) fn trim<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filtered<'a> {
-    if args.pos.is_empty() && args.kw.is_empty() {
-        if let Value::Str(text) = value {
-            let (start, end) = space::strip_range(text, None, true, true);
-            return Ok(Value::Str(&text[start..end]));
-        }
+    if args.pos.is_empty()
+        && args.kw.is_empty()
+        && let Value::Str(text) = value
+    {
+        let (start, end) = space::strip_range(text, None, true, true);
+        return Ok(Value::Str(&text[start..end]));
     }
     let [chars] = args.bind("do_trim", &["chars"], 0)?;
     let text = soft_str(&value)?;
@@ -136,7 +137,9 @@ pub(super) fn truncate<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
     let length = integer_or(&length, 255)?;
     let leeway = if absent(&leeway) { 5 } else { integer(&leeway)? };
     let end_value = if matches!(end, Value::Missing) { Value::Str("...") } else { end };
-    let Some(end) = end_value.as_str() else { return Err(Error::unsupported("truncate with an end that is no string")) };
+    let Some(end) = end_value.as_str() else {
+        return Err(Error::unsupported("truncate with an end that is no string"));
+    };
     let end_length = i64::try_from(end.chars().count()).unwrap_or(i64::MAX);
     if length < end_length || leeway < 0 {
         return Err(Error::runtime(format!("expected length >= {end_length}, got {length}")));

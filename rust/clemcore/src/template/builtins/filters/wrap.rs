@@ -7,9 +7,9 @@ use crate::template::error::{Error, Result};
 use crate::template::eval::Vm;
 use crate::template::ops::compare::sort_by;
 use crate::template::ops::truth::truthy;
+use crate::template::text::json;
 use crate::template::text::repr::repr;
 use crate::template::text::space::lines;
-use crate::template::text::json;
 use crate::template::value::{Dict, Value};
 
 type Filtered<'a> = Result<Value<'a>>;
@@ -61,7 +61,10 @@ pub(super) fn wordwrap<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
     let [width, break_long, wrap, _] = args.bind("do_wordwrap", &names, 0)?;
     value.defined()?;
     let Some(text) = value.as_str() else {
-        return Err(Error::type_error(format!("'{}' object has no attribute 'splitlines'", value.type_name())));
+        return Err(Error::type_error(format!(
+            "'{}' object has no attribute 'splitlines'",
+            value.type_name()
+        )));
     };
     let width = integer_or(&width, 79)?;
     if text.contains('-') || matches!(value, Value::Markup(_)) || width < 1 {

@@ -9,7 +9,12 @@ use crate::template::eval::Vm;
 use crate::template::ops::compare::equals;
 use crate::template::value::{Dict, Object, Seq, Value, View};
 
-pub(super) fn dict<'a>(vm: &mut Vm<'a>, dict: &Rc<Dict<'a>>, name: &str, args: Args<'a>) -> Result<Value<'a>> {
+pub(super) fn dict<'a>(
+    vm: &mut Vm<'a>,
+    dict: &Rc<Dict<'a>>,
+    name: &str,
+    args: Args<'a>,
+) -> Result<Value<'a>> {
     let view = match name {
         "get" => {
             let [key, default] = args.positional::<2>("get", 1)?;
@@ -45,7 +50,12 @@ pub(super) fn fromkeys<'a>(vm: &mut Vm<'a>, args: Args<'a>) -> Result<Value<'a>>
     Ok(Value::Dict(Rc::new(out)))
 }
 
-pub(super) fn sequence<'a>(owner: &Value<'a>, seq: &Rc<Seq<'a>>, name: &str, args: Args<'a>) -> Result<Value<'a>> {
+pub(super) fn sequence<'a>(
+    owner: &Value<'a>,
+    seq: &Rc<Seq<'a>>,
+    name: &str,
+    args: Args<'a>,
+) -> Result<Value<'a>> {
     spend(seq.items.len())?;
     match name {
         "copy" => {

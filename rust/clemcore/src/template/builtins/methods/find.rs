@@ -64,7 +64,9 @@ impl<'t> Window<'t> {
 
 fn affix(window: Option<&Window<'_>>, name: &str, wanted: &Value<'_>) -> Result<bool> {
     let fits = |affix: &str| {
-        window.is_some_and(|w| if name == "startswith" { w.text.starts_with(affix) } else { w.text.ends_with(affix) })
+        window.is_some_and(|w| {
+            if name == "startswith" { w.text.starts_with(affix) } else { w.text.ends_with(affix) }
+        })
     };
     if let Value::Tuple(choices) = wanted {
         for choice in &choices.items {

@@ -17,7 +17,9 @@ pub(super) fn call<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, name: &str, args: Arg
         "strip" => strip(owner, this, args, true, true),
         "lstrip" => strip(owner, this, args, true, false),
         "rstrip" => strip(owner, this, args, false, true),
-        "split" | "rsplit" | "splitlines" | "partition" | "rpartition" => split::call(owner, this, name, args),
+        "split" | "rsplit" | "splitlines" | "partition" | "rpartition" => {
+            split::call(owner, this, name, args)
+        }
         "startswith" | "endswith" | "find" | "rfind" | "index" | "rindex" | "count" => {
             find::call(this, name, args)
         }
@@ -31,7 +33,11 @@ pub(super) fn call<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, name: &str, args: Arg
         "format" => {
             plain(owner, name)?;
             let named = |key: &str| {
-                Ok(args.kw.iter().find(|(known, _)| known.as_str() == Some(key)).map(|(_, value)| value.clone()))
+                Ok(args
+                    .kw
+                    .iter()
+                    .find(|(known, _)| known.as_str() == Some(key))
+                    .map(|(_, value)| value.clone()))
             };
             format::format(this, &format::Fields { pos: &args.pos, named: &named }).map(Value::string)
         }
@@ -75,7 +81,9 @@ fn strip<'a>(owner: &Value<'a>, this: &str, args: Args<'a>, left: bool, right: b
         if matches!(chars, Value::None) {
             strip_range(this, None, left, right)
         } else {
-            let Some(chars) = chars.as_str() else { return Err(Error::type_error("strip arg must be None or str")) };
+            let Some(chars) = chars.as_str() else {
+                return Err(Error::type_error("strip arg must be None or str"));
+            };
             strip_range(this, Some(chars), left, right)
         }
     };
@@ -127,7 +135,11 @@ fn join<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, this: &str, args: Args<'a>) -> R
             let name = item.type_name();
             return Err(Error::type_error(format!("sequence item {i}: expected str instance, {name} found")));
         };
-        if markup && !matches!(item, Value::Markup(_)) { escape(part, &mut out) } else { out.push_str(part) }
+        if markup && !matches!(item, Value::Markup(_)) {
+            escape(part, &mut out);
+        } else {
+            out.push_str(part);
+        }
         spend_text(part.len() + this.len())?;
     }
     Ok(like(owner, out))
