@@ -19,6 +19,7 @@ PACKAGE = Path(clemcore.__file__).parent
 ORDER = [
     "_core",
     "errors",
+    "_jinja",
     "secrets",
     "atomic",
     "spec",

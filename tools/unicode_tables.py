@@ -1,7 +1,7 @@
 """Write rust/clemcore/src/template/text/tables.rs: the Unicode facts that Python's str methods go by.
 
-Run it with the oldest Python whose answers shall be built in (the tables were made with 3.11, Unicode 14); characters
-assigned later are asked of the running Python (see text/unicode.rs).
+Run it with the oldest Python whose answers shall be built in (the tables were made with 3.11, Unicode 14);
+characters assigned later are asked of the running Python (see text/unicode.rs).
 """
 
 from __future__ import annotations
@@ -54,18 +54,27 @@ parts = [
     f"//! Unicode {unicodedata.unidata_version} as Python {sys.version_info[0]}.{sys.version_info[1]} sees it.\n"
     "//! Written by `tools/unicode_tables.py`; do not edit.\n#![allow(clippy::all, clippy::pedantic)]\n",
     table("PRINTABLE", "`str.isprintable`.", ranges(str.isprintable)),
-    table("HIDDEN", "Assigned, but not printable.",
-          ranges(lambda c: not c.isprintable() and unicodedata.category(c) in hidden)),
+    table(
+        "HIDDEN",
+        "Assigned, but not printable.",
+        ranges(lambda c: not c.isprintable() and unicodedata.category(c) in hidden),
+    ),
     table("ALPHABETIC", "`str.isalpha`.", ranges(lambda c: ord(c) > 127 and c.isalpha())),
     table("DECIMAL", "`str.isdecimal`: runs of ten digits.", ranges(str.isdecimal)),
     table("DIGIT", "`str.isdigit` beyond decimals.", ranges(lambda c: c.isdigit() and not c.isdecimal())),
     table("NUMERIC", "`str.isnumeric` beyond digits.", ranges(lambda c: c.isnumeric() and not c.isdigit())),
     table("LOWER", "`str.islower` beyond ASCII.", ranges(lambda c: ord(c) > 127 and c.islower())),
     table("UPPER", "`str.isupper` beyond ASCII.", ranges(lambda c: ord(c) > 127 and c.isupper())),
-    mapping("TITLE", "Characters whose title case is not their upper case.",
-            lambda c: c.title() if c.title() != c.upper() else None),
-    mapping("FOLD", "Characters whose case folding is not their lower case.",
-            lambda c: c.casefold() if c.casefold() != c.lower() else None),
+    mapping(
+        "TITLE",
+        "Characters whose title case is not their upper case.",
+        lambda c: c.title() if c.title() != c.upper() else None,
+    ),
+    mapping(
+        "FOLD",
+        "Characters whose case folding is not their lower case.",
+        lambda c: c.casefold() if c.casefold() != c.lower() else None,
+    ),
 ]
 target = Path(__file__).resolve().parent.parent / "rust/clemcore/src/template/text/tables.rs"
 target.write_text("\n".join(parts), encoding="utf-8")

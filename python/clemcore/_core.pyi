@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypedDict, final
 
 __all__ = [
+    "CompiledTemplate",
+    "NotPlainError",
     "Problem",
     "Refusal",
     "Registry",
     "Report",
+    "UnsupportedError",
     "__version__",
     "catalogue",
     "check",
@@ -234,3 +237,30 @@ def explain(code: str) -> str | None:
 
 def catalogue() -> list[_Kind]:
     """Give every kind of problem there is."""
+
+# Chat templates (rust/clemcore-python/src/template.rs); clemcore.templates is the face of these.
+
+class UnsupportedError(Exception):
+    """Only jinja2 can render this; the message says what is not covered."""
+
+class NotPlainError(Exception):
+    """The data holds objects of other types than JSON has; it must be made plain first."""
+
+@final
+class CompiledTemplate:
+    """A compiled chat template."""
+
+    def __new__(cls, source: str) -> CompiledTemplate:
+        """Compile a template; raises TemplateError or :class:`UnsupportedError`."""
+    @property
+    def variables(self) -> list[str]:
+        """The names that the template reads and does not define itself."""
+    @property
+    def uses_clock(self) -> bool:
+        """Whether the template calls ``strftime_now``."""
+    def render(
+        self,
+        context: list[dict[str, Any]],
+        now: tuple[int, int, int, int, int, int, int] | None = None,
+    ) -> str:
+        """Render with the variables of these dicts, later ones winning; ``now`` is the local time."""

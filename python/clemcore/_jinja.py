@@ -98,7 +98,7 @@ def compile_template(source: str, now: Callable[[], datetime]) -> jinja2.Templat
     environment.filters["tojson"] = _tojson
     environment.globals.update(
         raise_exception=_raise_exception,
-        strftime_now=lambda format: now().strftime(format),  # noqa: A006 - the name that templates may use
+        strftime_now=lambda format: now().strftime(format),
         dict=_Dict(),
         namespace=_SafeNamespace,
     )

@@ -1,7 +1,7 @@
 """Chat templates: from messages to the exact text that transformers would make of them.
 
-It knows how transformers prepares messages (its layers A and B, by version) and when jinja2 has to take over; the
-language itself is the Rust core's (``clemcore._core.CompiledTemplate``). It knows no models, registries or tokenizers.
+It knows how transformers prepares messages (its layers A and B) and when jinja2 has to take over; the language
+itself is the Rust core's (``clemcore._core.CompiledTemplate``). It knows no models, registries or tokenizers.
 
 A template that the core does not cover is rendered by jinja2 in the environment that transformers sets up, visibly:
 ``template.engine`` is then ``"jinja2"`` and ``template.engine_reason`` says why. jinja2 is imported only then.
@@ -63,7 +63,7 @@ class ChatTemplate:
         self._jinja: Any = None
         try:
             self._compiled = _core.CompiledTemplate(source)
-        except _core.Unsupported as reason:
+        except _core.UnsupportedError as reason:
             self._take_jinja(str(reason))
 
     @property
@@ -131,11 +131,11 @@ class ChatTemplate:
         if self._compiled is not None:
             now = None
             if self._compiled.uses_clock:
-                time = self._now or datetime.now()  # noqa: DTZ005 - transformers gives local time without a zone
+                time = self._now or datetime.now()
                 now = (time.year, time.month, time.day, time.hour, time.minute, time.second, time.microsecond)
             try:
                 return self._compiled.render([variables, extra], now)
-            except _core.Unsupported as reason:
+            except _core.UnsupportedError as reason:
                 self._take_jinja(str(reason))
         return self._by_jinja({**extra, **variables})
 
@@ -148,7 +148,7 @@ class ChatTemplate:
             self._jinja = compile_template(self.source, self._clock)
 
     def _clock(self) -> datetime:
-        return self._now or datetime.now()  # noqa: DTZ005 - as above
+        return self._now or datetime.now()
 
     def _by_jinja(self, variables: dict[str, Any]) -> str:
         from clemcore._jinja import render
@@ -172,7 +172,7 @@ def _plain(value: Any) -> Any:
     return _plain_other(value)
 
 
-def _plain_other(value: Any) -> Any:
+def _plain_other(value: Any) -> Any:  # noqa: PLR0911 - one line per type
     import dataclasses
     from collections.abc import Mapping
 
@@ -204,7 +204,9 @@ def _plain_other(value: Any) -> Any:
 def _without_none(chat: list[Any]) -> list[Any]:
     """Drop the keys of each message whose value is None."""
     return [
-        {key: value for key, value in message.items() if value is not None} if isinstance(message, dict) else message
+        {key: value for key, value in message.items() if value is not None}
+        if isinstance(message, dict)
+        else message
         for message in chat
     ]
 

@@ -1,7 +1,7 @@
 //! Chat templates for Python: reads dicts, lists and strings in place and gives one string back.
 //!
 //! The texts of Python strings are borrowed while the interpreter is held, so nothing is copied on the way in. Only
-//! exact built-in types are read here; for anything else the caller is told ([`NotPlain`]) and prepares the data in
+//! exact built-in types are read here; for anything else the caller is told ([`NotPlainError`]) and prepares the data in
 //! Python. `unsafe` is confined to reading the interpreter's objects in this file.
 #![allow(unsafe_code, reason = "strings are borrowed from CPython for the length of one call under the GIL")]
 
@@ -14,10 +14,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 pyo3::import_exception!(clemcore.errors, TemplateError);
-pyo3::create_exception!(_core, Unsupported, pyo3::exceptions::PyException, "Only jinja2 can render this.");
 pyo3::create_exception!(
     _core,
-    NotPlain,
+    UnsupportedError,
+    pyo3::exceptions::PyException,
+    "Only jinja2 can render this."
+);
+pyo3::create_exception!(
+    _core,
+    NotPlainError,
     pyo3::exceptions::PyException,
     "The data has to be made plain first."
 );
@@ -80,7 +85,7 @@ fn clock(now: Moment) -> Clock {
 
 fn error(fault: &Fault) -> PyErr {
     match fault.error.kind {
-        ErrorKind::Unsupported => Unsupported::new_err(fault.error.message.clone()),
+        ErrorKind::Unsupported => UnsupportedError::new_err(fault.error.message.clone()),
         _ => Python::attach(|py| {
             let place = fault.place.as_ref();
             let keywords = PyDict::new(py);
@@ -143,7 +148,7 @@ impl Reader {
         if data.is_null() {
             // SAFETY: the interpreter is held.
             unsafe { ffi::PyErr_Clear() };
-            return Err(Unsupported::new_err("a string with a lone surrogate"));
+            return Err(UnsupportedError::new_err("a string with a lone surrogate"));
         }
         let length = usize::try_from(length).unwrap_or(0);
         self.bytes += length;
@@ -181,13 +186,13 @@ impl Reader {
                 return self.nested(|reader| reader.tuple(object));
             }
         }
-        Err(NotPlain::new_err("an object of another type than JSON has"))
+        Err(NotPlainError::new_err("an object of another type than JSON has"))
     }
 
     fn nested<'a>(&mut self, read: impl FnOnce(&mut Self) -> PyResult<Input<'a>>) -> PyResult<Input<'a>> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(Unsupported::new_err("very deeply nested data"));
+            return Err(UnsupportedError::new_err("very deeply nested data"));
         }
         let result = read(self);
         self.depth -= 1;
@@ -203,7 +208,7 @@ impl Reader {
             while ffi::PyDict_Next(object, &raw mut place, &raw mut key, &raw mut value) != 0 {
                 dict.push(self.value(key)?, self.value(value)?);
             }
-            dict.finish().map_err(|e| Unsupported::new_err(e.to_string()))
+            dict.finish().map_err(|e| UnsupportedError::new_err(e.to_string()))
         }
     }
 
@@ -215,7 +220,7 @@ impl Reader {
             for place in 0..size {
                 items.push(self.value(ffi::PyList_GetItem(object, place))?);
             }
-            Input::list(items).map_err(|e| Unsupported::new_err(e.to_string()))
+            Input::list(items).map_err(|e| UnsupportedError::new_err(e.to_string()))
         }
     }
 
@@ -227,7 +232,7 @@ impl Reader {
             for place in 0..size {
                 items.push(self.value(ffi::PyTuple_GetItem(object, place))?);
             }
-            Input::tuple(items).map_err(|e| Unsupported::new_err(e.to_string()))
+            Input::tuple(items).map_err(|e| UnsupportedError::new_err(e.to_string()))
         }
     }
 }
@@ -244,7 +249,7 @@ unsafe fn integer<'a>(object: *mut ffi::PyObject) -> PyResult<Input<'a>> {
     Python::attach(|py| {
         // SAFETY: a live object; the new reference is its own.
         let number = unsafe { Bound::from_borrowed_ptr(py, object) };
-        let digits = number.str().map_err(|_| Unsupported::new_err("a very large integer"))?.to_string();
+        let digits = number.str().map_err(|_| UnsupportedError::new_err("a very large integer"))?.to_string();
         Input::big_int(&digits).ok_or_else(|| PyTypeError::new_err("not an integer"))
     })
 }

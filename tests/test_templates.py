@@ -1,0 +1,159 @@
+"""The Python face of chat templates: layers A and B of transformers, errors, the fallback, the clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import subprocess
+import sys
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from clemcore.errors import TemplateError
+from clemcore.templates import ChatTemplate
+
+CHATML = (
+    "{% for m in messages %}"
+    "{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+HELLO = [{"role": "user", "content": "Hello!"}]
+
+
+def test_a_conversation_becomes_the_prompt() -> None:
+    template = ChatTemplate(CHATML)
+    assert template.render(HELLO) == "<|im_start|>user\nHello!<|im_end|>\n"
+    assert template.render(HELLO, add_generation_prompt=True).endswith("<|im_start|>assistant\n")
+    assert (template.engine, template.engine_reason) == ("clemcore", "")
+    assert template.fingerprint == hashlib.sha256(CHATML.encode()).hexdigest()
+    assert template.variables == {"messages", "add_generation_prompt"}
+
+
+def test_special_tokens_are_variables_that_keywords_override() -> None:
+    template = ChatTemplate("{{ bos_token }}{{ eos_token is defined }}", special_tokens={"bos_token": "<s>"})
+    assert template.render(HELLO) == "<s>False"
+    tokens: dict[str, Any] = {"bos_token": "<b>", "eos_token": "</s>"}
+    assert template.render(HELLO, **tokens) == "<b>True"
+
+
+def test_tools_and_documents_are_always_defined() -> None:
+    template = ChatTemplate("{{ tools is defined }} {{ tools }} {{ documents }} {{ add_generation_prompt }}")
+    assert template.render(HELLO) == "True None None False"
+    assert template.render(HELLO, tools=[{"a": 1}], documents=[]) == "True [{'a': 1}] [] False"
+
+
+def test_keys_without_a_value_are_dropped_from_messages_but_not_inside_them() -> None:
+    template = ChatTemplate("{{ messages }}")
+    messages = [{"role": "user", "content": None, "x": {"y": None}}]
+    assert template.render(messages) == "[{'role': 'user', 'x': {'y': None}}]"
+    assert messages[0]["content"] is None
+
+
+def test_reasoning_is_given_under_the_names_that_templates_read() -> None:
+    template = ChatTemplate("{{ messages[0] }}")
+    message = {"role": "assistant", "content": "4", "reasoning": "2+2"}
+    assert template.render([message]) == (
+        "{'thinking': '2+2', 'role': 'assistant', 'content': '4', 'reasoning': '2+2', 'reasoning_content': '2+2'}"
+    )
+
+
+class _Colour(str, enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class _Point:
+    x: int
+    y: tuple[int, ...]
+
+
+def test_rich_objects_become_plain_data() -> None:
+    template = ChatTemplate("{{ value }}")
+
+    def text(value: Any) -> str:
+        return template.render(HELLO, value=value)
+
+    assert text(_Colour.RED) == "red"
+    assert text(_Point(1, (2,))) == "{'x': 1, 'y': (2,)}"
+    assert text(MappingProxyType({"a": [1.0]})) == "{'a': [1.0]}"
+    assert text(object()) == "<object>"
+    assert text(10**30) == "1" + "0" * 30
+
+
+def test_the_final_message_is_continued() -> None:
+    template = ChatTemplate(CHATML)
+    messages = [*HELLO, {"role": "assistant", "content": "Hello! How "}]
+    expected = "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\nHello! How "
+    assert template.render(messages, continue_final_message=True) == expected
+    parts = [{"role": "assistant", "content": [{"type": "text", "text": "Yes"}, {"type": "image"}]}]
+    by_parts = ChatTemplate("{% for p in messages[0].content %}{{ p.text }}{% endfor %}END")
+    assert by_parts.render(parts, continue_final_message=True) == "Yes"
+    with pytest.raises(TemplateError, match="not compatible"):
+        template.render(messages, continue_final_message=True, add_generation_prompt=True)
+    with pytest.raises(TemplateError, match='has no "content"'):
+        template.render([{"role": "user"}], continue_final_message=True)
+    with pytest.raises(TemplateError, match="does not appear"):
+        ChatTemplate("content {{ messages[0].role }}").render(HELLO, continue_final_message=True)
+
+
+def test_an_error_has_its_place_in_the_template() -> None:
+    with pytest.raises(TemplateError) as syntax:
+        ChatTemplate("line one\n{% for x in %}")
+    assert (syntax.value.line, syntax.value.column, syntax.value.excerpt) == (2, 13, "{% for x in %}")
+    template = ChatTemplate("a\n  {{ raise_exception('No ' ~ messages[0].role ~ '!') }}")
+    with pytest.raises(TemplateError) as raised:
+        template.render(HELLO)
+    assert str(raised.value) == "No user!"
+    assert raised.value.args == ("No user!",)
+    assert raised.value.line == 2
+
+
+def test_the_clock_can_be_pinned() -> None:
+    template = ChatTemplate("{{ strftime_now('%d %b %Y %H:%M') }}", now="2026-03-07T14:05:09")
+    assert template.render(HELLO) == "07 Mar 2026 14:05"
+
+
+def test_what_the_core_does_not_cover_is_rendered_by_jinja2_visibly() -> None:
+    template = ChatTemplate(
+        "{% autoescape true %}{{ '<' }}{% endautoescape %}{{ strftime_now('%Y') }}",
+        now="2026-01-01",
+    )
+    assert template.engine == "jinja2"
+    assert "autoescape" in template.engine_reason
+    assert template.render(HELLO) == "&lt;2026"
+    template = ChatTemplate("{{ messages[0].content }}")
+    assert template.engine == "clemcore"
+    assert template.render([{"role": "user", "content": "\ud800"}]) == "\ud800"
+    assert (template.engine, template.engine_reason) == ("jinja2", "a string with a lone surrogate")
+
+
+def test_importing_templates_is_light() -> None:
+    heavy = "('jinja2', 'transformers', 'numpy')"
+    code = f"import sys, clemcore.templates; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{% set ns = namespace(x='ab') %}{% for i in range(99999) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "{% macro f(x) %}{{ f(x) }}{{ f(x) }}{% endmacro %}{{ f(1) }}",
+        "{{ 'x' * 9999999999 }}",
+        "{{ '%9999999999d' % 1 }}{{ 9 ** 9999999 }}",
+        "{% set ns = namespace(x=[]) %}{% for i in range(99999) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}",
+        "{% set ns = namespace(x=[], y=[]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}"
+        "{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}",
+        "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+        "{% if true %}" * 5000,
+        "{{ 1" + " + 1" * 50000 + " }}",
+        "{% for i in range(100001) %}{% endfor %}",
+    ],
+)
+def test_hostile_templates_end_in_a_clear_error(source: str) -> None:
+    with pytest.raises(TemplateError):
+        ChatTemplate(source).render(HELLO)
