@@ -55,8 +55,8 @@ pub const MODEL_CONFIG: &[Field] = &[
     Field {
         name: "requires_api_key",
         types: &[Type::Bool],
-        meaning: "Whether the weights are only given to an account.",
-        backends: &["huggingface_local"],
+        meaning: "Whether a key is needed: by a server, or for weights that are only given to an account.",
+        backends: &["huggingface_local", "openai", "openai_compatible"],
         trait_: Trait::Plain,
     },
     Field {
@@ -239,6 +239,27 @@ pub const MODEL_CONFIG: &[Field] = &[
         types: &[Type::Int],
         meaning: "How many tokens the model may think.",
         backends: &["anthropic", "azure", "google"],
+        trait_: Trait::Plain,
+    },
+    Field {
+        name: "key_name",
+        types: &[Type::String],
+        meaning: "The key that is sent, by its name in `key.json` or in front of `_API_KEY` in the environment.",
+        backends: &["openai", "openai_compatible"],
+        trait_: Trait::Plain,
+    },
+    Field {
+        name: "timeout",
+        types: &[Type::Number],
+        meaning: "How many seconds a call may take, repeated attempts included.",
+        backends: &["openai", "openai_compatible"],
+        trait_: Trait::Plain,
+    },
+    Field {
+        name: "ca_file",
+        types: &[Type::String],
+        meaning: "PEM file of the only certificate authority that the server's certificate may come from.",
+        backends: &["openai", "openai_compatible"],
         trait_: Trait::Plain,
     },
     Field {
