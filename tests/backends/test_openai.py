@@ -306,7 +306,11 @@ def test_one_limit_of_tokens(wire_server: WireServer) -> None:
 
 def test_a_flag_that_is_no_flag_is_refused(wire_server: WireServer) -> None:
     with pytest.raises(SpecError, match="'reasoning_model' must be bool, not 'yes'"):
-        ask(open_model(wire_server.url, reasoning_model="yes"))
+        open_model(wire_server.url, reasoning_model="yes")
+    with pytest.raises(SpecError, match="'multimodality' must be dict, not True"):
+        open_model(wire_server.url, multimodality=True)
+    with pytest.raises(SpecError, match="extra_body must not hold messages, stream"):
+        ask(open_model(wire_server.url, extra_body={"stream": False, "messages": []}))
 
 
 # -- answers -----------------------------------------------------------------------------------------------------
@@ -395,6 +399,7 @@ def test_a_misspelt_setting_is_refused(misspelt: str) -> None:
     config: dict[str, Any] = {misspelt: True}
     with pytest.raises(SpecError, match=f"model_config has '{misspelt}'; did you mean '"):
         open_model("http://127.0.0.1:1", **config)
+    # Settings of other backends do not count, and do no harm.
     open_model("http://127.0.0.1:1", premade_chat_template=True, eos_to_cull="x")
 
 

@@ -90,7 +90,7 @@ def ledger_of(
 
 
 def _extra_body(spec: ModelSpec) -> dict[str, Any]:
-    extra: dict[str, Any] = setting(spec, "extra_body", dict, {})
+    extra: dict[str, Any] = setting(spec, "extra_body", {})
     effort = (spec.get("model_config") or {}).get("reasoning_effort")
     if effort is not None:
         extra = {"reasoning_effort": effort, **extra}
@@ -100,7 +100,7 @@ def _extra_body(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _is_reasoning(spec: ModelSpec) -> bool:
-    return bool(setting(spec, "reasoning_model", bool, False))
+    return bool(setting(spec, "reasoning_model", False))
 
 
 def _check_names(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore2
@@ -48,7 +48,7 @@ def connection_pool(endpoint: Endpoint) -> httpcore2.ConnectionPool:
         port=parts.port or {"http": 80, "https": 443}[parts.scheme],
         target="/",
     )
-    login = None if parts.username is None else (parts.username, parts.password or "")
+    login = None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
     return httpcore2.HTTPProxy(proxy_url=address, proxy_auth=login, **options)
 
 

@@ -20,18 +20,17 @@ from clemcore.spec import ModelSpec
 logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT = 600.0
-# Everything that these backends read from ``model_config``.
-SETTINGS = (
-    "base_url",
-    "ca_file",
-    "extra_body",
-    "key_name",
-    "multimodality",
-    "reasoning_effort",
-    "reasoning_model",
-    "requires_api_key",
-    "timeout",
-)
+# Everything that these backends read from ``model_config``, beside ``reasoning_effort``, with its types.
+SETTINGS: dict[str, tuple[type, ...]] = {
+    "base_url": (str,),
+    "ca_file": (str,),
+    "extra_body": (dict,),
+    "key_name": (str,),
+    "multimodality": (dict,),
+    "reasoning_model": (bool,),
+    "requires_api_key": (bool,),
+    "timeout": (int, float),
+}
 _PORTS = {"http": 80, "https": 443}
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -71,7 +70,7 @@ class Endpoint:
     ca_file: str | None
 
 
-def setting(spec: ModelSpec, name: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
+def setting(spec: ModelSpec, name: str, default: Any = None) -> Any:
     """Return a field of ``model_config``, or of the top level, where entries of 2024 have it.
 
     Raises:
@@ -89,7 +88,7 @@ def setting(spec: ModelSpec, name: str, kind: type | tuple[type, ...], default: 
     value = config[name] if name in config else spec.get(name)
     if value is None:
         return default
-    allowed = kind if isinstance(kind, tuple) else (kind,)
+    allowed = SETTINGS[name]
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         names = " or ".join(each.__name__ for each in allowed)
         raise SpecError(f"model '{spec['model_name']}': '{name}' must be {names}, not {value!r}")
@@ -97,15 +96,16 @@ def setting(spec: ModelSpec, name: str, kind: type | tuple[type, ...], default: 
 
 
 def check_settings(spec: ModelSpec) -> None:
-    """Refuse a setting of ``model_config`` that is nearly the name of one read here.
+    """Check the types of all settings, and refuse one that is nearly the name of a setting.
 
     Other unknown settings are none of this backend's business: entries also hold those of other backends.
 
     Raises:
-        SpecError: a setting looks misspelt; without this it would silently not count.
+        SpecError: a setting has another type, or looks misspelt; without this it would silently not count.
     """
-    config = spec.get("model_config")
-    unknown = sorted(str(name) for name in config if name not in SETTINGS) if isinstance(config, dict) else []
+    for name in SETTINGS:
+        setting(spec, name)
+    unknown = sorted(str(name) for name in spec.get("model_config") or () if name not in SETTINGS)
     if not unknown:
         return
     import difflib
@@ -127,13 +127,13 @@ def resolve_endpoint(spec: ModelSpec, service: Service) -> Endpoint:
         SpecError: a setting is wrong, there is no address, or the key was written for another host.
         MissingKeyError: a key is required and there is none.
     """
-    named = setting(spec, "key_name", str)
+    named = setting(spec, "key_name")
     key_name = named or service.key_name
     registry = KeyRegistry.from_json()
     found = registry.find(key_name)
     key, place = found if found is not None else (None, "")
     base_url = _address(spec, service, key, place)
-    if not setting(spec, "requires_api_key", bool, True):
+    if not setting(spec, "requires_api_key", True):
         key, place = None, ""
     elif key is None:
         registry.get_key_for(key_name)  # raises: the registry explains best where it has looked
@@ -151,7 +151,7 @@ def resolve_endpoint(spec: ModelSpec, service: Service) -> Endpoint:
 
 
 def _address(spec: ModelSpec, service: Service, key: Key | None, place: str) -> str:
-    written = setting(spec, "base_url", str)
+    written = setting(spec, "base_url")
     if written is not None:
         return _checked_url(written, f"the entry of model '{spec['model_name']}'")
     own = _own_address(key, place)
@@ -230,7 +230,7 @@ def _check_sendable(key: Key, key_name: str, place: str) -> None:
 
 
 def _timeout(spec: ModelSpec) -> float:
-    value = setting(spec, "timeout", (int, float), DEFAULT_TIMEOUT)
+    value = setting(spec, "timeout", DEFAULT_TIMEOUT)
     if not (math.isfinite(value) and value > 0):
         raise SpecError(
             f"model '{spec['model_name']}': 'timeout' must be a positive number of seconds, not {value}"
@@ -239,7 +239,7 @@ def _timeout(spec: ModelSpec) -> float:
 
 
 def _ca_file(spec: ModelSpec) -> str | None:
-    value: str | None = setting(spec, "ca_file", str)
+    value: str | None = setting(spec, "ca_file")
     if value is None:
         return None
     path = os.path.expanduser(value)  # noqa: PTH111 - "~" alone needs no pathlib import

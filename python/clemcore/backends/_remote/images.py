@@ -74,7 +74,7 @@ def _images_of(message: Message, index: int) -> list[str]:
 
 
 def _check_allowed(spec: ModelSpec, images: list[str], index: int) -> None:
-    sees = setting(spec, "multimodality", dict, {})
+    sees = setting(spec, "multimodality", {})
     several = bool(sees.get("multiple_images", False))
     one = several or (bool(sees) and bool(sees.get("single_image", True)))
     if not one:
