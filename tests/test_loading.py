@@ -200,3 +200,10 @@ def test_wrong_selectors() -> None:
 
 def test_the_old_registry_call_is_there() -> None:
     assert len(backends.load_model_registry()) > 5
+
+
+def test_a_generic_alias_is_no_backend() -> None:
+    # Python 3.10 calls list[int] a class; a backend's module that names one was not found to be a backend.
+    assert not backends.is_backend(list[int])
+    assert not backends.is_backend(backends.Backend)
+    assert backends.is_backend(type("Mine", (backends.Backend,), {}))

@@ -47,7 +47,8 @@ def is_backend_file(file_name: str) -> bool:
 
 def is_backend(obj: object) -> bool:
     """Tell whether an object is a backend class, other than the base class itself."""
-    return inspect.isclass(obj) and issubclass(obj, Backend) and obj is not Backend
+    # In Python 3.10 list[int] says that it is a class; its own type tells.
+    return issubclass(type(obj), type) and issubclass(obj, Backend) and obj is not Backend  # type: ignore[arg-type]
 
 
 class BackendRegistry:
