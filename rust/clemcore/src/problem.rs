@@ -72,8 +72,8 @@ pub(crate) struct Fault {
     pub(crate) span: Span,
     message: String,
     help: Option<String>,
-    pub(crate) entry: Option<usize>,
-    pub(crate) model: Option<String>,
+    entry: Option<usize>,
+    model: Option<String>,
     field: Option<String>,
     related: Option<usize>,
 }
@@ -82,6 +82,13 @@ impl Fault {
     /// Another place in the same text; its line and column replace `{place}` in the help.
     pub(crate) fn related(&mut self, offset: usize) -> &mut Self {
         self.related = Some(offset);
+        self
+    }
+
+    /// The entry in which it lies.
+    pub(crate) fn entry(&mut self, entry: usize, model: Option<&str>) -> &mut Self {
+        self.entry = Some(entry);
+        self.model = model.map(|model| cut(model.chars().take(NAME + 1).collect()));
         self
     }
 
@@ -113,7 +120,7 @@ impl Fault {
     }
 
     pub(crate) fn field(&mut self, field: impl Into<String>) -> &mut Self {
-        self.field = Some(field.into());
+        self.field = Some(cut(field.into()));
         self
     }
 }
@@ -166,7 +173,7 @@ impl Faults {
             return report;
         }
         let lines = Lines::new(text);
-        self.masks.sort_unstable();
+        self.masks = merged(self.masks);
         self.list.sort_by_key(|fault| fault.span);
         for mut fault in self.list {
             fault.hide_secrets(text, &self.masks);
@@ -195,6 +202,30 @@ impl Faults {
         }
         report
     }
+}
+
+/// How many characters of a name or path a report keeps; a file can make them as long as itself.
+const NAME: usize = 200;
+
+fn cut(mut name: String) -> String {
+    if let Some((end, _)) = name.char_indices().nth(NAME) {
+        name.truncate(end);
+        name.push('…');
+    }
+    name
+}
+
+/// The same ranges in order and without overlap.
+fn merged(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_unstable();
+    spans.dedup_by(|next, before| {
+        let overlap = next.start <= before.end;
+        if overlap {
+            before.end = before.end.max(next.end);
+        }
+        overlap
+    });
+    spans
 }
 
 impl fmt::Display for Problem {

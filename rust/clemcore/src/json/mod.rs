@@ -17,5 +17,33 @@ pub(crate) use node::{Kind, Member, Node, to_dict};
 pub(crate) use parser::parse;
 pub use write::{to_json, to_json_pretty};
 
+use crate::problem::Faults;
+use crate::report::Report;
+use crate::text::decode;
+use crate::value::Value;
+
+/// Reads any JSON text; `source` is its name in the report.
+///
+/// ```
+/// use clemcore::{json, value::Value};
+/// let (value, _) = json::read("x.json", b"[1, 2.5]").unwrap();
+/// assert_eq!(value, Value::List(vec![Value::Int(1), Value::Float(2.5)]));
+/// assert_eq!(json::read("x.json", b"[1,,]").unwrap_err().problems.len(), 2);
+/// ```
+///
+/// # Errors
+/// All faults, where there is any that is an error. With the value comes what was found beside.
+pub fn read(source: &str, bytes: &[u8]) -> Result<(Value, Report), Report> {
+    let mut faults = Faults::default();
+    let decoded = decode::decode(bytes, &mut faults);
+    let text = decoded.as_deref().unwrap_or_default();
+    let value = decoded.as_deref().and_then(|text| parse(text, &mut faults)).map(|root| root.to_value());
+    let report = faults.into_report(&source.into(), text);
+    match value {
+        Some(value) if report.is_usable() => Ok((value, report)),
+        _ => Err(report),
+    }
+}
+
 /// How deep lists and objects may be nested.
 pub const MAX_DEPTH: usize = 128;

@@ -61,6 +61,20 @@ impl<'t> Node<'t> {
         }
     }
 
+    /// What the value is, in the words of a report.
+    pub(crate) fn kind_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Null => "null",
+            Kind::Bool(_) => "a boolean",
+            Kind::Int(_) | Kind::BigInt(_) => "an integer",
+            Kind::Float(_) => "a number",
+            Kind::String(_) => "a string",
+            Kind::List(_) => "a list",
+            Kind::Object(_) => "an object",
+            Kind::Broken => "something unreadable",
+        }
+    }
+
     /// The value without its place. What was broken is null; such a file is never used.
     pub(crate) fn to_value(&self) -> Value {
         match &self.kind {

@@ -9,6 +9,9 @@ use std::borrow::Cow;
 
 /// Reads a text; `None` where there is nothing in it.
 pub(crate) fn parse<'t>(text: &'t str, faults: &mut Faults) -> Option<Node<'t>> {
+    if faults.overfull() {
+        return None;
+    }
     let mut parser = Parser {
         lexer: Lexer { text, at: 0, faults },
         ahead: None,
@@ -40,6 +43,11 @@ pub(super) struct Parser<'t, 'f> {
     pub(super) cut_off: bool,
 }
 
+/// The next token; a text with too many faults is not read to the end.
+fn read<'t>(lexer: &mut Lexer<'t, '_>) -> (Token<'t>, Span) {
+    if lexer.faults.overfull() { (Token::End, Span::at(lexer.text.len())) } else { lexer.next() }
+}
+
 /// What follows an item inside brackets.
 enum Next {
     Item,
@@ -49,15 +57,11 @@ enum Next {
 impl<'t> Parser<'t, '_> {
     pub(super) fn peek(&mut self) -> &(Token<'t>, Span) {
         let Self { lexer, ahead, .. } = self;
-        ahead.get_or_insert_with(|| {
-            // A text with this many faults is not read to the end.
-            if lexer.faults.overfull() { (Token::End, Span::at(lexer.text.len())) } else { lexer.next() }
-        })
+        ahead.get_or_insert_with(|| read(lexer))
     }
 
     pub(super) fn take(&mut self) -> (Token<'t>, Span) {
-        let token = self.peek().clone();
-        self.ahead = None;
+        let token = self.ahead.take().unwrap_or_else(|| read(&mut self.lexer));
         self.last_end = token.1.end;
         token
     }

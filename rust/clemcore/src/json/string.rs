@@ -15,6 +15,8 @@ impl<'t> Lexer<'t, '_> {
         let mut decoded: Option<String> = None;
         let mut run = body;
         let mut told = false;
+        // Up to where a closing quote is known to follow, so that no line is looked at twice.
+        let mut sure = body;
         let mut at = body;
         let whole = loop {
             let Some(byte) = self.byte(at) else { break false };
@@ -27,7 +29,7 @@ impl<'t> Lexer<'t, '_> {
                     text.push(character);
                     (at, run) = (end, end);
                 }
-                b'\n' | b'\r' if !self.goes_on(at, close) => break false,
+                b'\n' | b'\r' if at >= sure && !self.goes_on(at, close, &mut sure) => break false,
                 0x00..=0x1F => {
                     if !told {
                         self.control_character(at, byte);
@@ -138,10 +140,12 @@ impl<'t> Lexer<'t, '_> {
     /// Whether the string goes on after the line break at `at`, as a template that was pasted in does.
     ///
     /// It does when a later line has a quote that can end it, and no line before looks like the next key or bracket.
-    fn goes_on(&self, at: usize, close: &str) -> bool {
+    fn goes_on(&self, at: usize, close: &str, sure: &mut usize) -> bool {
         let end = (at + LOOK_AHEAD).min(self.text.len());
         let end = (at..=end).rev().find(|end| self.text.is_char_boundary(*end)).unwrap_or(at);
-        for line in self.text[at..end].split(['\n', '\r']).skip(1) {
+        let mut line_end = at;
+        for line in self.text[at + 1..end].split(['\n', '\r']) {
+            line_end += 1 + line.len();
             let line = line.trim();
             let only_brackets = !line.is_empty() && line.chars().all(|c| "[]{},".contains(c));
             if only_brackets || line.starts_with(close) && line[close.len()..].contains(&format!("{close}:"))
@@ -149,6 +153,7 @@ impl<'t> Lexer<'t, '_> {
                 return false;
             }
             if closes(line, close) {
+                *sure = line_end;
                 return true;
             }
         }

@@ -1,6 +1,7 @@
 //! The report for people, in the manner of a compiler.
 use super::Report;
 use crate::problem::{Problem, Severity};
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 /// Writes every problem and a summary line.
@@ -36,22 +37,29 @@ fn summary(report: &Report) -> String {
 fn write_problem(out: &mut String, problem: &Problem, paint: Paint) -> fmt::Result {
     let severity = problem.kind.severity;
     let head = format!("{}[{}]", severity.as_str(), problem.kind.code);
-    writeln!(out, "{}: {}", paint.severity(severity, &head), paint.bold(&problem.message))?;
+    writeln!(out, "{}: {}", paint.severity(severity, &head), paint.bold(&visible(&problem.message)))?;
 
     let number = problem.line.to_string();
     let margin = " ".repeat(number.len());
     let bar = paint.dim("|");
-    writeln!(out, "{margin}{} {}:{}:{}", paint.dim("-->"), problem.source, problem.line, problem.column)?;
+    writeln!(
+        out,
+        "{margin}{} {}:{}:{}",
+        paint.dim("-->"),
+        visible(&problem.source),
+        problem.line,
+        problem.column
+    )?;
     let excerpt = &problem.excerpt;
     writeln!(out, "{margin} {bar}")?;
     writeln!(out, "{} {bar} {}", paint.dim(&number), excerpt.text)?;
     let mark = paint.severity(severity, &"^".repeat(excerpt.width));
     writeln!(out, "{margin} {bar} {}{mark}", " ".repeat(excerpt.before))?;
     if let Some(place) = entry_and_field(problem) {
-        writeln!(out, "{margin} {} {place}", paint.dim("= in:"))?;
+        writeln!(out, "{margin} {} {}", paint.dim("= in:"), visible(&place))?;
     }
     if let Some(help) = &problem.help {
-        writeln!(out, "{margin} {} {help}", paint.dim("= help:"))?;
+        writeln!(out, "{margin} {} {}", paint.dim("= help:"), visible(help))?;
     }
     Ok(())
 }
@@ -67,6 +75,15 @@ fn entry_and_field(problem: &Problem) -> Option<String> {
         parts.push(format!("field {field}"));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// The text with its control characters escaped: a file must not steer the terminal of who checks it.
+fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escape).collect())
 }
 
 /// Colours of a terminal, where they are wanted.

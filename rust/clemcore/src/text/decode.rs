@@ -5,13 +5,13 @@ use crate::problem::Faults;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Decodes a file; bytes that are no UTF-8 become U+FFFD and a fault each.
-pub(crate) fn decode<'b>(bytes: &'b [u8], faults: &mut Faults) -> Cow<'b, str> {
+/// Decodes a file; bytes that are no UTF-8 become U+FFFD and a fault each. `None` for another encoding.
+pub(crate) fn decode<'b>(bytes: &'b [u8], faults: &mut Faults) -> Option<Cow<'b, str>> {
     if let Some(name) = foreign_encoding(bytes) {
         faults
             .at(&kind::NOT_UTF8, Span::at(0), format!("the file is {name}, not UTF-8"))
             .help("save it as UTF-8");
-        return Cow::Borrowed("");
+        return None;
     }
     let bytes = if let Some(rest) = bytes.strip_prefix(b"\xEF\xBB\xBF") {
         faults
@@ -21,10 +21,10 @@ pub(crate) fn decode<'b>(bytes: &'b [u8], faults: &mut Faults) -> Cow<'b, str> {
     } else {
         bytes
     };
-    match std::str::from_utf8(bytes) {
+    Some(match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(decode_lossy(bytes, faults)),
-    }
+    })
 }
 
 fn foreign_encoding(bytes: &[u8]) -> Option<&'static str> {

@@ -37,12 +37,25 @@ const NAMES: [&str; 17] = [
     "authorization",
 ];
 
+/// Ends of such names.
+const ENDS: [&str; 4] = ["_api_key", "_password", "_secret", "_apikey"];
+
 /// Whether a key of this name holds a secret.
 pub(crate) fn is_secret_name(name: &str) -> bool {
-    // Most keys end in none of these; look closer only where it can be.
-    let folded = super::similar::folded(name);
-    NAMES.contains(&folded.as_str())
-        || ["_api_key", "_password", "_secret", "_apikey"].iter().any(|end| folded.ends_with(end))
+    let name = name.trim().as_bytes();
+    NAMES.iter().any(|known| name.len() == known.len() && ends_folded(name, known))
+        || ENDS.iter().any(|end| ends_folded(name, end))
+}
+
+/// Whether `name` ends with `end`, in any case and with `-` or a blank for `_`.
+///
+/// Asked of every key of a registry, so it makes no new text.
+fn ends_folded(name: &[u8], end: &str) -> bool {
+    name.len() >= end.len()
+        && name[name.len() - end.len()..].iter().zip(end.bytes()).all(|(byte, wanted)| match byte {
+            b'-' | b' ' => wanted == b'_',
+            other => other.to_ascii_lowercase() == wanted,
+        })
 }
 
 /// Whether the value under a secret name is a real one, not a blank or a reference to the environment.
@@ -53,40 +66,40 @@ pub(crate) fn is_real_secret(value: &str) -> bool {
 
 /// Byte range of the first thing in `text` that looks like a key of a known provider.
 pub(crate) fn find_secret(text: &str) -> Option<(usize, usize)> {
-    let mut from = 0;
-    while let Some((start, length)) = next_candidate(text, from) {
-        let rest = &text[start + length.0..];
-        let run =
-            rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).unwrap_or(rest.len());
-        let body = &rest[..run];
-        let mixed = body.bytes().any(|b| b.is_ascii_digit()) && body.bytes().any(|b| b.is_ascii_alphabetic());
-        if run >= length.1 && mixed {
-            return Some((start, start + length.0 + run));
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    // Most texts are too short.
+    while at + SHORTEST <= bytes.len() {
+        let length = bytes[at..].iter().take_while(|byte| is_part(byte)).count();
+        if length >= SHORTEST
+            && let Some(start) = secret_in(&bytes[at..at + length])
+        {
+            return Some((at + start, at + length));
         }
-        from = start + length.0;
+        at += length + 1;
     }
     None
 }
 
-/// The next known prefix at the start of a word: its offset, its length and the least length of the rest.
-fn next_candidate(text: &str, from: usize) -> Option<(usize, (usize, usize))> {
-    let mut best: Option<(usize, (usize, usize))> = None;
-    for (prefix, least) in PREFIXES {
-        let mut at = from;
-        while let Some(found) = text[at..].find(prefix) {
-            let start = at + found;
-            let word =
-                text[..start].bytes().next_back().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
-            if !word {
-                if best.is_none_or(|(other, _)| start < other) {
-                    best = Some((start, (prefix.len(), least)));
-                }
-                break;
-            }
-            at = start + prefix.len();
-        }
-    }
-    best
+/// No secret is shorter.
+const SHORTEST: usize = 20;
+
+/// Where a secret begins in a run of letters, digits, `-` and `_`; it ends with the run.
+fn secret_in(run: &[u8]) -> Option<usize> {
+    // Names are words; keys mix letters and digits.
+    let last_digit = run.iter().rposition(u8::is_ascii_digit)?;
+    let last_letter = run.iter().rposition(u8::is_ascii_alphabetic)?;
+    let begins = |start: &usize| {
+        let after_word = *start > 0 && run[start - 1] != b'-';
+        let prefix = PREFIXES.iter().find(|(prefix, _)| run[*start..].starts_with(prefix.as_bytes()));
+        !after_word
+            && prefix.is_some_and(|(prefix, least)| {
+                let body = start + prefix.len();
+                run.len() - body >= *least && last_digit >= body && last_letter >= body
+            })
+    };
+    (0..run.len()).find(begins)
 }
 
 /// What a message can show of a secret: its beginning, without quotes.

@@ -4,6 +4,11 @@
 
 /// Edits (insert, delete, replace, swap of neighbours) between two words; `None` above `limit`.
 pub(crate) fn distance(left: &str, right: &str, limit: usize) -> Option<usize> {
+    // Far too long shows without counting: a character has one to four bytes.
+    let widest = if left.is_ascii() && right.is_ascii() { 1 } else { 4 };
+    if left.len() / widest > right.len() + limit || right.len() / widest > left.len() + limit {
+        return None;
+    }
     let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();
     if left.len().abs_diff(right.len()) > limit {
@@ -33,7 +38,7 @@ pub(crate) fn distance(left: &str, right: &str, limit: usize) -> Option<usize> {
 }
 
 /// Lower case, with `-` and blanks as `_`: the form in which typing errors of style vanish.
-pub(crate) fn folded(word: &str) -> String {
+fn folded(word: &str) -> String {
     word.trim().to_lowercase().replace(['-', ' '], "_")
 }
 
@@ -41,6 +46,10 @@ pub(crate) fn folded(word: &str) -> String {
 ///
 /// Short words need to be closer: one edit up to seven letters, two from eight.
 pub(crate) fn near_miss<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    // No known word is that long; a key can be any length.
+    if word.len() > 100 {
+        return None;
+    }
     let wanted = folded(word);
     let limit = match wanted.chars().count() {
         0..=2 => 0,

@@ -52,21 +52,6 @@ impl Value {
             _ => None,
         }
     }
-
-    /// What the value is, in the words of a report: `"a string"`, `"an integer"`, …
-    #[must_use]
-    pub fn kind_name(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Bool(_) => "a boolean",
-            Self::Int(_) | Self::BigInt(_) => "an integer",
-            Self::Float(_) => "a number",
-            Self::String(_) => "a string",
-            Self::List(_) => "a list",
-            Self::Dict(_) => "an object",
-            Self::Opaque(_) => "a Python object",
-        }
-    }
 }
 
 impl From<&str> for Value {

@@ -4,6 +4,8 @@ use crate::catalogue as kind;
 use crate::json::{Kind, Member, Node};
 use crate::schema::{self, Field, Trait};
 use crate::text::{Span, similar};
+use std::collections::HashSet;
+use std::fmt;
 
 /// Checks an entry.
 pub(super) fn check(node: &Node<'_>, context: &mut Context<'_>) {
@@ -11,7 +13,7 @@ pub(super) fn check(node: &Node<'_>, context: &mut Context<'_>) {
         return;
     }
     let Some(members) = node.members() else {
-        let message = format!("an entry is an object, not {}", node.to_value().kind_name());
+        let message = format!("an entry is an object, not {}", node.kind_name());
         context.at(&kind::NOT_AN_ENTRY, node.span, message).help("write {\"model_name\": …, \"backend\": …}");
         return;
     };
@@ -20,13 +22,10 @@ pub(super) fn check(node: &Node<'_>, context: &mut Context<'_>) {
         missing_fields(node, context);
     }
     secrets::check(members, "", context);
-    for member in members {
-        match schema::entry_field(&member.key.text) {
-            Some(field) => known_key(field, member, "", context),
-            None => unknown_key(member, members, "", context),
-        }
-        if member.key.text == "model_config" {
-            model_config(&member.value, context);
+    keys(members, "", schema::entry_field, context);
+    for member in members.iter().filter(|member| member.key.text == "model_config") {
+        if let Some(members) = member.value.members() {
+            keys(members, "model_config.", schema::config_field, context);
         }
     }
 }
@@ -56,42 +55,64 @@ fn near_key(node: &Node<'_>, wanted: &str) -> Option<String> {
         .map(|key| key.chars().take(40).collect())
 }
 
-fn model_config(config: &Node<'_>, context: &mut Context<'_>) {
-    let Some(members) = config.members() else { return };
+/// Checks the keys of an object, at `path`, of which `lookup` knows some.
+fn keys(
+    members: &[Member<'_>],
+    path: &'static str,
+    lookup: fn(&str) -> Option<&'static Field>,
+    context: &mut Context<'_>,
+) {
+    let mut near_misses = Vec::new();
     for member in members {
-        match schema::config_field(&member.key.text) {
-            Some(field) => known_key(field, member, "model_config.", context),
-            None => unknown_key(member, members, "model_config.", context),
+        match lookup(&member.key.text) {
+            Some(field) => known_key(field, member, path, context),
+            // A key that nobody knows is legal; one that is almost known is probably a typing error.
+            None if context.spoiled(member.key.span) => {}
+            None => near_misses.extend(context.near_miss(&member.key.text).map(|near| (member, near))),
+        }
+    }
+    if near_misses.is_empty() {
+        return;
+    }
+    let present: HashSet<&str> = members.iter().map(|member| &*member.key.text).collect();
+    for (member, near) in near_misses {
+        // A required key that is missing was reported, and this one with it.
+        if !present.contains(near) && !schema::REQUIRED.contains(&near) {
+            unknown_key(member, near, path, context);
         }
     }
 }
 
 /// Checks the value of a key that the schema knows.
-fn known_key(field: &'static Field, member: &Member<'_>, path: &str, context: &mut Context<'_>) {
-    let name = format!("{path}{}", field.name);
-    if !values::has_type(field, &member.value, &name, context) {
+fn known_key(field: &'static Field, member: &Member<'_>, path: &'static str, context: &mut Context<'_>) {
+    let name = Name { path, field: field.name };
+    if !values::has_type(field, &member.value, name, context) {
         return;
     }
     // A flat `eos_to_cull` of 2024 is plain text, not a pattern.
     if field.trait_ == Trait::Pattern && path.is_empty() {
         return;
     }
-    values::check(field, &member.value, &name, context);
+    values::check(field, &member.value, name, context);
 }
 
-/// A key that nobody knows is legal; one that is almost known is probably a typing error.
-fn unknown_key(member: &Member<'_>, members: &[Member<'_>], path: &str, context: &mut Context<'_>) {
-    let key = &*member.key.text;
-    if context.spoiled(member.key.span) {
-        return;
-    }
-    // A required key that is missing was reported, and this one with it.
-    let is_reported = |near: &&str| schema::REQUIRED.contains(near);
-    let near = context.near_miss(key).filter(|near| !is_reported(near));
-    let Some(near) = near.filter(|near| !members.iter().any(|other| other.key.text == *near)) else { return };
-    let shown: String = key.chars().take(40).collect();
+fn unknown_key(member: &Member<'_>, near: &str, path: &str, context: &mut Context<'_>) {
+    let shown: String = member.key.text.chars().take(40).collect();
     context
         .at(&kind::UNKNOWN_KEY, member.key.span, format!("nothing reads the key {shown:?}"))
         .field(format!("{path}{shown}"))
         .help(format!("did you mean \"{near}\"?"));
+}
+
+/// The name of a known key with where it stands; written out only where something is wrong.
+#[derive(Clone, Copy)]
+pub(super) struct Name {
+    path: &'static str,
+    field: &'static str,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.path, self.field)
+    }
 }

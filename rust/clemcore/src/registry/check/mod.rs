@@ -57,6 +57,9 @@ fn entries_of<'n, 't>(root: &'n Node<'t>) -> &'n [Node<'t>] {
     }
 }
 
+/// For how many different unknown keys of a file it is asked what they were meant to be.
+const MANY_KEYS: usize = 1000;
+
 /// What the checks of one file share.
 pub(super) struct Context<'c> {
     faults: &'c mut Faults,
@@ -84,10 +87,7 @@ impl<'c> Context<'c> {
         span: Span,
         message: impl Into<String>,
     ) -> &mut crate::problem::Fault {
-        let fault = self.faults.at(kind, span, message);
-        fault.entry = Some(self.entry);
-        fault.model = self.model.map(str::to_owned);
-        fault
+        self.faults.at(kind, span, message).entry(self.entry, self.model)
     }
 
     /// Whether a syntax fault lies in a range, so that what was read there proves nothing.
@@ -100,6 +100,10 @@ impl<'c> Context<'c> {
     fn near_miss(&mut self, key: &str) -> Option<&'static str> {
         if let Some(near) = self.near_misses.get(key) {
             return *near;
+        }
+        // So many keys of one's own are no typing errors.
+        if self.near_misses.len() >= MANY_KEYS {
+            return None;
         }
         let known = schema::ENTRY.iter().chain(schema::MODEL_CONFIG).map(|field| field.name);
         let near = similar::near_miss(key, known);
@@ -121,20 +125,19 @@ pub(super) fn read<R>(
     then: impl for<'t> FnOnce(Checked<'t>) -> R,
 ) -> R {
     let mut faults = Faults::default();
-    let text = decode::decode(bytes, &mut faults);
-    // A file in another encoding has no text to judge.
-    let readable = !(text.is_empty() && faults.has_errors());
-    let root = if readable { json::parse(&text, &mut faults) } else { None };
+    let decoded = decode::decode(bytes, &mut faults);
+    let text = decoded.as_deref().unwrap_or_default();
+    let root = decoded.as_deref().and_then(|text| json::parse(text, &mut faults));
     if let Some(root) = &root {
         check_root(root, &mut faults, backends);
     }
-    then(Checked { text: &text, root, faults })
+    then(Checked { text, root, faults })
 }
 
 fn check_root(root: &Node<'_>, faults: &mut Faults, backends: Option<&[String]>) {
     let entries = entries_of(root);
     if !matches!(root.kind, Kind::List(_) | Kind::Object(_) | Kind::Broken) {
-        let message = format!("a registry is a list of entries, not {}", root.to_value().kind_name());
+        let message = format!("a registry is a list of entries, not {}", root.kind_name());
         faults.at(&kind::NOT_A_LIST, root.span, message).help("write [{\"model_name\": …, \"backend\": …}]");
     }
     attribute(entries, faults);
@@ -159,8 +162,7 @@ fn attribute(entries: &[Node<'_>], faults: &mut Faults) {
     for fault in &mut faults.list {
         let at = entries.partition_point(|entry| entry.span.start <= fault.span.start);
         if let Some(at) = at.checked_sub(1).filter(|at| fault.span.start < entries[*at].span.end) {
-            fault.entry = Some(at);
-            fault.model = name_of(&entries[at]).map(str::to_owned);
+            fault.entry(at, name_of(&entries[at]));
         }
     }
 }

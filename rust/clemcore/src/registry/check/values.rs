@@ -1,4 +1,5 @@
 //! Values of known keys: their type, and what the type alone does not say.
+use super::entry::Name;
 use super::{Context, dates, patterns, sizes};
 use crate::catalogue as kind;
 use crate::json::{Kind, Node};
@@ -6,7 +7,7 @@ use crate::schema::{self, Field, Trait, Type};
 use crate::text::similar;
 
 /// Whether the value is of a type that the key takes; reports it if not.
-pub(super) fn has_type(field: &Field, node: &Node<'_>, name: &str, context: &mut Context<'_>) -> bool {
+pub(super) fn has_type(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) -> bool {
     if matches!(node.kind, Kind::Broken) || context.spoiled(node.span) {
         return false;
     }
@@ -15,15 +16,15 @@ pub(super) fn has_type(field: &Field, node: &Node<'_>, name: &str, context: &mut
     }
     if let (true, Kind::List(items)) = (field.types.contains(&Type::Strings), &node.kind) {
         for (at, item) in items.iter().enumerate().filter(|(_, item)| !is_of(Type::String, item)) {
-            let message = format!("{name}[{at}] has to be a string, not {}", item.to_value().kind_name());
+            let message = format!("{name}[{at}] has to be a string, not {}", item.kind_name());
             context.at(&kind::WRONG_TYPE, item.span, message).field(format!("{name}[{at}]"));
         }
         return false;
     }
     let words: Vec<_> = field.types.iter().filter(|of| **of != Type::Null).map(|of| of.words()).collect();
-    let message = format!("{name} has to be {}, not {}", words.join(" or "), node.to_value().kind_name());
+    let message = format!("{name} has to be {}, not {}", words.join(" or "), node.kind_name());
     let help = type_help(field.types[0], node);
-    let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(name);
+    let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(name.to_string());
     if let Some(help) = help {
         fault.help(help);
     }
@@ -68,34 +69,37 @@ fn type_help(wanted: Type, node: &Node<'_>) -> Option<String> {
 }
 
 /// Checks what a value of the right type says.
-pub(super) fn check(field: &Field, node: &Node<'_>, name: &str, context: &mut Context<'_>) {
+pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     match field.trait_ {
         Trait::Plain => {}
         Trait::Required => required(field, node, name, context),
         Trait::Date => {
             if let Some((message, help)) = node.as_str().and_then(dates::fault) {
-                context.at(&kind::RELEASE_DATE, node.span, message).field(name).help(help);
+                context.at(&kind::RELEASE_DATE, node.span, message).field(name.to_string()).help(help);
             }
         }
         Trait::Size => {
             if let Some((message, help)) = sizes::fault(node) {
-                context.at(&kind::CONTEXT_SIZE, node.span, message).field(name).help(help);
+                context.at(&kind::CONTEXT_SIZE, node.span, message).field(name.to_string()).help(help);
             }
         }
         Trait::Pattern => pattern(node, name, context),
         Trait::Presence => {
             if matches!(node.kind, Kind::Bool(false)) {
                 let message = format!("older readers take {name} for true as soon as it is there");
-                context.at(&kind::FALSE_FLAG, node.span, message).field(name).help("leave it out");
+                context
+                    .at(&kind::FALSE_FLAG, node.span, message)
+                    .field(name.to_string())
+                    .help("leave it out");
             }
         }
     }
 }
 
-fn required(field: &Field, node: &Node<'_>, name: &str, context: &mut Context<'_>) {
+fn required(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     let Some(text) = node.as_str() else { return };
     if text.trim().is_empty() {
-        context.at(&kind::EMPTY_FIELD, node.span, format!("{name} is empty")).field(name);
+        context.at(&kind::EMPTY_FIELD, node.span, format!("{name} is empty")).field(name.to_string());
     } else if field.name == "backend" {
         backend(text, node, context);
     }
@@ -124,14 +128,17 @@ fn backend(backend: &str, node: &Node<'_>, context: &mut Context<'_>) {
         .help(help);
 }
 
-fn pattern(node: &Node<'_>, name: &str, context: &mut Context<'_>) {
+fn pattern(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     let Some(text) = node.as_str() else { return };
     if let Some(message) = patterns::fault(text) {
         context
             .at(&kind::BAD_PATTERN, node.span, format!("{name} is no regular expression: {message}"))
-            .field(name)
+            .field(name.to_string())
             .help("put \\\\ before a character that stands for itself");
     } else if let Some((message, help)) = patterns::looseness(text) {
-        context.at(&kind::LOOSE_PATTERN, node.span, format!("{name} {message}")).field(name).help(help);
+        context
+            .at(&kind::LOOSE_PATTERN, node.span, format!("{name} {message}"))
+            .field(name.to_string())
+            .help(help);
     }
 }
