@@ -6,6 +6,7 @@ The oracle for prompts and tokens is transformers' own apply_chat_template.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from pathlib import Path
 from types import ModuleType
@@ -85,7 +86,8 @@ class TestTheTuple:
         assert set(facts["timings"]) == {
             f"{step}_seconds" for step in ("template", "tokenize", "generate", "decode")
         }
-        assert facts["template"]["engine"] in ("clemcore", "transformers")
+        fingerprint = hashlib.sha256((tiny_chat / "chat_template.jinja").read_bytes()).hexdigest()
+        assert facts["template"] == {"engine": "clemcore", "fingerprint": fingerprint}
 
     def test_neighbouring_roles_are_merged_and_the_callers_messages_left_alone(
         self, model: HuggingfaceLocalModel
@@ -275,7 +277,9 @@ class TestThinking:
     def test_bypass_gives_the_answers_beginning(self, tiny_chat: Path) -> None:
         model = load(tiny_chat, {"eos_to_cull": END, "cot_bypass": "<think>Three plus one is four.</think>"})
         messages = copy.deepcopy(THINK)
-        prompt, _, text = model.generate_response(messages)
+        reply = model.generate_response(messages)
+        prompt, _, text = reply
+        assert reply.facts["template"]["engine"] == "clemcore"
         assert prompt["inputs"].endswith("assistant\n<think>Three plus one is four.</think>")
         assert text == "It is four."
         assert messages == THINK

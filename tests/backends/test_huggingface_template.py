@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +31,8 @@ class TestClemcoresOwnEngine:
     @pytest.fixture
     def facts(self, tiny_chat: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], dict[str, Any]]:
         def ask(engine: Any) -> dict[str, Any]:
-            monkeypatch.setitem(sys.modules, "clemcore.templates", SimpleNamespace(ChatTemplate=engine))
+            if engine is not None:
+                monkeypatch.setattr("clemcore.backends._huggingface.prompt.ChatTemplate", engine)
             model = load(tiny_chat)
             reply = model.generate_response(CAPITAL)
             oracle = model.tokenizer.apply_chat_template(CAPITAL, tokenize=False, add_generation_prompt=True)
@@ -44,7 +44,8 @@ class TestClemcoresOwnEngine:
 
     @staticmethod
     def engine(render: Callable[..., str]) -> Any:
-        return lambda _source, special_tokens: SimpleNamespace(render=render, tokens=special_tokens)
+        facts = {"engine": "clemcore", "engine_reason": "", "variables": frozenset()}
+        return lambda _source, special_tokens: SimpleNamespace(render=render, tokens=special_tokens, **facts)
 
     @staticmethod
     def chatml(messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
@@ -52,8 +53,9 @@ class TestClemcoresOwnEngine:
         return text + "<|im_start|>assistant\n" * add_generation_prompt
 
     def test_equal(self, facts: Callable[[Any], dict[str, Any]]) -> None:
-        found = facts(self.engine(self.chatml))
-        assert (found["engine"], "reason" in found) == ("clemcore", False)
+        for engine in (None, self.engine(self.chatml)):  # the real one, and a stand-in
+            found = facts(engine)
+            assert (found["engine"], "reason" in found) == ("clemcore", False)
 
     def test_another_text(self, facts: Callable[[Any], dict[str, Any]]) -> None:
         found = facts(self.engine(lambda m, **k: self.chatml(m, **k).replace("Australia", "Austria")))
@@ -76,10 +78,15 @@ class TestClemcoresOwnEngine:
             raise TemplateError("unknown tag")
 
         reason = facts(refuse)["reason"]
-        assert reason == "clemcore's engine cannot read the template: TemplateError: unknown tag"
+        assert reason == "clemcore's engine cannot read the template: unknown tag"
 
 
 class TestTemplates:
+    def test_a_fault_is_named_with_its_place_when_the_model_is_loaded(self, tiny_chat: Path) -> None:
+        with pytest.raises(TemplateError, match=r"the chat template of 'tiny' has a fault: ") as caught:
+            load(tiny_chat, {"custom_chat_template": "one\n{% for m in messages %}"})
+        assert caught.value.line is not None
+
     def test_custom(self, tiny_chat: Path) -> None:
         kwargs = {"custom_chat_template": PIRATE, "chat_template_kwargs": {"shout": True}}
         model = load(tiny_chat, {"premade_chat_template": False, **kwargs})

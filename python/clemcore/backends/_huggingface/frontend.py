@@ -10,7 +10,7 @@ from typing import Any
 
 from clemcore.backends._huggingface import loading
 from clemcore.backends._huggingface.entry import read_entry
-from clemcore.backends._huggingface.prompt import Prompt, PromptWriter, check_template_kwargs, choose_template
+from clemcore.backends._huggingface.prompt import Prompt, PromptWriter, choose_template
 from clemcore.errors import ContextExceededError, SpecError
 from clemcore.messages import Messages
 from clemcore.spec import ModelSpec
@@ -40,14 +40,14 @@ class Frontend:
         self.hub_options = loading.hub_options(self.entry, need_key=need_key)
         self.tokenizer, self.config = loading.load_tokenizer_and_config(self.entry, self.hub_options)
         self.context_size, self.context_source = loading.find_context_size(self.config, self.entry, self.tokenizer)
-        self._template = choose_template(
+        template = choose_template(
             self.tokenizer,
             self.name,
             self.entry.custom_chat_template,
             self.entry.premade_chat_template,
             self.entry.chat_template_language,
         )
-        self._writer = PromptWriter(self.tokenizer, self.name, self._template, self.entry.cot_bypass)
+        self._writer = PromptWriter(self.tokenizer, self.name, template, self.entry.cot_bypass)
         self.template_kwargs = dict(self.entry.chat_template_kwargs)
 
     @property
@@ -62,7 +62,7 @@ class Frontend:
         kwargs = dict(value or {})
         if self.entry.cot_effort:
             kwargs.setdefault("reasoning_effort", self.entry.cot_effort)
-        check_template_kwargs(self._template, kwargs, self.name)
+        self._writer.check_kwargs(kwargs)
         self._template_kwargs = kwargs
 
     def write(self, messages: Messages, *, merge: bool = True) -> Prompt:

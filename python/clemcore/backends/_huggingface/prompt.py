@@ -8,13 +8,14 @@ templates and messages, no weights and no generation.
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from clemcore.errors import MessagesError, SpecError, TemplateError
 from clemcore.messages import Messages, ensure_alternating_roles
+from clemcore.templates import ChatTemplate
 
 # Arguments of apply_chat_template that are ours to give; in chat_template_kwargs they would change its meaning.
 _OURS = frozenset(
@@ -61,13 +62,35 @@ class PromptWriter:
     """
 
     def __init__(self, tokenizer: Any, model_name: str, source: str, bypass: str = "") -> None:
-        """Fix the template."""
+        """Compile the template.
+
+        Raises:
+            TemplateError: it has a fault, with line and column.
+        """
         self._tokenizer = tokenizer
         self._model_name = model_name
         self._source = source
         self._bypass = bypass
-        self._fingerprint = hashlib.sha256(source.encode("utf-8")).hexdigest()[:16]
-        self._own, self._why_not_own = _own_engine(source, dict(tokenizer.special_tokens_map))
+        self._fingerprint = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
+        self._own, self._why_not_own = _own_engine(source, dict(tokenizer.special_tokens_map), model_name)
+
+    def check_kwargs(self, template_kwargs: Mapping[str, Any]) -> None:
+        """Check that the template reads the variables that an entry sets; a misspelt one would have no effect.
+
+        Raises:
+            SpecError: it does not, or a variable is one that the backend sets itself.
+        """
+        read = self._own.variables if self._own is not None else _variables(self._source)
+        for key in template_kwargs:
+            if key in _OURS:
+                raise SpecError(
+                    f"model '{self._model_name}': chat_template_kwargs may not set '{key}', the backend does"
+                )
+            if key not in read:
+                raise SpecError(
+                    f"model '{self._model_name}': its chat template reads no variable '{key}' (chat_template_kwargs, "
+                    f"or reasoning_effort by cot_effort); it reads {', '.join(sorted(read))}"
+                )
 
     def write(self, messages: Messages, template_kwargs: Mapping[str, Any], *, merge: bool = True) -> Prompt:
         """Render one dialogue up to where the model goes on.
@@ -84,21 +107,20 @@ class PromptWriter:
         _check_text_only(messages, self._model_name)
         if merge:
             messages = ensure_alternating_roles(messages)
-        facts: dict[str, Any] = {"engine": "transformers", "fingerprint": self._fingerprint}
+        mode = "add_generation_prompt"
         if self._bypass:
             messages = [*messages, {"role": "assistant", "content": self._bypass}]
-            text = self._by_transformers(messages, template_kwargs, continue_final_message=True)
-            return Prompt(text, {**facts, "reason": "the answer's beginning is given (cot_bypass)"})
-        text = self._by_transformers(messages, template_kwargs, add_generation_prompt=True)
-        reason = self._why_not_own or self._difference(text, messages, template_kwargs)
-        return Prompt(text, {**facts, "reason": reason} if reason else {**facts, "engine": "clemcore"})
+            mode = "continue_final_message"
+        arguments = {**template_kwargs, mode: True}
+        text = self._by_transformers(messages, arguments)
+        return Prompt(text, {**self._engine_facts(text, messages, arguments), "fingerprint": self._fingerprint})
 
-    def _by_transformers(self, messages: Messages, template_kwargs: Mapping[str, Any], **mode: bool) -> str:
+    def _by_transformers(self, messages: Messages, arguments: Mapping[str, Any]) -> str:
         import jinja2
 
         try:
             text: str = self._tokenizer.apply_chat_template(
-                messages, chat_template=self._source, tokenize=False, **mode, **template_kwargs
+                messages, chat_template=self._source, tokenize=False, **arguments
             )
         except (jinja2.TemplateError, TypeError, ValueError) as fault:
             line = getattr(fault, "lineno", None)
@@ -109,29 +131,60 @@ class PromptWriter:
             ) from fault
         return text
 
-    def _difference(self, text: str, messages: Messages, template_kwargs: Mapping[str, Any]) -> str:
-        """Say why clemcore's own text is not to be used; "" when it is equal."""
+    def _engine_facts(self, text: str, messages: Messages, arguments: Mapping[str, Any]) -> dict[str, str]:
+        """Say which engine's text is used, and why it is not clemcore's where it is not."""
+        reason = self._why_not_own
+        if self._own is not None:
+            try:
+                own = self._own.render(messages, **arguments)
+            except Exception as fault:  # noqa: BLE001 - whatever it is, transformers' text is there and is right
+                reason = f"clemcore's engine failed: {type(fault).__name__}: {fault}"
+            else:
+                if own == text:
+                    facts = {"engine": self._own.engine}
+                    return facts | ({"reason": self._own.engine_reason} if self._own.engine_reason else {})
+                reason = f"clemcore's engine gave another text, from character {_first_difference(own, text)} on"
+        return {"engine": "transformers", "reason": reason}
+
+
+def _first_difference(one: str, other: str) -> int:
+    pairs = zip(one, other, strict=False)  # up to where the shorter ends
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _own_engine(source: str, special_tokens: dict[str, Any], model_name: str) -> tuple[ChatTemplate | None, str]:
+    """Return clemcore's own template, or None with the reason.
+
+    Raises:
+        TemplateError: jinja2 finds a fault in it, too.
+    """
+    try:
+        return ChatTemplate(source, special_tokens=special_tokens), ""
+    except TemplateError as fault:
         try:
-            own = self._own.render(messages, add_generation_prompt=True, **template_kwargs)
-        except Exception as fault:  # noqa: BLE001 - whatever it is, transformers' text is there and is right
-            return f"clemcore's engine failed: {type(fault).__name__}: {fault}"
-        if own == text:
-            return ""
-        place = next((i for i, pair in enumerate(zip(own, text, strict=False)) if pair[0] != pair[1]), None)
-        where = min(len(own), len(text)) if place is None else place
-        return f"clemcore's engine gave another text, from character {where} on"
+            _variables(source)
+        except TemplateError:
+            raise TemplateError(
+                f"the chat template of '{model_name}' has a fault: {fault}",
+                line=fault.line,
+                column=fault.column,
+                excerpt=fault.excerpt,
+            ) from fault
+        return None, f"clemcore's engine cannot read the template: {fault}"
 
 
-def _own_engine(source: str, special_tokens: dict[str, Any]) -> tuple[Any, str]:
-    """Return clemcore's own template, or None with the reason."""
-    try:
-        own = importlib.import_module("clemcore.templates")
-    except ImportError as fault:
-        return None, f"clemcore's engine is not there: {fault}"
-    try:
-        return own.ChatTemplate(source, special_tokens=special_tokens), ""
-    except Exception as fault:  # noqa: BLE001 - a template that only transformers can read is still a template
-        return None, f"clemcore's engine cannot read the template: {type(fault).__name__}: {fault}"
+def _variables(source: str) -> frozenset[str]:
+    """Return the names that a template reads, by jinja2.
+
+    Raises:
+        TemplateError: the template has a fault.
+    """
+    from jinja2 import meta
+
+    from clemcore._jinja import compile_template
+
+    environment = compile_template(source, datetime.now).environment
+    return frozenset(meta.find_undeclared_variables(environment.parse(source)))
 
 
 def _check_text_only(messages: Messages, model_name: str) -> None:
@@ -175,31 +228,3 @@ def choose_template(
     if language:
         raise SpecError(f"model '{model_name}' comes with one chat template: remove chat_template_language")
     return str(premade_source)
-
-
-def check_template_kwargs(source: str, template_kwargs: Mapping[str, Any], model_name: str) -> None:
-    """Check that a template reads the variables that an entry sets; a misspelt one would have no effect.
-
-    Raises:
-        SpecError: it does not, or a variable is one that the backend sets itself.
-    """
-    if not template_kwargs:
-        return
-    from jinja2 import TemplateSyntaxError, meta
-    from transformers.utils.chat_template_utils import _compile_jinja_template
-
-    try:
-        environment = _compile_jinja_template(source).environment
-        read = meta.find_undeclared_variables(environment.parse(source))
-    except TemplateSyntaxError as fault:
-        raise TemplateError(
-            f"the chat template of '{model_name}' does not compile: {fault}", line=fault.lineno
-        ) from None
-    for key in template_kwargs:
-        if key in _OURS:
-            raise SpecError(f"model '{model_name}': chat_template_kwargs may not set '{key}', the backend does")
-        if key not in read:
-            raise SpecError(
-                f"model '{model_name}': its chat template reads no variable '{key}' (chat_template_kwargs, or "
-                f"reasoning_effort by cot_effort); it reads {', '.join(sorted(read))}"
-            )
