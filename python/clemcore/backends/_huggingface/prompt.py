@@ -88,8 +88,8 @@ class PromptWriter:
                 )
             if key not in read:
                 raise SpecError(
-                    f"model '{self._model_name}': its chat template reads no variable '{key}' (chat_template_kwargs, "
-                    f"or reasoning_effort by cot_effort); it reads {', '.join(sorted(read))}"
+                    f"model '{self._model_name}': its chat template reads no variable '{key}' "
+                    f"(chat_template_kwargs, or reasoning_effort by cot_effort); it reads {', '.join(sorted(read))}"
                 )
 
     def write(self, messages: Messages, template_kwargs: Mapping[str, Any], *, merge: bool = True) -> Prompt:
