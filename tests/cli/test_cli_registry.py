@@ -202,7 +202,6 @@ CHATML = (
 
 
 def test_render_by_a_template_needs_no_model(clem: Clem) -> None:
-    pytest.importorskip("clemcore.templates")
     Path("t.jinja").write_text(CHATML)
     arguments = ("render", "--template", "t.jinja", "--special-token", "bos_token=<s>", "Hi")
     assert clem.ok(*arguments) == "<s><user>Hi\n<assistant>"
@@ -212,7 +211,6 @@ def test_render_by_a_template_needs_no_model(clem: Clem) -> None:
 
 
 def test_a_template_with_a_fault_is_named_with_its_place(clem: Clem) -> None:
-    pytest.importorskip("clemcore.templates")
     Path("t.jinja").write_text("a\n{% if %}")
     assert clem.fails("render", "--template", "t.jinja", "Hi").startswith("clem: t.jinja:2:")
     Path("t.jinja").write_text("{{ raise_exception('Only users here') }}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -115,7 +114,7 @@ def _by_model(model: ModelSpec, messages: Messages, gen_args: dict[str, Any]) ->
 
 
 def _by_template(path: Path, messages: Messages, special_tokens: dict[str, str], variables: dict[str, Any]) -> str:
-    ChatTemplate = importlib.import_module("clemcore.templates").ChatTemplate  # noqa: N806 - a class
+    from clemcore.templates import ChatTemplate
 
     try:
         source = path.read_bytes().decode("utf-8")
@@ -124,14 +123,13 @@ def _by_template(path: Path, messages: Messages, special_tokens: dict[str, str],
     except UnicodeDecodeError as fault:
         raise TemplateError(f"{path}: byte {fault.start} is not UTF-8") from None
     try:
-        prompt: str = ChatTemplate(source, special_tokens=special_tokens).render(messages, **variables)
+        return ChatTemplate(source, special_tokens=special_tokens).render(messages, **variables)
     except TemplateError as fault:
         place = f"{path}:{fault.line}:{fault.column}" if fault.line is not None else str(path)
         text = f"{place}: {fault}"
         if fault.excerpt is not None:
             text += f"\n  {fault.excerpt}"
         raise TemplateError(text, line=fault.line, column=fault.column, excerpt=fault.excerpt) from fault
-    return prompt
 
 
 def _pairs(texts: Iterable[str], option: str) -> dict[str, str]:
