@@ -140,8 +140,8 @@ pub const BAD_PATTERN: Kind = Kind {
     explanation: "`eos_to_cull` and `cot_end_tag` in `model_config` are Python regular expressions, and this one does \
         not compile. Characters with a meaning, such as `|`, `*` and brackets, need a backslash, which JSON \
         writes twice.",
-    bad: r#"[{"model_name": "m", "backend": "mock", "model_config": {"eos_to_cull": "*END*"}}]"#,
-    good: r#"[{"model_name": "m", "backend": "mock", "model_config": {"eos_to_cull": "\\*END\\*"}}]"#,
+    bad: r#"[{"model_name": "m", "backend": "llamacpp", "model_config": {"eos_to_cull": "*END*"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "llamacpp", "model_config": {"eos_to_cull": "\\*END\\*"}}]"#,
 };
 
 /// R063: regular expression that matches too much.
@@ -153,8 +153,8 @@ pub const LOOSE_PATTERN: Kind = Kind {
     explanation: "`eos_to_cull` and `cot_end_tag` in `model_config` are regular expressions, in which `|` means \"or\" \
         and `[EOS]` means one of three letters. Without backslashes this one matches other text than the \
         marker that it shows, or matches everywhere.",
-    bad: r#"[{"model_name": "m", "backend": "mock", "model_config": {"eos_to_cull": "<|im_end|>"}}]"#,
-    good: r#"[{"model_name": "m", "backend": "mock", "model_config": {"eos_to_cull": "<\\|im_end\\|>"}}]"#,
+    bad: r#"[{"model_name": "m", "backend": "llamacpp", "model_config": {"eos_to_cull": "<|im_end|>"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "llamacpp", "model_config": {"eos_to_cull": "<\\|im_end\\|>"}}]"#,
 };
 
 /// R064: flag that counts by being there.

@@ -1,5 +1,8 @@
 //! The schema as JSON Schema (draft 2020-12), for editors and other validators.
-use super::{ENTRY, Field, MODEL_CONFIG, Trait, Type};
+//!
+//! Every key is described. Types are demanded where the core demands them: of keys that all backends read always, of
+//! the others only in entries of the backends that read them, for a backend of one's own may mean something else.
+use super::{ENTRY, Field, MODEL_CONFIG, REQUIRED, Rule, Type};
 use serde_json::{Map, Value, json};
 
 /// The schema of a registry file, as JSON text.
@@ -7,40 +10,35 @@ use serde_json::{Map, Value, json};
 /// It says what can be said of one value at a time; duplicates, unreachable entries and secrets are beyond it.
 #[must_use]
 pub fn json_schema() -> String {
-    let mut properties = fields(MODEL_CONFIG, true);
-    properties.extend(fields(ENTRY, false));
+    let mut properties = described(MODEL_CONFIG, true);
+    properties.extend(described(ENTRY, false));
     if let Some(config) = properties.get_mut("model_config").and_then(Value::as_object_mut) {
-        config.insert("properties".to_owned(), Value::Object(fields(MODEL_CONFIG, false)));
+        config.insert("properties".to_owned(), Value::Object(described(MODEL_CONFIG, false)));
     }
-    let required: Vec<_> =
-        ENTRY.iter().filter(|field| field.trait_ == Trait::Required).map(|field| field.name).collect();
+    let entry = json!({
+        "type": "object",
+        "required": REQUIRED,
+        "properties": properties,
+        "allOf": backend_sets().into_iter().map(types_for).collect::<Vec<_>>(),
+    });
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "clemcore model registry",
         "description": "A list of models, or one model.",
         "oneOf": [{"type": "array", "items": {"$ref": "#/$defs/entry"}}, {"$ref": "#/$defs/entry"}],
-        "$defs": {"entry": {"type": "object", "required": required, "properties": properties}},
+        "$defs": {"entry": entry},
     });
     format!("{schema:#}\n")
 }
 
-fn fields(fields: &[Field], flat: bool) -> Map<String, Value> {
-    fields.iter().map(|field| (field.name.to_owned(), property(field, flat))).collect()
-}
-
-fn property(field: &Field, flat: bool) -> Value {
-    let mut property = Map::new();
-    property.insert("description".to_owned(), description(field, flat).into());
-    let mut types: Vec<&str> = field.types.iter().map(|of| json_type(*of)).collect();
-    types.dedup();
-    property.insert("type".to_owned(), if let [only] = types[..] { only.into() } else { types.into() });
-    if field.types.contains(&Type::Strings) {
-        property.insert("items".to_owned(), json!({"type": "string"}));
-    }
-    if field.trait_ == Trait::Required {
-        property.insert("minLength".to_owned(), 1.into());
-    }
-    Value::Object(property)
+/// Fields with what they mean, and their types where these hold for all backends.
+fn described(fields: &[Field], flat: bool) -> Map<String, Value> {
+    let property = |field: &Field| {
+        let mut property = if field.backends.is_empty() { types(field) } else { Map::new() };
+        property.insert("description".to_owned(), description(field, flat).into());
+        (field.name.to_owned(), Value::Object(property))
+    };
+    fields.iter().map(property).collect()
 }
 
 fn description(field: &Field, flat: bool) -> String {
@@ -54,6 +52,43 @@ fn description(field: &Field, flat: bool) -> String {
         text.push('.');
     }
     text
+}
+
+/// The different sets of backends that read a field, each once.
+fn backend_sets() -> Vec<&'static [&'static str]> {
+    let mut sets: Vec<_> = ENTRY.iter().chain(MODEL_CONFIG).map(|field| field.backends).collect();
+    sets.retain(|backends| !backends.is_empty());
+    sets.sort_unstable();
+    sets.dedup();
+    sets
+}
+
+/// "In an entry of these backends, these keys have these types."
+fn types_for(backends: &'static [&'static str]) -> Value {
+    let of = |fields: &'static [Field]| -> Map<String, Value> {
+        let read = fields.iter().filter(|field| field.backends == backends);
+        read.map(|field| (field.name.to_owned(), Value::Object(types(field)))).collect()
+    };
+    let mut properties = of(MODEL_CONFIG);
+    properties.extend(of(ENTRY));
+    properties.insert("model_config".to_owned(), json!({"properties": of(MODEL_CONFIG)}));
+    json!({
+        "if": {"properties": {"backend": {"enum": backends}}, "required": ["backend"]},
+        "then": {"properties": properties},
+    })
+}
+
+fn types(field: &Field) -> Map<String, Value> {
+    let mut property = Map::new();
+    let types: Vec<&str> = field.types.iter().map(|of| json_type(*of)).collect();
+    property.insert("type".to_owned(), if let [only] = types[..] { only.into() } else { types.into() });
+    if field.types.contains(&Type::Strings) {
+        property.insert("items".to_owned(), json!({"type": "string"}));
+    }
+    if field.rule == Rule::Required {
+        property.insert("minLength".to_owned(), 1.into());
+    }
+    property
 }
 
 const fn json_type(of: Type) -> &'static str {

@@ -23,10 +23,10 @@ pub struct Field {
     pub types: &'static [Type],
     /// What it means, in a sentence.
     pub meaning: &'static str,
-    /// Which backends read it; empty for all.
+    /// Which backends read it; empty for all. In entries of others its value is not judged.
     pub backends: &'static [&'static str],
-    /// What is special about it.
-    pub trait_: Trait,
+    /// What is asked of its value, beside the type.
+    pub rule: Rule,
 }
 
 /// The types of JSON that a key can take.
@@ -67,9 +67,9 @@ impl Type {
     }
 }
 
-/// What is special about a key, beside its type.
+/// What is asked of a value, beside its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trait {
+pub enum Rule {
     /// Nothing.
     Plain,
     /// It must be there and say something.
@@ -101,7 +101,7 @@ pub fn entry_field(name: &str) -> Option<&'static Field> {
 pub fn config_field(name: &str) -> Option<&'static Field> {
     static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
         let mut fields = by_name(ENTRY, MODEL_CONFIG);
-        fields.retain(|_, field| field.trait_ != Trait::Required);
+        fields.retain(|_, field| field.rule != Rule::Required);
         fields
     });
     FIELDS.get(name).copied()

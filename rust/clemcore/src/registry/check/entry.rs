@@ -2,7 +2,7 @@
 use super::{Context, secrets, values};
 use crate::catalogue as kind;
 use crate::json::{Kind, Member, Node};
-use crate::schema::{self, Field, Trait};
+use crate::schema::{self, Field, Rule};
 use crate::text::{Span, similar};
 use std::collections::HashSet;
 use std::fmt;
@@ -31,7 +31,7 @@ pub(super) fn check(node: &Node<'_>, context: &mut Context<'_>) {
 }
 
 fn missing_fields(node: &Node<'_>, context: &mut Context<'_>) {
-    for field in schema::ENTRY.iter().filter(|field| field.trait_ == Trait::Required) {
+    for field in schema::ENTRY.iter().filter(|field| field.rule == Rule::Required) {
         if node.get(field.name).is_none() {
             let span = Span::new(node.span.start, node.span.start + 1);
             let probably = near_key(node, field.name);
@@ -85,12 +85,17 @@ fn keys(
 
 /// Checks the value of a key that the schema knows.
 fn known_key(field: &'static Field, member: &Member<'_>, path: &'static str, context: &mut Context<'_>) {
+    // Who else reads a key of that name may mean something else by it.
+    let is_read = context.backend.is_some_and(|backend| field.backends.contains(&backend));
+    if !field.backends.is_empty() && !is_read {
+        return;
+    }
     let name = Name { path, field: field.name };
     if !values::has_type(field, &member.value, name, context) {
         return;
     }
     // A flat `eos_to_cull` of 2024 is plain text, not a pattern.
-    if field.trait_ == Trait::Pattern && path.is_empty() {
+    if field.rule == Rule::Pattern && path.is_empty() {
         return;
     }
     values::check(field, &member.value, name, context);

@@ -68,9 +68,10 @@ pub(super) struct Context<'c> {
     near_misses: HashMap<String, Option<&'static str>>,
     /// Where syntax faults begin, in order.
     spoiled_at: Vec<usize>,
-    /// The entry being checked, and its name.
+    /// The entry being checked, its name and its backend.
     entry: usize,
     model: Option<&'c str>,
+    backend: Option<&'c str>,
 }
 
 impl<'c> Context<'c> {
@@ -78,6 +79,7 @@ impl<'c> Context<'c> {
     fn turn_to(&mut self, entry: usize, node: &'c Node<'_>) {
         self.entry = entry;
         self.model = name_of(node);
+        self.backend = node.get("backend").and_then(|member| member.value.as_str());
     }
 
     /// Notes a fault of the entry being checked.
@@ -143,8 +145,15 @@ fn check_root(root: &Node<'_>, faults: &mut Faults, backends: Option<&[String]>)
     attribute(entries, faults);
     let mut spoiled_at: Vec<_> = faults.list.iter().map(|fault| fault.span.start).collect();
     spoiled_at.sort_unstable();
-    let mut context =
-        Context { faults, backends, near_misses: HashMap::new(), spoiled_at, entry: 0, model: None };
+    let mut context = Context {
+        faults,
+        backends,
+        near_misses: HashMap::new(),
+        spoiled_at,
+        entry: 0,
+        model: None,
+        backend: None,
+    };
     for (at, node) in entries.iter().enumerate() {
         context.turn_to(at, node);
         entry::check(node, &mut context);

@@ -3,7 +3,7 @@ use super::entry::Name;
 use super::{Context, dates, patterns, sizes};
 use crate::catalogue as kind;
 use crate::json::{Kind, Node};
-use crate::schema::{self, Field, Trait, Type};
+use crate::schema::{self, Field, Rule, Type};
 use crate::text::similar;
 
 /// Whether the value is of a type that the key takes; reports it if not.
@@ -70,21 +70,21 @@ fn type_help(wanted: Type, node: &Node<'_>) -> Option<String> {
 
 /// Checks what a value of the right type says.
 pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
-    match field.trait_ {
-        Trait::Plain => {}
-        Trait::Required => required(field, node, name, context),
-        Trait::Date => {
+    match field.rule {
+        Rule::Plain => {}
+        Rule::Required => required(field, node, name, context),
+        Rule::Date => {
             if let Some((message, help)) = node.as_str().and_then(dates::fault) {
                 context.at(&kind::RELEASE_DATE, node.span, message).field(name.to_string()).help(help);
             }
         }
-        Trait::Size => {
+        Rule::Size => {
             if let Some((message, help)) = sizes::fault(node) {
                 context.at(&kind::CONTEXT_SIZE, node.span, message).field(name.to_string()).help(help);
             }
         }
-        Trait::Pattern => pattern(node, name, context),
-        Trait::Presence => {
+        Rule::Pattern => pattern(node, name, context),
+        Rule::Presence => {
             if matches!(node.kind, Kind::Bool(false)) {
                 let message = format!("older readers take {name} for true as soon as it is there");
                 context
