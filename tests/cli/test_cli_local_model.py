@@ -43,8 +43,8 @@ def test_nothing_but_the_answer_is_on_standard_output(clem: Clem, tiny: str) -> 
 
 def test_a_terminal_sees_that_the_model_is_loaded(terminal: Terminals, tiny: str) -> None:
     screen = terminal("chat", "-m", tiny, "-l", "5", NO_COLOR="1")
-    screen.expect("loading tiny …", seconds=120)
-    screen.expect("> ", seconds=120)
+    screen.expect("loading tiny …", seconds=240)
+    screen.expect("> ", seconds=240)
     screen.type("Hello!\n")
     screen.type("/exit\n")
     assert screen.end() == 0

@@ -86,8 +86,9 @@ class Terminal:
 
     def end(self) -> int:
         """Wait until it ends; return the exit status."""
+        deadline = time.monotonic() + 120
         while self._read():
-            pass
+            assert time.monotonic() < deadline, f"it does not end: {self.shown!r}"
         return self._process.wait(30)
 
     def interrupt(self) -> int:
@@ -110,8 +111,9 @@ class Terminal:
         os.close(self._master)
 
     def _read(self) -> bool:
-        if not select.select([self._master], [], [], 30)[0]:
-            return False
+        """Take what is shown now, waiting a second for it; False once nothing will come any more."""
+        if not select.select([self._master], [], [], 1)[0]:
+            return True
         try:
             data = os.read(self._master, 65536)
         except OSError:  # the other side is closed
