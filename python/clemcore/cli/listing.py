@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,6 +116,7 @@ def _cell(value: Any) -> str:
     return str(value) or "-"
 
 
+@functools.cache  # one source has many entries
 def _short(path: str) -> str:
     """Return a path as the person would write it: relative where it is below the working directory."""
     here = Path.cwd()

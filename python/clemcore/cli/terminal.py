@@ -58,6 +58,8 @@ def visible(text: str) -> str:
         >>> visible("a\x1b[31m\nb")
         'a\\x1b[31m\nb'
     """
+    if text.isprintable():
+        return text
     return "".join(
         c if c in _PLAIN_CONTROLS or unicodedata.category(c) != "Cc" else f"\\x{ord(c):02x}" for c in text
     )
