@@ -70,7 +70,7 @@ lint: setup ## All linters: rustfmt, clippy, ruff, mypy, stubtest, the registry'
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest clemcore._core
-	cargo run --quiet --locked -p clemcore --bin clemcore-check -- --deny-warnings model_registry.json
+	cargo run --quiet --locked -p clemcore --bin clemcore-check -- --deny warnings model_registry.json
 
 .PHONY: wheel
 wheel: setup ## Build wheel and sdist into dist/

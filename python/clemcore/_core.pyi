@@ -142,7 +142,7 @@ class Registry:
 
         Args:
             layers: a name and the bytes of each file.
-            backends: the known backends; those that come with clemcore if not given.
+            backends: further known backends, besides those that come with clemcore.
 
         Raises:
             clemcore.errors.RegistryError: a file has errors; all problems of all layers are in it.
@@ -187,7 +187,7 @@ def check(source: str, text: bytes, backends: Sequence[str] | None = None) -> Re
     Args:
         source: its name in the report.
         text: its bytes.
-        backends: the known backends; those that come with clemcore if not given.
+        backends: further known backends, besides those that come with clemcore.
     """
 
 def packaged_registry() -> bytes:

@@ -45,7 +45,7 @@ pub struct Registry {
 impl Registry {
     /// Reads layers, each a name and the bytes of a file; earlier layers come first.
     ///
-    /// `backends` are the known ones; without them those that come with clemcore.
+    /// `backends` are known besides those that come with clemcore.
     ///
     /// # Errors
     /// The problems of all layers, where any of them is an error. Warnings never stop a registry; they are kept.

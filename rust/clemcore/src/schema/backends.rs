@@ -1,6 +1,6 @@
 //! The backends that come with clemcore, and those that older registries name.
 
-/// The values of `"backend"` that clemcore itself provides. Callers with plugins pass their own list.
+/// The values of `"backend"` that clemcore itself provides. Callers with plugins name those besides.
 pub const BACKENDS: &[&str] = &[
     "anthropic",
     "azure",

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 /// Checks one file; `source` is its name in the report.
 ///
-/// `backends` are the known ones; without them those that come with clemcore.
+/// `backends` are known besides those that come with clemcore.
 ///
 /// ```
 /// let report = clemcore::registry::check("r.json", br#"[{"model_name": "m"},]"#, None);
@@ -114,9 +114,8 @@ impl<'c> Context<'c> {
     }
 
     fn known_backends(&self) -> impl Iterator<Item = &str> {
-        let given = self.backends.into_iter().flatten().map(String::as_str);
-        let default = schema::BACKENDS.iter().copied().filter(|_| self.backends.is_none());
-        given.chain(default)
+        let further = self.backends.into_iter().flatten().map(String::as_str);
+        schema::BACKENDS.iter().copied().chain(further.filter(|name| !schema::BACKENDS.contains(name)))
     }
 }
 
