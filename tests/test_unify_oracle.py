@@ -105,7 +105,7 @@ def test_twenty_thousand_pairs_unify_as_in_nltk() -> None:
     compare()
     assert sum(seen.values()) >= 20_000, seen
     # None of the three outcomes is rare, so the comparison means something.
-    assert min(seen["unified"], seen["refused"], seen["repaired"]) >= 1_000, seen
+    assert min(seen["unified"], seen["refused"], seen["repaired"]) >= 500, seen
 
 
 @pytest.mark.parametrize(

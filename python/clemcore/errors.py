@@ -51,6 +51,10 @@ class RegistryError(ClemcoreError, ValueError):
         super().__init__(message)
         self.problems = tuple(problems)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross a process boundary by the report's text; the single problems stay behind."""
+        return type(self), (str(self),)
+
 
 class ModelNotFoundError(ClemcoreError, ValueError):
     """No registry entry unifies with the selector; the message names the nearest ones."""
