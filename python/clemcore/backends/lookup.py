@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,20 +53,35 @@ def is_backend(obj: object) -> bool:
 class BackendRegistry:
     """The backends that can be loaded, as rows ``{backend, file_name, file_path, lookup_source}``."""
 
-    def __init__(self, backend_files: list[dict[str, str]]) -> None:
-        """Take the rows; the two internal names of 3.7.2 are added."""
+    def __init__(
+        self, backend_files: list[dict[str, str]], plugins: Callable[[], list[dict[str, str]]] | None = None
+    ) -> None:
+        """Take the rows; the two internal names of 3.7.2 are added.
+
+        Args:
+            backend_files: rows, in the order in which they are tried.
+            plugins: gives the rows that are tried last. It is called when all rows are asked for, or when no
+                other has the name: looking through all installed packages costs more than everything else.
+        """
         self._backend_files = [
             *backend_files,
             *(_row(name, "_internal", "_internal", "packaged") for name in ALIASES),
         ]
+        self._plugins = plugins
+
+    def _all(self) -> list[dict[str, str]]:
+        if self._plugins is not None:
+            plugins, self._plugins = self._plugins, None
+            self._backend_files += plugins()
+        return self._backend_files
 
     def __len__(self) -> int:
         """Count the rows."""
-        return len(self._backend_files)
+        return len(self._all())
 
     def __iter__(self) -> Iterator[dict[str, str]]:
         """Iterate over the rows."""
-        return iter(self._backend_files)
+        return iter(self._all())
 
     @staticmethod
     def list_backend_files(dir_path: str | Path, *, lookup_source: str | None = None) -> list[dict[str, str]]:
@@ -85,15 +99,17 @@ class BackendRegistry:
         """Look in the working directory, in this package, and in installed packages, in this order."""
         rows = cls.list_backend_files(Path.cwd(), lookup_source="cwd")
         rows += [_row(name, f"{name}.py", str(_HERE / f"{name}.py"), "packaged") for name in packaged_backends()]
-        rows += [
-            _row(point.name, point.value, point.value, f"entry point of {_distribution(point)}")
-            for point in _entry_points()
-        ]
-        return cls(rows)
+        return cls(rows, _plugin_rows)
 
     def is_supported(self, backend_name: str) -> bool:
         """Tell whether there is a backend of that name."""
-        return any(row["backend"] == backend_name for row in self)
+        return self._find(backend_name) is not None
+
+    def _find(self, backend_name: str) -> dict[str, str] | None:
+        return next(
+            (row for rows in (self._backend_files, self) for row in rows if row["backend"] == backend_name),
+            None,
+        )
 
     def get_first_file_matching(self, backend_selector: str) -> dict[str, str]:
         """Return the first row of that name.
@@ -101,9 +117,9 @@ class BackendRegistry:
         Raises:
             BackendNotFoundError: there is none; the message lists those there are, nearest first.
         """
-        for row in self:
-            if row["backend"] == backend_selector:
-                return row
+        row = self._find(backend_selector)
+        if row is not None:
+            return row
         import difflib
 
         known = sorted({row["backend"] for row in self if not row["backend"].startswith("_")})
@@ -154,6 +170,13 @@ def _entry_points() -> list[Any]:
     return sorted(entry_points(group=GROUP), key=lambda point: point.name)
 
 
+def _plugin_rows() -> list[dict[str, str]]:
+    return [
+        _row(point.name, point.value, point.value, f"entry point of {_distribution(point)}")
+        for point in _entry_points()
+    ]
+
+
 def _distribution(point: Any) -> str:
     return str(point.dist.name if point.dist is not None else point.value)
 
@@ -193,7 +216,9 @@ def _load_file(path: Path) -> ModuleType:
 
 def _backend_class(module: ModuleType, row: dict[str, str]) -> type[Backend]:
     """Return the one backend class of a module: defined there, or else the only one that it imports."""
-    visible = [obj for _, obj in inspect.getmembers(module, is_backend) if not inspect.isabstract(obj)]
+    # One class may have two names in a module; dict keys keep the order and the first of each.
+    classes = dict.fromkeys(value for value in list(vars(module).values()) if is_backend(value))
+    visible = [cls for cls in classes if not getattr(cls, "__abstractmethods__", None)]
     own = [cls for cls in visible if cls.__module__ == module.__name__]
     candidates = own or [cls for cls in visible if cls is not RemoteBackend]
     if len(candidates) != 1:
