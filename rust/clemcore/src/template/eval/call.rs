@@ -139,11 +139,9 @@ impl<'a> Vm<'a> {
             && let Object::Macro { id, home, serial } = **object
         {
             let args = self.args(args)?;
-            let start = self.begin_capture();
+            self.begin_capture();
             self.call_macro(id, home, serial, args)?;
-            self.captures.pop();
-            debug_assert!(start <= self.out.len());
-            return Ok(());
+            return self.close_capture();
         }
         let value = self.eval(expr)?;
         self.print(&value)
@@ -247,7 +245,7 @@ impl<'a> Vm<'a> {
         let mut args = self.args(args)?;
         args.kw.push((Value::Str("caller"), caller));
         let value = self.call_value(&callee, args)?;
-        self.print(&value)
+        self.write_block(&value)
     }
 
     /// A generation block is a macro that is called at once; what it writes at the top is a span of the assistant.
@@ -257,7 +255,7 @@ impl<'a> Vm<'a> {
         let (home, serial) = self.home();
         self.captures.push(before);
         self.call_macro(func as usize, home, serial, Args::default())?;
-        self.captures.pop();
+        self.close_capture()?;
         self.spans.push((top, top + self.out.len() - before));
         Ok(())
     }

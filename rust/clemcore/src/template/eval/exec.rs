@@ -62,14 +62,15 @@ impl<'a> Vm<'a> {
                 self.enter(&scope.entry);
                 let start = self.begin_capture();
                 let flow = self.body(body)?;
-                let text = self.end_capture(start)?;
                 if flow != Flow::Next {
+                    self.drop_capture(start);
                     return Ok(flow);
                 }
+                let text = self.end_capture(start)?;
                 self.captured.push(text);
                 let value = self.eval(filter)?;
                 self.captured.pop();
-                self.print(&value)?;
+                self.write_block(&value)?;
                 self.leave(&scope.leave);
             }
             StmtKind::With { scope, values, body } => {
@@ -114,10 +115,11 @@ impl<'a> Vm<'a> {
         self.enter(&node.scope.entry);
         let start = self.begin_capture();
         let flow = self.body(&node.body)?;
-        let mut text = self.end_capture(start)?;
         if flow != Flow::Next {
+            self.drop_capture(start);
             return Ok(flow);
         }
+        let mut text = self.end_capture(start)?;
         if let Some(filter) = &node.filter {
             self.captured.push(text);
             text = self.eval(filter)?;

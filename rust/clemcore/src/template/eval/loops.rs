@@ -269,7 +269,7 @@ impl<'a> Vm<'a> {
         let start = self.out.len();
         self.captures.push(start);
         self.body(&func.body)?;
-        self.captures.pop();
+        self.close_capture()?;
         self.loop_depth = outer;
         self.pop();
         self.calls -= 1;

@@ -40,6 +40,9 @@ pub(crate) struct Vm<'a> {
     pub(crate) out: String,
     /// Where each running capture starts in `out`.
     captures: Vec<usize>,
+    /// The depth of the capture into which a filter or call block wrote something that is no text. jinja2 notices only
+    /// when that capture ends.
+    broken: Option<usize>,
     /// The text of the innermost finished capture, for its filter.
     captured: Vec<Value<'a>>,
     spans: Vec<(usize, usize)>,
@@ -86,6 +89,7 @@ pub(crate) fn render<'a>(
         context: program.names.iter().map(|name| lookup(name)).collect(),
         out: String::with_capacity(512),
         captures: Vec::new(),
+        broken: None,
         captured: Vec::new(),
         spans: Vec::new(),
         clock,
@@ -114,7 +118,7 @@ impl<'a> Vm<'a> {
         }
         self.enter(&root.entry);
         self.body(&root.body)?;
-        Ok(())
+        self.check_unbroken()
     }
 
     /// Starts a function whose home is the activation `parent`.
@@ -190,8 +194,43 @@ impl<'a> Vm<'a> {
         self.out.len()
     }
 
-    fn end_capture(&mut self, start: usize) -> Result<Value<'a>> {
+    /// Fails when the output of the innermost capture holds something that is no text.
+    fn check_unbroken(&mut self) -> Result<()> {
+        if self.broken == Some(self.captures.len()) {
+            return Err(Error::type_error("sequence item: expected str instance"));
+        }
+        Ok(())
+    }
+
+    /// Ends a capture whose text stays in the output.
+    fn close_capture(&mut self) -> Result<()> {
+        self.check_unbroken()?;
         self.captures.pop();
+        Ok(())
+    }
+
+    /// Ends a capture that a `break` or `continue` leaves: its text is lost.
+    fn drop_capture(&mut self, start: usize) {
+        if self.broken == Some(self.captures.len()) {
+            self.broken = None;
+        }
+        self.captures.pop();
+        self.out.truncate(start);
+    }
+
+    /// Writes what a filter or call block gives, which must be a string.
+    fn write_block(&mut self, value: &Value<'a>) -> Result<()> {
+        match value.as_str() {
+            Some(text) => self.write(text),
+            None => {
+                self.broken = Some(self.broken.map_or(self.captures.len(), |b| b.min(self.captures.len())));
+                Ok(())
+            }
+        }
+    }
+
+    fn end_capture(&mut self, start: usize) -> Result<Value<'a>> {
+        self.close_capture()?;
         budget::spend_text(self.out.len() - start)?;
         let text = Rc::from(&self.out[start..]);
         self.out.truncate(start);
