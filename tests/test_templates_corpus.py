@@ -34,7 +34,7 @@ def _load(path: Path) -> Any:
 
 def _render(source: str, context: dict[str, Any], final: str | None = None) -> tuple[str, str]:
     try:
-        text = _core.CompiledTemplate(source).render([context], NOW)
+        text = _core.TemplateCore(source).render_context([context], NOW)
         return "out", text if final is None else _cut(text, final)
     except TemplateError as fault:
         return "err", str(fault)

@@ -6,13 +6,15 @@ Files are read in Python; the core gets text. Everything here is thread-safe, an
 from collections.abc import Sequence
 from typing import Any, Literal, TypedDict, final
 
+from typing_extensions import Self
+
 __all__ = [
-    "CompiledTemplate",
     "NotPlainError",
     "Problem",
     "Refusal",
     "Registry",
     "Report",
+    "TemplateCore",
     "UnsupportedError",
     "__version__",
     "catalogue",
@@ -246,21 +248,50 @@ class UnsupportedError(Exception):
 class NotPlainError(Exception):
     """The data holds objects of other types than JSON has; it must be made plain first."""
 
-@final
-class CompiledTemplate:
-    """A compiled chat template."""
+class TemplateCore:
+    """What ``clemcore.templates.ChatTemplate`` is made of."""
 
-    def __new__(cls, source: str) -> CompiledTemplate:
-        """Compile a template; raises TemplateError or :class:`UnsupportedError`."""
+    def __new__(
+        cls,
+        source: str,
+        special_tokens: dict[str, Any] | None = None,
+        now: object = None,
+        *,
+        drop_none: bool = True,
+        alias_reasoning: bool = True,
+    ) -> Self:
+        """Compile a template; raises TemplateError. ``now`` is the subclass's business."""
     @property
-    def variables(self) -> list[str]:
-        """The names that the template reads and does not define itself."""
+    def unsupported(self) -> str | None:
+        """Why only jinja2 can render this template, if so."""
+    @property
+    def names(self) -> list[str] | None:
+        """The names that the template reads and does not define itself, if it is compiled."""
     @property
     def uses_clock(self) -> bool:
         """Whether the template calls ``strftime_now``."""
     def render(
         self,
+        messages: Sequence[Any],
+        tools: Sequence[Any] | None = None,
+        documents: Sequence[Any] | None = None,
+        add_generation_prompt: bool = ...,
+        continue_final_message: bool | str = ...,
+        **kwargs: Any,
+    ) -> str:
+        """Make the prompt text for a conversation, as ``apply_chat_template(..., tokenize=False)`` does.
+
+        ``tools`` are JSON schemas or functions, ``add_generation_prompt`` ends with the header of the assistant's turn,
+        ``continue_final_message`` ends inside the last message; further keywords are variables of the template and win
+        over special tokens. Raises TemplateError when the template refuses the messages or fails; its text is then
+        exactly what the template gave to ``raise_exception``.
+        """
+    def render_context(
+        self,
         context: list[dict[str, Any]],
         now: tuple[int, int, int, int, int, int, int] | None = None,
     ) -> str:
-        """Render with the variables of these dicts, later ones winning; ``now`` is the local time."""
+        """Render with the variables of these dicts and nothing else, later ones winning.
+
+        Raises :class:`UnsupportedError` and :class:`NotPlainError`, which ``render`` answers itself.
+        """

@@ -9,62 +9,120 @@ A template that the core does not cover is rendered by jinja2 in the environment
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import inspect
+import re
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from clemcore import _core
 from clemcore.errors import TemplateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 __all__ = ["ChatTemplate"]
 
 _TAG = "CONTINUE_FINAL_MESSAGE_TAG "
 # What a message's reasoning is called; the first is what templates of today read.
 _REASONING = ("reasoning_content", "thinking", "reasoning")
-_RESERVED = ("messages", "tools", "documents", "add_generation_prompt")
+# The version whose rules are followed where transformers is not installed.
+_NEWEST = "5.23.0"
 
 
-class ChatTemplate:
+@dataclass(frozen=True)
+class _Rules:
+    """What a version of transformers does to messages before a template sees them."""
+
+    drop_none: bool
+    alias_reasoning: bool
+    make_plain: bool
+    refuse_empty: bool
+    continue_fields: bool
+
+    @classmethod
+    def of(cls, version: str) -> _Rules:
+        """Give the rules of a version such as ``"5.23.0"``."""
+        parts = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+        return cls(
+            drop_none=parts >= (5, 23),
+            alias_reasoning=parts >= (5, 21),
+            make_plain=parts >= (5, 22),
+            refuse_empty=parts >= (5, 15),
+            continue_fields=parts >= (5, 10),
+        )
+
+
+@cache
+def _installed_transformers() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("transformers")
+    except PackageNotFoundError:
+        return _NEWEST
+
+
+class ChatTemplate(_core.TemplateCore):
     """One chat template, compiled once and rendered any number of times.
+
+    ``render`` is written in Rust (``clemcore._core.TemplateCore.render``): plain messages go from Python's memory to
+    the finished text in one pass; whatever is unusual takes the slow, exact way through this class.
 
     Attributes:
         source: the template's text as given.
         special_tokens: the named tokens that the template may use (``bos_token`` …).
+        transformers: the version of transformers whose preparation of messages is followed.
         engine: ``"clemcore"``, or ``"jinja2"`` from the moment that something needed it.
         engine_reason: why it is jinja2, or "".
-        fingerprint: SHA-256 of the source, in hexadecimal digits.
     """
 
-    def __init__(
-        self,
+    source: str
+    special_tokens: dict[str, Any]
+    transformers: str
+    engine: str
+    engine_reason: str
+
+    def __new__(
+        cls,
         source: str,
         special_tokens: Mapping[str, Any] | None = None,
         now: str | datetime | None = None,
-    ) -> None:
+        transformers: str | None = None,
+    ) -> ChatTemplate:
         """Compile a template.
 
         Args:
             source: the template's text.
             special_tokens: the tokens that are set, by name. A token that is not here is undefined in the template.
             now: pins the clock of ``strftime_now``, as a ``datetime`` or an ISO time.
+            transformers: the version whose preparation of messages is followed; by default the installed one, or the
+                newest known where none is installed.
 
         Raises:
             TemplateError: the template has a fault; with line, column and excerpt.
         """
-        self.source = source
-        self.special_tokens = {name: _plain(token) for name, token in dict(special_tokens or {}).items()}
-        self.engine = "clemcore"
-        self.engine_reason = ""
+        tokens = {name: _plain_token(token) for name, token in dict(special_tokens or {}).items()}
+        version = transformers or _installed_transformers()
+        rules = _Rules.of(version)
+        self = super().__new__(
+            cls, source, tokens, drop_none=rules.drop_none, alias_reasoning=rules.alias_reasoning
+        )
+        self.source, self.special_tokens, self.transformers = source, tokens, version
+        self.engine, self.engine_reason = "clemcore", ""
+        self._rules = rules
         self._now = datetime.fromisoformat(now) if isinstance(now, str) else now
-        self._compiled: _core.CompiledTemplate | None = None
-        self._jinja: Any = None
-        try:
-            self._compiled = _core.CompiledTemplate(source)
-        except _core.UnsupportedError as reason:
-            self._take_jinja(str(reason))
+        self._jinja = None
+        if self.unsupported is not None:
+            self._take_jinja(self.unsupported)
+        return self
+
+    _rules: _Rules
+    _now: datetime | None
+    _jinja: Any
 
     @property
     def fingerprint(self) -> str:
@@ -74,90 +132,120 @@ class ChatTemplate:
     @property
     def variables(self) -> frozenset[str]:
         """The names that the template reads and does not define itself."""
-        if self._compiled is not None:
-            return frozenset(self._compiled.variables)
+        if self.names is not None:
+            return frozenset(self.names)
         from jinja2 import meta
 
         environment = self._jinja.environment
         return frozenset(meta.find_undeclared_variables(environment.parse(self.source)))
 
-    def render(
+    def _render_slowly(
         self,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        documents: Sequence[Mapping[str, Any]] | None = None,
-        add_generation_prompt: bool = False,
-        continue_final_message: bool | str = False,
-        **kwargs: Any,
+        messages: Any,
+        tools: Any,
+        documents: Any,
+        add_generation_prompt: Any,
+        continue_final_message: bool | str,
+        kwargs: dict[str, Any] | None,
     ) -> str:
-        """Make the prompt text for a conversation, as ``apply_chat_template(..., tokenize=False)`` does.
-
-        Args:
-            messages: the conversation.
-            tools: JSON schemas of the tools that the model may call.
-            documents: documents for retrieval.
-            add_generation_prompt: end with the header of the assistant's turn.
-            continue_final_message: end inside the last message, at the end of its content or of the named field.
-            **kwargs: further variables; they win over special tokens of the same name.
-
-        Raises:
-            TemplateError: the template refuses the messages or fails; ``str()`` of it is exactly the text that the
-                template gave to ``raise_exception``.
-        """
+        """Do everything that ``render`` does, for any data; ``render`` itself comes here when it meets some."""
         if continue_final_message and add_generation_prompt:
             msg = (
-                "continue_final_message and add_generation_prompt are not compatible. Use continue_final_message "
-                "when you want the model to continue the final message, and add_generation_prompt when you want to "
-                "add a header that will prompt it to start a new assistant message instead."
+                "continue_final_message and add_generation_prompt are not compatible: the first continues the final "
+                "message, the second starts another one"
             )
             raise TemplateError(msg)
-        if not messages:
-            msg = "the conversation is empty"
-            raise TemplateError(msg)
-        chat = _alias_reasoning(_without_none(_plain(list(messages))))
+        plain = _plain if self._rules.make_plain else _as_it_is
+        chat = self._conversation(messages)
+        schemas = None if tools is None else [_schema(tool) for tool in tools]
+        _check_documents(documents)
         variables = {
             "messages": chat,
-            "tools": _plain(tools),
-            "documents": _plain(documents),
+            "tools": plain(schemas),
+            "documents": plain(documents),
             "add_generation_prompt": add_generation_prompt,
         }
-        extra = {**self.special_tokens, **{name: _plain(value) for name, value in kwargs.items()}}
+        extra = {**self.special_tokens, **{name: plain(value) for name, value in (kwargs or {}).items()}}
         if not continue_final_message:
             return self._text(variables, extra)
-        final = _tag_final(chat, continue_final_message, self.source)
+        field = continue_final_message if self._rules.continue_fields else True
+        final = _tag_final(chat, field, self.source if self._rules.continue_fields else None)
         return _cut(self._text(variables, extra), final)
 
+    def _conversation(self, messages: Any) -> list[Any]:
+        messages = messages.messages if hasattr(messages, "messages") else messages
+        if not messages and self._rules.refuse_empty:
+            msg = "the conversation is empty"
+            raise TemplateError(msg)
+        if not self._rules.make_plain:
+            return copy.deepcopy(list(messages))
+        chat = [_plain(message) for message in messages]
+        for index, message in enumerate(chat):
+            if not isinstance(message, dict):
+                msg = f"messages[{index}] must be a dict, not {message!r}"
+                raise TemplateError(msg)
+        if self._rules.drop_none:
+            chat = [{key: value for key, value in message.items() if value is not None} for message in chat]
+        return [_alias_reasoning(message) for message in chat] if self._rules.alias_reasoning else chat
+
     def _text(self, variables: dict[str, Any], extra: dict[str, Any]) -> str:
-        if self._compiled is not None:
-            now = None
-            if self._compiled.uses_clock:
-                time = self._now or datetime.now()
-                now = (time.year, time.month, time.day, time.hour, time.minute, time.second, time.microsecond)
+        if self.unsupported is None:
             try:
-                return self._compiled.render([variables, extra], now)
-            except _core.UnsupportedError as reason:
+                return self.render_context([extra, variables], self._moment() if self.uses_clock else None)
+            except (_core.UnsupportedError, _core.NotPlainError) as reason:
                 self._take_jinja(str(reason))
-        return self._by_jinja({**extra, **variables})
+        from clemcore._jinja import render
+
+        return render(self._jinja, {**extra, **variables})
 
     def _take_jinja(self, reason: str) -> None:
-        self.engine = "jinja2"
-        self.engine_reason = reason
+        self.engine, self.engine_reason = "jinja2", reason
         if self._jinja is None:
             from clemcore._jinja import compile_template
 
             self._jinja = compile_template(self.source, self._clock)
 
     def _clock(self) -> datetime:
-        return self._now or datetime.now()
+        return self._now or datetime.now()  # noqa: DTZ005 - transformers gives local time without a zone
 
-    def _by_jinja(self, variables: dict[str, Any]) -> str:
-        from clemcore._jinja import render
-
-        return render(self._jinja, variables)
+    def _moment(self) -> tuple[int, int, int, int, int, int, int]:
+        now = self._clock()
+        return now.year, now.month, now.day, now.hour, now.minute, now.second, now.microsecond
 
     def __repr__(self) -> str:
         """Name the template by its fingerprint and engine."""
         return f"<ChatTemplate {self.fingerprint[:12]} engine={self.engine}>"
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _plain_token(token: Any) -> Any:
+    """Turn a token object into its text; 4.x also has a list of further tokens."""
+    return [str(part) for part in token] if isinstance(token, (list, tuple)) else str(token)
+
+
+def _schema(tool: Any) -> Any:
+    """Give the JSON schema of a tool, which may be a function with type hints and a docstring."""
+    if isinstance(tool, dict):
+        return tool
+    if inspect.isfunction(tool) or inspect.ismethod(tool):
+        from transformers.utils import get_json_schema
+
+        return get_json_schema(tool)
+    msg = (
+        "Tools should either be a JSON schema, or a callable function with type hints "
+        "and a docstring suitable for auto-conversion to a schema."
+    )
+    raise TemplateError(msg)
+
+
+def _check_documents(documents: Any) -> None:
+    for document in documents or ():
+        if not isinstance(document, dict):
+            msg = "Documents should be a list of dicts with 'title' and 'text' keys!"
+            raise TemplateError(msg)
 
 
 def _plain(value: Any) -> Any:
@@ -201,31 +289,13 @@ def _plain_other(value: Any) -> Any:  # noqa: PLR0911 - one line per type
     return f"<{type(value).__name__}>"
 
 
-def _without_none(chat: list[Any]) -> list[Any]:
-    """Drop the keys of each message whose value is None."""
-    return [
-        {key: value for key, value in message.items() if value is not None}
-        if isinstance(message, dict)
-        else message
-        for message in chat
-    ]
-
-
-def _alias_reasoning(chat: list[Any]) -> list[Any]:
+def _alias_reasoning(message: dict[str, Any]) -> dict[str, Any]:
     """Give a message's reasoning under each name that templates read."""
-    aliased = []
-    for index, message in enumerate(chat):
-        if not isinstance(message, dict):
-            msg = f"messages[{index}] must be a dict, not {message!r}"
-            raise TemplateError(msg)
-        found = next((message[name] for name in _REASONING if message.get(name) is not None), None)
-        aliased.append(
-            message if found is None else {"thinking": found, **message, "reasoning_content": found},
-        )
-    return aliased
+    found = next((message[name] for name in _REASONING if message.get(name) is not None), None)
+    return message if found is None else {"thinking": found, **message, "reasoning_content": found}
 
 
-def _tag_final(chat: list[dict[str, Any]], field: bool | str, source: str) -> str:
+def _tag_final(chat: list[dict[str, Any]], field: bool | str, source: str | None) -> str:
     """Mark the end of the last message; give the text that is to be continued."""
     name = field if isinstance(field, str) else "content"
     message = chat[-1]
@@ -236,7 +306,7 @@ def _tag_final(chat: list[dict[str, Any]], field: bool | str, source: str) -> st
     names = [name]
     if name in _REASONING:
         names = [other for other in _REASONING if message.get(other) == final]
-    if not any(other in source for other in names):
+    if source is not None and not any(other in source for other in names):
         msg = f'continue_final_message is set to "{name}" but this is not an accepted field in the chat_template'
         raise TemplateError(msg)
     if isinstance(final, (list, tuple)):

@@ -26,5 +26,5 @@ mod _core {
     };
 
     #[pymodule_export]
-    use crate::template::{CompiledTemplate, NotPlainError, UnsupportedError};
+    use crate::template::{NotPlainError, TemplateCore, UnsupportedError};
 }

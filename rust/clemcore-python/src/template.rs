@@ -6,12 +6,13 @@
 #![allow(unsafe_code, reason = "strings are borrowed from CPython for the length of one call under the GIL")]
 
 use clemcore::template::{
-    Clock, ErrorKind, Fault, Input, InputDict, Options, Template, set_printable_oracle,
+    Clock, Data, ErrorKind, Fault, Input, InputDict, Options, Template, set_printable_oracle,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyBool, PyDict, PyString};
 
 pyo3::import_exception!(clemcore.errors, TemplateError);
 pyo3::create_exception!(
@@ -30,50 +31,177 @@ pyo3::create_exception!(
 /// Containers deeper than this are left to Python.
 const MAX_DEPTH: u32 = 200;
 
-/// A compiled chat template.
-#[pyclass(frozen, module = "clemcore._core")]
-pub(crate) struct CompiledTemplate(Template);
-
 /// Year, month, day, hour, minute, second, microsecond.
 type Moment = (i32, u32, u32, u32, u32, u32, u32);
 
+/// What `clemcore.templates.ChatTemplate` is made of: the compiled template, the special tokens, the quick render.
+#[pyclass(frozen, subclass, module = "clemcore._core")]
+pub(crate) struct TemplateCore {
+    compiled: Result<Template, String>,
+    special: Vec<(String, Data)>,
+    drop_none: bool,
+    alias_reasoning: bool,
+}
+
 #[pymethods]
-impl CompiledTemplate {
+impl TemplateCore {
     #[new]
-    fn new(py: Python<'_>, source: &str) -> PyResult<Self> {
+    #[pyo3(signature = (source, special_tokens = None, now = None, *, drop_none = true, alias_reasoning = true))]
+    fn new(
+        py: Python<'_>,
+        source: &Bound<'_, PyString>,
+        special_tokens: Option<&Bound<'_, PyDict>>,
+        now: Option<&Bound<'_, PyAny>>,
+        drop_none: bool,
+        alias_reasoning: bool,
+    ) -> PyResult<Self> {
+        let _ = now; // the clock is the subclass's
         set_printable_oracle(is_printable);
         let lookup = |name: &str| character(py, name);
-        Template::compile(source, &lookup).map(Self).map_err(|fault| error(&fault))
+        let compiled = match source.to_str() {
+            Err(_) => Err("a template with a lone surrogate".to_owned()),
+            Ok(source) => match Template::compile(source, &lookup) {
+                Ok(template) => Ok(template),
+                Err(fault) if fault.error.kind == ErrorKind::Unsupported => Err(fault.error.message),
+                Err(fault) => return Err(error(&fault)),
+            },
+        };
+        let mut special = Vec::new();
+        for (name, token) in special_tokens.into_iter().flatten() {
+            let token = match token.extract::<String>() {
+                Ok(text) => Data::Str(text),
+                Err(_) => Data::List(token.extract::<Vec<String>>()?.into_iter().map(Data::Str).collect()),
+            };
+            special.push((name.extract()?, token));
+        }
+        Ok(Self { compiled, special, drop_none, alias_reasoning })
     }
 
-    /// The names that the template reads from its context.
+    /// Why only jinja2 can render this template, if so.
     #[getter]
-    fn variables(&self) -> Vec<String> {
-        self.0.variables().to_vec()
+    fn unsupported(&self) -> Option<&str> {
+        self.compiled.as_ref().err().map(String::as_str)
     }
 
-    /// Whether the template asks for the time.
+    /// The names that the template reads from its context, when it is compiled.
     #[getter]
-    fn uses_clock(&self) -> bool {
-        self.0.uses_clock()
+    fn names(&self) -> Option<Vec<String>> {
+        self.compiled.as_ref().ok().map(|template| template.variables().to_vec())
     }
 
-    /// Render with these variables; later dicts win. `messages` may be changed as transformers changes them.
-    #[pyo3(signature = (context, now = None))]
+    /// Make the prompt text for a conversation.
+    #[pyo3(signature = (
+        messages, tools = None, documents = None, add_generation_prompt = None, continue_final_message = None, **kwargs
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "the signature of apply_chat_template")]
     fn render<'py>(
+        slf: &Bound<'py, Self>,
+        messages: &Bound<'py, PyAny>,
+        tools: Option<&Bound<'py, PyAny>>,
+        documents: Option<&Bound<'py, PyAny>>,
+        add_generation_prompt: Option<&Bound<'py, PyAny>>,
+        continue_final_message: Option<&Bound<'py, PyAny>>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let plain = match continue_final_message {
+            None => true,
+            Some(field) => !field.is_truthy()?,
+        };
+        if plain {
+            match slf.get().quick(slf, messages, tools, documents, add_generation_prompt, kwargs) {
+                Ok(text) => return Ok(text.into_any()),
+                Err(failure)
+                    if failure.is_instance_of::<NotPlainError>(py)
+                        || failure.is_instance_of::<UnsupportedError>(py) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        let none = py.None().into_bound(py);
+        let no = || PyBool::new(py, false).to_owned().into_any();
+        let arguments = (
+            messages,
+            tools.unwrap_or(&none),
+            documents.unwrap_or(&none),
+            add_generation_prompt.map_or_else(no, Clone::clone),
+            continue_final_message.map_or_else(no, Clone::clone),
+            kwargs,
+        );
+        slf.call_method1(intern!(py, "_render_slowly"), arguments)
+    }
+
+    /// Render with these variables and nothing else; later dicts win. Raises `UnsupportedError` and `NotPlainError`.
+    #[pyo3(signature = (context, now = None))]
+    fn render_context<'py>(
         &self,
         py: Python<'py>,
         context: Vec<Bound<'py, PyDict>>,
         now: Option<Moment>,
     ) -> PyResult<Bound<'py, PyString>> {
-        let mut reader = Reader { bytes: 0, depth: 0 };
+        let template = self.template()?;
+        let mut reader = Reader::default();
         let mut variables = Vec::with_capacity(16);
         for dict in &context {
             // SAFETY: the dict is alive and the interpreter held until the end of this function.
             unsafe { reader.variables(dict.as_ptr(), &mut variables)? };
         }
         let options = Options { clock: now.map(clock), input_bytes: reader.bytes };
-        let rendered = self.0.render(&variables, options).map_err(|fault| error(&fault))?;
+        let rendered = template.render(&variables, options).map_err(|fault| error(&fault))?;
+        Ok(PyString::new(py, &rendered.text))
+    }
+
+    /// Whether the template asks for the time.
+    #[getter]
+    fn uses_clock(&self) -> bool {
+        self.compiled.as_ref().is_ok_and(Template::uses_clock)
+    }
+}
+
+impl TemplateCore {
+    fn template(&self) -> PyResult<&Template> {
+        self.compiled.as_ref().map_err(|reason| UnsupportedError::new_err(reason.clone()))
+    }
+
+    /// Everything in one pass, for data of exact built-in types.
+    fn quick<'py>(
+        &self,
+        slf: &Bound<'py, Self>,
+        messages: &Bound<'py, PyAny>,
+        tools: Option<&Bound<'py, PyAny>>,
+        documents: Option<&Bound<'py, PyAny>>,
+        add_generation_prompt: Option<&Bound<'py, PyAny>>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyString>> {
+        let py = slf.py();
+        let template = self.template()?;
+        let mut reader =
+            Reader { drop_none: self.drop_none, alias_reasoning: self.alias_reasoning, ..Reader::default() };
+        let mut variables = Vec::with_capacity(self.special.len() + 8);
+        for (name, token) in &self.special {
+            let token = Input::data(token).map_err(|e| UnsupportedError::new_err(e.to_string()))?;
+            variables.push((name.as_str(), token));
+        }
+        // SAFETY: all objects are alive and the interpreter is held until the end of this function.
+        unsafe {
+            if let Some(kwargs) = kwargs {
+                reader.variables(kwargs.as_ptr(), &mut variables)?;
+            }
+            variables.push(("messages", reader.messages(messages.as_ptr())?));
+            variables.push(("tools", reader.tools(tools)?));
+            variables.push(("documents", reader.tools(documents)?));
+            let flag = match add_generation_prompt {
+                None => Input::bool(false),
+                Some(flag) => reader.value(flag.as_ptr())?,
+            };
+            variables.push(("add_generation_prompt", flag));
+        }
+        let now = if template.uses_clock() {
+            Some(clock(slf.call_method0(intern!(py, "_moment"))?.extract()?))
+        } else {
+            None
+        };
+        let options = Options { clock: now, input_bytes: reader.bytes };
+        let rendered = template.render(&variables, options).map_err(|fault| error(&fault))?;
         Ok(PyString::new(py, &rendered.text))
     }
 }
@@ -115,10 +243,18 @@ fn is_printable(c: char) -> bool {
 }
 
 /// Reads Python objects as inputs of a render.
+#[derive(Default)]
 struct Reader {
     bytes: usize,
     depth: u32,
+    /// Leave out the entries of a message that are `None`.
+    drop_none: bool,
+    /// Give a message's reasoning under every name that templates read.
+    alias_reasoning: bool,
 }
+
+/// What a message's reasoning is called; the first that is set counts.
+const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
 impl Reader {
     /// Reads the entries of a dict as variables.
@@ -137,6 +273,82 @@ impl Reader {
             unsafe { out.push((self.text(key)?, self.value(value)?)) };
         }
         Ok(())
+    }
+
+    /// The conversation: a list of dicts, prepared as transformers prepares it.
+    ///
+    /// # Safety
+    /// As for [`Self::variables`].
+    unsafe fn messages<'a>(&mut self, object: *mut ffi::PyObject) -> PyResult<Input<'a>> {
+        // SAFETY: a live object; the list and the dicts cannot change while they are read.
+        unsafe {
+            if ffi::PyList_CheckExact(object) == 0 || ffi::PyList_Size(object) == 0 {
+                return Err(NotPlainError::new_err("messages that are no list"));
+            }
+            let size = ffi::PyList_Size(object);
+            let mut items = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+            for place in 0..size {
+                let message = ffi::PyList_GetItem(object, place);
+                if ffi::PyDict_CheckExact(message) == 0 {
+                    return Err(NotPlainError::new_err("a message that is no dict"));
+                }
+                items.push(self.message(message)?);
+            }
+            Input::list(items).map_err(|e| UnsupportedError::new_err(e.to_string()))
+        }
+    }
+
+    unsafe fn message<'a>(&mut self, object: *mut ffi::PyObject) -> PyResult<Input<'a>> {
+        let mut reasoning: [Option<Input<'a>>; 3] = [const { None }; 3];
+        // SAFETY: a live dict, which cannot change while it is read.
+        let dict = unsafe {
+            let size = usize::try_from(ffi::PyDict_Size(object)).unwrap_or(0);
+            let mut dict = InputDict::with_capacity(size);
+            let (mut place, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
+            while ffi::PyDict_Next(object, &raw mut place, &raw mut key, &raw mut value) != 0 {
+                if value == ffi::Py_None() && self.drop_none {
+                    continue;
+                }
+                if ffi::PyUnicode_CheckExact(key) == 0 {
+                    return Err(NotPlainError::new_err("a key that is no string"));
+                }
+                let name = self.text(key)?;
+                let item = self.value(value)?;
+                if self.alias_reasoning && value != ffi::Py_None() {
+                    if let Some(rank) = REASONING.iter().position(|known| *known == name) {
+                        reasoning[rank] = Some(item.clone());
+                    }
+                }
+                dict.push(Input::str(name), item);
+            }
+            dict
+        };
+        let Some(thought) = reasoning.iter().flatten().next().cloned() else {
+            return dict.finish().map_err(|e| UnsupportedError::new_err(e.to_string()));
+        };
+        let aliased = dict.with_reasoning(thought);
+        aliased.and_then(InputDict::finish).map_err(|e| UnsupportedError::new_err(e.to_string()))
+    }
+
+    /// Tools or documents: nothing, or a list of dicts.
+    ///
+    /// # Safety
+    /// As for [`Self::variables`].
+    unsafe fn tools<'a>(&mut self, object: Option<&Bound<'_, PyAny>>) -> PyResult<Input<'a>> {
+        let Some(object) = object else { return Ok(Input::none()) };
+        let object = object.as_ptr();
+        // SAFETY: a live object, as promised.
+        unsafe {
+            if ffi::PyList_CheckExact(object) == 0 {
+                return Err(NotPlainError::new_err("tools that are no list"));
+            }
+            for place in 0..ffi::PyList_Size(object) {
+                if ffi::PyDict_CheckExact(ffi::PyList_GetItem(object, place)) == 0 {
+                    return Err(NotPlainError::new_err("a tool that is no dict"));
+                }
+            }
+            self.value(object)
+        }
     }
 
     /// # Safety

@@ -101,6 +101,21 @@ impl<'a> InputDict<'a> {
         self.0.insert(key.0, value.0)
     }
 
+    /// The same message with its reasoning under each name that templates read: `thinking` comes first unless it is
+    /// there, `reasoning_content` last unless it is there.
+    ///
+    /// # Errors
+    /// When the value nests too deeply.
+    pub fn with_reasoning(self, thought: Input<'a>) -> Result<Self> {
+        let mut dict = Dict::with_capacity(self.0.len() + 2);
+        dict.insert(Value::Str("thinking"), thought.0.clone())?;
+        for (key, value) in self.0.entries() {
+            dict.insert(key.clone(), value.clone())?;
+        }
+        dict.insert(Value::Str("reasoning_content"), thought.0)?;
+        Ok(Self(dict))
+    }
+
     /// The finished value.
     ///
     /// # Errors

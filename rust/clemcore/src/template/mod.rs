@@ -118,7 +118,9 @@ impl Template {
         options: Options,
     ) -> std::result::Result<Rendered, Fault> {
         let fuel = BASE_FUEL.saturating_add(FUEL_PER_BYTE.saturating_mul(options.input_bytes as u64));
-        match eval::render(&self.program, context, options.clock, fuel) {
+        // Most of the output is the input, with a little around each message.
+        let room = 256 + options.input_bytes + options.input_bytes / 8;
+        match eval::render(&self.program, context, options.clock, fuel, room) {
             Ok(output) => Ok(Rendered { text: output.text, spans: output.spans }),
             Err(error) => Err(Fault::new(*error, &self.source)),
         }

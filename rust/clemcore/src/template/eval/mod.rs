@@ -69,12 +69,13 @@ pub(crate) struct Output {
     pub(crate) spans: Vec<(usize, usize)>,
 }
 
-/// Renders a program. `context` holds the caller's variables.
+/// Renders a program. `context` holds the caller's variables, `room` is how long the output will be, roughly.
 pub(crate) fn render<'a>(
     program: &'a Program,
     context: &[(&str, Input<'a>)],
     clock: Option<Clock>,
     fuel: u64,
+    room: usize,
 ) -> Result<Output> {
     budget::refill(fuel);
     let lookup = |name: &str| {
@@ -87,7 +88,7 @@ pub(crate) fn render<'a>(
         base: 0,
         active: Vec::with_capacity(8),
         context: program.names.iter().map(|name| lookup(name)).collect(),
-        out: String::with_capacity(512),
+        out: String::with_capacity(room),
         captures: Vec::new(),
         broken: None,
         captured: Vec::new(),

@@ -91,10 +91,9 @@ fn write_object(object: &Object<'_>, out: &mut String) -> Result<()> {
     match object {
         Object::Namespace(attrs, _) => {
             out.push_str("<Namespace ");
+            // Python cuts a cycle where it closes, which depends on every container on the way.
             let Ok(attrs) = attrs.try_borrow_mut() else {
-                // The namespace contains itself; Python's dict writes `{...}` at this place.
-                out.push_str("{...}>");
-                return Ok(());
+                return Err(Error::unsupported("the text of a namespace that contains itself"));
             };
             pairs("{", &attrs, "}", out)?;
             out.push('>');

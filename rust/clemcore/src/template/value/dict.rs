@@ -16,7 +16,7 @@ const INDEXED: usize = 12;
 pub(crate) struct Dict<'a> {
     entries: Vec<(Value<'a>, Value<'a>)>,
     depth: u32,
-    index: OnceCell<Index>,
+    index: OnceCell<Box<Index>>,
 }
 
 /// Hash of a string key → positions of the entries with that hash.
@@ -85,7 +85,7 @@ impl<'a> Dict<'a> {
         if self.entries.len() < INDEXED {
             return self.entries.iter().position(|(k, _)| k.as_str() == Some(text));
         }
-        let index = self.index.get_or_init(|| Index::of(&self.entries));
+        let index = self.index.get_or_init(|| Box::new(Index::of(&self.entries)));
         let hash = index.state.hash_one(text);
         index.places.get(&hash)?.iter().copied().find(|&i| self.entries[i].0.as_str() == Some(text))
     }
