@@ -5,6 +5,8 @@
 //! Python. `unsafe` is confined to reading the interpreter's objects in this file.
 #![allow(unsafe_code, reason = "strings are borrowed from CPython for the length of one call under the GIL")]
 
+use std::cell::Cell;
+
 use clemcore::template::{
     Clock, Data, ErrorKind, Fault, Input, InputDict, Options, Template, set_printable_oracle,
 };
@@ -27,6 +29,9 @@ pyo3::create_exception!(
     pyo3::exceptions::PyException,
     "The data has to be made plain first."
 );
+
+/// A larger output buffer is not kept for the next render.
+const KEPT_BUFFER: usize = 1 << 20;
 
 /// Containers deeper than this are left to Python.
 const MAX_DEPTH: u32 = 200;
@@ -146,8 +151,10 @@ impl TemplateCore {
             unsafe { reader.variables(dict.as_ptr(), &mut variables)? };
         }
         let options = Options { clock: now.map(clock), input_bytes: reader.bytes };
-        let rendered = template.render(&variables, options).map_err(|fault| error(&fault))?;
-        Ok(PyString::new(py, &rendered.text))
+        let rendered = template.render(&variables, options, take_buffer()).map_err(|fault| error(&fault))?;
+        let text = PyString::new(py, &rendered.text);
+        give_buffer(rendered.text);
+        Ok(text)
     }
 
     /// Whether the template asks for the time.
@@ -201,8 +208,25 @@ impl TemplateCore {
             None
         };
         let options = Options { clock: now, input_bytes: reader.bytes };
-        let rendered = template.render(&variables, options).map_err(|fault| error(&fault))?;
-        Ok(PyString::new(py, &rendered.text))
+        let rendered = template.render(&variables, options, take_buffer()).map_err(|fault| error(&fault))?;
+        let text = PyString::new(py, &rendered.text);
+        give_buffer(rendered.text);
+        Ok(text)
+    }
+}
+
+thread_local! {
+    /// The memory of the last text, for the next one.
+    static BUFFER: Cell<String> = const { Cell::new(String::new()) };
+}
+
+fn take_buffer() -> String {
+    BUFFER.take()
+}
+
+fn give_buffer(buffer: String) {
+    if buffer.capacity() <= KEPT_BUFFER {
+        BUFFER.set(buffer);
     }
 }
 

@@ -151,7 +151,8 @@ pub(crate) enum ExprKind {
     Tuple(Vec<Expr>),
     List(Vec<Expr>),
     Dict(Vec<(Expr, Expr)>),
-    Attr(Box<Expr>, Box<str>),
+    /// The flag says that a dict cannot have a method or private attribute of this name.
+    Attr(Box<Expr>, Box<str>, bool),
     Item(Box<Expr>, Box<Expr>),
     ItemStr(Box<Expr>, Box<str>),
     Slice(Box<Expr>, Box<[Option<Expr>; 3]>),
@@ -167,6 +168,8 @@ pub(crate) enum ExprKind {
     Neg(Box<Expr>),
     Pos(Box<Expr>),
     Bin(BinOp, Box<Expr>, Box<Expr>),
+    /// A chain of `+`, added from the left.
+    Sum(Vec<Expr>),
     And(Box<Expr>, Box<Expr>),
     Or(Box<Expr>, Box<Expr>),
     Compare(Box<Expr>, Vec<(CmpOp, Expr)>),

@@ -108,7 +108,8 @@ impl Template {
         self.program.names.iter().any(|name| &**name == "strftime_now")
     }
 
-    /// Renders. Later variables of the same name win.
+    /// Renders. Later variables of the same name win. The text is written into `buffer`, whose memory may come from an
+    /// earlier render.
     ///
     /// # Errors
     /// When the template raises, uses what this engine does not cover, or exceeds a bound.
@@ -116,11 +117,15 @@ impl Template {
         &'a self,
         context: &[(&str, Input<'a>)],
         options: Options,
+        buffer: String,
     ) -> std::result::Result<Rendered, Fault> {
         let fuel = BASE_FUEL.saturating_add(FUEL_PER_BYTE.saturating_mul(options.input_bytes as u64));
         // Most of the output is the input, with a little around each message.
         let room = 256 + options.input_bytes + options.input_bytes / 8;
-        match eval::render(&self.program, context, options.clock, fuel, room) {
+        let mut buffer = buffer;
+        buffer.clear();
+        buffer.reserve(room);
+        match eval::render(&self.program, context, options.clock, fuel, buffer) {
             Ok(output) => Ok(Rendered { text: output.text, spans: output.spans }),
             Err(error) => Err(Fault::new(*error, &self.source)),
         }

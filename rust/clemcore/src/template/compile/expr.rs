@@ -5,9 +5,11 @@ use num_traits::ToPrimitive as _;
 use super::Compiler;
 use super::frame::Frame;
 use crate::template::ast::{self, Expr as Ast, Kind};
+use crate::template::builtins::methods::{Method, has_method};
 use crate::template::builtins::{filters, tests};
 use crate::template::error::{Error, Result};
 use crate::template::ir::{Args, Expr, ExprKind, Filter, Test};
+use crate::template::value::{Dict, Value};
 
 /// How slices in the expression are compiled.
 #[derive(Clone, Copy, PartialEq)]
@@ -78,7 +80,10 @@ impl<'s> Compiler<'s> {
                 }
                 ExprKind::Dict(compiled)
             }
-            Kind::Attr(value, name) => ExprKind::Attr(self.boxed(value, frame, mode)?, (*name).into()),
+            Kind::Attr(value, name) => {
+                let plain = is_plain_key(name);
+                ExprKind::Attr(self.boxed(value, frame, mode)?, (*name).into(), plain)
+            }
             Kind::Item(value, index) => self.item(value, index, frame, mode)?,
             Kind::Slice(_) => return Err(Error::unsupported("a slice outside brackets")),
             Kind::Call(callee, args) => {
@@ -89,6 +94,11 @@ impl<'s> Compiler<'s> {
             Kind::Not(value) => ExprKind::Not(self.boxed(value, frame, mode)?),
             Kind::Neg(value) => ExprKind::Neg(self.boxed(value, frame, mode)?),
             Kind::Pos(value) => ExprKind::Pos(self.boxed(value, frame, mode)?),
+            Kind::Bin(ast::BinOp::Add, ..) => {
+                let mut parts = Vec::new();
+                self.sum(expr, frame, mode, &mut parts)?;
+                ExprKind::Sum(parts)
+            }
             Kind::Bin(op, a, b) => {
                 ExprKind::Bin(*op, self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?)
             }
@@ -111,6 +121,18 @@ impl<'s> Compiler<'s> {
                 }
             }
         })
+    }
+
+    /// Flattens a chain of `+` that binds to the left.
+    fn sum(&mut self, expr: &Ast<'s>, frame: &Frame<'s>, mode: Mode, out: &mut Vec<Expr>) -> Result<()> {
+        match &expr.kind {
+            Kind::Bin(ast::BinOp::Add, left, right) => {
+                self.sum(left, frame, mode, out)?;
+                out.push(self.lower(right, frame, mode)?);
+            }
+            _ => out.push(self.lower(expr, frame, mode)?),
+        }
+        Ok(())
     }
 
     fn item(&mut self, value: &Ast<'s>, index: &Ast<'s>, frame: &Frame<'s>, mode: Mode) -> Result<ExprKind> {
@@ -185,6 +207,12 @@ impl<'s> Compiler<'s> {
         let args = self.args(args, frame, mode)?;
         Ok(ExprKind::Test(Box::new(Test { name: name.into(), func, operand, args })))
     }
+}
+
+/// Whether a dict has nothing but entries under this name.
+fn is_plain_key(name: &str) -> bool {
+    let empty = Value::Dict(Dict::default().into());
+    !name.starts_with('_') && has_method(&empty, name) == Method::No
 }
 
 fn has_slice(expr: &Ast<'_>) -> bool {

@@ -66,7 +66,7 @@ impl<'a> Vm<'a> {
     }
 
     pub(super) fn call_expr(&mut self, callee: &'a Expr, args: &'a ir::Args) -> Result<Value<'a>> {
-        let (ExprKind::Attr(owner, name) | ExprKind::ItemStr(owner, name)) = &callee.kind else {
+        let (ExprKind::Attr(owner, name, _) | ExprKind::ItemStr(owner, name)) = &callee.kind else {
             let callee = self.eval(callee)?;
             let args = self.args(args)?;
             return self.call_value(&callee, args);

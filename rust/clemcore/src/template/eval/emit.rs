@@ -28,8 +28,10 @@ impl<'a> Vm<'a> {
     }
 
     fn emit_kind(&mut self, expr: &'a Expr) -> Result<()> {
+        if let Some(text) = self.text_of(expr) {
+            return self.write(text);
+        }
         match &expr.kind {
-            ExprKind::Str(text) => self.write(text),
             ExprKind::Concat(items) => {
                 // Every operand is computed before any is turned into text, so only plain ones may be written at once.
                 if items.iter().all(simple) {
@@ -37,7 +39,7 @@ impl<'a> Vm<'a> {
                 }
                 self.emit_value(expr)
             }
-            ExprKind::Bin(BinOp::Add, ..) => self.emit_sum(expr),
+            ExprKind::Sum(parts) => self.emit_sum(parts),
             ExprKind::Cond { test, then, otherwise: Some(otherwise) } => {
                 let chosen = if truthy(&self.eval(test)?) { then } else { otherwise };
                 self.emit(chosen)
@@ -53,36 +55,34 @@ impl<'a> Vm<'a> {
     }
 
     /// `a + b + c`: as long as all parts are strings they are written one after the other.
-    fn emit_sum(&mut self, expr: &'a Expr) -> Result<()> {
+    fn emit_sum(&mut self, parts: &'a [Expr]) -> Result<()> {
         let start = self.out.len();
-        if let Some(value) = self.sum(expr, start)? {
-            self.out.truncate(start);
-            self.print(&value)?;
-        }
-        Ok(())
-    }
-
-    /// Adds up a chain. `None`: the sum so far is a string and stands in the output from `start` on.
-    fn sum(&mut self, expr: &'a Expr, start: usize) -> Result<Option<Value<'a>>> {
-        let ExprKind::Bin(BinOp::Add, left, right) = &expr.kind else {
-            let value = self.eval(expr)?;
-            return self.put_if_text(value);
-        };
-        let left = self.sum(left, start)?;
-        let right = self.eval(right)?;
-        if left.is_none() && matches!(right, Value::Str(_) | Value::Owned(_)) {
-            return self.put_if_text(right);
-        }
-        let left = match left {
-            Some(value) => value,
-            None => {
+        // `None`: the sum so far is a string and stands in the output from `start` on.
+        let mut total = None;
+        for (i, part) in parts.iter().enumerate() {
+            if total.is_none() {
+                if let Some(text) = self.text_of(part) {
+                    self.write(text)?;
+                    continue;
+                }
+            }
+            let right = self.eval(part)?;
+            if i == 0 || total.is_none() && matches!(right, Value::Str(_) | Value::Owned(_)) {
+                total = self.put_if_text(right)?;
+                continue;
+            }
+            let left = total.take().unwrap_or_else(|| {
                 let text = Value::Owned(self.out[start..].into());
                 self.out.truncate(start);
                 text
-            }
-        };
-        let sum = binary(BinOp::Add, &left, &right).map_err(|e| e.at(expr.at))?;
-        self.put_if_text(sum)
+            });
+            let sum = binary(BinOp::Add, &left, &right)?;
+            total = self.put_if_text(sum)?;
+        }
+        match total {
+            Some(value) => self.print(&value),
+            None => Ok(()),
+        }
     }
 
     fn put_if_text(&mut self, value: Value<'a>) -> Result<Option<Value<'a>>> {
@@ -100,7 +100,7 @@ fn simple(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Str(_) | ExprKind::Int(_) | ExprKind::Bool(_) | ExprKind::None => true,
         ExprKind::Local(..) | ExprKind::Outer(..) => true,
-        ExprKind::Attr(value, _) | ExprKind::ItemStr(value, _) => simple(value),
+        ExprKind::Attr(value, ..) | ExprKind::ItemStr(value, _) => simple(value),
         _ => false,
     }
 }

@@ -2,7 +2,6 @@
 
 use super::Vm;
 use super::iterate::iterate;
-use crate::template::budget::spend;
 use crate::template::error::{Error, Result};
 use crate::template::ir::{SetBlock, Stmt, StmtKind, Target};
 use crate::template::ops::truth::truthy;
@@ -28,7 +27,7 @@ impl<'a> Vm<'a> {
     }
 
     fn stmt(&mut self, stmt: &'a StmtKind) -> Result<Flow> {
-        spend(1)?;
+        self.pay(1)?;
         match stmt {
             StmtKind::Text(text) => self.write(text)?,
             StmtKind::Emit(expr) => self.emit(expr)?,

@@ -2,7 +2,7 @@
 
 use super::Vm;
 use super::iterate::iterate;
-use crate::template::ast::CmpOp;
+use crate::template::ast::{BinOp, CmpOp};
 use crate::template::budget::{spend, spend_text};
 use crate::template::error::{Error, Result};
 use crate::template::ir::{Expr, ExprKind};
@@ -41,7 +41,19 @@ impl<'a> Vm<'a> {
                 }
                 Value::Dict(dict.into())
             }
-            ExprKind::Attr(value, name) => return self.attr(value, name),
+            ExprKind::Attr(value, name, plain) => return self.attr(value, name, *plain),
+            ExprKind::Sum(parts) => {
+                let mut parts = parts.iter();
+                let mut total = match parts.next() {
+                    Some(first) => self.eval(first)?,
+                    None => Value::None,
+                };
+                for part in parts {
+                    let right = self.eval(part)?;
+                    total = binary(BinOp::Add, &total, &right)?;
+                }
+                total
+            }
             ExprKind::ItemStr(value, key) => return self.item_str(value, key),
             ExprKind::Item(value, index) => {
                 let value = self.eval(value)?;
@@ -148,7 +160,7 @@ impl<'a> Vm<'a> {
         if matches!(value, Value::Missing) { None } else { Some(value) }
     }
 
-    fn attr(&mut self, value: &'a Expr, name: &'a str) -> Result<Value<'a>> {
+    fn attr(&mut self, value: &'a Expr, name: &'a str, plain: bool) -> Result<Value<'a>> {
         let owned;
         let value = match self.peek(value) {
             Some(value) => value,
@@ -157,6 +169,12 @@ impl<'a> Vm<'a> {
                 &owned
             }
         };
+        if let (true, Value::Dict(dict)) = (plain, value) {
+            return Ok(match dict.get_str(name) {
+                Some(found) => found.clone(),
+                None => Value::missing_element(value, Value::Str(name)),
+            });
+        }
         if let Value::Object(object) = value {
             if let Object::Loop(_) = &**object {
                 let object = std::rc::Rc::clone(object);
@@ -186,7 +204,28 @@ impl<'a> Vm<'a> {
         get_item_str(&value, key)
     }
 
+    /// The text of an expression that is one already, without evaluating it.
+    pub(super) fn text_of(&self, expr: &'a Expr) -> Option<&'a str> {
+        let value = match &expr.kind {
+            ExprKind::Str(text) => return Some(text),
+            ExprKind::ItemStr(owner, key) | ExprKind::Attr(owner, key, true) => match self.peek(owner)? {
+                Value::Dict(dict) => dict.get_str(key)?,
+                _ => return None,
+            },
+            _ => self.peek(expr)?,
+        };
+        match value {
+            Value::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
     fn compare_chain(&mut self, first: &'a Expr, ops: &'a [(CmpOp, Expr)]) -> Result<Value<'a>> {
+        if let [(op @ (CmpOp::Eq | CmpOp::Ne), right)] = ops {
+            if let (Some(left), Some(right)) = (self.text_of(first), self.text_of(right)) {
+                return Ok(Value::Bool((left == right) == (*op == CmpOp::Eq)));
+            }
+        }
         let mut left = self.eval(first)?;
         for (op, right) in ops {
             let right = self.eval(right)?;

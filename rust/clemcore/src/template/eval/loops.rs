@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use super::Vm;
 use super::exec::Flow;
-use crate::template::budget::spend;
 use crate::template::builtins::args::Args;
 use crate::template::error::{Error, Result};
 use crate::template::ir::{For, LoopTest, Target};
@@ -45,7 +44,7 @@ impl<'a> Vm<'a> {
 
     fn plain_loop(&mut self, node: &'a For, seq: &Rc<Seq<'a>>, completed: &mut bool) -> Result<Flow> {
         for item in &seq.items {
-            spend(1)?;
+            self.pay(1)?;
             self.assign(&node.target, item.clone())?;
             if self.round(node, completed)? == Flow::Break {
                 break;
@@ -108,7 +107,7 @@ impl<'a> Vm<'a> {
     /// The next item that passes the loop's `if`.
     fn pull(&mut self, source: &mut FilterSource<'a>) -> Result<Option<Value<'a>>> {
         let Some(test) = source.test else {
-            spend(1)?;
+            self.pay(1)?;
             return self.next(&mut source.iter);
         };
         if !source.started {
@@ -116,7 +115,7 @@ impl<'a> Vm<'a> {
             self.enter(&test.entry);
         }
         while let Some(item) = self.next(&mut source.iter)? {
-            spend(1)?;
+            self.pay(1)?;
             self.assign(&test.target, item.clone())?;
             if truthy(&self.eval(&test.test)?) {
                 return self.regroup(&test.target, item).map(Some);

@@ -43,6 +43,7 @@ pub(crate) struct Vm<'a> {
     /// The depth of the capture into which a filter or call block wrote something that is no text. jinja2 notices only
     /// when that capture ends.
     broken: Option<usize>,
+    steps: u64,
     /// The text of the innermost finished capture, for its filter.
     captured: Vec<Value<'a>>,
     spans: Vec<(usize, usize)>,
@@ -69,13 +70,13 @@ pub(crate) struct Output {
     pub(crate) spans: Vec<(usize, usize)>,
 }
 
-/// Renders a program. `context` holds the caller's variables, `room` is how long the output will be, roughly.
+/// Renders a program. `context` holds the caller's variables, `out` is where the text goes.
 pub(crate) fn render<'a>(
     program: &'a Program,
     context: &[(&str, Input<'a>)],
     clock: Option<Clock>,
     fuel: u64,
-    room: usize,
+    out: String,
 ) -> Result<Output> {
     budget::refill(fuel);
     let lookup = |name: &str| {
@@ -88,9 +89,10 @@ pub(crate) fn render<'a>(
         base: 0,
         active: Vec::with_capacity(8),
         context: program.names.iter().map(|name| lookup(name)).collect(),
-        out: String::with_capacity(room),
+        out,
         captures: Vec::new(),
         broken: None,
+        steps: fuel,
         captured: Vec::new(),
         spans: Vec::new(),
         clock,
@@ -180,9 +182,20 @@ impl<'a> Vm<'a> {
         self.namespaces.push(Rc::clone(namespace));
     }
 
+    /// Pays for steps of the evaluator, from a purse that is at hand; built-ins pay from `budget`.
+    pub(super) fn pay(&mut self, units: usize) -> Result<()> {
+        match self.steps.checked_sub(units as u64) {
+            Some(left) => {
+                self.steps = left;
+                Ok(())
+            }
+            None => budget::spend(usize::MAX),
+        }
+    }
+
     /// Appends text to the output.
     pub(crate) fn write(&mut self, text: &str) -> Result<()> {
-        budget::spend_text(text.len())?;
+        self.pay(1 + text.len() / 64)?;
         if self.out.len() + text.len() > MAX_OUTPUT {
             return Err(Error::limit("the output grows too large"));
         }
