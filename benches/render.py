@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHATML = (
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 TEMPLATES = [
     "trl-llama3",
@@ -46,7 +47,9 @@ SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody knows why it
 def conversation(turns: int) -> list[dict[str, str]]:
     """User and assistant in turn, about 200 characters each."""
     roles = ("user", "assistant")
-    return [{"role": roles[i % 2], "content": f"{i}: " + (SENTENCE * 3)[:200]} for i in range(turns + 1 - turns % 2)]
+    return [
+        {"role": roles[i % 2], "content": f"{i}: " + (SENTENCE * 3)[:200]} for i in range(turns + 1 - turns % 2)
+    ]
 
 
 def fastest(call: Callable[[], Any], seconds: float) -> float:

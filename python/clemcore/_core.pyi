@@ -6,7 +6,7 @@ Files are read in Python; the core gets text. Everything here is thread-safe, an
 from collections.abc import Sequence
 from typing import Any, Literal, TypedDict, final
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "NotPlainError",
@@ -248,6 +248,7 @@ class UnsupportedError(Exception):
 class NotPlainError(Exception):
     """The data holds objects of other types than JSON has; it must be made plain first."""
 
+@disjoint_base
 class TemplateCore:
     """What ``clemcore.templates.ChatTemplate`` is made of."""
 
@@ -275,17 +276,27 @@ class TemplateCore:
         messages: Sequence[Any],
         tools: Sequence[Any] | None = None,
         documents: Sequence[Any] | None = None,
-        add_generation_prompt: bool = ...,
-        continue_final_message: bool | str = ...,
+        add_generation_prompt: bool | None = None,
+        continue_final_message: bool | str | None = None,
         **kwargs: Any,
     ) -> str:
         """Make the prompt text for a conversation, as ``apply_chat_template(..., tokenize=False)`` does.
 
-        ``tools`` are JSON schemas or functions, ``add_generation_prompt`` ends with the header of the assistant's turn,
-        ``continue_final_message`` ends inside the last message; further keywords are variables of the template and win
-        over special tokens. Raises TemplateError when the template refuses the messages or fails; its text is then
-        exactly what the template gave to ``raise_exception``.
+        ``tools`` are JSON schemas or functions, ``add_generation_prompt`` ends with the header of the assistant's
+        turn, ``continue_final_message`` ends inside the last message; further keywords are variables of the
+        template and win over special tokens. Raises TemplateError when the template refuses the messages or fails; its text
+        is then exactly what the template gave to ``raise_exception``.
         """
+    def render_batch(
+        self,
+        conversations: Sequence[Sequence[Any]],
+        tools: Sequence[Any] | None = None,
+        documents: Sequence[Any] | None = None,
+        add_generation_prompt: bool | None = None,
+        continue_final_message: bool | str | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Make the prompt text of each conversation, with the same further arguments as :meth:`render`."""
     def render_context(
         self,
         context: list[dict[str, Any]],

@@ -69,8 +69,8 @@ def _installed_transformers() -> str:
 class ChatTemplate(_core.TemplateCore):
     """One chat template, compiled once and rendered any number of times.
 
-    ``render`` is written in Rust (``clemcore._core.TemplateCore.render``): plain messages go from Python's memory to
-    the finished text in one pass; whatever is unusual takes the slow, exact way through this class.
+    ``render`` is written in Rust (``clemcore._core.TemplateCore.render``): plain messages go from Python's memory
+    to the finished text in one pass; whatever is unusual takes the slow, exact way through this class.
 
     Attributes:
         source: the template's text as given.
@@ -99,8 +99,8 @@ class ChatTemplate(_core.TemplateCore):
             source: the template's text.
             special_tokens: the tokens that are set, by name. A token that is not here is undefined in the template.
             now: pins the clock of ``strftime_now``, as a ``datetime`` or an ISO time.
-            transformers: the version whose preparation of messages is followed; by default the installed one, or the
-                newest known where none is installed.
+            transformers: the version whose preparation of messages is followed; by default the installed one, or
+                the newest known where none is installed.
 
         Raises:
             TemplateError: the template has a fault; with line, column and excerpt.
@@ -139,7 +139,7 @@ class ChatTemplate(_core.TemplateCore):
         environment = self._jinja.environment
         return frozenset(meta.find_undeclared_variables(environment.parse(self.source)))
 
-    def _render_slowly(
+    def _render_slowly(  # noqa: PLR0917 - called by position from Rust
         self,
         messages: Any,
         tools: Any,
@@ -151,8 +151,8 @@ class ChatTemplate(_core.TemplateCore):
         """Do everything that ``render`` does, for any data; ``render`` itself comes here when it meets some."""
         if continue_final_message and add_generation_prompt:
             msg = (
-                "continue_final_message and add_generation_prompt are not compatible: the first continues the final "
-                "message, the second starts another one"
+                "continue_final_message and add_generation_prompt are not compatible: the first continues the "
+                "final message, the second starts another one"
             )
             raise TemplateError(msg)
         plain = _plain if self._rules.make_plain else _as_it_is
@@ -206,7 +206,7 @@ class ChatTemplate(_core.TemplateCore):
             self._jinja = compile_template(self.source, self._clock)
 
     def _clock(self) -> datetime:
-        return self._now or datetime.now()  # noqa: DTZ005 - transformers gives local time without a zone
+        return self._now or datetime.now()
 
     def _moment(self) -> tuple[int, int, int, int, int, int, int]:
         now = self._clock()

@@ -8,9 +8,8 @@
 use std::cell::Cell;
 
 use clemcore::template::{
-    Clock, Data, ErrorKind, Fault, Input, InputDict, Options, Template, set_printable_oracle,
+    Arena, Clock, Data, ErrorKind, Fault, Input, Options, Template, set_printable_oracle,
 };
-use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -135,6 +134,28 @@ impl TemplateCore {
         slf.call_method1(intern!(py, "_render_slowly"), arguments)
     }
 
+    /// Make the prompt text of each conversation.
+    #[pyo3(signature = (
+        conversations, tools = None, documents = None, add_generation_prompt = None, continue_final_message = None,
+        **kwargs
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "the signature of apply_chat_template")]
+    fn render_batch<'py>(
+        slf: &Bound<'py, Self>,
+        conversations: &Bound<'py, PyAny>,
+        tools: Option<&Bound<'py, PyAny>>,
+        documents: Option<&Bound<'py, PyAny>>,
+        add_generation_prompt: Option<&Bound<'py, PyAny>>,
+        continue_final_message: Option<&Bound<'py, PyAny>>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let one = |chat: PyResult<Bound<'py, PyAny>>| {
+            let (prompt, last) = (add_generation_prompt, continue_final_message);
+            Self::render(slf, &chat?, tools, documents, prompt, last, kwargs)
+        };
+        conversations.try_iter()?.map(one).collect()
+    }
+
     /// Render with these variables and nothing else; later dicts win. Raises `UnsupportedError` and `NotPlainError`.
     #[pyo3(signature = (context, now = None))]
     fn render_context<'py>(
@@ -144,7 +165,8 @@ impl TemplateCore {
         now: Option<Moment>,
     ) -> PyResult<Bound<'py, PyString>> {
         let template = self.template()?;
-        let mut reader = Reader::default();
+        let arena = ARENA.take();
+        let mut reader = Reader::new(&arena);
         let mut variables = Vec::with_capacity(16);
         for dict in &context {
             // SAFETY: the dict is alive and the interpreter held until the end of this function.
@@ -154,6 +176,9 @@ impl TemplateCore {
         let rendered = template.render(&variables, options, take_buffer()).map_err(|fault| error(&fault))?;
         let text = PyString::new(py, &rendered.text);
         give_buffer(rendered.text);
+        drop(variables);
+        drop(reader);
+        give_arena(arena);
         Ok(text)
     }
 
@@ -172,17 +197,18 @@ impl TemplateCore {
     /// Everything in one pass, for data of exact built-in types.
     fn quick<'py>(
         &self,
-        slf: &Bound<'py, Self>,
+        owner: &Bound<'py, Self>,
         messages: &Bound<'py, PyAny>,
         tools: Option<&Bound<'py, PyAny>>,
         documents: Option<&Bound<'py, PyAny>>,
         add_generation_prompt: Option<&Bound<'py, PyAny>>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyString>> {
-        let py = slf.py();
+        let py = owner.py();
         let template = self.template()?;
-        let mut reader =
-            Reader { drop_none: self.drop_none, alias_reasoning: self.alias_reasoning, ..Reader::default() };
+        let arena = ARENA.take();
+        let mut reader = Reader::new(&arena);
+        (reader.drop_none, reader.alias_reasoning) = (self.drop_none, self.alias_reasoning);
         let mut variables = Vec::with_capacity(self.special.len() + 8);
         for (name, token) in &self.special {
             let token = Input::data(token).map_err(|e| UnsupportedError::new_err(e.to_string()))?;
@@ -203,7 +229,7 @@ impl TemplateCore {
             variables.push(("add_generation_prompt", flag));
         }
         let now = if template.uses_clock() {
-            Some(clock(slf.call_method0(intern!(py, "_moment"))?.extract()?))
+            Some(clock(owner.call_method0(intern!(py, "_moment"))?.extract()?))
         } else {
             None
         };
@@ -211,6 +237,9 @@ impl TemplateCore {
         let rendered = template.render(&variables, options, take_buffer()).map_err(|fault| error(&fault))?;
         let text = PyString::new(py, &rendered.text);
         give_buffer(rendered.text);
+        drop(variables);
+        drop(reader);
+        give_arena(arena);
         Ok(text)
     }
 }
@@ -218,6 +247,15 @@ impl TemplateCore {
 thread_local! {
     /// The memory of the last text, for the next one.
     static BUFFER: Cell<String> = const { Cell::new(String::new()) };
+    /// The memory of the last input, for the next one.
+    static ARENA: Cell<Arena> = Cell::default();
+}
+
+fn give_arena(mut arena: Arena) {
+    if arena.size() <= KEPT_BUFFER {
+        arena.reset();
+        ARENA.set(arena);
+    }
 }
 
 fn take_buffer() -> String {
@@ -266,9 +304,31 @@ fn is_printable(c: char) -> bool {
     })
 }
 
+/// Why data cannot be read here. Small, because every value that is read comes as a result.
+#[derive(Clone, Copy)]
+enum Stop {
+    NotPlain(&'static str),
+    Unsupported(&'static str),
+}
+
+type Read<T> = Result<T, Stop>;
+
+impl From<Stop> for PyErr {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::NotPlain(reason) => NotPlainError::new_err(reason),
+            Stop::Unsupported(reason) => UnsupportedError::new_err(reason),
+        }
+    }
+}
+
 /// Reads Python objects as inputs of a render.
-#[derive(Default)]
-struct Reader {
+struct Reader<'a> {
+    arena: &'a Arena,
+    /// The items of the containers that are being read, innermost last.
+    items: Vec<Input<'a>>,
+    keys: [(*mut ffi::PyObject, &'a str); 4],
+    next_key: usize,
     bytes: usize,
     depth: u32,
     /// Leave out the entries of a message that are `None`.
@@ -280,16 +340,29 @@ struct Reader {
 /// What a message's reasoning is called; the first that is set counts.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
-impl Reader {
+impl<'a> Reader<'a> {
+    fn new(arena: &'a Arena) -> Self {
+        Self {
+            arena,
+            items: Vec::with_capacity(512),
+            keys: [(std::ptr::null_mut(), ""); 4],
+            next_key: 0,
+            bytes: 0,
+            depth: 0,
+            drop_none: false,
+            alias_reasoning: false,
+        }
+    }
+
     /// Reads the entries of a dict as variables.
     ///
     /// # Safety
     /// `dict` is a dict that lives, with all in it, as long as `'a`, and the interpreter is held all that time.
-    unsafe fn variables<'a>(
+    unsafe fn variables(
         &mut self,
         dict: *mut ffi::PyObject,
         out: &mut Vec<(&'a str, Input<'a>)>,
-    ) -> PyResult<()> {
+    ) -> Read<()> {
         let (mut place, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: see above; nothing here runs Python code, so the dict cannot change.
         while unsafe { ffi::PyDict_Next(dict, &raw mut place, &raw mut key, &raw mut value) } != 0 {
@@ -303,72 +376,101 @@ impl Reader {
     ///
     /// # Safety
     /// As for [`Self::variables`].
-    unsafe fn messages<'a>(&mut self, object: *mut ffi::PyObject) -> PyResult<Input<'a>> {
+    unsafe fn messages(&mut self, object: *mut ffi::PyObject) -> Read<Input<'a>> {
         // SAFETY: a live object; the list and the dicts cannot change while they are read.
         unsafe {
             if ffi::PyList_CheckExact(object) == 0 || ffi::PyList_Size(object) == 0 {
-                return Err(NotPlainError::new_err("messages that are no list"));
+                return Err(Stop::NotPlain("messages that are no list"));
             }
-            let size = ffi::PyList_Size(object);
-            let mut items = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            for place in 0..size {
+            let start = self.items.len();
+            for place in 0..ffi::PyList_Size(object) {
                 let message = ffi::PyList_GetItem(object, place);
                 if ffi::PyDict_CheckExact(message) == 0 {
-                    return Err(NotPlainError::new_err("a message that is no dict"));
+                    return Err(Stop::NotPlain("a message that is no dict"));
                 }
-                items.push(self.message(message)?);
+                let message = self.message(message)?;
+                self.items.push(message);
             }
-            Input::list(items).map_err(|e| UnsupportedError::new_err(e.to_string()))
+            Input::list_in(self.arena, &mut self.items, start, false).map_err(refused)
         }
     }
 
-    unsafe fn message<'a>(&mut self, object: *mut ffi::PyObject) -> PyResult<Input<'a>> {
+    unsafe fn message(&mut self, object: *mut ffi::PyObject) -> Read<Input<'a>> {
+        let start = self.items.len();
         let mut reasoning: [Option<Input<'a>>; 3] = [const { None }; 3];
         // SAFETY: a live dict, which cannot change while it is read.
-        let dict = unsafe {
-            let size = usize::try_from(ffi::PyDict_Size(object)).unwrap_or(0);
-            let mut dict = InputDict::with_capacity(size);
+        unsafe {
             let (mut place, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
             while ffi::PyDict_Next(object, &raw mut place, &raw mut key, &raw mut value) != 0 {
                 if value == ffi::Py_None() && self.drop_none {
                     continue;
                 }
                 if ffi::PyUnicode_CheckExact(key) == 0 {
-                    return Err(NotPlainError::new_err("a key that is no string"));
+                    return Err(Stop::NotPlain("a key that is no string"));
                 }
-                let name = self.text(key)?;
+                let name = self.key(key)?;
                 let item = self.value(value)?;
-                if self.alias_reasoning && value != ffi::Py_None() {
-                    if let Some(rank) = REASONING.iter().position(|known| *known == name) {
-                        reasoning[rank] = Some(item.clone());
-                    }
+                if self.alias_reasoning
+                    && value != ffi::Py_None()
+                    && let Some(rank) = REASONING.iter().position(|known| *known == name)
+                {
+                    reasoning[rank] = Some(item.clone());
                 }
-                dict.push(Input::str(name), item);
+                self.items.push(Input::str(name));
+                self.items.push(item);
             }
-            dict
+        }
+        if let Some(thought) = reasoning.iter().flatten().next() {
+            self.alias(start, thought);
+        }
+        Input::dict_in(self.arena, &mut self.items, start).map_err(refused)
+    }
+
+    /// Puts the reasoning of the message that starts at `start` under each name: `thinking` comes first unless it is
+    /// there, `reasoning_content` last unless it is there.
+    fn alias(&mut self, start: usize, thought: &Input<'a>) {
+        let place = |items: &[Input<'a>], name: &str| {
+            items[start..].iter().step_by(2).position(|key| key.as_str() == Some(name)).map(|i| start + 2 * i)
         };
-        let Some(thought) = reasoning.iter().flatten().next().cloned() else {
-            return dict.finish().map_err(|e| UnsupportedError::new_err(e.to_string()));
-        };
-        let aliased = dict.with_reasoning(thought);
-        aliased.and_then(InputDict::finish).map_err(|e| UnsupportedError::new_err(e.to_string()))
+        if place(&self.items, REASONING[1]).is_none() {
+            self.items.splice(start..start, [Input::str(REASONING[1]), thought.clone()]);
+        }
+        match place(&self.items, REASONING[0]) {
+            Some(at) => self.items[at + 1] = thought.clone(),
+            None => self.items.extend([Input::str(REASONING[0]), thought.clone()]),
+        }
+    }
+
+    /// The text of a key. The same few keys come again and again, so the last ones are remembered.
+    ///
+    /// # Safety
+    /// As for [`Self::variables`].
+    unsafe fn key(&mut self, object: *mut ffi::PyObject) -> Read<&'a str> {
+        if let Some((_, name)) = self.keys.iter().find(|(known, _)| *known == object) {
+            return Ok(name);
+        }
+        // SAFETY: as promised.
+        let name = unsafe { self.text(object)? };
+        self.keys[self.next_key] = (object, name);
+        self.next_key = (self.next_key + 1) % self.keys.len();
+        Ok(name)
     }
 
     /// Tools or documents: nothing, or a list of dicts.
     ///
     /// # Safety
     /// As for [`Self::variables`].
-    unsafe fn tools<'a>(&mut self, object: Option<&Bound<'_, PyAny>>) -> PyResult<Input<'a>> {
+    unsafe fn tools(&mut self, object: Option<&Bound<'_, PyAny>>) -> Read<Input<'a>> {
         let Some(object) = object else { return Ok(Input::none()) };
         let object = object.as_ptr();
         // SAFETY: a live object, as promised.
         unsafe {
             if ffi::PyList_CheckExact(object) == 0 {
-                return Err(NotPlainError::new_err("tools that are no list"));
+                return Err(Stop::NotPlain("tools that are no list"));
             }
             for place in 0..ffi::PyList_Size(object) {
                 if ffi::PyDict_CheckExact(ffi::PyList_GetItem(object, place)) == 0 {
-                    return Err(NotPlainError::new_err("a tool that is no dict"));
+                    return Err(Stop::NotPlain("a tool that is no dict"));
                 }
             }
             self.value(object)
@@ -377,14 +479,14 @@ impl Reader {
 
     /// # Safety
     /// As for [`Self::variables`].
-    unsafe fn text<'a>(&mut self, object: *mut ffi::PyObject) -> PyResult<&'a str> {
+    unsafe fn text(&mut self, object: *mut ffi::PyObject) -> Read<&'a str> {
         let mut length = 0;
         // SAFETY: a live object; CPython keeps the UTF-8 form of a string as long as the string.
         let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length) };
         if data.is_null() {
             // SAFETY: the interpreter is held.
             unsafe { ffi::PyErr_Clear() };
-            return Err(UnsupportedError::new_err("a string with a lone surrogate"));
+            return Err(Stop::Unsupported("a string with a lone surrogate"));
         }
         let length = usize::try_from(length).unwrap_or(0);
         self.bytes += length;
@@ -394,7 +496,7 @@ impl Reader {
 
     /// # Safety
     /// As for [`Self::variables`].
-    unsafe fn value<'a>(&mut self, object: *mut ffi::PyObject) -> PyResult<Input<'a>> {
+    unsafe fn value(&mut self, object: *mut ffi::PyObject) -> Read<Input<'a>> {
         // SAFETY: a live object under a held interpreter, in every line below.
         unsafe {
             if ffi::PyUnicode_CheckExact(object) != 0 {
@@ -413,7 +515,7 @@ impl Reader {
                 return self.nested(|reader| reader.list(object));
             }
             if ffi::PyLong_CheckExact(object) != 0 {
-                return integer(object);
+                return integer(self.arena, object);
             }
             if ffi::PyFloat_CheckExact(object) != 0 {
                 return Ok(Input::float(ffi::PyFloat_AsDouble(object)));
@@ -422,60 +524,65 @@ impl Reader {
                 return self.nested(|reader| reader.tuple(object));
             }
         }
-        Err(NotPlainError::new_err("an object of another type than JSON has"))
+        Err(Stop::NotPlain("an object of another type than JSON has"))
     }
 
-    fn nested<'a>(&mut self, read: impl FnOnce(&mut Self) -> PyResult<Input<'a>>) -> PyResult<Input<'a>> {
+    fn nested(&mut self, read: impl FnOnce(&mut Self) -> Read<Input<'a>>) -> Read<Input<'a>> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(UnsupportedError::new_err("very deeply nested data"));
+            return Err(Stop::Unsupported("very deeply nested data"));
         }
         let result = read(self);
         self.depth -= 1;
         result
     }
 
-    unsafe fn dict<'a>(&mut self, object: *mut ffi::PyObject) -> PyResult<Input<'a>> {
+    unsafe fn dict(&mut self, object: *mut ffi::PyObject) -> Read<Input<'a>> {
+        let start = self.items.len();
         // SAFETY: a live dict, which cannot change while it is read.
         unsafe {
-            let size = usize::try_from(ffi::PyDict_Size(object)).unwrap_or(0);
-            let mut dict = InputDict::with_capacity(size);
             let (mut place, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
             while ffi::PyDict_Next(object, &raw mut place, &raw mut key, &raw mut value) != 0 {
-                dict.push(self.value(key)?, self.value(value)?);
+                let (key, value) = (self.value(key)?, self.value(value)?);
+                self.items.push(key);
+                self.items.push(value);
             }
-            dict.finish().map_err(|e| UnsupportedError::new_err(e.to_string()))
         }
+        Input::dict_in(self.arena, &mut self.items, start).map_err(refused)
     }
 
-    unsafe fn list<'a>(&mut self, object: *mut ffi::PyObject) -> PyResult<Input<'a>> {
+    unsafe fn list(&mut self, object: *mut ffi::PyObject) -> Read<Input<'a>> {
+        let start = self.items.len();
         // SAFETY: a live list, which cannot change while it is read.
         unsafe {
-            let size = ffi::PyList_Size(object);
-            let mut items = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            for place in 0..size {
-                items.push(self.value(ffi::PyList_GetItem(object, place))?);
+            for place in 0..ffi::PyList_Size(object) {
+                let item = self.value(ffi::PyList_GetItem(object, place))?;
+                self.items.push(item);
             }
-            Input::list(items).map_err(|e| UnsupportedError::new_err(e.to_string()))
         }
+        Input::list_in(self.arena, &mut self.items, start, false).map_err(refused)
     }
 
-    unsafe fn tuple<'a>(&mut self, object: *mut ffi::PyObject) -> PyResult<Input<'a>> {
+    unsafe fn tuple(&mut self, object: *mut ffi::PyObject) -> Read<Input<'a>> {
+        let start = self.items.len();
         // SAFETY: a live tuple, which never changes.
         unsafe {
-            let size = ffi::PyTuple_Size(object);
-            let mut items = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            for place in 0..size {
-                items.push(self.value(ffi::PyTuple_GetItem(object, place))?);
+            for place in 0..ffi::PyTuple_Size(object) {
+                let item = self.value(ffi::PyTuple_GetItem(object, place))?;
+                self.items.push(item);
             }
-            Input::tuple(items).map_err(|e| UnsupportedError::new_err(e.to_string()))
         }
+        Input::list_in(self.arena, &mut self.items, start, true).map_err(refused)
     }
+}
+
+fn refused(_: Box<clemcore::template::Error>) -> Stop {
+    Stop::Unsupported("very deeply nested data")
 }
 
 /// # Safety
 /// `object` is a live int and the interpreter is held.
-unsafe fn integer<'a>(object: *mut ffi::PyObject) -> PyResult<Input<'a>> {
+unsafe fn integer(arena: &Arena, object: *mut ffi::PyObject) -> Read<Input<'_>> {
     let mut overflow = 0;
     // SAFETY: as promised.
     let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow) };
@@ -485,7 +592,7 @@ unsafe fn integer<'a>(object: *mut ffi::PyObject) -> PyResult<Input<'a>> {
     Python::attach(|py| {
         // SAFETY: a live object; the new reference is its own.
         let number = unsafe { Bound::from_borrowed_ptr(py, object) };
-        let digits = number.str().map_err(|_| UnsupportedError::new_err("a very large integer"))?.to_string();
-        Input::big_int(&digits).ok_or_else(|| PyTypeError::new_err("not an integer"))
+        let digits = number.str().map_err(|_| Stop::Unsupported("a very large integer"))?.to_string();
+        Input::big_int_in(arena, &digits).ok_or(Stop::Unsupported("a very large integer"))
     })
 }

@@ -1,11 +1,9 @@
 //! Values that a caller builds from memory it keeps: the texts in them are borrowed, not copied.
 
-use std::rc::Rc;
-
 use num_bigint::BigInt;
 
 use super::error::Result;
-use super::value::{Dict, Seq, Value};
+use super::value::{Arena, Dict, Seq, Shared, Slice, Value, nested};
 
 /// A value for a render, made by the caller.
 #[derive(Clone)]
@@ -40,6 +38,12 @@ impl<'a> Input<'a> {
         digits.parse::<BigInt>().ok().map(|value| Self(Value::big(value)))
     }
 
+    /// The same in an arena.
+    #[must_use]
+    pub fn big_int_in(arena: &'a Arena, digits: &str) -> Option<Self> {
+        digits.parse::<BigInt>().ok().map(|value| Self(Value::Big(Shared::Lent(arena.put_integer(value)))))
+    }
+
     /// A float.
     #[must_use]
     pub fn float(value: f64) -> Self {
@@ -52,12 +56,18 @@ impl<'a> Input<'a> {
         Self(Value::Str(value))
     }
 
+    /// The text, if it is a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_str()
+    }
+
     /// A list.
     ///
     /// # Errors
     /// When the items nest too deeply.
     pub fn list(items: Vec<Input<'a>>) -> Result<Self> {
-        Ok(Self(Value::List(Rc::new(seq(items)?))))
+        Ok(Self(Value::List(seq(items)?.into())))
     }
 
     /// A tuple.
@@ -65,7 +75,28 @@ impl<'a> Input<'a> {
     /// # Errors
     /// When the items nest too deeply.
     pub fn tuple(items: Vec<Input<'a>>) -> Result<Self> {
-        Ok(Self(Value::Tuple(Rc::new(seq(items)?))))
+        Ok(Self(Value::Tuple(seq(items)?.into())))
+    }
+
+    /// A list (or tuple) in an arena, of everything in `items` from `start` on. No item may own memory.
+    ///
+    /// # Errors
+    /// When the items nest too deeply.
+    pub fn list_in(arena: &'a Arena, items: &mut Vec<Input<'a>>, start: usize, tuple: bool) -> Result<Self> {
+        let items = arena.put_all(items.drain(start..).map(|item| item.0));
+        let depth = nested(items.iter())?;
+        let seq = Shared::Lent(arena.put(Seq { items: Slice::Lent(items), depth }));
+        Ok(Self(if tuple { Value::Tuple(seq) } else { Value::List(seq) }))
+    }
+
+    /// A dict in an arena: keys and values in turn from `start` on. The keys differ; nothing may own memory.
+    ///
+    /// # Errors
+    /// When the values nest too deeply.
+    pub fn dict_in(arena: &'a Arena, items: &mut Vec<Input<'a>>, start: usize) -> Result<Self> {
+        let pairs = Pairs(items.drain(start..));
+        let dict = Dict::lent(arena, pairs)?;
+        Ok(Self(Value::Dict(Shared::Lent(arena.put(dict)))))
     }
 
     /// Owned data, whose texts are borrowed.
@@ -76,6 +107,23 @@ impl<'a> Input<'a> {
         Value::from_data(data).map(Self)
     }
 }
+
+/// Takes keys and values in turn.
+struct Pairs<I>(I);
+
+impl<'a, I: ExactSizeIterator<Item = Input<'a>>> Iterator for Pairs<I> {
+    type Item = (Value<'a>, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((self.0.next()?.0, self.0.next()?.0))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.0.len() / 2, Some(self.0.len() / 2))
+    }
+}
+
+impl<'a, I: ExactSizeIterator<Item = Input<'a>>> ExactSizeIterator for Pairs<I> {}
 
 fn seq(items: Vec<Input<'_>>) -> Result<Seq<'_>> {
     Seq::new(items.into_iter().map(|item| item.0).collect())
@@ -101,27 +149,12 @@ impl<'a> InputDict<'a> {
         self.0.insert(key.0, value.0)
     }
 
-    /// The same message with its reasoning under each name that templates read: `thinking` comes first unless it is
-    /// there, `reasoning_content` last unless it is there.
-    ///
-    /// # Errors
-    /// When the value nests too deeply.
-    pub fn with_reasoning(self, thought: Input<'a>) -> Result<Self> {
-        let mut dict = Dict::with_capacity(self.0.len() + 2);
-        dict.insert(Value::Str("thinking"), thought.0.clone())?;
-        for (key, value) in self.0.entries() {
-            dict.insert(key.clone(), value.clone())?;
-        }
-        dict.insert(Value::Str("reasoning_content"), thought.0)?;
-        Ok(Self(dict))
-    }
-
     /// The finished value.
     ///
     /// # Errors
     /// When it nests too deeply.
     pub fn finish(self) -> Result<Input<'a>> {
         self.0.check_depth()?;
-        Ok(Input(Value::Dict(Rc::new(self.0))))
+        Ok(Input(Value::Dict(self.0.into())))
     }
 }

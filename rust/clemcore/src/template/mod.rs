@@ -37,7 +37,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use input::{Input, InputDict};
 pub use text::strftime::Clock;
 pub use text::unicode::set_printable_oracle;
-pub use value::Data;
+pub use value::{Arena, Data};
 
 use ir::Program;
 

@@ -69,7 +69,7 @@ pub(crate) fn is_global(name: &str) -> bool {
 pub(crate) fn call<'a>(vm: &mut Vm<'a>, global: Global, args: Args<'a>) -> Result<Value<'a>> {
     match global {
         Global::Range => range(args),
-        Global::Dict => Ok(Value::Dict(Rc::new(dict(vm, args)?))),
+        Global::Dict => Ok(Value::Dict(dict(vm, args)?.into())),
         Global::Lipsum => Err(Error::unsupported("lipsum")),
         Global::Cycler => {
             args.no_keywords("cycler")?;

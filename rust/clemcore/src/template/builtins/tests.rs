@@ -126,9 +126,9 @@ fn same<'a>(a: &Value<'a>, b: &Value<'a>) -> Result<bool> {
     Ok(match (a, b) {
         (Value::None, Value::None) => true,
         (Value::Bool(x), Value::Bool(y)) => x == y,
-        (Value::List(x), Value::List(y)) => Rc::ptr_eq(x, y),
-        (Value::Tuple(x), Value::Tuple(y)) => Rc::ptr_eq(x, y),
-        (Value::Dict(x), Value::Dict(y)) => Rc::ptr_eq(x, y),
+        (Value::List(x), Value::List(y)) => x.is(y),
+        (Value::Tuple(x), Value::Tuple(y)) => x.is(y),
+        (Value::Dict(x), Value::Dict(y)) => x.is(y),
         (Value::Object(x), Value::Object(y)) => Rc::ptr_eq(x, y),
         (Value::Int(x), Value::Int(y)) if x != y => false,
         (Value::Int(x), Value::Int(_)) if (-5..=256).contains(x) => true,

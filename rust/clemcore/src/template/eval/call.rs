@@ -207,7 +207,7 @@ impl<'a> Vm<'a> {
             for (key, value) in args.kw.drain(..) {
                 dict.insert(key, value)?;
             }
-            self.set_slot(slot, Value::Dict(Rc::new(dict)));
+            self.set_slot(slot, Value::Dict(dict.into()));
         } else if let Some((name, _)) = args.kw.first() {
             let name = name.as_str().unwrap_or_default();
             return Err(Error::type_error(format!(

@@ -60,11 +60,11 @@ impl<'a> Vm<'a> {
         // `None`: the sum so far is a string and stands in the output from `start` on.
         let mut total = None;
         for (i, part) in parts.iter().enumerate() {
-            if total.is_none() {
-                if let Some(text) = self.text_of(part) {
-                    self.write(text)?;
-                    continue;
-                }
+            if total.is_none()
+                && let Some(text) = self.text_of(part)
+            {
+                self.write(text)?;
+                continue;
             }
             let right = self.eval(part)?;
             if i == 0 || total.is_none() && matches!(right, Value::Str(_) | Value::Owned(_)) {

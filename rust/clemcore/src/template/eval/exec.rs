@@ -160,7 +160,7 @@ impl<'a> Vm<'a> {
 
     fn unpack(&mut self, value: &Value<'a>, wanted: usize) -> Result<Vec<Value<'a>>> {
         let items = match value {
-            Value::List(seq) | Value::Tuple(seq) => seq.items.clone(),
+            Value::List(seq) | Value::Tuple(seq) => seq.items.to_vec(),
             Value::Undefined(_) => Vec::new(),
             other => {
                 let mut iter = iterate(other.clone()).map_err(|_| {

@@ -221,10 +221,10 @@ impl<'a> Vm<'a> {
     }
 
     fn compare_chain(&mut self, first: &'a Expr, ops: &'a [(CmpOp, Expr)]) -> Result<Value<'a>> {
-        if let [(op @ (CmpOp::Eq | CmpOp::Ne), right)] = ops {
-            if let (Some(left), Some(right)) = (self.text_of(first), self.text_of(right)) {
-                return Ok(Value::Bool((left == right) == (*op == CmpOp::Eq)));
-            }
+        if let [(op @ (CmpOp::Eq | CmpOp::Ne), right)] = ops
+            && let (Some(left), Some(right)) = (self.text_of(first), self.text_of(right))
+        {
+            return Ok(Value::Bool((left == right) == (*op == CmpOp::Eq)));
         }
         let mut left = self.eval(first)?;
         for (op, right) in ops {

@@ -73,7 +73,7 @@ impl<'a> Vm<'a> {
     pub(crate) fn collect(&mut self, value: Value<'a>) -> Result<Vec<Value<'a>>> {
         if let Value::List(seq) | Value::Tuple(seq) = &value {
             spend(seq.items.len())?;
-            return Ok(seq.items.clone());
+            return Ok(seq.items.to_vec());
         }
         let mut iter = iterate(value)?;
         let mut items = Vec::new();
@@ -118,7 +118,7 @@ impl<'a> Vm<'a> {
             },
             Step::Slices { count, fill } => {
                 let items = self.collect(value)?;
-                Iter::Seq(Rc::new(Seq::new(slices(&items, *count, fill.as_ref())?)?), 0)
+                Iter::Seq(Seq::new(slices(&items, *count, fill.as_ref())?)?.into(), 0)
             }
             _ => iterate(value)?,
         };
@@ -209,7 +209,7 @@ pub(crate) fn iterate(value: Value<'_>) -> Result<Iter<'_>> {
         Value::List(seq) | Value::Tuple(seq) => Iter::Seq(seq, 0),
         Value::Dict(dict) => Iter::View(View::Keys, dict, 0),
         Value::Object(object) => match &*object {
-            Object::View(view, dict) => Iter::View(*view, Rc::clone(dict), 0),
+            Object::View(view, dict) => Iter::View(*view, dict.clone(), 0),
             Object::Range { start, stop, step } => Iter::Range { next: *start, stop: *stop, step: *step },
             Object::Group(key, list) => Iter::Pair(key.clone(), list.clone(), 0),
             Object::Gen(..) => Iter::Gen(object),

@@ -1,6 +1,7 @@
 //! `for` loops and the `loop` variable.
 
 use super::iterate::iterate;
+use crate::template::value::Shared;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -26,7 +27,7 @@ impl<'a> Vm<'a> {
         let mut completed = false;
         let flow = match (&iterable, &node.test, node.loop_slot) {
             (Value::List(seq) | Value::Tuple(seq), None, None) => {
-                let seq = Rc::clone(seq);
+                let seq = seq.clone();
                 self.plain_loop(node, &seq, &mut completed)
             }
             _ => self.general_loop(node, iterable, &mut completed),
@@ -42,8 +43,8 @@ impl<'a> Vm<'a> {
         Ok(Flow::Next)
     }
 
-    fn plain_loop(&mut self, node: &'a For, seq: &Rc<Seq<'a>>, completed: &mut bool) -> Result<Flow> {
-        for item in &seq.items {
+    fn plain_loop(&mut self, node: &'a For, seq: &Shared<'a, Seq<'a>>, completed: &mut bool) -> Result<Flow> {
+        for item in seq.items.iter() {
             self.pay(1)?;
             self.assign(&node.target, item.clone())?;
             if self.round(node, completed)? == Flow::Break {
@@ -187,7 +188,7 @@ impl<'a> Vm<'a> {
         }
         let waiting = matches!(&*state.after.borrow(), Some(item) if !matches!(item, Value::Missing));
         let length = rest.len() + state.index.get() + usize::from(waiting);
-        let iter = Iter::Seq(Rc::new(Seq::new(rest)?), 0);
+        let iter = Iter::Seq(Seq::new(rest)?.into(), 0);
         state.source.replace(FilterSource { iter, test: None, started: true });
         state.length.set(Some(length));
         Ok(length)

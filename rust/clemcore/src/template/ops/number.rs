@@ -182,7 +182,7 @@ fn concat<'a>(left: &Value<'a>, right: &Value<'a>) -> Option<Result<Value<'a>>> 
     if let Err(error) = spend(a.items.len() + b.items.len()) {
         return Some(Err(error));
     }
-    let items = a.items.iter().chain(&b.items).cloned().collect();
+    let items = a.items.iter().chain(b.items.iter()).cloned().collect();
     Some(if matches!(left, Value::List(_)) { Value::list(items) } else { Value::tuple(items) })
 }
 
@@ -231,7 +231,7 @@ fn repeated<'a>(sequence: &Value<'a>, count: usize) -> Result<Value<'a>> {
     let (Value::List(seq) | Value::Tuple(seq)) = sequence else { return Ok(Value::None) };
     spend(seq.items.len().saturating_mul(count))?;
     let count = if seq.items.is_empty() { 0 } else { count };
-    let items = std::iter::repeat_n(&seq.items, count).flatten().cloned().collect();
+    let items = std::iter::repeat_n(&*seq.items, count).flatten().cloned().collect();
     if matches!(sequence, Value::List(_)) { Value::list(items) } else { Value::tuple(items) }
 }
 

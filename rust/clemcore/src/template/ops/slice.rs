@@ -27,8 +27,8 @@ pub(crate) fn slice<'a>(value: &Value<'a>, bounds: &[Value<'a>; 3]) -> Result<Va
     }
     let (start, stop) = (index(&bounds[0])?, index(&bounds[1])?);
     match value {
-        Value::List(seq) => Ok(Value::List(Rc::new(items(seq, start, stop, step)?))),
-        Value::Tuple(seq) => Ok(Value::Tuple(Rc::new(items(seq, start, stop, step)?))),
+        Value::List(seq) => Ok(Value::List(items(seq, start, stop, step)?.into())),
+        Value::Tuple(seq) => Ok(Value::Tuple(items(seq, start, stop, step)?.into())),
         Value::Object(object) => range(object, start, stop, step),
         _ => text(value, start, stop, step),
     }

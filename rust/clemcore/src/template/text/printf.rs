@@ -35,7 +35,7 @@ struct Values<'v, 'a> {
 pub(crate) fn printf(format: &str, values: &Value<'_>) -> Result<String> {
     let single = std::slice::from_ref(values);
     let items = match values {
-        Value::Tuple(seq) => seq.items.as_slice(),
+        Value::Tuple(seq) => &seq.items,
         _ => single,
     };
     let mut values = Values { all: values, items, used: 0, named: false };

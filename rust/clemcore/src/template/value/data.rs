@@ -1,7 +1,5 @@
 //! Owned plain data: what a caller hands in when it has no memory to borrow from.
 
-use std::rc::Rc;
-
 use num_bigint::BigInt;
 
 use super::{Dict, Seq, Value};
@@ -40,14 +38,14 @@ impl<'a> Value<'a> {
             Data::BigInt(digits) => Self::big(digits.parse::<BigInt>().unwrap_or_default()),
             Data::Float(f) => Self::Float(*f),
             Data::Str(s) => Self::Str(s),
-            Data::List(items) => Self::List(Rc::new(seq(items)?)),
-            Data::Tuple(items) => Self::Tuple(Rc::new(seq(items)?)),
+            Data::List(items) => Self::List(seq(items)?.into()),
+            Data::Tuple(items) => Self::Tuple(seq(items)?.into()),
             Data::Dict(pairs) => {
                 let mut dict = Dict::with_capacity(pairs.len());
                 for (key, value) in pairs {
                     dict.insert(Self::from_data(key)?, Self::from_data(value)?)?;
                 }
-                Self::Dict(Rc::new(dict))
+                Self::Dict(dict.into())
             }
         })
     }

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 
-use super::{MAX_NESTING, Value};
+use super::{Arena, MAX_NESTING, Slice, Value};
 use crate::template::error::{Error, Result};
 use crate::template::ops::compare::equals;
 
@@ -12,9 +12,8 @@ use crate::template::ops::compare::equals;
 const INDEXED: usize = 12;
 
 /// An insertion-ordered map. Small ones, which is nearly all of them, are searched in order.
-#[derive(Default)]
 pub(crate) struct Dict<'a> {
-    entries: Vec<(Value<'a>, Value<'a>)>,
+    entries: Slice<'a, (Value<'a>, Value<'a>)>,
     depth: u32,
     index: OnceCell<Box<Index>>,
 }
@@ -25,9 +24,27 @@ struct Index {
     places: HashMap<u64, Vec<usize>>,
 }
 
+impl Default for Dict<'_> {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
+}
+
 impl<'a> Dict<'a> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Vec::with_capacity(capacity), ..Self::default() }
+        Self { entries: Slice::Owned(Vec::with_capacity(capacity)), depth: 0, index: OnceCell::new() }
+    }
+
+    /// A dict of these entries, whose keys differ, in an arena. The entries must not own memory.
+    pub(crate) fn lent(
+        arena: &'a Arena,
+        entries: impl ExactSizeIterator<Item = (Value<'a>, Value<'a>)>,
+    ) -> Result<Self> {
+        let entries = arena.put_all(entries);
+        let depth = entries.iter().map(|(key, value)| value.depth().max(key.depth())).max().unwrap_or(0);
+        let dict = Self { entries: Slice::Lent(entries), depth, index: OnceCell::new() };
+        dict.check_depth()?;
+        Ok(dict)
     }
 
     pub(crate) fn entries(&self) -> &[(Value<'a>, Value<'a>)] {
@@ -50,7 +67,11 @@ impl<'a> Dict<'a> {
             return Err(Error::recursion("containers are nested too deeply"));
         }
         match self.find(&key) {
-            Some(place) => self.entries[place].1 = value,
+            Some(place) => {
+                if let Slice::Owned(entries) = &mut self.entries {
+                    entries[place].1 = value;
+                }
+            }
             None => self.push_new(key, value),
         }
         Ok(())
@@ -71,7 +92,10 @@ impl<'a> Dict<'a> {
             let hash = index.state.hash_one(text);
             index.places.entry(hash).or_default().push(self.entries.len());
         }
-        self.entries.push((key, value));
+        // Only a dict that is being built is added to, and that one owns its entries.
+        if let Slice::Owned(entries) = &mut self.entries {
+            entries.push((key, value));
+        }
     }
 
     fn find(&self, key: &Value<'a>) -> Option<usize> {
@@ -82,7 +106,8 @@ impl<'a> Dict<'a> {
     }
 
     fn find_str(&self, text: &str) -> Option<usize> {
-        if self.entries.len() < INDEXED {
+        // What lies in an arena is never dropped, so it must not grow an index.
+        if self.entries.len() < INDEXED || matches!(self.entries, Slice::Lent(_)) {
             return self.entries.iter().position(|(k, _)| k.as_str() == Some(text));
         }
         let index = self.index.get_or_init(|| Box::new(Index::of(&self.entries)));

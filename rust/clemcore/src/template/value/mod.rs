@@ -7,6 +7,7 @@
 mod data;
 mod dict;
 mod object;
+mod shared;
 mod undefined;
 
 use std::rc::Rc;
@@ -17,6 +18,8 @@ use num_traits::ToPrimitive;
 pub use data::Data;
 pub(crate) use dict::{Dict, check_hashable};
 pub(crate) use object::{Gen, Iter, LoopState, Object, Recurse, Select, Step, View, range_len};
+pub use shared::Arena;
+pub(crate) use shared::{Shared, Slice};
 pub(crate) use undefined::Undef;
 
 use super::error::{Error, Result};
@@ -33,20 +36,20 @@ pub(crate) enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
-    Big(Rc<BigInt>),
+    Big(Shared<'a, BigInt>),
     Float(f64),
     Str(&'a str),
     Owned(Rc<str>),
     Markup(Rc<str>),
-    List(Rc<Seq<'a>>),
-    Tuple(Rc<Seq<'a>>),
-    Dict(Rc<Dict<'a>>),
+    List(Shared<'a, Seq<'a>>),
+    Tuple(Shared<'a, Seq<'a>>),
+    Dict(Shared<'a, Dict<'a>>),
     Object(Rc<Object<'a>>),
 }
 
 /// The items of a list or tuple, with the depth of nesting.
 pub(crate) struct Seq<'a> {
-    pub(crate) items: Vec<Value<'a>>,
+    pub(crate) items: Slice<'a, Value<'a>>,
     pub(crate) depth: u32,
 }
 
@@ -56,7 +59,7 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn big(value: BigInt) -> Self {
-        value.to_i64().map_or_else(|| Self::Big(Rc::new(value)), Self::Int)
+        value.to_i64().map_or_else(|| Self::Big(value.into()), Self::Int)
     }
 
     pub(crate) fn size(value: usize) -> Self {
@@ -64,11 +67,11 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn list(items: Vec<Value<'a>>) -> Result<Self> {
-        Ok(Self::List(Rc::new(Seq::new(items)?)))
+        Ok(Self::List(Seq::new(items)?.into()))
     }
 
     pub(crate) fn tuple(items: Vec<Value<'a>>) -> Result<Self> {
-        Ok(Self::Tuple(Rc::new(Seq::new(items)?)))
+        Ok(Self::Tuple(Seq::new(items)?.into()))
     }
 
     pub(crate) fn object(object: Object<'a>) -> Self {
@@ -132,7 +135,7 @@ impl<'a> Value<'a> {
 impl<'a> Seq<'a> {
     pub(crate) fn new(items: Vec<Value<'a>>) -> Result<Self> {
         let depth = nested(items.iter())?;
-        Ok(Self { items, depth })
+        Ok(Self { items: Slice::Owned(items), depth })
     }
 }
 

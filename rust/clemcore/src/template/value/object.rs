@@ -1,5 +1,6 @@
 //! The rarer values: namespaces, macros, bound methods, loops, generators, views, ranges.
 
+use super::Shared;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -22,7 +23,7 @@ pub(crate) enum Object<'a> {
     Global(Global),
     Loop(LoopState<'a>),
     Gen(RefCell<Gen<'a>>, u32),
-    View(View, Rc<Dict<'a>>),
+    View(View, Shared<'a, Dict<'a>>),
     Range {
         start: i64,
         stop: i64,
@@ -71,11 +72,11 @@ pub(crate) struct Recurse {
 /// A running iteration over something.
 pub(crate) enum Iter<'a> {
     Empty,
-    Seq(Rc<Seq<'a>>, usize),
-    SeqBack(Rc<Seq<'a>>, usize),
+    Seq(Shared<'a, Seq<'a>>, usize),
+    SeqBack(Shared<'a, Seq<'a>>, usize),
     Chars(Value<'a>, usize),
-    View(View, Rc<Dict<'a>>, usize),
-    ViewBack(View, Rc<Dict<'a>>, usize),
+    View(View, Shared<'a, Dict<'a>>, usize),
+    ViewBack(View, Shared<'a, Dict<'a>>, usize),
     Range { next: i64, stop: i64, step: i64 },
     Gen(Rc<Object<'a>>),
     Pair(Value<'a>, Value<'a>, usize),

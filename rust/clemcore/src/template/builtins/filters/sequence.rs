@@ -1,17 +1,15 @@
 //! Filters on sequences and iterations.
 
-use crate::template::eval::iterate;
-use std::cell::RefCell;
-use std::rc::Rc;
-
 use crate::template::budget::spend_text;
 use crate::template::builtins::args::{Args, absent, integer};
 use crate::template::builtins::filters::select::attribute_parts;
 use crate::template::error::{Error, Result};
+use crate::template::eval::iterate;
 use crate::template::eval::{Vm, walk};
 use crate::template::ops::truth::{self, truthy};
 use crate::template::text::repr::write_str;
 use crate::template::value::{Gen, Iter, MAX_NESTING, Object, Step, Value, View};
+use std::cell::RefCell;
 
 type Filtered<'a> = Result<Value<'a>>;
 
@@ -66,10 +64,10 @@ pub(super) fn last<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fil
 fn reversed<'a>(value: &Value<'a>) -> Option<(Iter<'a>, &'static str)> {
     Some(match value {
         Value::Undefined(_) => (Iter::Empty, "reversed"),
-        Value::List(seq) => (Iter::SeqBack(Rc::clone(seq), seq.items.len()), "list_reverseiterator"),
-        Value::Tuple(seq) => (Iter::SeqBack(Rc::clone(seq), seq.items.len()), "reversed"),
+        Value::List(seq) => (Iter::SeqBack(seq.clone(), seq.items.len()), "list_reverseiterator"),
+        Value::Tuple(seq) => (Iter::SeqBack(seq.clone(), seq.items.len()), "reversed"),
         Value::Dict(dict) => {
-            (Iter::ViewBack(View::Keys, Rc::clone(dict), dict.len()), "dict_reversekeyiterator")
+            (Iter::ViewBack(View::Keys, dict.clone(), dict.len()), "dict_reversekeyiterator")
         }
         Value::Object(object) => match &**object {
             Object::View(view, dict) => {
@@ -78,7 +76,7 @@ fn reversed<'a>(value: &Value<'a>) -> Option<(Iter<'a>, &'static str)> {
                     View::Values => "dict_reversevalueiterator",
                     View::Items => "dict_reverseitemiterator",
                 };
-                (Iter::ViewBack(*view, Rc::clone(dict), dict.len()), name)
+                (Iter::ViewBack(*view, dict.clone(), dict.len()), name)
             }
             Object::Range { start, stop, step } => {
                 let length =

@@ -1,7 +1,5 @@
 //! Filters on text.
 
-use std::rc::Rc;
-
 use crate::template::budget::spend_text;
 use crate::template::builtins::args::{Args, absent, integer, integer_or};
 use crate::template::builtins::markup::{like, plain_str, soft_str};
@@ -184,7 +182,7 @@ pub(super) fn format<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fi
         for (key, value) in args.kw {
             dict.insert(key, value)?;
         }
-        Value::Dict(Rc::new(dict))
+        Value::Dict(dict.into())
     };
     printf(text.as_str().unwrap_or_default(), &values).map(Value::string)
 }

@@ -1,17 +1,16 @@
 //! Methods of dicts, lists and tuples that do not change them.
 
-use std::rc::Rc;
-
 use crate::template::budget::spend;
 use crate::template::builtins::args::{Args, integer_or};
 use crate::template::error::{Error, Result};
 use crate::template::eval::Vm;
 use crate::template::ops::compare::equals;
+use crate::template::value::Shared;
 use crate::template::value::{Dict, Object, Seq, Value, View};
 
 pub(super) fn dict<'a>(
     vm: &mut Vm<'a>,
-    dict: &Rc<Dict<'a>>,
+    dict: &Shared<'a, Dict<'a>>,
     name: &str,
     args: Args<'a>,
 ) -> Result<Value<'a>> {
@@ -28,7 +27,7 @@ pub(super) fn dict<'a>(
             let mut copy = Dict::with_capacity(dict.len());
             spend(dict.len())?;
             dict.entries().iter().for_each(|(key, value)| copy.push_new(key.clone(), value.clone()));
-            return Ok(Value::Dict(Rc::new(copy)));
+            return Ok(Value::Dict(copy.into()));
         }
         "fromkeys" => return fromkeys(vm, args),
         "keys" => View::Keys,
@@ -36,7 +35,7 @@ pub(super) fn dict<'a>(
         _ => View::Items,
     };
     args.positional::<0>(name, 0)?;
-    Ok(Value::object(Object::View(view, Rc::clone(dict))))
+    Ok(Value::object(Object::View(view, dict.clone())))
 }
 
 /// `dict.fromkeys(keys, value)`.
@@ -47,12 +46,12 @@ pub(super) fn fromkeys<'a>(vm: &mut Vm<'a>, args: Args<'a>) -> Result<Value<'a>>
     for key in vm.collect(keys)? {
         out.insert(key, value.clone())?;
     }
-    Ok(Value::Dict(Rc::new(out)))
+    Ok(Value::Dict(out.into()))
 }
 
 pub(super) fn sequence<'a>(
     owner: &Value<'a>,
-    seq: &Rc<Seq<'a>>,
+    seq: &Shared<'a, Seq<'a>>,
     name: &str,
     args: Args<'a>,
 ) -> Result<Value<'a>> {
@@ -60,7 +59,7 @@ pub(super) fn sequence<'a>(
     match name {
         "copy" => {
             args.positional::<0>(name, 0)?;
-            Value::list(seq.items.clone())
+            Value::list(seq.items.to_vec())
         }
         "count" => {
             let [wanted] = args.positional::<1>(name, 1)?;

@@ -69,7 +69,7 @@ fn affix(window: Option<&Window<'_>>, name: &str, wanted: &Value<'_>) -> Result<
         })
     };
     if let Value::Tuple(choices) = wanted {
-        for choice in &choices.items {
+        for choice in choices.items.iter() {
             let Some(affix) = choice.as_str() else {
                 let kind = choice.type_name();
                 return Err(Error::type_error(format!("tuple for {name} must only contain str, not {kind}")));

@@ -1,0 +1,98 @@
+//! Containers that are counted, or that lie in the memory that a caller set aside for one render.
+
+use std::cell::OnceCell;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use bumpalo::Bump;
+use num_bigint::BigInt;
+
+/// Memory for the containers of one render's input. Nothing in it is dropped one by one: it is all given back at once.
+#[derive(Default)]
+pub struct Arena {
+    memory: Bump,
+    /// Large integers own memory of their own, so they lie where they are dropped.
+    integers: OnceCell<typed_arena::Arena<BigInt>>,
+}
+
+impl Arena {
+    /// Forgets everything, keeping the memory for the next render.
+    pub fn reset(&mut self) {
+        self.memory.reset();
+        self.integers.take();
+    }
+
+    /// How much memory is kept.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.memory.allocated_bytes()
+    }
+
+    pub(crate) fn put<T>(&self, value: T) -> &T {
+        self.memory.alloc(value)
+    }
+
+    pub(crate) fn put_integer(&self, value: BigInt) -> &BigInt {
+        self.integers.get_or_init(typed_arena::Arena::new).alloc(value)
+    }
+
+    pub(crate) fn put_all<T>(&self, values: impl ExactSizeIterator<Item = T>) -> &[T] {
+        self.memory.alloc_slice_fill_iter(values)
+    }
+}
+
+/// A container that several values share.
+pub(crate) enum Shared<'a, T> {
+    Counted(Rc<T>),
+    Lent(&'a T),
+}
+
+impl<T> Shared<'_, T> {
+    /// Whether both are the same object.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        std::ptr::eq::<T>(&raw const **self, &raw const **other)
+    }
+}
+
+impl<T> Clone for Shared<'_, T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Counted(value) => Self::Counted(Rc::clone(value)),
+            Self::Lent(value) => Self::Lent(value),
+        }
+    }
+}
+
+impl<T> Deref for Shared<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Counted(value) => value,
+            Self::Lent(value) => value,
+        }
+    }
+}
+
+impl<T> From<T> for Shared<'_, T> {
+    fn from(value: T) -> Self {
+        Self::Counted(Rc::new(value))
+    }
+}
+
+/// The items of a container.
+pub(crate) enum Slice<'a, T> {
+    Owned(Vec<T>),
+    Lent(&'a [T]),
+}
+
+impl<T> Deref for Slice<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Owned(items) => items,
+            Self::Lent(items) => items,
+        }
+    }
+}
