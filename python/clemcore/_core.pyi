@@ -284,8 +284,8 @@ class TemplateCore:
 
         ``tools`` are JSON schemas or functions, ``add_generation_prompt`` ends with the header of the assistant's
         turn, ``continue_final_message`` ends inside the last message; further keywords are variables of the
-        template and win over special tokens. Raises TemplateError when the template refuses the messages or fails; its text
-        is then exactly what the template gave to ``raise_exception``.
+        template and win over special tokens. Raises TemplateError when the template refuses the messages or
+        fails; its text is then exactly what the template gave to ``raise_exception``.
         """
     def render_batch(
         self,
