@@ -46,14 +46,14 @@ def test_tools_and_documents_are_always_defined() -> None:
 
 
 def test_keys_without_a_value_are_dropped_from_messages_but_not_inside_them() -> None:
-    template = ChatTemplate("{{ messages }}")
+    template = ChatTemplate("{{ messages }}", transformers="5.23.0")
     messages = [{"role": "user", "content": None, "x": {"y": None}}]
     assert template.render(messages) == "[{'role': 'user', 'x': {'y': None}}]"
     assert messages[0]["content"] is None
 
 
 def test_reasoning_is_given_under_the_names_that_templates_read() -> None:
-    template = ChatTemplate("{{ messages[0] }}")
+    template = ChatTemplate("{{ messages[0] }}", transformers="5.23.0")
     message = {"role": "assistant", "content": "4", "reasoning": "2+2"}
     assert template.render([message]) == (
         "{'thinking': '2+2', 'role': 'assistant', 'content': '4', 'reasoning': '2+2', 'reasoning_content': '2+2'}"
@@ -71,7 +71,7 @@ class _Point:
 
 
 def test_rich_objects_become_plain_data() -> None:
-    template = ChatTemplate("{{ value }}")
+    template = ChatTemplate("{{ value }}", transformers="5.23.0")
 
     def text(value: Any) -> str:
         return template.render(HELLO, value=value)
