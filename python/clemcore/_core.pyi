@@ -21,6 +21,7 @@ __all__ = [
     "check",
     "context_tokens",
     "explain",
+    "fields_page",
     "json_schema",
     "packaged_registry",
     "unify",
@@ -234,8 +235,11 @@ def json_schema() -> str:
 def context_tokens(text: str) -> int | None:
     """Give the number of tokens that a text such as ``131072``, ``128k`` or ``1.5k`` means (k is 1024)."""
 
-def explain(code: str) -> str | None:
-    """Give the page about a kind of problem, by code or name; None if there is none."""
+def explain(what: str) -> str | None:
+    """Give the page about a kind of problem (by code or name) or a key of an entry; None if there is none."""
+
+def fields_page() -> str:
+    """Give the reference page of all keys, in Markdown."""
 
 def catalogue() -> list[_Kind]:
     """Give every kind of problem there is."""

@@ -134,7 +134,16 @@ def test_explain(clem: Clem) -> None:
     assert codes == [row["code"] for row in _core.catalogue()]
     assert clem.ok("registry", "explain", "r010").rstrip("\n") == str(_core.explain("R010")).rstrip("\n")
     assert clem.ok("registry", "explain", "trailing-comma") == clem.ok("registry", "explain", "R010")
-    assert "there is no code 'R999'" in clem.fails("registry", "explain", "R999")
+    assert "there is no code and no key 'R999'" in clem.fails("registry", "explain", "R999")
+
+
+def test_explain_knows_keys(clem: Clem) -> None:
+    page = clem.ok("registry", "explain", "context_size")
+    assert page.startswith("context_size: ")
+    assert "tokens" in page
+    # A key that stands in the entry and in model_config has both pages.
+    page = clem.ok("registry", "explain", "multimodality")
+    assert page.count("multimodality: an object") == 2
 
 
 # -- render ----------------------------------------------------------------------

@@ -100,29 +100,41 @@ def show(model: ModelSpec, as_json: bool) -> None:
 @registry.command(
     epilog=examples(
         "clem registry schema > model_registry.schema.json",
+        "clem registry schema --format markdown | less",
     )
 )
-def schema() -> None:
-    """Print the JSON Schema of registry files, for editors."""
-    out(_core.json_schema().rstrip("\n"))
+@click.option(
+    "format_",
+    "--format",
+    type=click.Choice(["json", "markdown"]),
+    default="json",
+    help="JSON Schema for editors, or a page for people.",
+)
+def schema(format_: str) -> None:
+    """Print every known key of registry files, as JSON Schema (draft 2020-12) or as a page."""
+    out((_core.json_schema() if format_ == "json" else _core.fields_page()).rstrip("\n"))
 
 
 @registry.command(
     epilog=examples(
         "clem registry explain R010",
+        "clem registry explain context_size",
         "clem registry explain | grep -i comma",
     )
 )
-@click.argument("code", required=False)
-def explain(code: str | None) -> None:
-    """Explain a code (or the name of its kind) that 'check' reports; without CODE, list all codes."""
+@click.argument("what", required=False, metavar="[CODE|KEY]")
+def explain(what: str | None) -> None:
+    """Explain a code that 'check' reports, the name of its kind, or a key of an entry; else list all codes."""
     from clemcore.cli.terminal import table
 
-    if code is None:
+    if what is None:
         rows = [[row["code"], row["severity"], row["kind"], row["title"]] for row in _core.catalogue()]
         table(["CODE", "SEVERITY", "KIND", "TITLE"], rows)
         return
-    page = _core.explain(code.upper()) or _core.explain(code.lower())
+    page = _core.explain(what) or _core.explain(what.lower())
     if page is None:
-        raise ClemcoreError(f"there is no code '{code}': 'clem registry explain' lists all codes")
+        raise ClemcoreError(
+            f"there is no code and no key '{what}': 'clem registry explain' lists all codes, "
+            "'clem registry schema --format markdown' all keys"
+        )
     out(page.rstrip("\n"))

@@ -174,10 +174,16 @@ pub(crate) fn edit_error(refused: Refused) -> PyErr {
     }
 }
 
-/// The page about a code such as `R010`.
+/// The page about a code such as `R010`, or a key such as `context_size`.
 #[pyfunction]
-pub(crate) fn explain(code: &str) -> Option<String> {
-    kinds::explain(code)
+pub(crate) fn explain(what: &str) -> Option<String> {
+    kinds::explain(what).or_else(|| clemcore::schema::explain(what))
+}
+
+/// The reference page of all keys, in Markdown.
+#[pyfunction]
+pub(crate) fn fields_page() -> String {
+    clemcore::schema::page()
 }
 
 /// Every kind of problem there is.

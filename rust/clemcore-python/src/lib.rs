@@ -18,7 +18,7 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
-    use crate::errors::{Problem, Report, catalogue, explain};
+    use crate::errors::{Problem, Report, catalogue, explain, fields_page};
 
     #[pymodule_export]
     use crate::registry::{

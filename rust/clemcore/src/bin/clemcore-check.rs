@@ -5,7 +5,7 @@ use clemcore::catalogue;
 use clemcore::problem::Severity;
 use clemcore::registry::check;
 use clemcore::report::{Format, Report};
-use clemcore::schema::BACKENDS;
+use clemcore::schema::{self, BACKENDS};
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ Options:
   --format human|json|github   how the report is written [human]
   --deny-warnings              warnings fail too (also: --deny warnings)
   --backend NAME               a backend of your own that is known (can be repeated)
-  --explain CODE               what a code such as R010 means
+  --explain CODE|KEY           what a code such as R010, or a key such as context_size, means
   -h, --help                   this text
   -V, --version                the version
 
@@ -114,8 +114,9 @@ fn deny(what: &str, options: &mut Options) -> Result<(), String> {
     Ok(())
 }
 
-fn explain(code: &str) -> Result<Command, String> {
-    catalogue::explain(code).map(Command::Print).ok_or_else(|| format!("there is no code {code}"))
+fn explain(what: &str) -> Result<Command, String> {
+    let page = catalogue::explain(what).or_else(|| schema::explain(what));
+    page.map(Command::Print).ok_or_else(|| format!("there is no code and no key {what}"))
 }
 
 fn run(options: &Options) -> u8 {

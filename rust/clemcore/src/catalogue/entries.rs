@@ -106,6 +106,30 @@ pub const UNKNOWN_KEY: Kind = Kind {
     good: r#"[{"model_name": "m", "backend": "mock", "context_size": "8k"}]"#,
 };
 
+/// R054: value that no reader knows.
+pub const UNKNOWN_VALUE: Kind = Kind {
+    code: "R054",
+    slug: "unknown-value",
+    title: "value that no reader knows",
+    severity: Severity::Warning,
+    explanation: "The key takes one of a few texts, and this is none of them: the backend refuses it or reads \
+        it as something else.",
+    bad: r#"[{"model_name": "m", "backend": "mock", "model_config": {"on_exhausted": "cycel"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "model_config": {"on_exhausted": "cycle"}}]"#,
+};
+
+/// R055: number that has to be above zero.
+pub const NOT_POSITIVE: Kind = Kind {
+    code: "R055",
+    slug: "not-positive",
+    title: "number that has to be above zero",
+    severity: Severity::Warning,
+    explanation: "Limits, times and counts are above zero; zero or less would let nothing through, and \
+        backends refuse it.",
+    bad: r#"[{"model_name": "m", "backend": "openai", "model_id": "m", "model_config": {"total_timeout": 0}}]"#,
+    good: r#"[{"model_name": "m", "backend": "openai", "model_id": "m", "model_config": {"total_timeout": 60}}]"#,
+};
+
 /// R060: no ISO date.
 pub const RELEASE_DATE: Kind = Kind {
     code: "R060",

@@ -62,6 +62,8 @@ pub const ALL: &[&Kind] = &[
     &UNREACHABLE_ENTRY,
     &UNKNOWN_BACKEND,
     &UNKNOWN_KEY,
+    &UNKNOWN_VALUE,
+    &NOT_POSITIVE,
     &RELEASE_DATE,
     &CONTEXT_SIZE,
     &BAD_PATTERN,

@@ -28,3 +28,18 @@ pub const RETIRED: &[(&str, &str)] = &[
     ),
     ("vllm", "it is no longer part of clemcore; `vllm serve` answers through openai_compatible"),
 ];
+
+/// Models that run in this process.
+pub(super) const LOCAL: &[&str] = &["huggingface_local", "llamacpp"];
+pub(super) const HUGGINGFACE: &[&str] = &["huggingface_local"];
+pub(super) const LLAMACPP: &[&str] = &["llamacpp"];
+pub(super) const SLURK: &[&str] = &["slurk"];
+pub(super) const MOCK: &[&str] = &["mock"];
+/// Services that are asked over the network.
+pub(super) const REMOTE: &[&str] =
+    &["anthropic", "azure", "cohere", "google", "mistral", "openai", "openai_compatible", "openrouter"];
+/// Services of the Chat Completions protocol.
+pub(super) const COMPLETIONS: &[&str] = &["openai", "openai_compatible"];
+pub(super) const COMPLETIONS_AND_ROUTER: &[&str] = &["openai", "openai_compatible", "openrouter"];
+/// The backend of 3.x for vision-language models, whose keys old registries still have.
+pub(super) const OLD_MULTIMODAL: &[&str] = &["huggingface_multimodal"];

@@ -1,218 +1,161 @@
 //! The known keys of an entry.
-use super::{Field, Rule, Type};
+use super::Type::{Bool, Int, Null, Number, Object, String, Strings};
+use super::backends::{COMPLETIONS, LLAMACPP, LOCAL, MOCK, REMOTE, SLURK};
+use super::{Field, Rule};
+
+const fn field(name: &'static str, types: &'static [super::Type], meaning: &'static str) -> Field {
+    Field::new(name, types, meaning)
+}
 
 /// Keys that stand in the entry itself.
 pub const ENTRY: &[Field] = &[
-    Field {
-        name: "model_name",
-        types: &[Type::String],
-        meaning: "The name by which the model is selected.",
-        backends: &[],
-        rule: Rule::Required,
-    },
-    Field {
-        name: "backend",
-        types: &[Type::String],
-        meaning: "The backend that runs the model: the name of a file in `clemcore/backends/`, of a `NAME_api.py` in the working directory, or of a plugin.",
-        backends: &[],
-        rule: Rule::Required,
-    },
-    Field {
-        name: "model_id",
-        types: &[Type::String],
-        meaning: "The name under which the provider knows the model.",
-        backends: &[
-            "anthropic",
-            "azure",
-            "cohere",
-            "google",
-            "mistral",
-            "openai",
-            "openai_compatible",
-            "openrouter",
-        ],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "huggingface_id",
-        types: &[Type::String],
-        meaning: "The repository on the Hugging Face hub, or a local folder.",
-        backends: &["huggingface_local", "llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "filename",
-        types: &[Type::String],
-        meaning: "The GGUF file in the repository; may be a glob.",
-        backends: &["llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "release_date",
-        types: &[Type::String, Type::Null],
-        meaning: "The day on which the model was released, as `2024-01-31`.",
-        backends: &[],
-        rule: Rule::Date,
-    },
-    Field {
-        name: "open_weight",
-        types: &[Type::Bool, Type::Null],
-        meaning: "Whether the weights can be had.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "parameters",
-        types: &[Type::String, Type::Number, Type::Null],
-        meaning: "How many parameters the model has, as `7B`; empty where it is not known.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "languages",
-        types: &[Type::Strings, Type::Null],
-        meaning: "The languages that the model is made for, as BCP-47 codes.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "context_size",
-        types: &[Type::String, Type::Int, Type::Null],
-        meaning: "How many tokens fit into the context: `131072`, `128k` (k is 1024) or empty where it is not known.",
-        backends: &[],
-        rule: Rule::Size,
-    },
-    Field {
-        name: "license",
-        types: &[Type::Object, Type::String, Type::Null],
-        meaning: "The licence of the weights or the service: an object with `name` and `url`.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "model_config",
-        types: &[Type::Object],
-        meaning: "Everything that only the backend has to know.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "lookup_source",
-        types: &[Type::String],
-        meaning: "Where the entry comes from; set on loading where the entry does not say it.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "temperature",
-        types: &[Type::Number],
-        meaning: "Sampling temperature; 0 is greedy.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "max_tokens",
-        types: &[Type::Int],
-        meaning: "How many tokens an answer may have.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "seed",
-        types: &[Type::Int],
-        meaning: "Seed of the sampling, where the backend has one.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "top_p",
-        types: &[Type::Number],
-        meaning: "Nucleus sampling: the share of probability that is sampled from.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "top_k",
-        types: &[Type::Int],
-        meaning: "How many tokens are sampled from.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "min_p",
-        types: &[Type::Number],
-        meaning: "Least probability of a sampled token, relative to the best.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "stop",
-        types: &[Type::Strings, Type::String],
-        meaning: "Texts at which the answer ends.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "presence_penalty",
-        types: &[Type::Number],
-        meaning: "Penalty for tokens that have occurred.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "frequency_penalty",
-        types: &[Type::Number],
-        meaning: "Penalty for tokens by how often they have occurred.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "repetition_penalty",
-        types: &[Type::Number],
-        meaning: "Factor by which tokens that have occurred become less likely.",
-        backends: &["huggingface_local", "llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "base_url",
-        types: &[Type::String],
-        meaning: "Address of the server.",
-        backends: &["openai", "openai_compatible", "slurk"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "slurk_host",
-        types: &[Type::String],
-        meaning: "Address of the Slurk server.",
-        backends: &["slurk"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "room_layout_path",
-        types: &[Type::String],
-        meaning: "The layout of the chat room; `packaged` for the one that comes along.",
-        backends: &["slurk"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "bot_name",
-        types: &[Type::String],
-        meaning: "The name under which the game master speaks.",
-        backends: &["slurk"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "join_timeout",
-        types: &[Type::Number],
-        meaning: "How many seconds to wait for a player to join.",
-        backends: &["slurk"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "response_timeout",
-        types: &[Type::Number],
-        meaning: "How many seconds to wait for an answer.",
-        backends: &["slurk"],
-        rule: Rule::Plain,
-    },
+    // What it is called and who runs it.
+    field("model_name", &[String], "The name by which the model is selected.").rule(Rule::Required),
+    field(
+        "backend",
+        &[String],
+        "The backend that runs the model: the name of a file in `clemcore/backends/`, of a `NAME_api.py` in the \
+         working directory, or of a plugin.",
+    )
+    .rule(Rule::Required),
+    field("aliases", &[Strings], "Further names by which the model is selected."),
+    field("model_id", &[String], "The name under which the provider knows the model.")
+        .read_by(REMOTE)
+        .rule(Rule::Needed),
+    field("huggingface_id", &[String], "The repository on the Hugging Face hub, or a local folder.")
+        .read_by(LOCAL)
+        .rule(Rule::Needed),
+    field("filename", &[String], "The GGUF file in the repository; may be a glob.").read_by(LLAMACPP),
+    field("model_config", &[Object], "Everything that only the backend has to know."),
+    // Facts about the model.
+    field("family", &[String], "The line of models that it belongs to, in lower case."),
+    field("release_date", &[String, Null], "The day on which the model was released, as `2024-01-31`.")
+        .rule(Rule::Date),
+    field(
+        "deprecation_date",
+        &[String, Null],
+        "The day on which the provider shuts the model down, announced or past.",
+    )
+    .read_by(REMOTE)
+    .rule(Rule::Date),
+    field("open_weight", &[Bool, Null], "Whether the weights can be had."),
+    field(
+        "parameters",
+        &[String, Number, Null],
+        "How many parameters the model has, as `7B`; empty where it is not known.",
+    ),
+    field("languages", &[Strings, Null], "The languages that the model is made for, as BCP-47 codes.")
+        .rule(Rule::Languages),
+    field(
+        "license",
+        &[Object, String, Null],
+        "The licence of the weights or the service: an object with `name` and `url`.",
+    )
+    .holds(&[("name", "its usual name"), ("url", "where its text stands")]),
+    // Limits and abilities.
+    field(
+        "context_size",
+        &[String, Int, Null],
+        "How many tokens fit into the context: `131072`, `128k` (k is 1024) or empty where it is not known.",
+    )
+    .unit("tokens")
+    .rule(Rule::Size),
+    field(
+        "max_input_tokens",
+        &[Int],
+        "The longest input, where it is less than the context or the context is not known.",
+    )
+    .unit("tokens")
+    .read_by(REMOTE)
+    .rule(Rule::Positive),
+    field("max_output_tokens", &[Int], "The longest answer, thinking included.")
+        .unit("tokens")
+        .read_by(REMOTE)
+        .rule(Rule::Positive),
+    field("prices", &[Object], "What tokens cost.")
+        .unit("USD per million tokens")
+        .read_by(REMOTE)
+        .holds(&[
+            ("input", "a million tokens of input"),
+            ("cached_input", "a million tokens of input that the provider has seen before"),
+            ("output", "a million tokens of output"),
+            ("tiers", "a list of other prices for long inputs: `above` (tokens of input), `input`, `output`"),
+            ("date", "the day of the price list"),
+        ]),
+    field("thinking", &[Object], "How the model can think before it answers.").read_by(REMOTE).holds(&[
+        ("supported", "whether it can"),
+        ("style", "how it is asked to: by `effort` (a word), `budget` (tokens), `level` (a word) or `adaptive` (by itself)"),
+        ("on_by_default", "whether it thinks unasked"),
+        ("always", "whether it cannot be turned off"),
+        ("efforts", "the words that it takes"),
+    ]),
+    field(
+        "sampling_parameters",
+        &[Strings],
+        "The sampling parameters that the service accepts; an empty list: none, not even with default values.",
+    )
+    .read_by(REMOTE),
+    field(
+        "sampling_parameters_without_thinking",
+        &[Strings],
+        "The sampling parameters that the service accepts only while thinking is turned off.",
+    )
+    .read_by(REMOTE),
+    field("token_limit_parameter", &[String], "The name under which the limit on the answer is sent.")
+        .read_by(REMOTE)
+        .default("`max_tokens`"),
+    field("prefill", &[Bool], "Whether an assistant message at the end is continued; false: it is refused.")
+        .read_by(REMOTE),
+    field("api_version", &[String], "The version of the protocol under which the parameters are accepted.")
+        .read_by(&["anthropic", "azure"]),
+    field("multimodality", &[Object], "What the model takes beside text.").holds(super::model_config::MODALITIES),
+    // How it is asked when nobody says otherwise.
+    field("temperature", &[Number], "Sampling temperature; 0 is greedy.").default("0"),
+    field("max_tokens", &[Int], "How many tokens an answer may have.").unit("tokens").default("300"),
+    field("seed", &[Int], "Seed of the sampling, where the backend has one."),
+    field("top_p", &[Number], "Nucleus sampling: the share of probability that is sampled from."),
+    field("top_k", &[Int], "How many tokens are sampled from."),
+    field("min_p", &[Number], "Least probability of a sampled token, relative to the best."),
+    field("stop", &[Strings, String], "Texts at which the answer ends."),
+    field("presence_penalty", &[Number], "Penalty for tokens that have occurred."),
+    field("frequency_penalty", &[Number], "Penalty for tokens by how often they have occurred."),
+    field("repetition_penalty", &[Number], "Factor by which tokens that have occurred become less likely.")
+        .read_by(LOCAL),
+    // Where it is.
+    field("base_url", &[String], "Address of the server.")
+        .read_by(&["openai", "openai_compatible", "slurk"]),
+    field(
+        "key_name",
+        &[String],
+        "The key that is sent, by its name in `key.json` or in front of `_API_KEY` in the environment.",
+    )
+    .read_by(COMPLETIONS)
+    .default("the backend's name"),
+    field("slurk_host", &[String], "Address of the Slurk server.").read_by(SLURK),
+    field(
+        "room_layout_path",
+        &[String],
+        "The layout of the chat room; `packaged` for the one that comes along.",
+    )
+    .read_by(SLURK),
+    field("bot_name", &[String], "The name under which the game master speaks.").read_by(SLURK),
+    field("join_timeout", &[Number], "How long to wait for a player to join.").unit("seconds").read_by(SLURK),
+    field("response_timeout", &[Number], "How long to wait for an answer.").unit("seconds").read_by(SLURK),
+    field("responses", &[Strings], "What the backend answers, one after another; without it, the last message.")
+        .read_by(MOCK),
+    // About the entry itself.
+    field(
+        "lookup_source",
+        &[String],
+        "Where the entry comes from; set on loading where the entry does not say it.",
+    ),
+    field("lint", &[Object], "What `clem registry check` is told about this entry.")
+        .holds(&[("allow", "codes of warnings and hints that are right here, as `[\"R064\"]`")]),
 ];
+
+/// Keys that a selector has and an entry does not.
+pub const SELECTOR: &[Field] = &[field(
+    "override",
+    &[Object],
+    "Fields that replace those of the entry that was found, on purpose; the record says so.",
+)];

@@ -2,8 +2,10 @@
 //!
 //! Every key is described. Types are demanded where the core demands them: of keys that all backends read always, of
 //! the others only in entries of the backends that read them, for a backend of one's own may mean something else.
+use super::page::meaning;
 use super::{ENTRY, Field, MODEL_CONFIG, REQUIRED, Rule, Type};
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 
 /// The schema of a registry file, as JSON text.
 ///
@@ -36,20 +38,32 @@ fn described(fields: &[Field], flat: bool) -> Map<String, Value> {
     let property = |field: &Field| {
         let mut property = if field.backends.is_empty() { types(field) } else { Map::new() };
         property.insert("description".to_owned(), description(field, flat).into());
+        if !field.deprecated.is_empty() {
+            property.insert("deprecated".to_owned(), true.into());
+        }
+        if !field.keys.is_empty() {
+            let keys =
+                field.keys.iter().map(|(key, words)| ((*key).to_owned(), json!({"description": words})));
+            property.insert("properties".to_owned(), Value::Object(keys.collect()));
+        }
         (field.name.to_owned(), Value::Object(property))
     };
     fields.iter().map(property).collect()
 }
 
 fn description(field: &Field, flat: bool) -> String {
-    let mut text = field.meaning.to_owned();
+    let mut text = meaning(field);
     if flat {
         text.push_str(" (Layout of 2024; today in `model_config`.)");
     }
+    for (words, what) in [("Unit", field.unit), ("Missing means", field.default)] {
+        if !what.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, " {words}: {what}.");
+        }
+    }
     if !field.backends.is_empty() {
-        text.push_str(" Read by: ");
-        text.push_str(&field.backends.join(", "));
-        text.push('.');
+        let _ = write!(text, " Read by: {}.", field.backends.join(", "));
     }
     text
 }
@@ -72,9 +86,11 @@ fn types_for(backends: &'static [&'static str]) -> Value {
     let mut properties = of(MODEL_CONFIG);
     properties.extend(of(ENTRY));
     properties.insert("model_config".to_owned(), json!({"properties": of(MODEL_CONFIG)}));
+    let needed = ENTRY.iter().filter(|field| field.rule == Rule::Needed && field.backends == backends);
+    let needed: Vec<_> = needed.map(|field| field.name).collect();
     json!({
         "if": {"properties": {"backend": {"enum": backends}}, "required": ["backend"]},
-        "then": {"properties": properties},
+        "then": {"properties": properties, "required": needed},
     })
 }
 
@@ -85,9 +101,14 @@ fn types(field: &Field) -> Map<String, Value> {
     if field.types.contains(&Type::Strings) {
         property.insert("items".to_owned(), json!({"type": "string"}));
     }
-    if field.rule == Rule::Required {
-        property.insert("minLength".to_owned(), 1.into());
+    if !field.values.is_empty() {
+        property.insert("enum".to_owned(), field.values.into());
     }
+    match field.rule {
+        Rule::Required | Rule::Needed => property.insert("minLength".to_owned(), 1.into()),
+        Rule::Positive => property.insert("exclusiveMinimum".to_owned(), 0.into()),
+        _ => None,
+    };
     property
 }
 

@@ -1,88 +1,22 @@
 //! What a registry entry may say: every known key, as data.
 //!
-//! From here come the checks of types, the "did you mean", the JSON Schema and later the reference page. Unknown keys
-//! are legal everywhere; backends of other people read their own.
+//! From here come the checks of types, the "did you mean", the JSON Schema and the reference page. Unknown keys are
+//! legal everywhere; backends of other people read their own.
 mod backends;
 mod entry;
+mod field;
 mod json_schema;
 mod model_config;
+mod page;
 
 pub use backends::{BACKENDS, RETIRED};
-pub use entry::ENTRY;
+pub use entry::{ENTRY, SELECTOR};
+pub use field::{Field, Rule, Type};
 pub use json_schema::json_schema;
 pub use model_config::MODEL_CONFIG;
+pub use page::{explain, page};
 use std::collections::HashMap;
 use std::sync::LazyLock;
-
-/// A known key.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Field {
-    /// The key.
-    pub name: &'static str,
-    /// What its value may be; the first is what is usually written.
-    pub types: &'static [Type],
-    /// What it means, in a sentence.
-    pub meaning: &'static str,
-    /// Which backends read it; empty for all. In entries of others its value is not judged.
-    pub backends: &'static [&'static str],
-    /// What is asked of its value, beside the type.
-    pub rule: Rule,
-}
-
-/// The types of JSON that a key can take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Type {
-    /// `true` or `false`.
-    Bool,
-    /// A whole number.
-    Int,
-    /// Any number.
-    Number,
-    /// Text.
-    String,
-    /// A list of texts.
-    Strings,
-    /// Any list.
-    List,
-    /// An object with any keys.
-    Object,
-    /// Nothing known, `null`.
-    Null,
-}
-
-impl Type {
-    /// In the words of a report.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Bool => "true or false",
-            Self::Int => "an integer",
-            Self::Number => "a number",
-            Self::String => "a string",
-            Self::Strings => "a list of strings",
-            Self::List => "a list",
-            Self::Object => "an object",
-            Self::Null => "null",
-        }
-    }
-}
-
-/// What is asked of a value, beside its type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    /// Nothing.
-    Plain,
-    /// It must be there and say something.
-    Required,
-    /// A date.
-    Date,
-    /// A number of tokens, as `128k`.
-    Size,
-    /// A Python regular expression.
-    Pattern,
-    /// Older readers only look whether it is there.
-    Presence,
-}
 
 /// The keys that every entry has.
 pub const REQUIRED: &[&str] = &["model_name", "backend"];

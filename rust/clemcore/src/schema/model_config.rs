@@ -1,377 +1,196 @@
 //! The known keys of `model_config`.
-use super::{Field, Rule, Type};
+use super::Type::{Bool, Int, Number, Object, String, Strings};
+use super::backends::{
+    COMPLETIONS, COMPLETIONS_AND_ROUTER, HUGGINGFACE, LLAMACPP, LOCAL, MOCK, OLD_MULTIMODAL, REMOTE,
+};
+use super::{Field, Rule};
+
+const fn field(name: &'static str, types: &'static [super::Type], meaning: &'static str) -> Field {
+    Field::new(name, types, meaning)
+}
+
+/// Keys of 3.x for vision-language models, which nothing reads any more.
+const fn old(name: &'static str, types: &'static [super::Type], meaning: &'static str) -> Field {
+    field(name, types, meaning)
+        .read_by(OLD_MULTIMODAL)
+        .deprecated("huggingface_local needs nothing of the kind")
+}
+
+/// What `multimodality` may say.
+pub(super) const MODALITIES: &[(&str, &str)] = &[
+    ("single_image", "one image in a dialogue"),
+    ("multiple_images", "several images"),
+    ("audio", "sound"),
+    ("video", "moving images"),
+];
+
+const THINKERS: &[&str] = &["anthropic", "azure", "google"];
 
 /// Keys that stand in `model_config`, or in the flat layout of 2024 in the entry itself.
 pub const MODEL_CONFIG: &[Field] = &[
-    Field {
-        name: "premade_chat_template",
-        types: &[Type::Bool],
-        meaning: "Whether the tokenizer's own chat template is used.",
-        backends: &["huggingface_local", "llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "custom_chat_template",
-        types: &[Type::String],
-        meaning: "A chat template (Jinja) in place of the model's own.",
-        backends: &["huggingface_local", "llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "chat_template_kwargs",
-        types: &[Type::Object],
-        meaning: "Variables that the chat template is given.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "chat_template_language",
-        types: &[Type::String],
-        meaning: "The language that the chat template is given.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "eos_to_cull",
-        types: &[Type::String],
-        meaning: "Regular expression of what is cut from the end of an answer (in the flat layout of 2024: plain text).",
-        backends: &["huggingface_local", "llamacpp", "vllm"],
-        rule: Rule::Pattern,
-    },
-    Field {
-        name: "output_split_prefix",
-        types: &[Type::String],
-        meaning: "The answer begins after the last place where this text occurs.",
-        backends: &["huggingface_local", "llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "padding_side",
-        types: &[Type::String],
-        meaning: "The side on which a batch is padded: `left` or `right`.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "requires_api_key",
-        types: &[Type::Bool],
-        meaning: "Whether a key is needed: by a server, or for weights that are only given to an account.",
-        backends: &["huggingface_local", "openai", "openai_compatible"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "trust_remote_code",
-        types: &[Type::Bool],
-        meaning: "Whether code from the model's repository may run.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "attn_implementation",
-        types: &[Type::String],
-        meaning: "The implementation of attention, as `sdpa`.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "load_in_8bit",
-        types: &[Type::Bool],
-        meaning: "Whether weights are quantised to 8 bits on loading.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "load_in_4bit",
-        types: &[Type::Bool],
-        meaning: "Whether weights are quantised to 4 bits on loading.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "torch_dtype",
-        types: &[Type::String],
-        meaning: "The type of the weights in memory, as `bfloat16`.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "device_map",
-        types: &[Type::String, Type::Object],
-        meaning: "How the weights are spread over devices.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "peft_model",
-        types: &[Type::String],
-        meaning: "An adapter that is put upon the model.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "slow_tokenizer",
-        types: &[Type::Bool],
-        meaning: "Whether the slow tokenizer is used.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "do_sample",
-        types: &[Type::Bool],
-        meaning: "Whether tokens are sampled; otherwise the best one is taken.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "multimodal",
-        types: &[Type::Bool],
-        meaning: "Whether the model is run as a vision-language model.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "cot_output",
-        types: &[Type::Bool],
-        meaning: "Whether the model writes its reasoning before the answer.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "cot_bypass",
-        types: &[Type::String],
-        meaning: "Text with which the answer is made to begin, to skip the reasoning.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "cot_effort",
-        types: &[Type::String],
-        meaning: "How much the model is asked to reason: `low`, `medium` or `high`.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "cot_start_tag",
-        types: &[Type::String],
-        meaning: "Text with which the reasoning begins.",
-        backends: &["huggingface_local"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "cot_end_tag",
-        types: &[Type::String],
-        meaning: "Regular expression of what stands between reasoning and answer.",
-        backends: &["huggingface_local"],
-        rule: Rule::Pattern,
-    },
-    Field {
-        name: "bos_string",
-        types: &[Type::String],
-        meaning: "The text of the token that begins a sequence.",
-        backends: &["llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "eos_string",
-        types: &[Type::String],
-        meaning: "The text of the token that ends a sequence.",
-        backends: &["llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "filename",
-        types: &[Type::String],
-        meaning: "The GGUF file in the repository; may be a glob.",
-        backends: &["llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "additional_files",
-        types: &[Type::Strings],
-        meaning: "The further parts of a model that is split over files.",
-        backends: &["llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "execute_on",
-        types: &[Type::String],
-        meaning: "`gpu` or `cpu`.",
-        backends: &["llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "gpu_layers_offloaded",
-        types: &[Type::Int],
-        meaning: "How many layers are put on the GPU.",
-        backends: &["llamacpp"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "multimodality",
-        types: &[Type::Object],
-        meaning: "What the model takes beside text: `single_image`, `multiple_images`, `audio`, `video`.",
-        backends: &[],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "reasoning_model",
-        types: &[Type::Bool],
-        meaning: "Whether the model reasons before it answers, and takes no temperature of 0.",
-        backends: &["openai", "openai_compatible", "openrouter"],
-        rule: Rule::Presence,
-    },
-    Field {
-        name: "reasoning_effort",
-        types: &[Type::String],
-        meaning: "How much the model is asked to reason.",
-        backends: &["azure", "openai", "openai_compatible", "openrouter"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "thinking_mode",
-        types: &[Type::Bool],
-        meaning: "Whether the model thinks before it answers.",
-        backends: &["anthropic", "azure", "google"],
-        rule: Rule::Presence,
-    },
-    Field {
-        name: "thinking_budget",
-        types: &[Type::Int],
-        meaning: "How many tokens the model may think.",
-        backends: &["anthropic", "azure", "google"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "key_name",
-        types: &[Type::String],
-        meaning: "The key that is sent, by its name in `key.json` or in front of `_API_KEY` in the environment.",
-        backends: &["openai", "openai_compatible"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "timeout",
-        types: &[Type::Number],
-        meaning: "How many seconds a call may take, repeated attempts included.",
-        backends: &["openai", "openai_compatible"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "ca_file",
-        types: &[Type::String],
-        meaning: "PEM file of the only certificate authority that the server's certificate may come from.",
-        backends: &["openai", "openai_compatible"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "extra_body",
-        types: &[Type::Object],
-        meaning: "Further keys of the request body.",
-        backends: &["openai", "openai_compatible", "openrouter"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "number_gpus",
-        types: &[Type::Int],
-        meaning: "Over how many GPUs the model is spread.",
-        backends: &["vllm"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "model_class",
-        types: &[Type::String],
-        meaning: "The class that loads the model.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "processor_class",
-        types: &[Type::String],
-        meaning: "The class that loads the processor.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "processor_config",
-        types: &[Type::Object],
-        meaning: "Arguments for loading the processor.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "mm_model_config",
-        types: &[Type::Object],
-        meaning: "Arguments for loading the model.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "automodel_type",
-        types: &[Type::String],
-        meaning: "The class that loads the model.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "prompt",
-        types: &[Type::String],
-        meaning: "The function that makes the prompt.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "response",
-        types: &[Type::String],
-        meaning: "The function that gets the answer.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "use_tokenizer",
-        types: &[Type::Bool],
-        meaning: "Whether a tokenizer takes the place of the processor.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "use_bf16",
-        types: &[Type::Bool],
-        meaning: "Whether the weights are held as bfloat16.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "use_vllm",
-        types: &[Type::Bool],
-        meaning: "Whether vLLM runs the model.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "vllm_context",
-        types: &[Type::Int],
-        meaning: "How many tokens vLLM reserves.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "tokenizer_mode",
-        types: &[Type::String],
-        meaning: "The kind of tokenizer, as `mistral`.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "not_distributed",
-        types: &[Type::Bool],
-        meaning: "Whether the model stays on one device.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
-    Field {
-        name: "low_cpu_mem_usage",
-        types: &[Type::Bool],
-        meaning: "Whether loading saves memory.",
-        backends: &["huggingface_multimodal"],
-        rule: Rule::Plain,
-    },
+    // From messages to a prompt.
+    field("premade_chat_template", &[Bool], "Whether the tokenizer's own chat template is used.").read_by(LOCAL),
+    field("custom_chat_template", &[String], "A chat template (Jinja) in place of the model's own.")
+        .read_by(LOCAL)
+        .rule(Rule::Template),
+    field("chat_template_kwargs", &[Object], "Variables that the chat template is given.").read_by(HUGGINGFACE),
+    field("chat_template_language", &[String], "The language that the chat template is given.")
+        .read_by(HUGGINGFACE),
+    field("padding_side", &[String], "The side on which a batch is padded.")
+        .read_by(HUGGINGFACE)
+        .one_of(&["left", "right"])
+        .default("`left`; the only one that huggingface_local takes today"),
+    field("bos_string", &[String], "The text of the token that begins a sequence.").read_by(LLAMACPP),
+    field("eos_string", &[String], "The text of the token that ends a sequence.").read_by(LLAMACPP),
+    // From tokens to an answer.
+    field(
+        "eos_to_cull",
+        &[String],
+        "Regular expression of what is cut from the end of an answer (in the flat layout of 2024: plain text).",
+    )
+    .read_by(&["huggingface_local", "llamacpp", "vllm"])
+    .rule(Rule::Pattern),
+    field("output_split_prefix", &[String], "The answer begins after the last place where this text occurs.")
+        .read_by(LOCAL),
+    // Loading of weights.
+    field("trust_remote_code", &[Bool], "Whether code from the model's repository may run.")
+        .read_by(HUGGINGFACE)
+        .default("false"),
+    field("attn_implementation", &[String], "The implementation of attention, as `sdpa`.").read_by(HUGGINGFACE),
+    field("dtype", &[String], "The type of the weights in memory, as `bfloat16`.")
+        .read_by(HUGGINGFACE)
+        .default("`auto`: as they are stored"),
+    field("torch_dtype", &[String], "The type of the weights in memory, as `bfloat16`.")
+        .read_by(HUGGINGFACE)
+        .deprecated("`dtype` is the name in transformers 5; both are read"),
+    field("revision", &[String], "The branch, tag or commit of the repository on the hub.")
+        .read_by(HUGGINGFACE)
+        .default("the newest of the main branch"),
+    field("load_in_8bit", &[Bool], "Whether weights are quantised to 8 bits on loading.")
+        .read_by(HUGGINGFACE)
+        .default("false"),
+    field("load_in_4bit", &[Bool], "Whether weights are quantised to 4 bits on loading.")
+        .read_by(HUGGINGFACE)
+        .default("false"),
+    field("peft_model", &[String], "An adapter that is put upon the model.").read_by(HUGGINGFACE),
+    field("torch_num_threads", &[Int], "Over how many threads PyTorch spreads the work.")
+        .unit("threads")
+        .read_by(HUGGINGFACE)
+        .rule(Rule::Positive)
+        .default("as PyTorch decides"),
+    field("slow_tokenizer", &[Bool], "Whether the slow tokenizer is used.")
+        .read_by(HUGGINGFACE)
+        .deprecated("it has no effect: transformers 5 has one tokenizer per model"),
+    field("do_sample", &[Bool], "Whether tokens are sampled; otherwise the best one is taken.")
+        .read_by(HUGGINGFACE)
+        .deprecated("sampling follows the temperature (0 is greedy); huggingface_local refuses the key"),
+    field("multimodal", &[Bool], "Whether the model is run as a vision-language model.").read_by(HUGGINGFACE),
+    field("filename", &[String], "The GGUF file in the repository; may be a glob.").read_by(LLAMACPP),
+    field("additional_files", &[Strings], "The further parts of a model that is split over files.")
+        .read_by(LLAMACPP),
+    field("execute_on", &[String], "Where the model runs.").read_by(LLAMACPP).one_of(&["gpu", "cpu"]),
+    field("gpu_layers_offloaded", &[Int], "How many layers are put on the GPU.")
+        .unit("layers")
+        .read_by(LLAMACPP),
+    // Reasoning.
+    field("cot_output", &[Bool], "Whether the model writes its reasoning before the answer.")
+        .read_by(HUGGINGFACE)
+        .default("false"),
+    field("cot_bypass", &[String], "Text with which the answer is made to begin, to skip the reasoning.")
+        .read_by(HUGGINGFACE),
+    field("cot_effort", &[String], "How much the model is asked to reason: `low`, `medium` or `high`.")
+        .read_by(HUGGINGFACE),
+    field("cot_start_tag", &[String], "Text with which the reasoning begins.").read_by(HUGGINGFACE),
+    field("cot_end_tag", &[String], "Regular expression of what stands between reasoning and answer.")
+        .read_by(HUGGINGFACE)
+        .rule(Rule::Pattern),
+    field(
+        "reasoning_model",
+        &[Bool],
+        "Whether the model reasons before it answers, and takes no temperature of 0.",
+    )
+    .read_by(COMPLETIONS_AND_ROUTER)
+    .rule(Rule::Presence)
+    .default("false"),
+    field("reasoning_effort", &[String], "How much the model is asked to reason.")
+        .read_by(&["azure", "openai", "openai_compatible", "openrouter"]),
+    field("thinking_mode", &[Bool], "Whether the model thinks before it answers.")
+        .read_by(THINKERS)
+        .rule(Rule::Presence)
+        .default("false"),
+    field("thinking_budget", &[Int], "How many tokens the model may think.").unit("tokens").read_by(THINKERS),
+    // The service and its limits.
+    field(
+        "requires_api_key",
+        &[Bool],
+        "Whether a key is needed: by a server, or for weights that are only given to an account.",
+    )
+    .read_by(&["huggingface_local", "openai", "openai_compatible"])
+    .default("true for a server, false for weights"),
+    field("extra_body", &[Object], "Further keys of the request body.").read_by(COMPLETIONS_AND_ROUTER),
+    field(
+        "ca_file",
+        &[String],
+        "PEM file of the only certificate authority that the server's certificate may come from.",
+    )
+    .read_by(COMPLETIONS),
+    field("max_connections", &[Int], "How many calls are under way at once at most.")
+        .unit("calls")
+        .read_by(REMOTE)
+        .rule(Rule::Positive)
+        .default("found out while running"),
+    field("requests_per_minute", &[Number], "How many requests are sent in a minute at most.")
+        .unit("requests per minute")
+        .read_by(REMOTE)
+        .rule(Rule::Positive),
+    field("tokens_per_minute", &[Number], "How many tokens prompts and answers have in a minute at most.")
+        .unit("tokens per minute")
+        .read_by(REMOTE)
+        .rule(Rule::Positive),
+    field("total_timeout", &[Number], "How long a call may take, repeated attempts included.")
+        .unit("seconds")
+        .read_by(REMOTE)
+        .rule(Rule::Positive)
+        .default("600"),
+    field("timeout", &[Number], "How long a call may take, repeated attempts included.")
+        .unit("seconds")
+        .read_by(COMPLETIONS)
+        .rule(Rule::Positive)
+        .default("600"),
+    field("attempt_timeout", &[Number], "How long one attempt may take.")
+        .unit("seconds")
+        .read_by(REMOTE)
+        .rule(Rule::Positive)
+        .default("300"),
+    field("idle_timeout", &[Number], "How long nothing may come once an answer has begun.")
+        .unit("seconds")
+        .read_by(REMOTE)
+        .rule(Rule::Positive)
+        .default("60"),
+    field("multimodality", &[Object], "What the model takes beside text.").holds(MODALITIES),
+    field("responses", &[Strings], "What the backend answers, one after another; without it, the last message.")
+        .read_by(MOCK),
+    field("on_exhausted", &[String], "What follows the last of `responses`.")
+        .read_by(MOCK)
+        .one_of(&["error", "cycle", "repeat"])
+        .default("`error`"),
+    // Of earlier releases.
+    field("number_gpus", &[Int], "Over how many GPUs the server spreads the model; a note, nothing reads it.")
+        .read_by(&["vllm"])
+        .deprecated("it is said when the server is started"),
+    old("device_map", &[String, Object], "How the weights are spread over devices."),
+    old("model_class", &[String], "The class that loads the model."),
+    old("processor_class", &[String], "The class that loads the processor."),
+    old("processor_config", &[Object], "Arguments for loading the processor."),
+    old("mm_model_config", &[Object], "Arguments for loading the model."),
+    old("automodel_type", &[String], "The class that loads the model."),
+    old("prompt", &[String], "The function that makes the prompt."),
+    old("response", &[String], "The function that gets the answer."),
+    old("use_tokenizer", &[Bool], "Whether a tokenizer takes the place of the processor."),
+    old("use_bf16", &[Bool], "Whether the weights are held as bfloat16."),
+    old("use_vllm", &[Bool], "Whether vLLM runs the model."),
+    old("vllm_context", &[Int], "How many tokens vLLM reserves.").unit("tokens"),
+    old("tokenizer_mode", &[String], "The kind of tokenizer, as `mistral`."),
+    old("not_distributed", &[Bool], "Whether the model stays on one device."),
+    old("low_cpu_mem_usage", &[Bool], "Whether loading saves memory."),
 ];

@@ -71,7 +71,9 @@ fn type_help(wanted: Type, node: &Node<'_>) -> Option<String> {
 /// Checks what a value of the right type says.
 pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     match field.rule {
-        Rule::Plain => {}
+        Rule::Plain => known_value(field, node, name, context),
+        Rule::Template | Rule::Languages | Rule::Needed => {}
+        Rule::Positive => positive(node, name, context),
         Rule::Required => required(field, node, name, context),
         Rule::Date => {
             if let Some((message, help)) = node.as_str().and_then(dates::fault) {
@@ -94,6 +96,34 @@ pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Co
             }
         }
     }
+}
+
+/// Whether a text is one of those that the key takes.
+fn known_value(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
+    let known = |text: &str| field.values.iter().any(|value| value.eq_ignore_ascii_case(text));
+    let Some(text) = node.as_str().filter(|text| !field.values.is_empty() && !known(text)) else { return };
+    let shown: String = text.chars().take(40).collect();
+    let help = similar::near_miss(text, field.values.iter().copied()).map_or_else(
+        || format!("it is one of {}", field.values.join(", ")),
+        |near| format!("did you mean \"{near}\"?"),
+    );
+    context
+        .at(&kind::UNKNOWN_VALUE, node.span, format!("{name} is never {shown:?}"))
+        .field(name.to_string())
+        .help(help);
+}
+
+/// Counts and times are more than nothing.
+fn positive(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
+    let shown = match &node.kind {
+        Kind::Int(number) if *number <= 0 => number.to_string(),
+        Kind::Float(number) if *number <= 0.0 => number.to_string(),
+        _ => return,
+    };
+    context
+        .at(&kind::NOT_POSITIVE, node.span, format!("{name} is {shown}"))
+        .field(name.to_string())
+        .help("write a number above zero, or leave the key out where there is no limit");
 }
 
 fn required(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
