@@ -73,3 +73,14 @@ def test_every_probe_of_one_language_feature_is_as_in_jinja2(corpus: Path) -> No
         if not _is_as_expected({key: probe[key] for key in ("out", "err", "msg") if key in probe}, got):
             wrong.append((probe["id"], probe["template"], got))
     assert wrong == []
+
+
+def test_every_feature_of_our_own_fixtures_is_as_in_jinja2() -> None:
+    path = Path(__file__).parent / "fixtures" / "templates" / "features.json"
+    fixture = json.loads(path.read_text(encoding="utf-8"))
+    for case in fixture["cases"]:
+        expected = {"out": case["text"]} if "text" in case else {"err": case["error"], "msg": case.get("message", "")}
+        if expected.get("err") == "TemplateError":
+            expected["err"] = RAISED
+        got = _render(case["template"], fixture["context"])
+        assert _is_as_expected(expected, got), (case, got)

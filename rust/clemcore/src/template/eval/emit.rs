@@ -1,10 +1,8 @@
 //! Printing: the text of an expression goes straight to the output, without a string in between where that can be.
 
 use super::Vm;
-use crate::template::ast::BinOp;
 use crate::template::error::{Error, Result};
 use crate::template::ir::{Expr, ExprKind};
-use crate::template::ops::number::binary;
 use crate::template::ops::truth::truthy;
 use crate::template::text::repr::write_str;
 use crate::template::value::Value;
@@ -57,46 +55,15 @@ impl<'a> Vm<'a> {
     /// `a + b + c`: as long as all parts are strings they are written one after the other.
     fn emit_sum(&mut self, parts: &'a [Expr]) -> Result<()> {
         let start = self.out.len();
-        // `None`: the sum so far is a string and stands in the output from `start` on.
-        let mut total = None;
-        for (i, part) in parts.iter().enumerate() {
-            if total.is_none()
-                && let Some(text) = self.text_of(part)
-            {
-                self.write(text)?;
-                continue;
-            }
-            let right = self.eval(part)?;
-            if i == 0 || total.is_none() && matches!(right, Value::Str(_) | Value::Owned(_)) {
-                total = self.put_if_text(right)?;
-                continue;
-            }
-            let left = total.take().unwrap_or_else(|| {
-                let text = Value::Owned(self.out[start..].into());
-                self.out.truncate(start);
-                text
-            });
-            let sum = binary(BinOp::Add, &left, &right)?;
-            total = self.put_if_text(sum)?;
-        }
-        match total {
+        match self.add_up(parts, start)? {
             Some(value) => self.print(&value),
             None => Ok(()),
         }
     }
-
-    fn put_if_text(&mut self, value: Value<'a>) -> Result<Option<Value<'a>>> {
-        match &value {
-            Value::Str(text) => self.write(text)?,
-            Value::Owned(text) => self.write(text)?,
-            _ => return Ok(Some(value)),
-        }
-        Ok(None)
-    }
 }
 
 /// An expression that has no effect and whose text cannot fail after a later operand did.
-fn simple(expr: &Expr) -> bool {
+pub(super) fn simple(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Str(_) | ExprKind::Int(_) | ExprKind::Bool(_) | ExprKind::None => true,
         ExprKind::Local(..) | ExprKind::Outer(..) => true,

@@ -1,9 +1,10 @@
 //! Expressions.
 
 use super::Vm;
+use super::emit::simple;
 use super::iterate::iterate;
 use crate::template::ast::{BinOp, CmpOp};
-use crate::template::budget::{spend, spend_text};
+use crate::template::budget::spend;
 use crate::template::error::{Error, Result};
 use crate::template::ir::{Expr, ExprKind};
 use crate::template::ops::compare::{compare, equals};
@@ -11,7 +12,6 @@ use crate::template::ops::index::{get_attr, get_item, get_item_str};
 use crate::template::ops::number::{binary, signed};
 use crate::template::ops::slice::slice;
 use crate::template::ops::truth::truthy;
-use crate::template::text::repr::write_str;
 use crate::template::value::{Dict, Object, Undef, Value};
 
 impl<'a> Vm<'a> {
@@ -42,18 +42,7 @@ impl<'a> Vm<'a> {
                 Value::Dict(dict.into())
             }
             ExprKind::Attr(value, name, plain) => return self.attr(value, name, *plain),
-            ExprKind::Sum(parts) => {
-                let mut parts = parts.iter();
-                let mut total = match parts.next() {
-                    Some(first) => self.eval(first)?,
-                    None => Value::None,
-                };
-                for part in parts {
-                    let right = self.eval(part)?;
-                    total = binary(BinOp::Add, &total, &right)?;
-                }
-                total
-            }
+            ExprKind::Sum(parts) => return self.sum(parts),
             ExprKind::ItemStr(value, key) => return self.item_str(value, key),
             ExprKind::Item(value, index) => {
                 let value = self.eval(value)?;
@@ -252,14 +241,65 @@ impl<'a> Vm<'a> {
         compare(op, left, right)
     }
 
-    fn concat(&mut self, items: &'a [Expr]) -> Result<Value<'a>> {
-        let values = self.all(items)?;
-        let mut out = String::new();
-        for value in &values {
-            write_str(value, &mut out)?;
+    /// The text that stands in the output from `start` on becomes a value.
+    fn take_text(&mut self, start: usize) -> Value<'a> {
+        let text = Value::Owned(self.out[start..].into());
+        self.out.truncate(start);
+        text
+    }
+
+    /// A chain of `+`. Strings are put together at the end of the output, which serves as scratch paper.
+    fn sum(&mut self, parts: &'a [Expr]) -> Result<Value<'a>> {
+        let start = self.out.len();
+        match self.add_up(parts, start)? {
+            Some(value) => Ok(value),
+            None => Ok(self.take_text(start)),
         }
-        spend_text(out.len())?;
-        Ok(Value::string(out))
+    }
+
+    /// Adds up a chain; `None` when the sum is a string, which then stands in the output from `start` on.
+    pub(super) fn add_up(&mut self, parts: &'a [Expr], start: usize) -> Result<Option<Value<'a>>> {
+        let mut total = None;
+        // What a part writes while it is computed is not yet output.
+        self.captures.push(start);
+        for (i, part) in parts.iter().enumerate() {
+            if total.is_none()
+                && let Some(text) = self.text_of(part)
+            {
+                self.write(text)?;
+                continue;
+            }
+            let right = self.eval(part)?;
+            if i == 0 || total.is_none() && matches!(right, Value::Str(_) | Value::Owned(_)) {
+                total = self.put_if_text(right)?;
+                continue;
+            }
+            let left = total.take().unwrap_or_else(|| self.take_text(start));
+            total = self.put_if_text(binary(BinOp::Add, &left, &right)?)?;
+        }
+        self.captures.pop();
+        Ok(total)
+    }
+
+    fn put_if_text(&mut self, value: Value<'a>) -> Result<Option<Value<'a>>> {
+        match &value {
+            Value::Str(text) => self.write(text)?,
+            Value::Owned(text) => self.write(text)?,
+            _ => return Ok(Some(value)),
+        }
+        Ok(None)
+    }
+
+    fn concat(&mut self, items: &'a [Expr]) -> Result<Value<'a>> {
+        if items.iter().all(simple) {
+            let start = self.out.len();
+            items.iter().try_for_each(|item| self.emit(item))?;
+            return Ok(self.take_text(start));
+        }
+        let values = self.all(items)?;
+        let start = self.out.len();
+        values.iter().try_for_each(|value| self.print(value))?;
+        Ok(self.take_text(start))
     }
 }
 

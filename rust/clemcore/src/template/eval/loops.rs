@@ -1,7 +1,6 @@
 //! `for` loops and the `loop` variable.
 
 use super::iterate::iterate;
-use crate::template::value::Shared;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -12,7 +11,7 @@ use crate::template::error::{Error, Result};
 use crate::template::ir::{For, LoopTest, Target};
 use crate::template::ops::compare::equals;
 use crate::template::ops::truth::{length, truthy};
-use crate::template::value::{Iter, LoopState, Object, Recurse, Seq, Value};
+use crate::template::value::{Iter, LoopState, Object, Recurse, Seq, Shared, Value};
 
 /// What a loop takes its items from: an iteration and the loop's own `if`.
 pub(crate) struct FilterSource<'a> {
@@ -64,6 +63,10 @@ impl<'a> Vm<'a> {
 
     fn general_loop(&mut self, node: &'a For, iterable: Value<'a>, completed: &mut bool) -> Result<Flow> {
         let size = if node.test.is_some() { None } else { length(&iterable).ok() };
+        let seq = match &iterable {
+            Value::List(seq) | Value::Tuple(seq) if node.test.is_none() => Some(seq.clone()),
+            _ => None,
+        };
         let iter = iterate(iterable)?;
         let mut source = FilterSource { iter, test: node.test.as_ref(), started: false };
         let Some(slot) = node.loop_slot else {
@@ -75,10 +78,14 @@ impl<'a> Vm<'a> {
             }
             return Ok(Flow::Next);
         };
-        let state = Rc::new(Object::Loop(self.loop_state(node, source, size)));
+        let state = Rc::new(Object::Loop(Box::new(self.loop_state(node, source, size, seq))));
         while let Some(item) = self.advance(&state)? {
             self.assign(&node.target, item)?;
-            self.set_slot(slot, Value::Object(Rc::clone(&state)));
+            // An inner loop of the same level may have used the slot.
+            let place = self.base + slot as usize;
+            if !matches!(&self.slots[place], Value::Object(object) if Rc::ptr_eq(object, &state)) {
+                self.slots[place] = Value::Object(Rc::clone(&state));
+            }
             if self.round(node, completed)? == Flow::Break {
                 break;
             }
@@ -86,13 +93,20 @@ impl<'a> Vm<'a> {
         Ok(Flow::Next)
     }
 
-    fn loop_state(&mut self, node: &'a For, source: FilterSource<'a>, size: Option<usize>) -> LoopState<'a> {
+    fn loop_state(
+        &mut self,
+        node: &'a For,
+        source: FilterSource<'a>,
+        size: Option<usize>,
+        seq: Option<Shared<'a, Seq<'a>>>,
+    ) -> LoopState<'a> {
         let depth0 = if node.recursive.is_some() { self.loop_depth } else { 0 };
         let home = self
             .active
             .last()
             .map_or((0, 0), |a| (a.parent, self.active.get(a.parent).map_or(0, |parent| parent.serial)));
         LoopState {
+            seq,
             source: RefCell::new(source),
             length: Cell::new(size),
             index: Cell::new(0),
@@ -144,6 +158,13 @@ impl<'a> Vm<'a> {
 
     fn advance(&mut self, object: &Rc<Object<'a>>) -> Result<Option<Value<'a>>> {
         let Object::Loop(state) = &**object else { return Ok(None) };
+        if let Some(seq) = &state.seq {
+            self.pay(1)?;
+            let place = state.index.get();
+            let Some(item) = seq.items.get(place) else { return Ok(None) };
+            state.index.set(place + 1);
+            return Ok(Some(item.clone()));
+        }
         let after = state.after.take();
         let item = match after {
             Some(Value::Missing) => None,
@@ -168,6 +189,9 @@ impl<'a> Vm<'a> {
 
     /// The item after the current one; `Missing` at the end. Stays where it is.
     fn look_ahead(&mut self, state: &LoopState<'a>) -> Result<Value<'a>> {
+        if let Some(seq) = &state.seq {
+            return Ok(seq.items.get(state.index.get()).cloned().unwrap_or(Value::Missing));
+        }
         if let Some(item) = &*state.after.borrow()
             && !matches!(item, Value::Missing)
         {
@@ -214,7 +238,10 @@ impl<'a> Vm<'a> {
             "depth" => Value::size(state.depth0 + 1),
             "depth0" => Value::size(state.depth0),
             "previtem" if index == 1 => Value::undefined_hint("there is no previous item"),
-            "previtem" => state.before.borrow().clone(),
+            "previtem" => match &state.seq {
+                Some(seq) => seq.items.get(index.wrapping_sub(2)).cloned().unwrap_or(Value::Missing),
+                None => state.before.borrow().clone(),
+            },
             "nextitem" => match self.look_ahead(state)? {
                 Value::Missing => Value::undefined_hint("there is no next item"),
                 item => item,

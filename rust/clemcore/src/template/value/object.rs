@@ -21,7 +21,7 @@ pub(crate) enum Object<'a> {
     /// A method of a value, not yet called.
     Method(Value<'a>, Rc<str>),
     Global(Global),
-    Loop(LoopState<'a>),
+    Loop(Box<LoopState<'a>>),
     Gen(RefCell<Gen<'a>>, u32),
     View(View, Shared<'a, Dict<'a>>),
     Range {
@@ -47,6 +47,8 @@ pub(crate) enum View {
 
 /// What `loop` knows in a loop body.
 pub(crate) struct LoopState<'a> {
+    /// The items, when they all are there already: then nothing has to be remembered.
+    pub(crate) seq: Option<Shared<'a, Seq<'a>>>,
     pub(crate) source: RefCell<FilterSource<'a>>,
     /// The length of the iterable, where it has one or was counted.
     pub(crate) length: Cell<Option<usize>>,
@@ -139,7 +141,9 @@ impl Object<'_> {
             Self::Group(_, list) => list.depth() + 1,
             Self::Cycler(items, _) => items.iter().map(Value::depth).max().unwrap_or(0) + 1,
             Self::Joiner(value, _) => value.depth() + 1,
-            Self::Loop(state) => state.current.borrow().depth() + 1,
+            Self::Loop(state) => {
+                state.seq.as_ref().map_or_else(|| state.current.borrow().depth(), |seq| seq.depth) + 1
+            }
             _ => 0,
         }
     }
