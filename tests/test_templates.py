@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
+import json
 import subprocess
 import sys
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -128,6 +130,44 @@ def test_what_the_core_does_not_cover_is_rendered_by_jinja2_visibly() -> None:
     assert template.engine == "clemcore"
     assert template.render([{"role": "user", "content": "\ud800"}]) == "\ud800"
     assert (template.engine, template.engine_reason) == ("jinja2", "a string with a lone surrogate")
+
+
+def test_the_assistants_part_is_known_by_character() -> None:
+    source = "{% for m in messages %}é{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}"
+    template = ChatTemplate(source)
+    messages = [{"role": "assistant", "content": "añb"}, {"role": "assistant", "content": "c"}]
+    assert template.render(messages) == "éañbéc"
+    assert template.assistant_spans(messages) == [(1, 4), (5, 6)]
+
+
+def test_a_batch_is_as_its_members() -> None:
+    template = ChatTemplate(CHATML)
+    chats: list[Any] = [HELLO, [{"role": "user", "content": "Hi", "x": object()}, *HELLO]]
+    assert template.render_batch(chats) == [template.render(chat) for chat in chats]
+
+
+def test_templates_are_read_from_files(tmp_path: Path) -> None:
+    config = {
+        "bos_token": {"content": "<s>"},
+        "eos_token": None,
+        "chat_template": [{"name": "default", "template": "D{{ bos_token }}"}, {"name": "rag", "template": "R"}],
+    }
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps(config))
+    assert ChatTemplate.from_file(path).render(HELLO) == "D<s>"
+    assert ChatTemplate.from_file(tmp_path, name="rag").render(HELLO) == "R"
+    with pytest.raises(TemplateError, match="named 'tool_use'"):
+        ChatTemplate.from_file(path, name="tool_use")
+    (tmp_path / "chat_template.jinja").write_bytes(b"J\r\n{{ bos_token }}")
+    assert ChatTemplate.from_file(tmp_path).render(HELLO) == "J\n<s>"
+
+
+def test_older_transformers_prepared_less() -> None:
+    message = {"role": "assistant", "content": None, "reasoning": "r"}
+    source = "{{ messages }}"
+    old, new = (ChatTemplate(source, transformers=version).render([message]) for version in ("4.57.6", "5.23.0"))
+    assert old == "[{'role': 'assistant', 'content': None, 'reasoning': 'r'}]"
+    assert new == "[{'thinking': 'r', 'role': 'assistant', 'reasoning': 'r', 'reasoning_content': 'r'}]"
 
 
 def test_importing_templates_is_light() -> None:

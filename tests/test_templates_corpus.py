@@ -34,7 +34,7 @@ def _load(path: Path) -> Any:
 
 def _render(source: str, context: dict[str, Any], final: str | None = None) -> tuple[str, str]:
     try:
-        text = _core.TemplateCore(source).render_context([context], NOW)
+        text = _core.TemplateCore(source).render_context([context], NOW)[0]
         return "out", text if final is None else _cut(text, final)
     except TemplateError as fault:
         return "err", str(fault)
@@ -79,7 +79,9 @@ def test_every_feature_of_our_own_fixtures_is_as_in_jinja2() -> None:
     path = Path(__file__).parent / "fixtures" / "templates" / "features.json"
     fixture = json.loads(path.read_text(encoding="utf-8"))
     for case in fixture["cases"]:
-        expected = {"out": case["text"]} if "text" in case else {"err": case["error"], "msg": case.get("message", "")}
+        expected = (
+            {"out": case["text"]} if "text" in case else {"err": case["error"], "msg": case.get("message", "")}
+        )
         if expected.get("err") == "TemplateError":
             expected["err"] = RAISED
         got = _render(case["template"], fixture["context"])

@@ -504,7 +504,7 @@ class Oracle:
 def ours(source: str, variables: dict[str, Any]) -> tuple[str, str]:
     """Render by the core: kind of error ("" for none, "Unsupported") and text."""
     try:
-        return "", _core.TemplateCore(source).render_context([variables], None)
+        return "", _core.TemplateCore(source).render_context([variables], None)[0]
     except TemplateError as fault:
         return "TemplateError", str(fault)
     except _core.UnsupportedError as fault:

@@ -305,8 +305,9 @@ class TemplateCore:
         self,
         context: list[dict[str, Any]],
         now: tuple[int, int, int, int, int, int, int] | None = None,
-    ) -> str:
+    ) -> tuple[str, list[tuple[int, int]]]:
         """Render with the variables of these dicts and nothing else, later ones winning.
 
-        Raises :class:`UnsupportedError` and :class:`NotPlainError`, which ``render`` answers itself.
+        Beside the text: the character ranges that ``generation`` blocks wrote. Raises :class:`UnsupportedError` and
+        :class:`NotPlainError`, which ``render`` answers itself.
         """

@@ -12,10 +12,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore import _core
@@ -80,6 +82,35 @@ class ChatTemplate(_core.TemplateCore):
         engine_reason: why it is jinja2, or "".
     """
 
+    @classmethod
+    def from_file(cls, path: str | Path, name: str = "default", **options: Any) -> ChatTemplate:
+        """Read a template from ``*.jinja``, ``tokenizer_config.json`` (by name where it has several) or a folder.
+
+        In a folder ``chat_template.jinja`` comes first, as in transformers. Special tokens come from
+        ``tokenizer_config.json`` where ``options`` do not set them.
+
+        Raises:
+            TemplateError: there is no template (of that name), or it has a fault.
+        """
+        path = Path(path)
+        config_path = path / "tokenizer_config.json" if path.is_dir() else path.with_name("tokenizer_config.json")
+        config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.exists() else {}
+        jinja = path / "chat_template.jinja" if path.is_dir() else path
+        if jinja.suffix == ".jinja" and jinja.exists():
+            # Bytes, because a carriage return belongs to the text.
+            source: Any = jinja.read_bytes().decode()
+        else:
+            source = config.get("chat_template")
+        if isinstance(source, list):
+            source = {entry["name"]: entry["template"] for entry in source}
+        if isinstance(source, dict):
+            source = source.get(name)
+        if not isinstance(source, str):
+            msg = f"{path} holds no chat template named '{name}'"
+            raise TemplateError(msg)
+        options.setdefault("special_tokens", _special_tokens(config))
+        return cls(source, **options)
+
     source: str
     special_tokens: dict[str, Any]
     transformers: str
@@ -139,6 +170,27 @@ class ChatTemplate(_core.TemplateCore):
         environment = self._jinja.environment
         return frozenset(meta.find_undeclared_variables(environment.parse(self.source)))
 
+    def assistant_spans(
+        self, messages: Any, tools: Any = None, documents: Any = None, **kwargs: Any
+    ) -> list[tuple[int, int]]:
+        """Give the character ranges of the rendered text that the assistant generated, for a mask in training.
+
+        These are what the template puts between ``{% generation %}`` and ``{% endgeneration %}``; a template
+        without those tags has none.
+
+        Raises:
+            TemplateError: the template fails, or only jinja2 can render it.
+        """
+        schemas = None if tools is None else [_schema(tool) for tool in tools]
+        variables = {"messages": self._conversation(messages), "tools": _plain(schemas)}
+        variables |= {"documents": _plain(documents), "add_generation_prompt": False}
+        extra = {**self.special_tokens, **{name: _plain(value) for name, value in kwargs.items()}}
+        try:
+            return self.render_context([extra, variables], self._moment() if self.uses_clock else None)[1]
+        except (_core.UnsupportedError, _core.NotPlainError) as reason:
+            msg = f"no spans: the engine does not cover {reason}"
+            raise TemplateError(msg) from reason
+
     def _render_slowly(  # noqa: PLR0917 - called by position from Rust
         self,
         messages: Any,
@@ -191,7 +243,7 @@ class ChatTemplate(_core.TemplateCore):
     def _text(self, variables: dict[str, Any], extra: dict[str, Any]) -> str:
         if self.unsupported is None:
             try:
-                return self.render_context([extra, variables], self._moment() if self.uses_clock else None)
+                return self.render_context([extra, variables], self._moment() if self.uses_clock else None)[0]
             except (_core.UnsupportedError, _core.NotPlainError) as reason:
                 self._take_jinja(str(reason))
         from clemcore._jinja import render
@@ -215,6 +267,14 @@ class ChatTemplate(_core.TemplateCore):
     def __repr__(self) -> str:
         """Name the template by its fingerprint and engine."""
         return f"<ChatTemplate {self.fingerprint[:12]} engine={self.engine}>"
+
+
+def _special_tokens(config: dict[str, Any]) -> dict[str, str]:
+    """Give the named tokens that a tokenizer's configuration sets."""
+    names = [f"{kind}_token" for kind in ("bos", "eos", "unk", "sep", "pad", "cls", "mask")]
+    found = {name: config.get(name) for name in names}
+    texts = {name: token["content"] if isinstance(token, dict) else token for name, token in found.items()}
+    return {name: token for name, token in texts.items() if token is not None}
 
 
 def _as_it_is(value: Any) -> Any:

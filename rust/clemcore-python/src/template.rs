@@ -38,6 +38,9 @@ const MAX_DEPTH: u32 = 200;
 /// Year, month, day, hour, minute, second, microsecond.
 type Moment = (i32, u32, u32, u32, u32, u32, u32);
 
+/// A rendered text and the character ranges that the assistant generated.
+type TextAndSpans<'py> = (Bound<'py, PyString>, Vec<(usize, usize)>);
+
 /// What `clemcore.templates.ChatTemplate` is made of: the compiled template, the special tokens, the quick render.
 #[pyclass(frozen, subclass, module = "clemcore._core")]
 pub(crate) struct TemplateCore {
@@ -157,13 +160,14 @@ impl TemplateCore {
     }
 
     /// Render with these variables and nothing else; later dicts win. Raises `UnsupportedError` and `NotPlainError`.
+    /// Beside the text: the character ranges that `generation` blocks wrote.
     #[pyo3(signature = (context, now = None))]
     fn render_context<'py>(
         &self,
         py: Python<'py>,
         context: Vec<Bound<'py, PyDict>>,
         now: Option<Moment>,
-    ) -> PyResult<Bound<'py, PyString>> {
+    ) -> PyResult<TextAndSpans<'py>> {
         let template = self.template()?;
         let arena = ARENA.take();
         let mut reader = Reader::new(&arena);
@@ -175,11 +179,12 @@ impl TemplateCore {
         let options = Options { clock: now.map(clock), input_bytes: reader.bytes };
         let rendered = template.render(&variables, options, take_buffer()).map_err(|fault| error(&fault))?;
         let text = PyString::new(py, &rendered.text);
+        let spans = rendered.character_spans();
         give_buffer(rendered.text);
         drop(variables);
         drop(reader);
         give_arena(arena);
-        Ok(text)
+        Ok((text, spans))
     }
 
     /// Whether the template asks for the time.

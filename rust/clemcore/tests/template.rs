@@ -1,4 +1,5 @@
 //! One language feature per case, with the text that jinja2 gives: `tests/fixtures/templates/features.json`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 
 use clemcore::template::{Data, ErrorKind, Input, Options, Template};
 use serde_json::Value;

@@ -72,6 +72,17 @@ pub struct Rendered {
     pub spans: Vec<(usize, usize)>,
 }
 
+impl Rendered {
+    /// The spans, counted in characters.
+    #[must_use]
+    pub fn character_spans(&self) -> Vec<(usize, usize)> {
+        let characters = |bytes: usize| self.text.get(..bytes).map_or(0, |head| head.chars().count());
+        // A block inside a captured text may reach beyond what became output.
+        let end = |bytes: usize| characters(bytes.min(self.text.len()));
+        self.spans.iter().map(|(start, stop)| (characters(*start), end(*stop))).collect()
+    }
+}
+
 /// What a render may know besides its variables.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
