@@ -179,7 +179,7 @@ def test_an_installed_package_can_provide_a_backend(monkeypatch: pytest.MonkeyPa
 def test_a_missing_extra_prints_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'clemcore\[openai\]'"):
         backends.get_model_for(
             {

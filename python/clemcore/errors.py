@@ -16,7 +16,20 @@
     ├── ModelLoadError            (OSError)         a local model is not there or cannot be read
     ├── GenerationArgumentError   (ValueError)      a generation argument that cannot be sent as asked
     ├── ContextExceededError                        prompt and reply do not fit the context window
-    ├── RemoteCallError                             a provider refused or failed
+    ├── RemoteCallError                             a provider refused or failed; .kind says how
+    │   ├── RemoteConnectionError                   no connection, or one that broke
+    │   ├── CertificateError                        the server's certificate is not trusted
+    │   ├── RemoteTimeoutError                      no whole reply in time
+    │   ├── AuthenticationError                     the key is missing, wrong or revoked
+    │   ├── PermissionDeniedError                   the key may not do this
+    │   ├── NotServedError                          no such model or address
+    │   ├── RateLimitError                          too many requests or tokens
+    │   ├── QuotaError                              the account has no credit left
+    │   ├── OverloadedError                         the service is overloaded
+    │   ├── ServerError                             the service failed
+    │   ├── BadRequestError                         the service does not take this request
+    │   ├── ContentFilterError                      the service refuses this content
+    │   └── BadReplyError                           a reply that holds no answer
     └── RecordError               (ValueError)      a record file cannot be read or extended
 
 It does not know how faults are found: registry problems come from the Rust core (``clemcore._core.Problem``).
@@ -36,7 +49,14 @@ if TYPE_CHECKING:
 
 
 class ClemcoreError(Exception):
-    """Base of all errors that clemcore raises on purpose."""
+    """Base of all errors that clemcore raises on purpose.
+
+    Attributes:
+        batch_results: where the error ended a batch: what the batch brought, in order, each a reply or the
+            exception in its place. None for the error of a single call.
+    """
+
+    batch_results: list[Any] | None = None
 
 
 class RegistryError(ClemcoreError, ValueError):
@@ -136,12 +156,19 @@ class ContextExceededError(ClemcoreError):
         tokens_used: tokens of the prompt plus the most tokens that the reply may have.
         tokens_left: tokens left in the window; negative by as many as are too many.
         context_size: size of the window in tokens.
+        status: HTTP status of the refusal, or None when nothing was sent.
+        provider_message: the provider's own words, or None.
         prompt: the request body as it was sent, or None when nothing was sent.
         response: the body that came back, or None.
         request_id: the provider's id of the request, or None.
         facts: what else is known of the call, for the record.
     """
 
+    kind: str = "context_window"
+    retryable: bool = False
+    retry_after: float | None = None
+    status: int | None = None
+    provider_message: str | None = None
     tokens_used: int = 0
     tokens_left: int = 0
     context_size: int = 0
@@ -173,13 +200,19 @@ class RemoteCallError(ClemcoreError):
     """A provider refused or failed a call.
 
     Attributes:
+        kind: one word for what happened, the same for every provider.
+        retryable: whether the same request may succeed later; it was repeated already, as often as is sensible.
         status: HTTP status, or None when there was no reply.
+        provider_message: the provider's own words, or None.
+        retry_after: seconds that the provider asked to wait, or None.
         prompt: the request body as it was sent, or None when nothing was sent.
         response: the body that came back, or None.
         request_id: the provider's id of the request, or None.
         facts: what else is known of the call (attempts, times, hashes), for the record.
     """
 
+    kind: str = "unknown"
+    retryable: bool = False
     facts: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
@@ -190,13 +223,106 @@ class RemoteCallError(ClemcoreError):
         prompt: Any = None,
         response: Any = None,
         request_id: str | None = None,
+        provider_message: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
-        """Take the provider's message (secrets already masked) and what is known about the call."""
+        """Take the message (secrets already masked) and what is known about the call."""
         super().__init__(message)
         self.status = status
         self.prompt = prompt
         self.response = response
         self.request_id = request_id
+        self.provider_message = provider_message
+        self.retry_after = retry_after
+
+
+class RemoteConnectionError(RemoteCallError):
+    """There was no connection to the provider, or it broke."""
+
+    kind = "connection"
+    retryable = True
+
+
+class CertificateError(RemoteCallError):
+    """The server's certificate is not trusted; nothing was sent."""
+
+    kind = "certificate"
+
+
+class RemoteTimeoutError(RemoteCallError):
+    """No whole reply came in time."""
+
+    kind = "timeout"
+    retryable = True
+
+
+class AuthenticationError(RemoteCallError):
+    """The key is missing, wrong or revoked."""
+
+    kind = "authentication"
+
+
+class PermissionDeniedError(RemoteCallError):
+    """The key may not use this model or service."""
+
+    kind = "permission"
+
+
+class NotServedError(RemoteCallError):
+    """The service has no such model or address."""
+
+    kind = "not_found"
+
+
+class RateLimitError(RemoteCallError):
+    """Too many requests or tokens for this account."""
+
+    kind = "rate_limit"
+    retryable = True
+
+
+class QuotaError(RemoteCallError):
+    """The account has no credit left."""
+
+    kind = "quota"
+
+
+class OverloadedError(RemoteCallError):
+    """The service is overloaded."""
+
+    kind = "overloaded"
+    retryable = True
+
+
+class ServerError(RemoteCallError):
+    """The service failed."""
+
+    kind = "server"
+    retryable = True
+
+
+class BadRequestError(RemoteCallError):
+    """The service does not take this request."""
+
+    kind = "bad_request"
+
+
+class ContentFilterError(RemoteCallError):
+    """The service refuses this content."""
+
+    kind = "content_filter"
+
+
+class BadReplyError(RemoteCallError):
+    """A reply came with a good status and holds no answer."""
+
+    kind = "bad_reply"
+    retryable = True
+
+
+REMOTE_ERRORS: Mapping[str, type[RemoteCallError]] = MappingProxyType(
+    {cls.kind: cls for cls in RemoteCallError.__subclasses__()}
+)
 
 
 class RecordError(ClemcoreError, ValueError):

@@ -9,16 +9,16 @@ from __future__ import annotations
 import abc
 import functools
 import hashlib
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from datetime import datetime, timezone
-from typing import Any, cast
+from typing import Any, TypeVar
 
-from clemcore import recording
+from clemcore.calls import Call, ReceivedBody, Reply
 from clemcore.messages import Messages, check_messages
 from clemcore.secrets import mask_fields
 from clemcore.spec import ModelSpec
+
+__all__ = ["DEFAULT_GEN_ARGS", "BatchGenerativeModel", "Model", "ReceivedBody", "Reply", "records_each_call"]
 
 DEFAULT_GEN_ARGS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 300}
 
@@ -39,77 +39,6 @@ SAMPLING_FIELDS = (
     "top_logprobs",
     "reasoning_effort",
 )
-
-
-class ReceivedBody(dict[str, Any]):
-    """A response body exactly as received, which also answers ``["clem_player"]``.
-
-    3.7.2 stored its own bookkeeping under ``clem_player`` inside the received body. Here the body stays what came
-    back (length, iteration, equality and JSON are the body's), and the bookkeeping is found when asked for.
-    """
-
-    clem_player: dict[str, Any] | None = None
-
-    def __missing__(self, name: str) -> Any:
-        """Answer ``clem_player``; anything else is missing."""
-        if name == "clem_player" and self.clem_player is not None:
-            return self.clem_player
-        raise KeyError(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the field of that name, ``clem_player`` included, or the default."""
-        try:
-            return self[name]
-        except KeyError:
-            return default
-
-    def __contains__(self, name: object) -> bool:
-        """Tell whether ``[name]`` would answer."""
-        return dict.__contains__(self, name) or (name == "clem_player" and self.clem_player is not None)
-
-
-class Reply(tuple[Any, Any, str]):
-    """The tuple ``(prompt, response, response_text)``, with the facts that go into the record beside it.
-
-    Examples:
-        >>> prompt, response, text = Reply({"q": 1}, {"a": 2}, "two", facts={"usage": {"output_tokens": 1}})
-        >>> text
-        'two'
-    """
-
-    facts: dict[str, Any]
-
-    def __new__(cls, prompt: Any, response: Any, text: str, facts: Mapping[str, Any] | None = None) -> Reply:
-        """Build the tuple.
-
-        Args:
-            prompt: the exact object that was sent to the model.
-            response: the exact object that came back.
-            text: the model's answer alone.
-            facts: whatever else is known (``sent`` generation arguments, ``usage``, versions, timings, …), JSON.
-        """
-        self = super().__new__(cls, cast("Any", (prompt, response, text)))
-        self.facts = dict(facts or {})
-        return self
-
-    def __getnewargs__(self) -> Any:
-        """Copy and pickle by parts."""
-        return (*self, self.facts)
-
-    @property
-    def prompt(self) -> Any:
-        """The exact object that was sent."""
-        return self[0]
-
-    @property
-    def response(self) -> Any:
-        """The exact object that came back."""
-        return self[1]
-
-    @property
-    def text(self) -> str:
-        """The model's answer alone."""
-        return self[2]
 
 
 class Model(abc.ABC):
@@ -139,7 +68,11 @@ class Model(abc.ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Put the checks and the record around the calls that the subclass implements."""
         super().__init_subclass__(**kwargs)
-        for name, around in (("generate_response", _around_one), ("generate_batch_response", _around_batch)):
+        for name, around in (
+            ("generate_response", _around_one),
+            ("agenerate_response", _around_async),
+            ("generate_batch_response", _around_batch),
+        ):
             method = cls.__dict__.get(name)
             if callable(method) and not getattr(method, "__isabstractmethod__", False):
                 setattr(cls, name, around(method))
@@ -160,6 +93,16 @@ class Model(abc.ABC):
             MessagesError: the messages have not that form.
             ContextExceededError: prompt and reply do not fit the context window; nothing was generated.
         """
+
+    async def agenerate_response(self, messages: Messages) -> Reply:
+        """Answer a dialogue without blocking the event loop; a remote model's own way needs no thread.
+
+        Args:
+            messages: as for :meth:`generate_response`, which this calls in a thread.
+        """
+        import asyncio
+
+        return await asyncio.to_thread(self.generate_response, messages)
 
     # -- generation arguments ----------------------------------------------------------------------------------
     @property
@@ -281,6 +224,18 @@ class Model(abc.ABC):
 # Models whose call is running in this context: a subclass that calls super() is one call, not two.
 _running: ContextVar[frozenset[int]] = ContextVar("clemcore_running_models", default=frozenset())
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def records_each_call(method: _Method) -> _Method:
+    """Say of a ``generate_batch_response`` that it records every item by itself, when the item is answered.
+
+    Such a method makes a :class:`~clemcore.calls.Call` of each item. Without this mark the items are recorded
+    together, when the batch is done.
+    """
+    method.records_each_call = True  # type: ignore[attr-defined]
+    return method
+
 
 def _around_one(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
@@ -288,16 +243,22 @@ def _around_one(method: Callable[..., Any]) -> Callable[..., Any]:
         if id(self) in _running.get():
             return method(self, messages, *args, **kwargs)
         check_messages(messages)
-        clock = _Clock()
-        with _marked_running(self):
-            try:
-                result = method(self, messages, *args, **kwargs)
-            except BaseException as error:
-                _record_failure(self, messages, error, clock)
-                raise
-        return _finish(self, result, clock)
+        with _marked_running(self), Call(self, messages) as call:
+            return call.answered(method(self, messages, *args, **kwargs))
 
     return generate_response
+
+
+def _around_async(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    async def agenerate_response(self: Model, messages: Messages, *args: Any, **kwargs: Any) -> Any:
+        if id(self) in _running.get():
+            return await method(self, messages, *args, **kwargs)
+        check_messages(messages)
+        with _marked_running(self), Call(self, messages) as call:
+            return call.answered(await method(self, messages, *args, **kwargs))
+
+    return agenerate_response
 
 
 def _around_batch(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -310,19 +271,20 @@ def _around_batch(method: Callable[..., Any]) -> Callable[..., Any]:
             return nested
         for index, messages in enumerate(batch_messages):
             check_messages(messages, where=f"batch_messages[{index}]")
-        clock = _Clock()
+        if getattr(method, "records_each_call", False):
+            with _marked_running(self):
+                recorded: list[Any] = method(self, batch_messages, *args, **kwargs)
+            return recorded
+        size = len(batch_messages)
+        calls = [Call(self, messages, batch=(index, size)) for index, messages in enumerate(batch_messages)]
         with _marked_running(self):
             try:
                 results = method(self, batch_messages, *args, **kwargs)
             except BaseException as error:
-                for messages in batch_messages:
-                    _record_failure(self, messages, error, clock)
+                for call in calls:
+                    call.failed(error)
                 raise
-        size = len(results)
-        return [
-            _finish(self, result, clock, {"batch": {"index": index, "size": size}})
-            for index, result in enumerate(results)
-        ]
+        return [call.answered(result) for call, result in zip(calls, results, strict=True)]
 
     return generate_batch_response
 
@@ -336,75 +298,6 @@ class _marked_running:  # noqa: N801 - used as a statement
 
     def __exit__(self, *_: object) -> None:
         _running.reset(self._token)
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.started = datetime.now(timezone.utc).astimezone()
-        self._begin = time.perf_counter()
-
-    @property
-    def elapsed(self) -> float:
-        return time.perf_counter() - self._begin
-
-
-def _finish(model: Model, result: Any, clock: _Clock, more: Mapping[str, Any] | None = None) -> Reply:
-    if not isinstance(result, tuple) or len(result) != 3:  # noqa: PLR2004 - the documented tuple
-        raise TypeError(
-            f"{type(model).__name__} must answer with (prompt, response, response_text), "
-            f"but gave {type(result).__name__}"
-        )
-    prompt, response, text = result
-    elapsed = clock.elapsed
-    if isinstance(response, dict) and not isinstance(response, ReceivedBody) and "clem_player" not in response:
-        response = ReceivedBody(response)
-        response.clem_player = {
-            "call_start": str(clock.started.replace(tzinfo=None)),
-            "call_duration": f"{elapsed:.6f}",
-            "response": text,
-            "model_name": model.name,
-        }
-    facts = {**getattr(result, "facts", {}), **(more or {})}
-    recording.add_call(
-        started=clock.started,
-        duration=elapsed,
-        prompt=prompt,
-        response=response,
-        text=text,
-        facts=_facts(model, facts) if recording.is_recording() else {},
-    )
-    return Reply(prompt, response, text, facts)
-
-
-def _record_failure(model: Model, messages: Messages, error: BaseException, clock: _Clock) -> None:
-    if not recording.is_recording():
-        return
-    prompt = getattr(error, "prompt", None)
-    known = getattr(error, "facts", None)
-    recording.add_call(
-        started=clock.started,
-        duration=clock.elapsed,
-        prompt=messages if prompt is None else prompt,
-        response=getattr(error, "response", None),
-        text=None,
-        facts=_facts(model, known if isinstance(known, Mapping) else {}),
-        error=error,
-    )
-
-
-def _facts(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
-    from clemcore import __version__
-
-    rest = dict(facts)
-    gen_args = {"asked": model.asked_gen_args, "defaults": sorted(model._defaulted)}
-    gen_args = {"all": dict(model.gen_args), **gen_args, "sent": rest.pop("sent", None)}
-    versions = {"clemcore": __version__, **rest.pop("versions", {})}
-    return {
-        "model_spec": mask_fields(model.model_spec.to_dict()),
-        "gen_args": gen_args,
-        "versions": versions,
-        **rest,
-    }
 
 
 # After the functions above: making a subclass of Model wraps its calls with them.

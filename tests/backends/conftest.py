@@ -31,3 +31,9 @@ def model(loaded: HuggingfaceLocalModel) -> HuggingfaceLocalModel:
 def altered(tiny_chat: Path, tmp_path: Path) -> Path:
     """A copy of the tiny model to change."""
     return Path(shutil.copytree(tiny_chat, tmp_path / "tiny"))
+
+
+@pytest.fixture(autouse=True)
+def _quick_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let repeated attempts of remote calls follow at once, where the service names no wait."""
+    monkeypatch.setattr("clemcore.backends._remote.retries.FIRST_WAIT", 0.001)

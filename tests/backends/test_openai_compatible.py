@@ -254,9 +254,9 @@ def test_a_kind_of_proxy_that_is_not_supported(monkeypatch: pytest.MonkeyPatch) 
 
 
 # -- without the extra -------------------------------------------------------------------------------------------
-def test_without_the_sdk_the_pip_line_is_printed(tmp_path: Path) -> None:
+def test_without_the_engine_the_pip_line_is_printed(tmp_path: Path) -> None:
     code = (
-        "import sys; sys.modules['openai'] = None\n"
+        "import sys; sys.modules['aiohttp'] = None\n"
         "from clemcore import backends\n"
         "from clemcore.errors import MissingExtraError\n"
         "assert backends.BackendRegistry.from_packaged_and_cwd_files().is_supported('openai')\n"
@@ -270,7 +270,8 @@ def test_without_the_sdk_the_pip_line_is_printed(tmp_path: Path) -> None:
 def test_importing_the_backends_imports_no_sdk(tmp_path: Path) -> None:
     code = (
         "import json, sys, clemcore.backends.openai, clemcore.backends.openai_compatible\n"
-        "print(json.dumps([name for name in ('openai', 'httpx2', 'httpcore2', 'pydantic') if name in sys.modules]))"
+        "print(json.dumps([name for name in ('openai', 'httpx2', 'aiohttp', 'tenacity', 'pydantic')"
+        " if name in sys.modules]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, env=dict(os.environ)

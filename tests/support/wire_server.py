@@ -40,7 +40,7 @@ class Answer:
     """One reply; `fault` says how it goes wrong.
 
     Faults: "close" (no reply), "reset" (connection reset), "truncate" (half of the body), "hang" (no reply until
-    the server stops), "drip" (one byte of the body each 0.05 s).
+    the server stops), "drip" (one byte of the body each 0.05 s), "stall" (half of the body, then nothing).
     """
 
     status: int = 200
@@ -198,8 +198,10 @@ def _send(connection: Any, answer: Answer, server: WireServer) -> bool:
             connection.sendall(answer.body[index : index + 1])
             time.sleep(0.05)
         return True
-    if answer.fault == "truncate":
+    if answer.fault in ("stall", "truncate"):
         connection.sendall(head.encode() + answer.body[: len(answer.body) // 2])
+        if answer.fault == "stall":
+            server.wait_until_stopped()
         return False
     connection.sendall(head.encode() + answer.body)
     return True

@@ -33,4 +33,4 @@ class OpenAICompatible(Backend):
     @classmethod
     def render(cls, model_spec: ModelSpec, messages: Messages, gen_args: Mapping[str, Any]) -> Any:
         """Return the request body that a call would send; send nothing and need no key."""
-        return render_chat(model_spec, messages, gen_args, SERVICE, checks_names=False)
+        return render_chat(model_spec, messages, gen_args, checks_names=False)

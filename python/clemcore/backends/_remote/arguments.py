@@ -15,6 +15,49 @@ from clemcore.backends._remote.endpoint import setting
 from clemcore.errors import GenerationArgumentError, SpecError
 from clemcore.spec import ModelSpec
 
+# The fields of a Chat Completions body as OpenAI's SDK lists them (a test compares), and `extra_body`.
+CHAT_FIELDS = frozenset(
+    {
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "metadata",
+        "modalities",
+        "model",
+        "moderation",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+        "web_search_options",
+        "extra_body",
+    }
+)
 # Fields of the body that clemcore writes itself.
 _OURS = ("model", "messages")
 # Arguments of the SDK's own call that never were part of the body.

@@ -6,23 +6,24 @@ together and reads the answer. It does not know HTTP.
 
 from __future__ import annotations
 
-import inspect
 import logging
-import weakref
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from clemcore.backends._context import parse_context_size
 from clemcore.backends._remote.answer import NoAnswerError, read_answer
-from clemcore.backends._remote.arguments import Ledger, ledger_of
+from clemcore.backends._remote.arguments import CHAT_FIELDS, Ledger, ledger_of
 from clemcore.backends._remote.endpoint import Service, check_settings, resolve_endpoint
 from clemcore.backends._remote.exchange import Exchange
-from clemcore.backends._remote.failures import Caller, as_json, is_error_body
+from clemcore.backends._remote.failures import Caller
 from clemcore.backends._remote.images import encode_messages
+from clemcore.backends._remote.limits import resolve_limits
+from clemcore.backends._remote.model import RemoteModel
+from clemcore.backends._remote.verdict import Verdict
 from clemcore.backends.base import require
 from clemcore.errors import ContextExceededError, SpecError
 from clemcore.messages import Messages, ensure_alternating_roles
-from clemcore.model import DEFAULT_GEN_ARGS, Model, Reply
+from clemcore.model import DEFAULT_GEN_ARGS, Reply
 from clemcore.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -39,20 +40,19 @@ def make_chat_model(model_spec: ModelSpec, service: Service, *, checks_names: bo
         checks_names: refuse generation arguments that the official service does not know.
 
     Raises:
-        MissingExtraError: the SDK is not installed.
+        MissingExtraError: the HTTP engine is not installed.
         SpecError: the entry lacks something or contradicts itself.
         MissingKeyError: a key is required and there is none.
     """
-    require("openai", backend=service.backend, extra="openai")
-    require("httpx2", backend=service.backend, extra="openai")
-    return ChatModel(model_spec, service, known=_known_arguments() if checks_names else None)
+    require("aiohttp", backend=service.backend, extra="openai")
+    require("tenacity", backend=service.backend, extra="openai")
+    return ChatModel(model_spec, service, known=CHAT_FIELDS if checks_names else None)
 
 
 def render_chat(
     model_spec: ModelSpec,
     messages: Messages,
     gen_args: Mapping[str, Any],
-    service: Service,
     *,
     checks_names: bool,
 ) -> dict[str, Any]:
@@ -62,13 +62,9 @@ def render_chat(
         model_spec: the entry.
         messages: the dialogue.
         gen_args: the generation arguments, defaults included.
-        service: what the backend presupposes about its service.
         checks_names: as for :func:`make_chat_model`.
     """
-    known = None
-    if checks_names:
-        require("openai", backend=service.backend, extra="openai")
-        known = _known_arguments()
+    known = CHAT_FIELDS if checks_names else None
     check_settings(model_spec)
     asked = [name for name, value in gen_args.items() if DEFAULT_GEN_ARGS.get(name) != value]
     return _body(model_spec, messages, ledger_of(gen_args, asked, model_spec, known=known))
@@ -79,49 +75,28 @@ def _body(spec: ModelSpec, messages: Messages, ledger: Ledger) -> dict[str, Any]
     return {"model": _model_id(spec), "messages": encoded, **ledger.fields}
 
 
-def _known_arguments() -> frozenset[str]:
-    """Return the names of the body's fields as the SDK lists them."""
-    from openai.resources.chat.completions import Completions
-
-    return frozenset(inspect.signature(Completions.create).parameters) - {"self", "extra_headers", "extra_query"}
-
-
-class ChatModel(Model):
-    """A model behind a Chat Completions service; several threads may call it at once."""
+class ChatModel(RemoteModel):
+    """A model behind a Chat Completions service."""
 
     def __init__(self, model_spec: ModelSpec, service: Service, *, known: Collection[str] | None) -> None:
         super().__init__(model_spec)
-        from clemcore.backends._remote.client import Client
+        from clemcore.backends._remote.call import CallLayer
 
         check_settings(model_spec)
         model_id = _model_id(model_spec)
         self._context_size = parse_context_size(model_spec.get("context_size"), self.name)
         self._known = known
         self._caller = Caller(self.name, model_id, service.backend, resolve_endpoint(model_spec, service))
-        self._client = Client(self._caller)
-        weakref.finalize(self, self._client.close)
+        self._calls = CallLayer(self._caller, resolve_limits(model_spec))
 
-    def generate_response(self, messages: Messages) -> Reply:
-        """Answer a dialogue by one call.
-
-        Args:
-            messages: the dialogue; neighbouring messages of one role are merged, images become content parts.
-
-        Returns:
-            The body as sent, the body as received, and the answer's text, stripped; ``facts`` beside them.
-
-        Raises:
-            GenerationArgumentError: a generation argument cannot be sent as asked; nothing was sent.
-            ContextExceededError: prompt and reply do not fit the context window.
-            RemoteCallError: the service refused or failed, or its reply holds no answer.
-        """
+    async def _answer(self, messages: Messages) -> Reply:
         ledger = ledger_of(self.gen_args, self.asked_gen_args, self.model_spec, known=self._known)
         self._check_window(ledger)
-        exchange = self._client.post(_PATH, _body(self.model_spec, messages, ledger))
+        exchange = await self._calls.post(_PATH, _body(self.model_spec, messages, ledger))
         reply = self._read(exchange, ledger)
         # Raised where no local variable holds the body: tracebacks may show them, and it may echo a key.
         if isinstance(reply, str):
-            raise self._caller.failure(exchange, reply)
+            raise self._caller.failure(exchange, Verdict("bad_reply", reply))
         return reply
 
     def _check_window(self, ledger: Ledger) -> None:
@@ -138,11 +113,7 @@ class ChatModel(Model):
 
     def _read(self, exchange: Exchange, ledger: Ledger) -> Reply | str:
         """Return the reply, or what is wrong with it."""
-        body = as_json(exchange.response)
-        if body is None:
-            return f"the body is no JSON ({exchange.headers.get('content-type', 'no content type')})"
-        if is_error_body(body):
-            return "the body is an error"
+        body = exchange.parsed
         try:
             text, facts = read_answer(body)
         except NoAnswerError as fault:
@@ -157,7 +128,7 @@ class ChatModel(Model):
                 "parameters": ledger.parameters,
                 **facts,
                 "wire": exchange.facts(),
-                "versions": self._client.versions,
+                "versions": {"aiohttp": self._calls.version},
             },
         )
 

@@ -7,7 +7,6 @@ It reads no environment variable (:mod:`clemcore.keys` does) and does not know w
 from __future__ import annotations
 
 import logging
-import math
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -19,17 +18,22 @@ from clemcore.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_TIMEOUT = 600.0
 # Everything that these backends read from ``model_config``, beside ``reasoning_effort``, with its types.
 SETTINGS: dict[str, tuple[type, ...]] = {
+    "attempt_timeout": (int, float),
     "base_url": (str,),
     "ca_file": (str,),
     "extra_body": (dict,),
+    "idle_timeout": (int, float),
     "key_name": (str,),
+    "max_connections": (int,),
     "multimodality": (dict,),
     "reasoning_model": (bool,),
+    "requests_per_minute": (int, float),
     "requires_api_key": (bool,),
     "timeout": (int, float),
+    "tokens_per_minute": (int, float),
+    "total_timeout": (int, float),
 }
 _PORTS = {"http": 80, "https": 443}
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -59,14 +63,14 @@ class Endpoint:
         base_url: address without a slash at the end, without user, password or query.
         key: the key to send, or None when no ``Authorization`` header is sent.
         key_place: where the key was found, for messages.
-        timeout: seconds that a call may take in total.
+        account: name of the key, not its value, or an empty text.
         ca_file: PEM file of the only certificate authority to trust, or None for those of the system.
     """
 
     base_url: str
     key: Key | None
     key_place: str
-    timeout: float
+    account: str
     ca_file: str | None
 
 
@@ -119,7 +123,7 @@ def resolve_endpoint(spec: ModelSpec, service: Service) -> Endpoint:
     """Decide where the calls of a model go and which key they carry.
 
     Args:
-        spec: the entry; ``base_url``, ``key_name``, ``requires_api_key``, ``timeout`` and ``ca_file`` are read
+        spec: the entry; ``base_url``, ``key_name``, ``requires_api_key`` and ``ca_file`` are read
             from ``model_config`` or from the top level.
         service: what the backend presupposes.
 
@@ -147,7 +151,7 @@ def resolve_endpoint(spec: ModelSpec, service: Service) -> Endpoint:
         _check_host(spec, service, key, key_name, base_url, named=named is not None)
         if base_url.startswith("http:") and urlsplit(base_url).hostname not in LOOPBACK:
             logger.warning("the key '%s' goes to %s without encryption: use https", key_name, base_url)
-    return Endpoint(base_url, key, place, _timeout(spec), _ca_file(spec))
+    return Endpoint(base_url, key, place, "" if key is None else key_name, _ca_file(spec))
 
 
 def _address(spec: ModelSpec, service: Service, key: Key | None, place: str) -> str:
@@ -227,15 +231,6 @@ def _check_sendable(key: Key, key_name: str, place: str) -> None:
                 f"'{field}' of the key '{key_name}' in {place} holds a space, a line break or a character outside "
                 "ASCII, which no HTTP header can carry: copy it again"
             )
-
-
-def _timeout(spec: ModelSpec) -> float:
-    value = setting(spec, "timeout", DEFAULT_TIMEOUT)
-    if not (math.isfinite(value) and value > 0):
-        raise SpecError(
-            f"model '{spec['model_name']}': 'timeout' must be a positive number of seconds, not {value}"
-        )
-    return float(value)
 
 
 def _ca_file(spec: ModelSpec) -> str | None:

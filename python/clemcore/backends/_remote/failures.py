@@ -1,32 +1,23 @@
 """From a call that failed to one clear error: what, where, why, what to do, without any secret.
 
-It knows the error bodies of OpenAI and of the servers that speak its protocol (vLLM, llama.cpp, SGLang, TGI,
-transformers serve, gateways). It classifies by status and code first, by the message's words last.
+What kind of error it is was judged before (``verdict``); here it gets words and a class. It knows how OpenAI and
+the servers that speak its protocol (vLLM, llama.cpp, SGLang, TGI, transformers serve, gateways) tell the size of a
+full context window.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from clemcore.backends._remote.endpoint import Endpoint
 from clemcore.backends._remote.exchange import Exchange
-from clemcore.errors import ClemcoreError, ContextExceededError, RemoteCallError
+from clemcore.backends._remote.verdict import Verdict, fault_of, provider_message
+from clemcore.errors import REMOTE_ERRORS, ClemcoreError, ContextExceededError
 from clemcore.secrets import mask_fields, scrub
 
 _SHOWN = 600
 
-_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"})
-_CONTEXT_WORDS = re.compile(
-    r"(maximum|model'?s) context (length|window)"
-    r"|exceeds? (the |this |your )?(available |model'?s |maximum )*context (size|length|window)"
-    r"|exceed context window"
-    r"|`?inputs`? tokens \+ `?max_new_tokens`? must be"
-    r"|too large for model with \d+ maximum context"
-    r"|longer than the (model'?s |maximum )*context length",
-    re.IGNORECASE,
-)
 # The window's size, and what was used of it, in the words of the servers above.
 _WINDOW = re.compile(
     r"(?:context (?:length|window|size)(?: is| of)?(?: only)?|maximum context length of|must be <=)\s*\(?(\d+)"
@@ -46,63 +37,13 @@ _REPLY = re.compile(
 )
 
 _HINTS = {
-    401: "check the key{place}",
-    403: "the key{place} may not use this model or service",
-    404: "check model_id '{model_id}' and base_url (it usually ends in /v1)",
-    413: "the messages or images are too large for the service",
-    429: "wait, or ask for a higher limit",
+    "authentication": "check the key{place}",
+    "permission": "the key{place} may not use this model or service",
+    "not_found": "check model_id '{model_id}' and base_url (it usually ends in /v1){near}",
+    "quota": "the account{place} has no credit left",
+    "rate_limit": "wait, ask for a higher limit, or set requests_per_minute",
 }
-
-
-def as_json(data: bytes | None) -> Any:
-    """Return a body read as JSON, or None where it is none."""
-    if not data:
-        return None
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
-def error_codes(body: Any) -> frozenset[str]:
-    """Return the codes and types that an error body carries."""
-    fault = _fault_of(body)
-    return frozenset(str(fault[name]) for name in ("code", "type") if fault.get(name) is not None)
-
-
-def provider_message(body: Any) -> str | None:
-    """Return the message that an error body carries, or None."""
-    fault = _fault_of(body)
-    for name in ("message", "detail", "error", "msg"):
-        value = fault.get(name)
-        if isinstance(value, str) and value.strip():
-            return value.strip()
-        if value:
-            return json.dumps(value, ensure_ascii=False)
-    return None
-
-
-def exceeds_context(status: int, body: Any) -> bool:
-    """Tell whether an error says that prompt and reply do not fit the context window."""
-    if status == 429:  # noqa: PLR2004 - a limit on tokens per minute, in similar words
-        return False
-    return bool(_CONTEXT_CODES & error_codes(body)) or bool(_CONTEXT_WORDS.search(provider_message(body) or ""))
-
-
-def _fault_of(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        return {"message": body} if isinstance(body, str) else {}
-    fault = body.get("error")
-    return fault if isinstance(fault, dict) else body
-
-
-def is_error_body(body: Any) -> bool:
-    """Tell whether a body is an error, whatever its status was: some gateways send errors with status 200."""
-    return (
-        isinstance(body, dict)
-        and not body.get("choices")
-        and (bool(body.get("error")) or body.get("object") == "error")
-    )
+_TOO_LARGE = 413
 
 
 class Caller:
@@ -114,51 +55,56 @@ class Caller:
         self.backend = backend
         self.endpoint = endpoint
 
-    def failure(self, exchange: Exchange, why: str | None = None) -> ClemcoreError:
-        """Build the error for an exchange that brought no answer.
-
-        Args:
-            exchange: the call.
-            why: what is wrong with a reply that came with a good status.
-        """
-        body = as_json(exchange.response)
-        if exceeds_context(exchange.status or 0, body):
+    def failure(self, exchange: Exchange, verdict: Verdict) -> ClemcoreError:
+        """Build the error for an exchange that brought no answer."""
+        body = exchange.parsed
+        if verdict.kind == "context_window":
             return self._context_error(exchange, body)
-        return self._attach(
-            RemoteCallError(
-                scrub(f"{self._what(exchange)}{self._why(exchange, body, why)}{self._trace(exchange)}"),
-                status=exchange.status,
-            ),
-            exchange,
+        words = f"{self._what(exchange)}{self._why(exchange, verdict)}{self._trace(exchange)}"
+        message = provider_message(body)
+        error = REMOTE_ERRORS[verdict.kind](
+            scrub(words),
+            status=exchange.status,
+            provider_message=None if message is None else scrub(message),
+            retry_after=verdict.retry_after,
         )
+        return self._attach(error, exchange)
 
     def _what(self, exchange: Exchange) -> str:
         return f"model '{self.model}' (backend {self.backend}): POST {exchange.url} "
 
-    def _why(self, exchange: Exchange, body: Any, why: str | None) -> str:
+    def _why(self, exchange: Exchange, verdict: Verdict) -> str:
         if exchange.status is None:
-            if exchange.time_left <= 0:
-                limit = f"within {exchange.timeout:g} s (model_config.timeout)"
-                return f"had no whole reply {limit}; {self._advice(exchange)}"
-            return f"got no reply: {exchange.fault}; {self._advice(exchange)}"
+            return self._why_no_reply(exchange, verdict)
         if exchange.fault is not None:
             return f"answered {exchange.status}, but {exchange.fault}"
-        message = provider_message(body)
+        message = provider_message(exchange.parsed)
         shown = message if message is not None else _excerpt(exchange.response)
-        if why is not None:
-            return f"answered {exchange.status}, but {why}: {shown[:_SHOWN]}"
+        if verdict.why is not None:
+            return f"answered {exchange.status}, but {verdict.why}: {shown[:_SHOWN]}"
         if 300 <= exchange.status < 400:  # noqa: PLR2004 - redirects
             return (
                 f"answered {exchange.status}, a redirect, which is not followed because it would take messages and "
                 "key elsewhere: write the final address into base_url"
             )
-        hint = _HINTS.get(exchange.status, "")
+        hint = _HINTS.get(verdict.kind, "")
+        if exchange.status == _TOO_LARGE:
+            hint = "the messages or images are too large for the service"
         place = f" (found in {self.endpoint.key_place})" if self.endpoint.key_place else ": none was sent"
-        hint = hint.format(place=place, model_id=self.model_id)
+        hint = hint.format(place=place, model_id=self.model_id, near=_near(self.model_id, message))
         return f"answered {exchange.status}: {shown[:_SHOWN]}" + (f"; {hint}" if hint else "")
 
+    def _why_no_reply(self, exchange: Exchange, verdict: Verdict) -> str:
+        limits = exchange.limits
+        if exchange.time_left <= 0:
+            return f"had no whole reply within {limits.total_timeout:g} s (total_timeout); {self._advice(exchange)}"
+        if verdict.kind == "timeout" and "idle_timeout" not in (exchange.fault or ""):
+            limit = f"within {limits.attempt_timeout:g} s (attempt_timeout)"
+            return f"had no whole reply {limit}; {self._advice(exchange)}"
+        return f"got no reply: {exchange.fault}; {self._advice(exchange)}"
+
     def _advice(self, exchange: Exchange) -> str:
-        if "CERTIFICATE" in (exchange.fault or "").upper():
+        if exchange.fault_kind == "certificate":
             return (
                 "if the server's certificate is signed by an authority of your own, name it: model_config.ca_file"
             )
@@ -174,11 +120,12 @@ class Caller:
 
     def _context_error(self, exchange: Exchange, body: Any) -> ClemcoreError:
         message = provider_message(body) or ""
-        used, window = _numbers(message, _fault_of(body), exchange.prompt)
+        used, window = _numbers(message, fault_of(body), exchange.prompt)
         info = scrub(f"{self._what(exchange)}answered {exchange.status}: {message[:_SHOWN]}{self._trace(exchange)}")
-        return self._attach(
-            ContextExceededError(info, tokens_used=used, tokens_left=window - used, context_size=window), exchange
-        )
+        error = ContextExceededError(info, tokens_used=used, tokens_left=window - used, context_size=window)
+        error.status = exchange.status
+        error.provider_message = scrub(message)
+        return self._attach(error, exchange)
 
     @staticmethod
     def _attach(error: Any, exchange: Exchange) -> ClemcoreError:
@@ -193,9 +140,8 @@ class Caller:
 
 def _shown_response(exchange: Exchange) -> Any:
     """Return the body of a refusal for the error and the record: as JSON where it is, without secrets."""
-    body = as_json(exchange.response)
-    if body is not None:
-        return mask_fields(body)
+    if exchange.parsed is not None:
+        return mask_fields(exchange.parsed)
     return None if exchange.response is None else scrub(exchange.response.decode("utf-8", "replace"))
 
 
@@ -227,3 +173,13 @@ def _first(pattern: re.Pattern[str], text: str) -> int:
 
 def _integer(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _near(model_id: str, message: str | None) -> str:
+    """Return a question that names the nearest model among those that a refusal lists, where it lists some."""
+    import difflib
+
+    words = (word.rstrip(".:") for word in re.findall(r"[A-Za-z0-9][\w./:\-]{2,}", message or ""))
+    names = {word for word in words if word != model_id and re.search(r"[\d/-]", word)}
+    near = difflib.get_close_matches(model_id, sorted(names), n=1, cutoff=0.7)
+    return f"; did you mean '{near[0]}'?" if near else ""

@@ -1,59 +1,80 @@
-"""Whether a refused request is worth sending again.
+"""The one retry policy: which attempt follows which, and after how long. It does not know the wire.
 
-The official SDK decides when and how often (at most twice more); here is decided only whether at all: a refusal
-that will be the same next time costs one request. It does not know the wire.
+tenacity runs it. How often, is decided per kind of error; how long, by the service where it says so, else by an
+exponential wait with jitter; a wait that does not fit into the call's time is not begun.
 """
 
 from __future__ import annotations
 
-import email.utils
-import math
-import time
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Awaitable, Callable
 
-from clemcore.backends._remote.failures import error_codes, exceeds_context
+import tenacity
 
-MAX_RETRIES = 2
-# The SDK waits 0.5 s, then 1 s, where the server does not say how long.
-LONGEST_BACKOFF = 1.0
+from clemcore.backends._remote.exchange import Exchange
+from clemcore.backends._remote.verdict import ATTEMPTS, Verdict
 
-_STATUSES = frozenset({408, 409, 425, 429})
-# A 429 of an account without credit, and the like: waiting does not help.
-_FINAL_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+# So that those who were refused together do not come back together.
+_SPREAD = 0.1
+
+Attempt = Callable[[], Awaitable["Verdict | None"]]
 
 
-def worth_retrying(status: int, body: Any, headers: Mapping[str, str], time_left: float) -> bool:
-    """Tell whether the same request may succeed later, and whether there is time to wait for it.
+async def with_retries(exchange: Exchange, attempt: Attempt) -> Verdict | None:
+    """Make attempts until one needs no other, and return the last one's verdict.
 
     Args:
-        status: HTTP status of the refusal.
-        body: the reply's body as JSON, or None.
-        headers: the reply's headers, names in lower case.
-        time_left: seconds that are left for the whole call.
+        exchange: the call.
+        attempt: sends once; None when the reply can be read for an answer.
     """
-    if status not in _STATUSES and status < 500:  # noqa: PLR2004 - the server's own faults
-        return False
-    if _FINAL_CODES & error_codes(body) or exceeds_context(status, body):
-        return False
-    return wait_seconds(headers) < time_left
+    verdict = await attempt()
+    if verdict is None or not verdict.is_retryable:
+        return verdict
+    policy = _Policy(exchange, verdict, attempt)
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_result(lambda last: last is not None and last.is_retryable),
+        wait=policy.wait,
+        stop=policy.stop,
+        retry_error_callback=lambda state: None if state.outcome is None else state.outcome.result(),
+    )
+    last: Verdict | None = await retrying(policy.next)
+    return last
 
 
-def wait_seconds(headers: Mapping[str, str]) -> float:
-    """Return how long the server asks to wait; the SDK's longest wait when it does not say.
+class _Policy:
+    """Waits and stops of one call whose first attempt has failed."""
 
-    Examples:
-        >>> wait_seconds({"retry-after-ms": "250", "retry-after": "9"}), wait_seconds({})
-        (0.25, 1.0)
-    """
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) * unit
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(seconds) and seconds > 0:
-            return seconds
-    date = email.utils.parsedate_tz(headers.get("retry-after", ""))
-    if date is not None:
-        return max(email.utils.mktime_tz(date) - time.time(), 0.0)
-    return LONGEST_BACKOFF
+    def __init__(self, exchange: Exchange, first: Verdict, attempt: Attempt) -> None:
+        self._exchange = exchange
+        self._first: Verdict | None = first
+        self._attempt = attempt
+        self._failures: Counter[str] = Counter()
+        self._backoff = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+        self._spread = tenacity.wait_random(0, _SPREAD)
+
+    async def next(self) -> Verdict | None:
+        """Return the verdict of the attempt that was made already, then of new ones."""
+        first, self._first = self._first, None
+        verdict = first if first is not None else await self._attempt()
+        if verdict is not None:
+            self._failures[verdict.kind] += 1
+        return verdict
+
+    def wait(self, state: tenacity.RetryCallState) -> float:
+        verdict = self._last(state)
+        if verdict.retry_after is None:
+            return self._backoff(state)
+        return verdict.retry_after * (1 + self._spread(state))
+
+    def stop(self, state: tenacity.RetryCallState) -> bool:
+        kind = self._last(state).kind
+        return self._failures[kind] >= ATTEMPTS.get(kind, 1) or state.upcoming_sleep >= self._exchange.time_left
+
+    @staticmethod
+    def _last(state: tenacity.RetryCallState) -> Verdict:
+        verdict = None if state.outcome is None else state.outcome.result()
+        if not isinstance(verdict, Verdict):
+            raise TypeError("asked for the wait after an attempt that was answered")
+        return verdict

@@ -1,0 +1,116 @@
+"""One call of a remote model from its bytes to its reply: gate, attempts, deadlines, errors.
+
+This is the one layer that all remote backends use: a backend builds the body and reads the reply. It does not know
+what they mean.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from clemcore.backends._remote.engine import Engine
+from clemcore.backends._remote.exchange import Exchange
+from clemcore.backends._remote.failures import Caller
+from clemcore.backends._remote.gate import Gate, Outcome, gate_for
+from clemcore.backends._remote.limits import Limits
+from clemcore.backends._remote.retries import with_retries
+from clemcore.backends._remote.verdict import Verdict, as_json, judge
+from clemcore.errors import MessagesError
+
+logger = logging.getLogger(__name__)
+
+# For the estimate of a prompt's tokens, before the service has counted them.
+_BYTES_PER_TOKEN = 4
+_OUTCOMES: Mapping[str, Outcome] = {"rate_limit": "refused"}
+
+
+class CallLayer:
+    """Makes the calls of one model; its coroutines run on the background loop.
+
+    Args:
+        caller: who calls, and where.
+        limits: how much, how often, how long.
+        headers: headers of the dialect; the key's and those of every request are added.
+
+    Attributes:
+        version: the version of the HTTP engine.
+        gate: what the calls pass, shared with every model of this provider, account and name.
+    """
+
+    def __init__(self, caller: Caller, limits: Limits, headers: Mapping[str, str] | None = None) -> None:
+        """Open nothing yet."""
+        endpoint = caller.endpoint
+        self.version = aiohttp.__version__
+        self._caller = caller
+        self._limits = limits
+        self._engine = Engine(endpoint, headers or {})
+        self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, caller.model_id, limits)
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Exchange:
+        """Send a body, and return what happened once a reply came that can be read for an answer.
+
+        Raises:
+            RemoteCallError: the service refused or failed.
+            ContextExceededError: the service says that prompt and reply do not fit the context window.
+            MessagesError: the messages cannot be written as UTF-8 JSON; nothing was sent.
+        """
+        exchange = Exchange(self._caller.endpoint.base_url + path, encoded(body), self._limits)
+        verdict = await with_retries(exchange, lambda: self._attempt(exchange, body))
+        logger.debug("POST %s: status %s, %d attempt(s)", exchange.url, exchange.status, exchange.attempts)
+        if verdict is not None:
+            # Raised where nothing holds headers: tracebacks may show local variables.
+            raise self._caller.failure(exchange, verdict)
+        return exchange
+
+    async def _attempt(self, exchange: Exchange, body: Mapping[str, Any]) -> Verdict | None:
+        tokens = _estimated_tokens(exchange, body)
+        queued = time.monotonic()
+        sent = await self.gate.enter(tokens, is_repeated=exchange.attempts > 0)
+        exchange.queued += time.monotonic() - queued
+        outcome: Outcome = "neutral"
+        try:
+            exchange.begin_attempt()
+            seconds = min(self._limits.attempt_timeout, max(exchange.time_left, 0.001))
+            await self._engine.send(exchange, seconds)
+            exchange.parsed = as_json(exchange.response)
+            verdict = judge(exchange)
+            outcome = "answered" if verdict is None else _OUTCOMES.get(verdict.kind, "neutral")
+        finally:
+            self.gate.leave(sent, outcome)
+        used = _used_tokens(exchange.parsed) if verdict is None else 0
+        if used is not None:
+            self.gate.correct_tokens(used - tokens)
+        return verdict
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """Write a body as it will be sent.
+
+    Raises:
+        MessagesError: it holds what JSON or UTF-8 cannot.
+    """
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError as fault:
+        reason = f"character {fault.object[fault.start]!r} is no Unicode text"
+    except (TypeError, ValueError, RecursionError) as fault:
+        reason = str(fault)
+    raise MessagesError(f"the messages cannot be written as JSON in UTF-8: {reason}")
+
+
+def _estimated_tokens(exchange: Exchange, body: Mapping[str, Any]) -> float:
+    limit = body.get("max_completion_tokens", body.get("max_tokens"))
+    reply = limit if isinstance(limit, int) else 0
+    return len(exchange.body) / _BYTES_PER_TOKEN + reply
+
+
+def _used_tokens(reply: Any) -> int | None:
+    usage = reply.get("usage") if isinstance(reply, dict) else None
+    total = usage.get("total_tokens") if isinstance(usage, dict) else None
+    return total if isinstance(total, int) else None

@@ -1,0 +1,249 @@
+"""The HTTP engine: sends the bytes of an exchange once, over aiohttp, and notes what came back.
+
+All headers are written here, the key among them, so that it is nowhere else; a fault of the network becomes text in
+the exchange, never an exception that could hold headers. It repeats nothing and does not know what a body means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import ssl
+import time
+import weakref
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import yarl
+from aiohttp.abc import AbstractStreamWriter
+
+from clemcore import __version__, secrets
+from clemcore.backends._remote import background
+from clemcore.backends._remote.connections import proxy_of, tls_context
+from clemcore.backends._remote.endpoint import Endpoint
+from clemcore.backends._remote.exchange import Exchange
+
+CONNECT_TIMEOUT = 10.0
+# An answer is text; what is larger is a mistake or an attack.
+LARGEST_REPLY = 64 * 1024 * 1024
+
+
+class _ScrubbedLog(logging.Filter):
+    """Takes keys out of what the network library logs: headers that a server sent may echo one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = secrets.scrub(record.getMessage()), ()
+        return True
+
+
+for _name in ("aiohttp.client", "aiohttp.internal", "asyncio"):
+    logging.getLogger(_name).addFilter(_ScrubbedLog())
+
+
+class _BadReplyError(Exception):
+    """The reply's bytes cannot be used."""
+
+
+class Engine:
+    """Sends requests to one endpoint; its coroutines run on the background loop."""
+
+    def __init__(self, endpoint: Endpoint, headers: Mapping[str, str]) -> None:
+        self._endpoint = endpoint
+        self._own_headers = dict(headers)
+        self._proxy, self._proxy_headers = proxy_of(endpoint.base_url)
+        self._tls = tls_context(endpoint.ca_file) if endpoint.base_url.startswith("https:") else None
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        background.close_at_exit(self)
+        weakref.finalize(self, _close_later, holder := _Holder())
+        self._holder = holder
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._loop is not loop:  # the loop is another one in a forked child
+            self._loop = loop
+            self._session = self._holder.session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    ssl=True if self._tls is None else self._tls, limit=0, keepalive_timeout=15.0
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return self._session
+
+    async def send(self, exchange: Exchange, seconds: float) -> None:
+        """Send the bytes of an exchange and read the whole reply, within so many seconds."""
+        begin = time.monotonic()
+        try:
+            async with self._open_session().post(
+                yarl.URL(exchange.url, encoded=True),
+                data=_Body(exchange),
+                headers=self._headers(),
+                allow_redirects=False,
+                proxy=self._proxy,
+                proxy_headers=self._proxy_headers,
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT),
+            ) as response:
+                exchange.first_byte = time.monotonic() - begin
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                raw = await _read(response, exchange.limits.idle_timeout)
+                exchange.status, exchange.headers = response.status, headers
+                exchange.raw = exchange.response = raw
+                if "content-encoding" in headers:
+                    exchange.response = _decompressed(raw, headers["content-encoding"].strip().lower())
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, _BadReplyError) as fault:
+            exchange.fault_kind, exchange.fault = _described(fault)
+        finally:
+            exchange.attempt_seconds = time.monotonic() - begin
+
+    def _headers(self) -> dict[str, str]:
+        """Return all headers of a request beside its length."""
+        return {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+            "User-Agent": f"clemcore/{__version__}",
+            **self._own_headers,
+            **key_headers(self._endpoint),
+            # With TLS the proxy sees a request of its own, and these headers are part of that.
+            **(self._proxy_headers if self._tls is None else {}),
+        }
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._holder.close()
+        self._session = None
+
+
+def key_headers(endpoint: Endpoint) -> dict[str, str]:
+    """Return the headers that carry a key, as OpenAI and those who speak its protocol want them."""
+    key = endpoint.key
+    if key is None:
+        return {}
+    fields = {
+        f"OpenAI-{field.title()}": str(key[field]).strip()
+        for field in ("organization", "project")
+        if key.get(field)
+    }
+    return {"Authorization": f"Bearer {(key.api_key or '').strip()}", **fields}
+
+
+class _Holder:
+    """The session of an engine, for when the engine itself is gone."""
+
+    session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        session, self.session = self.session, None
+        if session is not None:
+            await session.close()
+
+
+def _close_later(holder: _Holder) -> None:
+    if holder.session is not None:
+        background.post(holder.close())
+
+
+class _Body(aiohttp.Payload):
+    """The request's bytes; notes that they are on their way."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__(exchange.body, content_type="application/json")
+        self._size = len(exchange.body)
+        self._exchange = exchange
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._exchange.body.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        self._exchange.was_sent = True
+        await writer.write(self._exchange.body)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002
+        await self.write(writer)
+
+
+async def _read(response: aiohttp.ClientResponse, idle: float) -> bytes:
+    """Read a reply's body; give up when nothing comes for so long."""
+    loop = asyncio.get_running_loop()
+    last = loop.time()
+    content = response.content
+
+    def watch() -> None:
+        left = last + idle - loop.time()
+        if left > 0:
+            timers.append(loop.call_later(left, watch))
+            del timers[0]
+        else:
+            content.set_exception(_BadReplyError(f"the reply stopped: nothing came for {idle:g} s (idle_timeout)"))
+
+    timers = [loop.call_later(idle, watch)]
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async for piece in content.iter_any():
+            last = loop.time()
+            size += len(piece)
+            if size > LARGEST_REPLY:
+                raise _BadReplyError(f"the reply is larger than {LARGEST_REPLY} bytes")
+            pieces.append(piece)
+    finally:
+        timers[0].cancel()
+    return b"".join(pieces)
+
+
+def _decompressed(raw: bytes, encoding: str) -> bytes:
+    """Undo a compression that the request did not ask for."""
+    if encoding in ("", "identity"):
+        return raw
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise _BadReplyError(f"the reply is compressed as {encoding!r}, although it was asked for plain")
+    unpack = zlib.decompressobj(47)  # gzip or zlib, by their first bytes
+    try:
+        plain = unpack.decompress(raw, LARGEST_REPLY)
+    except zlib.error as fault:
+        reason = str(fault)
+    else:
+        if unpack.eof and not unpack.unconsumed_tail:
+            return plain
+        reason = "it is larger than allowed" if unpack.unconsumed_tail else "it ends too early"
+    raise _BadReplyError(f"the reply's compression is broken: {reason}")
+
+
+def _described(fault: BaseException) -> tuple[str, str]:
+    """Return kind and words of what went wrong."""
+    kind, words = "connection", f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
+    if isinstance(fault, _BadReplyError):
+        kind, words = ("timeout" if "idle_timeout" in str(fault) else "reply"), str(fault)
+    elif isinstance(fault, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)):
+        cause: Any = getattr(fault, "certificate_error", None) or getattr(fault, "os_error", None) or fault
+        kind = "certificate" if isinstance(cause, ssl.SSLCertVerificationError) else "connection"
+        words = f"cannot connect: {cause}"
+    elif isinstance(fault, aiohttp.ServerFingerprintMismatch):
+        kind = "certificate"
+    elif isinstance(fault, aiohttp.ConnectionTimeoutError):
+        words = f"cannot connect within {CONNECT_TIMEOUT:g} s"
+    elif isinstance(fault, asyncio.TimeoutError):
+        kind, words = "timeout", "no whole reply in time"
+    elif isinstance(fault, aiohttp.ClientHttpProxyError):
+        words = f"the proxy refused: status {fault.status} {fault.message}"
+    elif isinstance(fault, aiohttp.ClientConnectorError):
+        words = f"cannot connect: {_words_of(fault.os_error)}"
+    elif isinstance(fault, aiohttp.ServerDisconnectedError):
+        words = "the server closed the connection without a reply"
+    elif isinstance(fault, aiohttp.ClientPayloadError):
+        words = "the reply ended too early: the connection was closed"
+    elif isinstance(fault, OSError) and fault.errno in (errno.ECONNRESET, errno.EPIPE):
+        words = "the connection was reset"
+    return kind, words
+
+
+def _words_of(fault: OSError) -> str:
+    """Return the system's words for a fault; asyncio puts its own in front, with the address."""
+    number = fault.errno
+    return os.strerror(number) if number is not None and number > 0 else str(fault)
