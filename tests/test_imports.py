@@ -22,11 +22,14 @@ ORDER = [
     "_jinja",
     "secrets",
     "atomic",
+    "cache",
     "spec",
     "registry",
     "keys",
     "messages",
     "templates",
+    "proof",
+    "guard",
     "jsonlist",
     "recording",
     "calls",
@@ -42,7 +45,7 @@ ORDER = [
     "__main__",
 ]
 # The version stands in the package itself; the record and the CLI show it.
-ALLOWED = {("calls", "__init__"), ("backends._remote.engine", "__init__")}
+ALLOWED = {("calls", "__init__"), ("backends._remote.engine", "__init__"), ("proof.subject", "__init__")}
 
 
 def _place(module: str) -> int:

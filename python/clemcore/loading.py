@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clemcore.backends.lookup import BackendRegistry
 from clemcore.errors import ModelNotFoundError, SpecError
@@ -16,6 +17,9 @@ from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, SAMPLING_FIELDS, Model
 from clemcore.registry import ModelRegistry
 from clemcore.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from clemcore.proof import Case, Proof
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +111,25 @@ def render(model: ModelSelector, messages: Messages, gen_args: Mapping[str, Any]
     spec = resolve(model)
     cls = BackendRegistry.from_packaged_and_cwd_files().get_backend_class(spec["backend"])
     return cls.render(spec, messages, {**DEFAULT_GEN_ARGS, **_carried(spec), **(gen_args or {})})
+
+
+def prove(model: ModelSelector, cases: Sequence[Case] = (), now: datetime | None = None) -> Proof:
+    """Compare a model's prompts with those that transformers makes; load its tokenizer and no weights.
+
+    Args:
+        model: as for :func:`get_model_for`.
+        cases: conversations beside those that every proof has.
+        now: pins the clock of the chat template on both sides.
+
+    Returns:
+        The proof, made anew and stored for later runs.
+
+    Raises:
+        ClemcoreError: the model's prompts are not made here, or it cannot be loaded.
+    """
+    spec = resolve(model)
+    cls = BackendRegistry.from_packaged_and_cwd_files().get_backend_class(spec["backend"])
+    return cls.prove(spec, cases, now)
 
 
 def _load(spec: ModelSpec, backends: BackendRegistry, gen_args: Mapping[str, Any]) -> Model:

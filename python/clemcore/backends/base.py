@@ -22,9 +22,10 @@ from __future__ import annotations
 
 import abc
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clemcore.errors import ClemcoreError, MissingExtraError
 from clemcore.keys import Key, KeyRegistry
@@ -32,11 +33,15 @@ from clemcore.messages import Messages
 from clemcore.model import Model
 from clemcore.spec import ModelSpec
 
+if TYPE_CHECKING:
+    from clemcore.proof import Case, Proof
+
 
 class Backend(abc.ABC):
     """A factory for the models of one provider, or of one way to run models.
 
-    A subclass implements :meth:`get_model_for`. It can also override :meth:`render`, which ``clem render`` shows.
+    A subclass implements :meth:`get_model_for`. It can also override :meth:`render`, which ``clem render`` shows,
+    and :meth:`prove`, for ``clem prove``.
     """
 
     @abc.abstractmethod
@@ -70,6 +75,28 @@ class Backend(abc.ABC):
             f"backend '{model_spec.get('backend')}' does not show what it would send for "
             f"'{model_spec.get('model_name')}': the prompt is made on the server, or by code of the backend's own; "
             "'clem respond --json' shows what was sent"
+        )
+
+    @classmethod
+    def prove(
+        cls,
+        model_spec: ModelSpec,
+        cases: Sequence[Case],  # noqa: ARG003 - an override needs what the default does not
+        now: datetime | None,  # noqa: ARG003
+    ) -> Proof:
+        """Compare the model's prompts with those that transformers makes; load no weights, need no key.
+
+        Args:
+            model_spec: the specification, as :meth:`get_model_for` would get it.
+            cases: conversations beside those that every proof has.
+            now: pins the clock of the chat template.
+
+        Raises:
+            ClemcoreError: by default, because the prompt is made on a server or by other code.
+        """
+        raise ClemcoreError(
+            f"backend '{model_spec.get('backend')}' makes no prompt from a chat template here: there is nothing to "
+            f"prove for '{model_spec.get('model_name')}'"
         )
 
     def __repr__(self) -> str:

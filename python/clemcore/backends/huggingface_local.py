@@ -20,8 +20,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
+from clemcore import proof
 from clemcore.backends._huggingface import generation, loading
 from clemcore.backends._huggingface.checks import check_context_limit, check_messages
 from clemcore.backends._huggingface.frontend import Frontend
@@ -29,6 +31,7 @@ from clemcore.backends._huggingface.text import Answer, TextCutter
 from clemcore.backends.base import Backend, require
 from clemcore.messages import Messages
 from clemcore.model import BatchGenerativeModel, Model, Reply
+from clemcore.proof import Case, Proof
 from clemcore.spec import ModelSpec
 
 __all__ = ["HuggingfaceLocal", "HuggingfaceLocalModel", "check_context_limit", "check_messages"]
@@ -61,6 +64,15 @@ class HuggingfaceLocal(Backend):
         prompt = front.write(messages)
         front.check_context(front.encode(prompt), arguments.max_tokens)
         return prompt.text
+
+    @classmethod
+    def prove(cls, model_spec: ModelSpec, cases: Sequence[Case], now: datetime | None) -> Proof:
+        """Compare the prompts of a model with those that transformers makes; the proof is stored for later runs."""
+        _require_libraries()
+        front = Frontend(model_spec, need_key=False)
+        made = proof.prove(front.subject(), now=now, more_cases=cases)
+        proof.save(made)
+        return made
 
 
 def _require_libraries() -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "respond": "respond.respond",
     "chat": "chat.chat",
     "render": "render.render",
+    "prove": "prove.prove",
     "list": "listing.list_",
     "register": "register.register",
     "registry": "registry.registry",

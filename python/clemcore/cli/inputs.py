@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from clemcore.cli.terminal import is_terminal, note
-from clemcore.errors import MessagesError
+from clemcore.errors import MessagesError, TemplateError
 from clemcore.messages import Messages, check_messages
 from clemcore.spec import ModelSpec
 
@@ -155,6 +156,51 @@ def _decoded(source: str, data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         raise MessagesError(f"{source}: byte {fault.start} is not UTF-8") from None
+
+
+def read_pairs(texts: Iterable[str], option: str) -> dict[str, str]:
+    """Read ``NAME=VALUE`` texts.
+
+    Args:
+        texts: the texts.
+        option: named in errors.
+
+    Raises:
+        click.BadParameter: one is no such text, or a name is given twice.
+    """
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise click.BadParameter(f"'{text}' is not NAME=VALUE", param_hint=option)
+        if name in pairs:
+            raise click.BadParameter(f"'{name}' is given twice", param_hint=option)
+        pairs[name] = value
+    return pairs
+
+
+def read_time(_context: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
+    """Read an ISO time, or a date, which is its midnight."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is no ISO time like 2026-07-26T12:00") from None
+
+
+def read_template(path: Path) -> str:
+    """Read a chat template.
+
+    Raises:
+        TemplateError: it cannot be read.
+    """
+    try:
+        return path.read_bytes().decode("utf-8")
+    except OSError as fault:
+        raise TemplateError(f"{path}: the template cannot be read: {fault.strerror}") from None
+    except UnicodeDecodeError as fault:
+        raise TemplateError(f"{path}: byte {fault.start} is not UTF-8") from None
 
 
 def read_assignments(texts: Iterable[str], *, typed: bool = True) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from clemcore.cli.inputs import (
     json_or_text,
     model_option,
     read_messages,
+    read_pairs,
+    read_template,
+    read_time,
 )
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import is_terminal, note, out
@@ -56,6 +59,12 @@ MESSAGES_METAVAR = "[MESSAGES.json | TEXT]"
 @click.option(
     "no_generation_prompt", "--no-generation-prompt", is_flag=True, help="With --template: end at the last message."
 )
+@click.option(
+    "--template-now",
+    callback=read_time,
+    metavar="TIME",
+    help="With --template: what its clock tells (2026-07-26T12:00).",
+)
 @click.option("as_json", "--json", is_flag=True, help="Print the prompt as a JSON string.")
 @click.argument("messages", required=False, metavar=MESSAGES_METAVAR)
 def render(
@@ -70,6 +79,7 @@ def render(
     special_token: tuple[str, ...],
     template_arg: tuple[str, ...],
     no_generation_prompt: bool,
+    template_now: datetime | None,
     as_json: bool,
 ) -> None:
     """Show exactly what a model would be sent; send nothing.
@@ -81,22 +91,27 @@ def render(
     if (model is None) == (template is None):
         raise click.UsageError("Give either -m MODEL or --template FILE.")
     if model is not None:
-        if special_token or template_arg or no_generation_prompt:
-            raise click.UsageError("--special-token, --template-arg and --no-generation-prompt need --template.")
+        if special_token or template_arg or no_generation_prompt or template_now:
+            raise click.UsageError(
+                "--special-token, --template-arg, --template-now and --no-generation-prompt need --template."
+            )
         dialogue = read_messages(messages, system)
         prompt = _by_model(model, dialogue, gen_args)
     else:
         if gen_args:
             raise click.UsageError("Generation arguments play no role in a template; leave them out.")
-        variables = {name: json_or_text(value) for name, value in _pairs(template_arg, "--template-arg").items()}
+        variables = {
+            name: json_or_text(value) for name, value in read_pairs(template_arg, "--template-arg").items()
+        }
         if "messages" in variables:
             raise click.BadParameter("'messages' is the argument of the command", param_hint="--template-arg")
         dialogue = read_messages(messages, system)
         prompt = _by_template(
             Path(str(template)),
             dialogue,
-            _pairs(special_token, "--special-token"),
+            read_pairs(special_token, "--special-token"),
             {"add_generation_prompt": not no_generation_prompt, **variables},
+            template_now,
         )
     if as_json or not isinstance(prompt, str):
         print_json(prompt)
@@ -113,32 +128,21 @@ def _by_model(model: ModelSpec, messages: Messages, gen_args: dict[str, Any]) ->
     return loading.render(model, messages, gen_args)
 
 
-def _by_template(path: Path, messages: Messages, special_tokens: dict[str, str], variables: dict[str, Any]) -> str:
+def _by_template(
+    path: Path,
+    messages: Messages,
+    special_tokens: dict[str, str],
+    variables: dict[str, Any],
+    now: datetime | None,
+) -> str:
     from clemcore.templates import ChatTemplate
 
+    source = read_template(path)
     try:
-        source = path.read_bytes().decode("utf-8")
-    except OSError as fault:
-        raise TemplateError(f"{path}: the template cannot be read: {fault.strerror}") from None
-    except UnicodeDecodeError as fault:
-        raise TemplateError(f"{path}: byte {fault.start} is not UTF-8") from None
-    try:
-        return ChatTemplate(source, special_tokens=special_tokens).render(messages, **variables)
+        return ChatTemplate(source, special_tokens=special_tokens, now=now).render(messages, **variables)
     except TemplateError as fault:
         place = f"{path}:{fault.line}:{fault.column}" if fault.line is not None else str(path)
         text = f"{place}: {fault}"
         if fault.excerpt is not None:
             text += f"\n  {fault.excerpt}"
         raise TemplateError(text, line=fault.line, column=fault.column, excerpt=fault.excerpt) from fault
-
-
-def _pairs(texts: Iterable[str], option: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise click.BadParameter(f"'{text}' is not NAME=VALUE", param_hint=option)
-        if name in pairs:
-            raise click.BadParameter(f"'{name}' is given twice", param_hint=option)
-        pairs[name] = value
-    return pairs

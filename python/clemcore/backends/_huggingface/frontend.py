@@ -13,6 +13,7 @@ from clemcore.backends._huggingface.entry import read_entry
 from clemcore.backends._huggingface.prompt import Prompt, PromptWriter, choose_template
 from clemcore.errors import ContextExceededError, SpecError
 from clemcore.messages import Messages
+from clemcore.proof import Subject
 from clemcore.spec import ModelSpec
 
 
@@ -40,14 +41,14 @@ class Frontend:
         self.hub_options = loading.hub_options(self.entry, need_key=need_key)
         self.tokenizer, self.config = loading.load_tokenizer_and_config(self.entry, self.hub_options)
         self.context_size, self.context_source = loading.find_context_size(self.config, self.entry, self.tokenizer)
-        template = choose_template(
+        self._template = choose_template(
             self.tokenizer,
             self.name,
             self.entry.custom_chat_template,
             self.entry.premade_chat_template,
             self.entry.chat_template_language,
         )
-        self._writer = PromptWriter(self.tokenizer, self.name, template, self.entry.cot_bypass)
+        self._writer = PromptWriter(self.tokenizer, self.name, self._template, self.entry.cot_bypass)
         self.template_kwargs = dict(self.entry.chat_template_kwargs)
 
     @property
@@ -64,6 +65,10 @@ class Frontend:
             kwargs.setdefault("reasoning_effort", self.entry.cot_effort)
         self._writer.check_kwargs(kwargs)
         self._template_kwargs = kwargs
+
+    def subject(self) -> Subject:
+        """Return what a proof of this model's prompts is about."""
+        return Subject.of_model(self._template, self.tokenizer, self._template_kwargs)
 
     def write(self, messages: Messages, *, merge: bool = True) -> Prompt:
         """Render messages; see :meth:`PromptWriter.write`."""

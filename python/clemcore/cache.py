@@ -1,0 +1,18 @@
+"""Where this machine keeps what can be made anew. It does not know what is kept there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_dir() -> Path:
+    """Return the user's cache: ``$CLEMCORE_CACHE``, else ``$XDG_CACHE_HOME/clemcore``, else ``~/.cache/clemcore``.
+
+    The folder need not exist.
+    """
+    if own := os.environ.get("CLEMCORE_CACHE"):
+        return Path(own).expanduser()
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg).expanduser() / "clemcore"
+    return Path.home() / ".cache" / "clemcore"

@@ -1,0 +1,150 @@
+"""``clem prove``: are our prompts the ones that transformers makes, to the byte and to the token?"""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clemcore.cli.inputs import examples, read_pairs, read_template, read_time
+from clemcore.cli.respond import print_json
+from clemcore.cli.terminal import note, out, progress, styled, table
+from clemcore.errors import ClemcoreError, TemplateError
+from clemcore.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from clemcore.proof import Case, Difference, Proof
+
+HOLDS, DIFFERS, CANNOT_BE_RUN = 0, 1, 2
+
+
+@click.command(
+    short_help="Compare our prompts with those of transformers.",
+    epilog=examples(
+        "clem prove MODEL",
+        "clem prove ~/models/SmolLM2-135M-Instruct --case dialogue.json",
+        "clem prove --template chat_template.jinja --special-token 'bos_token=<s>' --template-now 2026-07-26",
+    ),
+)
+@click.argument("model", required=False, metavar="[MODEL]")
+@click.option(
+    "--template", type=click.Path(dir_okay=False), metavar="FILE", help="A chat template instead of a model."
+)
+@click.option(
+    "special_token",
+    "--special-token",
+    multiple=True,
+    metavar="NAME=TOKEN",
+    help="With --template: a token that it names (bos_token=<s>); repeatable.",
+)
+@click.option(
+    "--template-now",
+    callback=read_time,
+    metavar="TIME",
+    help="What the template's clock tells, on both sides (2026-07-26T12:00).",
+)
+@click.option(
+    "case",
+    "--case",
+    multiple=True,
+    type=click.Path(dir_okay=False),
+    metavar="FILE.json",
+    help='Another conversation: messages, or {"messages": …, "tools": …}, or a list of these; repeatable.',
+)
+@click.option("as_json", "--json", is_flag=True, help="Print the whole proof.")
+def prove(
+    *,
+    model: str | None,
+    template: str | None,
+    special_token: tuple[str, ...],
+    template_now: datetime | None,
+    case: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Render a corpus of conversations by clemcore and by transformers, and compare.
+
+    MODEL is a name in the registry, a selector as JSON, or the folder of a local model: its tokenizer and template
+    are loaded, no weights, and token ids are compared, too. The exit status is 0 when nothing differs, 1 when
+    something does (the first byte that differs is shown), 2 when the comparison cannot be made.
+    """
+    if (model is None) == (template is None):
+        raise click.UsageError("Give either MODEL or --template FILE.")
+    if model is not None and special_token:
+        raise click.UsageError("--special-token needs --template; a model brings its own.")
+    tokens = read_pairs(special_token, "--special-token")
+    try:
+        with progress(f"proving {model or template}"):
+            cases = _read_cases(case)
+            if template is not None:
+                proof = _of_template(Path(template), tokens, cases, template_now)
+            else:
+                proof = _of_model(str(model), cases, template_now)
+    except ClemcoreError as fault:
+        note(f"{styled('clem:', 'red', sys.stderr)} {fault}")
+        return CANNOT_BE_RUN
+    if as_json:
+        print_json(proof.to_dict())
+    else:
+        _show(proof)
+    if proof.holds:
+        return HOLDS
+    return DIFFERS if proof.differing else CANNOT_BE_RUN
+
+
+def _read_cases(paths: tuple[str, ...]) -> list[Case]:
+    from clemcore.proof import read_cases
+
+    return [case for path in paths for case in read_cases(Path(path))]
+
+
+def _of_model(given: str, cases: list[Case], now: datetime | None) -> Proof:
+    from clemcore import loading
+
+    folder = Path(given).expanduser()
+    if folder.is_dir():
+        name = folder.resolve().name
+        spec = ModelSpec(model_name=name, backend="huggingface_local", huggingface_id=str(folder.resolve()))
+        return loading.prove(spec, cases, now)
+    return loading.prove(ModelSpec.from_string(given), cases, now)
+
+
+def _of_template(path: Path, tokens: dict[str, str], cases: list[Case], now: datetime | None) -> Proof:
+    from clemcore.proof import Subject
+    from clemcore.proof import prove as make
+
+    try:
+        return make(Subject.of_template(read_template(path), tokens), now=now, more_cases=cases)
+    except TemplateError as fault:
+        place = f"{path}:{fault.line}:{fault.column}" if fault.line is not None else str(path)
+        raise TemplateError(f"{place}: {fault}") from fault
+
+
+def _show(proof: Proof) -> None:
+    known = proof.versions
+    engine = f"clemcore {known['clemcore']}, build {known['engine']}"
+    if proof.engine_reason:
+        engine += f"; rendered by {proof.engine}: {proof.engine_reason}"
+    rows = [
+        ["template", f"sha256:{proof.fingerprint}"],
+        ["engine", engine],
+        ["against", f"transformers {known['transformers']}, jinja2 {known['jinja2']}, Python {known['python']}"],
+        ["compared", "texts, errors and token ids" if proof.tokenizer else "texts and errors"],
+        ["clock", proof.clock + (" (pinned)" if proof.clock_is_pinned else "")],
+        ["cases", f"{proof.cases}: {proof.rendered} rendered, {proof.cases - proof.rendered} refused"],
+        ["result", "holds" if proof.holds else f"does not hold: {proof.reason}"],
+        ["time", f"{proof.seconds * 1000:.0f} ms"],
+    ]
+    table(["PROOF", proof.id], rows)
+    if proof.first is not None:
+        _show_difference(proof.first)
+
+
+def _show_difference(first: Difference) -> None:
+    place = "" if first.byte is None else f", byte {first.byte}, line {first.line}"
+    token = "" if first.token is None else f", token {first.token}"
+    out(f"first difference: case {first.case}: {first.what}{place}{token}")
+    for name, text in (("after", first.before), ("ours", first.ours), ("theirs", first.theirs)):
+        out(f"  {name:<8}{text!r}")

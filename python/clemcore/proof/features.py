@@ -1,0 +1,109 @@
+"""What is peculiar about a conversation: by this it is told whether a proof has seen its like.
+
+A feature is a short text: a key with the type of its value, a role after another, a trait of a text, a word of the
+template that occurs in a message. A prompt may be made by an engine alone only where a proof's cases, taken
+together, had every feature of the conversation. It knows data and no engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from clemcore.proof.cases import words_of
+
+# Below these keys stand names that are the caller's own: only the types under them count.
+_FREE = {"arguments", "parameters", "meta"}
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_INT64 = 2**63
+_LONGEST = 80
+CLOCK = "strftime_now"
+
+
+class Features:
+    """Finds the features of conversations that one template renders."""
+
+    def __init__(self, source: str) -> None:
+        """Take the template's text."""
+        self._words = words_of(source)
+        self._has_clock = CLOCK in source
+
+    def of(self, messages: Sequence[Any], arguments: Mapping[str, Any], now: datetime) -> set[str]:
+        """Return the features of a conversation.
+
+        Args:
+            messages: the conversation.
+            arguments: everything else that is given to the template (tools, switches …).
+            now: what the template's clock tells; its date is a feature where the template has a clock.
+        """
+        found = {f"date {now.date()}"} if self._has_clock else set()
+        before = "^"
+        for message in messages:
+            role = message.get("role") if isinstance(message, Mapping) else None
+            role = role if isinstance(role, str) else f"<{type(role).__name__}>"
+            found.add(f"role {before}>{role}")
+            before = role
+            self._walk(message, "message", found.add)
+        found.add(f"role {before}>$")
+        for name, value in arguments.items():
+            if name in ("tools", "documents"):
+                self._walk(value, name, found.add)
+            else:
+                # Such a value is compared by the template: each is another case.
+                found.add(f"{name}={_short(value)}")
+        return found
+
+    def _walk(self, value: Any, path: str, add: Callable[[str], None]) -> None:
+        kind = type(value)
+        if kind is str:
+            add(f"{path}:str")
+            self._text(value, "message" if path.startswith("message") else path.partition(".")[0], add)
+        elif kind is dict:
+            add(f"{path}:dict" if value else f"{path}:{{}}")
+            free = path.rpartition(".")[2] in _FREE or path.endswith(".*")
+            for key, item in value.items():
+                name = "*" if free and type(key) is str else str(key) if type(key) is str else repr(key)
+                below = f"{path}.{name}"
+                # However deep a schema is nested, there is no end of paths in it.
+                self._walk(item, below if not below.endswith(".*.*") else path, add)
+        elif kind is list:
+            add(f"{path}:list" if value else f"{path}:[]")
+            for item in value:
+                self._walk(item, path if path.endswith(".*") else f"{path}[]", add)
+        elif kind is int and not -_INT64 <= value < _INT64:
+            add(f"{path}:bigint")
+        elif kind is float and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124 - nan
+            add(f"{path}:{value}")
+        else:
+            add(f"{path}:{kind.__name__}")
+
+    def _text(self, text: str, place: str, add: Callable[[str], None]) -> None:
+        if not text or text.isspace():
+            add(f"{place} blank text")
+        elif text[0].isspace() or text[-1].isspace():
+            add(f"{place} blanks at an end")
+        if "\r" in text:
+            add(f"{place} carriage return")
+        if _CONTROLS.search(text):
+            add(f"{place} control character")
+        if not text.isascii():
+            add(f"{place} not ASCII")
+            if _SPACES.search(text):
+                add(f"{place} other space")
+            if max(text) > "\uffff":
+                add(f"{place} beyond the basic plane")
+            if _SURROGATES.search(text):
+                add(f"{place} lone surrogate")
+        for word in self._words:
+            if word in text:
+                add(f"{place} word {word!r}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
