@@ -36,12 +36,17 @@ def test_every_fault_arrives_with_its_place(path: Path) -> None:
     )
 
 
+# What loading has no time for: see the core's `examine`.
+ONLY_CHECKED = {"R056", "R066", "R067", "R070"}
+
+
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
 def test_errors_stop_a_load_and_warnings_do_not(path: Path) -> None:
     report = _core.check(path.name, path.read_bytes())
     layers = [(path.name, path.read_bytes()), ("good", GOOD)]
     if not report.errors:
-        assert _core.Registry.load(layers).warnings().problems == report.problems
+        loaded = [problem for problem in report.problems if problem.code not in ONLY_CHECKED]
+        assert _core.Registry.load(layers).warnings().problems == loaded
         return
     with pytest.raises(RegistryError) as caught:
         _core.Registry.load(layers)

@@ -17,11 +17,14 @@ from clemcore import _core
 FILES = {"2025-12": "clemcore-2025-12.json", "2026-04": "clemcore-2026-04.json"}
 # What a fault of the kind did to clemcore 3.7.2; kinds that are not here have not been judged yet.
 HURT = {
+    "R045": "Yes: using the entry was an AttributeError.",
     "R051": "Yes: nothing selected the later entry, without a word.",
     "R052": "Yes: 3.7.2 has no such backend, so selecting the entry was a ValueError.",
+    "R056": "Yes: the second was never found by its name, and its facts differ.",
     "R061": "Yes: it took the size for unknown.",
     "R063": "Yes: it cut characters out of every answer.",
     "R064": "Yes: a flag that says false was taken for true.",
+    "R068": "No: it read no languages; who looks for the language by its code does not find the model.",
 }
 INTRODUCTION = """# What the linter finds in two real registries
 

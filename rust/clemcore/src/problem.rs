@@ -68,7 +68,7 @@ pub const KEPT: usize = 1000;
 /// A problem before its place is worked out.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    kind: &'static Kind,
+    pub(crate) kind: &'static Kind,
     pub(crate) span: Span,
     message: String,
     help: Option<String>,
@@ -76,9 +76,31 @@ pub(crate) struct Fault {
     model: Option<String>,
     field: Option<String>,
     related: Option<usize>,
+    /// What to write in place of a range, where that mends it for certain.
+    pub(crate) fix: Option<(Span, String)>,
 }
 
 impl Fault {
+    const fn new(kind: &'static Kind, span: Span, message: String) -> Self {
+        Self {
+            kind,
+            span,
+            message,
+            help: None,
+            entry: None,
+            model: None,
+            field: None,
+            related: None,
+            fix: None,
+        }
+    }
+
+    /// What mends the fault without a doubt: `text` in place of the range.
+    pub(crate) fn fix(&mut self, span: Span, text: impl Into<String>) -> &mut Self {
+        self.fix = Some((span, text.into()));
+        self
+    }
+
     /// Another place in the same text; its line and column replace `{place}` in the help.
     pub(crate) fn related(&mut self, offset: usize) -> &mut Self {
         self.related = Some(offset);
@@ -140,8 +162,7 @@ impl Faults {
     /// Notes a fault; help and field can be added to what is returned.
     pub(crate) fn at(&mut self, kind: &'static Kind, span: Span, message: impl Into<String>) -> &mut Fault {
         let message = message.into();
-        let fault =
-            Fault { kind, span, message, help: None, entry: None, model: None, field: None, related: None };
+        let fault = Fault::new(kind, span, message);
         let count = &mut self.counts[kind.severity as usize];
         *count += 1;
         if *count > KEPT {
@@ -150,6 +171,11 @@ impl Faults {
         let at = self.list.len();
         self.list.push(fault);
         &mut self.list[at]
+    }
+
+    /// Takes a fault that is not to be reported.
+    pub(crate) fn silent(&mut self, kind: &'static Kind, span: Span) -> &mut Fault {
+        self.spill.insert(Fault::new(kind, span, String::new()))
     }
 
     /// Hides a range of the text in every excerpt.

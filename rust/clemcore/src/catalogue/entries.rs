@@ -10,7 +10,7 @@ pub const NOT_A_LIST: Kind = Kind {
     severity: Severity::Error,
     explanation: "A registry is a list of objects (one object alone is taken as a list of one).",
     bad: r#""gpt-4o""#,
-    good: r#"[{"model_name": "gpt-4o", "backend": "openai"}]"#,
+    good: r#"[{"model_name": "gpt-4o", "backend": "openai", "model_id": "m"}]"#,
 };
 
 /// R041: not an entry.
@@ -21,7 +21,7 @@ pub const NOT_AN_ENTRY: Kind = Kind {
     severity: Severity::Error,
     explanation: "Each item of a registry is an object that describes one model.",
     bad: r#"["gpt-4o"]"#,
-    good: r#"[{"model_name": "gpt-4o", "backend": "openai"}]"#,
+    good: r#"[{"model_name": "gpt-4o", "backend": "openai", "model_id": "m"}]"#,
 };
 
 /// R042: missing field.
@@ -32,7 +32,7 @@ pub const MISSING_FIELD: Kind = Kind {
     severity: Severity::Error,
     explanation: "Every entry says its `model_name`, by which it is selected, and its `backend`, which runs it.",
     bad: r#"[{"model_name": "gpt-4o"}]"#,
-    good: r#"[{"model_name": "gpt-4o", "backend": "openai"}]"#,
+    good: r#"[{"model_name": "gpt-4o", "backend": "openai", "model_id": "m"}]"#,
 };
 
 /// R043: empty field.
@@ -42,8 +42,8 @@ pub const EMPTY_FIELD: Kind = Kind {
     title: "empty field",
     severity: Severity::Error,
     explanation: "`model_name` and `backend` must say something: an empty or blank name selects nothing.",
-    bad: r#"[{"model_name": "", "backend": "openai"}]"#,
-    good: r#"[{"model_name": "gpt-4o", "backend": "openai"}]"#,
+    bad: r#"[{"model_name": "", "backend": "openai", "model_id": "m"}]"#,
+    good: r#"[{"model_name": "gpt-4o", "backend": "openai", "model_id": "m"}]"#,
 };
 
 /// R044: wrong type.
@@ -56,6 +56,18 @@ pub const WRONG_TYPE: Kind = Kind {
         booleans, lists and objects never stand for each other in a registry: `\"true\"` is not `true`.",
     bad: r#"[{"model_name": "m", "backend": "mock", "open_weight": "yes"}]"#,
     good: r#"[{"model_name": "m", "backend": "mock", "open_weight": true}]"#,
+};
+
+/// R045: entry without the model's id.
+pub const MISSING_ID: Kind = Kind {
+    code: "R045",
+    slug: "missing-id",
+    title: "entry without the model's id",
+    severity: Severity::Warning,
+    explanation: "A backend has to know which model it runs: services by `model_id`, local backends by \
+        `huggingface_id`. An entry without it can be listed, and fails when it is used.",
+    bad: r#"[{"model_name": "m", "backend": "openai", "huggingface_id": "org/m"}]"#,
+    good: r#"[{"model_name": "m", "backend": "openai", "model_id": "m-2024-01-31"}]"#,
 };
 
 /// R050: the same entry twice.
@@ -90,8 +102,8 @@ pub const UNKNOWN_BACKEND: Kind = Kind {
     severity: Severity::Warning,
     explanation: "No backend of this name comes with clemcore. That is right where a `NAME_api.py` in the working \
         directory or an installed package provides it.",
-    bad: r#"[{"model_name": "m", "backend": "open_ai"}]"#,
-    good: r#"[{"model_name": "m", "backend": "openai"}]"#,
+    bad: r#"[{"model_name": "m", "backend": "open_ai", "model_id": "m"}]"#,
+    good: r#"[{"model_name": "m", "backend": "openai", "model_id": "m"}]"#,
 };
 
 /// R053: key that looks like a typing error.
@@ -130,6 +142,19 @@ pub const NOT_POSITIVE: Kind = Kind {
     good: r#"[{"model_name": "m", "backend": "openai", "model_id": "m", "model_config": {"total_timeout": 60}}]"#,
 };
 
+/// R056: one name for two models.
+pub const SAME_NAME: Kind = Kind {
+    code: "R056",
+    slug: "same-name",
+    title: "one name for two models",
+    severity: Severity::Warning,
+    explanation: "Two entries have the same name and backend and contradict each other elsewhere. The name \
+        alone always means the first; the second is found only by whoever names the difference in \
+        the selector, and results of both stand under one name.",
+    bad: r#"[{"model_name": "m", "backend": "openai", "model_id": "m-1"}, {"model_name": "m", "backend": "openai", "model_id": "m-2"}]"#,
+    good: r#"[{"model_name": "m-1", "backend": "openai", "model_id": "m-1"}, {"model_name": "m-2", "backend": "openai", "model_id": "m-2"}]"#,
+};
+
 /// R060: no ISO date.
 pub const RELEASE_DATE: Kind = Kind {
     code: "R060",
@@ -164,8 +189,8 @@ pub const BAD_PATTERN: Kind = Kind {
     explanation: "`eos_to_cull` and `cot_end_tag` in `model_config` are Python regular expressions, and this one does \
         not compile. Characters with a meaning, such as `|`, `*` and brackets, need a backslash, which JSON \
         writes twice.",
-    bad: r#"[{"model_name": "m", "backend": "llamacpp", "model_config": {"eos_to_cull": "*END*"}}]"#,
-    good: r#"[{"model_name": "m", "backend": "llamacpp", "model_config": {"eos_to_cull": "\\*END\\*"}}]"#,
+    bad: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "*END*"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "\\*END\\*"}}]"#,
 };
 
 /// R063: regular expression that matches too much.
@@ -177,8 +202,8 @@ pub const LOOSE_PATTERN: Kind = Kind {
     explanation: "`eos_to_cull` and `cot_end_tag` in `model_config` are regular expressions, in which `|` means \"or\" \
         and `[EOS]` means one of three letters. Without backslashes this one matches other text than the \
         marker that it shows, or matches everywhere.",
-    bad: r#"[{"model_name": "m", "backend": "llamacpp", "model_config": {"eos_to_cull": "<|im_end|>"}}]"#,
-    good: r#"[{"model_name": "m", "backend": "llamacpp", "model_config": {"eos_to_cull": "<\\|im_end\\|>"}}]"#,
+    bad: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "<|im_end|>"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "<\\|im_end\\|>"}}]"#,
 };
 
 /// R064: flag that counts by being there.
@@ -189,8 +214,8 @@ pub const FALSE_FLAG: Kind = Kind {
     severity: Severity::Hint,
     explanation: "Older readers of this key only look whether it is there, so for them `false` means true. Leave the \
         key out where it does not apply.",
-    bad: r#"[{"model_name": "m", "backend": "openai", "model_config": {"reasoning_model": false}}]"#,
-    good: r#"[{"model_name": "m", "backend": "openai", "model_config": {}}]"#,
+    bad: r#"[{"model_name": "m", "backend": "openai", "model_id": "m", "model_config": {"reasoning_model": false}}]"#,
+    good: r#"[{"model_name": "m", "backend": "openai", "model_id": "m", "model_config": {}}]"#,
 };
 
 /// R065: secret in a registry.
@@ -201,6 +226,57 @@ pub const SECRET: Kind = Kind {
     severity: Severity::Error,
     explanation: "A registry is shared and committed; keys and passwords do not belong there. Put it into the \
         environment or into `key.json`, and take it back from the provider if the file was ever shared.",
-    bad: r#"[{"model_name": "m", "backend": "openai", "api_key": "…"}]"#,
-    good: r#"[{"model_name": "m", "backend": "openai"}]"#,
+    bad: r#"[{"model_name": "m", "backend": "openai", "model_id": "m", "api_key": "…"}]"#,
+    good: r#"[{"model_name": "m", "backend": "openai", "model_id": "m"}]"#,
+};
+
+/// R066: chat template that does not compile.
+pub const CHAT_TEMPLATE: Kind = Kind {
+    code: "R066",
+    slug: "chat-template",
+    title: "chat template that does not compile",
+    severity: Severity::Warning,
+    explanation: "`custom_chat_template` is a Jinja template as transformers renders it. This one has a fault \
+        of syntax, or uses a filter or a test that does not exist, so no prompt can be made of it.",
+    bad: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"custom_chat_template": "{{ messages[0].content | trimm }}"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"custom_chat_template": "{{ messages[0].content | trim }}"}}]"#,
+};
+
+/// R067: variable that the chat template never reads.
+pub const UNREAD_VARIABLE: Kind = Kind {
+    code: "R067",
+    slug: "unread-variable",
+    title: "variable that the chat template never reads",
+    severity: Severity::Warning,
+    explanation: "A chat template is given variables (`chat_template_kwargs`; `cot_effort` as \
+        `reasoning_effort`) that it never reads. They have no effect: what was to be turned on or \
+        off by them is not.",
+    bad: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "model_config": {"custom_chat_template": "{% if enable_thinking %}{% endif %}{{ messages }}", "chat_template_kwargs": {"enable_thinkin": false}}}]"#,
+    good: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "model_config": {"custom_chat_template": "{% if enable_thinking %}{% endif %}{{ messages }}", "chat_template_kwargs": {"enable_thinking": false}}}]"#,
+};
+
+/// R068: no code of a language.
+pub const LANGUAGE: Kind = Kind {
+    code: "R068",
+    slug: "language",
+    title: "no code of a language",
+    severity: Severity::Warning,
+    explanation: "Languages are named by BCP-47 codes: the shortest code of the language (`en`, `ceb`), \
+        perhaps with script and region (`zh-Hant-TW`). Old codes, names and codes of countries are \
+        not found by whoever looks for the language.",
+    bad: r#"[{"model_name": "m", "backend": "mock", "languages": ["iw", "English"]}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "languages": ["he", "en"]}]"#,
+};
+
+/// R070: allow without effect.
+pub const IDLE_ALLOW: Kind = Kind {
+    code: "R070",
+    slug: "idle-allow",
+    title: "allow without effect",
+    severity: Severity::Hint,
+    explanation: "`lint.allow` lists codes of warnings and hints that are right in this entry. This one \
+        changes nothing: there is no such complaint here, no such code, or it is an error, which \
+        cannot be allowed.",
+    bad: r#"[{"model_name": "m", "backend": "mock", "lint": {"allow": ["R060"]}}]"#,
+    good: r#"[{"model_name": "m", "backend": "mock", "release_date": "spring", "lint": {"allow": ["R060"]}}]"#,
 };

@@ -1,5 +1,5 @@
 //! One entry: what must be there, and each key against the schema.
-use super::{Context, secrets, values};
+use super::{Context, secrets, templates, values};
 use crate::catalogue as kind;
 use crate::json::{Kind, Member, Node};
 use crate::schema::{self, Field, Rule};
@@ -20,6 +20,7 @@ pub(super) fn check(node: &Node<'_>, context: &mut Context<'_>) {
     // After a syntax fault, a key that is missing may just not have been read.
     if !context.spoiled(node.span) {
         missing_fields(node, context);
+        missing_id(node, context);
     }
     secrets::check(members, "", context);
     keys(members, "", schema::entry_field, context);
@@ -27,6 +28,32 @@ pub(super) fn check(node: &Node<'_>, context: &mut Context<'_>) {
         if let Some(members) = member.value.members() {
             keys(members, "model_config.", schema::config_field, context);
         }
+    }
+    let reads_templates = schema::config_field(TEMPLATE)
+        .is_some_and(|field| context.backend.is_some_and(|backend| field.backends.contains(&backend)));
+    if context.thorough && reads_templates {
+        templates::check(node, node.get("model_config").map(|member| &member.value), context);
+    }
+}
+
+/// The key of a chat template of one's own.
+const TEMPLATE: &str = "custom_chat_template";
+
+/// The backend has to know which model it is to run.
+fn missing_id(node: &Node<'_>, context: &mut Context<'_>) {
+    let Some((member, backend)) = node.get("backend").zip(context.backend) else { return };
+    let needed = |field: &&Field| field.rule == Rule::Needed && field.backends.contains(&backend);
+    for field in schema::ENTRY.iter().filter(needed) {
+        let given = node.get(field.name).map(|member| &member.value);
+        let blank = |value: &Node<'_>| value.as_str().is_some_and(|text| text.trim().is_empty());
+        if given.is_some_and(|value| !blank(value)) || near_key(node, field.name).is_some() {
+            continue;
+        }
+        let span = given.map_or(member.value.span, |value| value.span);
+        context
+            .at(&kind::MISSING_ID, span, format!("backend {backend} needs a {}", field.name))
+            .field(field.name)
+            .help(format!("add \"{}\": \"…\". {}", field.name, field.meaning));
     }
 }
 

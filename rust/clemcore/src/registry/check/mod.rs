@@ -1,10 +1,13 @@
 //! What is wrong with a registry file: every check, one file each, all in one pass.
+mod allow;
 mod dates;
 mod entry;
+mod languages;
 mod patterns;
 mod secrets;
 mod shadow;
 pub(super) mod sizes;
+mod templates;
 mod values;
 
 use crate::catalogue as kind;
@@ -27,7 +30,7 @@ use std::collections::HashMap;
 /// ```
 #[must_use]
 pub fn check(source: &str, bytes: &[u8], backends: Option<&[String]>) -> Report {
-    read(bytes, backends, |checked| checked.faults.into_report(&source.into(), checked.text))
+    examine(bytes, backends, |checked| checked.faults.into_report(&source.into(), checked.text))
 }
 
 /// A file that was read, with all that was found.
@@ -70,14 +73,20 @@ pub(super) struct Context<'c> {
     spoiled_at: Vec<usize>,
     /// The entry being checked, its name and its backend.
     entry: usize,
+    node: Option<&'c Node<'c>>,
     model: Option<&'c str>,
     backend: Option<&'c str>,
+    /// Allows that something was found for.
+    used: allow::Used,
+    /// Whether chat templates and the like are compiled too, which loading has no time for.
+    thorough: bool,
 }
 
 impl<'c> Context<'c> {
     /// Goes on to another entry.
-    fn turn_to(&mut self, entry: usize, node: &'c Node<'_>) {
+    fn turn_to(&mut self, entry: usize, node: &'c Node<'c>) {
         self.entry = entry;
+        self.node = Some(node);
         self.model = name_of(node);
         self.backend = node.get("backend").and_then(|member| member.value.as_str());
     }
@@ -89,6 +98,10 @@ impl<'c> Context<'c> {
         span: Span,
         message: impl Into<String>,
     ) -> &mut crate::problem::Fault {
+        if self.node.is_some_and(|node| allow::allows(node, kind)) {
+            self.used.insert((self.entry, kind.code));
+            return self.faults.silent(kind, span);
+        }
         self.faults.at(kind, span, message).entry(self.entry, self.model)
     }
 
@@ -119,10 +132,28 @@ impl<'c> Context<'c> {
     }
 }
 
-/// Reads and checks a file, and hands over the result while the text lives.
+/// Reads and checks a file as far as loading it needs, and hands over the result while the text lives.
 pub(super) fn read<R>(
     bytes: &[u8],
     backends: Option<&[String]>,
+    then: impl for<'t> FnOnce(Checked<'t>) -> R,
+) -> R {
+    read_with(bytes, backends, false, then)
+}
+
+/// Reads a file and checks everything.
+pub(crate) fn examine<R>(
+    bytes: &[u8],
+    backends: Option<&[String]>,
+    then: impl for<'t> FnOnce(Checked<'t>) -> R,
+) -> R {
+    read_with(bytes, backends, true, then)
+}
+
+fn read_with<R>(
+    bytes: &[u8],
+    backends: Option<&[String]>,
+    thorough: bool,
     then: impl for<'t> FnOnce(Checked<'t>) -> R,
 ) -> R {
     let mut faults = Faults::default();
@@ -130,12 +161,12 @@ pub(super) fn read<R>(
     let text = decoded.as_deref().unwrap_or_default();
     let root = decoded.as_deref().and_then(|text| json::parse(text, &mut faults));
     if let Some(root) = &root {
-        check_root(root, &mut faults, backends);
+        check_root(root, &mut faults, backends, thorough);
     }
     then(Checked { text, root, faults })
 }
 
-fn check_root(root: &Node<'_>, faults: &mut Faults, backends: Option<&[String]>) {
+fn check_root(root: &Node<'_>, faults: &mut Faults, backends: Option<&[String]>, thorough: bool) {
     let entries = entries_of(root);
     if !matches!(root.kind, Kind::List(_) | Kind::Object(_) | Kind::Broken) {
         let message = format!("a registry is a list of entries, not {}", root.kind_name());
@@ -150,14 +181,20 @@ fn check_root(root: &Node<'_>, faults: &mut Faults, backends: Option<&[String]>)
         near_misses: HashMap::new(),
         spoiled_at,
         entry: 0,
+        node: None,
         model: None,
         backend: None,
+        used: allow::Used::new(),
+        thorough,
     };
     for (at, node) in entries.iter().enumerate() {
         context.turn_to(at, node);
         entry::check(node, &mut context);
     }
     shadow::check(entries, &mut context);
+    if thorough {
+        allow::check(entries, &mut context);
+    }
 }
 
 /// The `model_name` of an entry for reports.

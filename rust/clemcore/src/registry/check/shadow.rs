@@ -44,8 +44,30 @@ fn check_group<'c>(entries: &'c [Node<'_>], group: &[usize], context: &mut Conte
         if let Some(earlier) = (0..later.min(COMPARED)).find(hides) {
             let same = self::hides(dict, &dicts[earlier]);
             report(entries, group[earlier], group[later], same, context);
+        } else if context.thorough
+            && let Some(earlier) = (0..later.min(COMPARED)).find(|earlier| alike(&dicts[*earlier], dict))
+        {
+            same_name(entries, group[earlier], group[later], context);
         }
     }
+}
+
+/// Whether name and backend tell the two apart.
+fn alike(earlier: &Dict, later: &Dict) -> bool {
+    let backend = |dict: &Dict| dict.get("backend").and_then(Value::as_str).map(str::to_owned);
+    // An entry that says more comes first on purpose: it is for those who ask for what it says.
+    backend(earlier) == backend(later) && !hides(later, earlier)
+}
+
+fn same_name<'c>(entries: &'c [Node<'_>], earlier: usize, later: usize, context: &mut Context<'c>) {
+    let node = &entries[later];
+    context.turn_to(later, node);
+    let span = node.get(MODEL_NAME).map_or(node.span, |member| member.value.span);
+    let message = format!("entry {earlier} has the same name and backend, and says something else");
+    context
+        .at(&kind::SAME_NAME, span, message)
+        .related(entries[earlier].span.start)
+        .help("the name alone always means the one at {place}; give this one a name of its own");
 }
 
 fn report<'c>(entries: &'c [Node<'_>], earlier: usize, later: usize, same: bool, context: &mut Context<'c>) {

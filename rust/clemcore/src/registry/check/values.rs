@@ -1,6 +1,6 @@
 //! Values of known keys: their type, and what the type alone does not say.
 use super::entry::Name;
-use super::{Context, dates, patterns, sizes};
+use super::{Context, dates, languages, patterns, sizes};
 use crate::catalogue as kind;
 use crate::json::{Kind, Node};
 use crate::schema::{self, Field, Rule, Type};
@@ -72,7 +72,8 @@ fn type_help(wanted: Type, node: &Node<'_>) -> Option<String> {
 pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     match field.rule {
         Rule::Plain => known_value(field, node, name, context),
-        Rule::Template | Rule::Languages | Rule::Needed => {}
+        Rule::Template | Rule::Needed => {}
+        Rule::Languages => languages::check(node, name, context),
         Rule::Positive => positive(node, name, context),
         Rule::Required => required(field, node, name, context),
         Rule::Date => {

@@ -1,0 +1,66 @@
+//! `"lint": {"allow": ["R064"]}`: complaints that the owner of an entry has seen and found right.
+//!
+//! Warnings and hints can be allowed, errors cannot. An allow that does nothing is reported, so that none outlives
+//! what it was written for.
+use super::Context;
+use crate::catalogue as kind;
+use crate::json::{Kind, Node};
+use crate::problem::Severity;
+use std::collections::HashSet;
+
+/// Which allows were needed: the entry and the code.
+pub(super) type Used = HashSet<(usize, &'static str)>;
+
+/// Whether the entry allows complaints of the kind.
+pub(super) fn allows(entry: &Node<'_>, kind: &kind::Kind) -> bool {
+    kind.severity != Severity::Error
+        && list(entry).is_some_and(|list| items(list).iter().any(|item| names(item, kind)))
+}
+
+fn names(item: &Node<'_>, kind: &kind::Kind) -> bool {
+    item.as_str().is_some_and(|code| code == kind.code || code == kind.slug)
+}
+
+fn list<'n, 't>(entry: &'n Node<'t>) -> Option<&'n Node<'t>> {
+    Some(&entry.get("lint")?.value.get("allow")?.value)
+}
+
+fn items<'n, 't>(list: &'n Node<'t>) -> &'n [Node<'t>] {
+    if let Kind::List(items) = &list.kind { items } else { &[] }
+}
+
+/// Reports allows without effect; to be called when all else was checked.
+pub(super) fn check<'c>(entries: &'c [Node<'_>], context: &mut Context<'c>) {
+    for (at, entry) in entries.iter().enumerate() {
+        let Some(list) = list(entry) else { continue };
+        context.turn_to(at, entry);
+        if context.spoiled(list.span) {
+            continue;
+        }
+        if !matches!(list.kind, Kind::List(_)) {
+            let message = format!("lint.allow has to be a list of strings, not {}", list.kind_name());
+            context.at(&kind::IDLE_ALLOW, list.span, message).field("lint.allow").help("write [\"R064\"]");
+        }
+        for (place, item) in items(list).iter().enumerate() {
+            if let Some((message, help)) = idle(item, at, context) {
+                context
+                    .at(&kind::IDLE_ALLOW, item.span, message)
+                    .field(format!("lint.allow[{place}]"))
+                    .help(help);
+            }
+        }
+    }
+}
+
+/// Why an allow has no effect, and what to do.
+fn idle(item: &Node<'_>, entry: usize, context: &Context<'_>) -> Option<(String, &'static str)> {
+    let Some(kind) = kind::ALL.iter().copied().find(|kind| names(item, kind)) else {
+        let help = "`clem registry explain` and `clemcore-check --help` tell the codes";
+        return Some(("this is the code of no complaint".to_owned(), help));
+    };
+    if kind.severity == Severity::Error {
+        return Some((format!("{} is an error, which cannot be allowed", kind.code), "mend the error"));
+    }
+    let needed = context.used.contains(&(entry, kind.code));
+    (!needed).then(|| (format!("nothing in this entry is {}", kind.code), "remove it from the list"))
+}
