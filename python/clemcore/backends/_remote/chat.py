@@ -6,6 +6,7 @@ together and reads the answer. It does not know HTTP.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -86,11 +87,12 @@ class ChatModel(RemoteModel):
         model_id = _model_id(model_spec)
         self._context_size = parse_context_size(model_spec.get("context_size"), self.name)
         self._known = known
+        self._ledger: tuple[str, Ledger] | None = None
         self._caller = Caller(self.name, model_id, service.backend, resolve_endpoint(model_spec, service))
         self._calls = CallLayer(self._caller, resolve_limits(model_spec))
 
     async def _answer(self, messages: Messages) -> Reply:
-        ledger = ledger_of(self.gen_args, self.asked_gen_args, self.model_spec, known=self._known)
+        ledger = self._current_ledger()
         self._check_window(ledger)
         exchange = await self._calls.post(_PATH, _body(self.model_spec, messages, ledger))
         reply = self._read(exchange, ledger)
@@ -98,6 +100,14 @@ class ChatModel(RemoteModel):
         if isinstance(reply, str):
             raise self._caller.failure(exchange, Verdict("bad_reply", reply))
         return reply
+
+    def _current_ledger(self) -> Ledger:
+        """Return what becomes of the generation arguments, worked out once for all calls with the same ones."""
+        state = repr((self.gen_args, sorted(self.asked_gen_args)))
+        if self._ledger is None or self._ledger[0] != state:
+            ledger = ledger_of(self.gen_args, self.asked_gen_args, self.model_spec, known=self._known)
+            self._ledger = state, ledger
+        return self._ledger[1]
 
     def _check_window(self, ledger: Ledger) -> None:
         limit = ledger.fields.get("max_completion_tokens", ledger.fields.get("max_tokens"))
@@ -124,7 +134,7 @@ class ChatModel(RemoteModel):
             body,
             text,
             {
-                "sent": ledger.fields,
+                "sent": copy.deepcopy(ledger.fields),
                 "parameters": ledger.parameters,
                 **facts,
                 "wire": exchange.facts(),
