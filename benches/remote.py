@@ -56,6 +56,10 @@ class Server(asyncio.Protocol):
             return
         self.buffer = rest[length:]
         number = rest[:length].rsplit(b"say ", 1)[1].split(b'"')[0].decode()
+        self.schedule(number)
+
+    def schedule(self, number: str) -> None:
+        """Answer when the latency is over."""
         asyncio.get_running_loop().call_later(LATENCY, self.answer, number)
 
     def answer(self, number: str) -> None:
@@ -74,13 +78,13 @@ class Server(asyncio.Protocol):
             self.transport.write(_HEAD % len(data) + data)
 
 
-def serve(pipe: Connection) -> None:
+def serve(pipe: Connection, protocol: type[Server] = Server) -> None:
     """Run the server until the client side says that it is done."""
     _many_files()
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(Server, "127.0.0.1", 0, backlog=2048)
+        server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=2048)
         pipe.send(server.sockets[0].getsockname()[1])
         await loop.run_in_executor(None, pipe.recv)
         server.close()
