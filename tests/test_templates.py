@@ -192,6 +192,7 @@ def test_importing_templates_is_light() -> None:
         "{% if true %}" * 5000,
         "{{ 1" + " + 1" * 50000 + " }}",
         "{% for i in range(100001) %}{% endfor %}",
+        "{% for a in range(99999) %}{{ range(99999)|sum }}{{ range(99999)|join|length }}{% endfor %}",
     ],
 )
 def test_hostile_templates_end_in_a_clear_error(source: str) -> None:

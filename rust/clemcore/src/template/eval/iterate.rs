@@ -14,6 +14,8 @@ use crate::template::value::{Gen, Iter, Object, Select, Seq, Step, Value, View};
 impl<'a> Vm<'a> {
     /// The next item.
     pub(crate) fn next(&mut self, iter: &mut Iter<'a>) -> Result<Option<Value<'a>>> {
+        // Whoever asks for items pays for them here, so no filter can run for free.
+        self.pay(1)?;
         Ok(match iter {
             Iter::Empty => None,
             Iter::Seq(seq, place) => {

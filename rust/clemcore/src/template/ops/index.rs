@@ -231,6 +231,8 @@ fn place(key: &Value<'_>, length: usize) -> Option<usize> {
 
 fn char_at<'a>(value: &Value<'a>, key: &Value<'a>) -> Option<Value<'a>> {
     let text = value.as_str()?;
+    // An empty purse ends the search; the next step of the evaluator reports it.
+    crate::template::budget::spend(text.len() / 1024).ok()?;
     if text.is_ascii() {
         let i = place(key, text.len())?;
         return Some(value.part(i, i + 1));

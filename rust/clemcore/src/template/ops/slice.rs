@@ -73,6 +73,7 @@ fn items<'a>(seq: &Seq<'a>, start: Option<i64>, stop: Option<i64>, step: i64) ->
 
 fn text<'a>(value: &Value<'a>, start: Option<i64>, stop: Option<i64>, step: i64) -> Result<Value<'a>> {
     let text = value.as_str().unwrap_or_default();
+    spend(text.len() / 1024)?;
     if text.is_ascii() {
         let (start, count) = places(text.len(), start, stop, step);
         let first = usize::try_from(start.max(0)).unwrap_or(0);

@@ -1,5 +1,6 @@
 //! `bool(value)` and `len(value)`.
 
+use crate::template::budget::spend;
 use crate::template::error::{Error, Result};
 use crate::template::value::range_len;
 use crate::template::value::{Object, Value};
@@ -28,8 +29,8 @@ pub(crate) fn truthy(value: &Value<'_>) -> bool {
 pub(crate) fn length(value: &Value<'_>) -> Result<usize> {
     Ok(match value {
         Value::Undefined(_) => 0,
-        Value::Str(s) => chars(s),
-        Value::Owned(s) | Value::Markup(s) => chars(s),
+        Value::Str(s) => chars(s)?,
+        Value::Owned(s) | Value::Markup(s) => chars(s)?,
         Value::List(seq) | Value::Tuple(seq) => seq.items.len(),
         Value::Dict(dict) => dict.len(),
         Value::Object(object) => match &**object {
@@ -48,6 +49,7 @@ fn no_len(value: &Value<'_>) -> Box<Error> {
     Error::type_error(format!("object of type '{}' has no len()", value.type_name()))
 }
 
-fn chars(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.chars().count() }
+fn chars(text: &str) -> Result<usize> {
+    spend(text.len() / 1024)?;
+    Ok(if text.is_ascii() { text.len() } else { text.chars().count() })
 }
