@@ -54,3 +54,23 @@ LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 def test_links_of_pages_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def _dependencies() -> set[str]:
+    names = set()
+    for line in (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines():
+        names |= {match[1] for match in re.finditer(r'"([a-z][a-z0-9-]*)(?:\[[a-z]+\])?>=', line)}
+    for manifest in sorted((ROOT / "rust").glob("clemcore*/Cargo.toml")):
+        section = ""
+        for line in manifest.read_text(encoding="utf-8").splitlines():
+            section = line if line.startswith("[") else section
+            if section.endswith("dependencies]") and (match := re.match(r"([a-z][a-z0-9_-]*)[ .]", line)):
+                names.add(match[1])
+    return names - {"clemcore"}
+
+
+def test_every_dependency_has_its_reason_in_the_readme() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Dependencies")[2]
+    named = {name.partition("[")[0] for name in re.findall(r"`([^`]+)`", table)}
+    assert len(_dependencies()) > 20
+    assert _dependencies() <= named
