@@ -138,13 +138,14 @@ class Registry:
     """Entries in the order in which a selector tries them."""
 
     @staticmethod
-    def load(layers: Sequence[tuple[str, bytes]], backends: Sequence[str] | None = None) -> Registry:
+    def load(layers: Sequence[tuple[str, bytes | None]], backends: Sequence[str] | None = None) -> Registry:
         """Read registry files, earlier layers first.
 
         Each entry gets a last key ``lookup_source`` with the layer's name, unless it has one.
 
         Args:
-            layers: a name and the bytes of each file.
+            layers: a name and the bytes of each file; None instead of bytes for the registry that is compiled in.
+                The bytes are kept, and an entry becomes a dict when it is asked for.
             backends: further known backends, besides those that come with clemcore.
 
         Raises:

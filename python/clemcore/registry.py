@@ -39,11 +39,11 @@ class ModelRegistry:
         self._pending: list[tuple[dict[str, Any], bool]] = []
 
     @classmethod
-    def from_layers(cls, layers: Iterable[tuple[str, bytes]]) -> ModelRegistry:
+    def from_layers(cls, layers: Iterable[tuple[str, bytes | None]]) -> ModelRegistry:
         """Read registry texts, earlier layers first.
 
         Args:
-            layers: pairs of a source name (a path, or ``packaged``) and the text.
+            layers: pairs of a source name (a path, or ``packaged``) and the text; None for the packaged text.
 
         Raises:
             RegistryError: a text has faults; the error names all of them, in all layers, with their places.
@@ -68,7 +68,7 @@ class ModelRegistry:
         """
         here = Path(cls.get_cwd_path())
         layers = [(str(here), _read(here))] if here.exists() else []
-        return cls.from_layers([*layers, (PACKAGED, _core.packaged_registry())])
+        return cls.from_layers([*layers, (PACKAGED, None)])
 
     @classmethod
     def from_directory(cls, dir_path: str | os.PathLike[str]) -> ModelRegistry:
@@ -134,8 +134,9 @@ class ModelRegistry:
     # -- resolving ---------------------------------------------------------------------------------------------
     def find(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> ModelSpec | None:
         """Return the first specification that unifies with a selector, merged with it, or None."""
-        located = self.locate(model_selector)
-        return None if located is None else located[0]
+        selector = ModelSpec.from_any(model_selector)
+        found = self._compiled().resolve(selector.to_dict())
+        return _special(selector) if found is None else ModelSpec.from_dict(found[1])
 
     def locate(
         self, model_selector: str | Mapping[str, Any] | ModelSpec

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyDict;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// Entries in the order in which they are tried.
 #[pyclass(frozen, module = "clemcore._core")]
@@ -23,11 +24,19 @@ impl Registry {
     #[pyo3(signature = (layers, backends = None))]
     fn load(
         py: Python<'_>,
-        layers: Vec<(String, PyBackedBytes)>,
+        layers: Vec<(String, Option<PyBackedBytes>)>,
         backends: Option<Vec<String>>,
     ) -> PyResult<Self> {
+        // The registry holds on to Python's bytes; nobody can change them.
+        let text = |bytes| match bytes {
+            Some(bytes) => core::Text::Shared(Arc::<PyBackedBytes>::new(bytes)),
+            None => core::Text::Packaged,
+        };
+        let (sources, bytes): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
+        let texts = bytes.into_iter().map(text);
+        let layers: Vec<_> = sources.iter().map(String::as_str).zip(texts).collect();
         let core = py
-            .detach(|| core::Registry::load(&layers, backends.as_deref()))
+            .detach(|| core::Registry::load_texts(layers, backends.as_deref()))
             .map_err(|report| errors::registry_error(&report))?;
         Ok(Self { core, objects: Vec::new() })
     }
@@ -45,14 +54,14 @@ impl Registry {
 
     fn entry<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyDict>> {
         let dict = self.core.entry(index).ok_or_else(|| self.no_entry(index))?;
-        convert::from_dict(py, dict, &Objects::over(&self.objects))
+        convert::from_dict(py, &dict, &Objects::over(&self.objects))
     }
 
-    fn location(&self, index: usize) -> PyResult<(&str, usize)> {
+    fn location(&self, index: usize) -> PyResult<(String, usize)> {
         self.core.location(index).ok_or_else(|| self.no_entry(index))
     }
 
-    fn names(&self) -> Vec<&str> {
+    fn names(&self) -> Vec<String> {
         self.core.names()
     }
 
@@ -84,7 +93,7 @@ impl Registry {
     }
 
     #[pyo3(signature = (name, limit = 5))]
-    fn nearest(&self, py: Python<'_>, name: &str, limit: usize) -> Vec<&str> {
+    fn nearest(&self, py: Python<'_>, name: &str, limit: usize) -> Vec<String> {
         py.detach(|| self.core.nearest(name, limit))
     }
 
@@ -120,7 +129,7 @@ impl Refusal {
     fn new(
         py: Python<'_>,
         refusal: &core::Refusal,
-        location: (&str, usize),
+        location: (String, usize),
         objects: &Objects<'_>,
     ) -> PyResult<Self> {
         let mut mismatches = Vec::with_capacity(refusal.mismatches.len());
@@ -129,7 +138,7 @@ impl Refusal {
             let found = convert::from_value(py, &mismatch.right, objects)?.unbind();
             mismatches.push((mismatch.field.clone(), wanted, found));
         }
-        Ok(Self { entry: refusal.entry, source: location.0.to_owned(), line: location.1, mismatches })
+        Ok(Self { entry: refusal.entry, source: location.0, line: location.1, mismatches })
     }
 }
 

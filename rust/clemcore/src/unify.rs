@@ -88,7 +88,8 @@ pub fn unifies(left: &Dict, right: &Dict, opaque: &dyn OpaqueEq) -> bool {
     }
 }
 
-fn values_unify(left: &Value, right: &Value, opaque: &dyn OpaqueEq) -> bool {
+/// Whether two values unify.
+pub(crate) fn values_unify(left: &Value, right: &Value, opaque: &dyn OpaqueEq) -> bool {
     match (left, right) {
         (Value::Dict(a), Value::Dict(b)) => unifies(a, b, opaque),
         (Value::List(a), Value::List(b)) => {

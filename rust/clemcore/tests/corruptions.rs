@@ -222,7 +222,12 @@ fn try_out(name: &str, bytes: &[u8]) {
     }
     assert_places_exist(bytes, &report);
     assert_agrees_with_serde(bytes, &report);
-    assert_eq!(Registry::load(&[(name, bytes)], None).is_ok(), report.is_usable());
+    let slow = Registry::load_slowly(&[(name, bytes)], None);
+    match (Registry::load(&[(name, bytes)], None), slow) {
+        (Ok(quick), Ok(slow)) => assert_eq!(quick.warnings(), slow.warnings()),
+        (Err(quick), Err(slow)) => assert_eq!(quick, slow),
+        (quick, _) => panic!("the two ways of loading differ: {quick:?}"),
+    }
 }
 
 #[test]

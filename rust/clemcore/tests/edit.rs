@@ -96,7 +96,7 @@ fn the_entry_reads_back_as_it_was() {
     entry.insert("lookup_source", Value::from("r.json"));
     let text = upsert("r.json", None, &entry, Position::Front).unwrap();
     assert!(!text.contains("lookup_source"));
-    assert_eq!(Registry::load(&[("r.json", text)], None).unwrap().entry(0), Some(&entry));
+    assert_eq!(Registry::load(&[("r.json", text)], None).unwrap().entry(0), Some(entry));
 }
 
 #[test]

@@ -24,9 +24,9 @@ fn entries_know_where_they_come_from() {
     let registry = registry();
     assert_eq!(registry.len(), 4);
     assert_eq!(registry.names(), ["m", "own"]);
-    assert_eq!(registry.location(1), Some(("here.json", 3)));
-    assert_eq!(registry.location(2), Some(("here.json", 5)));
-    assert_eq!(registry.location(3), Some(("packaged", 1)));
+    assert_eq!(registry.location(1), Some(("here.json".to_owned(), 3)));
+    assert_eq!(registry.location(2), Some(("here.json".to_owned(), 5)));
+    assert_eq!(registry.location(3), Some(("packaged".to_owned(), 1)));
     assert_eq!(registry.location(4), None);
     let last = |index: usize| {
         registry.entry(index).unwrap().iter().last().map(|(key, value)| (key.to_owned(), value.clone()))

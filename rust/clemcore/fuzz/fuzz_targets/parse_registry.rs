@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     for index in 0..registry.len() {
-        let entry = registry.entry(index).cloned().unwrap_or_default();
+        let entry = registry.entry(index).unwrap_or_default();
         // An entry is a selector that fits itself, so something is found, at the latest there.
         assert!(registry.resolve(&entry).is_some_and(|(found, _)| found <= index));
     }
@@ -42,7 +42,7 @@ fn edit(bytes: &[u8], registry: &Registry) {
     let text = upsert("fuzz.json", Some(bytes), &new, Position::Front).unwrap_or_default();
     let after = Registry::load(&[("fuzz.json", &text)], None).unwrap_or_default();
     assert_eq!(after.len(), registry.len() + 1);
-    assert_eq!(after.entry(0).and_then(|entry| entry.get("model_name")), Some(&Value::from("new")));
+    assert_eq!(after.entry(0).and_then(|entry| entry.get("model_name").cloned()), Some(Value::from("new")));
     for index in 0..registry.len() {
         assert_eq!(after.entry(index + 1), registry.entry(index));
     }

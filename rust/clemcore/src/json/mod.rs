@@ -4,6 +4,7 @@
 //! what it is (a comment, a trailing comma, Python's `True`). What this scanner accepts is exactly JSON; it knows
 //! nothing of registries. Time and memory are linear in the text, and depth is bounded.
 mod brackets;
+mod cursor;
 mod lexer;
 mod node;
 mod number;
@@ -13,6 +14,7 @@ mod string;
 mod word;
 mod write;
 
+pub(crate) use cursor::{Cursor, Number};
 pub(crate) use node::{Kind, Member, Node, to_dict};
 pub(crate) use parser::parse;
 pub use write::{to_json, to_json_pretty};

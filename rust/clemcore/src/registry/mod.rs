@@ -2,19 +2,25 @@
 //!
 //! The first entry that unifies with the selector is the one, in the order of the layers and of the files. An index
 //! by name makes that quick; it never changes which entry is found.
+//!
+//! Loading reads the bytes once ([`scan`]) and keeps them; an entry becomes a dict when it is asked for.
 mod check;
 mod index;
 mod layer;
 mod resolve;
+mod scan;
 
 pub use check::check;
 pub use check::sizes::context_tokens;
+pub use layer::Text;
 pub(crate) use layer::{Outline, outline};
 pub use resolve::Refusal;
 
 use crate::report::Report;
 use crate::value::{Dict, Value};
+use check::shadow;
 use index::NameIndex;
+use layer::{Layer, Layers, Read};
 use std::sync::Arc;
 
 /// The registry that is compiled in: `model_registry.json` at the top of the repository.
@@ -26,24 +32,16 @@ pub const LOOKUP_SOURCE: &str = "lookup_source";
 /// The key by which entries are selected and indexed.
 pub const MODEL_NAME: &str = "model_name";
 
-/// One entry and its place.
-#[derive(Debug, Clone, PartialEq)]
-struct Entry {
-    dict: Dict,
-    source: Option<Arc<str>>,
-    line: usize,
-}
-
 /// Entries in the order in which they are tried.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
-    entries: Vec<Entry>,
+    layers: Layers,
     index: NameIndex,
     warnings: Report,
 }
 
 impl Registry {
-    /// Reads layers, each a name and the bytes of a file; earlier layers come first.
+    /// Reads layers, each a name and the bytes of a file; earlier layers come first. The bytes are copied.
     ///
     /// `backends` are known besides those that come with clemcore.
     ///
@@ -53,55 +51,120 @@ impl Registry {
         layers: &[(S, B)],
         backends: Option<&[String]>,
     ) -> Result<Self, Report> {
-        let mut entries = Vec::new();
-        let mut warnings = Report::default();
-        for (source, bytes) in layers {
-            let report = layer::read(source.as_ref(), bytes.as_ref(), backends, &mut entries);
-            warnings.extend(report);
+        let shared = |bytes: &[u8]| Text::Shared(Arc::new(Arc::<[u8]>::from(bytes)));
+        let layers = layers.iter().map(|(source, bytes)| (source.as_ref(), shared(bytes.as_ref())));
+        Self::load_texts(layers, backends)
+    }
+
+    /// [`Registry::load`] of texts that are kept where they are.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub fn load_texts<'s>(
+        layers: impl IntoIterator<Item = (&'s str, Text)>,
+        backends: Option<&[String]>,
+    ) -> Result<Self, Report> {
+        let read = layers.into_iter().map(|(source, text)| layer::read(source, text, backends));
+        Self::of_layers(read.collect(), backends)
+    }
+
+    /// [`Registry::load`] without the quick pass: what it must not differ from.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    #[doc(hidden)]
+    pub fn load_slowly(layers: &[(&str, &[u8])], backends: Option<&[String]>) -> Result<Self, Report> {
+        let read = |(source, bytes): &(&str, &[u8])| {
+            layer::read_slowly(source, Text::Shared(Arc::new(Arc::<[u8]>::from(*bytes))), backends)
+        };
+        Self::of_layers(layers.iter().map(read).collect(), backends)
+    }
+
+    fn of_layers(layers: Vec<Read>, backends: Option<&[String]>) -> Result<Self, Report> {
+        let (mut registry, mut reports, mut unsure) = (Self::default(), Vec::new(), Vec::new());
+        for read in layers {
+            registry.layers.push(read.layer);
+            unsure.push(read.unsure);
+            reports.push(read.report);
         }
-        if !warnings.is_usable() {
-            return Err(warnings);
+        registry.index = NameIndex::new(&registry.layers);
+        // That entries hide each other is seen here, and told by the full check; so is everything beside an error.
+        let broken = reports.iter().any(|report| !report.is_usable());
+        let again = if broken { unsure } else { registry.hiding(&unsure) };
+        for (at, layer) in registry.layers.iter().enumerate() {
+            if let (true, Layer::Text { source, text, .. }) = (again[at], layer) {
+                reports[at] = layer::read_slowly(source, text.clone(), backends).report;
+            }
         }
-        Ok(Self { index: NameIndex::new(&entries), entries, warnings })
+        for report in reports {
+            registry.warnings.extend(report);
+        }
+        if registry.warnings.is_usable() { Ok(registry) } else { Err(registry.warnings) }
+    }
+
+    /// In which of the layers in question one entry hides another.
+    fn hiding(&self, unsure: &[bool]) -> Vec<bool> {
+        let mut hiding = vec![false; unsure.len()];
+        for group in self.index.groups() {
+            let mut dicts: Vec<Vec<Dict>> = vec![Vec::new(); unsure.len()];
+            for index in group {
+                let Some((layer, _)) = self.layers.locate(index) else { continue };
+                if unsure[layer] && !hiding[layer] {
+                    let Some(dict) = self.layers.dict(index) else { continue };
+                    hiding[layer] = dicts[layer].iter().any(|earlier| shadow::hides(earlier, &dict));
+                    if dicts[layer].len() < shadow::COMPARED {
+                        dicts[layer].push(dict);
+                    }
+                }
+            }
+        }
+        hiding
     }
 
     /// A registry of entries that come from no file. They are taken as they are, without a check.
     #[must_use]
     pub fn from_specs(specs: Vec<Dict>) -> Self {
-        let entries: Vec<_> = specs.into_iter().map(|dict| Entry { dict, source: None, line: 0 }).collect();
-        Self { index: NameIndex::new(&entries), entries, warnings: Report::default() }
+        let mut layers = Layers::default();
+        layers.push(Layer::Dicts(specs));
+        Self { index: NameIndex::new(&layers), layers, warnings: Report::default() }
     }
 
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.layers.len()
     }
 
     /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
-    /// An entry, with its `lookup_source`.
+    /// An entry, with its `lookup_source`; read from the text anew each time.
     #[must_use]
-    pub fn entry(&self, index: usize) -> Option<&Dict> {
-        self.entries.get(index).map(|entry| &entry.dict)
+    pub fn entry(&self, index: usize) -> Option<Dict> {
+        self.layers.dict(index)
     }
 
     /// The file and line where an entry begins; its `lookup_source` and 0 for one that comes from no file.
     #[must_use]
-    pub fn location(&self, index: usize) -> Option<(&str, usize)> {
-        let entry = self.entries.get(index)?;
-        let named = || entry.dict.get(LOOKUP_SOURCE).and_then(Value::as_str);
-        Some((entry.source.as_deref().or_else(named).unwrap_or_default(), entry.line))
+    pub fn location(&self, index: usize) -> Option<(String, usize)> {
+        let (source, line) = self.layers.place(index)?;
+        let source = match source {
+            Some(source) => source.to_owned(),
+            None => {
+                self.entry(index)?.get(LOOKUP_SOURCE).and_then(Value::as_str).unwrap_or_default().to_owned()
+            }
+        };
+        Some((source, line))
     }
 
     /// The names of all models, in order, each once.
     #[must_use]
-    pub fn names(&self) -> Vec<&str> {
-        self.index.names(&self.entries)
+    pub fn names(&self) -> Vec<String> {
+        let name = |index| self.layers.name(index).map(|name| String::from_utf8_lossy(&name).into_owned());
+        self.index.firsts(&self.layers).filter_map(name).collect()
     }
 
     /// What was found on loading; never an error.

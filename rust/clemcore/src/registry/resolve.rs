@@ -1,7 +1,8 @@
 //! Which entry a selector means, and why others refuse it.
-use super::{MODEL_NAME, Registry};
+use super::{LOOKUP_SOURCE, MODEL_NAME, Registry};
+use crate::json::Cursor;
 use crate::text::similar;
-use crate::unify::{ById, Mismatch, OpaqueEq, mismatches, unifies, unify_with};
+use crate::unify::{ById, Mismatch, OpaqueEq, mismatches, unify_with, values_unify};
 use crate::value::{Dict, Value};
 
 /// Why an entry does not fit a selector.
@@ -22,12 +23,17 @@ impl Registry {
 
     /// [`Registry::resolve`] where `opaque` decides about values that JSON cannot hold.
     pub fn resolve_with(&self, selector: &Dict, opaque: &dyn OpaqueEq) -> Option<(usize, Dict)> {
-        let fits = |at: &usize| unifies(selector, &self.entries[*at].dict, opaque);
-        let index = match selector.get(MODEL_NAME) {
-            Some(Value::String(name)) => self.index.candidates(name).into_iter().find(fits),
-            _ => (0..self.entries.len()).find(fits),
-        }?;
-        Some((index, unify_with(selector, &self.entries[index].dict, opaque)?))
+        let merged = |index: usize| Some((index, unify_with(selector, &self.layers.dict(index)?, opaque)?));
+        match selector.get(MODEL_NAME) {
+            Some(Value::String(name)) => self.index.candidates(&self.layers, name).find_map(merged),
+            _ => (0..self.len()).filter(|index| !self.contradicts(*index, selector, opaque)).find_map(merged),
+        }
+    }
+
+    /// Whether the text of an entry contradicts a selector, as far as can be seen without making a dict of it.
+    fn contradicts(&self, index: usize, selector: &Dict, opaque: &dyn OpaqueEq) -> bool {
+        let Some((text, source)) = self.layers.entry_text(index) else { return false };
+        contradicts(text, source, selector, opaque).unwrap_or(false)
     }
 
     /// For each entry with the selector's name that refuses it: where and why.
@@ -39,20 +45,58 @@ impl Registry {
     /// [`Registry::refusals`] where `opaque` decides about values that JSON cannot hold.
     pub fn refusals_with(&self, selector: &Dict, opaque: &dyn OpaqueEq) -> Vec<Refusal> {
         let Some(Value::String(name)) = selector.get(MODEL_NAME) else { return Vec::new() };
-        self.index
-            .named(name)
-            .iter()
-            .map(|&entry| Refusal {
-                entry,
-                mismatches: mismatches(selector, &self.entries[entry].dict, opaque),
-            })
-            .filter(|refusal| !refusal.mismatches.is_empty())
-            .collect()
+        let refusal = |entry| {
+            let mismatches = mismatches(selector, &self.layers.dict(entry)?, opaque);
+            (!mismatches.is_empty()).then_some(Refusal { entry, mismatches })
+        };
+        self.index.named(&self.layers, name).filter_map(refusal).collect()
     }
 
     /// The names most like `name`, best first: to be shown, never to be used silently.
     #[must_use]
-    pub fn nearest(&self, name: &str, limit: usize) -> Vec<&str> {
-        similar::nearest(name, self.names(), limit)
+    pub fn nearest(&self, name: &str, limit: usize) -> Vec<String> {
+        let names = self.names();
+        let found = similar::nearest(name, names.iter().map(String::as_str), limit);
+        found.into_iter().map(str::to_owned).collect()
     }
+}
+
+/// Whether a value in the text of an entry contradicts the selector's; `None` where that cannot be told.
+///
+/// The keys are passed in order, and the first contradiction ends it; values of other keys are skipped unread.
+fn contradicts(text: &str, source: &str, selector: &Dict, opaque: &dyn OpaqueEq) -> Option<bool> {
+    let mut cursor = Cursor::new(text, 0);
+    let mut wanted = selector.len();
+    cursor.expect(b'{')?;
+    if wanted == 0 || cursor.closes(b'}')? {
+        return None;
+    }
+    let mut has_source = false;
+    loop {
+        cursor.next()?;
+        let key = cursor.string()?;
+        cursor.expect(b':')?;
+        cursor.next()?;
+        has_source |= key == LOOKUP_SOURCE;
+        let Some(value) = selector.get(&key) else {
+            cursor.skip()?;
+            if cursor.goes_on(b'}')? {
+                continue;
+            }
+            break;
+        };
+        wanted -= 1;
+        let agrees = match (value, cursor.byte()?) {
+            (Value::String(text), b'"') => *text == cursor.string()?,
+            _ => values_unify(value, &cursor.value(1)?, opaque),
+        };
+        if !agrees || wanted == 0 {
+            return Some(!agrees);
+        }
+        if !cursor.goes_on(b'}')? {
+            break;
+        }
+    }
+    let other_source = |value: &Value| !values_unify(value, &Value::from(source), opaque);
+    Some(!has_source && selector.get(LOOKUP_SOURCE).is_some_and(other_source))
 }

@@ -13,6 +13,42 @@ pub(crate) struct Lines<'t> {
     characters: Vec<usize>,
 }
 
+/// How many lines end before each multiple of `STEP` bytes: for texts of which only few places are asked for.
+#[derive(Debug)]
+pub(crate) struct LineCounts(Vec<usize>);
+
+impl LineCounts {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        let mut seen = 0;
+        let starts = (0..bytes.len()).step_by(STEP);
+        let counted = starts.map(|start| {
+            let before = seen;
+            seen += line_ends(bytes, start, (start + STEP).min(bytes.len()));
+            before
+        });
+        Self(counted.collect())
+    }
+
+    /// The line of a byte offset, from 1.
+    pub(crate) fn line(&self, bytes: &[u8], offset: usize) -> usize {
+        let step = offset / STEP;
+        let Some(before) = self.0.get(step) else { return 1 };
+        1 + before + line_ends(bytes, step * STEP, offset)
+    }
+}
+
+/// How many lines end in a range of a text.
+fn line_ends(bytes: &[u8], from: usize, to: usize) -> usize {
+    let part = &bytes[from..to];
+    #[allow(clippy::naive_bytecount, reason = "at most four kilobytes, and the compiler counts many at once")]
+    let count = |wanted: u8| part.iter().filter(|byte| **byte == wanted).count();
+    let returns = count(b'\r');
+    if returns == 0 {
+        return count(b'\n');
+    }
+    part.iter().enumerate().filter(|(at, byte)| ends_line(bytes, from + at, **byte)).count()
+}
+
 /// Line and column, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -90,6 +126,15 @@ mod tests {
         assert_eq!(place(text, text.find('d').unwrap()), (4, 1));
         assert_eq!(place(text, text.len()), (4, 2));
         assert_eq!(place("", 0), (1, 1));
+    }
+
+    #[test]
+    fn counted_lines_are_the_same() {
+        let text = "a\nb\r\nc\rd\n\n\r\r\n".repeat(2000) + "\r";
+        let (lines, counts) = (Lines::new(&text), LineCounts::new(text.as_bytes()));
+        for offset in 0..text.len() {
+            assert_eq!(counts.line(text.as_bytes(), offset), lines.place(offset).line, "{offset}");
+        }
     }
 
     #[test]

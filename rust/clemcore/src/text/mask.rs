@@ -82,6 +82,23 @@ pub(crate) fn find_secret(text: &str) -> Option<(usize, usize)> {
     None
 }
 
+/// Whether a text has a run of letters, digits, `-` and `_` that is long enough for a secret.
+///
+/// Asked of every text of a registry: such a run covers one of every [`SHORTEST`] places, so only those are looked at.
+#[inline]
+pub(crate) fn may_hold_secret(text: &str) -> bool {
+    if text.len() < SHORTEST {
+        return false;
+    }
+    let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let bytes = text.as_bytes();
+    (SHORTEST - 1..bytes.len()).step_by(SHORTEST).any(|at| {
+        let (before, after) = bytes.split_at(at);
+        let after = after.iter().take_while(is_part).take(SHORTEST).count();
+        after > 0 && after + before.iter().rev().take_while(is_part).take(SHORTEST).count() >= SHORTEST
+    })
+}
+
 /// No secret is shorter.
 const SHORTEST: usize = 20;
 
@@ -134,6 +151,19 @@ mod tests {
         }
         for name in ["max_tokens", "bos_token", "requires_api_key_file", "eos_to_cull", "key", "tokenizer"] {
             assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_secret_escapes_the_quick_look() {
+        for before in 0..50 {
+            for length in 20..60 {
+                let text = format!("{}{}/x", "a/".repeat(before), "k".repeat(length));
+                assert!(may_hold_secret(&text), "{text}");
+            }
+            for length in 0..20 {
+                assert!(!may_hold_secret(&format!("{}{}/x", ".".repeat(before), "k".repeat(length))));
+            }
         }
     }
 

@@ -56,12 +56,31 @@ pub(crate) fn near_miss<'k>(word: &str, known: impl IntoIterator<Item = &'k str>
         3..=7 => 1,
         _ => 2,
     };
+    let bag = letters(&wanted);
     known
         .into_iter()
-        .filter(|candidate| *candidate != word)
+        .filter(|candidate| *candidate != word && bag.is_none_or(|bag| may_be_near(bag, candidate, limit)))
         .filter_map(|candidate| Some((distance(&wanted, &folded(candidate), limit)?, candidate)))
         .min()
         .map(|(_, candidate)| candidate)
+}
+
+/// The characters of a folded ASCII word, each as a bit.
+fn letters(word: &str) -> Option<u128> {
+    word.is_ascii().then(|| word.bytes().fold(0, |bag, byte| bag | 1 << byte))
+}
+
+/// Whether a word of these letters can be within so many edits of the candidate: each letter that only one of the two
+/// has costs an edit. Quick, because most known words are nothing alike.
+fn may_be_near(bag: u128, candidate: &str, limit: usize) -> bool {
+    let fold = |byte: u8| if matches!(byte, b'-' | b' ') { b'_' } else { byte.to_ascii_lowercase() };
+    // Blanks at the ends vanish by folding, and here they would become letters.
+    if !candidate.is_ascii() || candidate.trim().len() != candidate.len() {
+        return true;
+    }
+    let other: u128 = candidate.bytes().fold(0, |bag, byte| bag | 1 << fold(byte));
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    (bag & !other).count_ones() <= limit && (other & !bag).count_ones() <= limit
 }
 
 /// The names most like `wanted`, best first, at most `limit`.

@@ -139,8 +139,8 @@ fn unknown_key(member: &Member<'_>, near: &str, path: &str, context: &mut Contex
 /// The name of a known key with where it stands; written out only where something is wrong.
 #[derive(Clone, Copy)]
 pub(super) struct Name {
-    path: &'static str,
-    field: &'static str,
+    pub(super) path: &'static str,
+    pub(super) field: &'static str,
 }
 
 impl fmt::Display for Name {

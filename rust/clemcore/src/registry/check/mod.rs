@@ -1,11 +1,12 @@
 //! What is wrong with a registry file: every check, one file each, all in one pass.
 mod allow;
+pub(super) mod clean;
 mod dates;
 mod entry;
 mod languages;
 mod patterns;
 mod secrets;
-mod shadow;
+pub(super) mod shadow;
 pub(super) mod sizes;
 mod templates;
 mod values;

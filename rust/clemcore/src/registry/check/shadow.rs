@@ -17,7 +17,7 @@ use crate::value::{Dict, Value};
 use std::collections::HashMap;
 
 /// With how many earlier entries of its name an entry is compared; more of one name are no registry.
-const COMPARED: usize = 100;
+pub(in crate::registry) const COMPARED: usize = 100;
 
 /// Reports entries that are out of reach; those with syntax faults are not judged.
 pub(super) fn check<'c>(entries: &'c [Node<'_>], context: &mut Context<'c>) {
@@ -91,7 +91,7 @@ fn report<'c>(entries: &'c [Node<'_>], earlier: usize, later: usize, same: bool,
 }
 
 /// Whether every selector that fits `later` fits `earlier` too.
-fn hides(earlier: &Dict, later: &Dict) -> bool {
+pub(in crate::registry) fn hides(earlier: &Dict, later: &Dict) -> bool {
     earlier.iter().all(|(key, value)| later.get(key).is_some_and(|other| says_less(value, other)))
 }
 

@@ -1,0 +1,50 @@
+//! The same checks, asked for yes or no: what the quick scan of a file cannot decide by itself.
+//!
+//! Nothing is decided here. A value or an entry is clean when the checks of this module find nothing to report, as far
+//! as loading asks them.
+use super::entry::{self, Name};
+use super::{Context, values};
+use crate::json::{self, Node};
+use crate::problem::Faults;
+use crate::schema::Field;
+use std::collections::HashMap;
+
+fn context<'c>(faults: &'c mut Faults, backends: Option<&'c [String]>) -> Context<'c> {
+    Context {
+        faults,
+        backends,
+        near_misses: HashMap::new(),
+        spoiled_at: Vec::new(),
+        entry: 0,
+        node: None,
+        model: None,
+        backend: None,
+        used: super::allow::Used::new(),
+        thorough: false,
+    }
+}
+
+/// Whether nothing is to be said about the value of a known key, beyond its type.
+pub(in crate::registry) fn value(
+    field: &'static Field,
+    node: &Node<'_>,
+    backends: Option<&[String]>,
+) -> bool {
+    let mut faults = Faults::default();
+    let name = Name { path: "", field: field.name };
+    values::check(field, node, name, &mut context(&mut faults, backends));
+    faults.list.is_empty()
+}
+
+/// Whether nothing is to be said about the text of an entry.
+pub(in crate::registry) fn entry(text: &str, backends: Option<&[String]>) -> bool {
+    let mut faults = Faults::default();
+    let Some(node) = json::parse(text, &mut faults) else { return false };
+    if !faults.list.is_empty() {
+        return false;
+    }
+    let mut context = context(&mut faults, backends);
+    context.turn_to(0, &node);
+    entry::check(&node, &mut context);
+    faults.list.is_empty()
+}

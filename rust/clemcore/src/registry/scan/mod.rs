@@ -1,0 +1,367 @@
+//! A quick pass over a file that has no fault: where each entry stands and what its name is.
+//!
+//! The pass is as strict as the full check, and stricter: it accepts a file only where the full check says nothing at
+//! all, and gives up at the first doubt. Then the file is read the slow way, which finds and reports everything. So
+//! the two ways cannot differ in what they report, only in what they cost; `tests/scan.rs` shows it on every fixture,
+//! on damaged files and on the corpora.
+//!
+//! How it stays in step with the checks:
+//! * keys are judged by the functions of the schema, each different key once per file ([`keys`]);
+//! * a value is accepted by its type where the schema asks no more of the field; each other value is given to the
+//!   very function that checks it, and remembered if it was clean;
+//! * an entry with anything odd about it (a key that looks like a known one, a wrong type, a missing id) is given to
+//!   the full check of an entry.
+//!
+//! A new check of one value or one entry is seen by this if it hangs on a rule of the schema. Any other must be asked
+//! for in [`Scan::entry`]; the tests fail on its fixture as long as it is not.
+mod keys;
+
+use super::check::clean;
+use crate::json::{self, Cursor, Kind, MAX_DEPTH, Number};
+use crate::problem::Faults;
+use crate::schema::Rule;
+use crate::text::mask;
+use keys::{
+    FALSE, FLOAT, INT, Keys, Known, Level, MIXED, NULL, OBJECT, Role, STRING, STRINGS, Standing, TRUE, Types,
+};
+use std::borrow::Cow;
+
+/// Where an entry and its name stand in a text; the name without its quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Place {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) name_start: usize,
+    pub(super) name_end: usize,
+}
+
+/// The entries of a file about which nothing is to be said; `None` at the first doubt.
+pub(super) fn scan(text: &str, backends: Option<&[String]>) -> Option<Vec<Place>> {
+    let mut scan = Scan {
+        cursor: Cursor::new(text, 0),
+        keys: Keys::new(),
+        backends,
+        clean: vec![(usize::MAX, ""); REMEMBERED],
+        doubt: false,
+        ids: 0,
+        backend: None,
+        name: None,
+        needs: Vec::new(),
+    };
+    scan.file()
+}
+
+/// For how many values it is remembered that they are clean.
+const REMEMBERED: usize = 256;
+/// Of how many backends it is remembered what they need.
+const MANY_BACKENDS: usize = 32;
+/// How many keys of one object are told apart quickly.
+const QUICK: usize = 128;
+/// Objects with more keys of the slow kind are left to the full check.
+const SLOW: usize = 64;
+
+struct Scan<'t, 'b> {
+    cursor: Cursor<'t>,
+    keys: Keys<'t>,
+    backends: Option<&'b [String]>,
+    /// Values that the full check found clean, by their key.
+    clean: Vec<(usize, &'t str)>,
+    /// Backends that were met, and which ids each needs.
+    needs: Vec<(&'t str, u8)>,
+    /// Of the entry: whether the full check has to look at it, its ids, its backend, and where its name stands.
+    doubt: bool,
+    ids: u8,
+    backend: Option<&'t str>,
+    name: Option<(usize, usize)>,
+}
+
+/// The keys of one object that were seen.
+#[derive(Default)]
+struct Seen {
+    quick: u128,
+    slow: Vec<usize>,
+}
+
+impl Seen {
+    /// Notes a key; `None` where it stands there twice, or where there are too many.
+    #[inline]
+    fn note(&mut self, key: usize) -> Option<()> {
+        if key < QUICK {
+            let bit = 1 << key;
+            let new = self.quick & bit == 0;
+            self.quick |= bit;
+            return new.then_some(());
+        }
+        let new = self.slow.len() < SLOW && !self.slow.contains(&key);
+        self.slow.push(key);
+        new.then_some(())
+    }
+}
+
+impl<'t> Scan<'t, '_> {
+    fn file(&mut self) -> Option<Vec<Place>> {
+        // Real entries have some hundred bytes; too little room is made up for by growing.
+        let mut places = Vec::with_capacity(self.cursor.text.len() / 512);
+        self.cursor.expect(b'[')?;
+        if !self.cursor.closes(b']')? {
+            loop {
+                places.push(self.entry()?);
+                if !self.cursor.goes_on(b']')? {
+                    break;
+                }
+            }
+        }
+        places.shrink_to_fit();
+        // Nothing but blanks may follow.
+        self.cursor.next().is_none().then_some(places)
+    }
+
+    fn entry(&mut self) -> Option<Place> {
+        (self.cursor.next()? == b'{').then_some(())?;
+        let start = self.cursor.at;
+        (self.doubt, self.ids, self.backend, self.name) = (false, 0, None, None);
+        self.object(Level::Entry, 1)?;
+        let end = self.cursor.at;
+        let (name_start, name_end) = self.name?;
+        let needed = self.needed();
+        self.doubt |= needed & !self.ids != 0;
+        if self.doubt && !clean::entry(self.cursor.text.get(start..end)?, self.backends) {
+            return None;
+        }
+        Some(Place { start, end, name_start, name_end })
+    }
+
+    /// The ids that the entry's backend needs; all where there is none, so that the full check looks at it.
+    fn needed(&mut self) -> u8 {
+        let Some(backend) = self.backend else { return u8::MAX };
+        if let Some((_, ids)) = self.needs.iter().find(|(known, _)| *known == backend) {
+            return *ids;
+        }
+        let ids = keys::needed_by(backend.trim_matches('"'));
+        if self.needs.len() < MANY_BACKENDS {
+            self.needs.push((backend, ids));
+        }
+        ids
+    }
+
+    /// Reads an object.
+    fn object(&mut self, level: Level, depth: usize) -> Option<()> {
+        if depth >= MAX_DEPTH {
+            return None;
+        }
+        let mut seen = Seen::default();
+        self.cursor.at += 1;
+        if self.cursor.closes(b'}')? {
+            return Some(());
+        }
+        loop {
+            (self.cursor.next()? == b'"').then_some(())?;
+            // A key with escapes is left to the full check.
+            let Cow::Borrowed(text) = self.cursor.string()? else { return None };
+            let key = self.keys.number(text)?;
+            seen.note(key)?;
+            self.cursor.expect(b':')?;
+            self.cursor.next()?;
+            let start = self.cursor.at;
+            let kind = self.member(key, level, depth)?;
+            self.judge(key, kind, start, level)?;
+            if !self.cursor.goes_on(b'}')? {
+                return Some(());
+            }
+        }
+    }
+
+    /// Reads the value of a key; gives what it is.
+    #[inline]
+    fn member(&mut self, key: usize, level: Level, depth: usize) -> Option<Types> {
+        let role = if level == Level::Entry { self.keys.get(key).role } else { Role::Other };
+        let start = self.cursor.at;
+        if self.cursor.byte()? != b'"' {
+            let inner = if role == Role::ModelConfig { Level::Config } else { Level::Inner };
+            return self.value(inner, depth + 1);
+        }
+        let text = self.cursor.string()?;
+        let secret = self.keys.get(key).secret && mask::is_real_secret(&text);
+        if secret || holds_secret(&text) {
+            return None;
+        }
+        match role {
+            Role::ModelName => self.name = Some((start + 1, self.cursor.at - 1)),
+            Role::Backend => self.backend = self.cursor.text.get(start..self.cursor.at),
+            _ => {}
+        }
+        Some(STRING)
+    }
+
+    /// Reads a value; gives what it is.
+    fn value(&mut self, level: Level, depth: usize) -> Option<Types> {
+        match self.cursor.next()? {
+            b'"' => {
+                let text = self.cursor.string()?;
+                (!holds_secret(&text)).then_some(STRING)
+            }
+            b'{' => self.object(level, depth).map(|()| OBJECT),
+            b'[' => self.list(depth),
+            b't' | b'f' | b'n' => self.cursor.word().map(|kind| match kind {
+                Kind::Bool(true) => TRUE,
+                Kind::Bool(false) => FALSE,
+                _ => NULL,
+            }),
+            b'-' | b'0'..=b'9' => self.cursor.number().map(|number| match number {
+                Number::Int => INT,
+                Number::Float => FLOAT,
+            }),
+            _ => None,
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> Option<Types> {
+        if depth >= MAX_DEPTH {
+            return None;
+        }
+        let mut kind = STRINGS;
+        self.cursor.at += 1;
+        if self.cursor.closes(b']')? {
+            return Some(kind);
+        }
+        loop {
+            if self.value(Level::Inner, depth + 1)? != STRING {
+                kind = MIXED;
+            }
+            if !self.cursor.goes_on(b']')? {
+                return Some(kind);
+            }
+        }
+    }
+
+    /// Judges a key and its value, which stands from `start` to the cursor.
+    #[inline]
+    fn judge(&mut self, key: usize, kind: Types, start: usize, level: Level) -> Option<()> {
+        let known = match self.keys.standing(key, level) {
+            None | Some(Standing::Own) => return Some(()),
+            Some(Standing::NearMiss) => None,
+            Some(Standing::Known(known)) => Some(known),
+        };
+        let fits = |known: &Known| kind & known.takes != 0;
+        let Some(known) = known.filter(fits) else {
+            self.doubt = true;
+            return Some(());
+        };
+        let field = known.field;
+        let plain = field.rule == Rule::Plain && (field.values.is_empty() || kind != STRING);
+        if plain || keys::is_flat_pattern(field, level) {
+            return Some(());
+        }
+        let text = self.cursor.text.get(start..self.cursor.at)?;
+        let first = text.as_bytes().get(usize::from(kind == STRING)).copied().unwrap_or_default();
+        let quick = match field.rule {
+            Rule::Date => kind == NULL || is_plain_date(text.as_bytes()),
+            Rule::Size | Rule::Positive => kind == NULL || kind == INT && (b'1'..=b'9').contains(&first),
+            Rule::Presence => kind != FALSE,
+            Rule::Needed => kind == STRING && first.is_ascii_alphanumeric(),
+            Rule::Required => field.name == super::MODEL_NAME && first.is_ascii_alphanumeric(),
+            _ => false,
+        };
+        if field.rule == Rule::Needed && quick {
+            self.ids |= known.id;
+        }
+        if !quick {
+            self.ask(key, known, kind, text);
+        }
+        Some(())
+    }
+
+    /// Gives the value of a key to the check that there is for it, unless it found the same one clean before.
+    fn ask(&mut self, key: usize, known: Known, kind: Types, text: &'t str) {
+        let slot = keys::hash(text.as_bytes()).wrapping_add(key) % REMEMBERED;
+        if self.clean[slot] == (key, text) {
+            return;
+        }
+        let mut faults = Faults::default();
+        let node = json::parse(text, &mut faults);
+        let clean = kind & (STRING | STRINGS) != 0
+            && node.is_some_and(|node| clean::value(known.field, &node, self.backends));
+        if clean {
+            self.clean[slot] = (key, text);
+        } else {
+            // Another backend may mean something else by the key; the full check knows.
+            self.doubt = true;
+        }
+    }
+}
+
+#[inline]
+fn holds_secret(text: &str) -> bool {
+    mask::may_hold_secret(text) && mask::find_secret(text).is_some()
+}
+
+/// Whether a JSON string is a date that every calendar has.
+fn is_plain_date(text: &[u8]) -> bool {
+    let [b'"', y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'"'] = text else { return false };
+    let two = |tens: u8, ones: u8| {
+        let both = tens.is_ascii_digit() && ones.is_ascii_digit();
+        both.then(|| (tens - b'0') * 10 + (ones - b'0'))
+    };
+    two(*y0, *y1).is_some()
+        && two(*y2, *y3).is_some()
+        && two(*m0, *m1).is_some_and(|month| (1..=12).contains(&month))
+        && two(*d0, *d1).is_some_and(|day| (1..=28).contains(&day))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a registry of a clean entry and this one is read the quick way.
+    fn accepts(entry: &str) -> bool {
+        let clean = r#"{"model_name": "a", "backend": "mock"}"#;
+        scan(&format!("[{clean}, {entry}]\n"), None).is_some_and(|places| places.len() == 2)
+    }
+
+    fn accepts_with(members: &str) -> bool {
+        accepts(&format!(r#"{{"model_name": "b", "backend": "mock", {members}}}"#))
+    }
+
+    #[test]
+    fn what_is_right_is_read_the_quick_way() {
+        assert!(scan(super::super::PACKAGED, None).is_some());
+        for members in [
+            r#""own": {"a": [1, 2.5, -3e2, null, true, {"b": "c"}]}, "x": 123456789012345678901234567890"#,
+            r#""release_date": "2024-02-29", "context_size": "128k", "languages": ["en", "de"]"#,
+            r#""model_config": {"eos_to_cull": "<\\|im_end\\|>", "model_name": 1}, "eos_to_cull": "(""#,
+            r#""number_gpus": "of another backend", "\u006fwn": "é \u00e9 \" ""#,
+        ] {
+            let quick = accepts_with(members);
+            assert_eq!(quick, !members.contains(r"\u006f"), "{members}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_left_to_the_full_check() {
+        for members in [
+            r#""own": 1, "own": 2"#,
+            r#""own": {"a": 1, "a": 2}"#,
+            r#""own": 01"#,
+            r#""own": 1.e5"#,
+            r#""own": nulla"#,
+            r#""own": "\q""#,
+            "\"own\": \"a\tb\"",
+            r#""own": [1,]"#,
+            r#""own": "sk-abcdefghij0123456789abc""#,
+            r#""api_key": "mine""#,
+            r#""release_date": "2024-02-30""#,
+            r#""temperatur": 1"#,
+            r#""model_config": {"eos_to_cull": "<|im_end|>"}, "backend": "huggingface_local""#,
+        ] {
+            assert!(!accepts_with(members), "{members}");
+        }
+        assert!(!accepts(r#"{"model_name": "b"}"#));
+        assert!(!accepts(r#"{"model_name": " ", "backend": "mock"}"#));
+        assert!(!accepts(r#"{"model_name": "b", "backend": "mck"}"#));
+        assert!(!accepts(&format!(
+            r#"{{"model_name": "b", "backend": "mock", "own": {}1{}}}"#,
+            "[".repeat(200),
+            "]".repeat(200)
+        )));
+    }
+}
