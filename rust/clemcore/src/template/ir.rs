@@ -181,6 +181,8 @@ pub(crate) enum ExprKind {
     },
     /// The text that the enclosing filter or set block captured.
     Captured,
+    /// What jinja2's optimiser cannot evaluate; only in the lenient side of `Folded`.
+    NotConstant,
 }
 
 #[derive(Default)]

@@ -11,6 +11,9 @@ use crate::template::error::{Error, Result};
 use crate::template::ir::{Args, Expr, ExprKind, Filter, Test};
 use crate::template::value::{Dict, Value};
 
+/// Beyond this many constant slices no further ones are looked for.
+const MAX_FOLDS: usize = 64;
+
 /// How slices in the expression are compiled.
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
@@ -37,7 +40,11 @@ impl<'s> Compiler<'s> {
 
     fn folded(&mut self, expr: &Ast<'s>, frame: &Frame<'s>, printed: bool) -> Result<Expr> {
         let lenient = Box::new(self.lower(expr, frame, Mode::Lenient)?);
-        let strict = Box::new(self.lower(expr, frame, Mode::Strict)?);
+        // The parts may fold where the whole does not. Both sides are compiled, so the number of such places is bounded.
+        self.folds += 1;
+        let mode = if self.folds > MAX_FOLDS { Mode::Strict } else { Mode::Normal };
+        let kind = self.kind(expr, frame, mode).map_err(|e| e.at(expr.at))?;
+        let strict = Box::new(Expr { kind, at: expr.at });
         Ok(Expr { kind: ExprKind::Folded(lenient, strict, printed), at: expr.at })
     }
 
@@ -58,6 +65,9 @@ impl<'s> Compiler<'s> {
     }
 
     fn kind(&mut self, expr: &Ast<'s>, frame: &Frame<'s>, mode: Mode) -> Result<ExprKind> {
+        if mode == Mode::Lenient && !folds(expr) {
+            return Ok(ExprKind::NotConstant);
+        }
         Ok(match &expr.kind {
             Kind::Name(name) => {
                 let var = self.var(frame.symbols.reference(name)?, frame)?;
@@ -117,7 +127,14 @@ impl<'s> Compiler<'s> {
                 ExprKind::Cond {
                     test: self.boxed(test, &soft, mode)?,
                     then: self.boxed(then, &soft, mode)?,
-                    otherwise: otherwise.as_ref().map(|x| self.boxed(x, &soft, mode)).transpose()?,
+                    otherwise: match otherwise {
+                        Some(otherwise) => Some(self.boxed(otherwise, &soft, mode)?),
+                        // Without an `else` the optimiser gives up when it would be needed.
+                        None if mode == Mode::Lenient => {
+                            Some(Box::new(Expr { kind: ExprKind::NotConstant, at: expr.at }))
+                        }
+                        None => None,
+                    },
                 }
             }
         })
@@ -221,9 +238,25 @@ fn has_slice(expr: &Ast<'_>) -> bool {
     found
 }
 
-/// Whether jinja2's optimiser may evaluate the expression at compile time.
+/// Whether jinja2's optimiser may evaluate the expression at compile time. What it never reaches does not matter:
+/// the right side of `and` and `or`, and the branch of a condition that is not taken.
 fn is_constant(expr: &Ast<'_>) -> bool {
-    let mut constant = match &expr.kind {
+    match &expr.kind {
+        Kind::And(left, _) | Kind::Or(left, _) => return is_constant(left),
+        Kind::Cond { test, then, otherwise } => {
+            return is_constant(test)
+                && (is_constant(then) || otherwise.as_ref().is_some_and(|x| is_constant(x)));
+        }
+        _ => {}
+    }
+    let mut constant = folds(expr);
+    expr.each_child(&mut |child| constant = constant && is_constant(child));
+    constant
+}
+
+/// Whether a node itself can be evaluated at compile time, its parts aside.
+fn folds(expr: &Ast<'_>) -> bool {
+    match &expr.kind {
         Kind::Name(_) | Kind::Call(..) => false,
         Kind::Filter(operand, name, _) => {
             operand.is_some()
@@ -231,9 +264,6 @@ fn is_constant(expr: &Ast<'_>) -> bool {
                 && matches!(filters::find(name), Ok(Some(_)))
         }
         Kind::Test(_, name, _) => tests::find(name).is_some(),
-        Kind::Cond { otherwise, .. } => otherwise.is_some(),
         _ => true,
-    };
-    expr.each_child(&mut |child| constant = constant && is_constant(child));
-    constant
+    }
 }

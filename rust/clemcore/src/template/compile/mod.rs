@@ -37,6 +37,8 @@ struct Compiler<'s> {
     /// Block name → function; filled when a block is met.
     blocks: HashMap<&'s str, u32>,
     blocks_present: bool,
+    /// How many constant expressions with slices there were.
+    folds: usize,
     /// A new number for each scope whose variables must not share slots with its siblings.
     spaces: u32,
 }

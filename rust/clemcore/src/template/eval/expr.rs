@@ -120,6 +120,7 @@ impl<'a> Vm<'a> {
                     )
                 }
             }
+            ExprKind::NotConstant => return Err(Error::runtime("not a constant")),
             ExprKind::Captured => self.captured.last().cloned().unwrap_or(Value::Str("")),
         })
     }

@@ -239,8 +239,6 @@ fn format<'a>(left: &Value<'a>, right: &Value<'a>) -> Result<Value<'a>> {
     if matches!(left, Value::Markup(_)) {
         return Err(Error::unsupported("% on markup"));
     }
-    // `'text' % undefined` asks the undefined value, not the string.
-    right.defined()?;
     printf(left.as_str().unwrap_or_default(), right).map(Value::string)
 }
 
