@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict, final
 from typing_extensions import Self, disjoint_base
 
 __all__ = [
+    "Fixed",
     "NotPlainError",
     "Problem",
     "Refusal",
@@ -22,6 +23,7 @@ __all__ = [
     "context_tokens",
     "explain",
     "fields_page",
+    "fix",
     "json_schema",
     "packaged_registry",
     "unify",
@@ -107,7 +109,7 @@ class Report:
         """Write the report.
 
         Args:
-            format: ``human`` (as a compiler would), ``json`` or ``github`` (annotations).
+            format: ``human`` (as a compiler would), ``json``, ``github`` (annotations) or ``sarif`` (2.1.0).
             color: use colours of a terminal; for ``human`` only.
 
         Raises:
@@ -190,6 +192,34 @@ def check(source: str, text: bytes, backends: Sequence[str] | None = None) -> Re
 
     Args:
         source: its name in the report.
+        text: its bytes.
+        backends: further known backends, besides those that come with clemcore.
+    """
+
+@final
+class Fixed:
+    """A registry's text that was mended."""
+
+    @property
+    def text(self) -> str:
+        """The text; the old one where nothing was to be mended."""
+    @property
+    def is_changed(self) -> bool:
+        """Whether it is another text than before."""
+    @property
+    def mended(self) -> list[Problem]:
+        """What was mended."""
+    @property
+    def rest(self) -> Report:
+        """What is left."""
+    def diff(self, source: str) -> str:
+        """Give what changed as a unified diff; empty where nothing did."""
+
+def fix(source: str, text: bytes, backends: Sequence[str] | None = None) -> Fixed:
+    """Mend what has only one meaning, and leave every other byte of a registry file as it is.
+
+    Args:
+        source: its name in reports.
         text: its bytes.
         backends: further known backends, besides those that come with clemcore.
     """

@@ -73,7 +73,7 @@ def test_check_reads_standard_input(clem: Clem) -> None:
     assert "<stdin>:2:" in done.stdout
 
 
-@pytest.mark.parametrize("format_", ["human", "json", "github"])
+@pytest.mark.parametrize("format_", ["human", "json", "github", "sarif"])
 def test_check_says_what_clemcore_check_says(clem: Clem, format_: str) -> None:
     binary = REPOSITORY / "target" / "debug" / "clemcore-check"
     if not binary.exists():
@@ -101,6 +101,31 @@ def test_check_colours_on_a_terminal_only(terminal: Terminals) -> None:
     assert (coloured.end(), plain.end()) == (1, 1)
     assert "\x1b[" in coloured.shown
     assert "\x1b[" not in plain.shown
+
+
+# -- fix ----------------------------------------------------------------------
+def test_fix_mends_what_has_one_meaning(clem: Clem) -> None:
+    path = Path("model_registry.json")
+    path.write_text('[\n  {\'model_name\': "m",   "backend": "mock", "mine": 1e3,}\n]\n')
+    path.chmod(0o640)
+    diff = clem("registry", "check", "--fix", "--diff")
+    assert "-  {'model_name'" in diff.stdout
+    assert "model_name'" in path.read_text()
+    done = clem("registry", "check", "--fix")
+    assert path.read_text() == '[\n  {"model_name": "m",   "backend": "mock", "mine": 1e3}\n]\n'
+    assert (done.returncode, done.stdout) == (0, "no problems\n")
+    assert done.stderr == "model_registry.json: mended 2 problems\n"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert clem("registry", "check", "--fix").stderr == ""
+
+
+def test_fix_refuses_what_it_cannot_do(clem: Clem) -> None:
+    assert clem("registry", "check", "--diff").returncode == 2
+    assert clem("registry", "check", "--fix", "-", stdin=BROKEN).returncode == 2
+    done = clem("registry", "check", "--fix", "nowhere.json")
+    assert done.returncode == 2
+    assert "nowhere.json: cannot be mended: No such file" in done.stderr
+    assert not [path for path in Path().iterdir() if path.name.startswith(".nowhere")]
 
 
 # -- show, schema, explain ----------------------------------------------------------------------

@@ -34,14 +34,21 @@ def registry() -> None:
         "clem registry check",
         "clem registry check a.json b.json --deny-warnings",
         "clem registry check --format github",
+        "clem registry check --fix --diff",
     )
 )
 @click.argument("files", nargs=-1, type=click.Path(), metavar="[FILE]...")
 @click.option(
-    "format_", "--format", type=click.Choice(["human", "json", "github"]), default="human", help="How to report."
+    "format_",
+    "--format",
+    type=click.Choice(["human", "json", "github", "sarif"]),
+    default="human",
+    help="How to report.",
 )
+@click.option("--fix", is_flag=True, help="Mend what has only one meaning, then report the rest.")
+@click.option("--diff", is_flag=True, help="With --fix: show what would change, write nothing.")
 @click.option("--deny-warnings", is_flag=True, help="Let warnings fail, too.")
-def check(files: tuple[str, ...], format_: str, deny_warnings: bool) -> int:
+def check(files: tuple[str, ...], format_: str, fix: bool, diff: bool, deny_warnings: bool) -> int:
     """Check registry files (./model_registry.json by default; - is standard input).
 
     Every fault is reported with line and column. The exit status is 0 when the files can be used, 1 when one of
@@ -50,23 +57,50 @@ def check(files: tuple[str, ...], format_: str, deny_warnings: bool) -> int:
     from clemcore.backends.lookup import BackendRegistry
     from clemcore.registry import FILE_NAME
 
+    if diff and not fix:
+        raise click.UsageError("--diff belongs to --fix")
+    if fix and "-" in files:
+        raise click.UsageError("--fix needs files, not standard input")
     backends = [row["backend"] for row in BackendRegistry.from_packaged_and_cwd_files()]
     whole: _core.Report | None = None
     status = 0
     for name in files or (FILE_NAME,):
         try:
-            text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+            report = _mended(name, backends, show_only=diff) if fix else _examined(name, backends)
         except OSError as fault:
             hint = "" if files else " (name another FILE, or go to the folder that has one)"
-            note(f"clem registry check: {name}: cannot be read: {fault.strerror}{hint}")
+            note(f"clem registry check: {name}: cannot be {'mended' if fix else 'read'}: {fault.strerror}{hint}")
             status = UNREADABLE
             continue
-        report = _core.check("<stdin>" if name == "-" else name, text, backends)
         whole = report if whole is None else whole.joined(report)
     if whole is None:
         return status
     sys.stdout.write(whole.render(format_, has_colors(sys.stdout)))
     return status or (FAULTY if whole.errors or (deny_warnings and whole.warnings) else 0)
+
+
+def _examined(name: str, backends: list[str]) -> _core.Report:
+    text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    return _core.check("<stdin>" if name == "-" else name, text, backends)
+
+
+def _mended(name: str, backends: list[str], *, show_only: bool) -> _core.Report:
+    """Mend a file, or show what would be mended; return what is left."""
+    from clemcore.atomic import locked, replace_file
+
+    path = Path(name)
+    if show_only:
+        fixed = _core.fix(name, path.read_bytes(), backends)
+        sys.stdout.write(fixed.diff(name))
+        return fixed.rest
+    path.stat()  # before a lock is made for a file that is not there
+    with locked(path):
+        fixed = _core.fix(name, path.read_bytes(), backends)
+        if fixed.is_changed:
+            replace_file(path, fixed.text.encode())
+    if fixed.mended:
+        note(f"{name}: mended {len(fixed.mended)} problem{'s' if len(fixed.mended) > 1 else ''}")
+    return fixed.rest
 
 
 @registry.command(

@@ -156,6 +156,44 @@ impl Report {
     }
 }
 
+/// The text of a registry that was mended.
+#[pyclass(frozen, module = "clemcore._core")]
+pub(crate) struct Fixed(clemcore::fix::Fixed);
+
+#[pymethods]
+impl Fixed {
+    #[getter]
+    fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    #[getter]
+    fn is_changed(&self) -> bool {
+        self.0.is_changed()
+    }
+
+    #[getter]
+    fn mended(&self) -> Vec<Problem> {
+        self.0.mended.iter().cloned().map(Problem).collect()
+    }
+
+    #[getter]
+    fn rest(&self) -> Report {
+        Report(self.0.rest.clone())
+    }
+
+    fn diff(&self, source: &str) -> String {
+        self.0.diff(source)
+    }
+}
+
+/// Mends what has only one meaning.
+#[pyfunction]
+#[pyo3(signature = (source, text, backends = None))]
+pub(crate) fn fix(py: Python<'_>, source: &str, text: &[u8], backends: Option<Vec<String>>) -> Fixed {
+    Fixed(py.detach(|| clemcore::fix::fix(source, text, backends.as_deref())))
+}
+
 fn problems(report: &report::Report) -> Vec<Problem> {
     report.problems.iter().cloned().map(Problem).collect()
 }

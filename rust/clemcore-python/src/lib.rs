@@ -18,7 +18,7 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
-    use crate::errors::{Problem, Report, catalogue, explain, fields_page};
+    use crate::errors::{Fixed, Problem, Report, catalogue, explain, fields_page, fix};
 
     #[pymodule_export]
     use crate::registry::{

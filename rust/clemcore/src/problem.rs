@@ -3,6 +3,7 @@
 //! A pass never stops at the first fault: it notes a [`Fault`] with byte offsets and goes on. Lines, columns and
 //! excerpts are made once, at the end, so that a clean file never pays for them.
 use crate::catalogue::{Kind, NUMBER_FORM};
+use crate::fix::Remedy;
 use crate::report::{Excerpt, Report};
 use crate::text::{Span, lines::Lines, mask};
 use std::fmt;
@@ -76,8 +77,8 @@ pub(crate) struct Fault {
     model: Option<String>,
     field: Option<String>,
     related: Option<usize>,
-    /// What to write in place of a range, where that mends it for certain.
-    pub(crate) fix: Option<(Span, String)>,
+    /// What mends it, where there is only one way.
+    pub(crate) remedy: Option<Remedy>,
 }
 
 impl Fault {
@@ -91,13 +92,13 @@ impl Fault {
             model: None,
             field: None,
             related: None,
-            fix: None,
+            remedy: None,
         }
     }
 
-    /// What mends the fault without a doubt: `text` in place of the range.
-    pub(crate) fn fix(&mut self, span: Span, text: impl Into<String>) -> &mut Self {
-        self.fix = Some((span, text.into()));
+    /// What mends the fault without a doubt.
+    pub(crate) fn remedy(&mut self, remedy: Option<Remedy>) -> &mut Self {
+        self.remedy = remedy;
         self
     }
 

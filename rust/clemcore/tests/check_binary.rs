@@ -128,3 +128,65 @@ fn help_version_and_explanations_go_to_stdout() {
 fn a_pipe_gets_no_colours() {
     assert!(!stdout(&run(&[&fixture("invalid/many-faults.json")])).contains('\u{1b}'));
 }
+
+/// A file of its own in a folder of its own.
+fn scratch(name: &str, text: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("clemcore-check-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("model_registry.json");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+const BROKEN: &str =
+    "[\n  {'model_name': \"m\",   \"backend\": \"mock\", \"release_date\": \"06-01-24\",}\n]\n";
+const MENDED: &str =
+    "[\n  {\"model_name\": \"m\",   \"backend\": \"mock\", \"release_date\": \"06-01-24\"}\n]\n";
+
+#[test]
+fn fix_mends_the_file_and_reports_the_rest() {
+    let file = scratch("fix", BROKEN);
+    let name = file.to_str().unwrap();
+    let output = run(&["--fix", name]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), MENDED);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("warning[R060]"));
+    assert!(stdout(&output).ends_with("\n1 warning\n"));
+    assert!(stderr(&output).ends_with("model_registry.json: mended 2 problems\n"));
+    // Nothing is left behind, and there is nothing more to do.
+    assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+    let again = run(&["--fix", "--deny-warnings", name]);
+    assert_eq!((again.status.code(), stderr(&again)), (Some(1), String::new()));
+    assert_eq!(run(&["--fix", "no-such-file.json"]).status.code(), Some(2));
+}
+
+#[test]
+fn fix_with_diff_writes_nothing() {
+    let file = scratch("diff", BROKEN);
+    let name = file.to_str().unwrap();
+    let output = run(&["--fix", "--diff", name]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), BROKEN);
+    assert!(
+        stdout(&output)
+            .starts_with(&format!("--- {name}\n+++ {name}\n@@ -1,3 +1,3 @@\n [\n-  {{'model_name'"))
+    );
+    assert_eq!(run(&["--diff", name]).status.code(), Some(2));
+    assert_eq!(run(&["--fix", "-"]).status.code(), Some(2));
+}
+
+#[test]
+fn sarif_names_rules_and_places() {
+    let output = run(&["--format", "sarif", &fixture("invalid/R010_trailing-comma.json")]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["version"], "2.1.0");
+    let run = &report["runs"][0];
+    assert_eq!(run["tool"]["driver"]["rules"][0]["id"], "R010");
+    let result = &run["results"][0];
+    assert_eq!(
+        (&result["ruleId"], &result["ruleIndex"], &result["level"]),
+        (&"R010".into(), &0.into(), &"error".into())
+    );
+    let place = &result["locations"][0]["physicalLocation"];
+    assert!(place["artifactLocation"]["uri"].as_str().unwrap().ends_with("invalid/R010_trailing-comma.json"));
+    assert_eq!((&place["region"]["startLine"], &place["region"]["startColumn"]), (&5.into(), &29.into()));
+}

@@ -112,7 +112,7 @@ fn no_report_shows_a_secret() {
         ["not-a-known-shape", "0123456789abcdefghij", "hunter2", "correct horse", "'horse'", "0123"];
     for (name, bytes) in files("invalid").into_iter().filter(|(name, _)| name.contains("secret")) {
         let report = check(&name, &bytes, None);
-        for format in [Format::Human, Format::Json, Format::Github] {
+        for format in [Format::Human, Format::Json, Format::Github, Format::Sarif] {
             let text = report.render(format, false);
             for secret in secrets {
                 assert!(!text.contains(secret), "{name}: {secret} in {text}");

@@ -1,6 +1,7 @@
 //! Any bytes give a report or a registry; what is accepted can be edited, and `serde_json` accepts it too.
 #![no_main]
 use clemcore::edit::{Position, upsert};
+use clemcore::fix::fix;
 use clemcore::json;
 use clemcore::registry::{Registry, check};
 use clemcore::report::Format;
@@ -9,10 +10,11 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let report = check("fuzz.json", bytes, None);
-    for format in [Format::Human, Format::Json, Format::Github] {
+    for format in [Format::Human, Format::Json, Format::Github, Format::Sarif] {
         let _ = report.render(format, false);
     }
     agrees_with_serde(bytes);
+    mends(bytes);
     let Ok(registry) = Registry::load(&[("fuzz.json", bytes)], None) else {
         assert!(!report.is_usable());
         return;
@@ -24,6 +26,14 @@ fuzz_target!(|bytes: &[u8]| {
     }
     edit(bytes, &registry);
 });
+
+/// What was mended needs no mending, and never has an error more than before.
+fn mends(bytes: &[u8]) {
+    let fixed = fix("fuzz.json", bytes, None);
+    let again = fix("fuzz.json", fixed.text.as_bytes(), None);
+    assert!(!again.is_changed(), "{}", again.diff("fuzz.json"));
+    let _ = fixed.diff("fuzz.json");
+}
 
 fn agrees_with_serde(bytes: &[u8]) {
     let theirs = serde_json::from_slice::<serde_json::Value>(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes));

@@ -2,6 +2,7 @@
 //!
 //! Reads files, asks [`clemcore::registry::check`], writes the report. What a fault is, is decided there.
 use clemcore::catalogue;
+use clemcore::fix::fix;
 use clemcore::problem::Severity;
 use clemcore::registry::check;
 use clemcore::report::{Format, Report};
@@ -9,13 +10,18 @@ use clemcore::schema::{self, BACKENDS};
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
+#[path = "clemcore-check/replace.rs"]
+mod replace;
+
 const HELP: &str = "\
 Check model registries: every fault with file, line, column and how to mend it.
 
 Usage: clemcore-check [OPTIONS] FILE…      (- reads standard input)
 
 Options:
-  --format human|json|github   how the report is written [human]
+  --format NAME                how the report is written: human, json, github, sarif [human]
+  --fix                        mend what has only one meaning, then report the rest
+  --diff                       with --fix: show what would change, write nothing
   --deny-warnings              warnings fail too (also: --deny warnings)
   --backend NAME               a backend of your own that is known (can be repeated)
   --explain CODE|KEY           what a code such as R010, or a key such as context_size, means
@@ -27,6 +33,7 @@ Exit status: 0 nothing that fails, 1 a fault that fails, 2 a file cannot be read
 Examples:
   clemcore-check model_registry.json
   clemcore-check --deny-warnings --format github *.json
+  clemcore-check --fix --diff model_registry.json
 ";
 
 /// Nothing that fails was found.
@@ -61,6 +68,8 @@ enum Command {
 struct Options {
     format: Format,
     deny_warnings: bool,
+    fix: bool,
+    diff: bool,
     backends: Vec<String>,
     files: Vec<String>,
 }
@@ -69,6 +78,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
     let mut options = Options {
         format: Format::Human,
         deny_warnings: false,
+        fix: false,
+        diff: false,
         backends: BACKENDS.iter().map(|name| (*name).to_owned()).collect(),
         files: Vec::new(),
     };
@@ -89,6 +100,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
             "--deny" => deny(&value()?, &mut options)?,
             // As `clem registry check` calls it.
             "--deny-warnings" => options.deny_warnings = true,
+            "--fix" => options.fix = true,
+            "--diff" => options.diff = true,
             "--backend" => options.backends.push(value()?),
             "--" => options.files.extend(arguments.by_ref()),
             _ if name.starts_with('-') && name != "-" => return Err(format!("unknown option {name}")),
@@ -97,6 +110,12 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
     }
     if options.files.is_empty() {
         return Err("no file to check".to_owned());
+    }
+    if options.diff && !options.fix {
+        return Err("--diff belongs to --fix".to_owned());
+    }
+    if options.fix && options.files.iter().any(|file| file == "-") {
+        return Err("--fix needs files, not standard input".to_owned());
     }
     Ok(Command::Check(options))
 }
@@ -123,13 +142,11 @@ fn run(options: &Options) -> u8 {
     let mut report = Report::default();
     let mut readable = true;
     for file in &options.files {
-        match read(file) {
-            Ok(bytes) => {
-                let source = if file == "-" { "<stdin>" } else { file };
-                report.extend(check(source, &bytes, Some(&options.backends)));
-            }
-            Err(error) => {
-                complain(&format!("{file}: cannot be read: {error}"));
+        let found = if options.fix { mend(file, options) } else { examine(file, options) };
+        match found {
+            Ok(found) => report.extend(found),
+            Err(message) => {
+                complain(&format!("{file}: {message}"));
                 readable = false;
             }
         }
@@ -143,6 +160,35 @@ fn run(options: &Options) -> u8 {
     } else {
         CLEAN
     }
+}
+
+fn examine(file: &str, options: &Options) -> Result<Report, String> {
+    let bytes = read(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let source = if file == "-" { "<stdin>" } else { file };
+    Ok(check(source, &bytes, Some(&options.backends)))
+}
+
+/// Mends a file, or shows what would be mended; gives what is left.
+fn mend(file: &str, options: &Options) -> Result<Report, String> {
+    let path = std::fs::canonicalize(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let _lock = if options.diff {
+        None
+    } else {
+        Some(replace::Lock::wait(&path).map_err(|error| format!("cannot be locked: {error}"))?)
+    };
+    let bytes = std::fs::read(&path).map_err(|error| format!("cannot be read: {error}"))?;
+    let fixed = fix(file, &bytes, Some(&options.backends));
+    if options.diff {
+        print(&fixed.diff(file));
+    } else if fixed.is_changed() {
+        replace::file(&path, fixed.text.as_bytes()).map_err(|error| format!("cannot be written: {error}"))?;
+        complain(&format!("{file}: mended {}", count(fixed.mended.len())));
+    }
+    Ok(fixed.rest)
+}
+
+fn count(problems: usize) -> String {
+    if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
 }
 
 fn read(file: &str) -> io::Result<Vec<u8>> {

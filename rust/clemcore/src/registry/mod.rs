@@ -11,6 +11,7 @@ mod resolve;
 mod scan;
 
 pub use check::check;
+pub(crate) use check::examine;
 pub use check::sizes::context_tokens;
 pub use layer::Text;
 pub(crate) use layer::{Outline, outline};

@@ -2,6 +2,7 @@
 mod excerpt;
 mod human;
 mod machine;
+mod sarif;
 
 use crate::problem::{Problem, Severity};
 pub use excerpt::Excerpt;
@@ -15,11 +16,13 @@ pub enum Format {
     Json,
     /// Annotations of GitHub Actions.
     Github,
+    /// SARIF 2.1.0, for code hosts and editors.
+    Sarif,
 }
 
 impl Format {
     /// The names that [`Format::from_name`] knows.
-    pub const NAMES: [&'static str; 3] = ["human", "json", "github"];
+    pub const NAMES: [&'static str; 4] = ["human", "json", "github", "sarif"];
 
     /// The format of that name.
     #[must_use]
@@ -28,6 +31,7 @@ impl Format {
             "human" => Some(Self::Human),
             "json" => Some(Self::Json),
             "github" => Some(Self::Github),
+            "sarif" => Some(Self::Sarif),
             _ => None,
         }
     }
@@ -79,6 +83,7 @@ impl Report {
             Format::Human => human::render(self, color),
             Format::Json => machine::json(self),
             Format::Github => machine::github(self),
+            Format::Sarif => sarif::sarif(self),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{Context, values};
 use crate::json::{self, Node};
 use crate::problem::Faults;
 use crate::schema::Field;
+use crate::text::Span;
 use std::collections::HashMap;
 
 fn context<'c>(faults: &'c mut Faults, backends: Option<&'c [String]>) -> Context<'c> {
@@ -19,6 +20,7 @@ fn context<'c>(faults: &'c mut Faults, backends: Option<&'c [String]>) -> Contex
         node: None,
         model: None,
         backend: None,
+        key: Span::default(),
         used: super::allow::Used::new(),
         thorough: false,
     }

@@ -1,5 +1,14 @@
 //! Dates: ISO, or every way in which they can be read.
 
+/// The date that is meant, where a text can be read in one way only and is no ISO date.
+pub(super) fn certain(text: &str) -> Option<String> {
+    let text = text.trim();
+    match readings(text).as_slice() {
+        [(date, _)] if !is_iso(text) && iso_parts(text).is_none() => Some(date.clone()),
+        _ => None,
+    }
+}
+
 /// What is wrong with a date and how to mend it; `None` for an ISO date and for an empty one (not known).
 pub(super) fn fault(text: &str) -> Option<(String, String)> {
     let text = text.trim();
@@ -125,6 +134,10 @@ mod tests {
         assert_eq!(help("2024/01/06"), "write 2024-01-06");
         assert_eq!(help("20240106"), "write 2024-01-06");
         assert_eq!(help("5.5.2024"), "write 2024-05-05");
+        assert_eq!(certain("13/01/2024").as_deref(), Some("2024-01-13"));
+        for doubtful in ["06-01-24", "2024-01-06", "2023-02-29", "January", ""] {
+            assert_eq!(certain(doubtful), None, "{doubtful}");
+        }
         assert_eq!(help("January"), "write year-month-day, as 2024-01-31");
     }
 }

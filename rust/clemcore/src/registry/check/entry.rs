@@ -125,6 +125,7 @@ fn known_key(field: &'static Field, member: &Member<'_>, path: &'static str, con
     if field.rule == Rule::Pattern && path.is_empty() {
         return;
     }
+    context.key = member.key.span;
     values::check(field, &member.value, name, context);
 }
 

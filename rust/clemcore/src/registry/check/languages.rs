@@ -2,6 +2,7 @@
 use super::Context;
 use super::entry::Name;
 use crate::catalogue as kind;
+use crate::fix::Remedy;
 use crate::json::{Kind, Node};
 
 /// What people write, and the code that is meant: withdrawn codes, ISO 639-2 where 639-1 has a shorter one, country
@@ -73,7 +74,7 @@ pub(super) fn check(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
         );
         let fault = context.at(&kind::LANGUAGE, item.span, message).field(format!("{name}[{at}]")).help(help);
         if let Some(meant) = meant.filter(|_| is_certain(code)) {
-            fault.fix(item.span, format!("\"{meant}\""));
+            fault.remedy(Some(Remedy::Write(item.span, format!("\"{meant}\""))));
         }
     }
 }

@@ -35,10 +35,10 @@ pub fn check(source: &str, bytes: &[u8], backends: Option<&[String]>) -> Report 
 }
 
 /// A file that was read, with all that was found.
-pub(super) struct Checked<'t> {
-    pub(super) text: &'t str,
+pub(crate) struct Checked<'t> {
+    pub(crate) text: &'t str,
     root: Option<Node<'t>>,
-    pub(super) faults: Faults,
+    pub(crate) faults: Faults,
 }
 
 impl<'t> Checked<'t> {
@@ -77,6 +77,8 @@ pub(super) struct Context<'c> {
     node: Option<&'c Node<'c>>,
     model: Option<&'c str>,
     backend: Option<&'c str>,
+    /// The key whose value is being checked.
+    key: Span,
     /// Allows that something was found for.
     used: allow::Used,
     /// Whether chat templates and the like are compiled too, which loading has no time for.
@@ -185,6 +187,7 @@ fn check_root(root: &Node<'_>, faults: &mut Faults, backends: Option<&[String]>,
         node: None,
         model: None,
         backend: None,
+        key: Span::default(),
         used: allow::Used::new(),
         thorough,
     };

@@ -119,14 +119,23 @@ impl Scan {
     }
 }
 
+/// The pattern that matches the marker that it shows.
+pub(super) fn tightened(pattern: &str) -> Option<String> {
+    if let Some((start, end)) = bare_token(pattern) {
+        return Some(format!("{}{}{}", &pattern[..start], escape(&pattern[start..end]), &pattern[end..]));
+    }
+    is_bare_set(pattern).then(|| escape(pattern))
+}
+
 /// Why the pattern matches more than the text that it shows, and what to write instead.
 pub(super) fn looseness(pattern: &str) -> Option<(&'static str, String)> {
-    if let Some((start, end)) = bare_token(pattern) {
-        let escaped = format!("{}{}{}", &pattern[..start], escape(&pattern[start..end]), &pattern[end..]);
-        return Some(("takes the | of its marker for \"or\"", suggestion(&escaped)));
-    }
-    if is_bare_set(pattern) {
-        return Some(("matches any one letter of the marker in brackets", suggestion(&escape(pattern))));
+    if let Some(tight) = tightened(pattern) {
+        let why = if is_bare_set(pattern) {
+            "matches any one letter of the marker in brackets"
+        } else {
+            "takes the | of its marker for \"or\""
+        };
+        return Some((why, suggestion(&tight)));
     }
     if matches_empty(pattern) {
         return Some((

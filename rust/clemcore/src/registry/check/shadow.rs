@@ -9,6 +9,7 @@
 //! selector with one more key tells them apart in practice.
 use super::Context;
 use crate::catalogue as kind;
+use crate::fix::Remedy;
 use crate::json::{Node, to_dict};
 use crate::registry::MODEL_NAME;
 use crate::text::Span;
@@ -80,7 +81,8 @@ fn report<'c>(entries: &'c [Node<'_>], earlier: usize, later: usize, same: bool,
         context
             .at(&kind::DUPLICATE_ENTRY, span, message)
             .related(first)
-            .help("remove one; the other is at {place}");
+            .help("remove one; the other is at {place}")
+            .remedy(Some(Remedy::Remove(node.span)));
     } else {
         let message = format!("no selector reaches this entry: entry {earlier} says less and comes first");
         context

@@ -50,6 +50,30 @@ pub(super) fn fault(node: &Node<'_>) -> Option<(String, String)> {
     Some((format!("{shown:?} is no number of tokens"), help))
 }
 
+/// The size that is meant, where a text is no size and only one can be meant.
+pub(super) fn certain(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text.is_empty() || context_tokens(text).is_some() {
+        return None;
+    }
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
+    let unit = text[number.len()..].trim();
+    // Thousands are set off in threes, or the comma may be a decimal one.
+    let mut groups = number.split([',', '_', ' ']);
+    let first = groups.next().unwrap_or_default();
+    let mut groups = groups.peekable();
+    let is_grouped = groups.peek().is_some();
+    let in_threes = first.len() <= 3 && groups.all(|group| group.len() == 3);
+    if is_grouped && (!in_threes || !unit.is_empty() && !unit.eq_ignore_ascii_case("tokens")) {
+        return None;
+    }
+    let plain: String = number.chars().filter(|c| !matches!(c, ',' | '_' | ' ')).collect();
+    let unit = unit.to_ascii_lowercase();
+    let unit = unit.strip_suffix("tokens").unwrap_or(&unit).trim_end();
+    let size = format!("{plain}{unit}");
+    (matches!(unit, "" | "k" | "m") && context_tokens(&size).is_some()).then_some(size)
+}
+
 /// The size that a text with separators or a unit after it most likely means.
 fn guess(text: &str) -> Option<String> {
     let plain: String = text.chars().filter(|c| !matches!(c, ',' | '_' | ' ')).collect();
@@ -69,6 +93,20 @@ mod tests {
         assert_eq!(context_tokens(" 4M "), Some(4 << 20));
         for wrong in ["", "k", "-1", "0", "0.3k", "1.k", "1e5", "128kb", "131,072", "99999999999999999999"] {
             assert_eq!(context_tokens(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_one_size_can_be_meant() {
+        let known =
+            [("131,072", "131072"), ("1_000_000", "1000000"), ("128 k", "128k"), ("32768 tokens", "32768")];
+        for (text, size) in known {
+            assert_eq!(certain(text).as_deref(), Some(size), "{text}");
+        }
+        for doubtful in
+            ["", "8k", "8192", "128kb", "1,5k", "13,10", "1,000k", "huge", "0", "32k tokens or so"]
+        {
+            assert_eq!(certain(doubtful), None, "{doubtful}");
         }
     }
 

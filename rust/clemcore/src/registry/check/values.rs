@@ -2,9 +2,10 @@
 use super::entry::Name;
 use super::{Context, dates, languages, patterns, sizes};
 use crate::catalogue as kind;
+use crate::fix::Remedy;
 use crate::json::{Kind, Node};
 use crate::schema::{self, Field, Rule, Type};
-use crate::text::similar;
+use crate::text::{Span, similar};
 
 /// Whether the value is of a type that the key takes; reports it if not.
 pub(super) fn has_type(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) -> bool {
@@ -25,6 +26,7 @@ pub(super) fn has_type(field: &Field, node: &Node<'_>, name: Name, context: &mut
     let message = format!("{name} has to be {}, not {}", words.join(" or "), node.kind_name());
     let help = type_help(field.types[0], node);
     let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(name.to_string());
+    fault.remedy(type_remedy(field.types[0], node));
     if let Some(help) = help {
         fault.help(help);
     }
@@ -43,6 +45,19 @@ fn is_of(of: Type, node: &Node<'_>) -> bool {
         | (Type::Null, Kind::Null) => true,
         _ => false,
     }
+}
+
+/// The value that is meant, where only one can be.
+fn type_remedy(wanted: Type, node: &Node<'_>) -> Option<Remedy> {
+    let text = node.as_str()?;
+    let meant = match wanted {
+        Type::Bool if text.eq_ignore_ascii_case("true") => "true".to_owned(),
+        Type::Bool if text.eq_ignore_ascii_case("false") => "false".to_owned(),
+        Type::Int if text.parse::<i64>().is_ok_and(|number| number.to_string() == text) => text.to_owned(),
+        Type::Number if serde_json::from_str::<serde_json::Number>(text).is_ok() => text.trim().to_owned(),
+        _ => return None,
+    };
+    Some(Remedy::Write(node.span, meant))
 }
 
 /// How the value was probably meant.
@@ -78,25 +93,42 @@ pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Co
         Rule::Required => required(field, node, name, context),
         Rule::Date => {
             if let Some((message, help)) = node.as_str().and_then(dates::fault) {
-                context.at(&kind::RELEASE_DATE, node.span, message).field(name.to_string()).help(help);
+                let meant = node.as_str().and_then(dates::certain);
+                context
+                    .at(&kind::RELEASE_DATE, node.span, message)
+                    .field(name.to_string())
+                    .help(help)
+                    .remedy(written(node, meant));
             }
         }
         Rule::Size => {
             if let Some((message, help)) = sizes::fault(node) {
-                context.at(&kind::CONTEXT_SIZE, node.span, message).field(name.to_string()).help(help);
+                let meant = node.as_str().and_then(sizes::certain);
+                context
+                    .at(&kind::CONTEXT_SIZE, node.span, message)
+                    .field(name.to_string())
+                    .help(help)
+                    .remedy(written(node, meant));
             }
         }
         Rule::Pattern => pattern(node, name, context),
         Rule::Presence => {
             if matches!(node.kind, Kind::Bool(false)) {
+                let member = Span::new(context.key.start, node.span.end);
                 let message = format!("older readers take {name} for true as soon as it is there");
                 context
                     .at(&kind::FALSE_FLAG, node.span, message)
                     .field(name.to_string())
-                    .help("leave it out");
+                    .help("leave it out")
+                    .remedy(Some(Remedy::Remove(member)));
             }
         }
     }
+}
+
+/// The text that is meant in place of the value.
+fn written(node: &Node<'_>, meant: Option<String>) -> Option<Remedy> {
+    meant.map(|text| Remedy::Write(node.span, serde_json::Value::from(text).to_string()))
 }
 
 /// Whether a text is one of those that the key takes.
@@ -170,6 +202,7 @@ fn pattern(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
         context
             .at(&kind::LOOSE_PATTERN, node.span, format!("{name} {message}"))
             .field(name.to_string())
-            .help(help);
+            .help(help)
+            .remedy(written(node, patterns::tightened(text)));
     }
 }
