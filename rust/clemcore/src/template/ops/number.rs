@@ -208,7 +208,9 @@ fn repeat<'a>(left: &Value<'a>, right: &Value<'a>) -> Option<Result<Value<'a>>> 
         return Some(Err(undef.error()));
     }
     let count = match count {
-        Value::Big(_) => i64::MAX,
+        Value::Big(_) => {
+            return Some(Err(Error::overflow("cannot fit 'int' into an index-sized integer")));
+        }
         count => match small(count) {
             Some(count) => count,
             None => {
