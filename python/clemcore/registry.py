@@ -135,7 +135,7 @@ class ModelRegistry:
     def find(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> ModelSpec | None:
         """Return the first specification that unifies with a selector, merged with it, or None."""
         selector = ModelSpec.from_any(model_selector)
-        found = self._compiled().resolve(selector.to_dict())
+        found = self._compiled().resolve(selector._fields)
         return _special(selector) if found is None else ModelSpec.from_dict(found[1])
 
     def locate(
@@ -143,7 +143,7 @@ class ModelRegistry:
     ) -> tuple[ModelSpec, tuple[str, int] | None] | None:
         """Return what :meth:`find` returns with source and line of its entry, None for a name without an entry."""
         selector = ModelSpec.from_any(model_selector)
-        found = self._compiled().resolve(selector.to_dict())
+        found = self._compiled().resolve(selector._fields)
         if found is not None:
             return ModelSpec.from_dict(found[1]), self.location(found[0])
         special = _special(selector)

@@ -79,19 +79,24 @@ class FrozenList(list[Any]):
         return list(self)
 
 
+_NESTED = (dict, list)
+_set = object.__setattr__
+
+
 def _freeze(value: Any) -> Any:
+    # Most values are plain; asking here saves a call for each of them.
     if isinstance(value, dict):
-        return FrozenDict({key: _freeze(item) for key, item in value.items()})
+        return FrozenDict({k: _freeze(v) if isinstance(v, _NESTED) else v for k, v in value.items()})
     if isinstance(value, list):
-        return FrozenList([_freeze(item) for item in value])
+        return FrozenList([_freeze(v) if isinstance(v, _NESTED) else v for v in value])
     return value
 
 
 def _thaw(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _thaw(item) for key, item in value.items()}
+        return {k: _thaw(v) if isinstance(v, _NESTED) else v for k, v in value.items()}
     if isinstance(value, list):
-        return [_thaw(item) for item in value]
+        return [_thaw(v) if isinstance(v, _NESTED) else v for v in value]
     return value
 
 
@@ -130,11 +135,15 @@ class ModelSpec:
 
     def __init__(self, /, **fields: Any) -> None:
         """Take the fields as keyword arguments; nested dicts and lists are copied and frozen."""
-        frozen = {name: _freeze(value) for name, value in fields.items()}
-        object.__setattr__(self, "_fields", FrozenDict(frozen))
-        object.__setattr__(self, "_hash_value", None)
+        for name, value in fields.items():
+            if isinstance(value, _NESTED):
+                fields[name] = _freeze(value)
+        _set(self, "_fields", FrozenDict(fields))
+        _set(self, "_hash_value", None)
         # Attribute access at the interpreter's own speed; names of methods stay methods.
-        self.__dict__.update((name, value) for name, value in frozen.items() if name not in _RESERVED)
+        if not _RESERVED.isdisjoint(fields):
+            fields = {name: value for name, value in fields.items() if name not in _RESERVED}
+        self.__dict__.update(fields)
 
     # -- reading ---------------------------------------------------------------------------------------------
     def __getattr__(self, name: str) -> Any:
@@ -253,12 +262,15 @@ class ModelSpec:
         Raises:
             SpecError: not a mapping, or a field name is not a string.
         """
-        if not isinstance(spec, Mapping):
+        if not isinstance(spec, (dict, Mapping)):
             raise SpecError(f"a model specification must be a dict, not {type(spec).__name__}")
-        odd = [key for key in spec if not isinstance(key, str)]
-        if odd:
-            raise SpecError(f"field names of a model specification must be strings; these are not: {odd!r}")
-        return cls(**spec)
+        try:
+            return cls(**spec)
+        except TypeError:
+            odd = [key for key in spec if not isinstance(key, str)]
+            if not odd:
+                raise
+        raise SpecError(f"field names of a model specification must be strings; these are not: {odd!r}")
 
     @classmethod
     def from_string(cls, model_string: str) -> ModelSpec:

@@ -86,6 +86,30 @@ impl<'t> Cursor<'t> {
         }
     }
 
+    /// Passes a string; gives its text as it is written, and whether every escape in it is known and is no letter.
+    ///
+    /// Where one may be, the string has yet to be read by [`Cursor::string`].
+    #[inline]
+    pub(crate) fn raw_string(&mut self) -> Option<(&'t str, bool)> {
+        let start = self.at + 1;
+        let bytes = self.text.as_bytes();
+        let (mut at, mut known) = (start, true);
+        loop {
+            at = plain_end(bytes, at)?;
+            match *bytes.get(at)? {
+                b'"' => break,
+                b'\\' => {
+                    known &=
+                        matches!(bytes.get(at + 1)?, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't');
+                    at += 2;
+                }
+                _ => return None,
+            }
+        }
+        self.at = at + 1;
+        Some((self.text.get(start..at)?, known))
+    }
+
     /// Passes a number.
     #[inline]
     pub(crate) fn number(&mut self) -> Option<Number> {

@@ -82,21 +82,38 @@ pub(crate) fn find_secret(text: &str) -> Option<(usize, usize)> {
     None
 }
 
-/// Whether a text has a run of letters, digits, `-` and `_` that is long enough for a secret.
+/// Whether a text has a run of letters, digits, `-` and `_` that is long enough for a secret and looks a little like one.
 ///
 /// Asked of every text of a registry: such a run covers one of every [`SHORTEST`] places, so only those are looked at.
+/// In the text of a JSON string it may be asked before escapes are read, as long as none of them stands for a letter.
 #[inline]
 pub(crate) fn may_hold_secret(text: &str) -> bool {
-    if text.len() < SHORTEST {
-        return false;
-    }
+    text.len() >= SHORTEST && looks_like_secret(text.as_bytes())
+}
+
+fn looks_like_secret(bytes: &[u8]) -> bool {
     let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let bytes = text.as_bytes();
-    (SHORTEST - 1..bytes.len()).step_by(SHORTEST).any(|at| {
+    let mut at = SHORTEST - 1;
+    while at < bytes.len() {
         let (before, after) = bytes.split_at(at);
-        let after = after.iter().take_while(is_part).take(SHORTEST).count();
-        after > 0 && after + before.iter().rev().take_while(is_part).take(SHORTEST).count() >= SHORTEST
-    })
+        let end = at + after.iter().take_while(is_part).count();
+        if end > at {
+            let start = at - before.iter().rev().take_while(is_part).count();
+            let run = &bytes[start..end];
+            if run.len() >= SHORTEST && run.iter().any(u8::is_ascii_digit) && has_prefix(run) {
+                return true;
+            }
+        }
+        at = end.max(at) + SHORTEST;
+    }
+    false
+}
+
+/// Whether the beginning of a known key stands anywhere in a run.
+fn has_prefix(run: &[u8]) -> bool {
+    let begins = |rest: &[u8]| PREFIXES.iter().any(|(prefix, _)| rest.starts_with(prefix.as_bytes()));
+    let firsts = |byte: u8| matches!(byte, b's' | b'h' | b'g' | b'x' | b'p' | b'A');
+    (0..run.len()).any(|at| firsts(run[at]) && begins(&run[at..]))
 }
 
 /// No secret is shorter.
@@ -108,13 +125,14 @@ fn secret_in(run: &[u8]) -> Option<usize> {
     let last_digit = run.iter().rposition(u8::is_ascii_digit)?;
     let last_letter = run.iter().rposition(u8::is_ascii_alphabetic)?;
     let begins = |start: &usize| {
-        let after_word = *start > 0 && run[start - 1] != b'-';
+        if *start > 0 && run[start - 1] != b'-' {
+            return false;
+        }
         let prefix = PREFIXES.iter().find(|(prefix, _)| run[*start..].starts_with(prefix.as_bytes()));
-        !after_word
-            && prefix.is_some_and(|(prefix, least)| {
-                let body = start + prefix.len();
-                run.len() - body >= *least && last_digit >= body && last_letter >= body
-            })
+        prefix.is_some_and(|(prefix, least)| {
+            let body = start + prefix.len();
+            run.len() - body >= *least && last_digit >= body && last_letter >= body
+        })
     };
     (0..run.len()).find(begins)
 }
@@ -158,8 +176,10 @@ mod tests {
     fn no_secret_escapes_the_quick_look() {
         for before in 0..50 {
             for length in 20..60 {
-                let text = format!("{}{}/x", "a/".repeat(before), "k".repeat(length));
-                assert!(may_hold_secret(&text), "{text}");
+                for (prefix, _) in PREFIXES {
+                    let text = format!("{}{prefix}{}1/x", "a/".repeat(before), "k".repeat(length));
+                    assert!(may_hold_secret(&text), "{text}");
+                }
             }
             for length in 0..20 {
                 assert!(!may_hold_secret(&format!("{}{}/x", ".".repeat(before), "k".repeat(length))));

@@ -180,11 +180,7 @@ impl<'t> Scan<'t, '_> {
             let inner = if role == Role::ModelConfig { Level::Config } else { Level::Inner };
             return self.value(inner, depth + 1);
         }
-        let text = self.cursor.string()?;
-        let secret = self.keys.get(key).secret && mask::is_real_secret(&text);
-        if secret || holds_secret(&text) {
-            return None;
-        }
+        self.string(self.keys.get(key).secret)?;
         match role {
             Role::ModelName => self.name = Some((start + 1, self.cursor.at - 1)),
             Role::Backend => self.backend = self.cursor.text.get(start..self.cursor.at),
@@ -193,13 +189,23 @@ impl<'t> Scan<'t, '_> {
         Some(STRING)
     }
 
+    /// Passes a string that holds no secret, under a key that may say that it is one.
+    #[inline]
+    fn string(&mut self, secret: bool) -> Option<()> {
+        let start = self.cursor.at;
+        let (raw, known) = self.cursor.raw_string()?;
+        if known && !secret && !mask::may_hold_secret(raw) {
+            return Some(());
+        }
+        let text = Cursor::new(self.cursor.text, start).string()?;
+        let found = secret && mask::is_real_secret(&text) || mask::find_secret(&text).is_some();
+        (!found).then_some(())
+    }
+
     /// Reads a value; gives what it is.
     fn value(&mut self, level: Level, depth: usize) -> Option<Types> {
         match self.cursor.next()? {
-            b'"' => {
-                let text = self.cursor.string()?;
-                (!holds_secret(&text)).then_some(STRING)
-            }
+            b'"' => self.string(false).map(|()| STRING),
             b'{' => self.object(level, depth).map(|()| OBJECT),
             b'[' => self.list(depth),
             b't' | b'f' | b'n' => self.cursor.word().map(|kind| match kind {
@@ -257,6 +263,8 @@ impl<'t> Scan<'t, '_> {
         let quick = match field.rule {
             Rule::Date => kind == NULL || is_plain_date(text.as_bytes()),
             Rule::Size | Rule::Positive => kind == NULL || kind == INT && (b'1'..=b'9').contains(&first),
+            // Loading does not compile templates.
+            Rule::Template => true,
             Rule::Presence => kind != FALSE,
             Rule::Needed => kind == STRING && first.is_ascii_alphanumeric(),
             Rule::Required => field.name == super::MODEL_NAME && first.is_ascii_alphanumeric(),
@@ -288,11 +296,6 @@ impl<'t> Scan<'t, '_> {
             self.doubt = true;
         }
     }
-}
-
-#[inline]
-fn holds_secret(text: &str) -> bool {
-    mask::may_hold_secret(text) && mask::find_secret(text).is_some()
 }
 
 /// Whether a JSON string is a date that every calendar has.
