@@ -22,6 +22,7 @@ def _private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
         if name.endswith(("_API_KEY", "_BASE_URL", "_ORGANIZATION")) or name in (
             "HF_TOKEN",
             "HUGGING_FACE_HUB_TOKEN",
+            "CLEMCORE_REGISTRY",
         ):
             monkeypatch.delenv(name)
 

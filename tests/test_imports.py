@@ -24,6 +24,7 @@ ORDER = [
     "atomic",
     "cache",
     "spec",
+    "layers",
     "registry",
     "keys",
     "messages",

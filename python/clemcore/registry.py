@@ -15,12 +15,10 @@ from typing import Any
 from clemcore import _core
 from clemcore.atomic import locked, replace_file
 from clemcore.errors import ModelNotFoundError, RegistryError, SpecError
+from clemcore.layers import FILE_NAME, layers, read
 from clemcore.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES, ModelSpec
 
 logger = logging.getLogger(__name__)
-
-FILE_NAME = "model_registry.json"
-PACKAGED = "packaged"
 
 
 class ModelRegistry:
@@ -39,17 +37,17 @@ class ModelRegistry:
         self._pending: list[tuple[dict[str, Any], bool]] = []
 
     @classmethod
-    def from_layers(cls, layers: Iterable[tuple[str, bytes | None]]) -> ModelRegistry:
+    def from_layers(cls, texts: Iterable[tuple[str, bytes | None]]) -> ModelRegistry:
         """Read registry texts, earlier layers first.
 
         Args:
-            layers: pairs of a source name (a path, or ``packaged``) and the text; None for the packaged text.
+            texts: pairs of a source name (a path, or ``packaged``) and the text; None for the packaged text.
 
         Raises:
             RegistryError: a text has faults; the error names all of them, in all layers, with their places.
         """
         registry = cls()
-        registry._core = _core.Registry.load(list(layers))
+        registry._core = _core.Registry.load(list(texts))
         registry._specs = None
         return registry
 
@@ -61,14 +59,16 @@ class ModelRegistry:
 
     @classmethod
     def from_packaged_and_cwd_files(cls) -> ModelRegistry:
-        """Read ``./model_registry.json``, where there is one, and then the packaged registry.
+        """Read all layers, where there are such files; a selector tries them in this order.
+
+        ``./model_registry.json``; the files and folders in ``$CLEMCORE_REGISTRY``, separated as in ``$PATH``;
+        ``~/.clemcore/model_registry.json``; the files of plugins (entry points of the group
+        ``clemcore.registries``, each a path or a function that returns one); the packaged registry.
 
         Raises:
-            RegistryError: the file of the working directory has faults. Nothing of it is ignored.
+            RegistryError: a file has faults, or one that was named is not there. Nothing of it is ignored.
         """
-        here = Path(cls.get_cwd_path())
-        layers = [(str(here), _read(here))] if here.exists() else []
-        return cls.from_layers([*layers, (PACKAGED, None)])
+        return cls.from_layers(layers())
 
     @classmethod
     def from_directory(cls, dir_path: str | os.PathLike[str]) -> ModelRegistry:
@@ -83,7 +83,7 @@ class ModelRegistry:
             RegistryError: it has faults, or cannot be read.
         """
         path = Path(file_path)
-        return cls.from_layers([(str(path), _read(path))])
+        return cls.from_layers([(str(path), read(path))])
 
     # -- reading -----------------------------------------------------------------------------------------------
     @property
@@ -291,13 +291,6 @@ class ModelRegistry:
         if persist:
             registry.persist()
         return registry
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as fault:
-        raise RegistryError(f"{path}: cannot be read: {fault.strerror}") from fault
 
 
 def _special(selector: ModelSpec) -> ModelSpec | None:

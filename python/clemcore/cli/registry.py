@@ -55,7 +55,7 @@ def check(files: tuple[str, ...], format_: str, fix: bool, diff: bool, deny_warn
     them has errors, 2 when one cannot be read. 'clemcore-check' does the same without Python.
     """
     from clemcore.backends.lookup import BackendRegistry
-    from clemcore.registry import FILE_NAME
+    from clemcore.layers import FILE_NAME
 
     if diff and not fix:
         raise click.UsageError("--diff belongs to --fix")
@@ -114,7 +114,8 @@ def _mended(name: str, backends: list[str], *, show_only: bool) -> _core.Report:
 @click.option("as_json", "--json", is_flag=True, help="Print {source, line, spec}.")
 def show(model: ModelSpec, as_json: bool) -> None:
     """Show what MODEL stands for: the specification, and the file and line that it comes from."""
-    from clemcore.registry import PACKAGED, ModelRegistry
+    from clemcore.layers import PACKAGED
+    from clemcore.registry import ModelRegistry
     from clemcore.secrets import mask_fields
 
     models = ModelRegistry.from_packaged_and_cwd_files()
