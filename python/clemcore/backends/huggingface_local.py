@@ -70,7 +70,7 @@ class HuggingfaceLocal(Backend):
         """Compare the prompts of a model with those that transformers makes; the proof is stored for later runs."""
         _require_libraries()
         front = Frontend(model_spec, need_key=False)
-        made = proof.prove(front.subject(), now=now, more_cases=cases)
+        made = proof.prove(front.subject(), now=now or front.template_now, more_cases=cases)
         proof.save(made)
         return made
 
@@ -101,6 +101,7 @@ class HuggingfaceLocalModel(BatchGenerativeModel):
         self.tokenizer = self._front.tokenizer
         self.config = self._front.config
         self.context_size = self._front.context_size
+        self._front.prove()
         self._cutter = TextCutter(self._entry, self.tokenizer)
         self.model = loading.load_model(self._entry, self._front.hub_options)
         self.device = next(self.model.parameters()).device
@@ -122,6 +123,15 @@ class HuggingfaceLocalModel(BatchGenerativeModel):
     @chat_template_kwargs.setter
     def chat_template_kwargs(self, value: Mapping[str, Any] | None) -> None:
         self._front.template_kwargs = value
+
+    @property
+    def template_now(self) -> datetime | None:
+        """What the chat template's clock tells (a ``datetime`` or an ISO time); None is the real time."""
+        return self._front.template_now
+
+    @template_now.setter
+    def template_now(self, value: str | datetime | None) -> None:
+        self._front.template_now = value
 
     def generate_response(self, messages: Messages) -> Reply:
         """Answer one dialogue; see :meth:`generate_batch_response`."""
@@ -160,7 +170,8 @@ class HuggingfaceLocalModel(BatchGenerativeModel):
         with clock("template"):
             prompts = [self._front.write(messages) for messages in batch]
         with clock("tokenize"):
-            ids = [self._front.encode(prompt) for prompt in prompts]
+            encoded = [self._front.encode_guarded(prompt) for prompt in prompts]
+        ids = [item for item, _ in encoded]
         for item, name in zip(ids, names, strict=True):
             # Each by its own length, not by that of the longest in the batch.
             self._front.check_context(item, arguments.max_tokens, name)
@@ -189,7 +200,7 @@ class HuggingfaceLocalModel(BatchGenerativeModel):
                 },
                 {"response": full[i], "output_ids": replies[i].ids},
                 answers[i],
-                {**facts, "template": prompts[i].facts},
+                {**facts, "template": prompts[i].facts, "control_tokens": encoded[i][1]},
             )
             for i in range(len(batch))
         ]

@@ -12,11 +12,13 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from clemcore.backends._context import parse_context_size
 from clemcore.errors import SpecError
+from clemcore.guard import POLICIES
 from clemcore.spec import ModelSpec
 
 # Settings by name, with the type that their value must have.
@@ -44,6 +46,8 @@ _SETTINGS: dict[str, type] = {
     "cot_effort": str,
     "cot_bypass": str,
     "torch_num_threads": int,
+    "template_now": str,
+    "control_tokens": str,
 }
 # Settings of 3.7.2 that this backend knows and does not honour, each with what to do instead.
 _NOT_HONOURED = {
@@ -93,6 +97,8 @@ class Entry:
     cot_effort: str = ""
     cot_bypass: str = ""
     torch_num_threads: int | None = None
+    template_now: str | None = None
+    control_tokens: str = "record"
 
 
 def read_entry(spec: ModelSpec) -> Entry:
@@ -172,8 +178,28 @@ def _check_together(name: str, settings: Mapping[str, Any]) -> None:
         raise SpecError(f"model '{name}': load_in_4bit and load_in_8bit exclude each other")
     if settings.get("cot_output") and not settings.get("cot_end_tag"):
         raise SpecError(f"model '{name}': cot_output needs cot_end_tag, the pattern that ends the thinking")
+    if settings.get("control_tokens", POLICIES[0]) not in POLICIES:
+        raise SpecError(f"model '{name}': control_tokens must be one of {', '.join(POLICIES)}")
+    if "template_now" in settings:
+        read_time(settings["template_now"], f"model '{name}': template_now")
     if settings.get("torch_num_threads", 1) < 1:
         raise SpecError(f"model '{name}': torch_num_threads must be at least 1")
+
+
+def read_time(text: str, what: str) -> datetime:
+    """Read an ISO time.
+
+    Args:
+        text: the time, as ``2026-07-26T12:00``.
+        what: names it in the error.
+
+    Raises:
+        SpecError: it is none.
+    """
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise SpecError(f"{what} must be an ISO time like 2026-07-26T12:00, not {text!r}") from None
 
 
 def _check_pattern(name: str, key: str, pattern: str) -> None:

@@ -6,10 +6,12 @@ It is what comes before generation, so it also serves those who only want to see
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from clemcore.backends._huggingface import loading
-from clemcore.backends._huggingface.entry import read_entry
+from clemcore.backends._huggingface.entry import read_entry, read_time
+from clemcore.backends._huggingface.escaping import encode_escaped
 from clemcore.backends._huggingface.prompt import Prompt, PromptWriter, choose_template
 from clemcore.errors import ContextExceededError, SpecError
 from clemcore.messages import Messages
@@ -48,8 +50,20 @@ class Frontend:
             self.entry.premade_chat_template,
             self.entry.chat_template_language,
         )
-        self._writer = PromptWriter(self.tokenizer, self.name, self._template, self.entry.cot_bypass)
+        self.template_now = self.entry.template_now
         self.template_kwargs = dict(self.entry.chat_template_kwargs)
+
+    @property
+    def template_now(self) -> datetime | None:
+        """What the template's clock tells; None is the real time. An ISO time may be set, too."""
+        return self._now
+
+    @template_now.setter
+    def template_now(self, value: str | datetime | None) -> None:
+        if isinstance(value, str):
+            value = read_time(value, f"model '{self.name}': template_now")
+        self._now = value
+        self._writer = PromptWriter(self.tokenizer, self.entry, self._template, self._now)
 
     @property
     def template_kwargs(self) -> dict[str, Any]:
@@ -66,6 +80,10 @@ class Frontend:
         self._writer.check_kwargs(kwargs)
         self._template_kwargs = kwargs
 
+    def prove(self) -> None:
+        """Have the proof of the template ready, stored or made now."""
+        self._writer.prove(self._template_kwargs)
+
     def subject(self) -> Subject:
         """Return what a proof of this model's prompts is about."""
         return Subject.of_model(self._template, self.tokenizer, self._template_kwargs)
@@ -79,8 +97,20 @@ class Frontend:
 
         The template has written every special token there is to be; adding some would double the first.
         """
-        ids: list[int] = self.tokenizer(prompt.text, add_special_tokens=False).input_ids
-        return ids
+        return self.encode_guarded(prompt)[0]
+
+    def encode_guarded(self, prompt: Prompt) -> tuple[list[int], dict[str, Any]]:
+        """Return the token ids of a prompt, and the facts about control tokens inside its messages.
+
+        Raises:
+            MessagesError: a control token that is to be escaped cannot be.
+        """
+        if prompt.as_text:
+            tokens = self._writer.guard.tokens
+            ids, escaped = encode_escaped(self.tokenizer, prompt.text, prompt.as_text, tokens)
+            return ids, {**prompt.control, "escaped": escaped}
+        ids = self.tokenizer(prompt.text, add_special_tokens=False).input_ids
+        return ids, prompt.control
 
     def check_context(self, ids: list[int], max_tokens: int, place: str = "") -> None:
         """Check that a prompt and its reply fit the context window.

@@ -1,21 +1,21 @@
 """From messages to the exact prompt text of a model, by its chat template.
 
-The text comes from clemcore's own engine only where it is proven, at this very call, equal to what transformers
-makes of the same messages; otherwise transformers' text is used and the facts say why. This module knows
-templates and messages, no weights and no generation.
+Which engine renders it stands in ``proven.py``; here messages are checked and merged, and control tokens inside
+them found. This module knows templates and messages, no weights and no generation.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from clemcore.errors import MessagesError, SpecError, TemplateError
+from clemcore.backends._huggingface.entry import Entry
+from clemcore.backends._huggingface.proven import ProvenTemplate
+from clemcore.errors import MessagesError, SpecError
+from clemcore.guard import ControlTokens, Found, facts_of, free_marks, take_marks
 from clemcore.messages import Messages, ensure_alternating_roles
-from clemcore.templates import ChatTemplate
 
 # Arguments of apply_chat_template that are ours to give; in chat_template_kwargs they would change its meaning.
 _OURS = frozenset(
@@ -45,34 +45,41 @@ class Prompt:
     Attributes:
         text: exactly what the tokenizer is given.
         facts: which engine made the text, and why that one.
+        control: what is known of control tokens inside the messages.
+        as_text: character ranges of control tokens that are to be read as text.
     """
 
     text: str
     facts: dict[str, Any]
+    control: dict[str, Any] = field(default_factory=dict)
+    as_text: tuple[tuple[int, int], ...] = ()
 
 
 class PromptWriter:
     """Renders prompts with one model's chat template.
 
-    Args:
-        tokenizer: a transformers tokenizer.
-        model_name: named in errors.
-        source: the template's text.
-        bypass: beginning of the answer that the model is made to continue, or "".
+    Attributes:
+        guard: the control tokens of the model.
     """
 
-    def __init__(self, tokenizer: Any, model_name: str, source: str, bypass: str = "") -> None:
+    def __init__(self, tokenizer: Any, entry: Entry, source: str, now: datetime | None = None) -> None:
         """Compile the template.
 
+        Args:
+            tokenizer: a transformers tokenizer.
+            entry: the model's settings.
+            source: the template's text.
+            now: pins the template's clock.
+
         Raises:
-            TemplateError: it has a fault, with line and column.
+            TemplateError: the template has a fault, with line and column.
         """
-        self._tokenizer = tokenizer
-        self._model_name = model_name
+        self._model_name = entry.model_name
         self._source = source
-        self._bypass = bypass
-        self._fingerprint = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
-        self._own, self._why_not_own = _own_engine(source, dict(tokenizer.special_tokens_map), model_name)
+        self._bypass = entry.cot_bypass
+        self._policy = entry.control_tokens
+        self._template = ProvenTemplate(tokenizer, entry.model_name, source, now)
+        self.guard = ControlTokens.of(tokenizer, source)
 
     def check_kwargs(self, template_kwargs: Mapping[str, Any]) -> None:
         """Check that the template reads the variables that an entry sets; a misspelt one would have no effect.
@@ -80,7 +87,7 @@ class PromptWriter:
         Raises:
             SpecError: it does not, or a variable is one that the backend sets itself.
         """
-        read = self._own.variables if self._own is not None else _variables(self._source)
+        read = self._template.variables
         for key in template_kwargs:
             if key in _OURS:
                 raise SpecError(
@@ -92,6 +99,10 @@ class PromptWriter:
                     f"(chat_template_kwargs, or reasoning_effort by cot_effort); it reads {', '.join(sorted(read))}"
                 )
 
+    def prove(self, template_kwargs: Mapping[str, Any]) -> None:
+        """Have the proof ready, so that no call has to wait for it."""
+        self._template.proof(template_kwargs)
+
     def write(self, messages: Messages, template_kwargs: Mapping[str, Any], *, merge: bool = True) -> Prompt:
         """Render one dialogue up to where the model goes on.
 
@@ -101,90 +112,55 @@ class PromptWriter:
             merge: merge neighbouring messages of one role first.
 
         Raises:
-            MessagesError: a message holds something other than text.
+            MessagesError: a message holds something other than text, or a control token that is refused or cannot
+                be escaped.
             TemplateError: the template refuses the messages.
         """
         _check_text_only(messages, self._model_name)
-        if merge:
-            messages = ensure_alternating_roles(messages)
-        mode = "add_generation_prompt"
-        if self._bypass:
-            messages = [*messages, {"role": "assistant", "content": self._bypass}]
-            mode = "continue_final_message"
-        arguments = {**template_kwargs, mode: True}
-        text = self._by_transformers(messages, arguments)
-        return Prompt(text, {**self._engine_facts(text, messages, arguments), "fingerprint": self._fingerprint})
+        if self._policy == "error":
+            self.guard.check(messages, self._model_name)
+        found = self.guard.find(messages)
 
-    def _by_transformers(self, messages: Messages, arguments: Mapping[str, Any]) -> str:
-        import jinja2
+        def render(dialogue: Messages) -> tuple[str, dict[str, Any]]:
+            if merge:
+                dialogue = ensure_alternating_roles(dialogue)
+            mode = "add_generation_prompt"
+            if self._bypass:
+                dialogue = [*dialogue, {"role": "assistant", "content": self._bypass}]
+                mode = "continue_final_message"
+            return self._template.render(dialogue, template_kwargs, mode)
 
-        try:
-            text: str = self._tokenizer.apply_chat_template(
-                messages, chat_template=self._source, tokenize=False, **arguments
-            )
-        except (jinja2.TemplateError, TypeError, ValueError) as fault:
-            line = getattr(fault, "lineno", None)
-            raise TemplateError(
-                f"the chat template of '{self._model_name}' refuses these messages "
-                f"(roles: {', '.join(message['role'] for message in messages)}): {fault}",
-                line=line,
-            ) from fault
-        return text
+        text, facts = render(messages)
+        control = facts_of(found, self._policy)
+        if not found or self._policy != "escape":
+            return Prompt(text, facts, control)
+        spans = self._places(text, messages, found, lambda dialogue: render(dialogue)[0])
+        return Prompt(text, facts, control, tuple(spans))
 
-    def _engine_facts(self, text: str, messages: Messages, arguments: Mapping[str, Any]) -> dict[str, str]:
-        """Say which engine's text is used, and why it is not clemcore's where it is not."""
-        reason = self._why_not_own
-        if self._own is not None:
-            try:
-                own = self._own.render(messages, **arguments)
-            except Exception as fault:  # noqa: BLE001 - whatever it is, transformers' text is there and is right
-                reason = f"clemcore's engine failed: {type(fault).__name__}: {fault}"
-            else:
-                if own == text:
-                    facts = {"engine": self._own.engine}
-                    return facts | ({"reason": self._own.engine_reason} if self._own.engine_reason else {})
-                reason = f"clemcore's engine gave another text, from character {_first_difference(own, text)} on"
-        return {"engine": "transformers", "reason": reason}
+    def _places(
+        self, text: str, messages: Messages, found: list[Found], render: Callable[[Messages], str]
+    ) -> list[tuple[int, int]]:
+        """Return where in the text the control tokens of messages stand, apart from those of the template.
 
-
-def _first_difference(one: str, other: str) -> int:
-    pairs = zip(one, other, strict=False)  # up to where the shorter ends
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
-
-
-def _own_engine(source: str, special_tokens: dict[str, Any], model_name: str) -> tuple[ChatTemplate | None, str]:
-    """Return clemcore's own template, or None with the reason.
-
-    Raises:
-        TemplateError: jinja2 finds a fault in it, too.
-    """
-    try:
-        return ChatTemplate(source, special_tokens=special_tokens), ""
-    except TemplateError as fault:
-        try:
-            _variables(source)
-        except TemplateError:
-            raise TemplateError(
-                f"the chat template of '{model_name}' has a fault: {fault}",
-                line=fault.line,
-                column=fault.column,
-                excerpt=fault.excerpt,
-            ) from fault
-        return None, f"clemcore's engine cannot read the template: {fault}"
-
-
-def _variables(source: str) -> frozenset[str]:
-    """Return the names that a template reads, by jinja2.
-
-    Raises:
-        TemplateError: the template has a fault.
-    """
-    from jinja2 import meta
-
-    from clemcore._jinja import compile_template
-
-    environment = compile_template(source, datetime.now).environment
-    return frozenset(meta.find_undeclared_variables(environment.parse(source)))
+        Rendered with marks around them, the text without the marks must be the same: else the template reads the
+        token itself (as some read ``</think>``), and what is escaped would not be what was rendered.
+        """
+        marks = free_marks(text, self._source, repr(messages))
+        plain, spans = take_marks(render(self.guard.mark(messages, marks)), marks)
+        if plain == text:
+            return spans
+        for one in found:
+            marked = self.guard.mark(messages, marks, only={(one.index, one.token)})
+            if take_marks(render(marked), marks)[0] != text:
+                raise MessagesError(
+                    f"messages[{one.index}]{one.place} has {one.token!r}, which cannot be escaped: the chat "
+                    f"template of '{self._model_name}' reads it itself; set model_config.control_tokens to "
+                    "'record' or 'error'"
+                )
+        raise MessagesError(
+            f"the control tokens in these messages cannot be escaped for '{self._model_name}': the chat template "
+            "makes another text of them; set model_config.control_tokens to 'record' or 'error'"
+        )
 
 
 def _check_text_only(messages: Messages, model_name: str) -> None:

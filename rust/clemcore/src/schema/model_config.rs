@@ -36,6 +36,17 @@ pub const MODEL_CONFIG: &[Field] = &[
     field("chat_template_kwargs", &[Object], "Variables that the chat template is given.").read_by(HUGGINGFACE),
     field("chat_template_language", &[String], "The language that the chat template is given.")
         .read_by(HUGGINGFACE),
+    field("template_now", &[String], "What the clock of the chat template tells, as `2026-07-26T12:00`.")
+        .read_by(HUGGINGFACE)
+        .default("the time of the call"),
+    field(
+        "control_tokens",
+        &[String],
+        "What becomes of the model's control tokens inside messages: counted in the record, read as text, or refused.",
+    )
+    .read_by(HUGGINGFACE)
+    .one_of(&["record", "escape", "error"])
+    .default("`record`"),
     field("padding_side", &[String], "The side on which a batch is padded.")
         .read_by(HUGGINGFACE)
         .one_of(&["left", "right"])

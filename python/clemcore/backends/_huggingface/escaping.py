@@ -1,0 +1,78 @@
+"""Token ids of a prompt in which some control tokens are to be read as the text that they are.
+
+The prompt's text stays as it is; only the ids at these places are others. It knows a tokenizer and no messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from clemcore.errors import MessagesError
+
+# Put before a piece, so that a tokenizer that adds a blank to the beginning of a text adds it there.
+_ANCHORS = ("\n", "a", "")
+
+
+def encode_escaped(
+    tokenizer: Any, text: str, spans: Sequence[tuple[int, int]], control: Iterable[str]
+) -> tuple[list[int], dict[str, dict[str, Any]]]:
+    """Return the ids of a text, with no control token in the given ranges.
+
+    Outside of the ranges the ids are those that the text has anyway.
+
+    Args:
+        tokenizer: a transformers tokenizer that tells offsets.
+        text: the prompt.
+        spans: character ranges, each of one control token, in their order.
+        control: texts of the control tokens.
+
+    Returns:
+        The ids, and for each token that was escaped its ``id`` and the ids of its text, ``as_text``.
+
+    Raises:
+        MessagesError: the tokenizer makes a control token of the text however it is cut.
+    """
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids: list[int] = encoded.input_ids
+    offsets: list[tuple[int, int]] = encoded.offset_mapping
+    forbidden = set(tokenizer.convert_tokens_to_ids(list(control)))
+    result: list[int] = []
+    escaped: dict[str, dict[str, Any]] = {}
+    place = 0
+    for token, (begin, end) in zip(ids, offsets, strict=True):
+        while place < len(spans) and spans[place][1] <= begin:
+            place += 1
+        inside = place < len(spans) and begin < spans[place][1] and spans[place][0] < end
+        if not inside or token not in forbidden:
+            result.append(token)
+            continue
+        piece = text[begin:end]
+        if piece not in escaped:
+            escaped[piece] = {"id": token, "as_text": _as_text(tokenizer, piece, forbidden)}
+        result += escaped[piece]["as_text"]
+    return result, escaped
+
+
+def _as_text(tokenizer: Any, piece: str, forbidden: set[int]) -> list[int]:
+    """Return ids of a control token's text: it is cut in two, so that no part is the token."""
+    for cut in range(1, len(piece)):
+        for anchor in _ANCHORS:
+            ids = _after(tokenizer, anchor, piece[:cut]) + _after(tokenizer, anchor, piece[cut:])
+            if not forbidden.intersection(ids) and _says(tokenizer, ids, piece):
+                return ids
+    raise MessagesError(
+        f"{piece!r} cannot be escaped: the tokenizer has no other way to write it; "
+        "set model_config.control_tokens to 'record' or 'error'"
+    )
+
+
+def _after(tokenizer: Any, anchor: str, piece: str) -> list[int]:
+    before: list[int] = tokenizer(anchor, add_special_tokens=False).input_ids if anchor else []
+    whole: list[int] = tokenizer(anchor + piece, add_special_tokens=False).input_ids
+    return whole[len(before) :] if whole[: len(before)] == before else whole
+
+
+def _says(tokenizer: Any, ids: list[int], piece: str) -> bool:
+    said: str = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    return said.strip() == piece.strip()
