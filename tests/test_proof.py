@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -249,6 +251,25 @@ class TestAgainstTransformers:
     def test_a_template_that_refuses_all_is_not_proven(self) -> None:
         made = prove(Subject.of_template("{{ raise_exception('no') }}"))
         assert (made.holds, made.reason) == (False, "the template refuses every conversation of the proof")
+
+    def test_what_is_in_hand_while_it_is_made_is_let_go(self) -> None:
+        """jinja2's errors hold their callers: a model whose template is proven would outlive its deletion."""
+
+        class InHand:
+            pass
+
+        def make() -> weakref.ref[InHand]:
+            in_hand = InHand()
+            made = prove(Subject.of_template(CHATML))
+            assert made.rendered < made.cases  # there were errors
+            return weakref.ref(in_hand)
+
+        make()
+        gc.disable()
+        try:
+            assert make()() is None
+        finally:
+            gc.enable()
 
     def test_a_template_that_nobody_can_read(self) -> None:
         with pytest.raises(TemplateError) as caught:

@@ -87,7 +87,10 @@ class TestTheTuple:
             f"{step}_seconds" for step in ("template", "tokenize", "generate", "decode")
         }
         fingerprint = hashlib.sha256((tiny_chat / "chat_template.jinja").read_bytes()).hexdigest()
+        proof = facts["template"].pop("proof")
         assert facts["template"] == {"engine": "clemcore", "fingerprint": fingerprint}
+        assert (proof["holds"], proof["versions"]["transformers"]) == (True, transformers.__version__)
+        assert facts["control_tokens"] == {"policy": "record", "count": 0}
 
     def test_neighbouring_roles_are_merged_and_the_callers_messages_left_alone(
         self, model: HuggingfaceLocalModel

@@ -5,9 +5,11 @@ A renderer is a function from a case to a text; it may raise. This module knows 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from clemcore.errors import TemplateError
@@ -124,12 +126,30 @@ def outcome(render: Renderer, case: Case) -> Outcome:
     """Render one case; whatever is raised becomes an outcome."""
     try:
         return Outcome(render(case))
-    except RefusalError as refusal:
-        return Outcome(None, str(refusal), True)
     except TemplateError as fault:
-        return Outcome(None, str(fault))
+        _forget(fault)
+        return Outcome(None, str(fault), isinstance(fault, RefusalError))
     except Exception as fault:  # noqa: BLE001 - a renderer that is broken in any way is to be found out, not to end this
         return Outcome(None, f"{type(fault).__name__}: {fault}")
+
+
+def _forget(fault: BaseException | None) -> None:
+    """Clear the frames that an error came through.
+
+    jinja2 leaves frames behind that hold the error itself, and so each other and all their callers: whatever these
+    have in hand (a model that is being loaded) would stay until the garbage collector comes by.
+    """
+    while fault is not None:
+        trace = fault.__traceback__
+        while trace is not None:
+            frame: FrameType | None = trace.tb_frame
+            with contextlib.suppress(RuntimeError):  # a frame that is still running, as all from there on
+                while frame is not None:
+                    frame.clear()
+                    frame = frame.f_back
+            trace = trace.tb_next
+        fault.__traceback__ = None
+        fault = fault.__cause__
 
 
 def difference_of(case: str, ours: Outcome, theirs: Outcome) -> Difference | None:
