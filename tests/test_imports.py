@@ -24,6 +24,7 @@ ORDER = [
     "atomic",
     "cache",
     "spec",
+    "prices",
     "layers",
     "registry",
     "keys",
