@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clemcore import backends, loading
-from clemcore.backends._remote.arguments import CHAT_FIELDS
+from clemcore.backends._remote.dialects.chat_completions import FIELDS
 from clemcore.errors import GenerationArgumentError, MessagesError, RemoteCallError, SpecError
 from clemcore.model import Reply
 from support.remote import CANARY, DIALOGUE, HELLO, make_model, open_model, write_keys
@@ -63,7 +63,7 @@ def test_facts_beside_the_tuple(wire_server: WireServer) -> None:
     assert (facts["served_model"], facts["system_fingerprint"]) == ("served-model-001", "fp_1")
     assert (facts["finish_reason"], facts["reasoning"]) == ("stop", "3 + 4 is 7")
     assert facts["sent"] == {"seed": 1, "temperature": 0.0, "max_tokens": 300}
-    assert facts["parameters"] == {"renamed": {}, "dropped": {}}
+    assert facts["parameters"] == {"renamed": {}, "dropped": {}, "clamped": {}}
     assert facts["versions"].keys() == {"aiohttp"}
 
 
@@ -256,7 +256,7 @@ def test_the_names_that_openai_knows_are_those_of_its_sdk() -> None:
     from openai.resources.chat.completions import Completions
 
     listed = set(inspect.signature(Completions.create).parameters)
-    assert listed - {"self", "extra_headers", "extra_query", "timeout"} == CHAT_FIELDS
+    assert listed - {"self", "extra_headers", "extra_query", "extra_body", "timeout"} == FIELDS
 
 
 def test_the_sdk_would_send_the_same_body(wire_server: WireServer) -> None:
@@ -285,6 +285,7 @@ def test_reasoning_models_by_value(wire_server: WireServer) -> None:
     assert facts["parameters"] == {
         "renamed": {"max_tokens": "max_completion_tokens"},
         "dropped": {"temperature": "default 0.0; reasoning models refuse it"},
+        "clamped": {},
     }
     facts = ask(open_model(wire_server.url, {"temperature": 1.0}, reasoning_model=True)).facts
     assert facts["sent"] == {"temperature": 1.0, "max_completion_tokens": 300}

@@ -1,4 +1,4 @@
-"""Models of the two OpenAI backends for tests, without a registry file."""
+"""Models of remote backends for tests, without a registry file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from clemcore.backends.openai import OpenAI
-from clemcore.backends.openai_compatible import OpenAICompatible
+from clemcore import backends
 from clemcore.model import DEFAULT_GEN_ARGS, Model
 from clemcore.spec import ModelSpec
 
@@ -33,7 +32,8 @@ def make_model(backend: str, gen_args: dict[str, Any] | None = None, **entry: An
     """Make a model as the loader does, defaults included."""
     fields = {"model_name": "remote-model", "model_id": "model-001", "backend": backend, **entry}
     spec = ModelSpec(**{name: value for name, value in fields.items() if value is not None})
-    model = {"openai": OpenAI, "openai_compatible": OpenAICompatible}[backend]().get_model_for(spec)
+    registry = backends.BackendRegistry.from_packaged_and_cwd_files()
+    model = registry.get_backend_for(backend).get_model_for(spec)
     model.set_gen_args(**(gen_args or {}))
     model.set_default_gen_args(DEFAULT_GEN_ARGS)
     return model

@@ -1,219 +1,297 @@
-"""From generation arguments to the fields of a Chat Completions body, with an account of every change.
+"""From generation arguments to the fields of a request body, with an account of every change.
 
-Nothing asked for is dropped: an argument that cannot be sent as asked is an error before anything is sent. Only
-defaults that nobody asked for are left out, and that is written down. It does not know messages or the wire.
+Nothing asked for is dropped unless the entry allows it: an argument that cannot be sent as asked is an error before
+anything is sent. Only defaults that nobody asked for are left out, and that is written down. It knows what entries
+say about their models, and neither messages nor any wire format.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from clemcore.backends._remote.dialect import Dialect, Parameter, UnsupportedError
 from clemcore.backends._remote.endpoint import setting
+from clemcore.backends._remote.ledger import Ledger, Reasoning, merge, value_at
 from clemcore.errors import GenerationArgumentError, SpecError
 from clemcore.spec import ModelSpec
 
-# The fields of a Chat Completions body as OpenAI's SDK lists them (a test compares), and `extra_body`.
-CHAT_FIELDS = frozenset(
+# Arguments of the SDKs' own calls that never were part of a body.
+_NOT_IN_BODY = ("extra_headers", "extra_query", "timeout")
+# What an entry's `sampling_parameters` decides about; the rest (seed, stop, …) it does not mention.
+SAMPLING = frozenset(
     {
-        "audio",
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "presence_penalty",
         "frequency_penalty",
-        "function_call",
-        "functions",
+        "repetition_penalty",
         "logit_bias",
         "logprobs",
-        "max_completion_tokens",
-        "max_tokens",
-        "messages",
-        "metadata",
-        "modalities",
-        "model",
-        "moderation",
-        "n",
-        "parallel_tool_calls",
-        "prediction",
-        "presence_penalty",
-        "prompt_cache_key",
-        "prompt_cache_options",
-        "prompt_cache_retention",
-        "reasoning_effort",
-        "response_format",
-        "safety_identifier",
-        "seed",
-        "service_tier",
-        "stop",
-        "store",
-        "stream",
-        "stream_options",
-        "temperature",
-        "tool_choice",
-        "tools",
         "top_logprobs",
-        "top_p",
-        "user",
-        "verbosity",
-        "web_search_options",
-        "extra_body",
     }
 )
-# Fields of the body that clemcore writes itself.
-_OURS = ("model", "messages")
-# Arguments of the SDK's own call that never were part of the body.
-_NOT_IN_BODY = ("extra_headers", "extra_query", "timeout")
+# How much models reason, from nothing to everything.
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+_WISHES = ("effort", "budget")
 
 
-@dataclass
-class Ledger:
-    """What became of the generation arguments.
-
-    Attributes:
-        fields: the fields of the body, under the names and with the values that are sent.
-        asked: which of ``fields`` somebody asked for.
-        renamed: asked name → sent name.
-        dropped: name → why its default was not sent.
-    """
-
-    fields: dict[str, Any] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
-    renamed: dict[str, str] = field(default_factory=dict)
-    dropped: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def parameters(self) -> dict[str, dict[str, str]]:
-        """The account of changes, for the record."""
-        return {"renamed": dict(self.renamed), "dropped": dict(self.dropped)}
-
-
-def ledger_of(
-    gen_args: Mapping[str, Any],
-    asked: Collection[str],
-    spec: ModelSpec,
-    *,
-    known: Collection[str] | None,
-) -> Ledger:
+def ledger_of(gen_args: Mapping[str, Any], asked: Collection[str], spec: ModelSpec, dialect: Dialect) -> Ledger:
     """Decide which fields the body gets.
 
     Args:
         gen_args: all generation arguments, defaults included.
         asked: names of those that somebody asked for.
-        spec: the entry; ``extra_body``, ``reasoning_effort`` and ``reasoning_model`` are read from it.
-        known: names that the service knows; an unknown one must stand in ``extra_body``. None for services
-            whose names nobody lists: every name is sent.
+        spec: the entry; what it says about the model's abilities, and ``extra_body``, are read from it.
+        dialect: says which arguments the service knows and where they stand in the body.
 
     Raises:
         GenerationArgumentError: an argument cannot be sent as asked.
-        SpecError: ``extra_body`` or ``reasoning_model`` of the entry is wrong.
+        SpecError: the entry says something that cannot be sent.
     """
-    extra = _extra_body(spec)
-    given = {name: value for name, value in gen_args.items() if name != "extra_body"}
-    asked_names = set(asked) & given.keys()
     from_caller = gen_args.get("extra_body") or {}
     if not isinstance(from_caller, Mapping):
         raise GenerationArgumentError(f"'extra_body' must be a dict, not {type(from_caller).__name__}")
-    _check_names(given, spec, known, extra)
+    given = {name: value for name, value in gen_args.items() if name != "extra_body"}
+    asked_names = set(asked) & given.keys()
     if twice := sorted(asked_names & from_caller.keys()):
         raise GenerationArgumentError(f"asked for twice, by name and in 'extra_body': {', '.join(twice)}")
-    ledger = Ledger()
-    for name, value in extra.items():
-        ledger.fields[name] = _as_json(name, value)
+    _check_ours({**given, **from_caller}, spec, dialect)
+    filling = _Filling(Ledger(spec["model_name"], asked_names | from_caller.keys()), spec, dialect)
     for name, value in {**given, **from_caller}.items():
-        if name in asked_names or name in from_caller:
-            if name in extra and ledger.fields[name] != value:
-                ledger.dropped[f"extra_body.{name}"] = "asked for with another value as a generation argument"
-            ledger.asked.add(name)
-        elif name in extra:
-            ledger.dropped[name] = "default; model_config.extra_body of the entry gives another value"
-            continue
-        ledger.fields[name] = _as_json(name, value)
-    _check_ours(ledger.fields)
-    _fit_token_limit(ledger, spec, reasoning=_is_reasoning(spec))
-    return ledger
+        filling.add(name, value, is_native=name in from_caller)
+    return filling.finish()
 
 
-def _extra_body(spec: ModelSpec) -> dict[str, Any]:
+class _Filling:
+    """Fills one ledger."""
+
+    def __init__(self, ledger: Ledger, spec: ModelSpec, dialect: Dialect) -> None:
+        self._ledger = ledger
+        self._spec = spec
+        self._dialect = dialect
+        self._wish: tuple[str, Reasoning] | None = None
+        self._extra = {name: _as_json(name, value) for name, value in _extra_body(spec, dialect).items()}
+        merge(ledger.fields, json.loads(json.dumps(self._extra)))
+
+    def add(self, name: str, value: Any, *, is_native: bool) -> None:
+        """Find the place of one argument."""
+        value = _as_json(name, value)
+        ledger = self._ledger
+        parameter = None if is_native else self._dialect.parameters.get(name)
+        if not is_native and self._is_wish(name, value, parameter):
+            self._wish_for(name, value)
+            return
+        if parameter is None and not (is_native or self._dialect.takes_any or name in self._extra):
+            ledger.unsupported(name, self._unknown(name))
+            return
+        path = (name,) if parameter is None else parameter.path
+        before = value_at(self._extra, path, _ABSENT)
+        if before is not _ABSENT:
+            if not ledger.was_asked(name):
+                ledger.drop(name, "default; model_config.extra_body of the entry gives another value")
+                return
+            if before != value and not isinstance(value, dict):
+                where = ".".join(("extra_body", *path))
+                ledger.dropped[where] = "asked for with another value as a generation argument"
+        if isinstance(value, dict) and is_native and isinstance(value_at(ledger.fields, path), dict):
+            merge(ledger.fields, {name: value})
+            return
+        ledger.put(name, path, value)
+        if parameter is not None and value is not None:
+            _fit(ledger, name, value, parameter)
+
+    def _is_wish(self, name: str, value: Any, parameter: Parameter | None) -> bool:
+        """Tell whether an argument asks for reasoning in the uniform way, and not in the service's own."""
+        if name == "reasoning":
+            return isinstance(value, dict) and value.keys() <= {*_WISHES, "on_exceed"} and bool(value)
+        return name == "reasoning_effort" and parameter is None and not self._dialect.takes_any
+
+    def _wish_for(self, name: str, value: Any) -> None:
+        ledger = self._ledger
+        if self._wish is not None:
+            ledger.refuse(f"{self._wish[0]} and {name} both ask for reasoning: ask once")
+            return
+        wish = {"effort": value} if name == "reasoning_effort" else value
+        try:
+            self._wish = name, _reasoning(wish)
+        except ValueError as fault:
+            ledger.refuse(f"{name}: {fault}")
+
+    def finish(self) -> Ledger:
+        """Decide what depends on all arguments together."""
+        ledger, spec = self._ledger, self._spec
+        self._reason()
+        self._check_sampling()
+        most = spec.get("max_output_tokens")
+        limit = ledger.value("max_tokens")
+        if isinstance(most, int) and isinstance(limit, int) and limit > most:
+            ledger.unsupported("max_tokens", f"the model answers with {most} tokens at most, not {limit}", most)
+        self._dialect.settle(ledger, spec)
+        ledger.require()
+        return ledger
+
+    def _reason(self) -> None:
+        """Ask for the reasoning that the call asks for, or else the entry."""
+        ledger, spec = self._ledger, self._spec
+        if self._wish is None:
+            effort = ledger.value("reasoning_effort", ledger.fields.get("reasoning_effort"))
+            if isinstance(effort, str):
+                ledger.reasoning = Reasoning(effort)
+                return
+            entry = _wish_of_entry(spec)
+            if entry is None:
+                return
+            self._wish = entry
+        name, wish = self._wish
+        try:
+            fields = self._dialect.reasoning(wish, spec)
+        except UnsupportedError as fault:
+            if not ledger.was_asked(name):
+                raise SpecError(f"model '{spec['model_name']}': model_config.{name}: {fault}") from None
+            ledger.unsupported(name, str(fault))
+            return
+        merge(ledger.fields, fields)
+        ledger.reasoning = wish
+
+    def _check_sampling(self) -> None:
+        """Leave out the sampling parameters that the entry does not list."""
+        ledger, spec = self._ledger, self._spec
+        allowed, when = _names(spec, "sampling_parameters"), "'sampling_parameters' of the entry does not list it"
+        if allowed is None:
+            allowed = _names(spec, "sampling_parameters_without_thinking")
+            if allowed is None:
+                return
+            when = "'sampling_parameters_without_thinking' of the entry does not list it"
+            if thinks(ledger, spec):
+                allowed, when = [], "the model takes it only while it does not think"
+        for name in sorted(SAMPLING):
+            if name in ledger and name not in allowed:
+                ledger.unsupported(name, when)
+
+    def _unknown(self, name: str) -> str:
+        import difflib
+
+        near = difflib.get_close_matches(name, sorted(self._dialect.parameters), n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return (
+            f"backend '{self._spec.get('backend')}' does not know the generation argument {name!r}: {hint}"
+            "if the service takes it, list it with a value in model_config.extra_body of the entry"
+        )
+
+
+_ABSENT: Any = object()
+
+
+def thinks(ledger: Ledger, spec: ModelSpec) -> bool:
+    """Tell whether the model will reason, as far as the call and the entry say it."""
+    if ledger.reasoning is not None:
+        return not ledger.reasoning.is_off
+    thinking = spec.get("thinking")
+    thinking = thinking if isinstance(thinking, dict) else {}
+    return bool(thinking.get("always") or thinking.get("on_by_default"))
+
+
+def _extra_body(spec: ModelSpec, dialect: Dialect) -> dict[str, Any]:
     extra: dict[str, Any] = setting(spec, "extra_body", {})
     effort = (spec.get("model_config") or {}).get("reasoning_effort")
-    if effort is not None:
+    if effort is not None and ("reasoning_effort" in dialect.parameters or dialect.takes_any):
         extra = {"reasoning_effort": effort, **extra}
-    if taken := [name for name in (*_OURS, "stream") if name in extra]:
+    if taken := sorted(name for name in (*dialect.own_fields, "stream") if name in extra):
         raise SpecError(f"model '{spec['model_name']}': extra_body must not hold {', '.join(taken)}")
     return extra
 
 
-def _is_reasoning(spec: ModelSpec) -> bool:
-    return bool(setting(spec, "reasoning_model", False))
-
-
-def _check_names(
-    given: Mapping[str, Any], spec: ModelSpec, known: Collection[str] | None, extra: Mapping[str, Any]
-) -> None:
+def _check_ours(given: Mapping[str, Any], spec: ModelSpec, dialect: Dialect) -> None:
     if outside := sorted(name for name in given if name in _NOT_IN_BODY):
         raise GenerationArgumentError(
             f"{', '.join(outside)}: no generation argument of model '{spec['model_name']}'; "
             "a time limit is model_config.timeout in the entry"
         )
-    if known is None:
-        return
-    unknown = sorted(name for name in given if name not in known and name not in extra)
-    if unknown:
-        import difflib
-
-        near = [match for name in unknown for match in difflib.get_close_matches(name, sorted(known), n=1)]
-        hint = f"did you mean {' or '.join(repr(name) for name in near)}? " if near else ""
-        raise GenerationArgumentError(
-            f"backend '{spec.get('backend', 'openai')}' does not know the generation argument(s) "
-            f"{', '.join(repr(name) for name in unknown)} of model '{spec['model_name']}': {hint}"
-            "if the service takes it, list it with a value in model_config.extra_body of the entry"
-        )
-
-
-def _check_ours(fields: Mapping[str, Any]) -> None:
-    if taken := [name for name in _OURS if name in fields]:
+    if taken := sorted(name for name in dialect.own_fields if name in given and name not in dialect.parameters):
         raise GenerationArgumentError(
             f"{', '.join(taken)}: no generation argument: the entry's model_id and the call's messages are sent"
         )
-    if fields.get("stream"):
+    if given.get("stream"):
         raise GenerationArgumentError("'stream' is not available: replies are read whole; leave it out")
 
 
-def _fit_token_limit(ledger: Ledger, spec: ModelSpec, *, reasoning: bool) -> None:
-    """Send one token limit under the name that the service takes; fit the temperature of reasoning models."""
-    fields = ledger.fields
-    if "max_tokens" in fields and "max_completion_tokens" in fields:
-        if "max_tokens" in ledger.asked and reasoning:
-            raise GenerationArgumentError(
-                f"'max_tokens' and 'max_completion_tokens' both limit the reply of model '{spec['model_name']}': "
-                "ask for one of them"
-            )
-        if "max_tokens" not in ledger.asked:
-            del fields["max_tokens"]
-            ledger.dropped["max_tokens"] = "default; max_completion_tokens was given"
-    if not reasoning:
-        return
-    if "max_tokens" in fields:
-        # These models count hidden reasoning and visible answer together, under this name alone.
-        ledger.fields = {
-            "max_completion_tokens" if name == "max_tokens" else name: value for name, value in fields.items()
-        }
-        ledger.renamed["max_tokens"] = "max_completion_tokens"
-        if "max_tokens" in ledger.asked:
-            ledger.asked = (ledger.asked - {"max_tokens"}) | {"max_completion_tokens"}
-    temperature = ledger.fields.get("temperature")
-    if "temperature" not in ledger.fields or _is_positive(temperature):
-        return
-    if "temperature" in ledger.asked:
-        raise GenerationArgumentError(
-            f"model '{spec['model_name']}' is a reasoning model (model_config.reasoning_model): its temperature "
-            f"must be greater than 0, not {temperature!r}; leave it out or set it, for instance to 1"
-        )
-    del ledger.fields["temperature"]
-    ledger.dropped["temperature"] = f"default {temperature!r}; reasoning models refuse it"
+def _wish_of_entry(spec: ModelSpec) -> tuple[str, Reasoning] | None:
+    """Return the reasoning that the entry asks for; its flag counts by value."""
+    config = spec.get("model_config") or {}
+    if config.get("reasoning_effort") is not None:
+        return "reasoning_effort", _entry_reasoning(spec, {"effort": config["reasoning_effort"]})
+    if config.get("thinking_mode"):
+        budget = config.get("thinking_budget")
+        return "thinking_mode", _entry_reasoning(spec, {} if budget is None else {"budget": budget})
+    return None
 
 
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+def _entry_reasoning(spec: ModelSpec, wish: Mapping[str, Any]) -> Reasoning:
+    try:
+        return _reasoning(wish)
+    except ValueError as fault:
+        raise SpecError(f"model '{spec['model_name']}': {fault}") from None
+
+
+def _reasoning(wish: Mapping[str, Any]) -> Reasoning:
+    effort, budget = wish.get("effort"), wish.get("budget")
+    if effort is not None and budget is not None:
+        raise ValueError("'effort' and 'budget' both say how much: keep one")
+    if effort is not None and (not isinstance(effort, str) or not effort):
+        raise ValueError(f"'effort' must be a word such as 'low', not {effort!r}")
+    if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 0):
+        raise ValueError(f"'budget' must be a number of tokens, not {budget!r}")
+    return Reasoning(effort, budget)
+
+
+def _names(spec: ModelSpec, field: str) -> list[str] | None:
+    value = spec.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise SpecError(f"model '{spec['model_name']}': '{field}' must be a list of names, not {value!r}")
+    return value
+
+
+def _fit(ledger: Ledger, name: str, value: Any, parameter: Parameter) -> None:
+    """Bring a value into the form and range that the service takes, or say that it is in none."""
+    low, high = parameter.minimum, parameter.maximum
+    if low is not None or high is not None:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            ledger.unsupported(name, f"must be a number, not {value!r}")
+            return
+        nearest = value if low is None or value >= low else low
+        nearest = nearest if high is None or nearest <= high else high
+        if nearest != value:
+            ledger.unsupported(name, f"must be {_range(low, high)}, not {value!r}", nearest)
+            return
+    if parameter.choices and value not in parameter.choices:
+        listed = ", ".join(repr(choice) for choice in parameter.choices)
+        why = f"must be one of {listed}, not {value!r}"
+        near = _nearest_choice(value, parameter.choices)
+        ledger.unsupported(name, why, *(() if near is None else (near,)))
+        return
+    if parameter.convert is not None:
+        try:
+            ledger.put(name, parameter.path, parameter.convert(value))
+        except UnsupportedError as fault:
+            ledger.unsupported(name, str(fault), *(() if fault.nearest is None else (fault.nearest,)))
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+
+
+def _nearest_choice(value: Any, choices: tuple[Any, ...]) -> Any:
+    if isinstance(value, str) and value in EFFORTS and all(choice in EFFORTS for choice in choices):
+        return min(choices, key=lambda choice: abs(EFFORTS.index(choice) - EFFORTS.index(value)))
+    return None
 
 
 def _as_json(name: str, value: Any) -> Any:

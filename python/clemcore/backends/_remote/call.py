@@ -49,11 +49,16 @@ class CallLayer:
         self.version = aiohttp.__version__
         self._caller = caller
         self._limits = limits
-        self._engine = Engine(endpoint, headers or {})
+        self._engine = Engine(endpoint, headers or {}, caller.dialect.key_headers)
         self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, caller.model_id, limits)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Exchange:
+    async def post(self, path: str, body: Mapping[str, Any], sent: Mapping[str, Any]) -> Exchange:
         """Send a body, and return what happened once a reply came that can be read for an answer.
+
+        Args:
+            path: what is appended to the base URL.
+            body: the request.
+            sent: the fields of it that are generation arguments, for errors.
 
         Raises:
             RemoteCallError: the service refused or failed.
@@ -65,11 +70,12 @@ class CallLayer:
         logger.debug("POST %s: status %s, %d attempt(s)", exchange.url, exchange.status, exchange.attempts)
         if verdict is not None:
             # Raised where nothing holds headers: tracebacks may show local variables.
-            raise self._caller.failure(exchange, verdict)
+            raise self._caller.failure(exchange, verdict, sent)
         return exchange
 
     async def _attempt(self, exchange: Exchange, body: Mapping[str, Any]) -> Verdict | None:
-        tokens = _estimated_tokens(exchange, body)
+        dialect = self._caller.dialect
+        tokens = len(exchange.body) / _BYTES_PER_TOKEN + dialect.tokens_asked(body)
         queued = time.monotonic()
         sent = await self.gate.enter(tokens, is_repeated=exchange.attempts > 0)
         exchange.queued += time.monotonic() - queued
@@ -79,11 +85,11 @@ class CallLayer:
             seconds = min(self._limits.attempt_timeout, max(exchange.time_left, 0.001))
             await self._engine.send(exchange, seconds)
             exchange.parsed = as_json(exchange.response)
-            verdict = judge(exchange)
+            verdict = judge(exchange, dialect)
             outcome = "answered" if verdict is None else _OUTCOMES.get(verdict.kind, "neutral")
         finally:
             self.gate.leave(sent, outcome)
-        used = _used_tokens(exchange.parsed) if verdict is None else 0
+        used = dialect.tokens_used(exchange.parsed) if verdict is None else 0
         if used is not None:
             self.gate.correct_tokens(used - tokens)
         return verdict
@@ -102,15 +108,3 @@ def encoded(body: Mapping[str, Any]) -> bytes:
     except (TypeError, ValueError, RecursionError) as fault:
         reason = str(fault)
     raise MessagesError(f"the messages cannot be written as JSON in UTF-8: {reason}")
-
-
-def _estimated_tokens(exchange: Exchange, body: Mapping[str, Any]) -> float:
-    limit = body.get("max_completion_tokens", body.get("max_tokens"))
-    reply = limit if isinstance(limit, int) else 0
-    return len(exchange.body) / _BYTES_PER_TOKEN + reply
-
-
-def _used_tokens(reply: Any) -> int | None:
-    usage = reply.get("usage") if isinstance(reply, dict) else None
-    total = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return total if isinstance(total, int) else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from clemcore.errors import MissingKeyError, SpecError
@@ -39,20 +39,20 @@ _PORTS = {"http": 80, "https": 443}
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-@dataclass(frozen=True)
-class Service:
-    """What a backend presupposes about its service.
+class Provider(Protocol):
+    """What is presupposed about a service where the entry says nothing (``service.Service``)."""
 
-    Attributes:
-        backend: name of the backend, for messages.
-        key_name: under which name the key is looked for when the entry names none.
-        base_url: address when neither the entry nor the key gives one, or None. It is also the address that
-            a key without an address of its own was written for.
-    """
+    @property
+    def backend(self) -> str:
+        """Name of the backend, for messages."""
 
-    backend: str
-    key_name: str
-    base_url: str | None = None
+    @property
+    def key_name(self) -> str:
+        """Under which name the key is looked for when the entry names none."""
+
+    @property
+    def base_url(self) -> str | None:
+        """Address when neither the entry nor the key gives one; also the one that a key is for that names none."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def check_settings(spec: ModelSpec) -> None:
             raise SpecError(f"model '{spec['model_name']}': model_config has '{name}'; did you mean '{near[0]}'?")
 
 
-def resolve_endpoint(spec: ModelSpec, service: Service) -> Endpoint:
+def resolve_endpoint(spec: ModelSpec, service: Provider) -> Endpoint:
     """Decide where the calls of a model go and which key they carry.
 
     Args:
@@ -154,7 +154,7 @@ def resolve_endpoint(spec: ModelSpec, service: Service) -> Endpoint:
     return Endpoint(base_url, key, place, "" if key is None else key_name, _ca_file(spec))
 
 
-def _address(spec: ModelSpec, service: Service, key: Key | None, place: str) -> str:
+def _address(spec: ModelSpec, service: Provider, key: Key | None, place: str) -> str:
     written = setting(spec, "base_url")
     if written is not None:
         return _checked_url(written, f"the entry of model '{spec['model_name']}'")
@@ -211,7 +211,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
-def _check_host(spec: ModelSpec, service: Service, key: Key, key_name: str, base_url: str, *, named: bool) -> None:
+def _check_host(spec: ModelSpec, service: Provider, key: Key, key_name: str, base_url: str, *, named: bool) -> None:
     own = _own_address(key, "the key") or service.base_url
     if named or own is None or _origin(own) == _origin(base_url):
         return

@@ -14,7 +14,7 @@ import ssl
 import time
 import weakref
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -26,6 +26,7 @@ from clemcore.backends._remote import background
 from clemcore.backends._remote.connections import proxy_of, tls_context
 from clemcore.backends._remote.endpoint import Endpoint
 from clemcore.backends._remote.exchange import Exchange
+from clemcore.keys import Key
 
 CONNECT_TIMEOUT = 10.0
 # An answer is text; what is larger is a mistake or an attack.
@@ -51,8 +52,18 @@ class _BadReplyError(Exception):
 class Engine:
     """Sends requests to one endpoint; its coroutines run on the background loop."""
 
-    def __init__(self, endpoint: Endpoint, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, headers: Mapping[str, str], key_headers: Callable[[Key], Mapping[str, str]]
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            endpoint: where requests go.
+            headers: headers of the format, the same in all requests.
+            key_headers: writes the headers that carry the key.
+        """
         self._endpoint = endpoint
+        self._key_headers = key_headers
         self._own_headers = dict(headers)
         self._proxy, self._proxy_headers = proxy_of(endpoint.base_url)
         self._tls = tls_context(endpoint.ca_file) if endpoint.base_url.startswith("https:") else None
@@ -109,7 +120,7 @@ class Engine:
             "Content-Type": "application/json",
             "User-Agent": f"clemcore/{__version__}",
             **self._own_headers,
-            **key_headers(self._endpoint),
+            **({} if self._endpoint.key is None else self._key_headers(self._endpoint.key)),
             # With TLS the proxy sees a request of its own, and these headers are part of that.
             **(self._proxy_headers if self._tls is None else {}),
         }
@@ -118,19 +129,6 @@ class Engine:
         """Close all connections."""
         await self._holder.close()
         self._session = None
-
-
-def key_headers(endpoint: Endpoint) -> dict[str, str]:
-    """Return the headers that carry a key, as OpenAI and those who speak its protocol want them."""
-    key = endpoint.key
-    if key is None:
-        return {}
-    fields = {
-        f"OpenAI-{field.title()}": str(key[field]).strip()
-        for field in ("organization", "project")
-        if key.get(field)
-    }
-    return {"Authorization": f"Bearer {(key.api_key or '').strip()}", **fields}
 
 
 class _Holder:

@@ -1,18 +1,21 @@
 """From a call that failed to one clear error: what, where, why, what to do, without any secret.
 
-What kind of error it is was judged before (``verdict``); here it gets words and a class. It knows how OpenAI and
-the servers that speak its protocol (vLLM, llama.cpp, SGLang, TGI, transformers serve, gateways) tell the size of a
+What kind of error it is was judged before (``verdict``); here it gets words and a class. It knows the words in
+which services and servers (OpenAI, vLLM, llama.cpp, SGLang, TGI, transformers serve, gateways) tell the size of a
 full context window.
 """
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from clemcore.backends._remote.dialect import Dialect, Fault
 from clemcore.backends._remote.endpoint import Endpoint
 from clemcore.backends._remote.exchange import Exchange
-from clemcore.backends._remote.verdict import Verdict, fault_of, provider_message
+from clemcore.backends._remote.verdict import Verdict, fault_of
 from clemcore.errors import REMOTE_ERRORS, ClemcoreError, ContextExceededError
 from clemcore.secrets import mask_fields, scrub
 
@@ -47,28 +50,34 @@ _TOO_LARGE = 413
 
 
 class Caller:
-    """Who made a call, for messages: model, backend, endpoint."""
+    """Who made a call, for messages: model, backend, endpoint, and the format that they speak."""
 
-    def __init__(self, model: str, model_id: str, backend: str, endpoint: Endpoint) -> None:
+    def __init__(self, model: str, model_id: str, backend: str, endpoint: Endpoint, dialect: Dialect) -> None:
         self.model = model
         self.model_id = model_id
         self.backend = backend
         self.endpoint = endpoint
+        self.dialect = dialect
 
-    def failure(self, exchange: Exchange, verdict: Verdict) -> ClemcoreError:
-        """Build the error for an exchange that brought no answer."""
-        body = exchange.parsed
+    def failure(self, exchange: Exchange, verdict: Verdict, sent: Mapping[str, Any]) -> ClemcoreError:
+        """Build the error for an exchange that brought no answer.
+
+        Args:
+            exchange: what happened.
+            verdict: what it means.
+            sent: the fields of the body that are generation arguments.
+        """
         if verdict.kind == "context_window":
-            return self._context_error(exchange, body)
+            return self._context_error(exchange, sent)
         words = f"{self._what(exchange)}{self._why(exchange, verdict)}{self._trace(exchange)}"
-        message = provider_message(body)
+        message = fault_of(exchange, self.dialect).message
         error = REMOTE_ERRORS[verdict.kind](
             scrub(words),
             status=exchange.status,
             provider_message=None if message is None else scrub(message),
             retry_after=verdict.retry_after,
         )
-        return self._attach(error, exchange)
+        return self._attach(error, exchange, sent)
 
     def _what(self, exchange: Exchange) -> str:
         return f"model '{self.model}' (backend {self.backend}): POST {exchange.url} "
@@ -78,7 +87,7 @@ class Caller:
             return self._why_no_reply(exchange, verdict)
         if exchange.fault is not None:
             return f"answered {exchange.status}, but {exchange.fault}"
-        message = provider_message(exchange.parsed)
+        message = fault_of(exchange, self.dialect).message
         shown = message if message is not None else _excerpt(exchange.response)
         if verdict.why is not None:
             return f"answered {exchange.status}, but {verdict.why}: {shown[:_SHOWN]}"
@@ -118,22 +127,22 @@ class Caller:
             facts.append(f"request id {exchange.request_id}")
         return f" ({', '.join(facts)})" if facts else ""
 
-    def _context_error(self, exchange: Exchange, body: Any) -> ClemcoreError:
-        message = provider_message(body) or ""
-        used, window = _numbers(message, fault_of(body), exchange.prompt)
+    def _context_error(self, exchange: Exchange, sent: Mapping[str, Any]) -> ClemcoreError:
+        fault = fault_of(exchange, self.dialect)
+        message = fault.message or ""
+        used, window = _numbers(fault, self.dialect.tokens_asked(sent))
         info = scrub(f"{self._what(exchange)}answered {exchange.status}: {message[:_SHOWN]}{self._trace(exchange)}")
         error = ContextExceededError(info, tokens_used=used, tokens_left=window - used, context_size=window)
         error.status = exchange.status
         error.provider_message = scrub(message)
-        return self._attach(error, exchange)
+        return self._attach(error, exchange, sent)
 
     @staticmethod
-    def _attach(error: Any, exchange: Exchange) -> ClemcoreError:
+    def _attach(error: Any, exchange: Exchange, sent: Mapping[str, Any]) -> ClemcoreError:
         prompt = error.prompt = exchange.prompt
         error.response = _shown_response(exchange)
         error.request_id = exchange.request_id
-        sent = {name: value for name, value in (prompt or {}).items() if name not in ("model", "messages")}
-        error.facts = {"sent": None if prompt is None else sent, "wire": exchange.facts()}
+        error.facts = {"sent": None if prompt is None else copy.deepcopy(dict(sent)), "wire": exchange.facts()}
         failure: ClemcoreError = error
         return failure
 
@@ -155,24 +164,20 @@ def _excerpt(data: bytes | None) -> str:
     return repr(text[:200])
 
 
-def _numbers(message: str, fault: dict[str, Any], prompt: Any) -> tuple[int, int]:
+def _numbers(fault: Fault, limit: int) -> tuple[int, int]:
     """Return tokens used and the window's size as far as the service says them; 0 where it does not."""
-    window = _first(_WINDOW, message) or _integer(fault.get("n_ctx"))
-    total = _first(_TOTAL, message)
+    message = fault.message or ""
+    window = fault.window or _first(_WINDOW, message)
+    total = 0 if fault.prompt_tokens else _first(_TOTAL, message)
     if not total:
-        given = _first(_PROMPT, message) or _integer(fault.get("n_prompt_tokens"))
-        limit = prompt.get("max_completion_tokens", prompt.get("max_tokens")) if isinstance(prompt, dict) else None
-        total = given + (_first(_REPLY, message) or _integer(limit)) if given else 0
+        given = fault.prompt_tokens or _first(_PROMPT, message)
+        total = given + (_first(_REPLY, message) or limit) if given else 0
     return total, window
 
 
 def _first(pattern: re.Pattern[str], text: str) -> int:
     found = pattern.search(text)
     return next((int(group) for group in found.groups() if group), 0) if found else 0
-
-
-def _integer(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _near(model_id: str, message: str | None) -> str:

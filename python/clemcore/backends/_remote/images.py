@@ -1,19 +1,20 @@
-"""From messages with images to the content parts of the Chat Completions format.
+"""The images of messages: found, read and checked, before any format has a place for them.
 
 Images are paths, http(s) addresses (passed on, never downloaded) or data: URLs. It reads the files that the
-messages name, knows a file's type by its first bytes, and does not know any provider's limits on size or count.
+messages name, knows a file's type by its first bytes, and does not know how an image stands in a request.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clemcore.backends._remote.endpoint import setting
 from clemcore.errors import MessagesError
-from clemcore.messages import Message, Messages
+from clemcore.messages import Message
 from clemcore.spec import ModelSpec
 
 # (offset, first bytes, type)
@@ -41,29 +42,60 @@ def image_type(data: bytes) -> str | None:
     return next((kind for at, magic, kind in _MAGIC if data[at : at + len(magic)] == magic), None)
 
 
-def encode_messages(messages: Messages, spec: ModelSpec) -> Messages:
-    """Return the messages with their images as content parts; messages without images are passed on as they are.
+@dataclass(frozen=True)
+class Image:
+    """One image of a message; its repr shows no data.
 
-    As in 3.7.2 the text's placeholder ``" <image> "`` becomes a space, and the images follow the text.
+    Attributes:
+        where: its place in the messages, for errors.
+        url: its http(s) address, or None where the data is here.
+        kind: its type, as ``image/png``; None for an address.
+        base64: its data; empty for an address.
+    """
+
+    where: str
+    url: str | None
+    kind: str | None
+    base64: str
+
+    def __repr__(self) -> str:
+        """Show place and type."""
+        return f"<Image {self.where} {self.url or self.kind}>"
+
+    @property
+    def address(self) -> str:
+        """The http(s) address, or the data as a data: URL."""
+        return self.url if self.url is not None else f"data:{self.kind};base64,{self.base64}"
+
+
+def images_of(message: Message, index: int, spec: ModelSpec) -> list[Image]:
+    """Return the images of a message, read and checked against what the entry says.
+
+    Args:
+        message: the message; its images stand in ``image``, one or a list.
+        index: its place in the dialogue, for errors.
+        spec: the entry; ``multimodality`` is read from it.
 
     Raises:
         MessagesError: the model does not see (several) images, or an image cannot be read; the message says which.
     """
-    encoded = []
-    for index, message in enumerate(messages):
-        images = _images_of(message, index)
-        rest = {name: value for name, value in message.items() if name != "image"}
-        if images:
-            _check_allowed(spec, images, index)
-            parts = [_part(image, f"messages[{index}]['image'][{n}]") for n, image in enumerate(images)]
-            rest["content"] = [*_text_parts(message["content"]), *parts]
-        encoded.append(rest)
-    return encoded
+    if message.get("image") is None:
+        return []
+    images = _named(message, index)
+    if images:
+        _check_allowed(spec, images, index)
+    return [_image(image, f"messages[{index}]['image'][{n}]") for n, image in enumerate(images)]
 
 
-def _images_of(message: Message, index: int) -> list[str]:
-    value = message.get("image")
-    images = value if isinstance(value, list) else [] if value is None else [value]
+def text_of(message: Message) -> str:
+    """Return the text of a message with images: as in 3.7.2 its placeholder ``" <image> "`` becomes a space."""
+    content = message["content"]
+    return (content or "").replace(" <image> ", " ") if not isinstance(content, list) else ""
+
+
+def _named(message: Message, index: int) -> list[str]:
+    value: Any = message.get("image")
+    images = value if isinstance(value, list) else [value]
     for image in images:
         if not isinstance(image, (str, os.PathLike)) or not os.fspath(image):
             raise MessagesError(
@@ -89,19 +121,11 @@ def _check_allowed(spec: ModelSpec, images: list[str], index: int) -> None:
         )
 
 
-def _text_parts(content: Any) -> list[dict[str, Any]]:
-    if isinstance(content, list):
-        return list(content)
-    return [{"type": "text", "text": (content or "").replace(" <image> ", " ")}]
-
-
-def _part(image: str, where: str) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": _url(image, where)}}
-
-
-def _url(image: str, where: str) -> str:
-    if image.startswith(("http://", "https://", "data:image/")):
-        return image
+def _image(image: str, where: str) -> Image:
+    if image.startswith(("http://", "https://")):
+        return Image(where, image, None, "")
+    if image.startswith("data:image/"):
+        return _from_data_url(image, where)
     if image.startswith("data:") or "://" in image:
         kind = image.split(",", 1)[0][:60]
         raise MessagesError(
@@ -114,6 +138,14 @@ def _url(image: str, where: str) -> str:
     else:
         kind_found = image_type(data)
         if kind_found is not None:
-            return f"data:{kind_found};base64,{base64.b64encode(data).decode('ascii')}"
+            return Image(where, None, kind_found, base64.b64encode(data).decode("ascii"))
         reason = "no image: its first bytes are of no known type" if data else "the file is empty"
     raise MessagesError(f"{where}: {image} (in {Path.cwd()}) cannot be sent: {reason}")
+
+
+def _from_data_url(image: str, where: str) -> Image:
+    head, comma, data = image.partition(",")
+    kind, *options = head.removeprefix("data:").split(";")
+    if not comma or "base64" not in options:
+        raise MessagesError(f"{where}: a data: URL must be data:TYPE;base64,DATA; this one begins '{head[:60]}'")
+    return Image(where, None, kind, data)

@@ -1,7 +1,7 @@
 """What the end of an attempt means: its kind, whether trying again can help, how long the service asks to wait.
 
-Status and code decide first, the words of the message last. It knows the error bodies of OpenAI and of the servers
-that speak its protocol, and no HTTP library.
+Status and code decide first, the words of the message last. It knows the codes and words that services use,
+whatever the form of the body that carries them (the dialects read that), and no HTTP library.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from clemcore.backends._remote.dialect import Dialect, Fault, fault_in
 from clemcore.backends._remote.exchange import Exchange
 
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"})
@@ -77,44 +78,43 @@ class Verdict:
         return self.kind in ATTEMPTS
 
 
-def judge(exchange: Exchange) -> Verdict | None:
+def judge(exchange: Exchange, dialect: Dialect) -> Verdict | None:
     """Judge a finished attempt; None where its reply can be read for an answer."""
     if exchange.fault_kind is not None:
         return Verdict(_BY_FAULT[exchange.fault_kind])
-    status, body = exchange.status or 0, exchange.parsed
+    status = exchange.status or 0
     if 200 <= status < 300:  # noqa: PLR2004 - good statuses
-        if body is None:
+        if exchange.parsed is None:
             return Verdict(
                 "bad_reply", f"the body is no JSON ({exchange.headers.get('content-type', 'no content type')})"
             )
-        if not is_error_body(body):
+        fault = dialect.fault(exchange.parsed)
+        if fault is None:
             return None
-        return Verdict(_kind(_status_inside(body), body), "the body is an error", wait_asked(exchange.headers))
-    return Verdict(_kind(status, body), None, wait_asked(exchange.headers))
+        return Verdict(_kind(fault.status or 500, fault), "the body is an error", wait_asked(exchange.headers))
+    return Verdict(_kind(status, fault_of(exchange, dialect)), None, wait_asked(exchange.headers))
 
 
-def _kind(status: int, body: Any) -> str:
-    codes = error_codes(body)
+def _kind(status: int, fault: Fault) -> str:
     found = _BY_STATUS.get(status) or ("server" if status >= 500 else "bad_request")  # noqa: PLR2004
-    if status != 429 and exceeds_context(body):  # noqa: PLR2004 - a limit on tokens per minute, in similar words
+    if fault.kind is not None:
+        found = fault.kind
+    elif status != 429 and _exceeds_context(fault):  # noqa: PLR2004 - a limit on tokens per minute, in similar words
         found = "context_window"
-    elif codes & _QUOTA_CODES:
+    elif fault.codes & _QUOTA_CODES:
         found = "quota"
-    elif codes & _FILTER_CODES:
+    elif fault.codes & _FILTER_CODES:
         found = "content_filter"
-    elif codes & _NOT_FOUND_CODES:
+    elif fault.codes & _NOT_FOUND_CODES:
         found = "not_found"
-    elif codes & _OVERLOADED_CODES:
+    elif fault.codes & _OVERLOADED_CODES:
         found = "overloaded"
     return found
 
 
-def _status_inside(body: Any) -> int:
-    """Return the status that an error carries whose reply had a good one, as gateways send them."""
-    code = fault_of(body).get("code")
-    if isinstance(code, str) and code.isdigit():
-        code = int(code)
-    return code if isinstance(code, int) and 400 <= code < 600 else 500  # noqa: PLR2004 - statuses of errors
+def _exceeds_context(fault: Fault) -> bool:
+    """Tell whether an error says that prompt and reply do not fit the context window."""
+    return bool(_CONTEXT_CODES & fault.codes) or bool(_CONTEXT_WORDS.search(fault.message or ""))
 
 
 def wait_asked(headers: Mapping[str, str]) -> float | None:
@@ -150,41 +150,6 @@ def as_json(data: bytes | None) -> Any:
         return None
 
 
-def fault_of(body: Any) -> dict[str, Any]:
-    """Return the part of an error body that says what is wrong."""
-    if not isinstance(body, dict):
-        return {"message": body} if isinstance(body, str) else {}
-    fault = body.get("error")
-    return fault if isinstance(fault, dict) else body
-
-
-def error_codes(body: Any) -> frozenset[str]:
-    """Return the codes and types that an error body carries."""
-    fault = fault_of(body)
-    return frozenset(str(fault[name]) for name in ("code", "type") if fault.get(name) is not None)
-
-
-def provider_message(body: Any) -> str | None:
-    """Return the message that an error body carries, or None."""
-    fault = fault_of(body)
-    for name in ("message", "detail", "error", "msg"):
-        value = fault.get(name)
-        if isinstance(value, str) and value.strip():
-            return value.strip()
-        if value:
-            return json.dumps(value, ensure_ascii=False)
-    return None
-
-
-def exceeds_context(body: Any) -> bool:
-    """Tell whether an error says that prompt and reply do not fit the context window."""
-    return bool(_CONTEXT_CODES & error_codes(body)) or bool(_CONTEXT_WORDS.search(provider_message(body) or ""))
-
-
-def is_error_body(body: Any) -> bool:
-    """Tell whether a body is an error, whatever its status was: some gateways send errors with status 200."""
-    return (
-        isinstance(body, dict)
-        and not body.get("choices")
-        and (bool(body.get("error")) or body.get("object") == "error")
-    )
+def fault_of(exchange: Exchange, dialect: Dialect) -> Fault:
+    """Return what the reply says is wrong, read as the format has it or else as most services do."""
+    return dialect.fault(exchange.parsed) or fault_in(exchange.parsed)

@@ -1,0 +1,237 @@
+"""The Chat Completions format: that of OpenAI and of the servers and gateways that speak its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clemcore.backends._remote.dialect import (
+    Dialect,
+    Fault,
+    NoAnswerError,
+    Parameter,
+    UnsupportedError,
+    outcome_of,
+)
+from clemcore.backends._remote.endpoint import setting
+from clemcore.backends._remote.images import Image, images_of, text_of
+from clemcore.backends._remote.ledger import Ledger, Reasoning
+from clemcore.keys import Key
+from clemcore.messages import Message, Messages
+from clemcore.spec import ModelSpec
+
+# The fields of a body as OpenAI's SDK lists them (a test compares).
+FIELDS = frozenset(
+    {
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "metadata",
+        "modalities",
+        "model",
+        "moderation",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+        "web_search_options",
+    }
+)
+_OWN = frozenset({"model", "messages"})
+
+
+class ChatCompletions(Dialect):
+    """The Chat Completions format.
+
+    Args:
+        takes_any: send arguments that OpenAI does not know under their own name, as compatible servers have them.
+    """
+
+    name = "chat-completions"
+    own_fields = _OWN
+    parameters: Mapping[str, Parameter] = {name: Parameter((name,)) for name in sorted(FIELDS - _OWN)}
+
+    def __init__(self, *, takes_any: bool = False) -> None:
+        self.takes_any = takes_any
+
+    def path(self, spec: ModelSpec, model_id: str) -> str:  # noqa: ARG002 - the same for all
+        """Return the path of the one call."""
+        return "/chat/completions"
+
+    def key_headers(self, key: Key) -> Mapping[str, str]:
+        """Return the key's header, and those of its organisation and project."""
+        fields = {
+            f"OpenAI-{field.title()}": str(key[field]).strip()
+            for field in ("organization", "project")
+            if key.get(field)
+        }
+        return {**super().key_headers(key), **fields}
+
+    def body(self, spec: ModelSpec, model_id: str, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the request; images become content parts behind the text."""
+        encoded = [_encoded(message, images_of(message, index, spec)) for index, message in enumerate(messages)]
+        return {"model": model_id, "messages": encoded, **fields}
+
+    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
+        """Read the first choice."""
+        if not isinstance(body, dict):
+            raise NoAnswerError(f"the reply is JSON, but {type(body).__name__} instead of an object")
+        choices = body.get("choices")
+        if not isinstance(choices, list) or not choices:
+            raise NoAnswerError("the reply has no choices")
+        choice = choices[0]
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(message, dict):
+            raise NoAnswerError("the reply's first choice has no message")
+        role = message.get("role")
+        if role not in (None, "assistant"):
+            raise NoAnswerError(f"the reply's message has the role {role!r} instead of 'assistant'")
+        text = _text(message.get("content")).strip()
+        finish, refusal, reasoning = choice.get("finish_reason"), message.get("refusal"), _reasoning(message)
+        facts: dict[str, Any] = {
+            "usage": _usage(body.get("usage")),
+            "served_model": body.get("model"),
+            "finish_reason": finish,
+            "outcome": outcome_of(
+                text,
+                refused=bool(refusal),
+                filtered=finish == "content_filter",
+                cut=finish == "length",
+                reasoned=reasoning is not None,
+            ),
+        }
+        for name, value in (
+            ("system_fingerprint", body.get("system_fingerprint")),
+            ("refusal", refusal),
+            ("reasoning", reasoning),
+        ):
+            if value is not None:
+                facts[name] = value
+        return text, facts
+
+    def fault(self, body: Any) -> Fault | None:
+        """Read an error body; one with choices is an answer, whatever else it holds."""
+        if isinstance(body, dict) and body.get("choices"):
+            return None
+        return super().fault(body)
+
+    def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - the same for all
+        """Ask by effort; the format knows no budget."""
+        if wish.effort is None:
+            raise UnsupportedError("the service takes an effort (low, medium, high), no number of tokens")
+        return {"reasoning_effort": wish.effort}
+
+    def settle(self, ledger: Ledger, spec: ModelSpec) -> None:
+        """Send one token limit under the name that the service takes; fit the temperature of reasoning models."""
+        is_reasoning = bool(setting(spec, "reasoning_model", False))
+        name = spec.get("token_limit_parameter") or ("max_completion_tokens" if is_reasoning else "max_tokens")
+        if "max_tokens" in ledger and "max_completion_tokens" in ledger:
+            if not ledger.was_asked("max_tokens"):
+                ledger.drop("max_tokens", "default; max_completion_tokens was given")
+            elif name != "max_tokens":
+                ledger.refuse("'max_tokens' and 'max_completion_tokens' both limit the reply: ask for one of them")
+                return
+        # Reasoning models count hidden reasoning and visible answer together, under another name.
+        ledger.move("max_tokens", (name,))
+        listed = "sampling_parameters" in spec or "sampling_parameters_without_thinking" in spec
+        if (
+            is_reasoning
+            and not listed
+            and "temperature" in ledger
+            and not _is_positive(ledger.value("temperature"))
+        ):
+            value = ledger.value("temperature")
+            if ledger.was_asked("temperature"):
+                ledger.unsupported(
+                    "temperature",
+                    f"must be greater than 0, not {value!r}, because the model is a reasoning model "
+                    "(model_config.reasoning_model); leave it out or set it, for instance to 1",
+                )
+            else:
+                ledger.drop("temperature", f"default {value!r}; reasoning models refuse it")
+
+    def tokens_asked(self, body: Mapping[str, Any]) -> int:
+        """Return the limit, under whichever name it stands."""
+        limit = body.get("max_completion_tokens", body.get("max_tokens"))
+        return limit if isinstance(limit, int) else 0
+
+    def tokens_used(self, reply: Any) -> int | None:
+        """Return the total that the service counted."""
+        usage = reply.get("usage") if isinstance(reply, dict) else None
+        total = usage.get("total_tokens") if isinstance(usage, dict) else None
+        return total if isinstance(total, int) else None
+
+
+def _encoded(message: Message, images: list[Image]) -> Message:
+    """Return a message with its images as content parts; one without images is passed on as it is."""
+    if not images and "image" not in message:
+        return message
+    rest = {name: value for name, value in message.items() if name != "image"}
+    if images:
+        content = message["content"]
+        texts = list(content) if isinstance(content, list) else [{"type": "text", "text": text_of(message)}]
+        parts = [{"type": "image_url", "image_url": {"url": image.address}} for image in images]
+        rest["content"] = [*texts, *parts]
+    return rest
+
+
+def _text(content: Any) -> str:
+    """Return the content's text; some servers send a list of parts, reasoning among them."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (part.get("text") for part in content if isinstance(part, dict) and part.get("type") in ("text", None))
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def _reasoning(message: dict[str, Any]) -> str | None:
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(message.get(name), str) and message[name]:
+            text: str = message[name]
+            return text
+    return None
+
+
+def _usage(usage: Any) -> dict[str, int]:
+    if not isinstance(usage, dict):
+        return {}
+    prompt, reply = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    prompt, reply = prompt if isinstance(prompt, dict) else {}, reply if isinstance(reply, dict) else {}
+    counts = {
+        "input_tokens": usage.get("prompt_tokens"),
+        "output_tokens": usage.get("completion_tokens"),
+        "reasoning_tokens": reply.get("reasoning_tokens"),
+        "cached_tokens": prompt.get("cached_tokens"),
+        "cache_write_tokens": prompt.get("cache_write_tokens"),
+    }
+    return {name: count for name, count in counts.items() if isinstance(count, int)}
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0

@@ -1,0 +1,118 @@
+"""The model behind every API: one call, exactly as asked, in whatever format the service speaks.
+
+What is sent is decided in ``arguments`` and written by the dialect, where it goes in ``endpoint``; this module puts
+them together and hands the answer on. It does not know HTTP, and no provider.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Any
+
+from clemcore.backends._context import parse_context_size
+from clemcore.backends._remote.arguments import ledger_of
+from clemcore.backends._remote.call import CallLayer
+from clemcore.backends._remote.dialect import NoAnswerError
+from clemcore.backends._remote.endpoint import check_settings, resolve_endpoint
+from clemcore.backends._remote.exchange import Exchange
+from clemcore.backends._remote.failures import Caller
+from clemcore.backends._remote.ledger import Ledger
+from clemcore.backends._remote.limits import resolve_limits
+from clemcore.backends._remote.model import RemoteModel
+from clemcore.backends._remote.service import Service, model_id_of
+from clemcore.backends._remote.verdict import Verdict
+from clemcore.errors import ContextExceededError
+from clemcore.messages import Messages, ensure_alternating_roles
+from clemcore.model import Reply
+from clemcore.spec import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+
+class ServedModel(RemoteModel):
+    """A model behind an API."""
+
+    def __init__(self, model_spec: ModelSpec, service: Service) -> None:
+        """Find address and key; open nothing yet.
+
+        Args:
+            model_spec: the entry.
+            service: who runs it, and the format that it speaks.
+        """
+        super().__init__(model_spec)
+        check_settings(model_spec)
+        self._model_id = model_id_of(model_spec)
+        self._dialect = service.dialect
+        self._context_size = parse_context_size(model_spec.get("context_size"), self.name)
+        self._ledger: tuple[str, Ledger] | None = None
+        endpoint = resolve_endpoint(model_spec, service)
+        self._caller = Caller(self.name, self._model_id, service.backend, endpoint, self._dialect)
+        self._path = self._dialect.path(model_spec, self._model_id)
+        self._calls = CallLayer(self._caller, resolve_limits(model_spec), self._dialect.headers(model_spec))
+
+    async def _answer(self, messages: Messages) -> Reply:
+        ledger = self._current_ledger()
+        self._check_window(ledger)
+        alternating = ensure_alternating_roles(messages)
+        body = self._dialect.body(self.model_spec, self._model_id, alternating, ledger.fields)
+        exchange = await self._calls.post(self._path, body, ledger.fields)
+        reply = self._read(exchange, ledger)
+        # Raised where no local variable holds the body: tracebacks may show them, and it may echo a key.
+        if isinstance(reply, str):
+            raise self._caller.failure(exchange, Verdict("bad_reply", reply), ledger.fields)
+        return reply
+
+    def _current_ledger(self) -> Ledger:
+        """Return what becomes of the generation arguments, worked out once for all calls with the same ones."""
+        state = repr((self.gen_args, sorted(self.asked_gen_args)))
+        if self._ledger is None or self._ledger[0] != state:
+            ledger = ledger_of(self.gen_args, self.asked_gen_args, self.model_spec, self._dialect)
+            self._ledger = state, ledger
+        return self._ledger[1]
+
+    def _check_window(self, ledger: Ledger) -> None:
+        size = self._context_size
+        if size is None:
+            return
+        limit = self._dialect.tokens_asked(ledger.fields)
+        if limit <= size:
+            return
+        raise ContextExceededError(
+            f"max_tokens alone exceeds the context_size of model '{self.name}'; nothing was sent:",
+            tokens_used=limit,
+            tokens_left=size - limit,
+            context_size=size,
+        )
+
+    def _read(self, exchange: Exchange, ledger: Ledger) -> Reply | str:
+        """Return the reply, or what is wrong with it."""
+        body = exchange.parsed
+        try:
+            text, facts = self._dialect.read(body, self.model_spec)
+        except NoAnswerError as fault:
+            return str(fault)
+        self._warn_if_empty(text, facts)
+        return Reply(
+            exchange.prompt,
+            body,
+            text,
+            {
+                "sent": copy.deepcopy(ledger.fields),
+                "parameters": ledger.parameters,
+                "dialect": self._dialect.name,
+                **facts,
+                "wire": exchange.facts(),
+                "versions": {"aiohttp": self._calls.version},
+            },
+        )
+
+    def _warn_if_empty(self, text: str, facts: dict[str, Any]) -> None:
+        if text:
+            return
+        why = f"finish_reason {facts.get('finish_reason')!r}"
+        if facts.get("refusal"):
+            why += ", a refusal"
+        if facts.get("reasoning"):
+            why += ", reasoning only"
+        logger.warning("the answer of model '%s' is empty (%s)", self.name, why)

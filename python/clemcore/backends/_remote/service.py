@@ -1,0 +1,109 @@
+"""A service: what a backend presupposes about the provider that it calls, and the backend that follows from it.
+
+A remote backend is this and a dialect; ``docs/backends/writing.md`` shows a whole one. It imports no HTTP library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clemcore.backends._remote.arguments import ledger_of
+from clemcore.backends._remote.dialect import Dialect
+from clemcore.backends._remote.endpoint import check_settings
+from clemcore.backends.base import Backend, require
+from clemcore.errors import SpecError
+from clemcore.messages import Messages, ensure_alternating_roles
+from clemcore.model import DEFAULT_GEN_ARGS, Model
+from clemcore.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a backend presupposes about its service.
+
+    Attributes:
+        backend: name of the backend, for messages.
+        key_name: under which name the key is looked for when the entry names none.
+        dialect: the wire format that it speaks.
+        extra: the extra of clemcore that installs what it needs.
+        base_url: address when neither the entry nor the key gives one, or None. It is also the address that
+            a key without an address of its own was written for.
+    """
+
+    backend: str
+    key_name: str
+    dialect: Dialect
+    extra: str = "openai"
+    base_url: str | None = None
+
+
+class ServiceBackend(Backend):
+    """A backend whose models run behind an API.
+
+    A subclass names its ``service``, or overrides :meth:`service_of` where the entry decides about it.
+    """
+
+    service: Service
+
+    @classmethod
+    def service_of(cls, model_spec: ModelSpec) -> Service:  # noqa: ARG003 - an override needs what this does not
+        """Return the service that runs the model of an entry."""
+        return cls.service
+
+    def get_model_for(self, model_spec: ModelSpec) -> Model:
+        """Make the model of an entry.
+
+        Args:
+            model_spec: needs ``model_id``, the model's name at the service.
+
+        Raises:
+            MissingExtraError: the HTTP engine is not installed.
+            SpecError: the entry lacks something or contradicts itself.
+            MissingKeyError: a key is required and there is none.
+        """
+        service = self.service_of(model_spec)
+        require("aiohttp", backend=service.backend, extra=service.extra)
+        require("tenacity", backend=service.backend, extra=service.extra)
+        from clemcore.backends._remote.served_model import ServedModel
+
+        return ServedModel(model_spec, service)
+
+    @classmethod
+    def render(cls, model_spec: ModelSpec, messages: Messages, gen_args: Mapping[str, Any]) -> Any:
+        """Return the request body that a call would send; send nothing and need no key.
+
+        A generation argument with its default's value counts as not asked for.
+        """
+        check_settings(model_spec)
+        dialect = cls.service_of(model_spec).dialect
+        asked = [name for name, value in gen_args.items() if DEFAULT_GEN_ARGS.get(name) != value]
+        return request_body(model_spec, dialect, messages, gen_args, asked)
+
+
+def request_body(
+    spec: ModelSpec,
+    dialect: Dialect,
+    messages: Messages,
+    gen_args: Mapping[str, Any],
+    asked: Collection[str],
+) -> dict[str, Any]:
+    """Return the body that a call would send."""
+    ledger = ledger_of(gen_args, asked, spec, dialect)
+    return dialect.body(spec, model_id_of(spec), ensure_alternating_roles(messages), ledger.fields)
+
+
+def model_id_of(spec: ModelSpec) -> str:
+    """Return the model's name at the service.
+
+    Raises:
+        SpecError: the entry has none.
+    """
+    value = spec.get("model_id")
+    if not isinstance(value, str) or not value.strip():
+        found = "is missing" if value is None else f"must be a non-empty string, not {value!r}"
+        raise SpecError(
+            f"the entry of model '{spec['model_name']}': 'model_id' {found}; it is the model's name at the service"
+        )
+    return value
