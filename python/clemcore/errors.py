@@ -29,6 +29,7 @@
     │   ├── ServerError                             the service failed
     │   ├── BadRequestError                         the service does not take this request
     │   ├── ContentFilterError                      the service refuses this content
+    │   ├── ReasoningExceededError                  reasoning took more than it was given (on_exceed: error)
     │   └── BadReplyError                           a reply that holds no answer
     └── RecordError               (ValueError)      a record file cannot be read or extended
 
@@ -311,6 +312,12 @@ class ContentFilterError(RemoteCallError):
     """The service refuses this content."""
 
     kind = "content_filter"
+
+
+class ReasoningExceededError(RemoteCallError):
+    """Reasoning took more tokens than it was given, or left none for an answer (``on_exceed: error``)."""
+
+    kind = "reasoning_exceeded"
 
 
 class BadReplyError(RemoteCallError):

@@ -110,7 +110,8 @@ def render(model: ModelSelector, messages: Messages, gen_args: Mapping[str, Any]
     check_messages(messages)
     spec = resolve(model)
     cls = BackendRegistry.from_packaged_and_cwd_files().get_backend_class(spec["backend"])
-    return cls.render(spec, messages, {**DEFAULT_GEN_ARGS, **_carried(spec), **(gen_args or {})})
+    asked = {**_carried(spec), **(gen_args or {})}
+    return cls.render(spec, messages, {**DEFAULT_GEN_ARGS, **asked}, asked.keys())
 
 
 def prove(model: ModelSelector, cases: Sequence[Case] = (), now: datetime | None = None) -> Proof:

@@ -37,6 +37,7 @@ SAMPLING_FIELDS = (
     "logit_bias",
     "logprobs",
     "top_logprobs",
+    "reasoning",
     "reasoning_effort",
 )
 

@@ -328,14 +328,14 @@ class TestWithoutWeights:
         return ModelSpec(model_name="tiny", huggingface_id=str(altered), model_config=config)
 
     def test_the_prompt(self, spec: ModelSpec, model: HuggingfaceLocalModel) -> None:
-        made = HuggingfaceLocal.render(spec, CAPITAL, {"temperature": 0.0, "max_tokens": 300})
+        made = HuggingfaceLocal.render(spec, CAPITAL, {"temperature": 0.0, "max_tokens": 300}, [])
         assert made == model.generate_response(CAPITAL).prompt["inputs"]
 
     def test_what_the_call_would_refuse_is_refused(self, spec: ModelSpec) -> None:
         with pytest.raises(ContextExceededError):
-            HuggingfaceLocal.render(spec, CAPITAL, {"temperature": 0.0, "max_tokens": 500})
+            HuggingfaceLocal.render(spec, CAPITAL, {"temperature": 0.0, "max_tokens": 500}, [])
         with pytest.raises(GenerationArgumentError, match="'beams'"):
-            HuggingfaceLocal.render(spec, CAPITAL, {"temperature": 0.0, "max_tokens": 5, "beams": 2})
+            HuggingfaceLocal.render(spec, CAPITAL, {"temperature": 0.0, "max_tokens": 5, "beams": 2}, [])
 
     def test_context_limit_under_its_name_of_3_7_2(
         self, spec: ModelSpec, model: HuggingfaceLocalModel, capsys: pytest.CaptureFixture[str]

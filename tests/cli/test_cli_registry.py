@@ -180,7 +180,7 @@ class Local(backends.Backend):
     def get_model_for(self, model_spec):
         raise RuntimeError("rendering loads no model")
     @classmethod
-    def render(cls, model_spec, messages, gen_args):
+    def render(cls, model_spec, messages, gen_args, asked):
         text = "".join(f"<{m['role']}>{m['content']}\\n" for m in messages) + "<assistant>"
         return text if model_spec["local"] else {"messages": messages, **gen_args}
 """

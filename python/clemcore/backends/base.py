@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import abc
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,7 @@ class Backend(abc.ABC):
         model_spec: ModelSpec,
         messages: Messages,  # noqa: ARG003 - an override needs what the default does not
         gen_args: Mapping[str, Any],  # noqa: ARG003
+        asked: Collection[str],  # noqa: ARG003
     ) -> Any:
         """Return exactly what a call would send; send nothing, load no weights, need no key.
 
@@ -63,6 +64,7 @@ class Backend(abc.ABC):
             model_spec: the specification, as :meth:`get_model_for` would get it.
             messages: checked messages, as ``generate_response`` would get them.
             gen_args: the generation arguments, defaults included, as the model would have them.
+            asked: names of those that somebody asked for; the others are defaults.
 
         Returns:
             Where the model runs here, the prompt as text, its chat template applied; where it runs behind an API,

@@ -18,7 +18,7 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -51,7 +51,13 @@ class HuggingfaceLocal(Backend):
         return HuggingfaceLocalModel(model_spec)
 
     @classmethod
-    def render(cls, model_spec: ModelSpec, messages: Messages, gen_args: Mapping[str, Any]) -> str:
+    def render(
+        cls,
+        model_spec: ModelSpec,
+        messages: Messages,
+        gen_args: Mapping[str, Any],
+        asked: Collection[str],  # noqa: ARG003 - asked or not, they are treated alike
+    ) -> str:
         """Return the prompt's text; tokenizer and configuration are loaded, no weights.
 
         Raises:

@@ -6,7 +6,7 @@ It does not know games; a game's player may ask the person in its own way.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from clemcore.backends.base import Backend
@@ -23,7 +23,13 @@ class Human(Backend):
         return HumanModel(model_spec)
 
     @classmethod
-    def render(cls, model_spec: ModelSpec, messages: Messages, gen_args: Mapping[str, Any]) -> Any:  # noqa: ARG003
+    def render(
+        cls,
+        model_spec: ModelSpec,  # noqa: ARG003 - what it says plays no role
+        messages: Messages,
+        gen_args: Mapping[str, Any],  # noqa: ARG003
+        asked: Collection[str],  # noqa: ARG003
+    ) -> Any:
         """Return the messages themselves: no template and no server is between."""
         return messages
 

@@ -5,7 +5,7 @@ It does not know games: inside one, the framework puts the players into ``Custom
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from clemcore.backends.base import Backend
@@ -22,7 +22,13 @@ class Mock(Backend):
         return CustomResponseModel(model_spec)
 
     @classmethod
-    def render(cls, model_spec: ModelSpec, messages: Messages, gen_args: Mapping[str, Any]) -> Any:  # noqa: ARG003
+    def render(
+        cls,
+        model_spec: ModelSpec,  # noqa: ARG003 - what it says plays no role
+        messages: Messages,
+        gen_args: Mapping[str, Any],  # noqa: ARG003
+        asked: Collection[str],  # noqa: ARG003
+    ) -> Any:
         """Return the messages themselves: no template and no server is between."""
         return messages
 

@@ -13,7 +13,17 @@ from typing import Any
 
 from clemcore.backends._remote.dialect import Dialect, Parameter, UnsupportedError
 from clemcore.backends._remote.endpoint import setting
-from clemcore.backends._remote.ledger import Ledger, Reasoning, merge, value_at
+from clemcore.backends._remote.ledger import (
+    EFFORTS,
+    Ledger,
+    OnExceed,
+    OnUnsupported,
+    Path,
+    Reasoning,
+    leaves,
+    merge,
+    value_at,
+)
 from clemcore.errors import GenerationArgumentError, SpecError
 from clemcore.spec import ModelSpec
 
@@ -34,8 +44,6 @@ SAMPLING = frozenset(
         "top_logprobs",
     }
 )
-# How much models reason, from nothing to everything.
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _WISHES = ("effort", "budget")
 
 
@@ -60,7 +68,8 @@ def ledger_of(gen_args: Mapping[str, Any], asked: Collection[str], spec: ModelSp
     if twice := sorted(asked_names & from_caller.keys()):
         raise GenerationArgumentError(f"asked for twice, by name and in 'extra_body': {', '.join(twice)}")
     _check_ours({**given, **from_caller}, spec, dialect)
-    filling = _Filling(Ledger(spec["model_name"], asked_names | from_caller.keys()), spec, dialect)
+    ledger = Ledger(spec["model_name"], asked_names | from_caller.keys(), _policy(spec))
+    filling = _Filling(ledger, spec, dialect)
     for name, value in {**given, **from_caller}.items():
         filling.add(name, value, is_native=name in from_caller)
     return filling.finish()
@@ -89,6 +98,8 @@ class _Filling:
             ledger.unsupported(name, self._unknown(name))
             return
         path = (name,) if parameter is None else parameter.path
+        if self._is_taken(name, value, path):
+            return
         before = value_at(self._extra, path, _ABSENT)
         if before is not _ABSENT:
             if not ledger.was_asked(name):
@@ -104,6 +115,22 @@ class _Filling:
         if parameter is not None and value is not None:
             _fit(ledger, name, value, parameter)
 
+    def _is_taken(self, name: str, value: Any, path: Path) -> bool:
+        """Tell whether another argument has the place already; a default makes room for what was asked for."""
+        ledger = self._ledger
+        for inside in leaves(value) if isinstance(value, dict) else [()]:
+            other = ledger.overlapping((*path, *inside), name)
+            if other is None:
+                continue
+            if not ledger.was_asked(name):
+                ledger.drop(name, f"default; {other} was given")
+                return True
+            if ledger.was_asked(other):
+                ledger.refuse(f"{other} and {name} are sent in the same place: ask for one of them")
+                return True
+            ledger.drop(other, f"default; {name} was given")
+        return False
+
     def _is_wish(self, name: str, value: Any, parameter: Parameter | None) -> bool:
         """Tell whether an argument asks for reasoning in the uniform way, and not in the service's own."""
         if name == "reasoning":
@@ -115,11 +142,14 @@ class _Filling:
         if self._wish is not None:
             ledger.refuse(f"{self._wish[0]} and {name} both ask for reasoning: ask once")
             return
-        wish = {"effort": value} if name == "reasoning_effort" else value
         try:
-            self._wish = name, _reasoning(wish)
+            wish = _reasoning(name, value)
+            if isinstance(value, dict) and "on_exceed" in value:
+                ledger.on_exceed = _on_exceed(value["on_exceed"])
         except ValueError as fault:
             ledger.refuse(f"{name}: {fault}")
+        else:
+            self._wish = (name, wish) if wish.words else None
 
     def finish(self) -> Ledger:
         """Decide what depends on all arguments together."""
@@ -136,26 +166,80 @@ class _Filling:
 
     def _reason(self) -> None:
         """Ask for the reasoning that the call asks for, or else the entry."""
-        ledger, spec = self._ledger, self._spec
-        if self._wish is None:
-            effort = ledger.value("reasoning_effort", ledger.fields.get("reasoning_effort"))
-            if isinstance(effort, str):
-                ledger.reasoning = Reasoning(effort)
-                return
-            entry = _wish_of_entry(spec)
-            if entry is None:
-                return
-            self._wish = entry
-        name, wish = self._wish
-        try:
-            fields = self._dialect.reasoning(wish, spec)
-        except UnsupportedError as fault:
-            if not ledger.was_asked(name):
-                raise SpecError(f"model '{spec['model_name']}': model_config.{name}: {fault}") from None
-            ledger.unsupported(name, str(fault))
+        ledger = self._ledger
+        own = self._dialect.reasoning_in(ledger.fields)
+        if self._wish is None and own is not None:
+            ledger.reasoning = self._fitted(own) if "reasoning_effort" in ledger else own
             return
+        if self._wish is None:
+            self._wish = self._wish_of_entry()
+        if self._wish is None:
+            return
+        name, wish = self._wish
+        found = self._expressed(name, wish)
+        if found is None:
+            return
+        ledger.reasoning, fields = found
+        places = [".".join(path) for path in leaves(fields)]
+        for path in leaves(fields):
+            other = ledger.overlapping(path, name)
+            if other is not None:
+                ledger.refuse(f"{other} and {name} both ask for reasoning: ask once")
+                return
+            before = value_at(self._extra, path, _ABSENT)
+            if before is not _ABSENT and before != value_at(fields, path):
+                where = ".".join(("extra_body", *path))
+                ledger.dropped[where] = f"asked for with another value as '{name}'"
         merge(ledger.fields, fields)
-        ledger.reasoning = wish
+        if places != [name]:
+            ledger.renamed[name] = ", ".join(places)
+
+    def _fitted(self, own: Reasoning) -> Reasoning | None:
+        """Hold an effort that stands in the body already against what the entry says."""
+        found = _impossible(own, self._spec)
+        if found is None:
+            return own
+        why, near = found
+        nearest = () if near is None else (near.effort,)
+        return near if self._ledger.unsupported("reasoning_effort", why, *nearest) else None
+
+    def _expressed(self, name: str, wish: Reasoning) -> tuple[Reasoning, Mapping[str, Any]] | None:
+        """Return the reasoning that can be asked for, and how, or None where the wish is refused or left out."""
+        ledger, spec = self._ledger, self._spec
+        for _ in EFFORTS:
+            found = _impossible(wish, spec)
+            if found is None:
+                try:
+                    return wish, self._dialect.reasoning(wish, spec)
+                except UnsupportedError as fault:
+                    found = str(fault), fault.nearest
+            why, near = found
+            if not ledger.was_asked(name):
+                raise SpecError(f"model '{spec['model_name']}': model_config.{name}: {why}")
+            nearest = () if near is None or near == wish else (near.words,)
+            if not ledger.unsupported(name, why, *nearest, value=wish.words) or near is None:
+                return None
+            wish = near
+        return None
+
+    def _wish_of_entry(self) -> tuple[str, Reasoning] | None:
+        """Return the reasoning that the entry asks for; its flag counts by value."""
+        spec = self._spec
+        wish, effort = setting(spec, "reasoning"), setting(spec, "reasoning_effort")
+        budget = setting(spec, "thinking_budget")
+        try:
+            if wish is not None:
+                self._ledger.on_exceed = _on_exceed(wish.get("on_exceed", "empty"))
+                found = _reasoning("reasoning", wish)
+                return ("reasoning", found) if found.words else None
+            if effort is not None:
+                return "reasoning_effort", _reasoning("reasoning_effort", effort)
+            if setting(spec, "thinking_mode", False):
+                wish = {} if budget is None else {"budget": budget}
+                return "thinking_mode", _reasoning("reasoning", wish)
+        except ValueError as fault:
+            raise SpecError(f"model '{spec['model_name']}': model_config: {fault}") from None
+        return None
 
     def _check_sampling(self) -> None:
         """Leave out the sampling parameters that the entry does not list."""
@@ -186,6 +270,16 @@ class _Filling:
 _ABSENT: Any = object()
 
 
+def _policy(spec: ModelSpec) -> OnUnsupported:
+    value = setting(spec, "on_unsupported", "error")
+    if value not in ("error", "drop", "nearest"):
+        raise SpecError(
+            f"model '{spec['model_name']}': on_unsupported must be 'error', 'drop' or 'nearest', not {value!r}"
+        )
+    policy: OnUnsupported = value
+    return policy
+
+
 def thinks(ledger: Ledger, spec: ModelSpec) -> bool:
     """Tell whether the model will reason, as far as the call and the entry say it."""
     if ledger.reasoning is not None:
@@ -197,7 +291,7 @@ def thinks(ledger: Ledger, spec: ModelSpec) -> bool:
 
 def _extra_body(spec: ModelSpec, dialect: Dialect) -> dict[str, Any]:
     extra: dict[str, Any] = setting(spec, "extra_body", {})
-    effort = (spec.get("model_config") or {}).get("reasoning_effort")
+    effort = setting(spec, "reasoning_effort")
     if effort is not None and ("reasoning_effort" in dialect.parameters or dialect.takes_any):
         extra = {"reasoning_effort": effort, **extra}
     if taken := sorted(name for name in (*dialect.own_fields, "stream") if name in extra):
@@ -219,25 +313,10 @@ def _check_ours(given: Mapping[str, Any], spec: ModelSpec, dialect: Dialect) -> 
         raise GenerationArgumentError("'stream' is not available: replies are read whole; leave it out")
 
 
-def _wish_of_entry(spec: ModelSpec) -> tuple[str, Reasoning] | None:
-    """Return the reasoning that the entry asks for; its flag counts by value."""
-    config = spec.get("model_config") or {}
-    if config.get("reasoning_effort") is not None:
-        return "reasoning_effort", _entry_reasoning(spec, {"effort": config["reasoning_effort"]})
-    if config.get("thinking_mode"):
-        budget = config.get("thinking_budget")
-        return "thinking_mode", _entry_reasoning(spec, {} if budget is None else {"budget": budget})
-    return None
-
-
-def _entry_reasoning(spec: ModelSpec, wish: Mapping[str, Any]) -> Reasoning:
-    try:
-        return _reasoning(wish)
-    except ValueError as fault:
-        raise SpecError(f"model '{spec['model_name']}': {fault}") from None
-
-
-def _reasoning(wish: Mapping[str, Any]) -> Reasoning:
+def _reasoning(name: str, value: Any) -> Reasoning:
+    wish = {"effort": value} if name == "reasoning_effort" else value
+    if unknown := sorted(wish.keys() - {*_WISHES, "on_exceed"}):
+        raise ValueError(f"unknown: {', '.join(unknown)}; it holds 'effort' or 'budget', and 'on_exceed'")
     effort, budget = wish.get("effort"), wish.get("budget")
     if effort is not None and budget is not None:
         raise ValueError("'effort' and 'budget' both say how much: keep one")
@@ -246,6 +325,33 @@ def _reasoning(wish: Mapping[str, Any]) -> Reasoning:
     if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 0):
         raise ValueError(f"'budget' must be a number of tokens, not {budget!r}")
     return Reasoning(effort, budget)
+
+
+def _on_exceed(value: Any) -> OnExceed:
+    if value == "empty":
+        return "empty"
+    if value == "error":
+        return "error"
+    raise ValueError(f"'on_exceed' must be 'empty' or 'error', not {value!r}")
+
+
+def _impossible(wish: Reasoning, spec: ModelSpec) -> tuple[str, Reasoning | None] | None:
+    """Return why the model of an entry cannot reason as asked, with what comes nearest; None where it can."""
+    thinking = spec.get("thinking")
+    if not isinstance(thinking, dict):
+        return None
+    efforts = [effort for effort in thinking.get("efforts") or () if isinstance(effort, str)]
+    if wish.is_off and thinking.get("always"):
+        least = min((effort for effort in efforts if effort in EFFORTS), key=EFFORTS.index, default=None)
+        why = "the model always reasons ('thinking' of the entry: always)"
+        return why, None if least is None else Reasoning(least)
+    if thinking.get("supported") is False and not wish.is_off:
+        return "the model does not reason ('thinking' of the entry: supported is false)", None
+    if wish.effort is None or wish.is_off or not efforts or wish.effort in efforts:
+        return None
+    near = _nearest_choice(wish.effort, tuple(efforts))
+    why = f"must be one of {', '.join(efforts)} ('thinking' of the entry: efforts), not {wish.effort!r}"
+    return why, None if near is None else Reasoning(near)
 
 
 def _names(spec: ModelSpec, field: str) -> list[str] | None:

@@ -18,6 +18,7 @@ from clemcore.backends._remote.engine import Engine
 from clemcore.backends._remote.exchange import Exchange
 from clemcore.backends._remote.failures import Caller
 from clemcore.backends._remote.gate import Gate, Outcome, gate_for
+from clemcore.backends._remote.ledger import Ledger
 from clemcore.backends._remote.limits import Limits
 from clemcore.backends._remote.retries import with_retries
 from clemcore.backends._remote.verdict import Verdict, as_json, judge
@@ -52,13 +53,13 @@ class CallLayer:
         self._engine = Engine(endpoint, headers or {}, caller.dialect.key_headers)
         self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, caller.model_id, limits)
 
-    async def post(self, path: str, body: Mapping[str, Any], sent: Mapping[str, Any]) -> Exchange:
+    async def post(self, path: str, body: Mapping[str, Any], ledger: Ledger) -> Exchange:
         """Send a body, and return what happened once a reply came that can be read for an answer.
 
         Args:
             path: what is appended to the base URL.
             body: the request.
-            sent: the fields of it that are generation arguments, for errors.
+            ledger: what became of the generation arguments, for errors.
 
         Raises:
             RemoteCallError: the service refused or failed.
@@ -70,7 +71,7 @@ class CallLayer:
         logger.debug("POST %s: status %s, %d attempt(s)", exchange.url, exchange.status, exchange.attempts)
         if verdict is not None:
             # Raised where nothing holds headers: tracebacks may show local variables.
-            raise self._caller.failure(exchange, verdict, sent)
+            raise self._caller.failure(exchange, verdict, ledger)
         return exchange
 
     async def _attempt(self, exchange: Exchange, body: Mapping[str, Any]) -> Verdict | None:

@@ -10,14 +10,12 @@ import abc
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from clemcore.backends._remote.ledger import Ledger, Reasoning
 from clemcore.keys import Key
 from clemcore.messages import Messages
 from clemcore.spec import ModelSpec
-
-if TYPE_CHECKING:
-    from clemcore.backends._remote.ledger import Ledger, Reasoning
 
 Outcome = Literal["answer", "refusal", "content_filter", "length", "reasoning_only", "empty"]
 
@@ -147,6 +145,11 @@ class Dialect(abc.ABC):
             UnsupportedError: this wish cannot be expressed; ``nearest`` is another wish that can.
         """
         raise UnsupportedError("the service has no such setting")
+
+    def reasoning_in(self, fields: Mapping[str, Any]) -> Reasoning | None:
+        """Return the reasoning that fields ask for in the service's own words, or None."""
+        effort = fields.get("reasoning_effort")
+        return Reasoning(effort) if isinstance(effort, str) else None
 
     def settle(self, ledger: Ledger, spec: ModelSpec) -> None:  # noqa: B027 - a hook: most have nothing to do
         """Fit together what only fits together: called when every argument has its place."""

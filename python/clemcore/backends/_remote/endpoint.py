@@ -18,8 +18,9 @@ from clemcore.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 
-# Everything that these backends read from ``model_config``, beside ``reasoning_effort``, with its types.
+# Everything that these backends read from ``model_config``, with its types.
 SETTINGS: dict[str, tuple[type, ...]] = {
+    "api": (str,),
     "attempt_timeout": (int, float),
     "base_url": (str,),
     "ca_file": (str,),
@@ -28,13 +29,21 @@ SETTINGS: dict[str, tuple[type, ...]] = {
     "key_name": (str,),
     "max_connections": (int,),
     "multimodality": (dict,),
+    "on_unsupported": (str,),
+    "reasoning": (dict,),
+    "reasoning_effort": (str,),
     "reasoning_model": (bool,),
     "requests_per_minute": (int, float),
     "requires_api_key": (bool,),
+    "thinking_budget": (int,),
+    "thinking_mode": (bool,),
     "timeout": (int, float),
     "tokens_per_minute": (int, float),
     "total_timeout": (int, float),
+    "verify_tls": (bool,),
 }
+# At the top level of a specification these are generation arguments.
+_ARGUMENTS = ("reasoning", "reasoning_effort")
 _PORTS = {"http": 80, "https": 443}
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -84,12 +93,13 @@ def setting(spec: ModelSpec, name: str, default: Any = None) -> Any:
     if config is not None and not isinstance(config, dict):
         raise SpecError(f"model '{spec['model_name']}': model_config must be an object, not {config!r}")
     config = config or {}
-    if name in config and name in spec and config[name] != spec[name]:
+    beside: Any = {} if name in _ARGUMENTS else spec
+    if name in config and name in beside and config[name] != beside[name]:
         raise SpecError(
-            f"model '{spec['model_name']}' has two values for '{name}': {spec[name]!r} at the top level and "
+            f"model '{spec['model_name']}' has two values for '{name}': {beside[name]!r} at the top level and "
             f"{config[name]!r} in model_config; keep one"
         )
-    value = config[name] if name in config else spec.get(name)
+    value = config[name] if name in config else beside.get(name)
     if value is None:
         return default
     allowed = SETTINGS[name]

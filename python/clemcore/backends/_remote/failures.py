@@ -7,14 +7,13 @@ full context window.
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from clemcore.backends._remote.dialect import Dialect, Fault
 from clemcore.backends._remote.endpoint import Endpoint
 from clemcore.backends._remote.exchange import Exchange
+from clemcore.backends._remote.ledger import Ledger
 from clemcore.backends._remote.verdict import Verdict, fault_of
 from clemcore.errors import REMOTE_ERRORS, ClemcoreError, ContextExceededError
 from clemcore.secrets import mask_fields, scrub
@@ -59,16 +58,16 @@ class Caller:
         self.endpoint = endpoint
         self.dialect = dialect
 
-    def failure(self, exchange: Exchange, verdict: Verdict, sent: Mapping[str, Any]) -> ClemcoreError:
+    def failure(self, exchange: Exchange, verdict: Verdict, ledger: Ledger) -> ClemcoreError:
         """Build the error for an exchange that brought no answer.
 
         Args:
             exchange: what happened.
             verdict: what it means.
-            sent: the fields of the body that are generation arguments.
+            ledger: what became of the generation arguments.
         """
         if verdict.kind == "context_window":
-            return self._context_error(exchange, sent)
+            return self._context_error(exchange, ledger)
         words = f"{self._what(exchange)}{self._why(exchange, verdict)}{self._trace(exchange)}"
         message = fault_of(exchange, self.dialect).message
         error = REMOTE_ERRORS[verdict.kind](
@@ -77,7 +76,7 @@ class Caller:
             provider_message=None if message is None else scrub(message),
             retry_after=verdict.retry_after,
         )
-        return self._attach(error, exchange, sent)
+        return self._attach(error, exchange, ledger)
 
     def _what(self, exchange: Exchange) -> str:
         return f"model '{self.model}' (backend {self.backend}): POST {exchange.url} "
@@ -127,22 +126,24 @@ class Caller:
             facts.append(f"request id {exchange.request_id}")
         return f" ({', '.join(facts)})" if facts else ""
 
-    def _context_error(self, exchange: Exchange, sent: Mapping[str, Any]) -> ClemcoreError:
+    def _context_error(self, exchange: Exchange, ledger: Ledger) -> ClemcoreError:
         fault = fault_of(exchange, self.dialect)
         message = fault.message or ""
-        used, window = _numbers(fault, self.dialect.tokens_asked(sent))
+        used, window = _numbers(fault, self.dialect.tokens_asked(ledger.fields))
         info = scrub(f"{self._what(exchange)}answered {exchange.status}: {message[:_SHOWN]}{self._trace(exchange)}")
         error = ContextExceededError(info, tokens_used=used, tokens_left=window - used, context_size=window)
         error.status = exchange.status
         error.provider_message = scrub(message)
-        return self._attach(error, exchange, sent)
+        return self._attach(error, exchange, ledger)
 
-    @staticmethod
-    def _attach(error: Any, exchange: Exchange, sent: Mapping[str, Any]) -> ClemcoreError:
+    def _attach(self, error: Any, exchange: Exchange, ledger: Ledger) -> ClemcoreError:
         prompt = error.prompt = exchange.prompt
         error.response = _shown_response(exchange)
         error.request_id = exchange.request_id
-        error.facts = {"sent": None if prompt is None else copy.deepcopy(dict(sent)), "wire": exchange.facts()}
+        account = ledger.facts()
+        if prompt is None:
+            account["sent"] = None
+        error.facts = {**account, "dialect": self.dialect.name, "wire": exchange.facts()}
         failure: ClemcoreError = error
         return failure
 

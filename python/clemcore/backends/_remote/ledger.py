@@ -6,6 +6,7 @@ neither formats nor entries (``arguments`` and the dialects fill it).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,10 +15,14 @@ from clemcore.errors import GenerationArgumentError
 
 # What becomes of an argument that was asked for and is not taken: an error; left out; the nearest that is taken.
 OnUnsupported = Literal["error", "drop", "nearest"]
-POLICIES: tuple[OnUnsupported, ...] = ("error", "drop", "nearest")
+OnExceed = Literal["empty", "error"]
 
 _NOTHING: Any = object()
 Path = tuple[str, ...]
+
+
+# How much models reason, from nothing to everything.
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,26 @@ class Reasoning:
 
     effort: str | None = None
     budget: int | None = None
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """As it is asked for."""
+        wish = {"effort": self.effort, "budget": self.budget}
+        return {name: value for name, value in wish.items() if value is not None}
+
+    def as_effort(self) -> Reasoning:
+        """Return the effort that is nearest to a budget, for services that take no number.
+
+        The bounds are clemcore's own: up to 1,024 tokens low, up to 8,192 medium, beyond that high.
+
+        Examples:
+            >>> Reasoning(budget=4096).as_effort(), Reasoning(budget=0).as_effort().effort
+            (Reasoning(effort='medium', budget=None), 'none')
+        """
+        if self.budget is None:
+            return self
+        bounds = ((0, "none"), (1024, "low"), (8192, "medium"))
+        return Reasoning(next((effort for most, effort in bounds if self.budget <= most), "high"))
 
     @property
     def is_off(self) -> bool:
@@ -47,6 +72,7 @@ class Ledger:
         dropped: name → why it was not sent.
         clamped: name → the value asked for, the one sent, and why.
         reasoning: the reasoning that is asked for, or None.
+        on_exceed: what follows where reasoning has used up its tokens: ``empty`` or ``error``.
     """
 
     def __init__(self, model: str, asked: Collection[str] = (), policy: OnUnsupported = "error") -> None:
@@ -62,6 +88,7 @@ class Ledger:
         self.dropped: dict[str, str] = {}
         self.clamped: dict[str, dict[str, Any]] = {}
         self.reasoning: Reasoning | None = None
+        self.on_exceed: OnExceed = "empty"
         self._model = model
         self._asked = set(asked)
         self._policy = policy
@@ -79,6 +106,14 @@ class Ledger:
     def value(self, name: str, default: Any = None) -> Any:
         """Return the value that is sent for an argument."""
         return default if name not in self._paths else value_at(self.fields, self._paths[name])
+
+    def overlapping(self, path: Path, but: str) -> str | None:
+        """Return the name of another argument that stands at a place, within it or around it, or None."""
+        for name, other in self._paths.items():
+            least = min(len(path), len(other))
+            if name != but and other[:least] == path[:least]:
+                return name
+        return None
 
     def put(self, name: str, path: Path, value: Any) -> None:
         """Send an argument at a place of the body."""
@@ -119,7 +154,7 @@ class Ledger:
         """Note what makes the call impossible; all such notes are raised together."""
         self._faults.append(why)
 
-    def unsupported(self, name: str, why: str, nearest: Any = _NOTHING) -> None:
+    def unsupported(self, name: str, why: str, nearest: Any = _NOTHING, *, value: Any = None) -> bool:
         """Decide about an argument that is not taken as it is.
 
         A default is left out, or fitted where something is near. One that was asked for is an error, or treated the
@@ -128,14 +163,23 @@ class Ledger:
         Args:
             name: the argument; it was put before, or it was not.
             why: what is wrong, without the name: it stands behind it.
-            nearest: the nearest value that is taken; only for an argument that was put.
+            nearest: the nearest value that is taken.
+            value: the value asked for, where the argument was not put.
+
+        Returns:
+            Whether the nearest value is sent; of an argument that was put, it stands in the body already.
         """
         if self.was_asked(name) and self._policy == "error":
             self.refuse(f"{name}: {why}")
-        elif nearest is not _NOTHING and name in self and (self._policy == "nearest" or not self.was_asked(name)):
+            return False
+        if nearest is _NOTHING or (self.was_asked(name) and self._policy != "nearest"):
+            self.drop(name, why if self.was_asked(name) else f"default; {why}")
+            return False
+        if name in self:
             self.change(name, nearest, why)
         else:
-            self.drop(name, why if self.was_asked(name) else f"default; {why}")
+            self.clamped[name] = {"asked": value, "sent": nearest, "why": why}
+        return True
 
     def require(self) -> None:
         """Raise what was refused, all of it at once.
@@ -151,6 +195,10 @@ class Ledger:
                 f"generation arguments of model '{self._model}' cannot be sent as asked: "
                 f"{'; '.join(self._faults)}{hint}"
             )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what goes into the record."""
+        return {"sent": copy.deepcopy(self.fields), "parameters": self.parameters}
 
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
@@ -181,6 +229,20 @@ def merge(fields: dict[str, Any], more: Mapping[str, Any]) -> None:
             merge(inside, value)
         else:
             fields[name] = value
+
+
+def leaves(fields: Mapping[str, Any]) -> list[Path]:
+    """Return the places of all values in a body's fields; lists are values.
+
+    Examples:
+        >>> leaves({"config": {"seed": 1}, "stop": ["x"]})
+        [('config', 'seed'), ('stop',)]
+    """
+    found: list[Path] = []
+    for name, value in fields.items():
+        inside = leaves(value) if isinstance(value, Mapping) else []
+        found += [(name, *path) for path in inside] or [(name,)]
+    return found
 
 
 def _set(fields: dict[str, Any], path: Path, value: Any) -> None:

@@ -6,14 +6,13 @@ them together and hands the answer on. It does not know HTTP, and no provider.
 
 from __future__ import annotations
 
-import copy
 import logging
 from typing import Any
 
 from clemcore.backends._context import parse_context_size
 from clemcore.backends._remote.arguments import ledger_of
 from clemcore.backends._remote.call import CallLayer
-from clemcore.backends._remote.dialect import NoAnswerError
+from clemcore.backends._remote.dialect import NoAnswerError, outcome_of
 from clemcore.backends._remote.endpoint import check_settings, resolve_endpoint
 from clemcore.backends._remote.exchange import Exchange
 from clemcore.backends._remote.failures import Caller
@@ -56,11 +55,11 @@ class ServedModel(RemoteModel):
         self._check_window(ledger)
         alternating = ensure_alternating_roles(messages)
         body = self._dialect.body(self.model_spec, self._model_id, alternating, ledger.fields)
-        exchange = await self._calls.post(self._path, body, ledger.fields)
+        exchange = await self._calls.post(self._path, body, ledger)
         reply = self._read(exchange, ledger)
         # Raised where no local variable holds the body: tracebacks may show them, and it may echo a key.
-        if isinstance(reply, str):
-            raise self._caller.failure(exchange, Verdict("bad_reply", reply), ledger.fields)
+        if isinstance(reply, Verdict):
+            raise self._caller.failure(exchange, reply, ledger)
         return reply
 
     def _current_ledger(self) -> Ledger:
@@ -85,21 +84,27 @@ class ServedModel(RemoteModel):
             context_size=size,
         )
 
-    def _read(self, exchange: Exchange, ledger: Ledger) -> Reply | str:
+    def _read(self, exchange: Exchange, ledger: Ledger) -> Reply | Verdict:
         """Return the reply, or what is wrong with it."""
         body = exchange.parsed
         try:
             text, facts = self._dialect.read(body, self.model_spec)
         except NoAnswerError as fault:
-            return str(fault)
+            return Verdict("bad_reply", str(fault))
+        facts.setdefault("usage", {})
+        facts.setdefault("outcome", outcome_of(text, reasoned=bool(facts.get("reasoning"))))
+        exceeded = _exceeded(ledger, facts)
+        if exceeded is not None:
+            if ledger.on_exceed == "error":
+                return Verdict("reasoning_exceeded", exceeded)
+            facts["reasoning_exceeded"] = exceeded
         self._warn_if_empty(text, facts)
         return Reply(
             exchange.prompt,
             body,
             text,
             {
-                "sent": copy.deepcopy(ledger.fields),
-                "parameters": ledger.parameters,
+                **ledger.facts(),
                 "dialect": self._dialect.name,
                 **facts,
                 "wire": exchange.facts(),
@@ -110,9 +115,23 @@ class ServedModel(RemoteModel):
     def _warn_if_empty(self, text: str, facts: dict[str, Any]) -> None:
         if text:
             return
-        why = f"finish_reason {facts.get('finish_reason')!r}"
+        why = f"{facts.get('outcome')}; finish_reason {facts.get('finish_reason')!r}"
         if facts.get("refusal"):
             why += ", a refusal"
         if facts.get("reasoning"):
             why += ", reasoning only"
         logger.warning("the answer of model '%s' is empty (%s)", self.name, why)
+
+
+def _exceeded(ledger: Ledger, facts: dict[str, Any]) -> str | None:
+    """Return in which way reasoning was more than asked for, or left no answer; None where it was not."""
+    outcome, wish = facts["outcome"], ledger.reasoning
+    if outcome in ("length", "reasoning_only"):
+        used = facts["usage"].get("reasoning_tokens")
+        if outcome == "reasoning_only" or used or facts.get("reasoning"):
+            return "reasoning has left no tokens for an answer" + (f" ({used} tokens)" if used else "")
+    if wish is not None and wish.budget is not None:
+        used = facts["usage"].get("reasoning_tokens", 0)
+        if used > wish.budget:
+            return f"{used} tokens of reasoning, where {wish.budget} were asked for"
+    return None

@@ -15,7 +15,7 @@ from clemcore.backends._remote.endpoint import check_settings
 from clemcore.backends.base import Backend, require
 from clemcore.errors import SpecError
 from clemcore.messages import Messages, ensure_alternating_roles
-from clemcore.model import DEFAULT_GEN_ARGS, Model
+from clemcore.model import Model
 from clemcore.spec import ModelSpec
 
 
@@ -71,14 +71,17 @@ class ServiceBackend(Backend):
         return ServedModel(model_spec, service)
 
     @classmethod
-    def render(cls, model_spec: ModelSpec, messages: Messages, gen_args: Mapping[str, Any]) -> Any:
+    def render(
+        cls, model_spec: ModelSpec, messages: Messages, gen_args: Mapping[str, Any], asked: Collection[str]
+    ) -> Any:
         """Return the request body that a call would send; send nothing and need no key.
 
-        A generation argument with its default's value counts as not asked for.
+        Raises:
+            GenerationArgumentError: the call would refuse a generation argument.
+            SpecError: the entry says something that cannot be sent.
         """
         check_settings(model_spec)
         dialect = cls.service_of(model_spec).dialect
-        asked = [name for name, value in gen_args.items() if DEFAULT_GEN_ARGS.get(name) != value]
         return request_body(model_spec, dialect, messages, gen_args, asked)
 
 

@@ -38,8 +38,31 @@ pub(super) const MOCK: &[&str] = &["mock"];
 /// Services that are asked over the network.
 pub(super) const REMOTE: &[&str] =
     &["anthropic", "azure", "cohere", "google", "mistral", "openai", "openai_compatible", "openrouter"];
+/// Whatever has an address of its own.
+pub(super) const SERVERS: &[&str] = &[
+    "anthropic",
+    "azure",
+    "cohere",
+    "google",
+    "mistral",
+    "openai",
+    "openai_compatible",
+    "openrouter",
+    "slurk",
+];
+/// Whatever may want a key.
+pub(super) const KEYED: &[&str] = &[
+    "anthropic",
+    "azure",
+    "cohere",
+    "google",
+    "huggingface_local",
+    "mistral",
+    "openai",
+    "openai_compatible",
+    "openrouter",
+];
 /// Services of the Chat Completions protocol.
-pub(super) const COMPLETIONS: &[&str] = &["openai", "openai_compatible"];
-pub(super) const COMPLETIONS_AND_ROUTER: &[&str] = &["openai", "openai_compatible", "openrouter"];
+pub(super) const COMPLETIONS: &[&str] = &["azure", "openai", "openai_compatible", "openrouter"];
 /// The backend of 3.x for vision-language models, whose keys old registries still have.
 pub(super) const OLD_MULTIMODAL: &[&str] = &["huggingface_multimodal"];

@@ -1,6 +1,6 @@
 //! The known keys of an entry.
 use super::Type::{Bool, Int, Null, Number, Object, String, Strings};
-use super::backends::{COMPLETIONS, LLAMACPP, LOCAL, MOCK, REMOTE, SLURK};
+use super::backends::{LLAMACPP, LOCAL, MOCK, REMOTE, SERVERS, SLURK};
 use super::{Field, Rule};
 
 const fn field(name: &'static str, types: &'static [super::Type], meaning: &'static str) -> Field {
@@ -107,7 +107,7 @@ pub const ENTRY: &[Field] = &[
     field("prefill", &[Bool], "Whether an assistant message at the end is continued; false: it is refused.")
         .read_by(REMOTE),
     field("api_version", &[String], "The version of the protocol under which the parameters are accepted.")
-        .read_by(&["anthropic", "azure"]),
+        .read_by(&["anthropic", "azure", "google"]),
     field("multimodality", &[Object], "What the model takes beside text.").holds(super::model_config::MODALITIES),
     // How it is asked when nobody says otherwise.
     field("temperature", &[Number], "Sampling temperature; 0 is greedy.").default("0"),
@@ -120,16 +120,16 @@ pub const ENTRY: &[Field] = &[
     field("presence_penalty", &[Number], "Penalty for tokens that have occurred."),
     field("frequency_penalty", &[Number], "Penalty for tokens by how often they have occurred."),
     field("repetition_penalty", &[Number], "Factor by which tokens that have occurred become less likely.")
-        .read_by(LOCAL),
+        .read_by(&["huggingface_local", "llamacpp", "openai_compatible", "openrouter"]),
     // Where it is.
     field("base_url", &[String], "Address of the server.")
-        .read_by(&["openai", "openai_compatible", "slurk"]),
+        .read_by(SERVERS),
     field(
         "key_name",
         &[String],
         "The key that is sent, by its name in `key.json` or in front of `_API_KEY` in the environment.",
     )
-    .read_by(COMPLETIONS)
+    .read_by(REMOTE)
     .default("the backend's name"),
     field("slurk_host", &[String], "Address of the Slurk server.").read_by(SLURK),
     field(

@@ -1,8 +1,6 @@
 //! The known keys of `model_config`.
 use super::Type::{Bool, Int, Number, Object, String, Strings};
-use super::backends::{
-    COMPLETIONS, COMPLETIONS_AND_ROUTER, HUGGINGFACE, LLAMACPP, LOCAL, MOCK, OLD_MULTIMODAL, REMOTE,
-};
+use super::backends::{COMPLETIONS, HUGGINGFACE, KEYED, LLAMACPP, LOCAL, MOCK, OLD_MULTIMODAL, REMOTE};
 use super::{Field, Rule};
 
 const fn field(name: &'static str, types: &'static [super::Type], meaning: &'static str) -> Field {
@@ -20,11 +18,12 @@ const fn old(name: &'static str, types: &'static [super::Type], meaning: &'stati
 pub(super) const MODALITIES: &[(&str, &str)] = &[
     ("single_image", "one image in a dialogue"),
     ("multiple_images", "several images"),
+    ("max_images", "how many images a dialogue may have"),
+    ("max_image_bytes", "how large an image may be, in bytes"),
+    ("image_types", "which types are taken, as `[\"image/png\"]`"),
     ("audio", "sound"),
     ("video", "moving images"),
 ];
-
-const THINKERS: &[&str] = &["anthropic", "azure", "google"];
 
 /// Keys that stand in `model_config`, or in the flat layout of 2024 in the entry itself.
 pub const MODEL_CONFIG: &[Field] = &[
@@ -120,31 +119,57 @@ pub const MODEL_CONFIG: &[Field] = &[
         &[Bool],
         "Whether the model reasons before it answers, and takes no temperature of 0.",
     )
-    .read_by(COMPLETIONS_AND_ROUTER)
+    .read_by(COMPLETIONS)
     .rule(Rule::Presence)
     .default("false"),
     field("reasoning_effort", &[String], "How much the model is asked to reason.")
-        .read_by(&["azure", "openai", "openai_compatible", "openrouter"]),
+        .read_by(REMOTE),
     field("thinking_mode", &[Bool], "Whether the model thinks before it answers.")
-        .read_by(THINKERS)
+        .read_by(REMOTE)
         .rule(Rule::Presence)
         .default("false"),
-    field("thinking_budget", &[Int], "How many tokens the model may think.").unit("tokens").read_by(THINKERS),
+    field("thinking_budget", &[Int], "How many tokens the model may think.").unit("tokens").read_by(REMOTE),
+    field("reasoning", &[Object], "How much the model is asked to reason, in one form for all services.")
+        .read_by(REMOTE)
+        .holds(&[
+            ("effort", "a word: `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`"),
+            ("budget", "tokens, in place of a word"),
+            ("on_exceed", "what follows where reasoning has used up all tokens: `empty`, an empty answer, or `error`"),
+        ]),
     // The service and its limits.
+    field("api", &[String], "The protocol, where a service has several.")
+        .read_by(COMPLETIONS)
+        .one_of(&["chat_completions", "responses"])
+        .default("`chat_completions`"),
+    field(
+        "on_unsupported",
+        &[String],
+        "What becomes of a generation argument that was asked for and is not taken: it is refused, left out, or the nearest that is taken is sent.",
+    )
+    .read_by(REMOTE)
+    .one_of(&["error", "drop", "nearest"])
+    .default("`error`"),
     field(
         "requires_api_key",
         &[Bool],
         "Whether a key is needed: by a server, or for weights that are only given to an account.",
     )
-    .read_by(&["huggingface_local", "openai", "openai_compatible"])
+    .read_by(KEYED)
     .default("true for a server, false for weights"),
-    field("extra_body", &[Object], "Further keys of the request body.").read_by(COMPLETIONS_AND_ROUTER),
+    field("extra_body", &[Object], "Further keys of the request body.").read_by(REMOTE),
     field(
         "ca_file",
         &[String],
         "PEM file of the only certificate authority that the server's certificate may come from.",
     )
-    .read_by(COMPLETIONS),
+    .read_by(REMOTE),
+    field(
+        "verify_tls",
+        &[Bool],
+        "Whether the server's certificate is verified; false sends messages and key to whoever answers.",
+    )
+    .read_by(REMOTE)
+    .default("true"),
     field("max_connections", &[Int], "How many calls are under way at once at most.")
         .unit("calls")
         .read_by(REMOTE)
@@ -165,7 +190,7 @@ pub const MODEL_CONFIG: &[Field] = &[
         .default("600"),
     field("timeout", &[Number], "How long a call may take, repeated attempts included.")
         .unit("seconds")
-        .read_by(COMPLETIONS)
+        .read_by(REMOTE)
         .rule(Rule::Positive)
         .default("600"),
     field("attempt_timeout", &[Number], "How long one attempt may take.")

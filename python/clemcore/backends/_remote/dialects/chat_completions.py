@@ -142,9 +142,12 @@ class ChatCompletions(Dialect):
 
     def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - the same for all
         """Ask by effort; the format knows no budget."""
-        if wish.effort is None:
-            raise UnsupportedError("the service takes an effort (low, medium, high), no number of tokens")
-        return {"reasoning_effort": wish.effort}
+        if wish.effort is not None:
+            return {"reasoning_effort": wish.effort}
+        why = "the service takes an effort (low, medium, high)"
+        if wish.budget is None:
+            raise UnsupportedError(f"{why}: say which, as reasoning_effort")
+        raise UnsupportedError(f"{why}, no number of tokens", wish.as_effort())
 
     def settle(self, ledger: Ledger, spec: ModelSpec) -> None:
         """Send one token limit under the name that the service takes; fit the temperature of reasoning models."""
