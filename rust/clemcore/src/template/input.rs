@@ -3,7 +3,8 @@
 use num_bigint::BigInt;
 
 use super::error::Result;
-use super::value::{Arena, Dict, Seq, Shared, Slice, Value, nested};
+use super::error::Error;
+use super::value::{Arena, Dict, Seq, Shape, Shared, Slice, Value, nested};
 
 /// A value for a render, made by the caller.
 #[derive(Clone)]
@@ -97,6 +98,35 @@ impl<'a> Input<'a> {
         let pairs = Pairs(items.drain(start..));
         let dict = Dict::lent(arena, pairs)?;
         Ok(Self(Value::Dict(Shared::Lent(arena.put(dict)))))
+    }
+
+    /// A dict of a known shape in an arena; `read` gives the value for each key in turn. No value may own memory.
+    ///
+    /// # Errors
+    /// What `read` fails with, or when the values nest too deeply.
+    pub fn shaped_in<E: From<Box<Error>>>(
+        arena: &'a Arena,
+        shape: Shape<'a>,
+        mut read: impl FnMut(usize) -> std::result::Result<Input<'a>, E>,
+    ) -> std::result::Result<Self, E> {
+        let dict = Dict::shaped(arena, shape, |place| read(place).map(|input| input.0))?;
+        Ok(Self(Value::Dict(Shared::Lent(arena.put(dict)))))
+    }
+
+    /// A list (or tuple) in an arena of as many items as `count`; `read` gives each. No item may own memory.
+    ///
+    /// # Errors
+    /// What `read` fails with, or when the items nest too deeply.
+    pub fn read_list_in<E: From<Box<Error>>>(
+        arena: &'a Arena,
+        count: usize,
+        tuple: bool,
+        mut read: impl FnMut(usize) -> std::result::Result<Input<'a>, E>,
+    ) -> std::result::Result<Self, E> {
+        let items = arena.try_put(count, |place| read(place).map(|input| input.0))?;
+        let depth = nested(items.iter())?;
+        let seq = Shared::Lent(arena.put(Seq { items: Slice::Lent(items), depth }));
+        Ok(Self(if tuple { Value::Tuple(seq) } else { Value::List(seq) }))
     }
 
     /// Owned data, whose texts are borrowed.

@@ -6,7 +6,9 @@
 use num_bigint::BigInt;
 
 use super::ast::{BinOp, CmpOp};
-use super::builtins::{FilterFn, TestFn};
+use super::builtins::FilterFn;
+use super::builtins::tests::TestKind;
+use super::value::{Key, KeyNumbers};
 
 /// A compiled template.
 pub(crate) struct Program {
@@ -15,6 +17,8 @@ pub(crate) struct Program {
     pub(crate) names: Vec<Box<str>>,
     /// The names that a caller may want to set: looked up, and not built in.
     pub(crate) undeclared: Vec<String>,
+    /// The constant names that are looked up in values.
+    pub(crate) keys: KeyNumbers,
 }
 
 #[derive(Default)]
@@ -151,10 +155,9 @@ pub(crate) enum ExprKind {
     Tuple(Vec<Expr>),
     List(Vec<Expr>),
     Dict(Vec<(Expr, Expr)>),
-    /// The flag says that a dict cannot have a method or private attribute of this name.
-    Attr(Box<Expr>, Box<str>, bool),
+    Attr(Box<Expr>, Key),
     Item(Box<Expr>, Box<Expr>),
-    ItemStr(Box<Expr>, Box<str>),
+    ItemStr(Box<Expr>, Key),
     Slice(Box<Expr>, Box<[Option<Expr>; 3]>),
     /// A slice in a constant expression: a wrong one is undefined, not an error.
     LenientSlice(Box<Expr>, Box<[Option<Expr>; 3]>),
@@ -193,6 +196,12 @@ pub(crate) struct Args {
     pub(crate) double_star: Option<Expr>,
 }
 
+impl Args {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pos.is_empty() && self.kw.is_empty() && self.star.is_none() && self.double_star.is_none()
+    }
+}
+
 pub(crate) struct Filter {
     pub(crate) name: Box<str>,
     pub(crate) func: Option<FilterFn>,
@@ -202,7 +211,7 @@ pub(crate) struct Filter {
 
 pub(crate) struct Test {
     pub(crate) name: Box<str>,
-    pub(crate) func: Option<TestFn>,
+    pub(crate) kind: Option<TestKind>,
     pub(crate) operand: Expr,
     pub(crate) args: Args,
 }

@@ -37,7 +37,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use input::{Input, InputDict};
 pub use text::strftime::Clock;
 pub use text::unicode::set_printable_oracle;
-pub use value::{Arena, Data};
+pub use value::{Arena, Data, Shape};
 
 use ir::Program;
 
@@ -117,6 +117,12 @@ impl Template {
     #[must_use]
     pub fn uses_clock(&self) -> bool {
         self.program.names.iter().any(|name| &**name == "strftime_now")
+    }
+
+    /// The shape of dicts with these keys, which differ, for [`Input::shaped_in`].
+    #[must_use]
+    pub fn shape<'a>(&self, arena: &'a Arena, keys: impl ExactSizeIterator<Item = &'a str>) -> Shape<'a> {
+        self.program.keys.shape(arena, keys)
     }
 
     /// Renders. Later variables of the same name win. The text is written into `buffer`, whose memory may come from an

@@ -14,34 +14,59 @@ use crate::template::text::case::is_all;
 use crate::template::text::repr::{repr, write_str};
 use crate::template::value::{Object, Value};
 
+/// What a test does.
+#[derive(Clone, Copy)]
+pub(crate) enum TestKind {
+    /// Looks at the value alone, cannot fail, and takes `Missing` as undefined.
+    Check(for<'v, 'a> fn(&'v Value<'a>) -> bool),
+    Func(TestFn),
+}
+
+impl TestKind {
+    pub(crate) fn call<'a>(self, vm: &mut Vm<'a>, value: &Value<'a>, args: Args<'a>) -> Result<bool> {
+        match self {
+            Self::Check(check) => none(args, check(value)),
+            Self::Func(func) => func(vm, value, args),
+        }
+    }
+}
+
 /// The test of this name.
-pub(crate) fn find(name: &str) -> Option<TestFn> {
+pub(crate) fn find(name: &str) -> Option<TestKind> {
+    check(name).map(TestKind::Check).or_else(|| func(name).map(TestKind::Func))
+}
+
+fn check(name: &str) -> Option<for<'v, 'a> fn(&'v Value<'a>) -> bool> {
+    Some(match name {
+        "defined" => |v| !undefined(v),
+        "undefined" => |v| undefined(v),
+        "filter" => |v| v.as_str().is_some_and(filters::known),
+        "test" => |v| v.as_str().is_some_and(|name| find(name).is_some()),
+        "none" => |v| matches!(v, Value::None),
+        "boolean" => |v| matches!(v, Value::Bool(_)),
+        "false" => |v| matches!(v, Value::Bool(false)),
+        "true" => |v| matches!(v, Value::Bool(true)),
+        "integer" => |v| matches!(v, Value::Int(_) | Value::Big(_)),
+        "float" => |v| matches!(v, Value::Float(_)),
+        "string" => |v| v.as_str().is_some(),
+        "mapping" => |v| matches!(v, Value::Dict(_)),
+        "number" => |v| matches!(v, Value::Bool(_) | Value::Int(_) | Value::Big(_) | Value::Float(_)),
+        "sequence" => is_sequence,
+        "iterable" => is_iterable,
+        "callable" => is_callable,
+        "escaped" => |v| matches!(v, Value::Markup(_)),
+        _ => return None,
+    })
+}
+
+fn func(name: &str) -> Option<TestFn> {
     Some(match name {
         "odd" => |_, v, a| remainder_is(v, a, 1),
         "even" => |_, v, a| remainder_is(v, a, 0),
         "divisibleby" => divisible,
-        "defined" => |_, v, a| none(a, !v.is_undefined()),
-        "undefined" => |_, v, a| none(a, v.is_undefined()),
-        "filter" => |_, v, a| none(a, v.as_str().is_some_and(filters::known)),
-        "test" => |_, v, a| none(a, v.as_str().is_some_and(|name| find(name).is_some())),
-        "none" => |_, v, a| none(a, matches!(v, Value::None)),
-        "boolean" => |_, v, a| none(a, matches!(v, Value::Bool(_))),
-        "false" => |_, v, a| none(a, matches!(v, Value::Bool(false))),
-        "true" => |_, v, a| none(a, matches!(v, Value::Bool(true))),
-        "integer" => |_, v, a| none(a, matches!(v, Value::Int(_) | Value::Big(_))),
-        "float" => |_, v, a| none(a, matches!(v, Value::Float(_))),
         "lower" => |_, v, a| none(a, case(v, true)?),
         "upper" => |_, v, a| none(a, case(v, false)?),
-        "string" => |_, v, a| none(a, v.as_str().is_some()),
-        "mapping" => |_, v, a| none(a, matches!(v, Value::Dict(_))),
-        "number" => {
-            |_, v, a| none(a, matches!(v, Value::Bool(_) | Value::Int(_) | Value::Big(_) | Value::Float(_)))
-        }
-        "sequence" => |_, v, a| none(a, is_sequence(v)),
-        "iterable" => |_, v, a| none(a, is_iterable(v)),
-        "callable" => |_, v, a| none(a, is_callable(v)),
         "sameas" => |_, v, a| same(v, &one(a)?),
-        "escaped" => |_, v, a| none(a, matches!(v, Value::Markup(_))),
         "in" => |vm, v, a| vm.compare_values(CmpOp::In, v, &one(a)?),
         "==" | "eq" | "equalto" => |_, v, a| Ok(equals(v, &one(a)?)),
         "!=" | "ne" => |_, v, a| Ok(!equals(v, &one(a)?)),
@@ -54,7 +79,7 @@ pub(crate) fn find(name: &str) -> Option<TestFn> {
 }
 
 /// The test that a value names, for `select` and its kin.
-pub(crate) fn by_value(name: &Value<'_>) -> Result<TestFn> {
+pub(crate) fn by_value(name: &Value<'_>) -> Result<TestKind> {
     name.as_str().and_then(find).ok_or_else(|| {
         let shown = repr(name).unwrap_or_default();
         Error::runtime(format!("No test named {shown}."))
@@ -86,10 +111,14 @@ fn case(value: &Value<'_>, lower: bool) -> Result<bool> {
     Ok(is_all(&text, lower))
 }
 
+fn undefined(value: &Value<'_>) -> bool {
+    matches!(value, Value::Missing | Value::Undefined(_))
+}
+
 /// Has a length and can be subscripted.
 fn is_sequence(value: &Value<'_>) -> bool {
     match value {
-        Value::Undefined(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_) => true,
+        Value::Missing | Value::Undefined(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_) => true,
         Value::Object(object) => matches!(&**object, Object::Range { .. } | Object::Group(..)),
         _ => value.as_str().is_some(),
     }
@@ -97,7 +126,7 @@ fn is_sequence(value: &Value<'_>) -> bool {
 
 fn is_iterable(value: &Value<'_>) -> bool {
     match value {
-        Value::Undefined(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_) => true,
+        Value::Missing | Value::Undefined(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_) => true,
         Value::Object(object) => matches!(
             &**object,
             Object::Range { .. } | Object::Group(..) | Object::View(..) | Object::Gen(..) | Object::Loop(_)
@@ -108,7 +137,7 @@ fn is_iterable(value: &Value<'_>) -> bool {
 
 fn is_callable(value: &Value<'_>) -> bool {
     match value {
-        Value::Undefined(_) => true,
+        Value::Missing | Value::Undefined(_) => true,
         Value::Object(object) => matches!(
             &**object,
             Object::Macro { .. }

@@ -9,7 +9,7 @@ use crate::template::builtins::methods::{Method, has_method};
 use crate::template::builtins::{filters, tests};
 use crate::template::error::{Error, Result};
 use crate::template::ir::{Args, Expr, ExprKind, Filter, Test};
-use crate::template::value::{Dict, Value};
+use crate::template::value::{Dict, Key, Value};
 
 /// Beyond this many constant slices no further ones are looked for.
 const MAX_FOLDS: usize = 64;
@@ -91,8 +91,7 @@ impl<'s> Compiler<'s> {
                 ExprKind::Dict(compiled)
             }
             Kind::Attr(value, name) => {
-                let plain = is_plain_key(name);
-                ExprKind::Attr(self.boxed(value, frame, mode)?, (*name).into(), plain)
+                ExprKind::Attr(self.boxed(value, frame, mode)?, self.key(name))
             }
             Kind::Item(value, index) => self.item(value, index, frame, mode)?,
             Kind::Slice(_) => return Err(Error::unsupported("a slice outside brackets")),
@@ -102,7 +101,10 @@ impl<'s> Compiler<'s> {
             Kind::Filter(operand, name, args) => self.filter(operand.as_deref(), name, args, frame, mode)?,
             Kind::Test(operand, name, args) => self.test(operand, name, args, frame, mode)?,
             Kind::Not(value) => ExprKind::Not(self.boxed(value, frame, mode)?),
-            Kind::Neg(value) => ExprKind::Neg(self.boxed(value, frame, mode)?),
+            Kind::Neg(value) => match self.lower(value, frame, mode)? {
+                Expr { kind: ExprKind::Int(int), .. } => ExprKind::Int(-int),
+                value => ExprKind::Neg(Box::new(value)),
+            },
             Kind::Pos(value) => ExprKind::Pos(self.boxed(value, frame, mode)?),
             Kind::Bin(ast::BinOp::Add, ..) => {
                 let mut parts = Vec::new();
@@ -140,6 +142,10 @@ impl<'s> Compiler<'s> {
         })
     }
 
+    fn key(&mut self, name: &str) -> Key {
+        Key { name: name.into(), number: self.keys.number(name), plain: is_plain_key(name) }
+    }
+
     /// Flattens a chain of `+` that binds to the left.
     fn sum(&mut self, expr: &Ast<'s>, frame: &Frame<'s>, mode: Mode, out: &mut Vec<Expr>) -> Result<()> {
         match &expr.kind {
@@ -156,7 +162,7 @@ impl<'s> Compiler<'s> {
         let value = self.boxed(value, frame, mode)?;
         let Kind::Slice(parts) = &index.kind else {
             if let Kind::Str(text) = &index.kind {
-                return Ok(ExprKind::ItemStr(value, (**text).into()));
+                return Ok(ExprKind::ItemStr(value, self.key(text)));
             }
             return Ok(ExprKind::Item(value, self.boxed(index, frame, mode)?));
         };
@@ -216,13 +222,13 @@ impl<'s> Compiler<'s> {
         frame: &Frame<'s>,
         mode: Mode,
     ) -> Result<ExprKind> {
-        let func = tests::find(name);
-        if func.is_none() && !frame.soft {
+        let kind = tests::find(name);
+        if kind.is_none() && !frame.soft {
             return Err(Error::syntax(format!("No test named '{name}'.")));
         }
         let operand = self.lower(operand, frame, mode)?;
         let args = self.args(args, frame, mode)?;
-        Ok(ExprKind::Test(Box::new(Test { name: name.into(), func, operand, args })))
+        Ok(ExprKind::Test(Box::new(Test { name: name.into(), kind, operand, args })))
     }
 }
 

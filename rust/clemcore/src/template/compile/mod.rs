@@ -16,6 +16,7 @@ use super::ast::Stmt;
 use super::builtins::globals::is_global;
 use super::error::{Error, Result};
 use super::ir::{Func, Load, Program, StmtKind, Var};
+use super::value::KeyNumbers;
 use frame::Frame;
 use scope::{Action, Ident, Symbols};
 
@@ -26,7 +27,7 @@ pub(crate) fn compile(body: &[Stmt<'_>]) -> Result<Program> {
     let undeclared =
         compiler.names.iter().filter(|name| !is_global(name)).map(std::string::ToString::to_string).collect();
     let funcs = compiler.funcs.into_iter().map(|builder| builder.func).collect();
-    Ok(Program { funcs, names: compiler.names, undeclared })
+    Ok(Program { funcs, names: compiler.names, undeclared, keys: compiler.keys })
 }
 
 #[derive(Default)]
@@ -34,6 +35,7 @@ struct Compiler<'s> {
     funcs: Vec<Builder<'s>>,
     names: Vec<Box<str>>,
     name_numbers: HashMap<&'s str, u32>,
+    keys: KeyNumbers,
     /// Block name → function; filled when a block is met.
     blocks: HashMap<&'s str, u32>,
     blocks_present: bool,

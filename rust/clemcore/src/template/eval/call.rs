@@ -1,6 +1,7 @@
 //! Calls: macros, methods, globals; call and generation blocks.
 
 use super::iterate::iterate;
+use super::peek::Peek;
 use std::rc::Rc;
 
 use super::{MAX_CALLS, Vm};
@@ -25,7 +26,7 @@ impl<'a> Vm<'a> {
     }
 
     pub(super) fn args(&mut self, args: &'a ir::Args) -> Result<Args<'a>> {
-        if args.pos.is_empty() && args.kw.is_empty() && args.star.is_none() && args.double_star.is_none() {
+        if args.is_empty() {
             return Ok(Args::default());
         }
         let mut out = Args { pos: self.all(&args.pos)?, kw: Vec::with_capacity(args.kw.len()) };
@@ -66,11 +67,12 @@ impl<'a> Vm<'a> {
     }
 
     pub(super) fn call_expr(&mut self, callee: &'a Expr, args: &'a ir::Args) -> Result<Value<'a>> {
-        let (ExprKind::Attr(owner, name, _) | ExprKind::ItemStr(owner, name)) = &callee.kind else {
+        let (ExprKind::Attr(owner, key) | ExprKind::ItemStr(owner, key)) = &callee.kind else {
             let callee = self.eval(callee)?;
             let args = self.args(args)?;
             return self.call_value(&callee, args);
         };
+        let name = &*key.name;
         let by_item = matches!(callee.kind, ExprKind::ItemStr(..));
         let owner = self.eval(owner)?;
         if !by_item && !matches!(owner, Value::Object(_)) && methods::has_method(&owner, name) == Method::Yes
@@ -80,7 +82,7 @@ impl<'a> Vm<'a> {
         }
         if let Value::Object(object) = &owner
             && matches!(&**object, Object::Loop(_))
-            && matches!(&**name, "cycle" | "changed")
+            && matches!(name, "cycle" | "changed")
         {
             let args = self.args(args)?;
             return Self::loop_method(object, name, args);
@@ -135,7 +137,7 @@ impl<'a> Vm<'a> {
 
     /// Writes a call; a macro writes straight to the output.
     pub(super) fn emit_call(&mut self, expr: &'a Expr, callee: &'a Expr, args: &'a ir::Args) -> Result<()> {
-        if let Some(Value::Object(object)) = self.peek(callee)
+        if let Peek::Found(Value::Object(object)) = self.peek(callee)
             && let Object::Macro { id, home, serial } = **object
         {
             let args = self.args(args)?;

@@ -3,7 +3,6 @@
 use super::Vm;
 use crate::template::error::{Error, Result};
 use crate::template::ir::{Expr, ExprKind};
-use crate::template::ops::truth::truthy;
 use crate::template::text::repr::write_str;
 use crate::template::value::Value;
 
@@ -39,7 +38,7 @@ impl<'a> Vm<'a> {
             }
             ExprKind::Sum(parts) => self.emit_sum(parts),
             ExprKind::Cond { test, then, otherwise: Some(otherwise) } => {
-                let chosen = if truthy(&self.eval(test)?) { then } else { otherwise };
+                let chosen = if self.test(test)? { then } else { otherwise };
                 self.emit(chosen)
             }
             ExprKind::Call(callee, args) => self.emit_call(expr, callee, args),
@@ -55,7 +54,17 @@ impl<'a> Vm<'a> {
     /// `a + b + c`: as long as all parts are strings they are written one after the other.
     fn emit_sum(&mut self, parts: &'a [Expr]) -> Result<()> {
         let start = self.out.len();
-        match self.add_up(parts, start)? {
+        // Nearly always every part is a text that is there already.
+        let mut rest = parts;
+        while let Some((part, others)) = rest.split_first() {
+            let Some(text) = self.text_of(part) else { break };
+            self.write(text)?;
+            rest = others;
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        match self.add_up(rest, start, rest.len() < parts.len())? {
             Some(value) => self.print(&value),
             None => Ok(()),
         }

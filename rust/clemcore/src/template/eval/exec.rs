@@ -4,7 +4,6 @@ use super::Vm;
 use super::iterate::iterate;
 use crate::template::error::{Error, Result};
 use crate::template::ir::{SetBlock, Stmt, StmtKind, Target};
-use crate::template::ops::truth::truthy;
 use crate::template::value::{MAX_NESTING, Object, Value};
 
 /// How a statement ended.
@@ -103,11 +102,6 @@ impl<'a> Vm<'a> {
             StmtKind::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::Next)
-    }
-
-    /// The truth of an expression.
-    pub(super) fn test(&mut self, expr: &'a crate::template::ir::Expr) -> Result<bool> {
-        Ok(truthy(&self.eval(expr)?))
     }
 
     fn set_block(&mut self, node: &'a SetBlock) -> Result<Flow> {

@@ -3,22 +3,71 @@
 use super::Vm;
 use super::emit::simple;
 use super::iterate::iterate;
+use super::peek::Peek;
 use crate::template::ast::{BinOp, CmpOp};
 use crate::template::budget::spend;
+use crate::template::builtins::tests::TestKind;
 use crate::template::error::{Error, Result};
-use crate::template::ir::{Expr, ExprKind};
+use crate::template::ir::{Expr, ExprKind, Test};
 use crate::template::ops::compare::{compare, equals};
 use crate::template::ops::index::{get_attr, get_item, get_item_str};
 use crate::template::ops::number::{binary, signed};
 use crate::template::ops::slice::slice;
 use crate::template::ops::truth::truthy;
-use crate::template::value::{Dict, Object, Undef, Value};
+use crate::template::value::{Dict, Key, Object, Undef, Value};
 
 impl<'a> Vm<'a> {
     pub(crate) fn eval(&mut self, expr: &'a Expr) -> Result<Value<'a>> {
+        match &expr.kind {
+            ExprKind::Str(text) => return Ok(Value::Str(text)),
+            ExprKind::Int(int) => return Ok(Value::Int(*int)),
+            ExprKind::Local(..) | ExprKind::Attr(..) | ExprKind::ItemStr(..) | ExprKind::Item(..) => {
+                if let Peek::Found(value) = self.peek(expr) {
+                    return Ok(value.clone());
+                }
+            }
+            _ => {}
+        }
         self.eval_kind(&expr.kind).map_err(|e| e.at(expr.at))
     }
 
+    /// The truth of an expression.
+    pub(super) fn test(&mut self, expr: &'a Expr) -> Result<bool> {
+        self.test_kind(expr).map_err(|e| e.at(expr.at))
+    }
+
+    fn test_kind(&mut self, expr: &'a Expr) -> Result<bool> {
+        match &expr.kind {
+            ExprKind::Not(value) => Ok(!self.test(value)?),
+            ExprKind::And(left, right) => Ok(self.test(left)? && self.test(right)?),
+            ExprKind::Or(left, right) => Ok(self.test(left)? || self.test(right)?),
+            ExprKind::Compare(first, ops) => self.compare_chain(first, ops),
+            ExprKind::Test(test) => self.run_test(test),
+            _ => Ok(match self.peek(expr) {
+                Peek::Found(value) => truthy(value),
+                Peek::Absent => false,
+                Peek::Unknown => truthy(&self.eval_kind(&expr.kind)?),
+            }),
+        }
+    }
+
+    fn run_test(&mut self, test: &'a Test) -> Result<bool> {
+        if let (Some(TestKind::Check(check)), true) = (test.kind, test.args.is_empty()) {
+            return Ok(match self.peek(&test.operand) {
+                Peek::Found(value) => check(value),
+                Peek::Absent => check(&Value::Missing),
+                Peek::Unknown => check(&self.eval(&test.operand)?),
+            });
+        }
+        let operand = self.eval(&test.operand)?;
+        let args = self.args(&test.args)?;
+        let Some(kind) = test.kind else {
+            return Err(Error::runtime(format!("No test named '{}' found.", test.name)));
+        };
+        kind.call(self, &operand, args)
+    }
+
+    #[inline(never)]
     fn eval_kind(&mut self, kind: &'a ExprKind) -> Result<Value<'a>> {
         Ok(match kind {
             ExprKind::None => Value::None,
@@ -41,7 +90,7 @@ impl<'a> Vm<'a> {
                 }
                 Value::Dict(dict.into())
             }
-            ExprKind::Attr(value, name, plain) => return self.attr(value, name, *plain),
+            ExprKind::Attr(value, key) => return self.attr(value, key),
             ExprKind::Sum(parts) => return self.sum(parts),
             ExprKind::ItemStr(value, key) => return self.item_str(value, key),
             ExprKind::Item(value, index) => {
@@ -79,15 +128,8 @@ impl<'a> Vm<'a> {
                 };
                 func(self, operand, args)?
             }
-            ExprKind::Test(test) => {
-                let operand = self.eval(&test.operand)?;
-                let args = self.args(&test.args)?;
-                let Some(func) = test.func else {
-                    return Err(Error::runtime(format!("No test named '{}' found.", test.name)));
-                };
-                Value::Bool(func(self, &operand, args)?)
-            }
-            ExprKind::Not(value) => Value::Bool(!truthy(&self.eval(value)?)),
+            ExprKind::Test(test) => Value::Bool(self.run_test(test)?),
+            ExprKind::Not(value) => Value::Bool(!self.test(value)?),
             ExprKind::Neg(value) => signed(&self.eval(value)?, true)?,
             ExprKind::Pos(value) => signed(&self.eval(value)?, false)?,
             ExprKind::Bin(op, left, right) => {
@@ -103,10 +145,10 @@ impl<'a> Vm<'a> {
                 let left = self.eval(left)?;
                 if truthy(&left) { left } else { self.eval(right)? }
             }
-            ExprKind::Compare(first, ops) => return self.compare_chain(first, ops),
+            ExprKind::Compare(first, ops) => Value::Bool(self.compare_chain(first, ops)?),
             ExprKind::Concat(items) => return self.concat(items),
             ExprKind::Cond { test, then, otherwise } => {
-                if truthy(&self.eval(test)?) {
+                if self.test(test)? {
                     self.eval(then)?
                 } else if let Some(otherwise) = otherwise {
                     self.eval(otherwise)?
@@ -140,27 +182,18 @@ impl<'a> Vm<'a> {
         Ok(values)
     }
 
-    /// The variable that an expression is, without copying it.
-    pub(super) fn peek(&self, expr: &'a Expr) -> Option<&Value<'a>> {
-        let value = match &expr.kind {
-            ExprKind::Local(slot, _) => &self.slots[self.base + *slot as usize],
-            ExprKind::Outer(var, _) => &self.slots[self.outer(*var)],
-            _ => return None,
-        };
-        if matches!(value, Value::Missing) { None } else { Some(value) }
-    }
-
-    fn attr(&mut self, value: &'a Expr, name: &'a str, plain: bool) -> Result<Value<'a>> {
+    fn attr(&mut self, value: &'a Expr, key: &'a Key) -> Result<Value<'a>> {
+        let name = &*key.name;
         let owned;
         let value = match self.peek(value) {
-            Some(value) => value,
-            None => {
+            Peek::Found(value) => value,
+            _ => {
                 owned = self.eval(value)?;
                 &owned
             }
         };
-        if let (true, Value::Dict(dict)) = (plain, value) {
-            return Ok(match dict.get_str(name) {
+        if let (true, Value::Dict(dict)) = (key.plain, value) {
+            return Ok(match dict.get_key(key) {
                 Some(found) => found.clone(),
                 None => Value::missing_element(value, Value::Str(name)),
             });
@@ -177,13 +210,9 @@ impl<'a> Vm<'a> {
         get_attr(value, name, || Value::Str(name))
     }
 
-    fn item_str(&mut self, value: &'a Expr, key: &'a str) -> Result<Value<'a>> {
-        if let Some(Value::Dict(dict)) = self.peek(value)
-            && let Some(found) = dict.get_str(key)
-        {
-            return Ok(found.clone());
-        }
+    fn item_str(&mut self, value: &'a Expr, key: &'a Key) -> Result<Value<'a>> {
         let value = self.eval(value)?;
+        let key = &*key.name;
         if let Value::Object(object) = &value {
             match &**object {
                 Object::Loop(_) => return self.loop_attr(object, key),
@@ -194,37 +223,21 @@ impl<'a> Vm<'a> {
         get_item_str(&value, key)
     }
 
-    /// The text of an expression that is one already, without evaluating it.
-    pub(super) fn text_of(&self, expr: &'a Expr) -> Option<&'a str> {
-        let value = match &expr.kind {
-            ExprKind::Str(text) => return Some(text),
-            ExprKind::ItemStr(owner, key) | ExprKind::Attr(owner, key, true) => match self.peek(owner)? {
-                Value::Dict(dict) => dict.get_str(key)?,
-                _ => return None,
-            },
-            _ => self.peek(expr)?,
-        };
-        match value {
-            Value::Str(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn compare_chain(&mut self, first: &'a Expr, ops: &'a [(CmpOp, Expr)]) -> Result<Value<'a>> {
+    fn compare_chain(&mut self, first: &'a Expr, ops: &'a [(CmpOp, Expr)]) -> Result<bool> {
         if let [(op @ (CmpOp::Eq | CmpOp::Ne), right)] = ops
             && let (Some(left), Some(right)) = (self.text_of(first), self.text_of(right))
         {
-            return Ok(Value::Bool((left == right) == (*op == CmpOp::Eq)));
+            return Ok((left == right) == (*op == CmpOp::Eq));
         }
         let mut left = self.eval(first)?;
         for (op, right) in ops {
             let right = self.eval(right)?;
             if !self.compare_values(*op, &left, &right)? {
-                return Ok(Value::Bool(false));
+                return Ok(false);
             }
             left = right;
         }
-        Ok(Value::Bool(true))
+        Ok(true)
     }
 
     pub(crate) fn compare_values(&mut self, op: CmpOp, left: &Value<'a>, right: &Value<'a>) -> Result<bool> {
@@ -252,14 +265,20 @@ impl<'a> Vm<'a> {
     /// A chain of `+`. Strings are put together at the end of the output, which serves as scratch paper.
     fn sum(&mut self, parts: &'a [Expr]) -> Result<Value<'a>> {
         let start = self.out.len();
-        match self.add_up(parts, start)? {
+        match self.add_up(parts, start, false)? {
             Some(value) => Ok(value),
             None => Ok(self.take_text(start)),
         }
     }
 
     /// Adds up a chain; `None` when the sum is a string, which then stands in the output from `start` on.
-    pub(super) fn add_up(&mut self, parts: &'a [Expr], start: usize) -> Result<Option<Value<'a>>> {
+    /// With `begun` the sum of earlier parts, a string, stands there already.
+    pub(super) fn add_up(
+        &mut self,
+        parts: &'a [Expr],
+        start: usize,
+        begun: bool,
+    ) -> Result<Option<Value<'a>>> {
         let mut total = None;
         // What a part writes while it is computed is not yet output.
         self.captures.push(start);
@@ -271,7 +290,7 @@ impl<'a> Vm<'a> {
                 continue;
             }
             let right = self.eval(part)?;
-            if i == 0 || total.is_none() && matches!(right, Value::Str(_) | Value::Owned(_)) {
+            if i == 0 && !begun || total.is_none() && matches!(right, Value::Str(_) | Value::Owned(_)) {
                 total = self.put_if_text(right)?;
                 continue;
             }

@@ -169,8 +169,8 @@ impl<'a> Vm<'a> {
         let passed = match &select.test {
             None => truthy(&subject),
             Some((name, args)) => {
-                let func = tests::by_value(name)?;
-                func(self, &subject, args.clone())?
+                let test = tests::by_value(name)?;
+                test.call(self, &subject, args.clone())?
             }
         };
         Ok(passed == select.keep)

@@ -9,6 +9,7 @@ mod exec;
 mod expr;
 mod iterate;
 mod loops;
+mod peek;
 
 use std::rc::Rc;
 

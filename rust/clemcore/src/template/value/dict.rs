@@ -4,7 +4,8 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 
-use super::{Arena, MAX_NESTING, Slice, Value};
+use super::shape::{ABSENT, Key};
+use super::{Arena, MAX_NESTING, Shape, Slice, Value};
 use crate::template::error::{Error, Result};
 use crate::template::ops::compare::equals;
 
@@ -15,6 +16,8 @@ const INDEXED: usize = 12;
 pub(crate) struct Dict<'a> {
     entries: Slice<'a, (Value<'a>, Value<'a>)>,
     depth: u32,
+    /// Where the constant names of the template stand; empty when that is not known.
+    places: &'a [u8],
     index: OnceCell<Box<Index>>,
 }
 
@@ -32,7 +35,7 @@ impl Default for Dict<'_> {
 
 impl<'a> Dict<'a> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Slice::Owned(Vec::with_capacity(capacity)), depth: 0, index: OnceCell::new() }
+        Self { entries: Slice::Owned(Vec::with_capacity(capacity)), depth: 0, places: &[], index: OnceCell::new() }
     }
 
     /// A dict of these entries, whose keys differ, in an arena. The entries must not own memory.
@@ -42,7 +45,24 @@ impl<'a> Dict<'a> {
     ) -> Result<Self> {
         let entries = arena.put_all(entries);
         let depth = entries.iter().map(|(key, value)| value.depth().max(key.depth())).max().unwrap_or(0);
-        let dict = Self { entries: Slice::Lent(entries), depth, index: OnceCell::new() };
+        let dict = Self { entries: Slice::Lent(entries), depth, places: &[], index: OnceCell::new() };
+        dict.check_depth()?;
+        Ok(dict)
+    }
+
+    /// A dict of this shape in an arena, whose values `read` gives for each place. They must not own memory.
+    pub(crate) fn shaped<E: From<Box<Error>>>(
+        arena: &'a Arena,
+        shape: Shape<'a>,
+        mut read: impl FnMut(usize) -> std::result::Result<Value<'a>, E>,
+    ) -> std::result::Result<Self, E> {
+        let mut depth = 0;
+        let entries = arena.try_put(shape.keys.len(), |place| {
+            let value = read(place)?;
+            depth = depth.max(value.depth());
+            Ok::<_, E>((Value::Str(shape.keys[place]), value))
+        })?;
+        let dict = Self { entries: Slice::Lent(entries), depth, places: shape.places, index: OnceCell::new() };
         dict.check_depth()?;
         Ok(dict)
     }
@@ -118,6 +138,16 @@ impl<'a> Dict<'a> {
     /// The value of a string key.
     pub(crate) fn get_str(&self, key: &str) -> Option<&Value<'a>> {
         self.find_str(key).map(|i| &self.entries[i].1)
+    }
+
+    /// The value of a constant name of the template.
+    #[inline]
+    pub(crate) fn get_key(&self, key: &Key) -> Option<&Value<'a>> {
+        match self.places.get(key.number as usize) {
+            None => self.get_str(&key.name),
+            Some(&ABSENT) => None,
+            Some(&place) => self.entries.get(usize::from(place)).map(|(_, value)| value),
+        }
     }
 
     /// The value of any key; an unhashable one is an error.

@@ -7,6 +7,7 @@
 mod data;
 mod dict;
 mod object;
+mod shape;
 mod shared;
 mod undefined;
 
@@ -18,6 +19,8 @@ use num_traits::ToPrimitive;
 pub use data::Data;
 pub(crate) use dict::{Dict, check_hashable};
 pub(crate) use object::{Gen, Iter, LoopState, Object, Recurse, Select, Step, View, range_len};
+pub use shape::Shape;
+pub(crate) use shape::{Key, KeyNumbers};
 pub use shared::Arena;
 pub(crate) use shared::{Shared, Slice};
 pub(crate) use undefined::Undef;

@@ -36,6 +36,19 @@ impl Arena {
         self.integers.get_or_init(typed_arena::Arena::new).alloc(value)
     }
 
+    pub(crate) fn put_copies<T: Copy>(&self, value: T, count: usize) -> &mut [T] {
+        self.memory.alloc_slice_fill_copy(count, value)
+    }
+
+    /// What `make` gives for each place; the first failure ends it.
+    pub(crate) fn try_put<T, E>(
+        &self,
+        count: usize,
+        make: impl FnMut(usize) -> std::result::Result<T, E>,
+    ) -> std::result::Result<&[T], E> {
+        self.memory.alloc_slice_try_fill_with(count, make).map(|items| &*items)
+    }
+
     pub(crate) fn put_all<T>(&self, values: impl ExactSizeIterator<Item = T>) -> &[T] {
         self.memory.alloc_slice_fill_iter(values)
     }

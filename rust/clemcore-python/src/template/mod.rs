@@ -1,0 +1,306 @@
+//! Chat templates for Python: reads dicts, lists and strings in place and gives one string back.
+//!
+//! Only exact built-in types are read ([`reader`]); for anything else the caller is told ([`NotPlainError`]) and
+//! prepares the data in Python.
+
+mod reader;
+
+use std::cell::Cell;
+
+use clemcore::template::{
+    Arena, Clock, Data, ErrorKind, Fault, Input, Options, Template, set_printable_oracle,
+};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyString};
+
+use reader::Reader;
+
+pyo3::import_exception!(clemcore.errors, TemplateError);
+pyo3::create_exception!(
+    _core,
+    UnsupportedError,
+    pyo3::exceptions::PyException,
+    "Only jinja2 can render this."
+);
+pyo3::create_exception!(
+    _core,
+    NotPlainError,
+    pyo3::exceptions::PyException,
+    "The data has to be made plain first."
+);
+
+/// A larger output buffer is not kept for the next render.
+const KEPT_BUFFER: usize = 1 << 20;
+
+/// Year, month, day, hour, minute, second, microsecond.
+type Moment = (i32, u32, u32, u32, u32, u32, u32);
+
+/// A rendered text and the character ranges that the assistant generated.
+type TextAndSpans<'py> = (Bound<'py, PyString>, Vec<(usize, usize)>);
+
+/// What `clemcore.templates.ChatTemplate` is made of: the compiled template, the special tokens, the quick render.
+#[pyclass(frozen, subclass, module = "clemcore._core")]
+pub(crate) struct TemplateCore {
+    compiled: Result<Template, String>,
+    special: Vec<(String, Data)>,
+    drop_none: bool,
+    alias_reasoning: bool,
+}
+
+#[pymethods]
+impl TemplateCore {
+    #[new]
+    #[pyo3(signature = (source, special_tokens = None, now = None, *, drop_none = true, alias_reasoning = true))]
+    fn new(
+        py: Python<'_>,
+        source: &Bound<'_, PyString>,
+        special_tokens: Option<&Bound<'_, PyDict>>,
+        now: Option<&Bound<'_, PyAny>>,
+        drop_none: bool,
+        alias_reasoning: bool,
+    ) -> PyResult<Self> {
+        let _ = now; // the clock is the subclass's
+        set_printable_oracle(is_printable);
+        let lookup = |name: &str| character(py, name);
+        let compiled = match source.to_str() {
+            Err(_) => Err("a template with a lone surrogate".to_owned()),
+            Ok(source) => match Template::compile(source, &lookup) {
+                Ok(template) => Ok(template),
+                Err(fault) if fault.error.kind == ErrorKind::Unsupported => Err(fault.error.message),
+                Err(fault) => return Err(error(&fault)),
+            },
+        };
+        let mut special = Vec::new();
+        for (name, token) in special_tokens.into_iter().flatten() {
+            let token = match token.extract::<String>() {
+                Ok(text) => Data::Str(text),
+                Err(_) => Data::List(token.extract::<Vec<String>>()?.into_iter().map(Data::Str).collect()),
+            };
+            special.push((name.extract()?, token));
+        }
+        Ok(Self { compiled, special, drop_none, alias_reasoning })
+    }
+
+    /// Why only jinja2 can render this template, if so.
+    #[getter]
+    fn unsupported(&self) -> Option<&str> {
+        self.compiled.as_ref().err().map(String::as_str)
+    }
+
+    /// The names that the template reads from its context, when it is compiled.
+    #[getter]
+    fn names(&self) -> Option<Vec<String>> {
+        self.compiled.as_ref().ok().map(|template| template.variables().to_vec())
+    }
+
+    /// Make the prompt text for a conversation.
+    #[pyo3(signature = (
+        messages, tools = None, documents = None, add_generation_prompt = None, continue_final_message = None, **kwargs
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "the signature of apply_chat_template")]
+    fn render<'py>(
+        slf: &Bound<'py, Self>,
+        messages: &Bound<'py, PyAny>,
+        tools: Option<&Bound<'py, PyAny>>,
+        documents: Option<&Bound<'py, PyAny>>,
+        add_generation_prompt: Option<&Bound<'py, PyAny>>,
+        continue_final_message: Option<&Bound<'py, PyAny>>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let plain = match continue_final_message {
+            None => true,
+            Some(field) => !field.is_truthy()?,
+        };
+        if plain {
+            match slf.get().quick(slf, messages, tools, documents, add_generation_prompt, kwargs) {
+                Ok(text) => return Ok(text.into_any()),
+                Err(failure)
+                    if failure.is_instance_of::<NotPlainError>(py)
+                        || failure.is_instance_of::<UnsupportedError>(py) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        let none = py.None().into_bound(py);
+        let no = || PyBool::new(py, false).to_owned().into_any();
+        let arguments = (
+            messages,
+            tools.unwrap_or(&none),
+            documents.unwrap_or(&none),
+            add_generation_prompt.map_or_else(no, Clone::clone),
+            continue_final_message.map_or_else(no, Clone::clone),
+            kwargs,
+        );
+        slf.call_method1(intern!(py, "_render_slowly"), arguments)
+    }
+
+    /// Make the prompt text of each conversation.
+    #[pyo3(signature = (
+        conversations, tools = None, documents = None, add_generation_prompt = None, continue_final_message = None,
+        **kwargs
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "the signature of apply_chat_template")]
+    fn render_batch<'py>(
+        slf: &Bound<'py, Self>,
+        conversations: &Bound<'py, PyAny>,
+        tools: Option<&Bound<'py, PyAny>>,
+        documents: Option<&Bound<'py, PyAny>>,
+        add_generation_prompt: Option<&Bound<'py, PyAny>>,
+        continue_final_message: Option<&Bound<'py, PyAny>>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let one = |chat: PyResult<Bound<'py, PyAny>>| {
+            let (prompt, last) = (add_generation_prompt, continue_final_message);
+            Self::render(slf, &chat?, tools, documents, prompt, last, kwargs)
+        };
+        conversations.try_iter()?.map(one).collect()
+    }
+
+    /// Render with these variables and nothing else; later dicts win. Raises `UnsupportedError` and `NotPlainError`.
+    /// Beside the text: the character ranges that `generation` blocks wrote.
+    #[pyo3(signature = (context, now = None))]
+    fn render_context<'py>(
+        &self,
+        py: Python<'py>,
+        context: Vec<Bound<'py, PyDict>>,
+        now: Option<Moment>,
+    ) -> PyResult<TextAndSpans<'py>> {
+        let template = self.template()?;
+        let arena = ARENA.take();
+        let mut reader = Reader::new(template, &arena);
+        let mut variables = Vec::with_capacity(16);
+        for dict in &context {
+            reader.variables(dict, &mut variables)?;
+        }
+        let options = Options { clock: now.map(clock), input_bytes: reader.bytes };
+        let rendered = template.render(&variables, options, take_buffer()).map_err(|fault| error(&fault))?;
+        let text = PyString::new(py, &rendered.text);
+        let spans = rendered.character_spans();
+        give_buffer(rendered.text);
+        drop(variables);
+        drop(reader);
+        give_arena(arena);
+        Ok((text, spans))
+    }
+
+    /// Whether the template asks for the time.
+    #[getter]
+    fn uses_clock(&self) -> bool {
+        self.compiled.as_ref().is_ok_and(Template::uses_clock)
+    }
+}
+
+impl TemplateCore {
+    fn template(&self) -> PyResult<&Template> {
+        self.compiled.as_ref().map_err(|reason| UnsupportedError::new_err(reason.clone()))
+    }
+
+    /// Everything in one pass, for data of exact built-in types.
+    fn quick<'py>(
+        &self,
+        owner: &Bound<'py, Self>,
+        messages: &Bound<'py, PyAny>,
+        tools: Option<&Bound<'py, PyAny>>,
+        documents: Option<&Bound<'py, PyAny>>,
+        add_generation_prompt: Option<&Bound<'py, PyAny>>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyString>> {
+        let py = owner.py();
+        let template = self.template()?;
+        let arena = ARENA.take();
+        // The clock is asked first: no Python code may run while the arguments are borrowed.
+        let now = if template.uses_clock() {
+            Some(clock(owner.call_method0(intern!(py, "_moment"))?.extract()?))
+        } else {
+            None
+        };
+        let mut reader = Reader::new(template, &arena);
+        (reader.drop_none, reader.alias_reasoning) = (self.drop_none, self.alias_reasoning);
+        let mut variables = Vec::with_capacity(self.special.len() + 8);
+        for (name, token) in &self.special {
+            let token = Input::data(token).map_err(|e| UnsupportedError::new_err(e.to_string()))?;
+            variables.push((name.as_str(), token));
+        }
+        if let Some(kwargs) = kwargs {
+            reader.variables(kwargs, &mut variables)?;
+        }
+        variables.push(("messages", reader.messages(messages)?));
+        variables.push(("tools", reader.tools(tools)?));
+        variables.push(("documents", reader.tools(documents)?));
+        let flag = match add_generation_prompt {
+            None => Input::bool(false),
+            Some(flag) => reader.any(flag)?,
+        };
+        variables.push(("add_generation_prompt", flag));
+        let options = Options { clock: now, input_bytes: reader.bytes };
+        let rendered = template.render(&variables, options, take_buffer()).map_err(|fault| error(&fault))?;
+        let text = PyString::new(py, &rendered.text);
+        give_buffer(rendered.text);
+        drop(variables);
+        drop(reader);
+        give_arena(arena);
+        Ok(text)
+    }
+}
+
+thread_local! {
+    /// The memory of the last text, for the next one.
+    static BUFFER: Cell<String> = const { Cell::new(String::new()) };
+    /// The memory of the last input, for the next one.
+    static ARENA: Cell<Arena> = Cell::default();
+}
+
+fn give_arena(mut arena: Arena) {
+    if arena.size() <= KEPT_BUFFER {
+        arena.reset();
+        ARENA.set(arena);
+    }
+}
+
+fn take_buffer() -> String {
+    BUFFER.take()
+}
+
+fn give_buffer(buffer: String) {
+    if buffer.capacity() <= KEPT_BUFFER {
+        BUFFER.set(buffer);
+    }
+}
+
+fn clock(now: Moment) -> Clock {
+    let (year, month, day, hour, minute, second, microsecond) = now;
+    Clock { year, month, day, hour, minute, second, microsecond }
+}
+
+fn error(fault: &Fault) -> PyErr {
+    match fault.error.kind {
+        ErrorKind::Unsupported => UnsupportedError::new_err(fault.error.message.clone()),
+        _ => Python::attach(|py| {
+            let place = fault.place.as_ref();
+            let keywords = PyDict::new(py);
+            let build = || {
+                keywords.set_item("line", place.map(|p| p.line))?;
+                keywords.set_item("column", place.map(|p| p.column))?;
+                keywords.set_item("excerpt", place.map(|p| p.excerpt.as_str()))?;
+                py.get_type::<TemplateError>().call((fault.error.message.as_str(),), Some(&keywords))
+            };
+            build().map_or_else(|failure| failure, PyErr::from_value)
+        }),
+    }
+}
+
+/// `unicodedata.lookup(name)`.
+fn character(py: Python<'_>, name: &str) -> Option<char> {
+    let found = py.import("unicodedata").and_then(|module| module.call_method1("lookup", (name,))).ok()?;
+    found.extract::<String>().ok()?.chars().next()
+}
+
+/// `str.isprintable`, for characters that the core's tables do not know.
+fn is_printable(c: char) -> bool {
+    Python::attach(|py| {
+        let text = PyString::new(py, c.encode_utf8(&mut [0; 4]));
+        text.call_method0("isprintable").and_then(|answer| answer.extract()).unwrap_or(false)
+    })
+}
+
