@@ -303,4 +303,3 @@ fn is_printable(c: char) -> bool {
         text.call_method0("isprintable").and_then(|answer| answer.extract()).unwrap_or(false)
     })
 }
-

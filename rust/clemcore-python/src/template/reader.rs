@@ -124,7 +124,8 @@ impl<'a> Reader<'a> {
         let object = object.as_ptr();
         // SAFETY: see the module; the places lie within the list.
         unsafe {
-            let count = if ffi::PyList_CheckExact(object) == 0 { 0 } else { length(ffi::PyList_Size(object)) };
+            let count =
+                if ffi::PyList_CheckExact(object) == 0 { 0 } else { length(ffi::PyList_Size(object)) };
             if count == 0 {
                 return Err(Stop::NotPlain("messages that are no list"));
             }
@@ -185,8 +186,36 @@ impl<'a> Reader<'a> {
     /// # Safety
     /// `object` is a dict, as the module promises.
     unsafe fn alike(&mut self, object: Object, kind: usize) -> Read<Input<'a>> {
-        let Some(Kind { keys, shape, .. }) = &self.kinds[kind] else { return Err(Stop::Different) };
-        let (keys, shape) = (*keys, *shape);
+        let Some(Kind { keys, shape, count }) = &self.kinds[kind] else { return Err(Stop::Different) };
+        let (keys, shape, count) = (*keys, *shape, *count);
+        // Nearly always all values are texts, and then they are written once, where they stay.
+        let mut texts = [""; MAX_KEYS];
+        let mut entries = Entries::of(object);
+        for place in 0..count {
+            // SAFETY: as promised.
+            unsafe {
+                match entries.next() {
+                    Some((key, _)) if key != keys[place] => return Err(Stop::Different),
+                    Some((_, value)) if ffi::PyUnicode_CheckExact(value) != 0 => {
+                        texts[place] = self.text(value)?;
+                    }
+                    _ => return self.alike_mixed(object, &keys, shape),
+                }
+            }
+        }
+        Ok(Input::texts_in(self.arena, shape, &texts[..count]))
+    }
+
+    /// The same for values of any kind.
+    ///
+    /// # Safety
+    /// `object` is a dict, as the module promises.
+    unsafe fn alike_mixed(
+        &mut self,
+        object: Object,
+        keys: &[Object; MAX_KEYS],
+        shape: Shape<'a>,
+    ) -> Read<Input<'a>> {
         let mut entries = Entries::of(object);
         Input::shaped_in(self.arena, shape, |place| {
             // SAFETY: as promised.
@@ -411,8 +440,7 @@ impl Entries {
     unsafe fn next(&mut self) -> Option<(Object, Object)> {
         let (mut key, mut value) = (null_mut(), null_mut());
         // SAFETY: as promised.
-        let more =
-            unsafe { ffi::PyDict_Next(self.dict, &raw mut self.place, &raw mut key, &raw mut value) };
+        let more = unsafe { ffi::PyDict_Next(self.dict, &raw mut self.place, &raw mut key, &raw mut value) };
         (more != 0).then_some((key, value))
     }
 }

@@ -57,8 +57,14 @@ impl Error {
 
     /// The same error at `offset`, unless a more exact place is already known.
     pub(crate) fn at(mut self: Box<Self>, offset: u32) -> Box<Self> {
-        self.offset.get_or_insert(offset);
+        self.locate(offset);
         self
+    }
+
+    /// Sets the place, unless a more exact one is already known.
+    #[cold]
+    pub(crate) fn locate(&mut self, offset: u32) {
+        self.offset.get_or_insert(offset);
     }
 }
 

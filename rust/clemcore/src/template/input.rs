@@ -2,8 +2,8 @@
 
 use num_bigint::BigInt;
 
-use super::error::Result;
 use super::error::Error;
+use super::error::Result;
 use super::value::{Arena, Dict, Seq, Shape, Shared, Slice, Value, nested};
 
 /// A value for a render, made by the caller.
@@ -111,6 +111,13 @@ impl<'a> Input<'a> {
     ) -> std::result::Result<Self, E> {
         let dict = Dict::shaped(arena, shape, |place| read(place).map(|input| input.0))?;
         Ok(Self(Value::Dict(Shared::Lent(arena.put(dict)))))
+    }
+
+    /// A dict of a known shape in an arena, all of whose values are texts: one for each key.
+    #[must_use]
+    #[inline]
+    pub fn texts_in(arena: &'a Arena, shape: Shape<'a>, texts: &[&'a str]) -> Self {
+        Self(Value::Dict(Shared::Lent(arena.put(Dict::of_texts(arena, shape, texts)))))
     }
 
     /// A list (or tuple) in an arena of as many items as `count`; `read` gives each. No item may own memory.

@@ -182,6 +182,10 @@ pub(crate) enum ExprKind {
         then: Box<Expr>,
         otherwise: Option<Box<Expr>>,
     },
+    /// A call or filter that often gives a part of the text that it is about.
+    Part(Box<Part>),
+    /// `text.startswith(affix)`, or `endswith`.
+    Affix(Box<Affix>),
     /// The text that the enclosing filter or set block captured.
     Captured,
     /// What jinja2's optimiser cannot evaluate; only in the lenient side of `Folded`.
@@ -199,6 +203,45 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn is_empty(&self) -> bool {
         self.pos.is_empty() && self.kw.is_empty() && self.star.is_none() && self.double_star.is_none()
+    }
+}
+
+/// How a text is cut.
+pub(crate) enum Cut {
+    /// `strip`, `lstrip`, `rstrip` and `trim`: on the left, on the right, of which characters.
+    Strip(bool, bool, Option<Box<str>>),
+    /// `lower`, as long as nothing changes.
+    Lower,
+    /// `split(separator)[0]`
+    Before(Box<str>),
+    /// `split(separator)[-1]`
+    After(Box<str>),
+}
+
+pub(crate) struct Part {
+    pub(crate) cut: Cut,
+    /// The expression as it stands, for everything that is no plain text.
+    pub(crate) whole: Expr,
+}
+
+pub(crate) struct Affix {
+    pub(crate) at_end: bool,
+    pub(crate) affix: Box<str>,
+    pub(crate) whole: Expr,
+}
+
+impl Expr {
+    /// What a filter or a method call is about.
+    pub(crate) fn subject(&self) -> Option<&Expr> {
+        match &self.kind {
+            ExprKind::Filter(filter) => Some(&filter.operand),
+            ExprKind::Item(value, _) => value.subject(),
+            ExprKind::Call(callee, _) => match &callee.kind {
+                ExprKind::Attr(owner, _) => Some(owner),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }
 

@@ -3,13 +3,14 @@
 use num_traits::ToPrimitive as _;
 
 use super::Compiler;
+use super::cut::shorten;
 use super::frame::Frame;
 use crate::template::ast::{self, Expr as Ast, Kind};
 use crate::template::builtins::methods::{Method, has_method};
 use crate::template::builtins::{filters, tests};
 use crate::template::error::{Error, Result};
 use crate::template::ir::{Args, Expr, ExprKind, Filter, Test};
-use crate::template::value::{Dict, Key, Value};
+use crate::template::value::{Counter, Dict, Key, Value};
 
 /// Beyond this many constant slices no further ones are looked for.
 const MAX_FOLDS: usize = 64;
@@ -61,7 +62,7 @@ impl<'s> Compiler<'s> {
             return self.folded(expr, frame, false);
         }
         let kind = self.kind(expr, frame, mode).map_err(|e| e.at(expr.at))?;
-        Ok(Expr { kind, at: expr.at })
+        Ok(Expr { kind: shorten(kind, expr.at), at: expr.at })
     }
 
     fn kind(&mut self, expr: &Ast<'s>, frame: &Frame<'s>, mode: Mode) -> Result<ExprKind> {
@@ -90,9 +91,7 @@ impl<'s> Compiler<'s> {
                 }
                 ExprKind::Dict(compiled)
             }
-            Kind::Attr(value, name) => {
-                ExprKind::Attr(self.boxed(value, frame, mode)?, self.key(name))
-            }
+            Kind::Attr(value, name) => ExprKind::Attr(self.boxed(value, frame, mode)?, self.key(name)),
             Kind::Item(value, index) => self.item(value, index, frame, mode)?,
             Kind::Slice(_) => return Err(Error::unsupported("a slice outside brackets")),
             Kind::Call(callee, args) => {
@@ -109,7 +108,13 @@ impl<'s> Compiler<'s> {
             Kind::Bin(ast::BinOp::Add, ..) => {
                 let mut parts = Vec::new();
                 self.sum(expr, frame, mode, &mut parts)?;
-                ExprKind::Sum(parts)
+                match parts.pop() {
+                    Some(part) if parts.is_empty() => part.kind,
+                    last => {
+                        parts.extend(last);
+                        ExprKind::Sum(parts)
+                    }
+                }
             }
             Kind::Bin(op, a, b) => {
                 ExprKind::Bin(*op, self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?)
@@ -143,7 +148,12 @@ impl<'s> Compiler<'s> {
     }
 
     fn key(&mut self, name: &str) -> Key {
-        Key { name: name.into(), number: self.keys.number(name), plain: is_plain_key(name) }
+        Key {
+            name: name.into(),
+            number: self.keys.number(name),
+            plain: is_plain_key(name),
+            counter: Counter::of(name),
+        }
     }
 
     /// Flattens a chain of `+` that binds to the left.
@@ -151,7 +161,15 @@ impl<'s> Compiler<'s> {
         match &expr.kind {
             Kind::Bin(ast::BinOp::Add, left, right) => {
                 self.sum(left, frame, mode, out)?;
-                out.push(self.lower(right, frame, mode)?);
+                let right = self.lower(right, frame, mode)?;
+                // Adding two constant texts one after the other is adding their sum.
+                if let (Some(Expr { kind: ExprKind::Str(before), .. }), ExprKind::Str(text)) =
+                    (out.last_mut(), &right.kind)
+                {
+                    *before = format!("{before}{text}").into();
+                } else {
+                    out.push(right);
+                }
             }
             _ => out.push(self.lower(expr, frame, mode)?),
         }

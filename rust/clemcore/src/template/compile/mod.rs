@@ -3,6 +3,7 @@
 //! [`scope`] decides which variable a name means, [`undeclared`] finds the special names of loops and macros; the other
 //! modules translate statements and expressions. Does not evaluate anything.
 
+mod cut;
 mod expr;
 mod frame;
 mod scope;

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::cut::whole;
 use super::frame::Frame;
 use super::scope::Symbols;
 use super::{Compiler, undeclared};
@@ -44,7 +45,7 @@ impl<'s> Compiler<'s> {
             }
             Ast::CallBlock(node, call) => {
                 let func = self.function(node, frame)?;
-                StmtKind::Call { func, call: self.expr(call, frame)? }
+                StmtKind::Call { func, call: whole(self.expr(call, frame)?) }
             }
             Ast::Generation(node) => StmtKind::Generation(self.function(node, frame)?),
             Ast::FilterBlock(body, filter) => self.filter_block(body, filter, frame)?,

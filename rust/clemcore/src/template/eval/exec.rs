@@ -45,9 +45,14 @@ impl<'a> Vm<'a> {
                 return self.body(otherwise);
             }
             StmtKind::Set(target, expr) => {
-                self.check_namespaces(target)?;
-                let value = self.eval(expr)?;
-                self.assign(target, value)?;
+                if let Target::Slot(slot) = target {
+                    let value = self.eval(expr)?;
+                    self.set_slot(*slot, value);
+                } else {
+                    self.check_namespaces(target)?;
+                    let value = self.eval(expr)?;
+                    self.assign(target, value)?;
+                }
             }
             StmtKind::SetBlock(node) => return self.set_block(node),
             StmtKind::Macro { slot, func } => {

@@ -26,9 +26,20 @@ impl<'a> Vm<'a> {
                     return Ok(value.clone());
                 }
             }
+            ExprKind::Part(part) => {
+                return match self.text_of(expr) {
+                    Some(text) => Ok(Value::Str(text)),
+                    None => self.eval(&part.whole),
+                };
+            }
             _ => {}
         }
-        self.eval_kind(&expr.kind).map_err(|e| e.at(expr.at))
+        // Written so that the result stays where it is: moving it costs as much as making it.
+        let mut result = self.eval_kind(&expr.kind);
+        if let Err(error) = &mut result {
+            error.locate(expr.at);
+        }
+        result
     }
 
     /// The truth of an expression.
@@ -43,6 +54,14 @@ impl<'a> Vm<'a> {
             ExprKind::Or(left, right) => Ok(self.test(left)? || self.test(right)?),
             ExprKind::Compare(first, ops) => self.compare_chain(first, ops),
             ExprKind::Test(test) => self.run_test(test),
+            ExprKind::Affix(affix) => match self.affix(affix) {
+                Some(answer) => Ok(answer),
+                None => self.test(&affix.whole),
+            },
+            ExprKind::Part(..) => Ok(match self.text_of(expr) {
+                Some(text) => !text.is_empty(),
+                None => truthy(&self.eval(expr)?),
+            }),
             _ => Ok(match self.peek(expr) {
                 Peek::Found(value) => truthy(value),
                 Peek::Absent => false,
@@ -162,6 +181,11 @@ impl<'a> Vm<'a> {
                     )
                 }
             }
+            ExprKind::Part(part) => return self.eval(&part.whole),
+            ExprKind::Affix(affix) => match self.affix(affix) {
+                Some(answer) => Value::Bool(answer),
+                None => return self.eval(&affix.whole),
+            },
             ExprKind::NotConstant => return Err(Error::runtime("not a constant")),
             ExprKind::Captured => self.captured.last().cloned().unwrap_or(Value::Str("")),
         })
@@ -199,7 +223,10 @@ impl<'a> Vm<'a> {
             });
         }
         if let Value::Object(object) = value {
-            if let Object::Loop(_) = &**object {
+            if let Object::Loop(state) = &**object {
+                if let Some(value) = key.counter.and_then(|counter| state.count(counter)) {
+                    return Ok(value);
+                }
                 let object = std::rc::Rc::clone(object);
                 return self.loop_attr(&object, name);
             }
@@ -229,7 +256,28 @@ impl<'a> Vm<'a> {
         {
             return Ok((left == right) == (*op == CmpOp::Eq));
         }
+        if let [(op @ (CmpOp::In | CmpOp::NotIn), right)] = ops
+            && let Some(part) = self.text_of(first)
+        {
+            if let Some(text) = self.text_of(right) {
+                spend(text.len() / 256)?;
+                return Ok(text.contains(part) == (*op == CmpOp::In));
+            }
+            if let Peek::Found(Value::Dict(dict)) = self.peek(right) {
+                return Ok(dict.get_str(part).is_some() == (*op == CmpOp::In));
+            }
+        }
         let mut left = self.eval(first)?;
+        if let [(op, right)] = ops {
+            let right = self.eval(right)?;
+            return match (op, &left, &right) {
+                (CmpOp::Eq, Value::Int(a), Value::Int(b)) => Ok(a == b),
+                (CmpOp::Eq, Value::Bool(a), Value::Bool(b)) => Ok(a == b),
+                (CmpOp::Ne, Value::Int(a), Value::Int(b)) => Ok(a != b),
+                (CmpOp::Ne, Value::Bool(a), Value::Bool(b)) => Ok(a != b),
+                _ => self.compare_values(*op, &left, &right),
+            };
+        }
         for (op, right) in ops {
             let right = self.eval(right)?;
             if !self.compare_values(*op, &left, &right)? {

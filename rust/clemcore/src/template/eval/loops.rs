@@ -45,7 +45,12 @@ impl<'a> Vm<'a> {
     fn plain_loop(&mut self, node: &'a For, seq: &Shared<'a, Seq<'a>>, completed: &mut bool) -> Result<Flow> {
         for item in seq.items.iter() {
             self.pay(1)?;
-            self.assign(&node.target, item.clone())?;
+            if let Target::Slot(slot) = node.target {
+                let place = self.base + slot as usize;
+                self.slots[place].copy_from(item);
+            } else {
+                self.assign(&node.target, item.clone())?;
+            }
             if self.round(node, completed)? == Flow::Break {
                 break;
             }

@@ -156,13 +156,17 @@ impl<'a> Vm<'a> {
 
     fn enter(&mut self, entry: &'a [Load]) {
         for load in entry {
-            let (slot, value) = match load {
-                Load::Resolve(slot, name) => (*slot, self.context[*name as usize].clone()),
-                Load::Alias(slot, var) => (*slot, self.slots[self.outer(*var)].clone()),
-                Load::Undefined(slot) => (*slot, Value::Missing),
-            };
-            let place = self.base + slot as usize;
-            self.slots[place] = value;
+            match load {
+                Load::Resolve(slot, name) => {
+                    let place = self.base + *slot as usize;
+                    self.slots[place].copy_from(&self.context[*name as usize]);
+                }
+                Load::Alias(slot, var) => {
+                    let value = self.slots[self.outer(*var)].clone();
+                    self.set_slot(*slot, value);
+                }
+                Load::Undefined(slot) => self.set_slot(*slot, Value::Missing),
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! Looking at values where they lie: variables, entries of dicts, items of lists, without copying them.
 
 use super::Vm;
-use crate::template::ir::{Expr, ExprKind};
+use crate::template::budget::spend;
+use crate::template::ir::{Affix, Cut, Expr, ExprKind, Part};
+use crate::template::text::space::strip_range;
 use crate::template::value::{Key, Value};
 
 /// What an expression is, as far as that can be seen without evaluating it.
@@ -30,36 +32,65 @@ impl<'a> Vm<'a> {
     }
 
     fn peek_entry(&self, owner: &'a Expr, key: &'a Key) -> Peek<'_, 'a> {
-        match self.peek(owner) {
-            Peek::Found(Value::Dict(dict)) => match dict.get_key(key) {
-                Some(value) => Peek::Found(value),
-                None if key.plain => Peek::Absent,
-                None => Peek::Unknown,
+        let owner = match &owner.kind {
+            ExprKind::Local(slot, _) => &self.slots[self.base + *slot as usize],
+            _ => match self.peek(owner) {
+                Peek::Found(value) => value,
+                _ => return Peek::Unknown,
             },
-            _ => Peek::Unknown,
+        };
+        let Value::Dict(dict) = owner else { return Peek::Unknown };
+        match dict.get_key(key) {
+            Some(value) => Peek::Found(value),
+            None if key.plain => Peek::Absent,
+            None => Peek::Unknown,
         }
     }
 
     fn peek_item(&self, owner: &'a Expr, index: i64) -> Peek<'_, 'a> {
         match self.peek(owner) {
             Peek::Found(Value::List(seq) | Value::Tuple(seq)) => {
-                let place = usize::try_from(index).ok();
+                let back = || seq.items.len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?);
+                let place = usize::try_from(index).ok().or_else(back);
                 place.and_then(|place| seq.items.get(place)).map_or(Peek::Unknown, Peek::Found)
             }
             _ => Peek::Unknown,
         }
     }
 
-    /// The text of an expression that is one already, without evaluating it.
+    /// The text of an expression that is one already, or a part of one, without evaluating it.
     #[inline]
     pub(super) fn text_of(&self, expr: &'a Expr) -> Option<&'a str> {
-        if let ExprKind::Str(text) = &expr.kind {
-            return Some(text);
+        match &expr.kind {
+            ExprKind::Str(text) => Some(text),
+            ExprKind::Part(part) => self.part(part),
+            _ => match self.peek(expr) {
+                Peek::Found(Value::Str(text)) => Some(text),
+                _ => None,
+            },
         }
-        match self.peek(expr) {
-            Peek::Found(Value::Str(text)) => Some(text),
-            _ => None,
+    }
+
+    fn part(&self, part: &'a Part) -> Option<&'a str> {
+        let text = self.text_of(part.whole.subject()?)?;
+        // An empty purse leaves it to evaluation, which reports it.
+        spend(text.len() / 1024).ok()?;
+        match &part.cut {
+            Cut::Strip(left, right, chars) => {
+                let (start, end) = strip_range(text, chars.as_deref(), *left, *right);
+                Some(&text[start..end])
+            }
+            Cut::Lower => text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()).then_some(text),
+            Cut::Before(separator) => Some(text.split_once(&**separator).map_or(text, |(head, _)| head)),
+            // From the left, because separators may overlap.
+            Cut::After(separator) => text.split(&**separator).last(),
         }
+    }
+
+    /// Whether a text starts or ends as asked, if it is a plain one.
+    pub(super) fn affix(&self, affix: &'a Affix) -> Option<bool> {
+        let text = self.text_of(affix.whole.subject()?)?;
+        Some(if affix.at_end { text.ends_with(&*affix.affix) } else { text.starts_with(&*affix.affix) })
     }
 }
 

@@ -35,7 +35,12 @@ impl Default for Dict<'_> {
 
 impl<'a> Dict<'a> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Slice::Owned(Vec::with_capacity(capacity)), depth: 0, places: &[], index: OnceCell::new() }
+        Self {
+            entries: Slice::Owned(Vec::with_capacity(capacity)),
+            depth: 0,
+            places: &[],
+            index: OnceCell::new(),
+        }
     }
 
     /// A dict of these entries, whose keys differ, in an arena. The entries must not own memory.
@@ -50,6 +55,13 @@ impl<'a> Dict<'a> {
         Ok(dict)
     }
 
+    /// A dict of this shape in an arena, all of whose values are texts.
+    #[inline]
+    pub(crate) fn of_texts(arena: &'a Arena, shape: Shape<'a>, texts: &[&'a str]) -> Self {
+        let entries = arena.put_pairs(shape.keys, texts, |key, text| (Value::Str(key), Value::Str(text)));
+        Self { entries: Slice::Lent(entries), depth: 0, places: shape.places, index: OnceCell::new() }
+    }
+
     /// A dict of this shape in an arena, whose values `read` gives for each place. They must not own memory.
     pub(crate) fn shaped<E: From<Box<Error>>>(
         arena: &'a Arena,
@@ -62,7 +74,8 @@ impl<'a> Dict<'a> {
             depth = depth.max(value.depth());
             Ok::<_, E>((Value::Str(shape.keys[place]), value))
         })?;
-        let dict = Self { entries: Slice::Lent(entries), depth, places: shape.places, index: OnceCell::new() };
+        let dict =
+            Self { entries: Slice::Lent(entries), depth, places: shape.places, index: OnceCell::new() };
         dict.check_depth()?;
         Ok(dict)
     }

@@ -20,7 +20,7 @@ pub use data::Data;
 pub(crate) use dict::{Dict, check_hashable};
 pub(crate) use object::{Gen, Iter, LoopState, Object, Recurse, Select, Step, View, range_len};
 pub use shape::Shape;
-pub(crate) use shape::{Key, KeyNumbers};
+pub(crate) use shape::{Counter, Key, KeyNumbers};
 pub use shared::Arena;
 pub(crate) use shared::{Shared, Slice};
 pub(crate) use undefined::Undef;
@@ -87,6 +87,17 @@ impl<'a> Value<'a> {
             Self::Str(s) => Some(s),
             Self::Owned(s) | Self::Markup(s) => Some(s),
             _ => None,
+        }
+    }
+
+    /// Becomes a copy of another value. For the usual kinds of values nothing is moved twice.
+    #[inline]
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        match other {
+            Self::Str(text) => *self = Self::Str(text),
+            Self::Dict(Shared::Lent(dict)) => *self = Self::Dict(Shared::Lent(dict)),
+            Self::Missing => *self = Self::Missing,
+            other => *self = other.clone(),
         }
     }
 

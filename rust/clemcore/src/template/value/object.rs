@@ -4,7 +4,7 @@ use super::Shared;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::{Dict, Seq, Value};
+use super::{Counter, Dict, Seq, Value};
 use crate::template::builtins::args::Args;
 use crate::template::builtins::globals::Global;
 use crate::template::eval::FilterSource;
@@ -129,6 +129,19 @@ pub(crate) struct Select<'a> {
     pub(crate) attr: Option<Vec<Value<'a>>>,
     pub(crate) test: Option<(Value<'a>, Args<'a>)>,
     pub(crate) keep: bool,
+}
+
+impl<'a> LoopState<'a> {
+    /// A number or flag that is known without looking at further items.
+    pub(crate) fn count(&self, counter: Counter) -> Option<Value<'a>> {
+        let index = self.index.get();
+        Some(match counter {
+            Counter::Index => Value::size(index),
+            Counter::Index0 => Value::size(index.saturating_sub(1)),
+            Counter::First => Value::Bool(index == 1),
+            Counter::Last => Value::Bool(index >= self.seq.as_ref()?.items.len()),
+        })
+    }
 }
 
 impl Object<'_> {

@@ -15,6 +15,29 @@ pub(crate) struct Key {
     pub(crate) number: u32,
     /// A dict cannot have a method or private attribute of this name.
     pub(crate) plain: bool,
+    /// What `loop` has under this name.
+    pub(crate) counter: Option<Counter>,
+}
+
+/// What `loop` counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counter {
+    Index,
+    Index0,
+    First,
+    Last,
+}
+
+impl Counter {
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "index" => Self::Index,
+            "index0" => Self::Index0,
+            "first" => Self::First,
+            "last" => Self::Last,
+            _ => return None,
+        })
+    }
 }
 
 /// The numbers of the constant names of a template.
@@ -33,7 +56,11 @@ impl KeyNumbers {
     }
 
     /// The shape of dicts with these keys, which differ.
-    pub(crate) fn shape<'a>(&self, arena: &'a Arena, keys: impl ExactSizeIterator<Item = &'a str>) -> Shape<'a> {
+    pub(crate) fn shape<'a>(
+        &self,
+        arena: &'a Arena,
+        keys: impl ExactSizeIterator<Item = &'a str>,
+    ) -> Shape<'a> {
         let keys = arena.put_all(keys);
         if keys.len() >= usize::from(ABSENT) {
             return Shape { keys, places: &[] };
