@@ -445,7 +445,7 @@ impl Entries {
     }
 }
 
-/// A size that CPython gave; it is negative only for an object of the wrong type, which was ruled out.
+/// A size that Python gave; it is negative only for an object of the wrong type, which was ruled out.
 fn length(size: ffi::Py_ssize_t) -> usize {
     usize::try_from(size).unwrap_or(0)
 }

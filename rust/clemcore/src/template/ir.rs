@@ -226,7 +226,7 @@ pub(crate) struct Part {
 
 pub(crate) struct Affix {
     pub(crate) at_end: bool,
-    pub(crate) affix: Box<str>,
+    pub(crate) with: Box<str>,
     pub(crate) whole: Expr,
 }
 

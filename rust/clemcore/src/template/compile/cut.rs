@@ -15,7 +15,7 @@ pub(super) fn shorten(kind: ExprKind, at: u32) -> ExprKind {
         && let (Some(affix), true) = (constant(affix), args.kw.is_empty() && no_star(args))
     {
         let at_end = matches!(method(&kind), Some(("endswith", _)));
-        return ExprKind::Affix(Box::new(Affix { at_end, affix: affix.into(), whole: Expr { kind, at } }));
+        return ExprKind::Affix(Box::new(Affix { at_end, with: affix.into(), whole: Expr { kind, at } }));
     }
     kind
 }

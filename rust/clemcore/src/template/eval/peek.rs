@@ -90,7 +90,7 @@ impl<'a> Vm<'a> {
     /// Whether a text starts or ends as asked, if it is a plain one.
     pub(super) fn affix(&self, affix: &'a Affix) -> Option<bool> {
         let text = self.text_of(affix.whole.subject()?)?;
-        Some(if affix.at_end { text.ends_with(&*affix.affix) } else { text.starts_with(&*affix.affix) })
+        Some(if affix.at_end { text.ends_with(&*affix.with) } else { text.starts_with(&*affix.with) })
     }
 }
 
