@@ -68,6 +68,7 @@ class Fault:
             it beyond doubt, or None: status, codes and words decide.
         window: the size of the context window in tokens, or 0.
         prompt_tokens: the tokens of the prompt, or 0.
+        retry_after: seconds that the body asks to wait, or None; a header's count first.
     """
 
     codes: frozenset[str] = frozenset()
@@ -76,6 +77,7 @@ class Fault:
     kind: str | None = None
     window: int = 0
     prompt_tokens: int = 0
+    retry_after: float | None = None
 
 
 class Dialect(abc.ABC):
@@ -86,12 +88,14 @@ class Dialect(abc.ABC):
         parameters: the generation arguments that it knows, by their uniform or native name.
         takes_any: whether an argument that it does not know is sent under its own name, at the top of the body.
         own_fields: fields of the body that clemcore writes; they are no generation arguments.
+        address: how a base URL ends, for messages.
     """
 
     name: str
     parameters: Mapping[str, Parameter]
     takes_any: bool = False
     own_fields: frozenset[str] = frozenset({"model", "messages"})
+    address: str = "it usually ends in /v1"
 
     @abc.abstractmethod
     def path(self, spec: ModelSpec, model_id: str) -> str:

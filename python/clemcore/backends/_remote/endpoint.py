@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -214,6 +215,18 @@ def _checked_url(value: str, where: str) -> str:
         raise SpecError(f"the base_url of {where} must end before '/chat/completions', which is added by itself")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
+
+
+def beyond(base_url: str, path: str) -> str:
+    """Return a path without the version that the base URL ends in already: addresses are written in both ways.
+
+    Examples:
+        >>> beyond("http://127.0.0.1:4000/v1", "/v1/messages"), beyond("http://127.0.0.1:4000", "/v1/messages")
+        ('/messages', '/v1/messages')
+    """
+    version = "/" + path.split("/", 2)[1]
+    is_there = re.fullmatch(r"/v\d\w*", version) is not None and base_url.endswith(version)
+    return path.removeprefix(version) if is_there else path
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

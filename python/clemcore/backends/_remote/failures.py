@@ -7,7 +7,9 @@ full context window.
 
 from __future__ import annotations
 
+import datetime
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from clemcore.backends._remote.dialect import Dialect, Fault
@@ -41,7 +43,7 @@ _REPLY = re.compile(
 _HINTS = {
     "authentication": "check the key{place}",
     "permission": "the key{place} may not use this model or service",
-    "not_found": "check model_id '{model_id}' and base_url (it usually ends in /v1){near}",
+    "not_found": "check model_id '{model_id}' and base_url ({address}){near}",
     "quota": "the account{place} has no credit left",
     "rate_limit": "wait, ask for a higher limit, or set requests_per_minute",
 }
@@ -99,7 +101,9 @@ class Caller:
         if exchange.status == _TOO_LARGE:
             hint = "the messages or images are too large for the service"
         place = f" (found in {self.endpoint.key_place})" if self.endpoint.key_place else ": none was sent"
-        hint = hint.format(place=place, model_id=self.model_id, near=_near(self.model_id, message))
+        hint = hint.format(
+            place=place, model_id=self.model_id, near=self._near(message), address=self.dialect.address
+        )
         return f"answered {exchange.status}: {shown[:_SHOWN]}" + (f"; {hint}" if hint else "")
 
     def _why_no_reply(self, exchange: Exchange, verdict: Verdict) -> str:
@@ -110,6 +114,17 @@ class Caller:
             limit = f"within {limits.attempt_timeout:g} s (attempt_timeout)"
             return f"had no whole reply {limit}; {self._advice(exchange)}"
         return f"got no reply: {exchange.fault}; {self._advice(exchange)}"
+
+    def _near(self, message: str | None) -> str:
+        """Say which model may be meant: of those that the refusal lists, or else that the registry knows."""
+        listed = {name for name in _listed(message) if self.model_id not in name}
+        if near := _nearest(self.model_id, listed):
+            return near
+        known, today = _registered(self.backend), datetime.date.today().isoformat()
+        if "" < known.get(self.model_id, "") <= today:
+            return f"; the registry says that it was shut down on {known[self.model_id]}"
+        alive = [name for name, ended in known.items() if not "" < ended <= today]
+        return "" if self.model_id in known else _nearest(self.model_id, alive)
 
     def _advice(self, exchange: Exchange) -> str:
         if exchange.fault_kind == "certificate":
@@ -181,11 +196,30 @@ def _first(pattern: re.Pattern[str], text: str) -> int:
     return next((int(group) for group in found.groups() if group), 0) if found else 0
 
 
-def _near(model_id: str, message: str | None) -> str:
-    """Return a question that names the nearest model among those that a refusal lists, where it lists some."""
+def _nearest(model_id: str, names: Iterable[str]) -> str:
+    """Return a question that names the nearest model, or nothing where none is near."""
     import difflib
 
-    words = (word.rstrip(".:") for word in re.findall(r"[A-Za-z0-9][\w./:\-]{2,}", message or ""))
-    names = {word for word in words if word != model_id and re.search(r"[\d/-]", word)}
     near = difflib.get_close_matches(model_id, sorted(names), n=1, cutoff=0.7)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _listed(message: str | None) -> set[str]:
+    """Return what could be names of models in a refusal's words."""
+    words = (word.rstrip(".:") for word in re.findall(r"[A-Za-z0-9][\w./:\-]{2,}", message or ""))
+    return {word for word in words if re.search(r"[\d/-]", word)}
+
+
+def _registered(backend: str) -> dict[str, str]:
+    """Return the model ids that the registry has for a backend, each with the day on which its provider ends it."""
+    from clemcore.registry import ModelRegistry
+
+    try:
+        specs = ModelRegistry.from_packaged_and_cwd_files().model_specs
+    except ClemcoreError:
+        return {}
+    return {
+        spec["model_id"]: str(spec.get("deprecation_date", ""))
+        for spec in specs
+        if spec.get("backend") == backend and isinstance(spec.get("model_id"), str)
+    }

@@ -13,7 +13,7 @@ from clemcore.backends._context import parse_context_size
 from clemcore.backends._remote.arguments import ledger_of
 from clemcore.backends._remote.call import CallLayer
 from clemcore.backends._remote.dialect import NoAnswerError, outcome_of
-from clemcore.backends._remote.endpoint import check_settings, resolve_endpoint
+from clemcore.backends._remote.endpoint import beyond, check_settings, resolve_endpoint
 from clemcore.backends._remote.exchange import Exchange
 from clemcore.backends._remote.failures import Caller
 from clemcore.backends._remote.ledger import Ledger
@@ -47,7 +47,7 @@ class ServedModel(RemoteModel):
         self._ledger: tuple[str, Ledger] | None = None
         endpoint = resolve_endpoint(model_spec, service)
         self._caller = Caller(self.name, self._model_id, service.backend, endpoint, self._dialect)
-        self._path = self._dialect.path(model_spec, self._model_id)
+        self._path = beyond(endpoint.base_url, self._dialect.path(model_spec, self._model_id))
         self._calls = CallLayer(self._caller, resolve_limits(model_spec), self._dialect.headers(model_spec))
 
     async def _answer(self, messages: Messages) -> Reply:

@@ -91,8 +91,9 @@ def judge(exchange: Exchange, dialect: Dialect) -> Verdict | None:
         fault = dialect.fault(exchange.parsed)
         if fault is None:
             return None
-        return Verdict(_kind(fault.status or 500, fault), "the body is an error", wait_asked(exchange.headers))
-    return Verdict(_kind(status, fault_of(exchange, dialect)), None, wait_asked(exchange.headers))
+        return Verdict(_kind(fault.status or 500, fault), "the body is an error", _wait(exchange, fault))
+    fault = fault_of(exchange, dialect)
+    return Verdict(_kind(status, fault), None, _wait(exchange, fault))
 
 
 def _kind(status: int, fault: Fault) -> str:
@@ -115,6 +116,11 @@ def _kind(status: int, fault: Fault) -> str:
 def _exceeds_context(fault: Fault) -> bool:
     """Tell whether an error says that prompt and reply do not fit the context window."""
     return bool(_CONTEXT_CODES & fault.codes) or bool(_CONTEXT_WORDS.search(fault.message or ""))
+
+
+def _wait(exchange: Exchange, fault: Fault) -> float | None:
+    asked = wait_asked(exchange.headers)
+    return fault.retry_after if asked is None else asked
 
 
 def wait_asked(headers: Mapping[str, str]) -> float | None:

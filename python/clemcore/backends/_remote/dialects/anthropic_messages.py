@@ -83,6 +83,7 @@ class AnthropicMessages(Dialect):
     """
 
     name = "anthropic-messages"
+    address = "without /v1, which is added"
     own_fields = frozenset({"model", "messages", "system"})
     parameters: Mapping[str, Parameter] = {
         "temperature": Parameter(("temperature",), 0, 1),
@@ -110,9 +111,7 @@ class AnthropicMessages(Dialect):
             return {"x-api-key": (key.api_key or "").strip()}
         return super().key_headers(key)
 
-    def body(
-        self, spec: ModelSpec, model_id: str, messages: Messages, fields: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def body(self, spec: ModelSpec, model_id: str, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write the request: all system messages in one field of their own, images as blocks behind the text."""
         system, turns = split_system(messages)
         _check_last(turns, spec, fields)
@@ -133,7 +132,9 @@ class AnthropicMessages(Dialect):
             raise NoAnswerError(f"the reply has the role {body['role']!r} instead of 'assistant'")
         text = "".join(_texts(blocks, "text", "text")).strip()
         reasoning = "\n\n".join(_texts(blocks, "thinking", "thinking")) or None
-        redacted = sum(1 for block in blocks if isinstance(block, dict) and block.get("type") == "redacted_thinking")
+        redacted = sum(
+            1 for block in blocks if isinstance(block, dict) and block.get("type") == "redacted_thinking"
+        )
         stop = body.get("stop_reason")
         facts: dict[str, Any] = {
             "usage": _usage(body.get("usage")),
@@ -231,8 +232,8 @@ def api_version_of(spec: ModelSpec) -> str:
         return BEARER_VERSION if spec.get("sampling_parameters") == [] else SAMPLING_VERSION
     if not isinstance(version, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", version):
         raise SpecError(
-            f"model '{spec['model_name']}': 'api_version' must be a date such as '{SAMPLING_VERSION}' (it is sent as "
-            f"anthropic-version), not {version!r}"
+            f"model '{spec['model_name']}': 'api_version' must be a date such as '{SAMPLING_VERSION}', which is sent "
+            f"as anthropic-version, not {version!r}"
         )
     return version
 

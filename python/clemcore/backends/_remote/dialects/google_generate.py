@@ -26,7 +26,7 @@ from clemcore.messages import Message, Messages
 from clemcore.spec import ModelSpec
 
 DEFAULT_VERSION = "v1"
-# The fields that the official SDK knows, under its own names (a test compares): inside generationConfig, and beside.
+# The fields that the official SDK knows, under its names (a test compares): inside generationConfig, and beside.
 GENERATION = (
     "audio_transcription_config",
     "candidate_count",
@@ -115,6 +115,7 @@ class GoogleGenerate(Dialect):
     """The generateContent format."""
 
     name = "google-generate-content"
+    address = "without a version, which is added"
     own_fields = frozenset({"model", "contents", "messages", "systemInstruction", "system_instruction"})
     parameters: Mapping[str, Parameter] = {
         **_natives(),
