@@ -108,6 +108,15 @@ def test_backends_say_where_they_come_from_and_what_they_lack(clem: Clem) -> Non
     assert [(row["usable"], row["missing"]) for row in needy] == [(False, ["no_such_sdk"])]
 
 
+def test_a_service_lacks_the_engine_of_the_extra_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    from clemcore.backends import _requirements
+
+    monkeypatch.setattr(_requirements, "_is_installed", lambda package: package != "aiohttp")
+    folder = Path(_requirements.__file__).parent
+    lacks = {name: _requirements.missing_packages(folder / f"{name}.py") for name in ("openai", "anthropic")}
+    assert lacks == {name: (["aiohttp"], f"pip install 'clemcore[{name}]'") for name in lacks}
+
+
 def test_keys_are_named_and_never_shown(clem: Clem) -> None:
     Path("key.json").write_text(
         json.dumps({"openai": {"api_key": "sk-in-file-0123", "organisation": "lab"}, "empty": {"api_key": ""}})

@@ -232,8 +232,8 @@ def api_version_of(spec: ModelSpec) -> str:
         return BEARER_VERSION if spec.get("sampling_parameters") == [] else SAMPLING_VERSION
     if not isinstance(version, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", version):
         raise SpecError(
-            f"model '{spec['model_name']}': 'api_version' must be a date such as '{SAMPLING_VERSION}', which is sent "
-            f"as anthropic-version, not {version!r}"
+            f"model '{spec['model_name']}': 'api_version' must be a date such as '{SAMPLING_VERSION}', sent as "
+            f"anthropic-version, not {version!r}"
         )
     return version
 
