@@ -292,7 +292,7 @@ def test_reasoning_in_the_way_that_the_model_takes(
         (BUDGET, {"effort": "low"}, "takes a number of tokens, no effort"),
         (ADAPTIVE, {"budget": 2048}, "takes an effort, no number of tokens"),
         (ADAPTIVE, {"effort": "huge"}, "must be one of low, medium, high, xhigh, max, not 'huge'"),
-        ({**ADAPTIVE, "always": True}, {"effort": "none"}, "the model always thinks"),
+        ({**ADAPTIVE, "always": True}, {"effort": "none"}, "the model always reasons"),
     ],
 )
 def test_reasoning_that_the_model_does_not_take(
@@ -301,6 +301,39 @@ def test_reasoning_that_the_model_does_not_take(
     with pytest.raises(GenerationArgumentError, match=words):
         ask(claude(wire_server, {"reasoning": wish}, thinking=thinks))
     assert not wire_server.requests
+
+
+@pytest.mark.parametrize(
+    ("asked", "entry", "sent"),
+    [
+        ({"reasoning": {"effort": "medium"}}, {"thinking": BUDGET}, {"budget_tokens": 8192, "type": "enabled"}),
+        ({"reasoning": {"budget": 9}}, {"thinking": BUDGET}, {"budget_tokens": 1024, "type": "enabled"}),
+        ({"reasoning": {"budget": 9000}}, {"thinking": ADAPTIVE}, {"type": "adaptive"}),
+    ],
+)
+def test_the_nearest_is_sent_where_the_entry_says_so(
+    wire_server: WireServer, asked: dict[str, Any], entry: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    wire_server.script = [message()]
+    asked = {"temperature": 0.0, "max_tokens": 9999, **asked}
+    model = claude(wire_server, asked, max_output_tokens=4000, model_config={"on_unsupported": "nearest"}, **entry)
+    facts = ask(model).facts
+    body = wire_server.only.json
+    assert body["thinking"] == sent
+    assert (body["temperature"], body["max_tokens"]) == (1, 4000)
+    assert facts["parameters"]["clamped"].keys() == {"temperature", "max_tokens", "reasoning"}
+    assert facts["parameters"]["clamped"]["max_tokens"]["asked"] == 9999
+    if sent["type"] == "adaptive":
+        assert body["output_config"] == {"effort": "high"}
+
+
+def test_what_is_not_taken_is_left_out_where_the_entry_says_so(wire_server: WireServer) -> None:
+    wire_server.script = [message()]
+    drops = {"model_config": {"on_unsupported": "drop"}, "api_version": "2026-10-21"}
+    facts = ask(claude(wire_server, {"temperature": 0.5, "seed": 7}, **drops)).facts
+    assert facts["sent"] == {"max_tokens": 300}
+    assert facts["parameters"]["dropped"].keys() == {"temperature", "seed"}
+    assert not any(why.startswith("default") for why in facts["parameters"]["dropped"].values())
 
 
 def test_thinking_takes_no_sampling(wire_server: WireServer) -> None:

@@ -284,10 +284,10 @@ def test_reasoning_in_the_way_that_the_model_takes(
     ("thinks", "wish", "words"),
     [
         (BUDGET, {"effort": "low"}, "takes a number of tokens, no effort"),
-        ({**BUDGET, "always": True}, {"budget": 0}, "cannot be kept from thinking"),
+        ({**BUDGET, "always": True}, {"budget": 0}, "the model always reasons"),
         (LEVEL, {"budget": 2048}, "takes an effort, no number of tokens"),
         (LEVEL, {"effort": "none"}, "cannot be kept from thinking"),
-        ({**LEVEL, "efforts": ["low", "high"]}, {"effort": "minimal"}, "must be one of low, high, not 'minimal'"),
+        ({**LEVEL, "efforts": ["low", "high"]}, {"effort": "minimal"}, "must be one of low, high"),
     ],
 )
 def test_reasoning_that_the_model_does_not_take(
@@ -296,6 +296,36 @@ def test_reasoning_that_the_model_does_not_take(
     with pytest.raises(GenerationArgumentError, match=words):
         ask(gemini(wire_server, {"reasoning": wish}, thinking=thinks))
     assert not wire_server.requests
+
+
+@pytest.mark.parametrize(
+    ("thinks", "wish", "sent"),
+    [
+        (BUDGET, {"effort": "medium"}, {"thinkingBudget": 8192, "includeThoughts": True}),
+        (LEVEL, {"budget": 2048}, {"thinkingLevel": "MEDIUM", "includeThoughts": True}),
+        (LEVEL, {"effort": "none"}, {"thinkingLevel": "MINIMAL", "includeThoughts": True}),
+        (LEVEL, {"effort": "max"}, {"thinkingLevel": "HIGH", "includeThoughts": True}),
+    ],
+)
+def test_the_nearest_is_sent_where_the_entry_says_so(
+    wire_server: WireServer, thinks: dict[str, Any], wish: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    wire_server.script = [generated()]
+    asked = {"reasoning": wish, "temperature": 3}
+    facts = ask(gemini(wire_server, asked, thinking=thinks, model_config={"on_unsupported": "nearest"})).facts
+    config = wire_server.only.json["generationConfig"]
+    assert (config["thinkingConfig"], config["temperature"]) == (sent, 2)
+    assert facts["parameters"]["clamped"]["reasoning"]["asked"] == wish
+
+
+def test_native_thinking_is_sent_as_it_is(wire_server: WireServer) -> None:
+    wire_server.script = [generated()]
+    native = {"thinking_budget": 2000}
+    ask(gemini(wire_server, {"thinking_config": native, "max_tokens": 2500}))
+    ask(gemini(wire_server, {"thinkingConfig": native}))
+    first, second = (each.json["generationConfig"] for each in wire_server.requests)
+    assert (first["thinkingConfig"], first["maxOutputTokens"]) == (native, 2500)
+    assert (second["thinkingConfig"], second["maxOutputTokens"]) == (native, 2300)
 
 
 # -- what comes back ---------------------------------------------------------------------------------------------

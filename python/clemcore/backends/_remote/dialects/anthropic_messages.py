@@ -17,7 +17,7 @@ from clemcore.backends._remote.dialect import (
 )
 from clemcore.backends._remote.dialects._turns import alone, listed, split_system, thinking_of
 from clemcore.backends._remote.images import Image, images_of, text_of
-from clemcore.backends._remote.ledger import Ledger, Reasoning
+from clemcore.backends._remote.ledger import Ledger, Reasoning, value_at
 from clemcore.errors import MessagesError, SpecError
 from clemcore.keys import Key
 from clemcore.messages import Message, Messages
@@ -46,8 +46,9 @@ EFFORTS = ("low", "medium", "high", "xhigh", "max")
 # 3.7.2's budget where nobody says how much, and the least that the service takes.
 DEFAULT_BUDGET = 4000
 LEAST_BUDGET = 1024
-# What comes nearest where a model takes tokens and a word was asked for; also read the other way round.
-BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
+# What comes nearest where a model takes tokens and a word was asked for.
+BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
+_THINKS = ("enabled", "adaptive")
 _SAMPLING = ("temperature", "top_p", "top_k")
 _LEAST_TOP_P = 0.95
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
@@ -180,23 +181,33 @@ class AnthropicMessages(Dialect):
         """Ask for thinking in the way that the model takes: with a budget of tokens, or adaptive with an effort."""
         thinking = thinking_of(spec)
         if wish.is_off:
-            if thinking.get("always"):
-                raise UnsupportedError("the model always thinks", Reasoning(_efforts(spec)[0]))
             return {"thinking": {"type": thinking.get("off", "disabled")}}
         if thinking.get("style") == "adaptive":
-            return {"thinking": {"type": "adaptive"}, **_effort(wish, spec)}
+            return {"thinking": {"type": "adaptive"}, **_effort(wish)}
         fields: dict[str, Any] = {}
         if wish.effort is not None:
             if "efforts" not in thinking:
                 budget = BUDGETS.get(wish.effort, DEFAULT_BUDGET)
                 raise UnsupportedError("the model takes a number of tokens, no effort", Reasoning(budget=budget))
-            fields = _effort(wish, spec)
+            fields = _effort(wish)
         tokens = DEFAULT_BUDGET if wish.budget is None else wish.budget
         if tokens < LEAST_BUDGET:
             raise UnsupportedError(
                 f"the budget must be at least {LEAST_BUDGET} tokens, not {tokens}", Reasoning(budget=LEAST_BUDGET)
             )
         return {"thinking": {"type": "enabled", "budget_tokens": tokens}, **fields}
+
+    def reasoning_in(self, fields: Mapping[str, Any]) -> Reasoning | None:
+        """Read what the service's own field asks for."""
+        thinking = fields.get("thinking")
+        if not isinstance(thinking, dict):
+            return None
+        if thinking.get("type") not in _THINKS:
+            return Reasoning("none")
+        effort, budget = value_at(fields, ("output_config", "effort")), thinking.get("budget_tokens")
+        if isinstance(budget, int):
+            return Reasoning(budget=budget)
+        return Reasoning(effort if isinstance(effort, str) else None)
 
     def settle(self, ledger: Ledger, spec: ModelSpec) -> None:
         """Fit together version, thinking, sampling and the limit on tokens."""
@@ -209,7 +220,7 @@ class AnthropicMessages(Dialect):
                         f'"api_version": "{SAMPLING_VERSION}" sends it, for models that take it',
                     )
         thinking = ledger.fields.get("thinking")
-        if isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive"):
+        if isinstance(thinking, dict) and thinking.get("type") in _THINKS:
             _fit_sampling_to_thinking(ledger)
         if "top_p" in ledger and "temperature" in ledger and not ledger.was_asked("temperature"):
             ledger.drop("temperature", "default; top_p was asked for, and most models take one of both")
@@ -283,33 +294,20 @@ def _check_last(turns: list[tuple[int, Message]], spec: ModelSpec, fields: Mappi
             f"messages[{index}] is the last one and of the assistant: the model would have to continue it, and "
             f"the entry of '{spec['model_name']}' does not say that it can (\"prefill\": true)"
         )
-    if isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive"):
+    if isinstance(thinking, dict) and thinking.get("type") in _THINKS:
         raise MessagesError(
             f"messages[{index}] is the last one and of the assistant: a model that thinks continues no message"
         )
 
 
-def _efforts(spec: ModelSpec) -> tuple[str, ...]:
-    efforts = thinking_of(spec).get("efforts")
-    return tuple(efforts) if efforts else EFFORTS
-
-
-def _effort(wish: Reasoning, spec: ModelSpec) -> dict[str, Any]:
+def _effort(wish: Reasoning) -> dict[str, Any]:
     if wish.budget is not None:
-        near = min(EFFORTS, key=lambda word: abs(BUDGETS[word] - (wish.budget or 0)))
-        raise UnsupportedError("the model takes an effort, no number of tokens", Reasoning(near))
+        raise UnsupportedError("the model takes an effort, no number of tokens", wish.as_effort())
     if wish.effort is None:
         return {}
-    known = _efforts(spec)
-    if wish.effort not in known:
-        order = ["minimal", *EFFORTS]
-        near = known[0]
-        if wish.effort in order:
-            near = min(known, key=lambda word: abs(order.index(word) - order.index(wish.effort or "")))
-        raise UnsupportedError(
-            f"effort must be one of {', '.join(known)}, not {wish.effort!r}",
-            Reasoning(near) if wish.effort in order else None,
-        )
+    if wish.effort not in EFFORTS:
+        nearest = Reasoning("low") if wish.effort == "minimal" else None
+        raise UnsupportedError(f"must be one of {', '.join(EFFORTS)}, not {wish.effort!r}", nearest)
     return {"output_config": {"effort": wish.effort}}
 
 
@@ -331,7 +329,7 @@ def _fit_limit(ledger: Ledger, spec: ModelSpec, budget: Any) -> None:
     if not isinstance(ledger.value("max_tokens"), int):
         ledger.put("max_tokens", ("max_tokens",), DEFAULT_GEN_ARGS["max_tokens"])
     answer = ledger.value("max_tokens")
-    is_native = ledger.reasoning is None and ledger.was_asked("max_tokens")
+    is_native = "thinking" in ledger and ledger.was_asked("max_tokens")
     if not isinstance(budget, int) or is_native:
         return
     ledger.change("max_tokens", answer + budget, f"thinking counts in it: its budget of {budget} was added")

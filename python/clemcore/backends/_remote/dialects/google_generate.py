@@ -19,7 +19,7 @@ from clemcore.backends._remote.dialect import (
 )
 from clemcore.backends._remote.dialects._turns import alone, listed, split_system, thinking_of
 from clemcore.backends._remote.images import Image, images_of, text_of
-from clemcore.backends._remote.ledger import Ledger, Reasoning
+from clemcore.backends._remote.ledger import Ledger, Reasoning, value_at
 from clemcore.errors import MessagesError, SpecError
 from clemcore.keys import Key
 from clemcore.messages import Message, Messages
@@ -53,10 +53,10 @@ SAFETY = tuple(
 LEVELS = ("minimal", "low", "medium", "high")
 # 3.7.2's budget where nobody says how much.
 DEFAULT_BUDGET = 4096
-# What comes nearest where a model takes tokens and a word was asked for; also read the other way round.
+# What comes nearest where a model takes tokens and a word was asked for.
 BUDGETS = {"minimal": 512, "low": 1024, "medium": 8192, "high": 24576}
-_ORDER = ("none", *LEVELS, "xhigh", "max")
 
+_THINKING = ("generationConfig", "thinkingConfig")
 _FILTERED = frozenset(
     {
         "SAFETY",
@@ -226,14 +226,12 @@ class GoogleGenerate(Dialect):
         """Ask for thinking in the way that the model takes, by budget or by level, and for its thoughts."""
         thinking = thinking_of(spec)
         style = thinking.get("style") or ("level" if wish.effort is not None else "budget")
-        levels = tuple(thinking.get("efforts") or LEVELS)
         if wish.is_off:
-            if thinking.get("always") or style == "level":
-                nearest = Reasoning(levels[0]) if style == "level" else None
-                raise UnsupportedError("the model cannot be kept from thinking", nearest)
+            if style == "level":
+                raise UnsupportedError("the model cannot be kept from thinking", Reasoning(LEVELS[0]))
             return _config(thinkingBudget=0)
         if style == "level":
-            return _config(**_level(wish, levels), includeThoughts=True)
+            return _config(**_level(wish), includeThoughts=True)
         if wish.effort is not None:
             raise UnsupportedError(
                 "the model takes a number of tokens, no effort",
@@ -242,16 +240,29 @@ class GoogleGenerate(Dialect):
         budget = DEFAULT_BUDGET if wish.budget is None else wish.budget
         return _config(thinkingBudget=budget, includeThoughts=True)
 
+    def reasoning_in(self, fields: Mapping[str, Any]) -> Reasoning | None:
+        """Read what the service's own field asks for, in either of the spellings that it takes."""
+        config = value_at(fields, _THINKING)
+        if not isinstance(config, dict):
+            return None
+        budget = config.get("thinkingBudget", config.get("thinking_budget"))
+        level = config.get("thinkingLevel", config.get("thinking_level"))
+        if isinstance(budget, int) and budget >= 0:
+            return Reasoning(budget=budget)
+        return Reasoning(level.lower() if isinstance(level, str) else None)
+
     def settle(self, ledger: Ledger, spec: ModelSpec) -> None:
         """Name the safety thresholds; add to the limit on tokens what the model may think."""
         if "safetySettings" not in ledger.fields:
             ledger.fields["safetySettings"] = [dict(setting) for setting in SAFETY]
         elif not ledger.fields["safetySettings"]:
             del ledger.fields["safetySettings"]
-        config = ledger.fields.get("generationConfig", {})
-        budget = config.get("thinkingConfig", {}).get("thinkingBudget")
+        budget = ledger.reasoning.budget if ledger.reasoning is not None else None
+        if budget is None:
+            budget = value_at(ledger.fields, (*_THINKING, "thinkingBudget"))
         answer = ledger.value("max_tokens")
-        if ledger.reasoning is None or not isinstance(answer, int) or not isinstance(budget, int) or budget <= 0:
+        is_native = any(name in ledger for name in ("thinkingConfig", "thinking_config"))
+        if (is_native and ledger.was_asked("max_tokens")) or not isinstance(answer, int) or not budget:
             return
         ledger.change("max_tokens", answer + budget, f"thinking counts in it: its budget of {budget} was added")
         most = spec.get("max_output_tokens")
@@ -334,18 +345,14 @@ def _config(**fields: Any) -> dict[str, Any]:
     return {"generationConfig": {"thinkingConfig": fields}}
 
 
-def _level(wish: Reasoning, levels: tuple[str, ...]) -> dict[str, str]:
+def _level(wish: Reasoning) -> dict[str, str]:
     if wish.budget is not None:
-        near = min(levels, key=lambda word: abs(BUDGETS.get(word, 0) - (wish.budget or 0)))
-        raise UnsupportedError("the model takes an effort, no number of tokens", Reasoning(near))
+        raise UnsupportedError("the model takes an effort, no number of tokens", wish.as_effort())
     if wish.effort is None:
         return {}
-    if wish.effort not in levels:
-        nearest = None
-        if wish.effort in _ORDER:
-            place = _ORDER.index(wish.effort)
-            nearest = Reasoning(min(levels, key=lambda word: abs(_ORDER.index(word) - place)))
-        raise UnsupportedError(f"effort must be one of {', '.join(levels)}, not {wish.effort!r}", nearest)
+    if wish.effort not in LEVELS:
+        nearest = Reasoning("high") if wish.effort in ("xhigh", "max") else None
+        raise UnsupportedError(f"must be one of {', '.join(LEVELS)}, not {wish.effort!r}", nearest)
     return {"thinkingLevel": wish.effort.upper()}
 
 
