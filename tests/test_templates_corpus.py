@@ -32,9 +32,12 @@ def _load(path: Path) -> Any:
     return json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
 
 
-def _render(source: str, context: dict[str, Any], final: str | None = None) -> tuple[str, str]:
+def _render(
+    template: str | _core.TemplateCore, context: dict[str, Any], final: str | None = None
+) -> tuple[str, str]:
     try:
-        text = _core.TemplateCore(source).render_context([context], NOW)[0]
+        core = _core.TemplateCore(template) if isinstance(template, str) else template
+        text = core.render_context([context], NOW)[0]
         return "out", text if final is None else _cut(text, final)
     except TemplateError as fault:
         return "err", str(fault)
@@ -53,8 +56,9 @@ def test_every_render_of_the_corpus_is_the_official_one(corpus: Path) -> None:
     wrong = []
     for name, cases in goldens.items():
         source = (corpus / "templates" / f"{name.removesuffix('.jinja')}.jinja").read_bytes().decode()
+        core = _core.TemplateCore(source)
         for case in contexts:
-            got = _render(source, case["context"], case["continue_final_message"])
+            got = _render(core, case["context"], case["continue_final_message"])
             if not _is_as_expected(cases[case["id"]], got):
                 wrong.append((name, case["id"], got[1][:100]))
     assert len(goldens) * len(contexts) == 11_220

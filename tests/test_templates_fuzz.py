@@ -7,17 +7,15 @@ A short run belongs to the suite. The long one (found cases become fixtures)::
 
 from __future__ import annotations
 
-import argparse
-import collections
 import random
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from clemcore import _core
-from clemcore.errors import TemplateError
+from support.differential import Program, compare, main, random_programs
 
 TEXTS = [
     "",
@@ -479,103 +477,23 @@ def context(rng: random.Random) -> dict[str, Any]:
     }
 
 
-class Oracle:
-    """jinja2, in the environment that transformers makes."""
-
-    def __init__(self) -> None:
-        from transformers.utils.chat_template_utils import _compile_jinja_template
-
-        self.environment: Any = _compile_jinja_template("").environment
-
-    def render(self, source: str, contexts: list[dict[str, Any]]) -> list[tuple[str, str]]:
-        try:
-            compiled = self.environment.from_string(source)
-        except Exception as fault:  # noqa: BLE001 - jinja2 lets Python's own errors through
-            return [(type(fault).__name__, str(fault))] * len(contexts)
-        results = []
-        for variables in contexts:
-            try:
-                results.append(("", compiled.render(**variables)))
-            except Exception as fault:  # noqa: BLE001 - a template can raise anything
-                results.append((type(fault).__name__, str(fault)))
-        return results
+def program(rng: random.Random) -> Program:
+    """Make one template and four contexts."""
+    return Writer(rng).template(), [context(rng) for _ in range(4)]
 
 
-def ours(source: str, variables: dict[str, Any]) -> tuple[str, str]:
-    """Render by the core: kind of error ("" for none, "Unsupported") and text."""
-    try:
-        return "", _core.TemplateCore(source).render_context([variables], None)[0]
-    except TemplateError as fault:
-        return "TemplateError", str(fault)
-    except _core.UnsupportedError as fault:
-        return "Unsupported", str(fault)
-
-
-def agree(expected: tuple[str, str], got: tuple[str, str]) -> bool:
-    """Equal text, or an error on both sides, with equal text where the template raised it."""
-    if got[0] == "Unsupported":
-        return True
-    if not expected[0]:
-        return got == expected
-    return bool(got[0]) and (expected[0] != "TemplateError" or got[1] == expected[1])
-
-
-def run(
-    cases: int, seed: int, report: Any = None
-) -> tuple[collections.Counter[str], list[tuple[str, Any, Any, Any]]]:
-    """Compare this many renders; give what happened and the differences."""
-    oracle = Oracle()
-    counts: collections.Counter[str] = collections.Counter()
-    wrong = []
-    number = 0
-    while counts["cases"] < cases:
-        rng = random.Random(f"{seed}-{number}")
-        number += 1
-        source = Writer(rng).template()
-        contexts = [context(rng) for _ in range(4)]
-        for variables, expected in zip(contexts, oracle.render(source, contexts), strict=True):
-            got = ours(source, variables)
-            counts["cases"] += 1
-            counts["error" if expected[0] else "text"] += 1
-            counts["unsupported"] += got[0] == "Unsupported"
-            if got[0] == "Unsupported":
-                counts["unsupported: " + got[1][:50]] += 1
-            if not agree(expected, got):
-                counts["wrong"] += 1
-                wrong.append((source, variables, expected, got))
-                if report is not None:
-                    report(source, variables, expected, got)
-    return counts, wrong
+def programs(seed: int) -> Iterator[Program]:
+    """Give the programs of a seed."""
+    return random_programs(program, seed)
 
 
 @pytest.mark.slow
 def test_random_templates_render_as_in_jinja2() -> None:
     pytest.importorskip("transformers")
-    counts, wrong = run(1_000, seed=datetime.now().toordinal())
+    counts, wrong = compare(programs(datetime.now().toordinal()), 1_000)
     assert wrong == []
     assert counts["text"] > 100
 
 
-def main() -> int:
-    """Run as a command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=200_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--stop-after", type=int, default=20, help="differences to show")
-    options = parser.parse_args()
-    shown = 0
-
-    def report(source: str, variables: Any, expected: Any, got: Any) -> None:
-        nonlocal shown
-        shown += 1
-        if shown <= options.stop_after:
-            sys.stdout.write(f"--- {source!r}\n  {variables!r}\n  jinja2: {expected!r}\n  ours:   {got!r}\n")
-            sys.stdout.flush()
-
-    counts, wrong = run(options.cases, options.seed, report)
-    sys.stdout.write(f"{dict(counts)}\n")
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, programs))

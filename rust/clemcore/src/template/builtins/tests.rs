@@ -12,7 +12,7 @@ use crate::template::ops::compare::equals;
 use crate::template::ops::number::binary;
 use crate::template::text::case::is_all;
 use crate::template::text::repr::{repr, write_str};
-use crate::template::value::{Object, Value};
+use crate::template::value::{Object, Value, check_hashable};
 
 /// What a test does.
 #[derive(Clone, Copy)]
@@ -40,8 +40,6 @@ fn check(name: &str) -> Option<for<'v, 'a> fn(&'v Value<'a>) -> bool> {
     Some(match name {
         "defined" => |v| !undefined(v),
         "undefined" => |v| undefined(v),
-        "filter" => |v| v.as_str().is_some_and(filters::known),
-        "test" => |v| v.as_str().is_some_and(|name| find(name).is_some()),
         "none" => |v| matches!(v, Value::None),
         "boolean" => |v| matches!(v, Value::Bool(_)),
         "false" => |v| matches!(v, Value::Bool(false)),
@@ -64,6 +62,8 @@ fn func(name: &str) -> Option<TestFn> {
         "odd" => |_, v, a| remainder_is(v, a, 1),
         "even" => |_, v, a| remainder_is(v, a, 0),
         "divisibleby" => divisible,
+        "filter" => |_, v, a| none(a, is_name(v, filters::known)?),
+        "test" => |_, v, a| none(a, is_name(v, |name| find(name).is_some())?),
         "lower" => |_, v, a| none(a, case(v, true)?),
         "upper" => |_, v, a| none(a, case(v, false)?),
         "sameas" => |_, v, a| same(v, &one(a)?),
@@ -84,6 +84,12 @@ pub(crate) fn by_value(name: &Value<'_>) -> Result<TestKind> {
         let shown = repr(name).unwrap_or_default();
         Error::runtime(format!("No test named {shown}."))
     })
+}
+
+/// Whether a value is a key of a table of names.
+fn is_name(value: &Value<'_>, known: impl FnOnce(&str) -> bool) -> Result<bool> {
+    check_hashable(value)?;
+    Ok(value.as_str().is_some_and(known))
 }
 
 fn none(args: Args<'_>, answer: bool) -> Result<bool> {
@@ -124,7 +130,7 @@ fn is_sequence(value: &Value<'_>) -> bool {
     }
 }
 
-fn is_iterable(value: &Value<'_>) -> bool {
+pub(crate) fn is_iterable(value: &Value<'_>) -> bool {
     match value {
         Value::Missing | Value::Undefined(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_) => true,
         Value::Object(object) => matches!(

@@ -8,7 +8,7 @@ use super::frame::Frame;
 use crate::template::ast::{self, Expr as Ast, Kind};
 use crate::template::builtins::methods::{Method, has_method};
 use crate::template::builtins::{filters, tests};
-use crate::template::error::{Error, Result};
+use crate::template::error::{Error, ErrorKind, Result};
 use crate::template::ir::{Args, Expr, ExprKind, Filter, Test};
 use crate::template::value::{Counter, Dict, Key, Value};
 
@@ -78,6 +78,13 @@ impl<'s> Compiler<'s> {
             Kind::Data(text) => ExprKind::Str((*text).into()),
             Kind::Str(text) => ExprKind::Str((**text).into()),
             Kind::Int(value) => value.to_i64().map_or_else(|| ExprKind::Big(value.clone()), ExprKind::Int),
+            // jinja2 writes constants into a program, where infinity is a name that nobody defined.
+            Kind::Float(value) if value.is_infinite() => {
+                return Err(Error::unsupported("an infinite constant"));
+            }
+            Kind::Filter(Some(operand), name, _) if &**name == "float" && may_be_infinite(operand) => {
+                return Err(Error::unsupported("a constant that may be infinite"));
+            }
             Kind::Float(value) => ExprKind::Float(*value),
             Kind::Bool(value) => ExprKind::Bool(*value),
             Kind::None => ExprKind::None,
@@ -119,8 +126,8 @@ impl<'s> Compiler<'s> {
             Kind::Bin(op, a, b) => {
                 ExprKind::Bin(*op, self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?)
             }
-            Kind::And(a, b) => ExprKind::And(self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?),
-            Kind::Or(a, b) => ExprKind::Or(self.boxed(a, frame, mode)?, self.boxed(b, frame, mode)?),
+            Kind::And(a, b) => ExprKind::And(self.boxed(a, frame, mode)?, self.second(a, b, frame, mode)?),
+            Kind::Or(a, b) => ExprKind::Or(self.boxed(a, frame, mode)?, self.second(a, b, frame, mode)?),
             Kind::Compare(first, ops) => {
                 let first = self.boxed(first, frame, mode)?;
                 let mut compiled = Vec::with_capacity(ops.len());
@@ -154,6 +161,22 @@ impl<'s> Compiler<'s> {
             plain: is_plain_key(name),
             counter: Counter::of(name),
         }
+    }
+
+    /// The right side of `and` and `or`. Where the left side is constant jinja2 may never look at it.
+    fn second(
+        &mut self,
+        left: &Ast<'s>,
+        right: &Ast<'s>,
+        frame: &Frame<'s>,
+        mode: Mode,
+    ) -> Result<Box<Expr>> {
+        self.boxed(right, frame, mode).map_err(|fault| match fault.kind {
+            ErrorKind::Syntax if is_constant(left) => {
+                Error::unsupported("a fault in a part that may never be reached").at(right.at)
+            }
+            _ => fault,
+        })
     }
 
     /// Flattens a chain of `+` that binds to the left.
@@ -254,6 +277,15 @@ impl<'s> Compiler<'s> {
 fn is_plain_key(name: &str) -> bool {
     let empty = Value::Dict(Dict::default().into());
     !name.starts_with('_') && has_method(&empty, name) == Method::No
+}
+
+/// Whether a constant may become infinity, or no number, by the filter `float`.
+fn may_be_infinite(expr: &Ast<'_>) -> bool {
+    match &expr.kind {
+        Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) | Kind::None => false,
+        Kind::Str(text) => text.contains('_') || text.trim().parse::<f64>().is_ok_and(|f| !f.is_finite()),
+        _ => is_constant(expr),
+    }
 }
 
 fn has_slice(expr: &Ast<'_>) -> bool {

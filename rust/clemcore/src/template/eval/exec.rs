@@ -184,10 +184,14 @@ impl<'a> Vm<'a> {
     }
 }
 
-/// `namespace.name = value`.
+/// `namespace.name = value`. Only blocks come here with something else, because jinja2 forgot to check them.
 fn set_attribute<'a>(namespace: &Value<'a>, name: &'a str, value: Value<'a>) -> Result<()> {
-    let Value::Object(object) = namespace else { return Ok(()) };
-    let Object::Namespace(attrs, depth) = &**object else { return Ok(()) };
+    let object = match namespace {
+        Value::Object(object) => object,
+        Value::Dict(_) => return Err(Error::unsupported("an assignment into a dict")),
+        other => return Err(no_item_assignment(other)),
+    };
+    let Object::Namespace(attrs, depth) = &**object else { return Err(no_item_assignment(namespace)) };
     if name.starts_with('_') {
         return Err(private_name(name));
     }
@@ -201,6 +205,10 @@ fn set_attribute<'a>(namespace: &Value<'a>, name: &'a str, value: Value<'a>) -> 
         None => attrs.push((Value::Str(name), value)),
     }
     Ok(())
+}
+
+fn no_item_assignment(value: &Value<'_>) -> Box<Error> {
+    Error::type_error(format!("'{}' object does not support item assignment", value.type_name()))
 }
 
 /// The refusal of a namespace attribute that starts with an underscore.

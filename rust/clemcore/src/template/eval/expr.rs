@@ -7,7 +7,7 @@ use super::peek::Peek;
 use crate::template::ast::{BinOp, CmpOp};
 use crate::template::budget::spend;
 use crate::template::builtins::tests::TestKind;
-use crate::template::error::{Error, Result};
+use crate::template::error::{Error, ErrorKind, Result};
 use crate::template::ir::{Expr, ExprKind, Test};
 use crate::template::ops::compare::{compare, equals};
 use crate::template::ops::index::{get_attr, get_item, get_item_str};
@@ -132,7 +132,12 @@ impl<'a> Vm<'a> {
                 let value = self.eval(value)?;
                 value.defined()?;
                 let bounds = self.bounds(bounds)?;
-                slice(&value, &bounds).unwrap_or_else(|_| Value::undefined_hint("the slice is undefined"))
+                match slice(&value, &bounds) {
+                    Err(error) if error.kind == ErrorKind::Type => {
+                        Value::undefined_hint("the slice is undefined")
+                    }
+                    result => result?,
+                }
             }
             ExprKind::Folded(lenient, strict, printed) => match self.eval(lenient) {
                 Ok(value) if *printed || literal(&value) => value,

@@ -25,6 +25,8 @@ pub(crate) fn equals<'a>(a: &Value<'a>, b: &Value<'a>) -> bool {
         }
         (Value::Dict(x), Value::Dict(y)) => dicts_equal(x, y),
         (Value::Object(x), Value::Object(y)) => std::rc::Rc::ptr_eq(x, y) || objects_equal(x, y),
+        (Value::Object(_), Value::Tuple(_)) => a.ungrouped().is_some_and(|a| equals(&a, b)),
+        (Value::Tuple(_), Value::Object(_)) => b.ungrouped().is_some_and(|b| equals(a, &b)),
         _ => numeric(a, b) == Some(Some(Ordering::Equal)),
     }
 }
@@ -48,8 +50,17 @@ fn objects_equal<'a>(x: &Object<'a>, y: &Object<'a>) -> bool {
         }
         (Object::Group(k, v), Object::Group(l, w)) => equals(k, l) && equals(v, w),
         (Object::Method(v, name), Object::Method(w, other)) => name == other && equals(v, w),
-        (Object::View(View::Keys | View::Items, d), Object::View(View::Keys | View::Items, e)) => {
-            std::ptr::eq(d, e) || d.len() == e.len() && d.len() == 0
+        (Object::View(side @ (View::Keys | View::Items), d), Object::View(View::Keys | View::Items, e)) => {
+            spend(d.len()).is_ok() && d.len() == e.len() && {
+                let inside = |(key, value): &(Value<'a>, Value<'a>)| {
+                    let item = match side {
+                        View::Items => Value::tuple(vec![key.clone(), value.clone()]),
+                        _ => Ok(key.clone()),
+                    };
+                    item.and_then(|item| in_object(y, &item).unwrap_or(Ok(false))).unwrap_or(false)
+                };
+                d.entries().iter().all(inside)
+            }
         }
         _ => false,
     }
@@ -120,11 +131,18 @@ pub(crate) fn order<'a>(a: &Value<'a>, b: &Value<'a>, symbol: &str) -> Result<Op
     }
     a.defined()?;
     b.defined()?;
+    if let (Some(x), Some(y)) = (tuple_of(a), tuple_of(b)) {
+        return order(&x, &y, symbol);
+    }
     if matches!((a, b), (Value::Object(_), Value::Object(_))) {
         return Err(Error::unsupported("the order of objects"));
     }
     let (x, y) = (a.type_name(), b.type_name());
     Err(Error::type_error(format!("'{symbol}' not supported between instances of '{x}' and '{y}'")))
+}
+
+fn tuple_of<'a>(value: &Value<'a>) -> Option<Value<'a>> {
+    if matches!(value, Value::Tuple(_)) { Some(value.clone()) } else { value.ungrouped() }
 }
 
 fn lexicographic<'a>(x: &[Value<'a>], y: &[Value<'a>], symbol: &str) -> Result<Option<Ordering>> {
@@ -206,23 +224,31 @@ pub(crate) fn sort_by<'a, T>(
     if reverse {
         items.reverse();
     }
-    let mut failure = None;
-    items.sort_by(|a, b| {
-        if failure.is_some() {
-            return Ordering::Equal;
-        }
-        match order(key(b), key(a), "<") {
-            Ok(Some(Ordering::Less)) => Ordering::Greater,
-            Ok(Some(Ordering::Greater)) => Ordering::Less,
-            Ok(_) => Ordering::Equal,
-            Err(error) => {
-                failure = Some(error);
-                Ordering::Equal
-            }
-        }
-    });
+    let mut items = merge_sort(items, &mut |a, b| match order(key(a), key(b), "<")? {
+        Some(found) => Ok(found == Ordering::Less),
+        // Where Python puts it depends on the steps of its own algorithm.
+        None => Err(Error::unsupported("the place of NaN in an order")),
+    })?;
     if reverse {
         items.reverse();
     }
-    failure.map_or(Ok(items), Err)
+    Ok(items)
+}
+
+/// A stable sort whose comparison may fail, which the one of the standard library must not.
+fn merge_sort<T>(mut items: Vec<T>, less: &mut impl FnMut(&T, &T) -> Result<bool>) -> Result<Vec<T>> {
+    if items.len() < 2 {
+        return Ok(items);
+    }
+    let right = items.split_off(items.len() / 2);
+    let mut left = merge_sort(items, less)?.into_iter().peekable();
+    let mut right = merge_sort(right, less)?.into_iter().peekable();
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+        let next = if less(b, a)? { right.next() } else { left.next() };
+        merged.extend(next);
+    }
+    merged.extend(left);
+    merged.extend(right);
+    Ok(merged)
 }

@@ -46,7 +46,10 @@ pub(crate) fn binary<'a>(op: BinOp, left: &Value<'a>, right: &Value<'a>) -> Resu
     match (number(left), number(right)) {
         (Some(Num::Int(a)), Some(Num::Int(b))) => integers(op, &a, &b),
         (Some(a), Some(b)) => floats(op, as_float(&a)?, as_float(&b)?).map(Value::Float),
-        _ => Err(mismatch(op, left, right)),
+        _ => match (left.ungrouped(), right.ungrouped()) {
+            (None, None) => Err(mismatch(op, left, right)),
+            (a, b) => binary(op, a.as_ref().unwrap_or(left), b.as_ref().unwrap_or(right)),
+        },
     }
 }
 

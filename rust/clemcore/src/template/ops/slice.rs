@@ -15,6 +15,9 @@ pub(crate) fn slice<'a>(value: &Value<'a>, bounds: &[Value<'a>; 3]) -> Result<Va
         Value::Dict(_) => return Err(Error::type_error("unhashable type: 'slice'")),
         _ => {}
     }
+    if let Some(tuple) = value.ungrouped() {
+        return slice(&tuple, bounds);
+    }
     let sequence = value.as_str().is_some()
         || matches!(value, Value::List(_) | Value::Tuple(_))
         || matches!(value, Value::Object(o) if matches!(&**o, Object::Range { .. }));
@@ -99,6 +102,9 @@ fn text<'a>(value: &Value<'a>, start: Option<i64>, stop: Option<i64>, step: i64)
 
 fn range<'a>(object: &Object<'a>, from: Option<i64>, to: Option<i64>, by: i64) -> Result<Value<'a>> {
     let Object::Range { start, stop, step } = object else { return Ok(Value::None) };
+    if matches!(by, i64::MAX) || by <= i64::MIN + 1 {
+        return Err(Error::unsupported("a very large step"));
+    }
     let length = crate::template::value::range_len(*start, *stop, *step);
     let (first, count) = places(usize::try_from(length).unwrap_or(usize::MAX), from, to, by);
     let stride = step.checked_mul(by);

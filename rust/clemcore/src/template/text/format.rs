@@ -28,7 +28,7 @@ enum Numbering {
 /// Formats `text`.
 pub(crate) fn format(text: &str, fields: &Fields<'_, '_>) -> Result<String> {
     let mut numbering = Numbering::None;
-    vformat(text, fields, &mut numbering, 2)
+    vformat(text, fields, &mut numbering, 3)
 }
 
 fn vformat(text: &str, fields: &Fields<'_, '_>, numbering: &mut Numbering, depth: u32) -> Result<String> {

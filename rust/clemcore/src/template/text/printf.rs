@@ -8,7 +8,7 @@ use super::repr::{ascii, write_repr, write_str};
 use crate::template::budget::spend_text;
 use crate::template::error::{Error, Result};
 use crate::template::ops::number::big_to_float;
-use crate::template::value::Value;
+use crate::template::value::{Object, Value};
 
 /// One conversion: flags, width, precision.
 #[derive(Default)]
@@ -33,6 +33,9 @@ struct Values<'v, 'a> {
 
 /// `format % values`.
 pub(crate) fn printf(format: &str, values: &Value<'_>) -> Result<String> {
+    if let Some(tuple) = values.ungrouped() {
+        return printf(format, &tuple);
+    }
     let single = std::slice::from_ref(values);
     let items = match values {
         Value::Tuple(seq) => &seq.items,
@@ -71,10 +74,13 @@ impl<'a> Values<'_, 'a> {
         }
     }
 
-    /// Values left over are an error, except for a mapping (and what Python takes for one).
+    /// Values left over are an error, except for a mapping (which to Python is all that can be subscripted).
     fn finish(&self) -> Result<()> {
-        let mapping =
-            matches!(self.all, Value::Dict(_) | Value::List(_) | Value::Undefined(_) | Value::Object(_));
+        let mapping = match self.all {
+            Value::Dict(_) | Value::List(_) | Value::Undefined(_) => true,
+            Value::Object(object) => matches!(&**object, Object::Range { .. } | Object::TemplateReference),
+            _ => false,
+        };
         if self.used < self.items.len() && !self.named && !mapping {
             return Err(Error::type_error("not all arguments converted during string formatting"));
         }
@@ -185,6 +191,7 @@ fn convert(kind: char, value: &Value<'_>, spec: &Conversion, out: &mut String) -
 fn character(value: &Value<'_>) -> Result<String> {
     let found = match value {
         Value::Int(code) => u32::try_from(*code).ok().and_then(char::from_u32),
+        Value::Bool(code) => char::from_u32(u32::from(*code)),
         other => other.as_str().filter(|s| s.chars().count() == 1).and_then(|s| s.chars().next()),
     };
     found.map(String::from).ok_or_else(|| Error::type_error("%c requires int or char"))

@@ -6,13 +6,14 @@ use super::float;
 use crate::template::budget::spend_text;
 use crate::template::error::{Error, Result};
 use crate::template::text::repr::write_str;
+use crate::template::text::unicode::decimal_value;
 use crate::template::value::Value;
 
 /// A parsed specification.
 struct Spec {
     fill: char,
     align: Option<char>,
-    sign: char,
+    sign: Option<char>,
     alternate: bool,
     width: usize,
     group: Option<char>,
@@ -44,13 +45,16 @@ pub(crate) fn format_value(value: &Value<'_>, spec: &str) -> Result<String> {
 }
 
 fn parse(spec: &str) -> Result<Spec> {
+    if spec.chars().any(|c| !c.is_ascii() && decimal_value(c).is_some()) {
+        return Err(Error::unsupported("a format specification with other digits"));
+    }
     let mut chars: Vec<char> = spec.chars().collect();
     chars.reverse();
     let next = |chars: &mut Vec<char>, wanted: &str| chars.pop_if(|c| wanted.contains(*c));
     let mut parsed = Spec {
         fill: ' ',
         align: None,
-        sign: '-',
+        sign: None,
         alternate: false,
         width: 0,
         group: None,
@@ -63,9 +67,7 @@ fn parse(spec: &str) -> Result<Spec> {
     } else {
         parsed.align = next(&mut chars, "<>=^");
     }
-    if let Some(sign) = next(&mut chars, "+- ") {
-        parsed.sign = sign;
-    }
+    parsed.sign = next(&mut chars, "+- ");
     if next(&mut chars, "z").is_some() {
         return Err(Error::unsupported("the z option of a format specification"));
     }
@@ -116,7 +118,7 @@ fn text(value: &str, spec: &Spec) -> Result<String> {
         let kind = spec.kind.unwrap_or('s');
         return Err(Error::value(format!("Unknown format code '{kind}' for object of type 'str'")));
     }
-    if spec.sign != '-'
+    if spec.sign.is_some()
         || spec.alternate
         || spec.group.is_some()
         || spec.align == Some('=') && spec.fill != '0'
@@ -132,8 +134,8 @@ fn text(value: &str, spec: &Spec) -> Result<String> {
 fn sign_of(negative: bool, spec: &Spec) -> &'static str {
     match (negative, spec.sign) {
         (true, _) => "-",
-        (false, '+') => "+",
-        (false, ' ') => " ",
+        (false, Some('+')) => "+",
+        (false, Some(' ')) => " ",
         _ => "",
     }
 }
@@ -196,8 +198,12 @@ fn grouped(body: &str, spec: &Spec, every: usize, sign: usize) -> String {
 fn real(value: f64, spec: &Spec) -> Result<String> {
     let negative = value.is_sign_negative() && !value.is_nan();
     let magnitude = value.abs();
+    if !matches!(spec.kind, None | Some('e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'n' | '%')) {
+        let kind = spec.kind.unwrap_or('f');
+        return Err(Error::value(format!("Unknown format code '{kind}' for object of type 'float'")));
+    }
     let mut body = if value.is_finite() {
-        finite(magnitude, spec)?
+        finite(magnitude, spec)
     } else {
         (if value.is_nan() { "nan" } else { "inf" }).to_owned()
             + if spec.kind == Some('%') { "%" } else { "" }
@@ -209,9 +215,9 @@ fn real(value: f64, spec: &Spec) -> Result<String> {
     Ok(pad(&grouped(&body, spec, 3, sign.len()), sign, spec, '>'))
 }
 
-fn finite(value: f64, spec: &Spec) -> Result<String> {
+fn finite(value: f64, spec: &Spec) -> String {
     let precision = spec.precision.unwrap_or(6);
-    Ok(match spec.kind {
+    match spec.kind {
         None => match spec.precision {
             None => {
                 let mut out = String::new();
@@ -222,34 +228,30 @@ fn finite(value: f64, spec: &Spec) -> Result<String> {
         },
         Some('e' | 'E') => float::scientific(value, precision),
         Some('f' | 'F') => float::fixed(value, precision),
-        Some('g' | 'G' | 'n') => float::general(value, precision, spec.alternate),
         Some('%') => float::fixed(value * 100.0, precision) + "%",
-        Some(kind) => {
-            return Err(Error::value(format!("Unknown format code '{kind}' for object of type 'float'")));
-        }
-    })
+        Some(_) => float::general(value, precision, spec.alternate),
+    }
 }
 
 /// No presentation type but a precision: like `g`, but with one decimal at least and an earlier exponent.
 fn plain_general(value: f64, precision: usize) -> String {
     let exponent: i32 =
         format!("{value:.*e}", precision - 1).split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
-    let text =
-        if exponent >= i32::try_from(precision).unwrap_or(i32::MAX) - 1 && exponent >= 0 && value != 0.0 {
-            if exponent == i32::try_from(precision).unwrap_or(i32::MAX) - 1 {
-                let text = float::scientific(value, precision - 1);
-                let (mantissa, exp) = text.split_once('e').unwrap_or((&text, ""));
-                let mantissa = if mantissa.contains('.') {
-                    mantissa.trim_end_matches('0').trim_end_matches('.')
-                } else {
-                    mantissa
-                };
-                format!("{mantissa}e{exp}")
+    let text = if exponent >= i32::try_from(precision).unwrap_or(i32::MAX) - 1 && exponent >= 0 {
+        if exponent == i32::try_from(precision).unwrap_or(i32::MAX) - 1 {
+            let text = float::scientific(value, precision - 1);
+            let (mantissa, exp) = text.split_once('e').unwrap_or((&text, ""));
+            let mantissa = if mantissa.contains('.') {
+                mantissa.trim_end_matches('0').trim_end_matches('.')
             } else {
-                float::general(value, precision, false)
-            }
+                mantissa
+            };
+            format!("{mantissa}e{exp}")
         } else {
             float::general(value, precision, false)
-        };
+        }
+    } else {
+        float::general(value, precision, false)
+    };
     if text.contains(['.', 'e']) { text } else { text + ".0" }
 }

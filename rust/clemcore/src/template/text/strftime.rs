@@ -81,6 +81,9 @@ struct Flags {
 
 /// Writes `clock` in `format`.
 pub(crate) fn strftime(clock: &Clock, format: &str) -> Result<String> {
+    if format.contains('\0') {
+        return Err(Error::unsupported("a zero byte in a time format")); // versions of Python differ
+    }
     let mut out = String::new();
     let mut rest = format;
     while let Some(at) = rest.find('%') {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 
 use super::shape::{ABSENT, Key};
-use super::{Arena, MAX_NESTING, Shape, Slice, Value};
+use super::{Arena, MAX_NESTING, Object, Shape, Slice, Value, View};
 use crate::template::error::{Error, Result};
 use crate::template::ops::compare::equals;
 
@@ -189,6 +189,13 @@ pub(crate) fn check_hashable(key: &Value<'_>) -> Result<()> {
             Err(Error::type_error(format!("unhashable type: '{}'", key.type_name())))
         }
         Value::Tuple(items) => items.items.iter().try_for_each(check_hashable),
+        Value::Object(object) => match &**object {
+            Object::View(View::Keys | View::Items, _) => {
+                Err(Error::type_error(format!("unhashable type: '{}'", key.type_name())))
+            }
+            Object::Group(..) => Err(Error::type_error("unhashable type: 'list'")),
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
 }

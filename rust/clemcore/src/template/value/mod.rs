@@ -105,6 +105,13 @@ impl<'a> Value<'a> {
         matches!(self, Self::Undefined(_))
     }
 
+    /// The tuple that a group of `groupby` is, where that makes a difference.
+    pub(crate) fn ungrouped(&self) -> Option<Self> {
+        let Self::Object(object) = self else { return None };
+        let Object::Group(key, list) = &**object else { return None };
+        Self::tuple(vec![key.clone(), list.clone()]).ok()
+    }
+
     /// A part of a string, borrowed when the whole is. Not for `Markup`, whose parts are `Markup`.
     pub(crate) fn part(&self, start: usize, end: usize) -> Self {
         match self {

@@ -31,7 +31,7 @@ pub(crate) enum Object<'a> {
     },
     Cycler(Vec<Value<'a>>, Cell<usize>),
     Joiner(Value<'a>, Cell<bool>),
-    /// The group of `groupby`: a tuple with two names.
+    /// The group of `groupby`: a tuple with two names. [`Value::ungrouped`] where it acts as a tuple.
     Group(Value<'a>, Value<'a>),
     /// `self`: only its existence is covered.
     TemplateReference,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::template::budget::spend_text;
 use crate::template::builtins::args::Args;
 use crate::template::builtins::markup::{escape as escape_into, escaped, plain_str};
+use crate::template::builtins::tests::is_iterable;
 use crate::template::error::{Error, Result};
 use crate::template::eval::Vm;
 use crate::template::ops::truth::truthy;
@@ -85,7 +86,7 @@ pub(super) fn urlencode<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -
     let mut out = String::new();
     let pairs: Vec<[Value<'a>; 2]> = match &value {
         Value::Dict(dict) => dict.entries().iter().map(|(k, v)| [k.clone(), v.clone()]).collect(),
-        Value::List(_) | Value::Tuple(_) | Value::Object(_) | Value::Undefined(_) => {
+        _ if value.as_str().is_none() && is_iterable(&value) => {
             let mut pairs = Vec::new();
             for pair in vm.collect(value)? {
                 let pair = vm.collect(pair)?;

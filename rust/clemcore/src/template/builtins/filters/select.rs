@@ -100,6 +100,9 @@ pub(super) fn attr<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filt
     if let Value::Object(_) = &value {
         return Err(Error::unsupported("the filter attr on this value"));
     }
+    if value.is_undefined() && text.starts_with('_') {
+        return Err(Error::unsupported("a private attribute of an undefined value"));
+    }
     value.defined()?;
     let text: Rc<str> = Rc::from(text);
     let found = attribute(&value, &text)?;

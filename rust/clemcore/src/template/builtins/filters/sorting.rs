@@ -38,8 +38,16 @@ pub(super) fn sort<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fil
         }
         keyed.push((Value::list(key)?, item));
     }
-    let sorted = sort_by(keyed, |(key, _)| key, truthy(&reverse))?;
+    let sorted = sort_by(keyed, |(key, _)| key, backwards(&reverse)?)?;
     Value::list(sorted.into_iter().map(|(_, item)| item).collect())
+}
+
+/// The argument `reverse`; what else counts as true differs between versions of Python.
+fn backwards(reverse: &Value<'_>) -> Result<bool> {
+    match reverse {
+        Value::Missing | Value::Bool(_) | Value::Int(_) => Ok(truthy(reverse)),
+        _ => Err(Error::unsupported("sorting with such an argument")),
+    }
 }
 
 pub(super) fn dictsort<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filtered<'a> {
@@ -59,7 +67,7 @@ pub(super) fn dictsort<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
         let sort_key = if by_value { value } else { key };
         (fold(sort_key.clone(), truthy(&case_sensitive)), key.clone(), value.clone())
     });
-    let sorted = sort_by(keyed.collect(), |(key, ..)| key, truthy(&reverse))?;
+    let sorted = sort_by(keyed.collect(), |(key, ..)| key, backwards(&reverse)?)?;
     let pairs = sorted.into_iter().map(|(_, key, value)| Value::tuple(vec![key, value]));
     Value::list(pairs.collect::<Result<_>>()?)
 }

@@ -9,7 +9,7 @@ use crate::template::ops::compare::sort_by;
 use crate::template::ops::truth::truthy;
 use crate::template::text::json;
 use crate::template::text::repr::repr;
-use crate::template::text::space::lines;
+use crate::template::text::space::{is_space, lines};
 use crate::template::value::{Dict, Value};
 
 type Filtered<'a> = Result<Value<'a>>;
@@ -18,6 +18,8 @@ type Filtered<'a> = Result<Value<'a>>;
 pub(super) fn tojson<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filtered<'a> {
     let names = ["ensure_ascii", "indent", "separators", "sort_keys"];
     let [ensure_ascii, indent, separators, sort_keys] = args.bind("tojson", &names, 0)?;
+    // The text of a string alone is never indented, so that nobody looks at the argument.
+    let indent = if value.as_str().is_some() { Value::None } else { indent };
     indent.defined()?;
     let indent = match indent.as_str() {
         Some(text) => Some(text.to_owned()),
@@ -95,7 +97,7 @@ fn wrap_line(line: &str, width: usize, break_long: bool) -> Vec<String> {
     chunks.reverse();
     let mut done: Vec<String> = Vec::new();
     while let Some(next) = chunks.last() {
-        if next.starts_with(blank) && !done.is_empty() {
+        if next.chars().all(is_space) && !done.is_empty() {
             chunks.pop();
         }
         let (mut row, mut length) = (Vec::new(), 0);
@@ -114,7 +116,7 @@ fn wrap_line(line: &str, width: usize, break_long: bool) -> Vec<String> {
                 chunks.push(chunk);
             }
         }
-        row.pop_if(|chunk| chunk.starts_with(blank));
+        row.pop_if(|chunk| chunk.chars().all(is_space));
         if !row.is_empty() {
             done.push(row.concat());
         }

@@ -11,6 +11,10 @@ pub(super) fn call<'a>(owner: &Value<'a>, this: &str, name: &str, args: Args<'a>
     match name {
         "splitlines" => {
             let [keep] = args.bind(name, &["keepends"], 0)?;
+            // What else counts as true here differs between versions of Python.
+            if !matches!(keep, Value::Missing | Value::Bool(_) | Value::Int(_)) {
+                return Err(Error::unsupported("splitlines with such an argument"));
+            }
             parts(owner, &lines(this, truthy(&keep)))
         }
         "partition" | "rpartition" => {

@@ -4,7 +4,7 @@ use super::{find, predicate, split};
 use crate::template::budget::spend_text;
 use crate::template::builtins::args::{Args, absent, integer, integer_or, text};
 use crate::template::builtins::markup::{escape, like};
-use crate::template::error::{Error, Result};
+use crate::template::error::{Error, ErrorKind, Result};
 use crate::template::eval::Vm;
 use crate::template::text::space::strip_range;
 use crate::template::text::{case, format};
@@ -12,6 +12,17 @@ use crate::template::value::Value;
 
 /// Calls a string method.
 pub(super) fn call<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, name: &str, args: Args<'a>) -> Result<Value<'a>> {
+    let result = dispatch(vm, owner, name, args);
+    match result {
+        // Markup makes text of other arguments before they are looked at.
+        Err(error) if error.kind == ErrorKind::Type && matches!(owner, Value::Markup(_)) => {
+            Err(Error::unsupported(format!("{name} on markup with these arguments")))
+        }
+        result => result,
+    }
+}
+
+fn dispatch<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, name: &str, args: Args<'a>) -> Result<Value<'a>> {
     let this = owner.as_str().unwrap_or_default();
     match name {
         "strip" => strip(owner, this, args, true, true),
