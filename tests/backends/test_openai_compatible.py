@@ -16,7 +16,7 @@ import pytest
 from clemcore.errors import MissingKeyError, RemoteCallError, SpecError
 from support.certificates import write_certificate
 from support.remote import CANARY, HELLO, make_model, open_model, write_keys
-from support.wire_server import WireServer
+from support.wire_server import WireServer, refusal
 
 OTHER = "sk-other-99887766554433"
 
@@ -224,6 +224,26 @@ def test_tls_is_verified_and_an_authority_of_ones_own_can_be_named(tmp_path: Pat
         with pytest.raises(SpecError, match="holds no certificate in PEM form"):
             open_model(server.url, ca_file=str(key))
         assert len(server.requests) == 1
+
+
+def test_verification_can_be_turned_off_for_one_entry_loudly(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate, key = write_certificate(tmp_path, "127.0.0.9")
+    with WireServer((certificate, key)) as server, caplog.at_level(logging.WARNING, "clemcore"):
+        result: Any = open_model(server.url, verify_tls=False).generate_response(HELLO)
+        assert result.facts["wire"]["tls_verified"] is False
+        assert caplog.text.count(f"TLS IS NOT VERIFIED for {server.url}/v1") == 1
+        open_model(server.url, verify_tls=False)
+        assert caplog.text.count("TLS IS NOT VERIFIED") == 1, "once per process and address"
+        with pytest.raises(RemoteCallError, match="CERTIFICATE_VERIFY_FAILED"):
+            open_model(server.url, verify_tls=True).generate_response(HELLO)
+        with pytest.raises(SpecError, match="has a ca_file and verify_tls: false"):
+            open_model(server.url, verify_tls=False, ca_file=str(certificate))
+        server.script = [refusal(400, "no")]
+        with pytest.raises(RemoteCallError) as caught:
+            open_model(server.url, verify_tls=False).generate_response(HELLO)
+        assert caught.value.facts["wire"]["tls_verified"] is False
 
 
 def test_a_certificate_of_another_host_is_refused(tmp_path: Path) -> None:

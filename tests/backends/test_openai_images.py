@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clemcore.errors import MessagesError
+from clemcore.errors import MessagesError, SpecError
 from support.remote import open_model
 from support.wire_server import WireServer
 
@@ -60,6 +60,11 @@ def test_one_image_as_text_and_no_image_at_all(wire_server: WireServer) -> None:
         ("empty.png", "the file is empty"),
         ("ftp://images.example/a.png", "only paths, http"),
         ("data:text/plain,hello", "starts with 'data:text/plain'"),
+        ("data:image/png,hello", "must be data:TYPE;base64,DATA"),
+        ("data:image/png;base64,???", "is no base64"),
+        ("data:image/png;base64,R0lGODlh", "says image/png, but its first bytes are those of image/gif"),
+        (b"hello", "the bytes cannot be sent: no image"),
+        ("dot\0.png", "cannot be sent: .*null"),
         (["", "dot.png"], "must be a path"),
         (3, r"messages\[0\]\['image'\] must be .* not int"),
     ],
@@ -83,3 +88,33 @@ def test_a_model_that_sees_nothing_refuses_images(wire_server: WireServer) -> No
         with pytest.raises(MessagesError, match="has an image, but model 'remote-model' sees none"):
             ask(open_model(wire_server.url, **config), [{"role": "user", "content": "A", "image": "dot.png"}])
     assert not wire_server.requests
+
+
+def test_bytes_are_sent_like_a_file(wire_server: WireServer, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(PNG)
+    for image in (PNG, bytearray(PNG), tmp_path / "a"):
+        ask(open_model(wire_server.url, multimodality=SEES), [{"role": "user", "content": "A", "image": image}])
+    assert len({received.body for received in wire_server.requests}) == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"max_images": 2}, "the dialogue has 3 images, but model 'remote-model' takes 2"),
+        ({"max_image_bytes": 27}, r"messages\[0\]\['image'\]\[0\]: the image has 28 bytes, .* takes 27"),
+        ({"image_types": ["image/jpeg"]}, r"\['image'\]\[0\]: the image is image/png, .* takes image/jpeg"),
+    ],
+)
+def test_limits_of_the_entry(wire_server: WireServer, limits: dict[str, Any], words: str) -> None:
+    turns: list[dict[str, Any]] = [
+        {"role": "user", "content": "A", "image": [PNG, JPEG]},
+        {"role": "assistant", "content": "B"},
+        {"role": "user", "content": "C", "image": PNG},
+    ]
+    with pytest.raises(MessagesError, match=words):
+        ask(open_model(wire_server.url, multimodality={**SEES, **limits}), turns)
+    assert not wire_server.requests
+    enough = {"max_images": 3, "max_image_bytes": 40, "image_types": ["image/png", "image/jpeg"]}
+    ask(open_model(wire_server.url, multimodality={**SEES, **enough}), turns)
+    with pytest.raises(SpecError, match=r"multimodality\.max_images must be a whole number, not '3'"):
+        ask(open_model(wire_server.url, multimodality={**SEES, "max_images": "3"}), turns)

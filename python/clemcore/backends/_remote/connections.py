@@ -1,4 +1,4 @@
-"""What a connection needs beside its address: TLS, always verified, and the environment's proxy.
+"""What a connection needs beside its address: TLS, verified unless the entry says otherwise, and the proxy.
 
 It does not know requests.
 """
@@ -57,12 +57,26 @@ def _system_tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
+@functools.cache
+def _no_tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # an entry asked for it; `endpoint` warns, the record tells
+    return context
+
+
+def tls_context(ca_file: str | None, *, verify: bool = True) -> ssl.SSLContext:
     """Return what verifies certificates: the system's authorities, or those of one file alone.
+
+    Args:
+        ca_file: the file, or None.
+        verify: False accepts whatever certificate comes.
 
     Raises:
         SpecError: the file holds no certificate.
     """
+    if not verify:
+        return _no_tls()
     if ca_file is None:
         return _system_tls()
     try:

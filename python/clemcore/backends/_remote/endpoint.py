@@ -6,6 +6,7 @@ It reads no environment variable (:mod:`clemcore.keys` does) and does not know w
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -75,6 +76,7 @@ class Endpoint:
         key_place: where the key was found, for messages.
         account: name of the key, not its value, or an empty text.
         ca_file: PEM file of the only certificate authority to trust, or None for those of the system.
+        verify_tls: whether the server's certificate is verified.
     """
 
     base_url: str
@@ -82,6 +84,7 @@ class Endpoint:
     key_place: str
     account: str
     ca_file: str | None
+    verify_tls: bool = True
 
 
 def setting(spec: ModelSpec, name: str, default: Any = None) -> Any:
@@ -162,7 +165,8 @@ def resolve_endpoint(spec: ModelSpec, service: Provider) -> Endpoint:
         _check_host(spec, service, key, key_name, base_url, named=named is not None)
         if base_url.startswith("http:") and urlsplit(base_url).hostname not in LOOPBACK:
             logger.warning("the key '%s' goes to %s without encryption: use https", key_name, base_url)
-    return Endpoint(base_url, key, place, "" if key is None else key_name, _ca_file(spec))
+    account = "" if key is None else key_name
+    return Endpoint(base_url, key, place, account, _ca_file(spec), _verify_tls(spec, base_url))
 
 
 def _address(spec: ModelSpec, service: Provider, key: Key | None, place: str) -> str:
@@ -264,3 +268,25 @@ def _ca_file(spec: ModelSpec) -> str | None:
     if not os.path.isfile(path):  # noqa: PTH113
         raise SpecError(f"model '{spec['model_name']}': the ca_file {value} is not there; it must be a PEM file")
     return path
+
+
+@functools.cache
+def _warn_of_no_tls(base_url: str) -> None:
+    logger.warning(
+        "TLS IS NOT VERIFIED for %s (verify_tls: false in the entry): whoever answers there gets messages and key; "
+        "name the server's authority with ca_file instead",
+        base_url,
+    )
+
+
+def _verify_tls(spec: ModelSpec, base_url: str) -> bool:
+    verify: bool = setting(spec, "verify_tls", True)
+    if not verify:
+        if setting(spec, "ca_file") is not None:
+            raise SpecError(
+                f"model '{spec['model_name']}' has a ca_file and verify_tls: false; with the file, the certificate "
+                "can be verified: leave out verify_tls"
+            )
+        if base_url.startswith("https:"):
+            _warn_of_no_tls(base_url)
+    return verify

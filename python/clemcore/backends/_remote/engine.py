@@ -66,7 +66,11 @@ class Engine:
         self._key_headers = key_headers
         self._own_headers = dict(headers)
         self._proxy, self._proxy_headers = proxy_of(endpoint.base_url)
-        self._tls = tls_context(endpoint.ca_file) if endpoint.base_url.startswith("https:") else None
+        self._tls = (
+            tls_context(endpoint.ca_file, verify=endpoint.verify_tls)
+            if endpoint.base_url.startswith("https:")
+            else None
+        )
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         background.close_at_exit(self)

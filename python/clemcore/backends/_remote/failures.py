@@ -80,6 +80,13 @@ class Caller:
         )
         return self._attach(error, exchange, ledger)
 
+    def wire(self, exchange: Exchange) -> dict[str, Any]:
+        """Return what goes into the record about the wire."""
+        facts = exchange.facts()
+        if not self.endpoint.verify_tls:
+            facts["tls_verified"] = False
+        return facts
+
     def _what(self, exchange: Exchange) -> str:
         return f"model '{self.model}' (backend {self.backend}): POST {exchange.url} "
 
@@ -158,7 +165,7 @@ class Caller:
         account = ledger.facts()
         if prompt is None:
             account["sent"] = None
-        error.facts = {**account, "dialect": self.dialect.name, "wire": exchange.facts()}
+        error.facts = {**account, "dialect": self.dialect.name, "wire": self.wire(exchange)}
         failure: ClemcoreError = error
         return failure
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clemcore.backends._remote.endpoint import setting
-from clemcore.errors import MessagesError
-from clemcore.messages import Message
+from clemcore.errors import MessagesError, SpecError
+from clemcore.messages import Message, Messages
 from clemcore.spec import ModelSpec
 
 # (offset, first bytes, type)
@@ -77,14 +78,39 @@ def images_of(message: Message, index: int, spec: ModelSpec) -> list[Image]:
         spec: the entry; ``multimodality`` is read from it.
 
     Raises:
-        MessagesError: the model does not see (several) images, or an image cannot be read; the message says which.
+        MessagesError: the model does not see (several) images, or not this one, or it cannot be read; the message
+            says which.
     """
     if message.get("image") is None:
         return []
-    images = _named(message, index)
-    if images:
-        _check_allowed(spec, images, index)
-    return [_image(image, f"messages[{index}]['image'][{n}]") for n, image in enumerate(images)]
+    given = _given(message, index)
+    if not given:
+        return []
+    sees = setting(spec, "multimodality", {})
+    _check_allowed(spec, sees, len(given), index)
+    images = [_image(image, f"messages[{index}]['image'][{n}]") for n, image in enumerate(given)]
+    for image in images:
+        _check_limits(image, sees, spec["model_name"])
+    return images
+
+
+def check_number(messages: Messages, spec: ModelSpec) -> None:
+    """Check how many images a dialogue has, where the entry limits it (``multimodality.max_images``).
+
+    Raises:
+        MessagesError: it has more.
+        SpecError: the limit is no whole number.
+    """
+    given = [message["image"] for message in messages if message.get("image")]
+    if not given:
+        return
+    most = _limit(setting(spec, "multimodality", {}), "max_images", spec["model_name"])
+    found = sum(len(images) if isinstance(images, list) else 1 for images in given)
+    if most is not None and found > most:
+        raise MessagesError(
+            f"the dialogue has {found} images, but model '{spec['model_name']}' takes {most} "
+            "(multimodality.max_images of its entry)"
+        )
 
 
 def text_of(message: Message) -> str:
@@ -93,20 +119,19 @@ def text_of(message: Message) -> str:
     return (content or "").replace(" <image> ", " ") if not isinstance(content, list) else ""
 
 
-def _named(message: Message, index: int) -> list[str]:
+def _given(message: Message, index: int) -> list[str | bytes]:
     value: Any = message.get("image")
     images = value if isinstance(value, list) else [value]
     for image in images:
-        if not isinstance(image, (str, os.PathLike)) or not os.fspath(image):
+        if not isinstance(image, (str, bytes, bytearray, os.PathLike)) or not image:
             raise MessagesError(
-                f"messages[{index}]['image'] must be a path, an http(s) address, a data: URL or a list of these, "
-                f"not {type(image).__name__}"
+                f"messages[{index}]['image'] must be a path, an http(s) address, a data: URL, bytes or a list of "
+                f"these, not {type(image).__name__}"
             )
-    return [str(os.fspath(image)) for image in images]
+    return [bytes(image) if isinstance(image, (bytes, bytearray)) else str(os.fspath(image)) for image in images]
 
 
-def _check_allowed(spec: ModelSpec, images: list[str], index: int) -> None:
-    sees = setting(spec, "multimodality", {})
+def _check_allowed(spec: ModelSpec, sees: Mapping[str, Any], number: int, index: int) -> None:
     several = bool(sees.get("multiple_images", False))
     one = several or (bool(sees) and bool(sees.get("single_image", True)))
     if not one:
@@ -114,14 +139,42 @@ def _check_allowed(spec: ModelSpec, images: list[str], index: int) -> None:
             f"messages[{index}] has an image, but model '{spec['model_name']}' sees none: its entry has no "
             'model_config.multimodality; add {"single_image": true, "multiple_images": …} if it does'
         )
-    if len(images) > 1 and not several:
+    if number > 1 and not several:
         raise MessagesError(
-            f"messages[{index}] has {len(images)} images, but model '{spec['model_name']}' sees one per message: "
+            f"messages[{index}] has {number} images, but model '{spec['model_name']}' sees one per message: "
             "its entry says multiple_images: false (neighbouring messages of one role count as one)"
         )
 
 
-def _image(image: str, where: str) -> Image:
+def _check_limits(image: Image, sees: Mapping[str, Any], model: str) -> None:
+    """Hold size and type against the entry; of an address neither is known."""
+    if image.url is not None:
+        return
+    most = _limit(sees, "max_image_bytes", model)
+    size = len(image.base64) * 3 // 4 - image.base64[-2:].count("=")
+    if most is not None and size > most:
+        raise MessagesError(
+            f"{image.where}: the image has {size} bytes, but model '{model}' takes {most} "
+            "(multimodality.max_image_bytes of its entry)"
+        )
+    kinds = sees.get("image_types")
+    if kinds is not None and image.kind not in kinds:
+        raise MessagesError(
+            f"{image.where}: the image is {image.kind}, but model '{model}' takes {', '.join(map(str, kinds))} "
+            "(multimodality.image_types of its entry)"
+        )
+
+
+def _limit(sees: Mapping[str, Any], name: str, model: str) -> int | None:
+    value = sees.get(name)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        raise SpecError(f"model '{model}': multimodality.{name} must be a whole number, not {value!r}")
+    return value
+
+
+def _image(image: str | bytes, where: str) -> Image:
+    if isinstance(image, bytes):
+        return _from_bytes(image, where, "the bytes")
     if image.startswith(("http://", "https://")):
         return Image(where, image, None, "")
     if image.startswith("data:image/"):
@@ -131,16 +184,22 @@ def _image(image: str, where: str) -> Image:
         raise MessagesError(
             f"{where} starts with '{kind}': only paths, http(s) addresses and data:image/ URLs are sent"
         )
+    shown = f"{image} (in {Path.cwd()})"
     try:
         data = Path(image).read_bytes()
-    except OSError as fault:
-        reason = fault.strerror or type(fault).__name__
+    except (OSError, ValueError) as fault:  # ValueError: no path, such as one with a zero byte
+        reason = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
     else:
-        kind_found = image_type(data)
-        if kind_found is not None:
-            return Image(where, None, kind_found, base64.b64encode(data).decode("ascii"))
-        reason = "no image: its first bytes are of no known type" if data else "the file is empty"
-    raise MessagesError(f"{where}: {image} (in {Path.cwd()}) cannot be sent: {reason}")
+        return _from_bytes(data, where, shown)
+    raise MessagesError(f"{where}: {shown} cannot be sent: {reason}")
+
+
+def _from_bytes(data: bytes, where: str, shown: str) -> Image:
+    kind = image_type(data)
+    if kind is not None:
+        return Image(where, None, kind, base64.b64encode(data).decode("ascii"))
+    reason = "no image: its first bytes are of no known type" if data else "the file is empty"
+    raise MessagesError(f"{where}: {shown} cannot be sent: {reason}")
 
 
 def _from_data_url(image: str, where: str) -> Image:
@@ -148,4 +207,10 @@ def _from_data_url(image: str, where: str) -> Image:
     kind, *options = head.removeprefix("data:").split(";")
     if not comma or "base64" not in options:
         raise MessagesError(f"{where}: a data: URL must be data:TYPE;base64,DATA; this one begins '{head[:60]}'")
+    try:
+        found = image_type(base64.b64decode(data[:64], validate=True))
+    except ValueError:
+        raise MessagesError(f"{where}: what stands behind 'base64,' is no base64") from None
+    if found is not None and found != kind:
+        raise MessagesError(f"{where}: the data: URL says {kind}, but its first bytes are those of {found}")
     return Image(where, None, kind, data)

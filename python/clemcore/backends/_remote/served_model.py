@@ -19,10 +19,10 @@ from clemcore.backends._remote.failures import Caller
 from clemcore.backends._remote.ledger import Ledger
 from clemcore.backends._remote.limits import resolve_limits
 from clemcore.backends._remote.model import RemoteModel
-from clemcore.backends._remote.service import Service, model_id_of
+from clemcore.backends._remote.service import Service, model_id_of, written
 from clemcore.backends._remote.verdict import Verdict
 from clemcore.errors import ContextExceededError
-from clemcore.messages import Messages, ensure_alternating_roles
+from clemcore.messages import Messages
 from clemcore.model import Reply
 from clemcore.spec import ModelSpec
 
@@ -53,8 +53,7 @@ class ServedModel(RemoteModel):
     async def _answer(self, messages: Messages) -> Reply:
         ledger = self._current_ledger()
         self._check_window(ledger)
-        alternating = ensure_alternating_roles(messages)
-        body = self._dialect.body(self.model_spec, self._model_id, alternating, ledger.fields)
+        body = written(self.model_spec, self._model_id, self._dialect, messages, ledger)
         exchange = await self._calls.post(self._path, body, ledger)
         reply = self._read(exchange, ledger)
         # Raised where no local variable holds the body: tracebacks may show them, and it may echo a key.
@@ -107,7 +106,7 @@ class ServedModel(RemoteModel):
                 **ledger.facts(),
                 "dialect": self._dialect.name,
                 **facts,
-                "wire": exchange.facts(),
+                "wire": self._caller.wire(exchange),
                 "versions": {"aiohttp": self._calls.version},
             },
         )

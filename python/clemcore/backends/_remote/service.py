@@ -12,6 +12,8 @@ from typing import Any
 from clemcore.backends._remote.arguments import ledger_of
 from clemcore.backends._remote.dialect import Dialect
 from clemcore.backends._remote.endpoint import check_settings
+from clemcore.backends._remote.images import check_number
+from clemcore.backends._remote.ledger import Ledger
 from clemcore.backends.base import Backend, require
 from clemcore.errors import SpecError
 from clemcore.messages import Messages, ensure_alternating_roles
@@ -94,7 +96,17 @@ def request_body(
 ) -> dict[str, Any]:
     """Return the body that a call would send."""
     ledger = ledger_of(gen_args, asked, spec, dialect)
-    return dialect.body(spec, model_id_of(spec), ensure_alternating_roles(messages), ledger.fields)
+    return written(spec, model_id_of(spec), dialect, messages, ledger)
+
+
+def written(spec: ModelSpec, model_id: str, dialect: Dialect, messages: Messages, ledger: Ledger) -> dict[str, Any]:
+    """Write a body.
+
+    Raises:
+        MessagesError: the format has no place for something in the messages, or the model does not take it.
+    """
+    check_number(messages, spec)
+    return dialect.body(spec, model_id, ensure_alternating_roles(messages), ledger.fields)
 
 
 def model_id_of(spec: ModelSpec) -> str:
