@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clemcore.backends._remote.ledger import value_at
 from clemcore.errors import GenerationArgumentError, ReasoningExceededError, SpecError
 from clemcore.model import Reply
 from support.remote import HELLO, make_model
-from support.wire_server import WireServer, completion
+from support.wire_server import WireServer, completion, response
 
 LISTED = ["temperature", "top_p", "logprobs"]
 THINKER = {"supported": True, "style": "effort", "efforts": ["low", "medium", "high"]}
@@ -221,7 +222,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 GEN_ARGS = st.fixed_dictionaries({}, optional=_VALUES)
 ENTRIES = st.fixed_dictionaries(
-    {"backend": st.sampled_from(["openai", "openai_compatible"])},
+    {"backend": st.sampled_from(["openai", "openai_compatible", "openrouter", "azure"])},
     optional={
         "sampling_parameters": st.sampled_from([[], LISTED]),
         "sampling_parameters_without_thinking": st.just(LISTED),
@@ -234,6 +235,7 @@ CONFIGS = st.fixed_dictionaries(
     {"on_unsupported": st.sampled_from(POLICIES)},
     optional={
         "reasoning_model": st.booleans(),
+        "api": st.sampled_from(["chat_completions", "responses"]),
         "extra_body": st.dictionaries(st.sampled_from(["top_k", "provider", "seed"]), st.integers(), max_size=2),
     },
 )
@@ -245,6 +247,8 @@ def test_what_the_account_says_is_what_the_server_got(
     wire_server: WireServer, gen_args: dict[str, Any], entry: dict[str, Any], config: dict[str, Any]
 ) -> None:
     wire_server.requests.clear()
+    is_responses = config.get("api") == "responses" and entry["backend"] != "openrouter"
+    wire_server.script = [response() if is_responses else completion()]
     try:
         result = ask(wire_server, gen_args, **entry, model_config=config)
     except GenerationArgumentError:
@@ -253,7 +257,8 @@ def test_what_the_account_says_is_what_the_server_got(
     got = wire_server.only
     parameters = result.facts["parameters"]
     # What is said to be sent is what came, byte for byte, and the prompt is the body.
-    head = f'{{"model":"model-001","messages":{json.dumps(HELLO, separators=(",", ":"))}'
+    messages = "input" if is_responses else "messages"
+    head = f'{{"model":"model-001","{messages}":{json.dumps(HELLO, separators=(",", ":"))}'
     sent = json.dumps(result.facts["sent"], ensure_ascii=False, separators=(",", ":"))
     tail = "" if sent == "{}" else f",{sent[1:-1]}"
     assert got.body.decode() == f"{head}{tail}}}"
@@ -265,15 +270,17 @@ def test_what_the_account_says_is_what_the_server_got(
         elif name in parameters["clamped"]:
             assert parameters["clamped"][name]["asked"] == value
             assert config["on_unsupported"] == "nearest"
-        elif name == "reasoning":
-            assert got.json[parameters["renamed"][name]] == value["effort"]
+        elif name == "logprobs" and is_responses and "logprobs" not in got.json:
+            assert "message.output_text.logprobs" in got.json["include"]
         else:
-            assert got.json[parameters["renamed"].get(name, name)] == value
+            wanted = next(iter(value.values())) if name == "reasoning" else value
+            place = tuple(parameters["renamed"].get(name, name).split("."))
+            assert value_at(got.json, place) == wanted
     # Nothing is in the body that nobody asked for, beside defaults and what the entry says.
-    asked = {parameters["renamed"].get(name, name) for name in gen_args}
+    asked = {parameters["renamed"].get(name, name).split(".")[0] for name in gen_args}
     asked |= gen_args.get("extra_body", {}).keys()
-    known = asked | {"temperature", "max_tokens", "max_completion_tokens"} | config.get("extra_body", {}).keys()
-    assert received(wire_server).keys() <= known
+    known = asked | {"temperature", "max_tokens", "max_completion_tokens", "max_output_tokens"}
+    assert set(got.json) - {"model", messages} <= known | config.get("extra_body", {}).keys()
     if config["on_unsupported"] == "error":
         assert not parameters["dropped"].keys() & gen_args.keys()
         assert not parameters["clamped"].keys() & gen_args.keys()

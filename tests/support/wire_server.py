@@ -69,6 +69,32 @@ def completion(text: str | None = "Canberra.", **changes: Any) -> Answer:
     return reply(200, body)
 
 
+def response(text: str | None = "Canberra.", **changes: Any) -> Answer:
+    """A whole reply of the Responses API; `items` stand before the message, other fields can be given."""
+    content = [] if text is None else [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
+    content += changes.pop("content", [])
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": content}
+    body = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1700000000,
+        "status": "completed",
+        "error": None,
+        "incomplete_details": None,
+        "model": "served-model-001",
+        "output": [*changes.pop("items", []), *([message] if content else [])],
+        "usage": {
+            "input_tokens": 9,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": 4,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 13,
+        },
+        **changes,
+    }
+    return reply(200, body)
+
+
 def refusal(status: int, message: str, **fields: Any) -> Answer:
     """An error body in OpenAI's form; further fields of the error can be given."""
     headers = fields.pop("headers", {})

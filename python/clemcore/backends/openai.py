@@ -1,13 +1,17 @@
-"""Backend ``openai``: models of OpenAI by the Chat Completions API.
+"""Backend ``openai``: models of OpenAI by the Chat Completions API, or by the Responses API if the entry says so.
 
 Keys, entry, parameters, and what prompt and response look like: ``docs/backends/openai.md``. Any other service
-that speaks this protocol is reached by ``openai_compatible``.
+that speaks these protocols is reached by ``openai_compatible``.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clemcore.backends._remote.dialects.chat_completions import ChatCompletions
-from clemcore.backends._remote.service import Service, ServiceBackend
+from clemcore.backends._remote.dialects.responses import Responses
+from clemcore.backends._remote.service import Service, ServiceBackend, api_of
+from clemcore.spec import ModelSpec
 
 
 class OpenAI(ServiceBackend):
@@ -16,3 +20,10 @@ class OpenAI(ServiceBackend):
     service = Service(
         backend="openai", key_name="openai", dialect=ChatCompletions(), base_url="https://api.openai.com/v1"
     )
+
+    @classmethod
+    def service_of(cls, model_spec: ModelSpec) -> Service:
+        """Return the service with the protocol that the entry names."""
+        return (
+            cls.service if api_of(model_spec) == "chat_completions" else replace(cls.service, dialect=Responses())
+        )

@@ -1,4 +1,4 @@
-"""Backend ``openai_compatible``: any server or gateway that speaks the Chat Completions protocol.
+"""Backend ``openai_compatible``: any server or gateway that speaks the protocols of OpenAI.
 
 vLLM, SGLang, llama.cpp, ``transformers serve``, Together, Groq and many more: one registry entry with its
 ``base_url`` each. Keys, entry and parameters: ``docs/backends/openai_compatible.md``.
@@ -6,8 +6,12 @@ vLLM, SGLang, llama.cpp, ``transformers serve``, Together, Groq and many more: o
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clemcore.backends._remote.dialects.chat_completions import ChatCompletions
-from clemcore.backends._remote.service import Service, ServiceBackend
+from clemcore.backends._remote.dialects.responses import Responses
+from clemcore.backends._remote.service import Service, ServiceBackend, api_of
+from clemcore.spec import ModelSpec
 
 
 class OpenAICompatible(ServiceBackend):
@@ -16,3 +20,10 @@ class OpenAICompatible(ServiceBackend):
     service = Service(
         backend="openai_compatible", key_name="openai_compatible", dialect=ChatCompletions(takes_any=True)
     )
+
+    @classmethod
+    def service_of(cls, model_spec: ModelSpec) -> Service:
+        """Return the service with the protocol that the entry names."""
+        if api_of(model_spec) == "chat_completions":
+            return cls.service
+        return replace(cls.service, dialect=Responses(takes_any=True))

@@ -292,7 +292,9 @@ def thinks(ledger: Ledger, spec: ModelSpec) -> bool:
 def _extra_body(spec: ModelSpec, dialect: Dialect) -> dict[str, Any]:
     extra: dict[str, Any] = setting(spec, "extra_body", {})
     effort = setting(spec, "reasoning_effort")
-    if effort is not None and ("reasoning_effort" in dialect.parameters or dialect.takes_any):
+    place = dialect.parameters.get("reasoning_effort")
+    is_field = dialect.takes_any if place is None else place.path == ("reasoning_effort",)
+    if effort is not None and is_field:
         extra = {"reasoning_effort": effort, **extra}
     if taken := sorted(name for name in (*dialect.own_fields, "stream") if name in extra):
         raise SpecError(f"model '{spec['model_name']}': extra_body must not hold {', '.join(taken)}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from clemcore.backends._remote.arguments import ledger_of
 from clemcore.backends._remote.dialect import Dialect
-from clemcore.backends._remote.endpoint import check_settings
+from clemcore.backends._remote.endpoint import check_settings, setting
 from clemcore.backends._remote.images import check_number
 from clemcore.backends._remote.ledger import Ledger
 from clemcore.backends.base import Backend, require
@@ -122,3 +122,18 @@ def model_id_of(spec: ModelSpec) -> str:
             f"the entry of model '{spec['model_name']}': 'model_id' {found}; it is the model's name at the service"
         )
     return value
+
+
+APIS = ("chat_completions", "responses")
+
+
+def api_of(spec: ModelSpec) -> str:
+    """Return which of OpenAI's protocols an entry names (``api``).
+
+    Raises:
+        SpecError: it names another one.
+    """
+    api: str = setting(spec, "api", APIS[0])
+    if api not in APIS:
+        raise SpecError(f"model '{spec['model_name']}': api must be {' or '.join(map(repr, APIS))}, not {api!r}")
+    return api

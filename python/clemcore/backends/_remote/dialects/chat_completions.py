@@ -63,6 +63,17 @@ FIELDS = frozenset(
     }
 )
 _OWN = frozenset({"model", "messages"})
+_LIMIT = "max_tokens"
+
+
+def openai_key_headers(key: Key) -> dict[str, str]:
+    """Return the headers of a key, its organisation and its project, as OpenAI wants them."""
+    fields = {
+        f"OpenAI-{field.title()}": str(key[field]).strip()
+        for field in ("organization", "project")
+        if key.get(field)
+    }
+    return {"Authorization": f"Bearer {(key.api_key or '').strip()}", **fields}
 
 
 class ChatCompletions(Dialect):
@@ -70,14 +81,16 @@ class ChatCompletions(Dialect):
 
     Args:
         takes_any: send arguments that OpenAI does not know under their own name, as compatible servers have them.
+        token_limit: the name under which the limit on the reply is sent, where the entry names none.
     """
 
     name = "chat-completions"
     own_fields = _OWN
     parameters: Mapping[str, Parameter] = {name: Parameter((name,)) for name in sorted(FIELDS - _OWN)}
 
-    def __init__(self, *, takes_any: bool = False) -> None:
+    def __init__(self, *, takes_any: bool = False, token_limit: str = _LIMIT) -> None:
         self.takes_any = takes_any
+        self._token_limit = token_limit
 
     def path(self, spec: ModelSpec, model_id: str) -> str:  # noqa: ARG002 - the same for all
         """Return the path of the one call."""
@@ -85,12 +98,7 @@ class ChatCompletions(Dialect):
 
     def key_headers(self, key: Key) -> Mapping[str, str]:
         """Return the key's header, and those of its organisation and project."""
-        fields = {
-            f"OpenAI-{field.title()}": str(key[field]).strip()
-            for field in ("organization", "project")
-            if key.get(field)
-        }
-        return {**super().key_headers(key), **fields}
+        return openai_key_headers(key)
 
     def body(self, spec: ModelSpec, model_id: str, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write the request; images become content parts behind the text."""
@@ -152,7 +160,7 @@ class ChatCompletions(Dialect):
     def settle(self, ledger: Ledger, spec: ModelSpec) -> None:
         """Send one token limit under the name that the service takes; fit the temperature of reasoning models."""
         is_reasoning = bool(setting(spec, "reasoning_model", False))
-        name = spec.get("token_limit_parameter") or ("max_completion_tokens" if is_reasoning else "max_tokens")
+        name = spec.get("token_limit_parameter") or ("max_completion_tokens" if is_reasoning else self._token_limit)
         if "max_tokens" in ledger and "max_completion_tokens" in ledger:
             if not ledger.was_asked("max_tokens"):
                 ledger.drop("max_tokens", "default; max_completion_tokens was given")
