@@ -54,11 +54,62 @@ def test_names_of_methods_are_methods_as_attributes_and_fields_as_items() -> Non
 
 
 @pytest.mark.parametrize("error", [KeyError, AttributeError, MissingFieldError])
-def test_a_missing_field_is_both_kinds_of_error_and_names_the_fields(error: type[Exception]) -> None:
+def test_a_missing_item_is_both_kinds_of_error_and_names_the_fields(error: type[Exception]) -> None:
     with pytest.raises(error, match=r"no field 'model_id' .*model_name, backend, model_config"):
         ModelSpec(**ENTRY)["model_id"]
-    with pytest.raises(error, match="no field 'model_id'"):
-        _ = ModelSpec(**ENTRY).model_id
+
+
+def test_a_missing_attribute_is_what_it_is_on_any_object() -> None:
+    spec = ModelSpec(**ENTRY)
+    with pytest.raises(AttributeError, match="'model_id'"):
+        _ = spec.model_id
+    assert getattr(spec, "model_id", 7) == 7
+    assert not hasattr(spec, "model_id")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda fields: ModelSpec(**fields),
+        ModelSpec.from_dict,
+        lambda fields: ModelSpec.from_string(json.dumps(fields)),
+        lambda fields: ModelSpec(model_name="x").unify({k: v for k, v in fields.items() if k != "model_name"}),
+    ],
+)
+def test_however_it_was_made_it_is_immutable_to_its_depth(make: Any) -> None:
+    class Own(dict[str, Any]):
+        pass
+
+    for inner in ({"a": [{"b": [1]}]}, Own(a=[{"b": [1]}])):
+        spec = make({"model_name": "x", "own": inner, "list": [[inner]]})
+        assert type(spec) is ModelSpec
+        for nested in (spec.own, spec.own["a"], spec.own["a"][0], spec["own"]["a"][0]["b"], spec.list[0][0]):
+            assert isinstance(nested, FrozenDict | FrozenList)
+        inner["a"][0]["b"].append(2)
+        assert spec.own == {"a": [{"b": [1]}]}
+        copied = spec.to_dict()
+        assert {type(copied["own"]), type(copied["list"][0][0])} == {dict}
+        inner["a"][0]["b"].pop()
+
+
+def test_a_subclass_stays_one() -> None:
+    class Special(ModelSpec):
+        __slots__ = ("extra",)
+
+    assert (
+        type(Special.from_dict({"get": 1, "a": 2})) is type(Special(a=2)) is type(Special.from_name("a")) is Special
+    )
+    assert Special.from_dict({"get": 1, "a": 2}) == ModelSpec(get=1, a=2)
+
+
+@pytest.mark.parametrize("make", [lambda fields: ModelSpec(**fields), ModelSpec.from_dict])
+def test_what_contains_itself_is_refused(make: Any) -> None:
+    circle: dict[str, Any] = {}
+    circle["again"] = [circle]
+    with pytest.raises(SpecError, match="circle"):
+        make({"model_name": "m", "x": circle})
+    with pytest.raises(SpecError, match="circle"):
+        copy.deepcopy(FrozenDict(x=circle))
 
 
 def test_equality_and_hash_are_by_fields_and_values() -> None:

@@ -4,7 +4,7 @@ Files are read in Python; the core gets text. Everything here is thread-safe, an
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict, final
+from typing import Any, Literal, TypedDict, TypeVar, final
 
 from typing_extensions import Self, disjoint_base
 
@@ -24,13 +24,17 @@ __all__ = [
     "explain",
     "fields_page",
     "fix",
+    "freeze",
     "json_schema",
     "packaged_registry",
+    "thaw",
     "unify",
     "upsert_entry",
 ]
 
 __version__: str
+
+_Container = TypeVar("_Container", dict[str, Any], list[Any])
 
 class _Kind(TypedDict):
     code: str
@@ -222,6 +226,21 @@ def fix(source: str, text: bytes, backends: Sequence[str] | None = None) -> Fixe
         source: its name in reports.
         text: its bytes.
         backends: further known backends, besides those that come with clemcore.
+    """
+
+def freeze(fields: dict[str, Any]) -> dict[str, Any]:
+    """Give the fields of a specification: a new dict, in which dicts and lists are copied and refuse changes.
+
+    Raises:
+        TypeError: a key of the fields is no str.
+        SpecError: the fields are nested more than 500 deep, or contain themselves.
+    """
+
+def thaw(value: _Container) -> _Container:
+    """Give a dict or a list as plain dicts and lists, a copy to the depth.
+
+    Raises:
+        SpecError: it is nested more than 500 deep, or contains itself.
     """
 
 def packaged_registry() -> bytes:

@@ -94,7 +94,7 @@ class ModelRegistry:
     def _all(self) -> list[ModelSpec]:
         if self._specs is None:
             core = self._compiled()
-            self._specs = [ModelSpec.from_dict(core.entry(index)) for index in range(len(core))]
+            self._specs = [ModelSpec.from_frozen(core.entry(index)) for index in range(len(core))]
         return self._specs
 
     def _compiled(self) -> _core.Registry:
@@ -136,7 +136,7 @@ class ModelRegistry:
         """Return the first specification that unifies with a selector, merged with it, or None."""
         selector = ModelSpec.from_any(model_selector)
         found = self._compiled().resolve(selector._fields)
-        return _special(selector) if found is None else ModelSpec.from_dict(found[1])
+        return _special(selector) if found is None else ModelSpec.from_frozen(found[1])
 
     def locate(
         self, model_selector: str | Mapping[str, Any] | ModelSpec
@@ -145,7 +145,7 @@ class ModelRegistry:
         selector = ModelSpec.from_any(model_selector)
         found = self._compiled().resolve(selector._fields)
         if found is not None:
-            return ModelSpec.from_dict(found[1]), self.location(found[0])
+            return ModelSpec.from_frozen(found[1]), self.location(found[0])
         special = _special(selector)
         return None if special is None else (special, None)
 

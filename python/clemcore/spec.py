@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from clemcore import _core
 from clemcore.errors import SpecError
 
 PROGRAMMATIC_NAMES = ("mock", "programmatic", "dry_run", "custom", "_slurk_response")
@@ -48,7 +49,7 @@ class FrozenDict(dict[str, Any]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
         """A copy is there to be changed: give plain dicts and lists to the depth."""
-        return {key: _thaw(value) for key, value in self.items()}
+        return _core.thaw(self)
 
     def copy(self) -> dict[str, Any]:
         """Return a plain dict with the same items."""
@@ -72,32 +73,11 @@ class FrozenList(list[Any]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> list[Any]:
         """A copy is there to be changed: give plain dicts and lists to the depth."""
-        return [_thaw(value) for value in self]
+        return _core.thaw(self)
 
     def copy(self) -> list[Any]:
         """Return a plain list with the same items."""
         return list(self)
-
-
-_NESTED = (dict, list)
-_set = object.__setattr__
-
-
-def _freeze(value: Any) -> Any:
-    # Most values are plain; asking here saves a call for each of them.
-    if isinstance(value, dict):
-        return FrozenDict({k: _freeze(v) if isinstance(v, _NESTED) else v for k, v in value.items()})
-    if isinstance(value, list):
-        return FrozenList([_freeze(v) if isinstance(v, _NESTED) else v for v in value])
-    return value
-
-
-def _thaw(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _thaw(v) if isinstance(v, _NESTED) else v for k, v in value.items()}
-    if isinstance(value, list):
-        return [_thaw(v) if isinstance(v, _NESTED) else v for v in value]
-    return value
 
 
 def _hash(value: Any) -> int:
@@ -111,7 +91,16 @@ def _hash(value: Any) -> int:
         return hash(type(value))
 
 
-class ModelSpec:
+class _Slots:
+    """What a specification consists of. It refuses no change, so it is filled at the interpreter's own speed."""
+
+    __slots__ = ("__dict__", "__weakref__", "_fields", "_hash_value")
+
+    _fields: dict[str, Any]
+    _hash_value: int
+
+
+class ModelSpec(_Slots):
     """An immutable model specification.
 
     Fields are read as attributes, as items, with ``in`` and with ``.get``. A field whose name is also a method
@@ -125,32 +114,19 @@ class ModelSpec:
         True
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_fields", "_hash_value")
-
-    _fields: FrozenDict
-    _hash_value: int | None
+    __slots__ = ()
 
     PROGRAMMATIC_SPECS: ClassVar[list[str]] = list(PROGRAMMATIC_NAMES)
     HUMAN_SPECS: ClassVar[list[str]] = list(HUMAN_NAMES)
 
     def __init__(self, /, **fields: Any) -> None:
         """Take the fields as keyword arguments; nested dicts and lists are copied and frozen."""
-        for name, value in fields.items():
-            if isinstance(value, _NESTED):
-                fields[name] = _freeze(value)
-        _set(self, "_fields", FrozenDict(fields))
-        _set(self, "_hash_value", None)
-        # Attribute access at the interpreter's own speed; names of methods stay methods.
-        if not _RESERVED.isdisjoint(fields):
-            fields = {name: value for name, value in fields.items() if name not in _RESERVED}
-        self.__dict__.update(fields)
+        _fill(self, _core.freeze(fields))
 
     # -- reading ---------------------------------------------------------------------------------------------
-    def __getattr__(self, name: str) -> Any:
-        """Explain what is missing; reached only when there is no such field."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise self._missing(name)
+    if TYPE_CHECKING:
+        # Fields are attributes by themselves: a method that finds them would make each access slower.
+        def __getattr__(self, name: str) -> Any: ...
 
     def __getitem__(self, name: str) -> Any:
         """Return the field of that name."""
@@ -214,10 +190,12 @@ class ModelSpec:
 
     def __hash__(self) -> int:
         """Hash by fields and values."""
-        if self._hash_value is None:
-            object.__setattr__(self, "_hash_value", _hash(self._fields))
-        assert self._hash_value is not None  # noqa: S101 - for the type checker; set in the line above
-        return self._hash_value
+        try:
+            return self._hash_value
+        except AttributeError:  # not yet known
+            value = _hash(self._fields)
+            object.__setattr__(self, "_hash_value", value)
+            return value
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         """Refuse: a specification is immutable."""
@@ -241,7 +219,7 @@ class ModelSpec:
         """Show the fields as a dict; values of fields that hold secrets are masked."""
         from clemcore.secrets import mask_fields
 
-        return str(mask_fields(_thaw(self._fields)))
+        return str(mask_fields(self.to_dict()))
 
     # -- building --------------------------------------------------------------------------------------------
     @classmethod
@@ -253,7 +231,7 @@ class ModelSpec:
         """
         if not isinstance(model_name, str) or not model_name.strip():
             raise SpecError(f"a model name must be a non-empty string, not {model_name!r}")
-        return cls(model_name=model_name)
+        return _made(cls, {"model_name": model_name})
 
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any]) -> ModelSpec:
@@ -262,15 +240,22 @@ class ModelSpec:
         Raises:
             SpecError: not a mapping, or a field name is not a string.
         """
-        if not isinstance(spec, (dict, Mapping)):
-            raise SpecError(f"a model specification must be a dict, not {type(spec).__name__}")
+        if not isinstance(spec, dict):
+            if not isinstance(spec, Mapping):
+                raise SpecError(f"a model specification must be a dict, not {type(spec).__name__}")
+            spec = dict(spec)
         try:
-            return cls(**spec)
+            return _made(cls, _core.freeze(spec))
         except TypeError:
             odd = [key for key in spec if not isinstance(key, str)]
             if not odd:
                 raise
         raise SpecError(f"field names of a model specification must be strings; these are not: {odd!r}")
+
+    @classmethod
+    def from_frozen(cls, fields: dict[str, Any]) -> ModelSpec:
+        """Build a specification from fields that the core made: the dict is kept, what is in it refuses changes."""
+        return _made(cls, fields)
 
     @classmethod
     def from_string(cls, model_string: str) -> ModelSpec:
@@ -291,7 +276,7 @@ class ModelSpec:
         if not text.startswith("{"):
             return cls.from_name(model_string)
         try:
-            return cls.from_dict(json.loads(text))
+            return cls.from_dict(_from_json(text))
         except json.JSONDecodeError as fault:
             json_fault = fault
         import ast
@@ -327,7 +312,7 @@ class ModelSpec:
 
     def rename(self, other_name: str) -> ModelSpec:
         """Return the same specification under another model name."""
-        return ModelSpec(**{**self._fields, "model_name": other_name})
+        return _made(ModelSpec, {**self._fields, "model_name": other_name})
 
     def unify(self, other: ModelSpec | Mapping[str, Any]) -> ModelSpec:
         """Merge with another specification where they do not contradict each other.
@@ -339,22 +324,46 @@ class ModelSpec:
         Raises:
             ValueError: a field has different values in the two (a :class:`SpecError`).
         """
-        from clemcore import _core
-
         fields = other._fields if isinstance(other, ModelSpec) else dict(other)
         merged = _core.unify(self._fields, fields)
         if merged is None:
             raise SpecError(f"{self} does not unify with {other}")
-        return ModelSpec(**merged)
+        return ModelSpec.from_frozen(merged)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain dicts and lists, a copy to the depth."""
-        copied: dict[str, Any] = _thaw(self._fields)
-        return copied
+        return _core.thaw(self._fields)
 
     def to_string(self) -> str:
         """Return the fields as compact JSON."""
-        return json.dumps(self._fields, separators=(",", ":"), default=repr)
+        return _to_json(self._fields)
 
 
-_RESERVED = frozenset(dir(ModelSpec)) | {"_fields", "_hash_value"}
+# Names that no attribute of a specification has, for they are those of its methods.
+_RESERVED = frozenset(dir(ModelSpec))
+_from_json = json.JSONDecoder().decode
+_to_json = json.JSONEncoder(separators=(",", ":"), default=repr).encode
+_set_fields = _Slots.__dict__["_fields"].__set__
+_set_attributes = _Slots.__dict__["__dict__"].__set__
+
+
+def _made(cls: type[ModelSpec], fields: dict[str, Any]) -> ModelSpec:
+    """Make a specification of fields that are frozen; the dict is kept, so nobody else may have it."""
+    if cls is ModelSpec and _RESERVED.isdisjoint(fields):
+        # As _fill does, in half the time.
+        blank = _Slots()
+        blank._fields = blank.__dict__ = fields
+        blank.__class__ = ModelSpec
+        return blank  # type: ignore[return-value]
+    spec = object.__new__(cls)
+    _fill(spec, fields)
+    return spec
+
+
+def _fill(spec: ModelSpec, fields: dict[str, Any]) -> None:
+    """Give a new specification its fields; the dict is kept, so nobody else may have it."""
+    _set_fields(spec, fields)
+    # Attributes at the interpreter's own speed; names of methods stay methods.
+    if not _RESERVED.isdisjoint(fields):
+        fields = {name: value for name, value in fields.items() if name not in _RESERVED}
+    _set_attributes(spec, fields)

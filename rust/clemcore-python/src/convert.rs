@@ -3,6 +3,7 @@
 //! dict, list, str, int, float, bool and None (and their subclasses) become values. Anything else (a tuple, a
 //! function, a numpy array) stays the object that it is: the core knows its number, [`Objects`] knows the object,
 //! and Python's `==` decides about it.
+use crate::frozen::Frozen;
 use clemcore::unify::OpaqueEq;
 use clemcore::value::{Dict, Value};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -11,7 +12,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 use std::sync::Mutex;
 
 /// How deep Python objects may be nested; conversion and unification go down once per level.
-const MAX_DEPTH: usize = 500;
+pub(crate) const MAX_DEPTH: usize = 500;
 
 /// The objects behind opaque values: those of a registry, then those of one call.
 #[derive(Default)]
@@ -123,16 +124,14 @@ fn big_or_small(number: &Bound<'_, PyInt>) -> PyResult<Option<Value>> {
     Ok(plain.str().ok().map(|digits| Value::BigInt(digits.to_string().into())))
 }
 
-/// A dict of the core as a Python dict.
+/// A dict of the core as the fields of a `ModelSpec`: a plain dict, and all within it refuses changes.
 pub(crate) fn from_dict<'py>(
     py: Python<'py>,
     dict: &Dict,
     objects: &Objects<'_>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let made = PyDict::new(py);
-    for (key, value) in dict.iter() {
-        made.set_item(key, from_value(py, value, objects)?)?;
-    }
+    Writer { objects, frozen: Some(Frozen::get(py)?) }.fill(&made, dict)?;
     Ok(made)
 }
 
@@ -142,23 +141,51 @@ pub(crate) fn from_value<'py>(
     value: &Value,
     objects: &Objects<'_>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    Ok(match value {
-        Value::Null => py.None().into_bound(py),
-        Value::Bool(flag) => PyBool::new(py, *flag).to_owned().into_any(),
-        Value::Int(number) => number.into_pyobject(py)?.into_any(),
-        Value::BigInt(digits) => py.get_type::<PyInt>().call1((&**digits,))?,
-        Value::Float(number) => PyFloat::new(py, *number).into_any(),
-        Value::String(text) => PyString::new(py, text).into_any(),
-        Value::List(items) => {
-            let items: PyResult<Vec<_>> = items.iter().map(|item| from_value(py, item, objects)).collect();
-            PyList::new(py, items?)?.into_any()
-        }
-        Value::Dict(dict) => from_dict(py, dict, objects)?.into_any(),
-        Value::Opaque(id) => match objects.get(*id) {
-            Some(object) => object.bind(py).clone(),
-            None => py.None().into_bound(py),
-        },
-    })
+    Writer { objects, frozen: None }.value(py, value)
+}
+
+struct Writer<'o, 'r, 'py> {
+    objects: &'o Objects<'r>,
+    /// The classes of dicts and lists; plain ones without.
+    frozen: Option<Frozen<'py>>,
+}
+
+impl<'py> Writer<'_, '_, 'py> {
+    fn fill(&self, made: &Bound<'py, PyDict>, dict: &Dict) -> PyResult<()> {
+        let py = made.py();
+        dict.iter().try_for_each(|(key, value)| made.set_item(key, self.value(py, value)?))
+    }
+
+    fn value(&self, py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+        Ok(match value {
+            Value::Null => py.None().into_bound(py),
+            Value::Bool(flag) => PyBool::new(py, *flag).to_owned().into_any(),
+            Value::Int(number) => number.into_pyobject(py)?.into_any(),
+            Value::BigInt(digits) => py.get_type::<PyInt>().call1((&**digits,))?,
+            Value::Float(number) => PyFloat::new(py, *number).into_any(),
+            Value::String(text) => PyString::new(py, text).into_any(),
+            Value::List(items) => {
+                let items: PyResult<Vec<_>> = items.iter().map(|item| self.value(py, item)).collect();
+                let list = PyList::new(py, items?)?;
+                match &self.frozen {
+                    Some(frozen) => frozen.new_list(&list)?,
+                    None => list.into_any(),
+                }
+            }
+            Value::Dict(dict) => {
+                let made = match &self.frozen {
+                    Some(frozen) => frozen.new_dict()?,
+                    None => PyDict::new(py),
+                };
+                self.fill(&made, dict)?;
+                made.into_any()
+            }
+            Value::Opaque(id) => match self.objects.get(*id) {
+                Some(object) => object.bind(py).clone(),
+                None => py.None().into_bound(py),
+            },
+        })
+    }
 }
 
 /// Python's `==`, asked where an object is involved that JSON cannot hold.

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 
 mod convert;
 mod errors;
+mod frozen;
 mod registry;
 mod template;
 
@@ -19,6 +20,9 @@ mod _core {
 
     #[pymodule_export]
     use crate::errors::{Fixed, Problem, Report, catalogue, explain, fields_page, fix};
+
+    #[pymodule_export]
+    use crate::frozen::{freeze, thaw};
 
     #[pymodule_export]
     use crate::registry::{

@@ -30,6 +30,10 @@ fuzz_target!(|bytes: &[u8]| {
 /// What was mended needs no mending, and never has an error more than before.
 fn mends(bytes: &[u8]) {
     let fixed = fix("fuzz.json", bytes, None);
+    if !fixed.is_changed() {
+        // The text of bytes that are no UTF-8 is another one than that of the file, which stays as it is.
+        return;
+    }
     let again = fix("fuzz.json", fixed.text.as_bytes(), None);
     assert!(!again.is_changed(), "{}", again.diff("fuzz.json"));
     let _ = fixed.diff("fuzz.json");
