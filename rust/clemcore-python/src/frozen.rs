@@ -84,8 +84,9 @@ fn check_depth(depth: usize) -> PyResult<()> {
     if depth < MAX_DEPTH {
         return Ok(());
     }
-    let message =
-        format!("dicts and lists of a model specification are nested more than {MAX_DEPTH} deep, or in a circle");
+    let message = format!(
+        "dicts and lists of a model specification are nested more than {MAX_DEPTH} deep, or in a circle"
+    );
     Err(SpecError::new_err(message))
 }
 
