@@ -1,7 +1,7 @@
 //! One language feature per case, with the text that jinja2 gives: `tests/fixtures/templates/features.json`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 
-use clemcore::template::{Data, ErrorKind, Input, Options, Template};
+use clemcore::template::{Arena, Data, ErrorKind, Input, Options, Template, Variables};
 use serde_json::Value;
 
 fn data(value: &Value) -> Data {
@@ -25,9 +25,10 @@ fn every_feature_is_as_in_jinja2() {
         let name = case["name"].as_str().unwrap();
         let compiled = Template::compile(case["template"].as_str().unwrap(), &|_| None);
         let rendered = compiled.and_then(|template| {
-            let inputs: Vec<(&str, Input<'_>)> =
-                context.iter().map(|(k, v)| (k.as_str(), Input::data(v).unwrap())).collect();
-            template.render(&inputs, Options::default(), String::new()).map(|r| r.text)
+            let arena = Arena::default();
+            let mut variables = Variables::new(&template, &arena);
+            context.iter().for_each(|(name, value)| variables.set(name, Input::data(value).unwrap()));
+            Template::render(variables, Options::default(), String::new()).map(|r| r.text)
         });
         match (rendered, case["text"].as_str()) {
             (Ok(text), expected) => assert_eq!(Some(text.as_str()), expected, "{name}"),

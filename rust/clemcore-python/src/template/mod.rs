@@ -8,7 +8,7 @@ mod reader;
 use std::cell::Cell;
 
 use clemcore::template::{
-    Arena, Clock, Data, ErrorKind, Fault, Input, Options, Template, set_printable_oracle,
+    Arena, Clock, Data, ErrorKind, Fault, Input, Options, Template, Variables, set_printable_oracle,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -30,8 +30,8 @@ pyo3::create_exception!(
     "The data has to be made plain first."
 );
 
-/// A larger output buffer is not kept for the next render.
-const KEPT_BUFFER: usize = 1 << 20;
+/// More memory than this is not kept for the next render.
+const KEPT_MEMORY: usize = 1 << 20;
 
 /// Year, month, day, hour, minute, second, microsecond.
 type Moment = (i32, u32, u32, u32, u32, u32, u32);
@@ -43,9 +43,31 @@ type TextAndSpans<'py> = (Bound<'py, PyString>, Vec<(usize, usize)>);
 #[pyclass(frozen, subclass, module = "clemcore._core")]
 pub(crate) struct TemplateCore {
     compiled: Result<Template, String>,
-    special: Vec<(String, Data)>,
+    /// The special tokens that the template reads, by their places.
+    special: Vec<(usize, Data)>,
+    arguments: Places,
     drop_none: bool,
     alias_reasoning: bool,
+}
+
+/// Where the template has the arguments of a render that it reads.
+#[derive(Default)]
+struct Places {
+    messages: Option<usize>,
+    tools: Option<usize>,
+    documents: Option<usize>,
+    add_generation_prompt: Option<usize>,
+}
+
+impl Places {
+    fn of(template: &Template) -> Self {
+        Self {
+            messages: template.place_of("messages"),
+            tools: template.place_of("tools"),
+            documents: template.place_of("documents"),
+            add_generation_prompt: template.place_of("add_generation_prompt"),
+        }
+    }
 }
 
 #[pymethods]
@@ -77,9 +99,13 @@ impl TemplateCore {
                 Ok(text) => Data::Str(text),
                 Err(_) => Data::List(token.extract::<Vec<String>>()?.into_iter().map(Data::Str).collect()),
             };
-            special.push((name.extract()?, token));
+            let name: String = name.extract()?;
+            if let Some(place) = compiled.as_ref().ok().and_then(|template: &Template| template.place_of(&name)) {
+                special.push((place, token));
+            }
         }
-        Ok(Self { compiled, special, drop_none, alias_reasoning })
+        let arguments = compiled.as_ref().map(Places::of).unwrap_or_default();
+        Ok(Self { compiled, special, arguments, drop_none, alias_reasoning })
     }
 
     /// Why only jinja2 can render this template, if so.
@@ -167,20 +193,18 @@ impl TemplateCore {
         now: Option<Moment>,
     ) -> PyResult<TextAndSpans<'py>> {
         let template = self.template()?;
-        let arena = ARENA.take();
+        let Memory { arena, buffer } = MEMORY.take();
         let mut reader = Reader::new(template, &arena);
-        let mut variables = Vec::with_capacity(16);
+        let mut variables = Variables::new(template, &arena);
         for dict in &context {
             reader.variables(dict, &mut variables)?;
         }
         let options = Options { clock: now.map(clock), input_bytes: reader.bytes };
-        let rendered = template.render(&variables, options, take_buffer()).map_err(|fault| error(&fault))?;
+        let rendered = Template::render(variables, options, buffer).map_err(|fault| error(&fault))?;
         let text = PyString::new(py, &rendered.text);
         let spans = rendered.character_spans();
-        give_buffer(rendered.text);
-        drop(variables);
         drop(reader);
-        give_arena(arena);
+        Memory { arena, buffer: rendered.text }.keep();
         Ok((text, spans))
     }
 
@@ -208,7 +232,7 @@ impl TemplateCore {
     ) -> PyResult<Bound<'py, PyString>> {
         let py = owner.py();
         let template = self.template()?;
-        let arena = ARENA.take();
+        let Memory { arena, buffer } = MEMORY.take();
         // The clock is asked first: no Python code may run while the arguments are borrowed.
         let now = if template.uses_clock() {
             Some(clock(owner.call_method0(intern!(py, "_moment"))?.extract()?))
@@ -217,54 +241,63 @@ impl TemplateCore {
         };
         let mut reader = Reader::new(template, &arena);
         (reader.drop_none, reader.alias_reasoning) = (self.drop_none, self.alias_reasoning);
-        let mut variables = Vec::with_capacity(self.special.len() + 8);
-        for (name, token) in &self.special {
+        let mut variables = Variables::new(template, &arena);
+        for (place, token) in &self.special {
             let token = Input::data(token).map_err(|e| UnsupportedError::new_err(e.to_string()))?;
-            variables.push((name.as_str(), token));
+            variables.set_at(*place, token);
         }
         if let Some(kwargs) = kwargs {
             reader.variables(kwargs, &mut variables)?;
         }
-        variables.push(("messages", reader.messages(messages)?));
-        variables.push(("tools", reader.tools(tools)?));
-        variables.push(("documents", reader.tools(documents)?));
+        // What the template does not read is looked at all the same: it may be something that only Python can judge.
+        let mut set = |place: Option<usize>, value| {
+            if let Some(place) = place {
+                variables.set_at(place, value);
+            }
+        };
+        set(self.arguments.messages, reader.messages(messages)?);
+        set(self.arguments.tools, reader.tools(tools)?);
+        set(self.arguments.documents, reader.tools(documents)?);
         let flag = match add_generation_prompt {
             None => Input::bool(false),
             Some(flag) => reader.any(flag)?,
         };
-        variables.push(("add_generation_prompt", flag));
+        set(self.arguments.add_generation_prompt, flag);
         let options = Options { clock: now, input_bytes: reader.bytes };
-        let rendered = template.render(&variables, options, take_buffer()).map_err(|fault| error(&fault))?;
+        let rendered = Template::render(variables, options, buffer).map_err(|fault| error(&fault))?;
         let text = PyString::new(py, &rendered.text);
-        give_buffer(rendered.text);
-        drop(variables);
         drop(reader);
-        give_arena(arena);
+        Memory { arena, buffer: rendered.text }.keep();
         Ok(text)
     }
 }
 
+/// The memory that a render works in.
+#[derive(Default)]
+struct Memory {
+    /// For the input.
+    arena: Arena,
+    /// For the text.
+    buffer: String,
+}
+
 thread_local! {
-    /// The memory of the last text, for the next one.
-    static BUFFER: Cell<String> = const { Cell::new(String::new()) };
-    /// The memory of the last input, for the next one.
-    static ARENA: Cell<Arena> = Cell::default();
+    /// The memory of the last render, for the next one.
+    static MEMORY: Cell<Memory> = Cell::default();
 }
 
-fn give_arena(mut arena: Arena) {
-    if arena.size() <= KEPT_BUFFER {
-        arena.reset();
-        ARENA.set(arena);
-    }
-}
-
-fn take_buffer() -> String {
-    BUFFER.take()
-}
-
-fn give_buffer(buffer: String) {
-    if buffer.capacity() <= KEPT_BUFFER {
-        BUFFER.set(buffer);
+impl Memory {
+    /// Keeps what is not too large.
+    fn keep(mut self) {
+        if self.arena.size() <= KEPT_MEMORY {
+            self.arena.reset();
+        } else {
+            self.arena = Arena::default();
+        }
+        if self.buffer.capacity() > KEPT_MEMORY {
+            self.buffer = String::new();
+        }
+        MEMORY.set(self);
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::ptr::null_mut;
 
-use clemcore::template::{Arena, Error, Input, Shape, Template};
+use clemcore::template::{Arena, Error, Input, Shape, Template, Variables};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -107,13 +107,13 @@ impl<'a> Reader<'a> {
     pub(super) fn variables(
         &mut self,
         dict: &'a Bound<'_, PyDict>,
-        out: &mut Vec<(&'a str, Input<'a>)>,
+        out: &mut Variables<'a>,
     ) -> Read<()> {
         let mut entries = Entries::of(dict.as_ptr());
         // SAFETY: see the module.
         unsafe {
             while let Some((key, value)) = entries.next() {
-                out.push((self.text(key)?, self.value(value)?));
+                out.set(self.text(key)?, self.value(value)?);
             }
         }
         Ok(())

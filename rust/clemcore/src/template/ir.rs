@@ -7,6 +7,7 @@ use num_bigint::BigInt;
 
 use super::ast::{BinOp, CmpOp};
 use super::builtins::FilterFn;
+use super::builtins::globals::Global;
 use super::builtins::tests::TestKind;
 use super::value::{Key, KeyNumbers};
 
@@ -15,6 +16,8 @@ pub(crate) struct Program {
     pub(crate) funcs: Vec<Func>,
     /// The names that are looked up in the caller's context.
     pub(crate) names: Vec<Box<str>>,
+    /// Those of them that are built in.
+    pub(crate) globals: Vec<(u32, Global)>,
     /// The names that a caller may want to set: looked up, and not built in.
     pub(crate) undeclared: Vec<String>,
     /// The constant names that are looked up in values.

@@ -32,13 +32,16 @@ mod ops;
 mod parser;
 mod text;
 mod value;
+mod variables;
 
 pub use error::{Error, ErrorKind, Result};
 pub use input::{Input, InputDict};
 pub use text::strftime::Clock;
 pub use text::unicode::set_printable_oracle;
 pub use value::{Arena, Data, Shape};
+pub use variables::Variables;
 
+use builtins::globals::Global;
 use ir::Program;
 
 /// How many steps a render may take, before what its input is worth is added.
@@ -116,7 +119,7 @@ impl Template {
     /// Whether the template asks for the time.
     #[must_use]
     pub fn uses_clock(&self) -> bool {
-        self.program.names.iter().any(|name| &**name == "strftime_now")
+        self.program.globals.iter().any(|(_, global)| *global == Global::StrftimeNow)
     }
 
     /// The shape of dicts with these keys, which differ, for [`Input::shaped_in`].
@@ -125,26 +128,32 @@ impl Template {
         self.program.keys.shape(arena, keys)
     }
 
-    /// Renders. Later variables of the same name win. The text is written into `buffer`, whose memory may come from an
-    /// earlier render.
+    /// Where the variable of this name is in [`Variables`], if the template reads it.
+    #[must_use]
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        self.program.names.iter().position(|known| &**known == name)
+    }
+
+    /// Renders the template that the variables are for. The text is written into `buffer`, whose memory may come from
+    /// an earlier render.
     ///
     /// # Errors
     /// When the template raises, uses what this engine does not cover, or exceeds a bound.
-    pub fn render<'a>(
-        &'a self,
-        context: &[(&str, Input<'a>)],
+    pub fn render(
+        variables: Variables<'_>,
         options: Options,
         buffer: String,
     ) -> std::result::Result<Rendered, Fault> {
+        let template = variables.template;
         let fuel = BASE_FUEL.saturating_add(FUEL_PER_BYTE.saturating_mul(options.input_bytes as u64));
         // Most of the output is the input, with a little around each message.
         let room = 256 + options.input_bytes + options.input_bytes / 8;
         let mut buffer = buffer;
         buffer.clear();
         buffer.reserve(room);
-        match eval::render(&self.program, context, options.clock, fuel, buffer) {
+        match eval::render(variables, options.clock, fuel, buffer) {
             Ok(output) => Ok(Rendered { text: output.text, spans: output.spans }),
-            Err(error) => Err(Fault::new(*error, &self.source)),
+            Err(error) => Err(Fault::new(*error, &template.source)),
         }
     }
 }

@@ -41,7 +41,8 @@ impl Global {
     }
 }
 
-fn named(name: &str) -> Option<Global> {
+/// The global of this name.
+pub(crate) fn named(name: &str) -> Option<Global> {
     Some(match name {
         "range" => Global::Range,
         "dict" => Global::Dict,
@@ -53,11 +54,6 @@ fn named(name: &str) -> Option<Global> {
         "strftime_now" => Global::StrftimeNow,
         _ => return None,
     })
-}
-
-/// The global of this name.
-pub(crate) fn find<'a>(name: &str) -> Option<Value<'a>> {
-    named(name).map(|global| Value::object(Object::Global(global)))
 }
 
 /// Whether the environment itself defines the name.

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::ast::Stmt;
-use super::builtins::globals::is_global;
+use super::builtins::globals::{is_global, named};
 use super::error::{Error, Result};
 use super::ir::{Func, Load, Program, StmtKind, Var};
 use super::value::KeyNumbers;
@@ -27,8 +27,9 @@ pub(crate) fn compile(body: &[Stmt<'_>]) -> Result<Program> {
     compiler.template(body)?;
     let undeclared =
         compiler.names.iter().filter(|name| !is_global(name)).map(std::string::ToString::to_string).collect();
+    let globals = (0..).zip(&compiler.names).filter_map(|(number, name)| Some((number, named(name)?))).collect();
     let funcs = compiler.funcs.into_iter().map(|builder| builder.func).collect();
-    Ok(Program { funcs, names: compiler.names, undeclared, keys: compiler.keys })
+    Ok(Program { funcs, names: compiler.names, globals, undeclared, keys: compiler.keys })
 }
 
 #[derive(Default)]

@@ -308,13 +308,6 @@ impl<'a> Vm<'a> {
         compare(op, left, right)
     }
 
-    /// The text that stands in the output from `start` on becomes a value.
-    fn take_text(&mut self, start: usize) -> Value<'a> {
-        let text = Value::Owned(self.out[start..].into());
-        self.out.truncate(start);
-        text
-    }
-
     /// A chain of `+`. Strings are put together at the end of the output, which serves as scratch paper.
     fn sum(&mut self, parts: &'a [Expr]) -> Result<Value<'a>> {
         let start = self.out.len();

@@ -14,12 +14,11 @@ mod peek;
 use std::rc::Rc;
 
 use super::budget;
-use super::builtins::globals;
 use super::error::{Error, Result};
-use super::input::Input;
 use super::ir::{Func, Load, Program, Var};
 use super::text::strftime::Clock;
-use super::value::{Object, Value};
+use super::value::{Arena, ArenaVec, Object, Value};
+use super::variables::Variables;
 pub(crate) use exec::private_name;
 pub(crate) use iterate::{fold, iterate, walk};
 pub(crate) use loops::FilterSource;
@@ -33,14 +32,15 @@ const MAX_OUTPUT: usize = 48 << 20;
 pub(crate) struct Vm<'a> {
     program: &'a Program,
     /// The variables of all active functions.
-    slots: Vec<Value<'a>>,
+    slots: ArenaVec<'a, Value<'a>>,
     /// Where the variables of the current function start.
     base: usize,
-    active: Vec<Activation>,
-    context: Vec<Value<'a>>,
+    active: ArenaVec<'a, Activation>,
+    context: ArenaVec<'a, Value<'a>>,
+    arena: &'a Arena,
     pub(crate) out: String,
     /// Where each running capture starts in `out`.
-    captures: Vec<usize>,
+    captures: ArenaVec<'a, usize>,
     /// The depth of the capture into which a filter or call block wrote something that is no text. jinja2 notices only
     /// when that capture ends.
     broken: Option<usize>,
@@ -71,27 +71,24 @@ pub(crate) struct Output {
     pub(crate) spans: Vec<(usize, usize)>,
 }
 
-/// Renders a program. `context` holds the caller's variables, `out` is where the text goes.
-pub(crate) fn render<'a>(
-    program: &'a Program,
-    context: &[(&str, Input<'a>)],
+/// Renders a program with the caller's variables; `out` is where the text goes.
+pub(crate) fn render(
+    Variables { template, arena, values: context }: Variables<'_>,
     clock: Option<Clock>,
     fuel: u64,
     out: String,
 ) -> Result<Output> {
     budget::refill(fuel);
-    let lookup = |name: &str| {
-        let given = context.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.0.clone());
-        given.or_else(|| globals::find(name)).unwrap_or(Value::Missing)
-    };
+    let program = &template.program;
     let mut vm = Vm {
         program,
-        slots: Vec::with_capacity(64),
+        slots: arena.vector(program.funcs.first().map_or(0, |root| root.slots)),
         base: 0,
-        active: Vec::with_capacity(8),
-        context: program.names.iter().map(|name| lookup(name)).collect(),
+        active: arena.vector(4),
+        context,
+        arena,
         out,
-        captures: Vec::new(),
+        captures: arena.vector(4),
         broken: None,
         steps: fuel,
         captured: Vec::new(),
@@ -251,8 +248,14 @@ impl<'a> Vm<'a> {
     fn end_capture(&mut self, start: usize) -> Result<Value<'a>> {
         self.close_capture()?;
         budget::spend_text(self.out.len() - start)?;
-        let text = Rc::from(&self.out[start..]);
+        Ok(self.take_text(start))
+    }
+
+    /// The text that stands in the output from `start` on becomes a value.
+    fn take_text(&mut self, start: usize) -> Value<'a> {
+        let text = &self.out[start..];
+        let text = self.arena.put_text(text).map_or_else(|| Value::Owned(Rc::from(text)), Value::Str);
         self.out.truncate(start);
-        Ok(Value::Owned(text))
+        text
     }
 }

@@ -22,7 +22,7 @@ pub(crate) use object::{Gen, Iter, LoopState, Object, Recurse, Select, Step, Vie
 pub use shape::Shape;
 pub(crate) use shape::{Counter, Key, KeyNumbers};
 pub use shared::Arena;
-pub(crate) use shared::{Shared, Slice};
+pub(crate) use shared::{ArenaVec, Shared, Slice};
 pub(crate) use undefined::Undef;
 
 use super::error::{Error, Result};

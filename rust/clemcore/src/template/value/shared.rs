@@ -4,8 +4,16 @@ use std::cell::OnceCell;
 use std::ops::Deref;
 use std::rc::Rc;
 
+
+
 use bumpalo::Bump;
+pub(crate) use bumpalo::collections::Vec as ArenaVec;
 use num_bigint::BigInt;
+
+/// Longer texts that a render makes are counted and freed one by one.
+const MAX_TEXT: usize = 4 << 10;
+/// So are all texts in an arena that has grown beyond this.
+const MAX_TEXTS: usize = 8 << 20;
 
 /// Memory for the containers of one render's input. Nothing in it is dropped one by one: it is all given back at once.
 #[derive(Default)]
@@ -30,6 +38,17 @@ impl Arena {
 
     pub(crate) fn put<T>(&self, value: T) -> &T {
         self.memory.alloc(value)
+    }
+
+    /// Puts a text that a render made here, as long as that does not add up to much.
+    pub(crate) fn put_text(&self, text: &str) -> Option<&str> {
+        let room = text.len() <= MAX_TEXT && self.memory.allocated_bytes() <= MAX_TEXTS;
+        room.then(|| &*self.memory.alloc_str(text))
+    }
+
+    /// An empty vector that lives here.
+    pub(crate) fn vector<T>(&self, capacity: usize) -> ArenaVec<'_, T> {
+        ArenaVec::with_capacity_in(capacity, &self.memory)
     }
 
     pub(crate) fn put_integer(&self, value: BigInt) -> &BigInt {
