@@ -8,7 +8,7 @@
 
 use std::ptr::null_mut;
 
-use clemcore::template::{Arena, Error, Input, Shape, Template, Variables};
+use clemcore::template::{Arena, Error, Input, Record, Shape, Template, Variables};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
             if count == 0 {
                 return Err(Stop::NotPlain("messages that are no list"));
             }
-            Input::read_list_in(self.arena, count, false, |place| {
+            Input::records_in(self.arena, count, |place| {
                 let message = ffi::PyList_GetItem(object, place.cast_signed());
                 if ffi::PyDict_CheckExact(message) == 0 {
                     return Err(Stop::NotPlain("a message that is no dict"));
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
 
     /// # Safety
     /// `object` is a dict, as the module promises.
-    unsafe fn message(&mut self, object: Object) -> Read<Input<'a>> {
+    unsafe fn message(&mut self, object: Object) -> Read<Record<'a>> {
         // SAFETY: as promised.
         unsafe {
             let size = length(ffi::PyDict_Size(object));
@@ -185,25 +185,27 @@ impl<'a> Reader<'a> {
     ///
     /// # Safety
     /// `object` is a dict, as the module promises.
-    unsafe fn alike(&mut self, object: Object, kind: usize) -> Read<Input<'a>> {
-        let Some(Kind { keys, shape, count }) = &self.kinds[kind] else { return Err(Stop::Different) };
-        let (keys, shape, count) = (*keys, *shape, *count);
+    unsafe fn alike(&mut self, object: Object, kind: usize) -> Read<Record<'a>> {
+        let Some(Kind { keys, shape, .. }) = &self.kinds[kind] else { return Err(Stop::Different) };
+        let (keys, shape) = (*keys, *shape);
         // Nearly always all values are texts, and then they are written once, where they stay.
-        let mut texts = [""; MAX_KEYS];
         let mut entries = Entries::of(object);
-        for place in 0..count {
+        let texts = Record::of_texts(self.arena, shape, |place| {
             // SAFETY: as promised.
             unsafe {
                 match entries.next() {
-                    Some((key, _)) if key != keys[place] => return Err(Stop::Different),
-                    Some((_, value)) if ffi::PyUnicode_CheckExact(value) != 0 => {
-                        texts[place] = self.text(value)?;
+                    Some((key, value)) if key == keys[place] && ffi::PyUnicode_CheckExact(value) != 0 => {
+                        self.text(value).map_err(|_| ())
                     }
-                    _ => return self.alike_mixed(object, &keys, shape),
+                    _ => Err(()),
                 }
             }
+        });
+        match texts {
+            Ok(record) => Ok(record),
+            // SAFETY: as promised.
+            Err(()) => unsafe { self.alike_mixed(object, &keys, shape) },
         }
-        Ok(Input::texts_in(self.arena, shape, &texts[..count]))
     }
 
     /// The same for values of any kind.
@@ -215,9 +217,9 @@ impl<'a> Reader<'a> {
         object: Object,
         keys: &[Object; MAX_KEYS],
         shape: Shape<'a>,
-    ) -> Read<Input<'a>> {
+    ) -> Read<Record<'a>> {
         let mut entries = Entries::of(object);
-        Input::shaped_in(self.arena, shape, |place| {
+        Record::shaped(self.arena, shape, |place| {
             // SAFETY: as promised.
             unsafe {
                 match entries.next() {
@@ -264,7 +266,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Safety
     /// `object` is a dict, as the module promises.
-    unsafe fn other_message(&mut self, object: Object) -> Read<Input<'a>> {
+    unsafe fn other_message(&mut self, object: Object) -> Read<Record<'a>> {
         let start = self.items.len();
         let mut reasoning: [Option<Input<'a>>; 3] = [const { None }; 3];
         let mut entries = Entries::of(object);
@@ -292,7 +294,7 @@ impl<'a> Reader<'a> {
         if let Some(thought) = reasoning.iter().flatten().next() {
             self.alias(start, thought);
         }
-        Ok(Input::dict_in(self.arena, &mut self.items, start)?)
+        Ok(Record::of_items(self.arena, &mut self.items, start)?)
     }
 
     /// Puts the reasoning of the message that starts at `start` under each name: `thinking` comes first unless it is
@@ -419,7 +421,7 @@ impl<'a> Reader<'a> {
                 self.items.push(value);
             }
         }
-        Ok(Input::dict_in(self.arena, &mut self.items, start)?)
+        Ok(Record::of_items(self.arena, &mut self.items, start)?.into())
     }
 }
 

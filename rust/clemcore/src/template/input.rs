@@ -4,7 +4,7 @@ use num_bigint::BigInt;
 
 use super::error::Error;
 use super::error::Result;
-use super::value::{Arena, Dict, Seq, Shape, Shared, Slice, Value, nested};
+use super::value::{Arena, Dict, MAX_NESTING, Seq, Shape, Shared, Slice, Value, nested};
 
 /// A value for a render, made by the caller.
 #[derive(Clone)]
@@ -90,34 +90,28 @@ impl<'a> Input<'a> {
         Ok(Self(if tuple { Value::Tuple(seq) } else { Value::List(seq) }))
     }
 
-    /// A dict in an arena: keys and values in turn from `start` on. The keys differ; nothing may own memory.
+
+    /// A list of dicts in an arena, as many as `count`; `read` gives each.
     ///
     /// # Errors
-    /// When the values nest too deeply.
-    pub fn dict_in(arena: &'a Arena, items: &mut Vec<Input<'a>>, start: usize) -> Result<Self> {
-        let pairs = Pairs(items.drain(start..));
-        let dict = Dict::lent(arena, pairs)?;
-        Ok(Self(Value::Dict(Shared::Lent(arena.put(dict)))))
-    }
-
-    /// A dict of a known shape in an arena; `read` gives the value for each key in turn. No value may own memory.
-    ///
-    /// # Errors
-    /// What `read` fails with, or when the values nest too deeply.
-    pub fn shaped_in<E: From<Box<Error>>>(
-        arena: &'a Arena,
-        shape: Shape<'a>,
-        mut read: impl FnMut(usize) -> std::result::Result<Input<'a>, E>,
-    ) -> std::result::Result<Self, E> {
-        let dict = Dict::shaped(arena, shape, |place| read(place).map(|input| input.0))?;
-        Ok(Self(Value::Dict(Shared::Lent(arena.put(dict)))))
-    }
-
-    /// A dict of a known shape in an arena, all of whose values are texts: one for each key.
-    #[must_use]
+    /// What `read` fails with, or when the dicts nest too deeply.
     #[inline]
-    pub fn texts_in(arena: &'a Arena, shape: Shape<'a>, texts: &[&'a str]) -> Self {
-        Self(Value::Dict(Shared::Lent(arena.put(Dict::of_texts(arena, shape, texts)))))
+    pub fn records_in<E: From<Box<Error>>>(
+        arena: &'a Arena,
+        count: usize,
+        mut read: impl FnMut(usize) -> std::result::Result<Record<'a>, E>,
+    ) -> std::result::Result<Self, E> {
+        let mut depth = 0;
+        let items = arena.try_put(count, |place| {
+            let Record(dict) = read(place)?;
+            depth = depth.max(dict.depth());
+            Ok::<_, E>(Value::Dict(Shared::Lent(dict)))
+        })?;
+        if depth >= MAX_NESTING {
+            return Err(Error::recursion("containers are nested too deeply").into());
+        }
+        let seq = arena.put_with(|| Seq { items: Slice::Lent(items), depth: depth + 1 });
+        Ok(Self(Value::List(Shared::Lent(seq))))
     }
 
     /// A list (or tuple) in an arena of as many items as `count`; `read` gives each. No item may own memory.
@@ -142,6 +136,54 @@ impl<'a> Input<'a> {
     /// When it nests too deeply.
     pub fn data(data: &'a super::Data) -> Result<Self> {
         Value::from_data(data).map(Self)
+    }
+}
+
+/// A dict in an arena, as a conversation is made of.
+#[derive(Clone, Copy)]
+pub struct Record<'a>(&'a Dict<'a>);
+
+impl<'a> Record<'a> {
+    /// A dict of keys and values in turn from `start` on. The keys differ; nothing may own memory.
+    ///
+    /// # Errors
+    /// When the values nest too deeply.
+    pub fn of_items(arena: &'a Arena, items: &mut Vec<Input<'a>>, start: usize) -> Result<Self> {
+        let pairs = Pairs(items.drain(start..));
+        let dict = Dict::lent(arena, pairs)?;
+        Ok(Self(arena.put(dict)))
+    }
+
+    /// A dict of a known shape; `read` gives the value for each key in turn. No value may own memory.
+    ///
+    /// # Errors
+    /// What `read` fails with, or when the values nest too deeply.
+    pub fn shaped<E: From<Box<Error>>>(
+        arena: &'a Arena,
+        shape: Shape<'a>,
+        mut read: impl FnMut(usize) -> std::result::Result<Input<'a>, E>,
+    ) -> std::result::Result<Self, E> {
+        let dict = Dict::shaped(arena, shape, |place| read(place).map(|input| input.0))?;
+        Ok(Self(arena.put(dict)))
+    }
+
+    /// A dict of a known shape, all of whose values are texts; `read` gives one for each key in turn.
+    ///
+    /// # Errors
+    /// What `read` fails with.
+    #[inline]
+    pub fn of_texts<E>(
+        arena: &'a Arena,
+        shape: Shape<'a>,
+        read: impl FnMut(usize) -> std::result::Result<&'a str, E>,
+    ) -> std::result::Result<Self, E> {
+        Dict::of_texts(arena, shape, read).map(Self)
+    }
+}
+
+impl<'a> From<Record<'a>> for Input<'a> {
+    fn from(record: Record<'a>) -> Self {
+        Self(Value::Dict(Shared::Lent(record.0)))
     }
 }
 

@@ -251,6 +251,8 @@ impl Expr {
 pub(crate) struct Filter {
     pub(crate) name: Box<str>,
     pub(crate) func: Option<FilterFn>,
+    /// It is `length` without arguments.
+    pub(crate) is_length: bool,
     pub(crate) operand: Expr,
     pub(crate) args: Args,
 }

@@ -35,7 +35,7 @@ mod value;
 mod variables;
 
 pub use error::{Error, ErrorKind, Result};
-pub use input::{Input, InputDict};
+pub use input::{Input, InputDict, Record};
 pub use text::strftime::Clock;
 pub use text::unicode::set_printable_oracle;
 pub use value::{Arena, Data, Shape};
@@ -122,7 +122,7 @@ impl Template {
         self.program.globals.iter().any(|(_, global)| *global == Global::StrftimeNow)
     }
 
-    /// The shape of dicts with these keys, which differ, for [`Input::shaped_in`].
+    /// The shape of dicts with these keys, which differ, for [`Record::shaped`].
     #[must_use]
     pub fn shape<'a>(&self, arena: &'a Arena, keys: impl ExactSizeIterator<Item = &'a str>) -> Shape<'a> {
         self.program.keys.shape(arena, keys)

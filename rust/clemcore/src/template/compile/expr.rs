@@ -252,7 +252,8 @@ impl<'s> Compiler<'s> {
             None => Expr { kind: ExprKind::Captured, at: 0 },
         };
         let args = self.args(args, frame, mode)?;
-        Ok(ExprKind::Filter(Box::new(Filter { name: name.into(), func, operand, args })))
+        let is_length = matches!(name, "length" | "count") && args.is_empty();
+        Ok(ExprKind::Filter(Box::new(Filter { name: name.into(), func, is_length, operand, args })))
     }
 
     fn test(

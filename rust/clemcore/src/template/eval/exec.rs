@@ -46,7 +46,11 @@ impl<'a> Vm<'a> {
             }
             StmtKind::Set(target, expr) => {
                 if let Target::Slot(slot) = target {
-                    let value = self.eval(expr)?;
+                    let expr = self.settled(expr)?;
+                    let value = match self.text_of(expr) {
+                        Some(text) => Value::Str(text),
+                        None => self.eval(expr)?,
+                    };
                     self.set_slot(*slot, value);
                 } else {
                     self.check_namespaces(target)?;

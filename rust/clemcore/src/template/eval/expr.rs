@@ -26,6 +26,11 @@ impl<'a> Vm<'a> {
                     return Ok(value.clone());
                 }
             }
+            ExprKind::Bin(..) => {
+                if let Some(int) = self.int_of(expr) {
+                    return Ok(Value::Int(int));
+                }
+            }
             ExprKind::Part(part) => {
                 return match self.text_of(expr) {
                     Some(text) => Ok(Value::Str(text)),
@@ -35,11 +40,20 @@ impl<'a> Vm<'a> {
             _ => {}
         }
         // Written so that the result stays where it is: moving it costs as much as making it.
-        let mut result = self.eval_kind(&expr.kind);
+        let mut result = self.eval_kind(expr);
         if let Err(error) = &mut result {
             error.locate(expr.at);
         }
         result
+    }
+
+    /// The branch that a conditional expression takes.
+    pub(super) fn settled(&mut self, expr: &'a Expr) -> Result<&'a Expr> {
+        let mut expr = expr;
+        while let ExprKind::Cond { test, then, otherwise: Some(otherwise) } = &expr.kind {
+            expr = if self.test(test)? { then } else { otherwise };
+        }
+        Ok(expr)
     }
 
     /// The truth of an expression.
@@ -49,15 +63,18 @@ impl<'a> Vm<'a> {
 
     fn test_kind(&mut self, expr: &'a Expr) -> Result<bool> {
         match &expr.kind {
-            ExprKind::Not(value) => Ok(!self.test(value)?),
-            ExprKind::And(left, right) => Ok(self.test(left)? && self.test(right)?),
-            ExprKind::Or(left, right) => Ok(self.test(left)? || self.test(right)?),
+            ExprKind::Not(value) => return Ok(!self.test(value)?),
+            ExprKind::And(left, right) => return Ok(self.test(left)? && self.test(right)?),
+            ExprKind::Or(left, right) => return Ok(self.test(left)? || self.test(right)?),
+            _ => {}
+        }
+        if let Some(flag) = self.bool_of(expr) {
+            return Ok(flag);
+        }
+        match &expr.kind {
             ExprKind::Compare(first, ops) => self.compare_chain(first, ops),
             ExprKind::Test(test) => self.run_test(test),
-            ExprKind::Affix(affix) => match self.affix(affix) {
-                Some(answer) => Ok(answer),
-                None => self.test(&affix.whole),
-            },
+            ExprKind::Affix(affix) => self.test(&affix.whole),
             ExprKind::Part(..) => Ok(match self.text_of(expr) {
                 Some(text) => !text.is_empty(),
                 None => truthy(&self.eval(expr)?),
@@ -65,7 +82,7 @@ impl<'a> Vm<'a> {
             _ => Ok(match self.peek(expr) {
                 Peek::Found(value) => truthy(value),
                 Peek::Absent => false,
-                Peek::Unknown => truthy(&self.eval_kind(&expr.kind)?),
+                Peek::Unknown => truthy(&self.eval_kind(expr)?),
             }),
         }
     }
@@ -87,8 +104,8 @@ impl<'a> Vm<'a> {
     }
 
     #[inline(never)]
-    fn eval_kind(&mut self, kind: &'a ExprKind) -> Result<Value<'a>> {
-        Ok(match kind {
+    fn eval_kind(&mut self, expr: &'a Expr) -> Result<Value<'a>> {
+        Ok(match &expr.kind {
             ExprKind::None => Value::None,
             ExprKind::Bool(b) => Value::Bool(*b),
             ExprKind::Int(i) => Value::Int(*i),
@@ -152,8 +169,9 @@ impl<'a> Vm<'a> {
                 };
                 func(self, operand, args)?
             }
-            ExprKind::Test(test) => Value::Bool(self.run_test(test)?),
-            ExprKind::Not(value) => Value::Bool(!self.test(value)?),
+            ExprKind::Test(_) | ExprKind::Not(_) | ExprKind::Compare(..) | ExprKind::Affix(_) => {
+                Value::Bool(self.test_kind(expr)?)
+            }
             ExprKind::Neg(value) => signed(&self.eval(value)?, true)?,
             ExprKind::Pos(value) => signed(&self.eval(value)?, false)?,
             ExprKind::Bin(op, left, right) => {
@@ -169,7 +187,6 @@ impl<'a> Vm<'a> {
                 let left = self.eval(left)?;
                 if truthy(&left) { left } else { self.eval(right)? }
             }
-            ExprKind::Compare(first, ops) => Value::Bool(self.compare_chain(first, ops)?),
             ExprKind::Concat(items) => return self.concat(items),
             ExprKind::Cond { test, then, otherwise } => {
                 if self.test(test)? {
@@ -187,10 +204,6 @@ impl<'a> Vm<'a> {
                 }
             }
             ExprKind::Part(part) => return self.eval(&part.whole),
-            ExprKind::Affix(affix) => match self.affix(affix) {
-                Some(answer) => Value::Bool(answer),
-                None => return self.eval(&affix.whole),
-            },
             ExprKind::NotConstant => return Err(Error::runtime("not a constant")),
             ExprKind::Captured => self.captured.last().cloned().unwrap_or(Value::Str("")),
         })
@@ -256,11 +269,6 @@ impl<'a> Vm<'a> {
     }
 
     fn compare_chain(&mut self, first: &'a Expr, ops: &'a [(CmpOp, Expr)]) -> Result<bool> {
-        if let [(op @ (CmpOp::Eq | CmpOp::Ne), right)] = ops
-            && let (Some(left), Some(right)) = (self.text_of(first), self.text_of(right))
-        {
-            return Ok((left == right) == (*op == CmpOp::Eq));
-        }
         if let [(op @ (CmpOp::In | CmpOp::NotIn), right)] = ops
             && let Some(part) = self.text_of(first)
         {
@@ -275,13 +283,7 @@ impl<'a> Vm<'a> {
         let mut left = self.eval(first)?;
         if let [(op, right)] = ops {
             let right = self.eval(right)?;
-            return match (op, &left, &right) {
-                (CmpOp::Eq, Value::Int(a), Value::Int(b)) => Ok(a == b),
-                (CmpOp::Eq, Value::Bool(a), Value::Bool(b)) => Ok(a == b),
-                (CmpOp::Ne, Value::Int(a), Value::Int(b)) => Ok(a != b),
-                (CmpOp::Ne, Value::Bool(a), Value::Bool(b)) => Ok(a != b),
-                _ => self.compare_values(*op, &left, &right),
-            };
+            return self.compare_values(*op, &left, &right);
         }
         for (op, right) in ops {
             let right = self.eval(right)?;

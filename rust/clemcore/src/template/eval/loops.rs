@@ -83,13 +83,43 @@ impl<'a> Vm<'a> {
             }
             return Ok(Flow::Next);
         };
-        let state = Rc::new(Object::Loop(Box::new(self.loop_state(node, source, size, seq))));
+        let state = Rc::new(Object::Loop(Box::new(self.loop_state(node, source, size, seq.clone()))));
+        if let (Some(seq), Target::Slot(target)) = (&seq, &node.target) {
+            return self.counted_loop(node, seq, &state, slot, *target, completed);
+        }
         while let Some(item) = self.advance(&state)? {
             self.assign(&node.target, item)?;
             // An inner loop of the same level may have used the slot.
             let place = self.base + slot as usize;
             if !matches!(&self.slots[place], Value::Object(object) if Rc::ptr_eq(object, &state)) {
                 self.slots[place] = Value::Object(Rc::clone(&state));
+            }
+            if self.round(node, completed)? == Flow::Break {
+                break;
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    /// A loop over items that are all there, one variable each.
+    fn counted_loop(
+        &mut self,
+        node: &'a For,
+        seq: &Seq<'a>,
+        object: &Rc<Object<'a>>,
+        slot: u32,
+        target: u32,
+        completed: &mut bool,
+    ) -> Result<Flow> {
+        let Object::Loop(state) = &**object else { return Ok(Flow::Next) };
+        while let Some(item) = seq.items.get(state.index.get()) {
+            self.pay(1)?;
+            state.index.set(state.index.get() + 1);
+            let (target, slot) = (self.base + target as usize, self.base + slot as usize);
+            self.slots[target].copy_from(item);
+            // An inner loop of the same level may have used the slot.
+            if !matches!(&self.slots[slot], Value::Object(known) if Rc::ptr_eq(known, object)) {
+                self.slots[slot] = Value::Object(Rc::clone(object));
             }
             if self.round(node, completed)? == Flow::Break {
                 break;

@@ -10,6 +10,7 @@ mod expr;
 mod iterate;
 mod loops;
 mod peek;
+mod scalar;
 
 use std::rc::Rc;
 

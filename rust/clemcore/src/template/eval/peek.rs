@@ -71,6 +71,7 @@ impl<'a> Vm<'a> {
         }
     }
 
+    #[inline(never)]
     fn part(&self, part: &'a Part) -> Option<&'a str> {
         let text = self.text_of(part.whole.subject()?)?;
         // An empty purse leaves it to evaluation, which reports it.

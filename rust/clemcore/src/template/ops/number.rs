@@ -27,7 +27,7 @@ pub(crate) fn binary<'a>(op: BinOp, left: &Value<'a>, right: &Value<'a>) -> Resu
     if let (Some(a), Some(b)) = (small(left), small(right))
         && let Some(value) = fast(op, a, b)
     {
-        return Ok(value);
+        return Ok(Value::Int(value));
     }
     match op {
         BinOp::Add => {
@@ -62,8 +62,9 @@ fn small(value: &Value<'_>) -> Option<i64> {
     }
 }
 
-fn fast<'a>(op: BinOp, a: i64, b: i64) -> Option<Value<'a>> {
-    let result = match op {
+/// The result, where it is an integer of 64 bits.
+pub(crate) fn fast(op: BinOp, a: i64, b: i64) -> Option<i64> {
+    match op {
         BinOp::Add => a.checked_add(b),
         BinOp::Sub => a.checked_sub(b),
         BinOp::Mul => a.checked_mul(b),
@@ -74,8 +75,7 @@ fn fast<'a>(op: BinOp, a: i64, b: i64) -> Option<Value<'a>> {
             a.checked_div(b).map(|q| if a % b != 0 && (a < 0) != (b < 0) { q - 1 } else { q })
         }
         _ => None,
-    };
-    result.map(Value::Int)
+    }
 }
 
 fn number(value: &Value<'_>) -> Option<Num> {

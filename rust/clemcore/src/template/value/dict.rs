@@ -55,11 +55,22 @@ impl<'a> Dict<'a> {
         Ok(dict)
     }
 
-    /// A dict of this shape in an arena, all of whose values are texts.
+    /// A dict of this shape in an arena, all of whose values are texts, which `read` gives for each place.
     #[inline]
-    pub(crate) fn of_texts(arena: &'a Arena, shape: Shape<'a>, texts: &[&'a str]) -> Self {
-        let entries = arena.put_pairs(shape.keys, texts, |key, text| (Value::Str(key), Value::Str(text)));
-        Self { entries: Slice::Lent(entries), depth: 0, places: shape.places, index: OnceCell::new() }
+    pub(crate) fn of_texts<E>(
+        arena: &'a Arena,
+        shape: Shape<'a>,
+        mut read: impl FnMut(usize) -> std::result::Result<&'a str, E>,
+    ) -> std::result::Result<&'a Self, E> {
+        let entries = arena.try_put(shape.keys.len(), |place| {
+            read(place).map(|text| (Value::Str(shape.keys[place]), Value::Str(text)))
+        })?;
+        Ok(arena.put_with(|| Self {
+            entries: Slice::Lent(entries),
+            depth: 0,
+            places: shape.places,
+            index: OnceCell::new(),
+        }))
     }
 
     /// A dict of this shape in an arena, whose values `read` gives for each place. They must not own memory.

@@ -59,15 +59,14 @@ impl Arena {
         self.memory.alloc_slice_fill_copy(count, value)
     }
 
-    /// What `make` gives for each pair.
+    /// Puts a value here that is made where it will lie.
     #[inline]
-    pub(crate) fn put_pairs<T, U: Copy>(&self, left: &[U], right: &[U], make: impl Fn(U, U) -> T) -> &[T] {
-        let count = left.len().min(right.len());
-        let (left, right) = (&left[..count], &right[..count]);
-        self.memory.alloc_slice_fill_with(count, |place| make(left[place], right[place]))
+    pub(crate) fn put_with<T>(&self, make: impl FnOnce() -> T) -> &T {
+        self.memory.alloc_with(make)
     }
 
     /// What `make` gives for each place; the first failure ends it.
+    #[inline]
     pub(crate) fn try_put<T, E>(
         &self,
         count: usize,
