@@ -27,7 +27,9 @@ fn every_feature_is_as_in_jinja2() {
         let rendered = compiled.and_then(|template| {
             let arena = Arena::default();
             let mut variables = Variables::new(&template, &arena);
-            context.iter().for_each(|(name, value)| variables.set(name, Input::data(value).unwrap()));
+            for (name, value) in &context {
+                variables.set(name, Input::data(value).unwrap());
+            }
             Template::render(variables, Options::default(), String::new()).map(|r| r.text)
         });
         match (rendered, case["text"].as_str()) {

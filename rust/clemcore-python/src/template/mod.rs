@@ -100,7 +100,9 @@ impl TemplateCore {
                 Err(_) => Data::List(token.extract::<Vec<String>>()?.into_iter().map(Data::Str).collect()),
             };
             let name: String = name.extract()?;
-            if let Some(place) = compiled.as_ref().ok().and_then(|template: &Template| template.place_of(&name)) {
+            if let Some(place) =
+                compiled.as_ref().ok().and_then(|template: &Template| template.place_of(&name))
+            {
                 special.push((place, token));
             }
         }

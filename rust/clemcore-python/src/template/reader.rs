@@ -104,11 +104,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the entries of a dict as variables.
-    pub(super) fn variables(
-        &mut self,
-        dict: &'a Bound<'_, PyDict>,
-        out: &mut Variables<'a>,
-    ) -> Read<()> {
+    pub(super) fn variables(&mut self, dict: &'a Bound<'_, PyDict>, out: &mut Variables<'a>) -> Read<()> {
         let mut entries = Entries::of(dict.as_ptr());
         // SAFETY: see the module.
         unsafe {

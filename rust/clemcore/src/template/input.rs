@@ -90,7 +90,6 @@ impl<'a> Input<'a> {
         Ok(Self(if tuple { Value::Tuple(seq) } else { Value::List(seq) }))
     }
 
-
     /// A list of dicts in an arena, as many as `count`; `read` gives each.
     ///
     /// # Errors

@@ -27,7 +27,8 @@ pub(crate) fn compile(body: &[Stmt<'_>]) -> Result<Program> {
     compiler.template(body)?;
     let undeclared =
         compiler.names.iter().filter(|name| !is_global(name)).map(std::string::ToString::to_string).collect();
-    let globals = (0..).zip(&compiler.names).filter_map(|(number, name)| Some((number, named(name)?))).collect();
+    let globals =
+        (0..).zip(&compiler.names).filter_map(|(number, name)| Some((number, named(name)?))).collect();
     let funcs = compiler.funcs.into_iter().map(|builder| builder.func).collect();
     Ok(Program { funcs, names: compiler.names, globals, undeclared, keys: compiler.keys })
 }

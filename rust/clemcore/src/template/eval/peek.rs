@@ -16,6 +16,17 @@ pub(super) enum Peek<'v, 'a> {
 }
 
 impl<'a> Vm<'a> {
+    /// The entry of a dict in a variable, which is what most of a chat template asks for.
+    #[inline]
+    fn field(&self, expr: &'a Expr) -> Option<&Value<'a>> {
+        let (ExprKind::ItemStr(owner, key) | ExprKind::Attr(owner, key)) = &expr.kind else { return None };
+        let (ExprKind::Local(slot, _), true) = (&owner.kind, key.plain) else { return None };
+        match &self.slots[self.base + *slot as usize] {
+            Value::Dict(dict) => dict.get_key(key),
+            _ => None,
+        }
+    }
+
     #[inline]
     pub(super) fn peek(&self, expr: &'a Expr) -> Peek<'_, 'a> {
         match &expr.kind {
@@ -61,6 +72,9 @@ impl<'a> Vm<'a> {
     /// The text of an expression that is one already, or a part of one, without evaluating it.
     #[inline]
     pub(super) fn text_of(&self, expr: &'a Expr) -> Option<&'a str> {
+        if let Some(Value::Str(text)) = self.field(expr) {
+            return Some(text);
+        }
         match &expr.kind {
             ExprKind::Str(text) => Some(text),
             ExprKind::Part(part) => self.part(part),

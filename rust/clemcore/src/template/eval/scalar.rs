@@ -19,7 +19,8 @@ impl<'a> Vm<'a> {
             ExprKind::Bin(op, left, right) => fast(*op, self.int_of(left)?, self.int_of(right)?),
             ExprKind::Sum(parts) => {
                 let (first, rest) = parts.split_first()?;
-                rest.iter().try_fold(self.int_of(first)?, |sum, part| fast(BinOp::Add, sum, self.int_of(part)?))
+                rest.iter()
+                    .try_fold(self.int_of(first)?, |sum, part| fast(BinOp::Add, sum, self.int_of(part)?))
             }
             ExprKind::Filter(filter) if filter.is_length => match self.peek(&filter.operand) {
                 Peek::Found(Value::List(seq) | Value::Tuple(seq)) => i64::try_from(seq.items.len()).ok(),
@@ -75,6 +76,9 @@ impl<'a> Vm<'a> {
     }
 
     fn compared(&self, op: CmpOp, left: &'a Expr, right: &'a Expr) -> Option<bool> {
+        if let (ExprKind::Str(text), CmpOp::Eq | CmpOp::Ne) = (&right.kind, op) {
+            return Some(same(self.text_of(left)?, text) == (op == CmpOp::Eq));
+        }
         if !matches!(op, CmpOp::In | CmpOp::NotIn)
             && let Some(a) = self.int_of(left)
         {
@@ -91,7 +95,7 @@ impl<'a> Vm<'a> {
         match op {
             CmpOp::Eq | CmpOp::Ne => {
                 let equal = match self.text_of(left) {
-                    Some(text) => text == self.text_of(right)?,
+                    Some(text) => same(text, self.text_of(right)?),
                     None => self.bool_of(left)? == self.bool_of(right)?,
                 };
                 Some(equal == (op == CmpOp::Eq))
@@ -120,6 +124,20 @@ impl<'a> Vm<'a> {
             },
             _ => None,
         }
+    }
+}
+
+/// `a == b` for texts that are short, as roles and types are.
+#[inline]
+fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        4..=8 => a.first_chunk::<4>() == b.first_chunk::<4>() && a.last_chunk::<4>() == b.last_chunk::<4>(),
+        9..=16 => a.first_chunk::<8>() == b.first_chunk::<8>() && a.last_chunk::<8>() == b.last_chunk::<8>(),
+        _ => a == b,
     }
 }
 

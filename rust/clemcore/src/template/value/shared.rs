@@ -4,8 +4,6 @@ use std::cell::OnceCell;
 use std::ops::Deref;
 use std::rc::Rc;
 
-
-
 use bumpalo::Bump;
 pub(crate) use bumpalo::collections::Vec as ArenaVec;
 use num_bigint::BigInt;
