@@ -88,6 +88,7 @@ pub const ENTRY: &[Field] = &[
         ("on_by_default", "whether it thinks unasked"),
         ("always", "whether it cannot be turned off"),
         ("efforts", "the words that it takes"),
+        ("off", "the word that turns it off, where it is not `disabled`"),
     ]),
     field(
         "sampling_parameters",
