@@ -51,7 +51,17 @@ NAME_LISTS = {
     "cohere": ("cohere", "", r"command-[a-z0-9-]+"),
     "llamacpp": ("ramalama", "shortnames.conf", r"[\w.-]+/[\w.-]+"),
 }
-FIELDS = ("context_size", "max_input_tokens", "max_output_tokens", "input", "output", "deprecation_date")
+FIELDS = (
+    "context_size",
+    "max_input_tokens",
+    "max_output_tokens",
+    "input",
+    "output",
+    "deprecation_date",
+    "efforts",
+    "always",
+    "no_sampling",
+)
 TOKENS = {"k": 1024, "m": 1024 * 1024}
 
 
@@ -148,6 +158,55 @@ class Sources:
         found = (row for prefix, row in self.openai_reasoning.items() if model_id.startswith(prefix))
         return next(found, None)
 
+    @cached_property
+    def claude_prefixes(self) -> dict[str, tuple[str, ...]]:
+        """What pydantic-ai calls a trait of Anthropic's models to the prefixes of the names that have it."""
+        found: dict[str, tuple[str, ...]] = {}
+        for text in self._texts("pydantic_ai_slim", "pydantic_ai/profiles/anthropic.py"):
+            for node in ast.walk(ast.parse(text)):
+                match node:
+                    case ast.Assign(
+                        targets=[ast.Name(id=name)],
+                        value=ast.Call(func=ast.Attribute(attr="startswith"), args=[prefixes]),
+                    ):
+                        named = _literal(prefixes)
+                        found[name] = (named,) if isinstance(named, str) else tuple(named)
+        return found
+
+    @cached_property
+    def gemini_levels(self) -> dict[str, list[str]]:
+        """Model name prefix to the thinking levels that pydantic-ai lists for Google's models."""
+        for text in self._texts("pydantic_ai_slim", "pydantic_ai/profiles/google.py"):
+            for statement in ast.parse(text).body:
+                if (
+                    isinstance(statement, ast.AnnAssign)
+                    and ast.unparse(statement.target) == "_MODEL_THINKING_LEVELS"
+                ):
+                    assert statement.value is not None  # noqa: S101 - a table without rows would be another file
+                    return {
+                        prefix: [level.lower() for level in levels] for prefix, levels in _literal(statement.value)
+                    }
+        return {}
+
+    def _thinking(self, backend: str, name: str) -> Iterator[Row]:
+        has: set[str] = set()
+        if backend == "anthropic":
+            has = {trait for trait, prefixes in self.claude_prefixes.items() if name.startswith(prefixes)}
+        if has:
+            facts: dict[str, Any] = {"always": "thinking_always_enabled" in has}
+            facts["no_sampling"] = "disallows_sampling_settings" in has
+            if "supports_effort" in has:
+                # It writes down of every model that it takes `max`, but of this one.
+                more = [] if name.startswith("claude-opus-4-5") else ["max"]
+                extra = ["xhigh"] if "supports_xhigh_effort" in has else []
+                facts["efforts"] = ["low", "medium", "high", *extra, *more]
+            yield Row("pydantic-ai profiles", facts)
+        if backend == "google":
+            for prefix, levels in self.gemini_levels.items():
+                if name.startswith(prefix):
+                    yield Row("pydantic-ai profiles", {"efforts": levels})
+                    return
+
     def rows(self, entry: dict[str, Any]) -> list[Row]:
         """Everything that the packages say of an entry."""
         backend = entry["backend"]
@@ -158,6 +217,7 @@ class Sources:
         if prefix is not None and (row := self.litellm.get(prefix + name)):
             # A hub's model has the context that its configuration says; a gateway's limit is another fact.
             rows.append(Row("litellm", {} if backend == "huggingface_local" else _litellm_facts(row), row))
+        rows.extend(self._thinking(backend, name))
         rows.extend(self._genai_rows(backend, name, entry.get("base_url", "")))
         if backend in ("openai", "anthropic") and name in self.shutdowns:
             rows.append(Row(f"{backend} shutdowns", {"deprecation_date": self.shutdowns[name]}))
@@ -270,6 +330,9 @@ def tokens(size: object) -> int | None:
 def said(entry: dict[str, Any]) -> dict[str, Any]:
     """What an entry says under the names of `FIELDS`."""
     facts = {name: entry.get(name) for name in FIELDS} | entry.get("prices", {})
+    thinking = entry.get("thinking", {})
+    facts["efforts"], facts["always"] = thinking.get("efforts"), thinking.get("always", False)
+    facts["no_sampling"] = entry.get("sampling_parameters") == []
     # What goes in is only said where it is less than the whole context.
     facts["max_input_tokens"] = facts["max_input_tokens"] or tokens(facts["context_size"])
     return {

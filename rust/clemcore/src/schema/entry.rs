@@ -108,7 +108,10 @@ pub const ENTRY: &[Field] = &[
     field("prefill", &[Bool], "Whether an assistant message at the end is continued; false: it is refused.")
         .read_by(REMOTE),
     field("api_version", &[String], "The version of the protocol under which the parameters are accepted.")
-        .read_by(&["anthropic", "azure", "google"]),
+        .read_by(&["anthropic", "azure", "google"])
+        .default(
+            "anthropic: `2023-06-01`, or `2026-10-21` where `sampling_parameters` is empty; google: `v1`",
+        ),
     field("multimodality", &[Object], "What the model takes beside text.").holds(super::model_config::MODALITIES),
     // How it is asked when nobody says otherwise.
     field("temperature", &[Number], "Sampling temperature; 0 is greedy.").default("0"),
