@@ -23,6 +23,7 @@ from support.anthropic_wire import SEES, claude, error, message, text, thinking
 from support.remote import CANARY, DIALOGUE, HELLO, make_model, write_keys
 from support.wire_server import Answer, WireServer, reply
 
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB"
 GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
 BUDGET = {"supported": True, "style": "budget"}
 ADAPTIVE = {"supported": True, "style": "adaptive"}
@@ -159,7 +160,7 @@ def test_images_follow_the_text_of_their_message(wire_server: WireServer) -> Non
         {
             "role": "user",
             "content": "Which?",
-            "image": [f"data:image/png;base64,{data}", "https://pictures.test/a.jpg"],
+            "image": [f"data:image/png;base64,{PNG}", "https://pictures.test/a.jpg"],
         },
     ]
     ask(claude(wire_server, model_config=SEES), messages)
@@ -170,7 +171,7 @@ def test_images_follow_the_text_of_their_message(wire_server: WireServer) -> Non
     ]
     assert last["content"] == [
         text("Which?"),
-        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
         {"type": "image", "source": {"type": "url", "url": "https://pictures.test/a.jpg"}},
     ]
     assert wire_server.only.json["system"] == "Look."

@@ -21,6 +21,7 @@ from support.google_wire import SAFETY, SEES, blocked, error, gemini, generated,
 from support.remote import CANARY, DIALOGUE, HELLO, make_model, write_keys
 from support.wire_server import Answer, WireServer, reply
 
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB"
 GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
 BUDGET = {"supported": True, "style": "budget"}
 LEVEL = {"supported": True, "style": "level"}
@@ -145,7 +146,7 @@ def test_images_follow_the_text_of_their_message(wire_server: WireServer) -> Non
         {
             "role": "user",
             "content": [{"type": "text", "text": "Which?"}],
-            "image": [f"data:image/png;base64,{data}", "https://a.test/b.jpg?x=1", "https://a.test/b"],
+            "image": [f"data:image/png;base64,{PNG}", "https://a.test/b.jpg?x=1", "https://a.test/b"],
         },
     ]
     ask(gemini(wire_server, model_config=SEES), messages)
@@ -153,7 +154,7 @@ def test_images_follow_the_text_of_their_message(wire_server: WireServer) -> Non
     assert first["parts"] == [{"text": "This and these"}, {"inlineData": {"mimeType": "image/gif", "data": data}}]
     assert last["parts"] == [
         {"text": "Which?"},
-        {"inlineData": {"mimeType": "image/png", "data": data}},
+        {"inlineData": {"mimeType": "image/png", "data": PNG}},
         {"fileData": {"fileUri": "https://a.test/b.jpg?x=1", "mimeType": "image/jpeg"}},
         {"fileData": {"fileUri": "https://a.test/b"}},
     ]
