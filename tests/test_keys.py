@@ -144,8 +144,8 @@ def test_no_secret_shows() -> None:
 def test_a_secret_with_quotes_is_found_in_json() -> None:
     secret = 'quo"ted\\ä-secret'
     secrets.remember(secret)
-    assert "ted" not in secrets.scrub_json(json.dumps({"x": secret}))
-    assert "ted" not in secrets.scrub_json(json.dumps({"x": secret}, ensure_ascii=False))
+    assert b"ted" not in secrets.scrub_json(json.dumps({"x": secret}).encode())
+    assert b"ted" not in secrets.scrub_json(json.dumps({"x": secret}, ensure_ascii=False).encode())
 
 
 def test_the_old_credentials_call() -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from types import TracebackType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Union, cast
 
 from clemcore import recording
 from clemcore.messages import Messages
@@ -44,6 +44,10 @@ class ReceivedBody(dict[str, Any]):
         return dict.__contains__(self, name) or (name == "clem_player" and self.clem_player is not None)
 
 
+# Prompt and response as JSON text, as far as their bytes are known.
+Texts = tuple[Union[recording.JsonText, None], Union[recording.JsonText, None]]
+
+
 class Reply(tuple[Any, Any, str]):
     """The tuple ``(prompt, response, response_text)``, with the facts that go into the record beside it.
 
@@ -54,8 +58,16 @@ class Reply(tuple[Any, Any, str]):
     """
 
     facts: dict[str, Any]
+    texts: Texts = (None, None)
 
-    def __new__(cls, prompt: Any, response: Any, text: str, facts: Mapping[str, Any] | None = None) -> Reply:
+    def __new__(
+        cls,
+        prompt: Any,
+        response: Any,
+        text: str,
+        facts: Mapping[str, Any] | None = None,
+        texts: Texts = (None, None),
+    ) -> Reply:
         """Build the tuple.
 
         Args:
@@ -63,9 +75,13 @@ class Reply(tuple[Any, Any, str]):
             response: the exact object that came back.
             text: the model's answer alone.
             facts: whatever else is known (``sent`` generation arguments, ``usage``, versions, timings, …), JSON.
+            texts: prompt and response as the bytes that went over a wire, where they are JSON: the record gets these
+                instead of the objects. Callers of a model do not see them.
         """
         self = super().__new__(cls, cast("Any", (prompt, response, text)))
         self.facts = dict(facts or {})
+        if texts != (None, None):
+            self.texts = texts
         return self
 
     def __getnewargs__(self) -> Any:
@@ -109,7 +125,9 @@ class Caller(Protocol):
 class Call:
     """One call from its start to its place in the record, which it gets once.
 
-    As a context manager it records what is raised inside.
+    As a context manager it records what is raised inside. :meth:`answered` and :meth:`failed` write at once. Where
+    many calls end together, or a loop must not wait for a disk, :meth:`put` and :meth:`put_failure` only hand the
+    call over; then ``recording.flush`` or ``recording.flushed`` writes, and :meth:`check` says whether it worked.
 
     Args:
         model: whose call it is.
@@ -117,14 +135,17 @@ class Call:
         batch: the call's place in its batch and the batch's size, or None.
     """
 
+    __slots__ = ("_batch", "_begin", "_entry", "_is_put", "_messages", "_model", "_started")
+
     def __init__(self, model: Caller, messages: Messages, batch: tuple[int, int] | None = None) -> None:
         """Start the clock."""
         self._model = model
         self._messages = messages
-        self._more = {} if batch is None else {"batch": {"index": batch[0], "size": batch[1]}}
-        self._started = datetime.now(timezone.utc).astimezone()
+        self._batch = batch
+        self._started = time.time()
         self._begin = time.perf_counter()
-        self._recorded = False
+        self._is_put = False
+        self._entry: recording.Entry | None = None
 
     def __enter__(self) -> Call:
         """Return the call itself."""
@@ -142,45 +163,78 @@ class Call:
 
         Raises:
             TypeError: it is not ``(prompt, response, response_text)``.
+            RecordError: it could not be written.
+        """
+        reply = self.put(result)
+        recording.flush()
+        self.check()
+        return reply
+
+    def failed(self, error: BaseException) -> None:
+        """Record what the call failed with; nothing where it was recorded already."""
+        if not self._is_put:
+            self.put_failure(error)
+            recording.flush()
+            self.check()
+
+    def check(self) -> None:
+        """Raise what kept the call out of the record, where something did.
+
+        Raises:
+            RecordError: it could not be written.
+        """
+        if self._entry is not None:
+            self._entry.check()
+
+    def put(self, result: Any) -> Reply:
+        """Hand an answer over to the record and return it as a reply, which nobody may get before the write.
+
+        Raises:
+            TypeError: it is not ``(prompt, response, response_text)``.
         """
         if not isinstance(result, tuple) or len(result) != 3:  # noqa: PLR2004 - the documented tuple
             raise TypeError(
                 f"{type(self._model).__name__} must answer with (prompt, response, response_text), "
                 f"but gave {type(result).__name__}"
             )
-        self._recorded = True
+        self._is_put = True
         prompt, response, text = result
         elapsed = time.perf_counter() - self._begin
         if isinstance(response, dict) and not isinstance(response, ReceivedBody) and "clem_player" not in response:
             response = ReceivedBody(response)
             response.clem_player = {
-                "call_start": str(self._started.replace(tzinfo=None)),
+                "call_start": str(datetime.fromtimestamp(self._started)),  # noqa: DTZ006 - local, as in 3.7.2
                 "call_duration": f"{elapsed:.6f}",
                 "response": text,
                 "model_name": self._model.name,
             }
-        facts = {**getattr(result, "facts", {}), **self._more}
+        facts = getattr(result, "facts", None) or {}
+        if self._batch is not None:
+            facts = {**facts, "batch": {"index": self._batch[0], "size": self._batch[1]}}
         if recording.is_recording():
-            recording.add_call(
-                started=self._started,
+            sent, received = getattr(result, "texts", (None, None))
+            self._entry = recording.put_call(
+                started=self._moment(),
                 duration=elapsed,
-                prompt=prompt,
-                response=response,
+                prompt=prompt if sent is None else sent,
+                response=response if received is None else received,
                 text=text,
                 facts=_facts(self._model, facts),
             )
         return Reply(prompt, response, text, facts)
 
-    def failed(self, error: BaseException) -> None:
-        """Record what the call failed with; nothing where it was recorded already."""
-        if self._recorded or not recording.is_recording():
+    def put_failure(self, error: BaseException) -> None:
+        """Hand over what the call failed with; nothing where it was handed over already."""
+        if self._is_put or not recording.is_recording():
             return
-        self._recorded = True
+        self._is_put = True
         prompt = getattr(error, "prompt", None)
         known = getattr(error, "facts", None)
-        facts = {**(known if isinstance(known, Mapping) else {}), **self._more}
-        recording.add_call(
-            started=self._started,
+        facts = dict(known) if isinstance(known, Mapping) else {}
+        if self._batch is not None:
+            facts["batch"] = {"index": self._batch[0], "size": self._batch[1]}
+        self._entry = recording.put_call(
+            started=self._moment(),
             duration=time.perf_counter() - self._begin,
             prompt=self._messages if prompt is None else prompt,
             response=getattr(error, "response", None),
@@ -189,22 +243,41 @@ class Call:
             error=error,
         )
 
+    def _moment(self) -> datetime:
+        return datetime.fromtimestamp(self._started, timezone.utc).astimezone()
+
 
 def _facts(model: Caller, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of a record; what stays the same from call to call is encoded already."""
     from clemcore import __version__
 
     rest = dict(facts)
     asked = model.asked_gen_args
     gen_args = {
-        "all": dict(model.gen_args),
+        "all": model.gen_args,
         "asked": asked,
         "defaults": sorted(name for name in model.gen_args if name not in asked),
         "sent": rest.pop("sent", None),
     }
-    versions = {"clemcore": __version__, **rest.pop("versions", {})}
-    return {
-        "model_spec": mask_fields(model.model_spec.to_dict()),
-        "gen_args": gen_args,
-        "versions": versions,
-        **rest,
+    fixed = {
+        "model_spec": _encoded_spec(model.model_spec),
+        "gen_args": recording.encoded_once(gen_args),
+        "versions": recording.encoded_once({"clemcore": __version__, **rest.pop("versions", {})}),
     }
+    if "parameters" in rest:
+        rest["parameters"] = recording.encoded_once(rest["parameters"])
+    return {**fixed, **rest}
+
+
+# Specifications never change; the text stands beside the specification itself, so that no other has its id.
+_encoded_specs: dict[int, tuple[ModelSpec, recording.JsonText]] = {}
+_MOST_SPECS = 256
+
+
+def _encoded_spec(spec: ModelSpec) -> recording.JsonText:
+    known = _encoded_specs.get(id(spec))
+    if known is None:
+        if len(_encoded_specs) >= _MOST_SPECS:
+            _encoded_specs.clear()
+        known = _encoded_specs[id(spec)] = spec, recording.encoded_once(mask_fields(spec.to_dict()))
+    return known[1]

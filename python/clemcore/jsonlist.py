@@ -1,7 +1,7 @@
 """A JSON list in a file that grows item by item and is whole at any moment, also after a kill.
 
-Appending costs what the item costs, not what the file costs: two files take turns. The visible one is never
-written to; the spare one, which lags by one item, gets what it lacks and is then renamed over the visible name,
+Appending costs what the items cost, not what the file costs: two files take turns. The visible one is never
+written to; the spare one, which lags by one append, gets what it lacks and is then renamed over the visible name,
 whose file becomes the spare. A reader, or a process that comes after a kill, sees the list before or after an
 append, never in between.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,10 @@ class JsonListFile:
 
     def _open(self) -> None:
         self._spare_path = self.path.with_name(f".{self.path.name}.spare")
-        self._old_path = self.path.with_name(f".{self.path.name}.old")
-        for leftover in (self._spare_path, self._old_path):
+        old_path = self.path.with_name(f".{self.path.name}.old")
+        for leftover in (self._spare_path, old_path):
             leftover.unlink(missing_ok=True)  # of a writer that was killed
+        self._names = str(self.path), str(self._spare_path), str(old_path)
         body, self.count = _read_body(self.path)
         if not self.path.exists() or self.count == 0:
             replace_file(self.path, b"[\n]\n" if not body else body + _END)
@@ -72,32 +74,43 @@ class JsonListFile:
         _write(self._spare, body + _END, 0)
         self._spare_end = self._visible_end = len(body)
         self._lag = b""
-        self._seen = _signature(self.path)
+        self._seen = _signature(self._names[0])
 
     def append(self, item: bytes) -> None:
-        """Add one item, given as JSON text in UTF-8.
+        """Add one item, given as JSON text in UTF-8; otherwise as :meth:`extend`."""
+        self.extend((item,))
+
+    def extend(self, items: Sequence[bytes]) -> None:
+        """Add items, each given as JSON text in UTF-8, all of them or none: many cost little more than one.
 
         Raises:
             RecordError: the file was changed or removed by somebody else since the last append.
             OSError: the disk is full or gone; the visible file is as it was before.
         """
+        if not items:
+            return
         self._check_untouched()
-        text = (b",\n" if self.count else b"\n") + item
+        text = (b",\n" if self.count else b"\n") + b",\n".join(items)
         _write(self._spare, self._lag + text + _END, self._spare_end)
-        self._old_path.unlink(missing_ok=True)
-        os.link(self.path, self._old_path)
-        self._spare_path.replace(self.path)
-        self._old_path.replace(self._spare_path)
+        # Plain names instead of Path: this runs once per call of a model.
+        path, spare, old = self._names
+        try:
+            os.link(path, old)
+        except FileExistsError:  # an append failed between these steps
+            os.unlink(old)  # noqa: PTH108
+            os.link(path, old)
+        os.replace(spare, path)  # noqa: PTH105
+        os.replace(old, spare)  # noqa: PTH105
         new_end = self._spare_end + len(self._lag) + len(text)
         self._spare, self._visible = self._visible, self._spare
         self._spare_end, self._visible_end = self._visible_end, new_end
         self._lag = text
-        self.count += 1
-        self._seen = _signature(self.path)
+        self.count += len(items)
+        self._seen = _signature(self._visible)
 
     def _check_untouched(self) -> None:
         try:
-            there = _signature(self.path)
+            there = _signature(self._names[0])
         except FileNotFoundError:
             raise RecordError(f"{self.path} was removed while it was being recorded to") from None
         if there != self._seen:
@@ -124,8 +137,8 @@ class JsonListFile:
         self.close()
 
 
-def _signature(path: Path) -> tuple[int, int, int, int]:
-    stat = path.stat()
+def _signature(path: str | int) -> tuple[int, int, int, int]:
+    stat = os.stat(path)  # noqa: PTH116
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from clemcore import recording
 from clemcore.calls import Call, ReceivedBody, Reply
 from clemcore.messages import Messages, check_messages
 from clemcore.secrets import mask_fields
@@ -257,7 +258,10 @@ def _around_async(method: Callable[..., Any]) -> Callable[..., Any]:
             return await method(self, messages, *args, **kwargs)
         check_messages(messages)
         with _marked_running(self), Call(self, messages) as call:
-            return call.answered(await method(self, messages, *args, **kwargs))
+            reply = call.put(await method(self, messages, *args, **kwargs))
+            await recording.flushed()
+            call.check()
+            return reply
 
     return agenerate_response
 
@@ -285,7 +289,13 @@ def _around_batch(method: Callable[..., Any]) -> Callable[..., Any]:
                 for call in calls:
                     call.failed(error)
                 raise
-        return [call.answered(result) for call, result in zip(calls, results, strict=True)]
+        try:
+            replies = [call.put(result) for call, result in zip(calls, results, strict=True)]
+        finally:
+            recording.flush()
+        for call in calls:
+            call.check()
+        return replies
 
     return generate_batch_response
 

@@ -21,8 +21,10 @@ _SECRET_NAME = re.compile(
 # A flag that carries such a word and is no secret.
 _HARMLESS = frozenset({"requires_api_key"})
 
-# Values of keys loaded in this process; text that is shown or recorded is searched for them.
-_loaded: set[str] = set()
+# Values of keys loaded in this process; text that is shown or recorded is searched for them. Longest first: one may
+# hold another. The forms are what stands for them in JSON text, the plain ones and those with every escape.
+_loaded: tuple[str, ...] = ()
+_forms: tuple[bytes, ...] = ()
 
 # Shorter values would match ordinary words; a key that short protects nothing.
 _SHORTEST = 6
@@ -40,8 +42,21 @@ def is_secret_name(name: str) -> bool:
 
 def remember(value: object) -> None:
     """Remember a secret, so that :func:`scrub` finds it wherever it turns up later."""
-    if isinstance(value, str) and len(value.strip()) >= _SHORTEST:
-        _loaded.add(value.strip())
+    global _loaded, _forms  # noqa: PLW0603 - one list per process is the point
+    if not isinstance(value, str) or len(value.strip()) < _SHORTEST:
+        return
+    loaded = tuple(sorted({*_loaded, value.strip()}, key=lambda secret: (-len(secret), secret)))
+    forms = (form for secret in loaded for form in _forms_of(secret))
+    _loaded, _forms = loaded, tuple(dict.fromkeys(forms))
+
+
+def _forms_of(secret: str) -> list[bytes]:
+    """Return what stands for a secret in JSON text; one with a lone surrogate is only ever written escaped."""
+    escaped = json.dumps(secret)[1:-1].encode("ascii")
+    try:
+        return [secret.encode(), escaped, json.dumps(secret, ensure_ascii=False)[1:-1].encode()]
+    except UnicodeEncodeError:
+        return [escaped]
 
 
 def scrub(text: str) -> str:
@@ -66,10 +81,23 @@ def mask_fields(value: Any) -> Any:
     return scrub(value) if isinstance(value, str) else value
 
 
-def scrub_json(text: str) -> str:
-    """Replace every remembered secret in JSON text, where it may stand with escapes."""
-    for secret in _loaded:
-        for form in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
-            if form in text:
-                text = text.replace(form, MASK)
+def scrub_json(text: bytes) -> bytes:
+    r"""Replace every remembered secret in JSON text, where it may stand with escapes.
+
+    It finds the escapes that Python's ``json`` writes, with ``ensure_ascii`` or without. Text from elsewhere may
+    hold others (``\/``, ``\u0041``): see :func:`has_own_escapes`.
+    """
+    for form in _forms:
+        if form in text:
+            text = text.replace(form, MASK.encode())
     return text
+
+
+def has_own_escapes(text: bytes) -> bool:
+    r"""Tell whether JSON text may hold escapes that Python's ``json`` does not write, which could hide a secret.
+
+    Examples:
+        >>> has_own_escapes(rb'"a\n\"b"'), has_own_escapes(rb'"a\/b"'), has_own_escapes(rb'"\u0061"')
+        (False, True, True)
+    """
+    return b"\\" in text and (b"\\u" in text or b"\\/" in text)

@@ -5,6 +5,7 @@ It does not know HTTP libraries.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import time
@@ -13,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clemcore.backends._remote.limits import Limits
-from clemcore.secrets import scrub
+from clemcore.calls import Texts
+from clemcore.recording import JsonText
+from clemcore.secrets import has_own_escapes, scrub, scrub_json
 
 # Where services put their id of a request.
 _REQUEST_ID = ("x-request-id", "request-id", "x-goog-request-id", "apim-request-id")
@@ -84,6 +87,12 @@ class Exchange:
         """The body that was sent, read from its bytes; None when nothing was sent."""
         return json.loads(self.body) if self.was_sent else None
 
+    @property
+    def texts(self) -> Texts:
+        """What was sent and what came back as bytes for the record, where they are JSON that can stand in it."""
+        sent = JsonText(self.body) if self.was_sent else None
+        return sent, _exact_json(self.response, self.parsed)
+
     def begin_attempt(self) -> None:
         """Move the last attempt, if there was one, to those that failed."""
         if self.attempts:
@@ -120,6 +129,24 @@ class Exchange:
         if "content-encoding" in self.headers:
             facts["content_encoding"] = self.headers["content-encoding"]
         return facts
+
+
+def _exact_json(data: bytes | None, parsed: Any) -> JsonText | None:
+    """Return a reply's bytes as JSON text, or None where they are not strict JSON in UTF-8 or hide a secret."""
+    if data is None or parsed is None or b"NaN" in data or b"Infinity" in data:
+        return None
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+    if b"\0" in data or data.startswith(codecs.BOM_UTF8):  # UTF-16, or a mark that JSON does not have
+        return None
+    if has_own_escapes(data):
+        text = json.dumps(parsed).encode("ascii")
+        if scrub_json(text) != text:
+            return None
+    return JsonText(data)
 
 
 def _sha256(data: bytes | None) -> str | None:

@@ -10,14 +10,16 @@ import abc
 import asyncio
 from typing import Any
 
+from clemcore import recording
 from clemcore.backends._remote import background
 from clemcore.calls import Call
 from clemcore.messages import Messages
 from clemcore.model import BatchGenerativeModel, Reply, records_each_call
 
-# Steps of the loop that a waiting call needs until its request is out: it leaves before an answer is written down,
-# so that the service is never idle for the sake of the record.
-_HOPS_TO_SEND = 3
+# Seconds for which the answers of a batch are collected before they are written down together.
+_WRITE_EVERY = 0.02
+# Calls of a batch that are prepared in one step of the loop: between the steps the first ones leave.
+_PREPARED_AT_ONCE = 20
 
 
 class RemoteModel(BatchGenerativeModel):
@@ -71,16 +73,60 @@ class RemoteModel(BatchGenerativeModel):
 
     async def _answer_all(self, batch_messages: list[Messages]) -> list[Any]:
         size = len(batch_messages)
-        items = [self._recorded(messages, index, size) for index, messages in enumerate(batch_messages)]
-        return await asyncio.gather(*items)
-
-    async def _recorded(self, messages: Messages, index: int, size: int) -> Any:
-        call = Call(self, messages, batch=(index, size))
+        writer = _Writer()
+        tasks: list[asyncio.Task[Any]] = []
         try:
-            answer = await self._answer(messages)
-            for _ in range(_HOPS_TO_SEND):
-                await asyncio.sleep(0)
-            return call.answered(answer)
+            for index, messages in enumerate(batch_messages):
+                call = Call(self, messages, batch=(index, size))
+                tasks.append(asyncio.create_task(self._put(call, messages, writer)))
+                if index % _PREPARED_AT_ONCE == _PREPARED_AT_ONCE - 1:
+                    await asyncio.sleep(0)
+            ended = await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            raise
+        finally:
+            writer.stop()
+        await recording.flushed()
+        return [_written(call, result) for call, result in ended]
+
+    async def _put(self, call: Call, messages: Messages, writer: _Writer) -> tuple[Call, Any]:
+        result: Any
+        try:
+            result = call.put(await self._answer(messages))
         except Exception as error:  # noqa: BLE001 - one item fails alone
-            call.failed(error)
-            return error.with_traceback(None)
+            call.put_failure(error)
+            result = error.with_traceback(None)
+        writer.start()
+        return call, result
+
+
+def _written(call: Call, result: Any) -> Any:
+    """Return an answer, or why it could not be written down."""
+    try:
+        call.check()
+    except Exception as error:  # noqa: BLE001 - stands in the answer's place
+        return error.with_traceback(None)
+    return result
+
+
+class _Writer:
+    """Sees to it that what a batch has brought is written while the rest is under way."""
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Write soon, once for all that come until then."""
+        if self._timer is None and recording.is_recording():
+            self._timer = asyncio.get_running_loop().call_later(_WRITE_EVERY, self._write)
+
+    def _write(self) -> None:
+        self._timer = None
+        self._task = asyncio.get_running_loop().create_task(recording.flushed())
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

@@ -109,6 +109,7 @@ class ServedModel(RemoteModel):
                 "wire": self._caller.wire(exchange),
                 "versions": {"aiohttp": self._calls.version},
             },
+            exchange.texts,
         )
 
     def _warn_if_empty(self, text: str, facts: dict[str, Any]) -> None:
