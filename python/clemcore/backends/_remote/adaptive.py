@@ -15,7 +15,7 @@ It is a state machine without a clock and without I/O: it counts calls, and a ca
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 FIRST_LIMIT = 10
 DEFAULT_CEILING = 200
@@ -27,8 +27,7 @@ _EVIDENCE = 200
 _TRUSTED_RATIO = 2.5
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):
     """One call under way.
 
     Attributes:

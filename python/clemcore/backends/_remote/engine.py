@@ -105,8 +105,9 @@ class Engine:
                 timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT),
             ) as response:
                 exchange.first_byte = time.monotonic() - begin
-                headers = {name.lower(): value for name, value in response.headers.items()}
                 raw = await _read(response, exchange.limits.idle_timeout)
+                # Found by any case; of a header that came twice, the first counts.
+                headers: Mapping[str, str] = response.headers
                 exchange.status, exchange.headers = response.status, headers
                 exchange.raw = exchange.response = raw
                 if "content-encoding" in headers:
@@ -172,9 +173,14 @@ class _Body(aiohttp.Payload):
 
 async def _read(response: aiohttp.ClientResponse, idle: float) -> bytes:
     """Read a reply's body; give up when nothing comes for so long."""
+    content = response.content
+    if content.is_eof() and content.exception() is None:  # it came with its headers: nothing to wait for
+        raw = content.read_nowait(LARGEST_REPLY + 1)
+        if len(raw) > LARGEST_REPLY:
+            raise _BadReplyError(f"the reply is larger than {LARGEST_REPLY} bytes")
+        return raw
     loop = asyncio.get_running_loop()
     last = loop.time()
-    content = response.content
 
     def watch() -> None:
         left = last + idle - loop.time()

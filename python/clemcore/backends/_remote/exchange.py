@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from clemcore.backends._remote.limits import Limits
@@ -18,11 +19,12 @@ from clemcore.calls import Texts
 from clemcore.recording import JsonText
 from clemcore.secrets import has_own_escapes, scrub, scrub_json
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 # Where services put their id of a request.
 _REQUEST_ID = ("x-request-id", "request-id", "x-goog-request-id", "apim-request-id")
 
 
-@dataclass(repr=False)
+@dataclass(repr=False, eq=False, slots=True)
 class Exchange:
     """One call; its repr shows no bytes, because tracebacks may show the repr.
 
@@ -32,7 +34,7 @@ class Exchange:
         limits: what limits its time.
         was_sent: whether a byte of a request may have left.
         status: HTTP status of the last reply, or None when there was none.
-        headers: headers of the last reply, names in lower case.
+        headers: headers of the last reply, found by names in lower case.
         raw: the last reply's body as it came, still compressed where the server compressed it.
         response: the last reply's body, or None.
         parsed: the reply's body as JSON, or None where it is none.
@@ -50,7 +52,7 @@ class Exchange:
     limits: Limits
     was_sent: bool = False
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = NO_HEADERS
     raw: bytes | None = None
     response: bytes | None = None
     parsed: Any = None
@@ -102,7 +104,7 @@ class Exchange:
         self.attempts += 1
         self.status = self.raw = self.response = self.parsed = self.first_byte = None
         self.fault = self.fault_kind = None
-        self.headers = {}
+        self.headers = NO_HEADERS
         self.attempt_seconds = 0.0
 
     def facts(self) -> dict[str, Any]:
