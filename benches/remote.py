@@ -1,9 +1,11 @@
 """HTTP engines and clients against a loopback server that takes 200 ms: requests per second, CPU, memory.
 
-Run: python benches/remote.py [--rounds N] [--peers FOLDER] [CLIENT …]
+Run: python benches/remote.py [--rounds N] [--markdown] [--peers FOLDER] [CLIENT …]
 Every client runs in a process of its own, and so does the server. The peers are installed by uv into an environment
 of their own in FOLDER (by default build/bench-peers), which is kept; clemcore runs in this script's environment.
-The figures are those of the best round by CPU time; ratios between clients are what counts, not the seconds.
+The clients take turns, round by round. Of each, the highest rate, the least CPU time and the most memory of all
+rounds are shown; what counts are the ratios to the bare engine (aiohttp) of the same run, and to the ideal: calls at
+once divided by the latency.
 """
 
 from __future__ import annotations
@@ -109,22 +111,57 @@ def peers_python(folder: Path, names: list[str]) -> Path:
     return python
 
 
-def measure(python: Path, name: str, url: str, setting: tuple[int, int], rounds: int) -> dict[str, float] | None:
-    """Return the figures of the round that cost the least CPU, or None where the client failed."""
+Figures = dict[str, float]
+HEAD = ("client", "at once", "requests/s", "of ideal", "of aiohttp", "CPU ms/request", "to aiohttp", "RSS MiB")
+
+
+def measure(python: Path, name: str, url: str, setting: tuple[int, int]) -> Figures | None:
+    """Return the figures of one round, or None where the client failed."""
     script = Path(__file__).with_name("remote_clients.py")
-    found = []
-    for _ in range(rounds):
-        command = [str(python), str(script), name, url, *map(str, setting)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        except subprocess.TimeoutExpired:
-            return None
-        if done.returncode:
-            print(done.stderr[-2000:], file=sys.stderr)
-            return None
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-    best: dict[str, float] = min(found, key=lambda figures: figures["cpu_ms"])
-    return best
+    command = [str(python), str(script), name, url, *map(str, setting)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    if done.returncode:
+        print(done.stderr[-2000:], file=sys.stderr)
+        return None
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def best(rounds: list[Figures]) -> Figures:
+    """Return the best rate, the least CPU time and the most memory of several rounds."""
+    return {
+        "requests_per_second": max(figures["requests_per_second"] for figures in rounds),
+        "cpu_ms": min(figures["cpu_ms"] for figures in rounds),
+        "rss_mib": max(figures["rss_mib"] for figures in rounds),
+    }
+
+
+def row(name: str, at_once: int, figures: Figures | None, bare: Figures | None) -> tuple[str, ...]:
+    """Return a line of the table."""
+    if figures is None:
+        return (name, str(at_once), "failed", *("-" * 5))
+    rate, cpu = figures["requests_per_second"], figures["cpu_ms"]
+    return (
+        name,
+        str(at_once),
+        f"{rate:.0f}",
+        f"{rate * LATENCY / at_once:.0%}",
+        "-" if bare is None else f"{rate / bare['requests_per_second']:.0%}",
+        f"{cpu:.2f}",
+        "-" if bare is None else f"{cpu / bare['cpu_ms']:.1f}",
+        f"{figures['rss_mib']:.0f}",
+    )
+
+
+def show(cells: tuple[str, ...], *, markdown: bool) -> None:
+    """Print a line of the table."""
+    if markdown:
+        print(f"| {' | '.join(cells)} |", flush=True)
+    else:
+        print("  ".join(f"{cell:>{max(len(head), 6)}}" for cell, head in zip(cells, HEAD, strict=True)), flush=True)
 
 
 def main() -> None:
@@ -132,6 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clients", nargs="*", metavar="CLIENT", help=", ".join(CLIENTS))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--markdown", action="store_true", help="print the table of docs/performance.md")
     parser.add_argument("--peers", type=Path, default=Path("build/bench-peers"))
     options = parser.parse_args()
     names: list[str] = options.clients or list(CLIENTS)
@@ -142,21 +180,24 @@ def main() -> None:
     process.start()
     try:
         url = f"http://127.0.0.1:{ours.recv()}/v1"
-        print("client             at once  requests/s  of ideal  CPU ms/request  RSS MiB")
+        show(HEAD, markdown=options.markdown)
+        if options.markdown:
+            show(("---",) * len(HEAD), markdown=True)
         for setting in SETTINGS:
+            found: dict[str, list[Figures]] = {name: [] for name in names}
+            failed: set[str] = set()
+            for _ in range(options.rounds):
+                for name in (name for name in names if name not in failed):
+                    python = Path(sys.executable) if name == "clemcore" else peers
+                    figures = measure(python, name, url, setting)
+                    if figures is None:
+                        failed.add(name)
+                    else:
+                        found[name].append(figures)
+            bare = best(found["aiohttp"]) if found.get("aiohttp") else None
             for name in names:
-                row = measure(
-                    Path(sys.executable) if name == "clemcore" else peers, name, url, setting, options.rounds
-                )
-                if row is None:
-                    print(f"{name:18} {setting[0]:7}  failed")
-                    continue
-                rate = row["requests_per_second"]
-                print(
-                    f"{name:18} {setting[0]:7}  {rate:10.0f}  {rate * LATENCY / setting[0]:8.0%}"
-                    f"  {row['cpu_ms']:14.2f}  {row['rss_mib']:7.0f}",
-                    flush=True,
-                )
+                figures = None if name in failed else best(found[name])
+                show(row(name, setting[0], figures, bare), markdown=options.markdown)
     finally:
         ours.send("done")
         process.join()

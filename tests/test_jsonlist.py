@@ -32,6 +32,39 @@ def test_the_file_is_a_list_after_every_append(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["requests.json"]
 
 
+def test_several_items_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "requests.json"
+    with JsonListFile(path) as file:
+        file.extend([])
+        file.extend([b"1", b"2"])
+        assert _items(path) == [1, 2]
+        file.append(b"3")
+        file.extend([b"4", b"5", b"6"])
+        assert _items(path) == [1, 2, 3, 4, 5, 6]
+        assert file.count == 6
+
+
+@pytest.mark.parametrize("step", ["link", "replace", "pwrite"])
+def test_an_append_that_fails_at_any_step_leaves_the_list_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    path = tmp_path / "requests.json"
+
+    def failing(*_: object) -> object:
+        raise OSError(28, "No space left on device")
+
+    with JsonListFile(path) as file:
+        file.append(b"1")
+        for number in (b"2", b"3"):
+            with monkeypatch.context() as patch:
+                patch.setattr(os, step, failing)
+                with pytest.raises(OSError, match="No space left"):
+                    file.append(b'"lost"')
+            file.append(number)
+        assert _items(path) == [1, 2, 3]
+    assert [p.name for p in tmp_path.iterdir()] == ["requests.json"]
+
+
 @pytest.mark.parametrize(
     "text", ["[]", "[\n]\n", '[{"a": 1}]', '[\n  {\n    "a": 1\n  }\n]\n\n', "[1,2]", "", " \n"]
 )
@@ -96,9 +129,11 @@ WRITER = """
 import sys
 from clemcore.jsonlist import JsonListFile
 with JsonListFile(sys.argv[1]) as file:
-    for number in range(10**9):
-        file.append(b'{"n": %d, "text": "%s"}' % (number, b"x" * (number * 997 % 20000)))
-        print(number, flush=True)
+    for number in range(0, 10**9, 3):
+        items = [b'{"n": %d, "text": "%s"}' % (n, b"x" * (n * 997 % 20000)) for n in range(number, number + 3)]
+        file.extend(items[: number % 2 + 1])
+        file.extend(items[number % 2 + 1 :])
+        print(number + 2, flush=True)
 """
 
 

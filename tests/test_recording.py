@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from datetime import datetime
+import os
+import threading
+import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import clemcore
-from clemcore import backends, secrets
+from clemcore import backends, recording, secrets
 from clemcore.errors import RecordError
-from clemcore.recording import to_json
+from clemcore.recording import Entry, JsonText, encoded_once, to_json
 
 ASK = [{"role": "user", "content": "Hello!"}]
 
@@ -101,3 +107,145 @@ def test_no_secret_reaches_the_record() -> None:
         backends.get_model_for(spec).generate_response([{"role": "user", "content": "sk-canary-record-1"}])
     assert "canary" not in Path("requests.json").read_text()
     assert len(_calls()) == 1
+
+
+def _put(**fields: Any) -> Entry:
+    """Put a call with these values; the rest is plain."""
+    known: dict[str, Any] = {"prompt": None, "response": None, "text": "x", "facts": {}, **fields}
+    entry = recording.put_call(started=datetime.now(timezone.utc), duration=0.5, **known)
+    assert entry is not None
+    return entry
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inside: st.lists(inside) | st.dictionaries(st.text(), inside),
+    max_leaves=8,
+)
+
+
+@given(
+    JSON,
+    st.dictionaries(st.text(min_size=1).filter(lambda name: name.isidentifier() and name.isascii()), JSON),
+    st.data(),
+)
+def test_what_is_encoded_before_reads_as_what_is_not(prompt: Any, facts: dict[str, Any], data: Any) -> None:
+    encoded = {
+        name: encoded_once(value) if data.draw(st.booleans()) else value  # some of them, in any order
+        for name, value in facts.items()
+    }
+    fields = {"manipulated_prompt_obj": prompt, "raw_response_obj": [1.5, "ä"], "clemcore": facts}
+    entry = Entry(
+        {"manipulated_prompt_obj": prompt, "raw_response_obj": JsonText('[1.50,"ä"]'.encode()), "clemcore": encoded}
+    )
+    assert json.loads(entry.text()) == fields
+    assert list(json.loads(entry.text())["clemcore"]) == list(facts)
+
+
+@given(JSON, JSON)
+def test_only_what_is_written_alike_is_encoded_once(one: Any, two: Any) -> None:
+    assert [encoded_once(one), encoded_once(two)] == [to_json(one), to_json(two)]
+
+
+def test_bytes_stand_in_the_record_as_they_were() -> None:
+    with backends.record() as recorder:
+        entry = _put(prompt=JsonText(b'{"n":1.0,\n "a":1e2}'))
+        recording.flush()
+        entry.check()
+    assert b'"manipulated_prompt_obj": {"n":1.0,\n "a":1e2}' in Path(recorder.path).read_bytes()
+    assert _calls()[0]["manipulated_prompt_obj"] == {"n": 1.0, "a": 100.0}
+
+
+def test_secrets_are_taken_out_of_bytes_too() -> None:
+    secrets.remember("sk-canary-bytes-ä")
+    with backends.record():
+        _put(prompt=JsonText('"sk-canary-bytes-ä"'.encode()), response=JsonText(b'"sk-canary-bytes-\\u00e4"'))
+    assert "canary" not in Path("requests.json").read_text()
+    assert _calls()[0]["manipulated_prompt_obj"] == _calls()[0]["raw_response_obj"] == "***"
+
+
+def test_a_longer_secret_goes_before_one_that_it_holds() -> None:
+    secrets.remember("canary-inside")
+    secrets.remember("canary-inside-and-more")
+    assert secrets.scrub("canary-inside-and-more") == "***"
+    assert secrets.scrub_json(b'"canary-inside-and-more"') == b'"***"'
+
+
+def test_what_was_put_is_written_by_closing() -> None:
+    with backends.record() as recorder:
+        _put(text="put and left")
+        assert recorder.count == 0
+    assert [call["clemcore"]["response_text"] for call in _calls()] == ["put and left"]
+
+
+def test_calls_that_end_together_share_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one write is under way, the others gather: 20 threads need far fewer than 20 renames."""
+    replaced: list[Any] = []
+    replace = os.replace
+
+    def slow_replace(source: Any, target: Any) -> None:
+        replaced.append(target)
+        time.sleep(0.01)
+        replace(source, target)
+
+    model = backends.get_model_for("mock")
+    with backends.record() as recorder:
+        threads = [threading.Thread(target=model.generate_response, args=(ASK,)) for _ in range(20)]
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", slow_replace)
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert recorder.count == len(_calls()) == 20
+    assert len(replaced) < 20
+
+
+def test_an_awaited_answer_is_in_the_file() -> None:
+    model = backends.get_model_for("mock")
+
+    async def ask() -> None:
+        await model.agenerate_response(ASK)
+        assert len(_calls()) == 1
+        await asyncio.gather(*(model.agenerate_response(ASK) for _ in range(10)))
+        assert len(_calls()) == 11
+
+    with backends.record():
+        asyncio.run(ask())
+
+
+def test_a_write_goes_on_when_its_waiter_is_cancelled() -> None:
+    async def impatient() -> None:
+        _put()
+        waiter = asyncio.create_task(recording.flushed())
+        await asyncio.sleep(0)
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+        await recording.flushed()
+
+    with backends.record():
+        asyncio.run(impatient())
+        assert len(_calls()) == 1
+
+
+def test_what_cannot_be_written_fails_the_calls_that_wait_for_it() -> None:
+    model: Any = backends.get_model_for("mock")
+
+    class Unprintable:
+        def __repr__(self) -> str:
+            raise ZeroDivisionError("no words")
+
+    with backends.record() as recorder:
+        bad = _put(prompt=Unprintable())
+        good = _put(text="good")
+        recording.flush()
+        with pytest.raises(ZeroDivisionError):
+            bad.check()
+        good.check()
+        assert [call["clemcore"]["response_text"] for call in _calls()] == ["good"]
+        Path(recorder.path).write_text("[]")
+        with pytest.raises(RecordError, match="changed by another program"):
+            model.generate_response(ASK)
+        with pytest.raises(RecordError, match="changed by another program"):
+            asyncio.run(model.agenerate_response(ASK))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from types import TracebackType
-from typing import Any, Protocol, Union, cast
+from typing import Any, Protocol, cast
 
 from clemcore import recording
 from clemcore.messages import Messages
@@ -45,7 +45,7 @@ class ReceivedBody(dict[str, Any]):
 
 
 # Prompt and response as JSON text, as far as their bytes are known.
-Texts = tuple[Union[recording.JsonText, None], Union[recording.JsonText, None]]
+Texts = tuple[recording.JsonText | None, recording.JsonText | None]
 
 
 class Reply(tuple[Any, Any, str]):
@@ -75,8 +75,8 @@ class Reply(tuple[Any, Any, str]):
             response: the exact object that came back.
             text: the model's answer alone.
             facts: whatever else is known (``sent`` generation arguments, ``usage``, versions, timings, …), JSON.
-            texts: prompt and response as the bytes that went over a wire, where they are JSON: the record gets these
-                instead of the objects. Callers of a model do not see them.
+            texts: prompt and response as the bytes that went over a wire, where they are JSON: the record gets
+                these instead of the objects. Callers of a model do not see them.
         """
         self = super().__new__(cls, cast("Any", (prompt, response, text)))
         self.facts = dict(facts or {})
@@ -203,7 +203,7 @@ class Call:
         if isinstance(response, dict) and not isinstance(response, ReceivedBody) and "clem_player" not in response:
             response = ReceivedBody(response)
             response.clem_player = {
-                "call_start": str(datetime.fromtimestamp(self._started)),  # noqa: DTZ006 - local, as in 3.7.2
+                "call_start": str(datetime.fromtimestamp(self._started)),  # local, as in 3.7.2
                 "call_duration": f"{elapsed:.6f}",
                 "response": text,
                 "model_name": self._model.name,

@@ -58,23 +58,25 @@ class JsonListFile:
             raise
 
     def _open(self) -> None:
-        self._spare_path = self.path.with_name(f".{self.path.name}.spare")
-        old_path = self.path.with_name(f".{self.path.name}.old")
-        for leftover in (self._spare_path, old_path):
-            leftover.unlink(missing_ok=True)  # of a writer that was killed
-        self._names = str(self.path), str(self._spare_path), str(old_path)
+        # Plain names instead of Path: they are used once per call of a model. The spare has one of two, in turn.
+        self._name = str(self.path)
+        self._spare_name, self._free_name = (
+            str(self.path.with_name(f".{self.path.name}.{end}")) for end in ("spare", "old")
+        )
+        self._remove_spares()  # of a writer that was killed
         body, self.count = _read_body(self.path)
         if not self.path.exists() or self.count == 0:
             replace_file(self.path, b"[\n]\n" if not body else body + _END)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         mode = self.path.stat().st_mode & 0o777
-        self._spare = os.open(self._spare_path, flags, mode)
-        self._cleanup.callback(self._remove_spare)
+        self._spare = os.open(self._spare_name, flags, mode)
+        self._cleanup.callback(self._close_spare)
         self._visible = os.open(self.path, os.O_WRONLY)
         _write(self._spare, body + _END, 0)
         self._spare_end = self._visible_end = len(body)
         self._lag = b""
-        self._seen = _signature(self._names[0])
+        self._is_torn = False
+        self._seen = _signature(self._name)
 
     def append(self, item: bytes) -> None:
         """Add one item, given as JSON text in UTF-8; otherwise as :meth:`extend`."""
@@ -91,34 +93,41 @@ class JsonListFile:
             return
         self._check_untouched()
         text = (b",\n" if self.count else b"\n") + b",\n".join(items)
+        if self._is_torn:  # an append failed: it may have written more than this one
+            os.ftruncate(self._spare, self._spare_end)
+        self._is_torn = True
         _write(self._spare, self._lag + text + _END, self._spare_end)
-        # Plain names instead of Path: this runs once per call of a model.
-        path, spare, old = self._names
         try:
-            os.link(path, old)
+            os.link(self._name, self._free_name)
         except FileExistsError:  # an append failed between these steps
-            os.unlink(old)  # noqa: PTH108
-            os.link(path, old)
-        os.replace(spare, path)  # noqa: PTH105
-        os.replace(old, spare)  # noqa: PTH105
+            os.unlink(self._free_name)  # noqa: PTH108
+            os.link(self._name, self._free_name)
+        os.replace(self._spare_name, self._name)  # noqa: PTH105 - from here on the items are in the file
+        self._spare_name, self._free_name = self._free_name, self._spare_name
         new_end = self._spare_end + len(self._lag) + len(text)
         self._spare, self._visible = self._visible, self._spare
         self._spare_end, self._visible_end = self._visible_end, new_end
         self._lag = text
         self.count += len(items)
+        self._is_torn = False
         self._seen = _signature(self._visible)
 
     def _check_untouched(self) -> None:
         try:
-            there = _signature(self._names[0])
+            there = _signature(self._name)
         except FileNotFoundError:
             raise RecordError(f"{self.path} was removed while it was being recorded to") from None
         if there != self._seen:
             raise RecordError(f"{self.path} was changed by another program while it was being recorded to")
 
-    def _remove_spare(self) -> None:
-        self._spare_path.unlink(missing_ok=True)
+    def _close_spare(self) -> None:
+        self._remove_spares()
         os.close(self._spare)
+
+    def _remove_spares(self) -> None:
+        for name in (self._spare_name, self._free_name):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)  # noqa: PTH108
 
     def close(self) -> None:
         """Write to the disk what the system still holds, remove the spare, release the lock."""

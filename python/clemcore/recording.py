@@ -109,7 +109,7 @@ class Recorder:
         entry.check()
 
     def put(self, entry: Entry) -> None:
-        """Take an entry; it is written by the next :meth:`flush` or :meth:`close`, whatever becomes of the caller."""
+        """Take an entry; the next :meth:`flush` or :meth:`close` writes it, whatever becomes of the caller."""
         self._pending.append(entry)
 
     def flush(self) -> None:
@@ -315,9 +315,6 @@ def _object_of(fields: Mapping[str, Any]) -> bytes:
     return b"{%s}" % b", ".join(parts)
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=lambda value: _object(value))
-
-
 def _dumped(value: Any) -> bytes:
     try:
         text = _ENCODER.encode(value)
@@ -332,6 +329,9 @@ def _dumped(value: Any) -> bytes:
 
 def _object(value: Any) -> Any:
     return {"__type__": f"{type(value).__module__}.{type(value).__qualname__}", "repr": repr(value)[:1000]}
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_object)
 
 
 def _finite(value: Any) -> Any:

@@ -42,7 +42,7 @@ def is_secret_name(name: str) -> bool:
 
 def remember(value: object) -> None:
     """Remember a secret, so that :func:`scrub` finds it wherever it turns up later."""
-    global _loaded, _forms  # noqa: PLW0603 - one list per process is the point
+    global _loaded, _forms
     if not isinstance(value, str) or len(value.strip()) < _SHORTEST:
         return
     loaded = tuple(sorted({*_loaded, value.strip()}, key=lambda secret: (-len(secret), secret)))

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 # For the estimate of a prompt's tokens, before the service has counted them.
 _BYTES_PER_TOKEN = 4
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _OUTCOMES: Mapping[str, Outcome] = {"rate_limit": "refused"}
 
 
@@ -103,7 +104,7 @@ def encoded(body: Mapping[str, Any]) -> bytes:
         MessagesError: it holds what JSON or UTF-8 cannot.
     """
     try:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+        return _ENCODER.encode(body).encode("utf-8")
     except UnicodeEncodeError as fault:
         reason = f"character {fault.object[fault.start]!r} is no Unicode text"
     except (TypeError, ValueError, RecursionError) as fault:

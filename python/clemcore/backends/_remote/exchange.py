@@ -52,7 +52,7 @@ class Exchange:
     limits: Limits
     was_sent: bool = False
     status: int | None = None
-    headers: Mapping[str, str] = NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
     raw: bytes | None = None
     response: bytes | None = None
     parsed: Any = None
