@@ -4,8 +4,8 @@ Run: python benches/remote.py [--rounds N] [--markdown] [--peers FOLDER] [CLIENT
 Every client runs in a process of its own, and so does the server. The peers are installed by uv into an environment
 of their own in FOLDER (by default build/bench-peers), which is kept; clemcore runs in this script's environment.
 The clients take turns, round by round. Of each, the highest rate, the least CPU time and the most memory of all
-rounds are shown; what counts are the ratios to the bare engine (aiohttp) of the same run, and to the ideal: calls at
-once divided by the latency.
+rounds are shown. What counts are the ratios to the bare engine (aiohttp) in the same run, and to the ideal: calls
+at once divided by the latency.
 """
 
 from __future__ import annotations
