@@ -6,6 +6,8 @@ count. ``--markdown`` writes the table of docs/performance.md.
 * HF: ``tokenizer.apply_chat_template(tokenize=False)`` of the installed transformers
 * jinja2: the raw compiled template of transformers' environment, no preparation of messages
 * ours: ``clemcore.templates.ChatTemplate.render``
+* by hand: ChatML as a dozen lines of Rust, from the same objects to the same string, where the package
+  was built with it (``maturin develop --release --uv --features handwritten``)
 """
 
 from __future__ import annotations
@@ -139,6 +141,20 @@ def batch(seconds: float) -> tuple[float, float]:
     return hf / 1000, fastest(lambda: own.render_batch(chats), seconds) / 1000
 
 
+def by_hand(turns: int, seconds: float) -> tuple[float, float] | None:
+    """Microseconds for a conversation in ChatML: a function written by hand in Rust, ours."""
+    from clemcore import _core
+    from clemcore.templates import ChatTemplate
+
+    chatml = getattr(_core, "_chatml", None)
+    if chatml is None:
+        return None
+    own, chat = ChatTemplate(CHATML, TOKENS), conversation(turns)
+    assert chatml(chat, True) == own.render(chat, add_generation_prompt=True)  # noqa: S101
+    hand = fastest(lambda: str(chatml(chat, True)), seconds)
+    return hand, fastest(lambda: str(own.render(chat, add_generation_prompt=True)), seconds)
+
+
 def mean(values: list[float]) -> float:
     """Geometric mean."""
     return math.exp(sum(map(math.log, values)) / len(values))
@@ -173,6 +189,13 @@ def main() -> int:
         f"\nHF/ours: least {min(by_hf):.1f}, geometric mean {mean(by_hf):.1f}; "
         f"jinja2/ours: least {min(by_raw):.1f}, geometric mean {mean(by_raw):.1f}\n"
     )
+    for turns in (3, 20, 200):
+        if both := by_hand(turns, options.seconds):
+            hand, own = both
+            sys.stdout.write(
+                f"ChatML written by hand in Rust, {turns} turns: {hand:.2f} us, ours {own:.2f} us, "
+                f"{own / hand:.2f} times as long\n"
+            )
     together, own = batch(options.seconds)
     sys.stdout.write(
         f"batch of 1,000 x 5 turns, ChatML: HF {together:.1f} ms, ours {own:.2f} ms, {together / own:.1f}x\n"

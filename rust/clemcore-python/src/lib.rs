@@ -31,4 +31,8 @@ mod _core {
 
     #[pymodule_export]
     use crate::template::{NotPlainError, TemplateCore, UnsupportedError};
+
+    #[cfg(feature = "handwritten")]
+    #[pymodule_export]
+    use crate::template::handwritten::chatml;
 }

@@ -3,6 +3,8 @@
 //! Only exact built-in types are read ([`reader`]); for anything else the caller is told ([`NotPlainError`]) and
 //! prepares the data in Python.
 
+#[cfg(feature = "handwritten")]
+pub(crate) mod handwritten;
 mod reader;
 
 use std::cell::Cell;
@@ -195,9 +197,10 @@ impl TemplateCore {
         now: Option<Moment>,
     ) -> PyResult<TextAndSpans<'py>> {
         let template = self.template()?;
-        let Memory { arena, buffer } = MEMORY.take();
-        let mut reader = Reader::new(template, &arena);
-        let mut variables = Variables::new(template, &arena);
+        let mut memory = MEMORY.take().unwrap_or_default();
+        let (buffer, arena) = (std::mem::take(&mut memory.buffer), &memory.arena);
+        let mut reader = Reader::new(template, arena);
+        let mut variables = Variables::new(template, arena);
         for dict in &context {
             reader.variables(dict, &mut variables)?;
         }
@@ -206,7 +209,7 @@ impl TemplateCore {
         let text = PyString::new(py, &rendered.text);
         let spans = rendered.character_spans();
         drop(reader);
-        Memory { arena, buffer: rendered.text }.keep();
+        memory.keep(rendered.text);
         Ok((text, spans))
     }
 
@@ -234,16 +237,17 @@ impl TemplateCore {
     ) -> PyResult<Bound<'py, PyString>> {
         let py = owner.py();
         let template = self.template()?;
-        let Memory { arena, buffer } = MEMORY.take();
+        let mut memory = MEMORY.take().unwrap_or_default();
+        let (buffer, arena) = (std::mem::take(&mut memory.buffer), &memory.arena);
         // The clock is asked first: no Python code may run while the arguments are borrowed.
         let now = if template.uses_clock() {
             Some(clock(owner.call_method0(intern!(py, "_moment"))?.extract()?))
         } else {
             None
         };
-        let mut reader = Reader::new(template, &arena);
+        let mut reader = Reader::new(template, arena);
         (reader.drop_none, reader.alias_reasoning) = (self.drop_none, self.alias_reasoning);
-        let mut variables = Variables::new(template, &arena);
+        let mut variables = Variables::new(template, arena);
         for (place, token) in &self.special {
             let token = Input::data(token).map_err(|e| UnsupportedError::new_err(e.to_string()))?;
             variables.set_at(*place, token);
@@ -269,7 +273,7 @@ impl TemplateCore {
         let rendered = Template::render(variables, options, buffer).map_err(|fault| error(&fault))?;
         let text = PyString::new(py, &rendered.text);
         drop(reader);
-        Memory { arena, buffer: rendered.text }.keep();
+        memory.keep(rendered.text);
         Ok(text)
     }
 }
@@ -285,21 +289,21 @@ struct Memory {
 
 thread_local! {
     /// The memory of the last render, for the next one.
-    static MEMORY: Cell<Memory> = Cell::default();
+    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
 }
 
 impl Memory {
     /// Keeps what is not too large.
-    fn keep(mut self) {
+    fn keep(mut self: Box<Self>, buffer: String) {
         if self.arena.size() <= KEPT_MEMORY {
             self.arena.reset();
         } else {
             self.arena = Arena::default();
         }
-        if self.buffer.capacity() > KEPT_MEMORY {
-            self.buffer = String::new();
+        if buffer.capacity() <= KEPT_MEMORY {
+            self.buffer = buffer;
         }
-        MEMORY.set(self);
+        MEMORY.set(Some(self));
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::Template;
 use super::input::Input;
-use super::value::{Arena, ArenaVec, Object, Value};
+use super::value::{Arena, Object, Value};
 
 /// The variables of one render of one template, and the memory that it works in.
 pub struct Variables<'a> {
     pub(crate) template: &'a Template,
     pub(crate) arena: &'a Arena,
-    pub(crate) values: ArenaVec<'a, Value<'a>>,
+    pub(crate) values: Vec<Value<'a>>,
 }
 
 impl<'a> Variables<'a> {
@@ -16,8 +16,8 @@ impl<'a> Variables<'a> {
     #[must_use]
     pub fn new(template: &'a Template, arena: &'a Arena) -> Self {
         let program = &template.program;
-        let mut values = arena.vector(program.names.len());
-        values.extend(program.names.iter().map(|_| Value::Missing));
+        let mut values = arena.values();
+        values.resize_with(program.names.len(), || Value::Missing);
         for (number, global) in &program.globals {
             values[*number as usize] = Value::object(Object::Global(*global));
         }

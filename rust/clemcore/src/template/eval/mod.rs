@@ -33,11 +33,11 @@ const MAX_OUTPUT: usize = 48 << 20;
 pub(crate) struct Vm<'a> {
     program: &'a Program,
     /// The variables of all active functions.
-    slots: ArenaVec<'a, Value<'a>>,
+    slots: Vec<Value<'a>>,
     /// Where the variables of the current function start.
     base: usize,
     active: ArenaVec<'a, Activation>,
-    context: ArenaVec<'a, Value<'a>>,
+    context: Vec<Value<'a>>,
     arena: &'a Arena,
     pub(crate) out: String,
     /// Where each running capture starts in `out`.
@@ -83,7 +83,7 @@ pub(crate) fn render(
     let program = &template.program;
     let mut vm = Vm {
         program,
-        slots: arena.vector(program.funcs.first().map_or(0, |root| root.slots)),
+        slots: arena.values(),
         base: 0,
         active: arena.vector(4),
         context,
@@ -107,6 +107,8 @@ pub(crate) fn render(
             attrs.borrow_mut().clear();
         }
     }
+    arena.keep_values(std::mem::take(&mut vm.slots));
+    arena.keep_values(std::mem::take(&mut vm.context));
     result.map(|()| Output { text: std::mem::take(&mut vm.out), spans: std::mem::take(&mut vm.spans) })
 }
 
@@ -128,7 +130,7 @@ impl<'a> Vm<'a> {
         self.serial += 1;
         let base = self.slots.len();
         self.active.push(Activation { base, parent, serial: self.serial });
-        self.slots.resize(base + func.slots, Value::Missing);
+        self.slots.resize_with(base + func.slots, || Value::Missing);
         self.base = base;
     }
 

@@ -2,6 +2,7 @@
 //! is worked out once for all of them.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Arena;
 
@@ -42,7 +43,27 @@ impl Counter {
 
 /// The numbers of the constant names of a template.
 #[derive(Default)]
-pub(crate) struct KeyNumbers(HashMap<Box<str>, u32>);
+pub(crate) struct KeyNumbers(HashMap<Box<str>, u32, BuildHasherDefault<NameHasher>>);
+
+/// FNV-1a. Names are few and short, and what is hashed comes from the template.
+pub(crate) struct NameHasher(u64);
+
+impl Default for NameHasher {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 =
+            bytes.iter().fold(self.0, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl KeyNumbers {
     /// The number of a name, a new one where it is new.

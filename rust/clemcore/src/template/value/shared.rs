@@ -1,12 +1,14 @@
 //! Containers that are counted, or that lie in the memory that a caller set aside for one render.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::ops::Deref;
 use std::rc::Rc;
 
 use bumpalo::Bump;
 pub(crate) use bumpalo::collections::Vec as ArenaVec;
 use num_bigint::BigInt;
+
+use super::Value;
 
 /// Longer texts that a render makes are counted and freed one by one.
 const MAX_TEXT: usize = 4 << 10;
@@ -19,7 +21,12 @@ pub struct Arena {
     memory: Bump,
     /// Large integers own memory of their own, so they lie where they are dropped.
     integers: OnceCell<typed_arena::Arena<BigInt>>,
+    /// The memory of vectors of an earlier render, empty. (Vectors in `memory` are slower to fill.)
+    spare: RefCell<Vec<Vec<Value<'static>>>>,
 }
+
+/// No more vectors than this are kept, and none longer than this.
+const SPARE: (usize, usize) = (2, 4096);
 
 impl Arena {
     /// Forgets everything, keeping the memory for the next render.
@@ -49,6 +56,19 @@ impl Arena {
         ArenaVec::with_capacity_in(capacity, &self.memory)
     }
 
+    /// An empty vector of values.
+    pub(crate) fn values<'v>(&self) -> Vec<Value<'v>> {
+        self.spare.borrow_mut().pop().map_or_else(Vec::new, emptied)
+    }
+
+    /// Keeps the memory of a vector for [`Self::values`].
+    pub(crate) fn keep_values(&self, values: Vec<Value<'_>>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE.0 && values.capacity() <= SPARE.1 {
+            spare.push(emptied(values));
+        }
+    }
+
     pub(crate) fn put_integer(&self, value: BigInt) -> &BigInt {
         self.integers.get_or_init(typed_arena::Arena::new).alloc(value)
     }
@@ -76,6 +96,13 @@ impl Arena {
     pub(crate) fn put_all<T>(&self, values: impl ExactSizeIterator<Item = T>) -> &[T] {
         self.memory.alloc_slice_fill_iter(values)
     }
+}
+
+/// The same memory without its values, which may then be values of any lifetime.
+#[allow(clippy::unnecessary_filter_map, reason = "the type changes: it gets another lifetime")]
+fn emptied<'v>(values: Vec<Value<'_>>) -> Vec<Value<'v>> {
+    // Collecting an iterator over a vector into one of the same layout reuses the memory.
+    values.into_iter().filter_map(|_| None).collect()
 }
 
 /// A container that several values share.
