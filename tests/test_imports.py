@@ -34,6 +34,7 @@ ORDER = [
     "guard",
     "jsonlist",
     "recording",
+    "records",
     "calls",
     "model",
     "backends.base",

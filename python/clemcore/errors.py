@@ -31,7 +31,8 @@
     │   ├── ContentFilterError                      the service refuses this content
     │   ├── ReasoningExceededError                  reasoning took more than it was given (on_exceed: error)
     │   └── BadReplyError                           a reply that holds no answer
-    └── RecordError               (ValueError)      a record file cannot be read or extended
+    ├── RecordError               (ValueError)      a record file cannot be read or extended
+    └── ReplayError                                 a call is not the one that a replayed record has next
 
 It does not know how faults are found: registry problems come from the Rust core (``clemcore._core.Problem``).
 The second base of a class is what clemcore 3.7.2 raised in that place, so that ``except`` clauses written for it
@@ -334,3 +335,30 @@ REMOTE_ERRORS: Mapping[str, type[RemoteCallError]] = MappingProxyType(
 
 class RecordError(ClemcoreError, ValueError):
     """A record file cannot be read, or is not a list of calls, or is being written by another process."""
+
+
+class ReplayError(ClemcoreError):
+    """A call is not the one that the replayed record has next; nothing was answered, the replay has stopped.
+
+    Attributes:
+        place: file and index of the recorded call, or None where there is none left.
+        message_index: index of the first message that differs, or None.
+        field: what differs there, such as ``content``, or ``gen_args.temperature``; None where nothing is left.
+        position: the first character that differs, counted from 0, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        place: str | None = None,
+        message_index: int | None = None,
+        field: str | None = None,
+        position: int | None = None,
+    ) -> None:
+        """Keep the diff as the message and its parts beside it."""
+        super().__init__(message)
+        self.place = place
+        self.message_index = message_index
+        self.field = field
+        self.position = position

@@ -5,6 +5,8 @@ It knows the list of ``{"role", "content"}`` and nothing about models, templates
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from clemcore.errors import MessagesError
@@ -60,6 +62,17 @@ def _found(message: Message, field: str) -> str:
         return "but is missing"
     value = message[field]
     return "but is empty" if value == "" else f"not {type(value).__name__}"
+
+
+def sha256_of(messages: Messages) -> str:
+    """Return the SHA-256 of messages, written as JSON with sorted keys, without spaces, in UTF-8.
+
+    Examples:
+        >>> sha256_of([{"role": "user", "content": "Hi"}]) == sha256_of([{"content": "Hi", "role": "user"}])
+        True
+    """
+    text = json.dumps(messages, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=repr)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def ensure_alternating_roles(messages: Messages, cull_system_message: bool = True) -> Messages:

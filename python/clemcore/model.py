@@ -230,10 +230,10 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def records_each_call(method: _Method) -> _Method:
-    """Say of a ``generate_batch_response`` that it records every item by itself, when the item is answered.
+    """Say of a method that answers that it records every call by itself, when the call is answered.
 
-    Such a method makes a :class:`~clemcore.calls.Call` of each item. Without this mark the items are recorded
-    together, when the batch is done.
+    Such a method makes a :class:`~clemcore.calls.Call` of each item of a batch, or repeats one that was recorded
+    before. Without this mark the items of a batch are recorded together, when the batch is done.
     """
     method.records_each_call = True  # type: ignore[attr-defined]
     return method
@@ -245,6 +245,9 @@ def _around_one(method: Callable[..., Any]) -> Callable[..., Any]:
         if id(self) in _running.get():
             return method(self, messages, *args, **kwargs)
         check_messages(messages)
+        if getattr(method, "records_each_call", False):
+            with _marked_running(self):
+                return method(self, messages, *args, **kwargs)
         with _marked_running(self), Call(self, messages) as call:
             return call.answered(method(self, messages, *args, **kwargs))
 
@@ -257,6 +260,9 @@ def _around_async(method: Callable[..., Any]) -> Callable[..., Any]:
         if id(self) in _running.get():
             return await method(self, messages, *args, **kwargs)
         check_messages(messages)
+        if getattr(method, "records_each_call", False):
+            with _marked_running(self):
+                return await method(self, messages, *args, **kwargs)
         with _marked_running(self), Call(self, messages) as call:
             reply = call.put(await method(self, messages, *args, **kwargs))
             await recording.flushed()

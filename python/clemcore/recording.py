@@ -51,6 +51,13 @@ class Entry:
         self._text: bytes | None = None
         self.error: Exception | None = None
 
+    @classmethod
+    def of_text(cls, text: bytes) -> Entry:
+        """Make an entry that is JSON text already."""
+        entry = cls({})
+        entry._text = text
+        return entry
+
     def text(self) -> bytes:
         """Return the entry as JSON text; it is written once, however many files get it."""
         if self._text is None:
@@ -209,7 +216,7 @@ def put_call(
     extra["response_text"] = text
     extra.update(facts)
     if error is not None:
-        extra["error"] = {"type": type(error).__name__, "message": str(error)}
+        extra["error"] = _error(error)
     entry = Entry(
         {
             "timestamp": started.isoformat(),
@@ -259,6 +266,31 @@ async def _write_next(loop: asyncio.AbstractEventLoop) -> None:
     finally:
         _last_write[loop] = _next_write.pop(loop)
     await asyncio.to_thread(flush)
+
+
+# What an error knows beside its message, where it knows it; a replay raises it again.
+_ERROR_FIELDS = ("provider_message", "retry_after", "tokens_used", "tokens_left", "context_size")
+
+
+def _error(error: BaseException) -> dict[str, Any]:
+    known = {name: getattr(error, name, None) for name in _ERROR_FIELDS}
+    more = {name: value for name, value in known.items() if value is not None}
+    return {"type": type(error).__name__, "message": str(error), **more}
+
+
+def repeat_call(text: str) -> None:
+    """Give a call of another record, as it stands there, to every open recorder.
+
+    Raises:
+        RecordError: it could not be written.
+    """
+    recorders = _active
+    if recorders:
+        entry = Entry.of_text(secrets.scrub_json(text.encode("utf-8")))
+        for recorder in recorders:
+            recorder.put(entry)
+        flush()
+        entry.check()
 
 
 def to_json(value: Any) -> bytes:

@@ -16,7 +16,7 @@ from clemcore import _core
 from clemcore.atomic import locked, replace_file
 from clemcore.errors import ModelNotFoundError, RegistryError, SpecError
 from clemcore.layers import FILE_NAME, layers, read
-from clemcore.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES, ModelSpec
+from clemcore.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES, REPLAY, ModelSpec
 
 logger = logging.getLogger(__name__)
 
@@ -302,6 +302,8 @@ def _special(selector: ModelSpec) -> ModelSpec | None:
         return ModelSpec(**{**selector.to_dict(), "backend": "_player_human"})
     if name in PROGRAMMATIC_NAMES:
         return ModelSpec(**{**selector.to_dict(), "backend": "_player_programmed"})
+    if isinstance(name, str) and name.startswith(REPLAY):
+        return ModelSpec(**{**selector.to_dict(), "backend": "replay"})
     return None
 
 

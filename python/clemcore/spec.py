@@ -15,6 +15,8 @@ from clemcore.errors import SpecError
 
 PROGRAMMATIC_NAMES = ("mock", "programmatic", "dry_run", "custom", "_slurk_response")
 HUMAN_NAMES = ("human", "terminal")
+# replay:PATH, replay:PATH#MODEL: the answers of a record.
+REPLAY = "replay:"
 
 
 class MissingFieldError(KeyError, AttributeError):

@@ -29,7 +29,7 @@ from clemcore.backends._huggingface.checks import check_context_limit, check_mes
 from clemcore.backends._huggingface.frontend import Frontend
 from clemcore.backends._huggingface.text import Answer, TextCutter
 from clemcore.backends.base import Backend, require
-from clemcore.messages import Messages
+from clemcore.messages import Messages, sha256_of
 from clemcore.model import BatchGenerativeModel, Model, Reply
 from clemcore.proof import Case, Proof
 from clemcore.spec import ModelSpec
@@ -206,7 +206,13 @@ class HuggingfaceLocalModel(BatchGenerativeModel):
                 },
                 {"response": full[i], "output_ids": replies[i].ids},
                 answers[i],
-                {**facts, "template": prompts[i].facts, "control_tokens": encoded[i][1]},
+                {
+                    **facts,
+                    "template": prompts[i].facts,
+                    "control_tokens": encoded[i][1],
+                    # The prompt is text: this is what says which messages it was made of.
+                    "messages_sha256": sha256_of(batch[i]),
+                },
             )
             for i in range(len(batch))
         ]

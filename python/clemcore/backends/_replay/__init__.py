@@ -1,0 +1,1 @@
+"""What replays records: dialogues, differences, order, answers, failures. It sends nothing."""
