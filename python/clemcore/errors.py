@@ -32,6 +32,7 @@
     │   ├── ReasoningExceededError                  reasoning took more than it was given (on_exceed: error)
     │   └── BadReplyError                           a reply that holds no answer
     ├── RecordError               (ValueError)      a record file cannot be read or extended
+    ├── CacheError                (ValueError)      a cache of calls cannot be used
     └── ReplayError                                 a call is not the one that a replayed record has next
 
 It does not know how faults are found: registry problems come from the Rust core (``clemcore._core.Problem``).
@@ -362,3 +363,7 @@ class ReplayError(ClemcoreError):
         self.message_index = message_index
         self.field = field
         self.position = position
+
+
+class CacheError(ClemcoreError, ValueError):
+    """A cache of calls is not there, is something else, or cannot be opened; it is left as it is."""

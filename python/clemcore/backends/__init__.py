@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from clemcore.backends.human import HumanModel
     from clemcore.backends.lookup import BackendRegistry, is_backend
     from clemcore.backends.mock import CustomResponseModel
+    from clemcore.callcache import cache
     from clemcore.errors import ContextExceededError
     from clemcore.keys import Key, KeyRegistry, load_credentials
     from clemcore.loading import (
@@ -55,6 +56,7 @@ __all__ = [
     "ModelSpec",
     "RemoteBackend",
     "Reply",
+    "cache",
     "get_logger",
     "get_model_for",
     "is_backend",
@@ -82,6 +84,7 @@ _HOMES = {
     "ModelSpec": "clemcore.spec",
     "RemoteBackend": "clemcore.backends.base",
     "Reply": "clemcore.model",
+    "cache": "clemcore.callcache",
     "get_logger": "clemcore.loading",
     "get_model_for": "clemcore.loading",
     "is_backend": "clemcore.backends.lookup",

@@ -27,6 +27,7 @@ COMMANDS = {
     "list": "listing.list_",
     "register": "register.register",
     "registry": "registry.registry",
+    "cache": "cache.cache",
 }
 
 # Of a wrong usage, click's exceptions bring their own (2).

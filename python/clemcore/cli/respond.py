@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RECORD_HELP = "Write prompt and response as sent and received into this JSON file; an existing record is continued."
 
+CACHE_HELP = "Keep the service's answer in this file (SQLite), and use one that is there: see 'clem cache'."
+
 
 @click.command(
     epilog=examples(
@@ -34,6 +36,7 @@ RECORD_HELP = "Write prompt and response as sent and received into this JSON fil
 @click.option("--system", metavar="TEXT", help="A system message to put in front.")
 @generation_options
 @click.option("--record", type=click.Path(dir_okay=False), metavar="FILE", help=RECORD_HELP)
+@click.option("--cache", type=click.Path(dir_okay=False), metavar="FILE", help=CACHE_HELP)
 @click.option(
     "as_json", "--json", is_flag=True, help="Print {prompt, response, response_text} instead of the text."
 )
@@ -47,6 +50,7 @@ def respond(
     max_tokens: int | None,
     gen_arg: tuple[str, ...],
     record: str | None,
+    cache: str | None,
     as_json: bool,
 ) -> None:
     """Ask a model once and print its answer.
@@ -56,7 +60,7 @@ def respond(
     """
     gen_args = generation_arguments(temperature, max_tokens, gen_arg)
     dialogue = read_messages(messages, system)
-    with recorded(record):
+    with recorded(record), cached(cache):
         reply = load(model, gen_args).generate_response(dialogue)
     if as_json:
         print_json(dict(zip(("prompt", "response", "response_text"), reply, strict=True)))
@@ -81,6 +85,18 @@ def recorded(path: str | None) -> Iterator[None]:
     from clemcore.recording import record as open_record
 
     with open_record(path):
+        yield
+
+
+@contextlib.contextmanager
+def cached(path: str | None) -> Iterator[None]:
+    """Use a cache of calls for the block, where a file is given."""
+    if path is None:
+        yield
+        return
+    from clemcore.callcache import cache as open_cache
+
+    with open_cache(path):
         yield
 
 

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from clemcore.backends._remote.limits import Limits
+from clemcore.backends._remote.slot import Slot
 from clemcore.calls import Texts
 from clemcore.recording import JsonText
 from clemcore.secrets import has_own_escapes, scrub, scrub_json
@@ -45,6 +46,7 @@ class Exchange:
         first_byte: seconds from the start of the last attempt to its reply's headers.
         attempt_seconds: seconds that the last attempt took.
         queued: seconds that the call waited for a free connection; they count for no deadline.
+        slot: the call's place in a cache, or None where no cache is used.
     """
 
     url: str
@@ -63,6 +65,7 @@ class Exchange:
     first_byte: float | None = None
     attempt_seconds: float = 0.0
     queued: float = 0.0
+    slot: Slot | None = None
     started: float = field(default_factory=time.monotonic)
 
     def __repr__(self) -> str:

@@ -59,6 +59,11 @@ class ServedModel(RemoteModel):
         # Raised where no local variable holds the body: tracebacks may show them, and it may echo a key.
         if isinstance(reply, Verdict):
             raise self._caller.failure(exchange, reply, ledger)
+        if exchange.slot is not None:
+            # Before the call is recorded: what is in the record is never sent again.
+            reply.facts.update(
+                await exchange.slot.facts_after(exchange.status, exchange.headers, exchange.response, reply)
+            )
         return reply
 
     def _current_ledger(self) -> Ledger:

@@ -1,0 +1,69 @@
+"""``clem cache``: what a cache of calls holds, and removing it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clemcore.cli.inputs import examples, read_time
+from clemcore.cli.respond import print_json
+from clemcore.cli.terminal import note, table
+
+HEADER = ["PROVIDER", "MODEL", "REPLIES", "BYTES", "FIRST", "LAST"]
+
+
+@click.group(
+    epilog=examples(
+        'clem respond -m MODEL --cache calls.sqlite3 "Hello!"',
+        "clem cache stat calls.sqlite3",
+        "clem cache clear calls.sqlite3 --model gpt-4o --before 2026-11-01",
+    )
+)
+def cache() -> None:
+    """See and clear the answers that were kept of services.
+
+    A cache is used only where one is named: by 'clem respond --cache FILE', backends.cache(FILE), or
+    $CLEMCORE_CALL_CACHE.
+    """
+
+
+def _path(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Path:
+    from clemcore.callcache import default_path
+
+    return default_path() if text is None else Path(text).expanduser()
+
+
+def _file(command: Any) -> Any:
+    return click.argument("path", required=False, callback=_path, metavar="[FILE]")(command)
+
+
+@cache.command()
+@_file
+@click.option("as_json", "--json", is_flag=True, help="Print a JSON list of objects.")
+def stat(*, path: Path, as_json: bool) -> None:
+    """Show how many replies are kept, of which models."""
+    from clemcore.callcache import statistics
+
+    rows = statistics(path)
+    if as_json:
+        print_json(rows)
+        return
+    table(HEADER, [[str(value) for value in row.values()] for row in rows])
+    note(f"{path}: {sum(row['replies'] for row in rows)} replies, {path.stat().st_size} bytes on disk")
+
+
+@cache.command()
+@_file
+@click.option("--model", metavar="NAME", help="Only replies of this model, by its name at the service.")
+@click.option(
+    "--before", callback=read_time, metavar="TIME", help="Only replies kept before this time (2026-11-01)."
+)
+def clear(*, path: Path, model: str | None, before: datetime | None) -> None:
+    """Remove replies; without options all."""
+    from clemcore.callcache import clear as remove
+
+    limit = None if before is None else before.astimezone().isoformat()
+    note(f"{path}: {remove(path, model=model, before=limit)} replies removed")
