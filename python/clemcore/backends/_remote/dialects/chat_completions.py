@@ -87,6 +87,8 @@ class ChatCompletions(Dialect):
     name = "chat-completions"
     own_fields = _OWN
     parameters: Mapping[str, Parameter] = {name: Parameter((name,)) for name in sorted(FIELDS - _OWN)}
+    # Finish reasons of a reply that the limit on tokens, or the window, has cut.
+    cut_reasons = frozenset({"length"})
 
     def __init__(self, *, takes_any: bool = False, token_limit: str = _LIMIT) -> None:
         self.takes_any = takes_any
@@ -129,7 +131,7 @@ class ChatCompletions(Dialect):
                 text,
                 refused=bool(refusal),
                 filtered=finish == "content_filter",
-                cut=finish == "length",
+                cut=finish in self.cut_reasons,
                 reasoned=reasoning is not None,
             ),
         }
@@ -222,6 +224,11 @@ def _text(content: Any) -> str:
 
 
 def _reasoning(message: dict[str, Any]) -> str | None:
+    content = message.get("content")
+    if isinstance(content, list):
+        thoughts = (part.get("thinking") for part in content if isinstance(part, dict))
+        if thinking := "\n\n".join(words for thought in thoughts if (words := _text(thought))):
+            return thinking
     for name in ("reasoning_content", "reasoning"):
         if isinstance(message.get(name), str) and message[name]:
             text: str = message[name]

@@ -1,0 +1,206 @@
+"""Cohere's chat format in its second version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from clemcore.backends._remote.dialect import (
+    Dialect,
+    Fault,
+    NoAnswerError,
+    Parameter,
+    UnsupportedError,
+    fault_in,
+    outcome_of,
+)
+from clemcore.backends._remote.dialects._turns import alone, listed
+from clemcore.backends._remote.images import images_of, text_of
+from clemcore.backends._remote.ledger import Reasoning
+from clemcore.errors import MessagesError
+from clemcore.messages import Message, Messages
+from clemcore.spec import ModelSpec
+
+# What a body may hold beside our own fields, as the SDK lists it (a test compares).
+NATIVE = (
+    "citation_options",
+    "documents",
+    "k",
+    "p",
+    "priority",
+    "response_format",
+    "safety_mode",
+    "stop_sequences",
+    "strict_tools",
+    "thinking",
+    "tool_choice",
+    "tools",
+)
+_MOST_STOPS = 5
+# What comes nearest where the service takes tokens and a word was asked for; clemcore's own numbers.
+_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
+_TOO_LONG = re.compile(r"too many tokens|exceeds? the (maximum|context)|cannot exceed (\d+)", re.IGNORECASE)
+_WINDOW = re.compile(r"cannot exceed (\d+)(?: tokens)?(?:\s*-\s*received (\d+))?", re.IGNORECASE)
+_MONTHLY = re.compile(r"trial key|/ ?month|per month|billing", re.IGNORECASE)
+
+
+class CohereChat(Dialect):
+    """Cohere's chat format."""
+
+    name = "cohere-chat"
+    address = "without /v2, which is added"
+    # Bounds as the SDK's description of the call gives them.
+    parameters: Mapping[str, Parameter] = {
+        **{name: Parameter((name,)) for name in NATIVE},
+        "temperature": Parameter(("temperature",), 0),
+        "max_tokens": Parameter(("max_tokens",), 1),
+        "top_p": Parameter(("p",), 0.01, 0.99),
+        "top_k": Parameter(("k",), 0, 500),
+        "stop": Parameter(("stop_sequences",), convert=lambda value: _few(listed(value))),
+        "seed": Parameter(("seed",), 0),
+        "presence_penalty": Parameter(("presence_penalty",), 0, 1),
+        "frequency_penalty": Parameter(("frequency_penalty",), 0, 1),
+        "logprobs": Parameter(("logprobs",), choices=(False, True)),
+    }
+
+    def path(self, spec: ModelSpec, model_id: str) -> str:  # noqa: ARG002 - the same for all
+        """Return the path of the one call."""
+        return "/v2/chat"
+
+    def body(self, spec: ModelSpec, model_id: str, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the request; images become blocks behind the text."""
+        if messages[-1]["role"] == "assistant":
+            raise MessagesError(
+                f"messages[{len(messages) - 1}] is the last one and of the assistant: Cohere's models continue no "
+                "message"
+            )
+        encoded = [_encoded(message, index, spec) for index, message in enumerate(messages)]
+        return {"model": model_id, "messages": encoded, **fields}
+
+    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
+        """Join the text blocks; thinking is reasoning, never part of the answer."""
+        if not isinstance(body, dict):
+            raise NoAnswerError(f"the reply is JSON, but {type(body).__name__} instead of an object")
+        message = body.get("message")
+        if not isinstance(message, dict):
+            raise NoAnswerError("the reply has no message")
+        if message.get("role") not in (None, "assistant"):
+            raise NoAnswerError(f"the reply's message has the role {message['role']!r} instead of 'assistant'")
+        blocks = message.get("content")
+        if isinstance(blocks, str):
+            blocks = [{"type": "text", "text": blocks}]
+        if blocks is not None and not isinstance(blocks, list):
+            raise NoAnswerError("the reply's message has no list of content blocks")
+        finish = body.get("finish_reason")
+        if finish in ("ERROR", "TIMEOUT"):
+            raise NoAnswerError(f"the service ended the answer with an error (finish_reason {finish!r})")
+        text = "".join(_texts(blocks, "text")).strip()
+        reasoning = "\n\n".join(_texts(blocks, "thinking")) or None
+        facts: dict[str, Any] = {
+            "usage": _usage(body.get("usage")),
+            # The service does not say which model has answered.
+            "served_model": body.get("model"),
+            "finish_reason": finish,
+            "outcome": outcome_of(
+                text,
+                filtered=finish == "ERROR_TOXIC",
+                cut=finish == "MAX_TOKENS",
+                reasoned=reasoning is not None,
+            ),
+        }
+        if reasoning is not None:
+            facts["reasoning"] = reasoning
+        return text, facts
+
+    def fault(self, body: Any) -> Fault | None:
+        """Read an error body: an id and a message."""
+        if not isinstance(body, dict) or isinstance(body.get("message"), dict):
+            return None
+        if not isinstance(body.get("message"), str) and not body.get("error"):
+            return None
+        common = fault_in(body)
+        words = common.message or ""
+        window = _WINDOW.search(words)
+        kind = "context_window" if _TOO_LONG.search(words) else "quota" if _MONTHLY.search(words) else None
+        return Fault(
+            codes=common.codes,
+            message=common.message,
+            kind=kind,
+            window=int(window[1]) if window else 0,
+            prompt_tokens=int(window[2] or 0) if window else 0,
+        )
+
+    def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - the same for all
+        """Switch thinking on or off, with a budget of tokens where one is asked for."""
+        if wish.is_off:
+            return {"thinking": {"type": "disabled"}}
+        if wish.effort is not None:
+            tokens = _BUDGETS.get(wish.effort)
+            nearest = None if tokens is None else Reasoning(budget=tokens)
+            raise UnsupportedError("the service takes a number of tokens, no effort", nearest)
+        if wish.budget is None:
+            return {"thinking": {"type": "enabled"}}
+        return {"thinking": {"type": "enabled", "token_budget": wish.budget}}
+
+    def reasoning_in(self, fields: Mapping[str, Any]) -> Reasoning | None:
+        """Read what the service's own field asks for."""
+        thinking = fields.get("thinking")
+        if not isinstance(thinking, dict):
+            return None
+        if thinking.get("type") != "enabled":
+            return Reasoning("none")
+        budget = thinking.get("token_budget")
+        return Reasoning(budget=budget if isinstance(budget, int) else None)
+
+    def tokens_used(self, reply: Any) -> int | None:
+        """Return what went in and what came out."""
+        usage = _usage(reply.get("usage") if isinstance(reply, dict) else None)
+        return usage.get("input_tokens", 0) + usage.get("output_tokens", 0) if usage else None
+
+
+def _few(stops: list[str]) -> list[str]:
+    if len(stops) > _MOST_STOPS:
+        raise UnsupportedError(f"must be at most {_MOST_STOPS} texts, not {len(stops)}")
+    return stops
+
+
+def _encoded(message: Message, index: int, spec: ModelSpec) -> Message:
+    alone(message, index)
+    role, content = message["role"], message["content"]
+    if role not in ("system", "user", "assistant"):
+        raise MessagesError(f"messages[{index}] has the role '{role}': Cohere takes system, user and assistant")
+    images = images_of(message, index, spec)
+    if not images:
+        return {"role": role, "content": content}
+    if role != "user":
+        raise MessagesError(f"messages[{index}] has an image: Cohere takes images from the user's role alone")
+    texts = list(content) if isinstance(content, list) else [{"type": "text", "text": text_of(message)}]
+    return {
+        "role": role,
+        "content": [*texts, *({"type": "image_url", "image_url": {"url": image.address}} for image in images)],
+    }
+
+
+def _texts(blocks: list[Any] | None, kind: str) -> list[str]:
+    found = (block.get(kind) for block in blocks or () if isinstance(block, dict) and block.get("type") == kind)
+    return [text for text in found if isinstance(text, str) and text]
+
+
+def _usage(usage: Any) -> dict[str, int]:
+    """Return the counts of all tokens; those that are billed (``billed_units``) stand in the body."""
+    if not isinstance(usage, dict):
+        return {}
+    tokens, billed = (usage.get(name) for name in ("tokens", "billed_units"))
+    counted = tokens if isinstance(tokens, dict) else billed if isinstance(billed, dict) else {}
+    counts = {
+        "input_tokens": counted.get("input_tokens"),
+        "output_tokens": counted.get("output_tokens"),
+        "cached_tokens": usage.get("cached_tokens"),
+    }
+    # The service writes counts as floating point numbers.
+    return {
+        name: int(count)
+        for name, count in counts.items()
+        if isinstance(count, (int, float)) and not isinstance(count, bool)
+    }
