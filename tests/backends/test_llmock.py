@@ -54,6 +54,8 @@ PROVIDERS = [
     Provider("openai_compatible", "openai"),
     Provider("anthropic", "anthropic"),
     Provider("google", "gemini", {"api_version": "v1beta"}),
+    Provider("mistral", "mistral"),
+    Provider("cohere", "cohere"),
 ]
 every_provider = pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: str(provider.backend))
 

@@ -15,7 +15,7 @@ from clemcore.spec import ModelSpec
 from support.models import REPOSITORY
 
 ENTRIES: list[dict[str, Any]] = json.loads((REPOSITORY / "model_registry.json").read_text(encoding="utf-8"))
-BACKENDS = ("anthropic", "google")
+BACKENDS = ("anthropic", "cohere", "google", "mistral")
 SPECS = [ModelSpec(**entry) for entry in ENTRIES if entry["backend"] in BACKENDS]
 MESSAGES = [
     {"role": "system", "content": "Be short."},
@@ -53,15 +53,18 @@ def wishes(spec: ModelSpec) -> list[dict[str, Any]]:
 
 def test_there_are_entries() -> None:
     assert {spec["backend"] for spec in SPECS} == set(BACKENDS)
-    assert len(SPECS) >= 65
+    assert len(SPECS) >= 96
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: str(spec["model_name"]))
 def test_an_entry_makes_a_request_from_a_dialogue(spec: ModelSpec) -> None:
     backend = backend_of(spec)
     body = backend.render(spec, MESSAGES, DEFAULT_GEN_ARGS, ())
-    assert "Be short." in json.dumps(body.get("system", body.get("systemInstruction")))
-    assert len(body.get("messages", body.get("contents"))) == 3
+    turns = body.get("messages", body.get("contents"))
+    has_own_place = spec["backend"] in ("anthropic", "google")
+    instruction = body.get("system", body.get("systemInstruction")) if has_own_place else turns[0]
+    assert "Be short." in json.dumps(instruction)
+    assert len(turns) == (3 if has_own_place else 4)
     config = config_of(spec, body)
     assert ("temperature" in config) == (
         spec.get("sampling_parameters") != [] and not spec.get("model_config", {}).get("thinking_mode")
@@ -86,8 +89,8 @@ def test_an_entry_takes_the_reasoning_that_it_lists(spec: ModelSpec) -> None:
         gen_args = {**DEFAULT_GEN_ARGS, "reasoning": wish}
         config = config_of(spec, backend_of(spec).render(spec, MESSAGES, gen_args, ("reasoning",)))
         asked = config.get("thinkingConfig", config.get("thinking"))
-        said = json.dumps([asked, config.get("output_config")]).lower()
-        assert str(*wish.values()) in said
+        said = json.dumps([asked, config.get("output_config"), config.get("reasoning_effort")])
+        assert str(*wish.values()) in said.lower()
     if thinking.get("always"):
         with pytest.raises(GenerationArgumentError, match="always reasons"):
             backend_of(spec).render(spec, MESSAGES, {"reasoning": {"effort": "none"}}, ("reasoning",))

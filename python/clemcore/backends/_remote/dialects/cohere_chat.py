@@ -42,6 +42,8 @@ _MOST_STOPS = 5
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
 _TOO_LONG = re.compile(r"too many tokens|exceeds? the (maximum|context)|cannot exceed (\d+)", re.IGNORECASE)
 _WINDOW = re.compile(r"cannot exceed (\d+)(?: tokens)?(?:\s*-\s*received (\d+))?", re.IGNORECASE)
+# With the status 498, which is nobody else's.
+_BAD_KEY = re.compile(r"invalid api token", re.IGNORECASE)
 _MONTHLY = re.compile(r"trial key|/ ?month|per month|billing", re.IGNORECASE)
 
 
@@ -122,7 +124,8 @@ class CohereChat(Dialect):
         common = fault_in(body)
         words = common.message or ""
         window = _WINDOW.search(words)
-        kind = "context_window" if _TOO_LONG.search(words) else "quota" if _MONTHLY.search(words) else None
+        patterns = ((_TOO_LONG, "context_window"), (_MONTHLY, "quota"), (_BAD_KEY, "authentication"))
+        kind = next((kind for pattern, kind in patterns if pattern.search(words)), None)
         return Fault(
             codes=common.codes,
             message=common.message,
