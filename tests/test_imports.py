@@ -36,6 +36,7 @@ ORDER = [
     "jsonlist",
     "recording",
     "records",
+    "verification",
     "calls",
     "model",
     "backends.base",

@@ -229,6 +229,7 @@ class Call:
             return
         self._is_put = True
         prompt = getattr(error, "prompt", None)
+        sent, received = getattr(error, "texts", (None, None))
         known = getattr(error, "facts", None)
         facts = dict(known) if isinstance(known, Mapping) else {}
         if self._batch is not None:
@@ -236,8 +237,8 @@ class Call:
         self._entry = recording.put_call(
             started=self._moment(),
             duration=time.perf_counter() - self._begin,
-            prompt=self._messages if prompt is None else prompt,
-            response=getattr(error, "response", None),
+            prompt=sent or (self._messages if prompt is None else prompt),
+            response=received or getattr(error, "response", None),
             text=None,
             facts=_facts(self._model, facts),
             error=error,

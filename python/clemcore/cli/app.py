@@ -28,6 +28,7 @@ COMMANDS = {
     "register": "register.register",
     "registry": "registry.registry",
     "cache": "cache.cache",
+    "verify": "verify.verify",
 }
 
 # Of a wrong usage, click's exceptions bring their own (2).

@@ -17,8 +17,9 @@ from clemcore.backends._remote.endpoint import Endpoint
 from clemcore.backends._remote.exchange import Exchange
 from clemcore.backends._remote.ledger import Ledger
 from clemcore.backends._remote.verdict import Verdict, fault_of
+from clemcore.calls import Texts
 from clemcore.errors import REMOTE_ERRORS, ClemcoreError, ContextExceededError
-from clemcore.secrets import mask_fields, scrub
+from clemcore.secrets import mask_fields, scrub, scrub_json
 
 _SHOWN = 600
 
@@ -165,7 +166,12 @@ class Caller:
         account = ledger.facts()
         if prompt is None:
             account["sent"] = None
-        error.facts = {**account, "dialect": self.dialect.name, "wire": self.wire(exchange)}
+        wire = self.wire(exchange)
+        error.texts = _exact_texts(exchange, error.response)
+        is_text = isinstance(error.response, str) and error.response.encode() == exchange.response
+        if exchange.raw is not None and error.texts[1] is None and not is_text:
+            wire["response_rewritten"] = True
+        error.facts = {**account, "dialect": self.dialect.name, "wire": wire}
         failure: ClemcoreError = error
         return failure
 
@@ -175,6 +181,12 @@ def _shown_response(exchange: Exchange) -> Any:
     if exchange.parsed is not None:
         return mask_fields(exchange.parsed)
     return None if exchange.response is None else scrub(exchange.response.decode("utf-8", "replace"))
+
+
+def _exact_texts(exchange: Exchange, shown: Any) -> Texts:
+    """Return what was sent and what came back as bytes for the record, where nothing had to be masked."""
+    sent, received = (None if text is None or scrub_json(text) != text else text for text in exchange.texts)
+    return sent, received if shown == exchange.parsed else None
 
 
 def _excerpt(data: bytes | None) -> str:

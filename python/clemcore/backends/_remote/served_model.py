@@ -103,6 +103,9 @@ class ServedModel(RemoteModel):
                 return Verdict("reasoning_exceeded", exceeded)
             facts["reasoning_exceeded"] = exceeded
         self._warn_if_empty(text, facts)
+        texts, wire = exchange.texts, self._caller.wire(exchange)
+        if texts[1] is None:
+            wire["response_rewritten"] = True
         return Reply(
             exchange.prompt,
             body,
@@ -111,10 +114,10 @@ class ServedModel(RemoteModel):
                 **ledger.facts(),
                 "dialect": self._dialect.name,
                 **facts,
-                "wire": self._caller.wire(exchange),
+                "wire": wire,
                 "versions": {"aiohttp": self._calls.version},
             },
-            exchange.texts,
+            texts,
         )
 
     def _warn_if_empty(self, text: str, facts: dict[str, Any]) -> None:
