@@ -26,6 +26,7 @@ ORDER = [
     "callcache",
     "spec",
     "prices",
+    "examination",
     "layers",
     "registry",
     "keys",

@@ -11,8 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clemcore.backends._requirements import missing_packages
 from clemcore.backends.lookup import BackendRegistry
 from clemcore.errors import ModelNotFoundError, SpecError
+from clemcore.examination import Row, cost_rows, end_date, examined
 from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, SAMPLING_FIELDS, Model
 from clemcore.registry import ModelRegistry
@@ -112,6 +114,56 @@ def render(model: ModelSelector, messages: Messages, gen_args: Mapping[str, Any]
     cls = BackendRegistry.from_packaged_and_cwd_files().get_backend_class(spec["backend"])
     asked = {**_carried(spec), **(gen_args or {})}
     return cls.render(spec, messages, {**DEFAULT_GEN_ARGS, **asked}, asked.keys())
+
+
+def examine(
+    model: ModelSelector, messages: Messages, gen_args: Mapping[str, Any] | None = None
+) -> tuple[ModelSpec, list[Row]]:
+    """Look at everything that a call would use; send nothing and load no weights.
+
+    Args:
+        model: as for :func:`get_model_for`.
+        messages: what the call would ask.
+        gen_args: as for :func:`get_model_for`.
+
+    Returns:
+        The specification, and rows: where its entry stands, the backend, what the backend knows (address, key, …),
+        the request, and its estimated cost. A row whose state is ``fault`` says why a call cannot work.
+
+    Raises:
+        ModelNotFoundError: no entry unifies and the selector names no backend.
+    """
+    check_messages(messages)
+    selector = ModelSpec.from_any(model)
+    registry = ModelRegistry.from_packaged_and_cwd_files()
+    located = registry.locate(selector)
+    spec = resolve(selector, registry) if located is None else located[0]
+    place = None if located is None else located[1]
+    advice = "" if place else "there is no entry: the selector is used as it is"
+    rows = [Row("entry", None if place is None else f"{place[0]}:{place[1]}", "good", advice)]
+    backends = BackendRegistry.from_packaged_and_cwd_files()
+    row = backends.get_first_file_matching(spec["backend"])
+    rows.append(_backend_row(row))
+    ended = end_date(spec)
+    rows += [] if ended is None else [ended]
+    cls = backends.get_backend_class(spec["backend"])
+    rows += cls.examine(spec)
+    asked = {**_carried(spec), **(gen_args or {})}
+    arguments = {**DEFAULT_GEN_ARGS, **asked}
+
+    def body() -> list[Row]:
+        request = cls.render(spec, messages, arguments, asked.keys())
+        return [Row("body", request), *cost_rows(spec, request, arguments)]
+
+    return spec, rows + examined("body", body)
+
+
+def _backend_row(row: Mapping[str, str]) -> Row:
+    missing, command = missing_packages(Path(row["file_path"])) if row["file_path"].endswith(".py") else ([], None)
+    value = {"name": row["backend"], "file": row["file_path"]}
+    if missing:
+        return Row("backend", value, "fault", f"not installed: {', '.join(missing)}: {command}")
+    return Row("backend", value)
 
 
 def prove(model: ModelSelector, cases: Sequence[Case] = (), now: datetime | None = None) -> Proof:

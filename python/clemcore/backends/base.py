@@ -28,6 +28,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from clemcore.errors import ClemcoreError, MissingExtraError
+from clemcore.examination import Row
 from clemcore.keys import Key, KeyRegistry
 from clemcore.messages import Messages
 from clemcore.model import Model
@@ -100,6 +101,20 @@ class Backend(abc.ABC):
             f"backend '{model_spec.get('backend')}' makes no prompt from a chat template here: there is nothing to "
             f"prove for '{model_spec.get('model_name')}'"
         )
+
+    @classmethod
+    def examine(cls, model_spec: ModelSpec) -> list[Row]:  # noqa: ARG003 - an override needs what this does not
+        """Return what a call would use and what is wrong with it, for ``clem doctor``.
+
+        It sends nothing and loads no weights.
+
+        Args:
+            model_spec: the specification, as :meth:`get_model_for` would get it.
+
+        Returns:
+            Rows such as address, key (masked), files; by default none.
+        """
+        return []
 
     def __repr__(self) -> str:
         """Give the class name."""

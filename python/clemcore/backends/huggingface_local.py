@@ -29,6 +29,7 @@ from clemcore.backends._huggingface.checks import check_context_limit, check_mes
 from clemcore.backends._huggingface.frontend import Frontend
 from clemcore.backends._huggingface.text import Answer, TextCutter
 from clemcore.backends.base import Backend, require
+from clemcore.examination import Row
 from clemcore.messages import Messages, sha256_of
 from clemcore.model import BatchGenerativeModel, Model, Reply
 from clemcore.proof import Case, Proof
@@ -70,6 +71,13 @@ class HuggingfaceLocal(Backend):
         prompt = front.write(messages)
         front.check_context(front.encode(prompt), arguments.max_tokens)
         return prompt.text
+
+    @classmethod
+    def examine(cls, model_spec: ModelSpec) -> list[Row]:
+        """Return files, context and proof; tokenizer and configuration are loaded, no weights."""
+        from clemcore.backends._huggingface.examination import examine
+
+        return examine(model_spec)
 
     @classmethod
     def prove(cls, model_spec: ModelSpec, cases: Sequence[Case], now: datetime | None) -> Proof:

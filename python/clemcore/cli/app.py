@@ -27,6 +27,7 @@ COMMANDS = {
     "list": "listing.list_",
     "register": "register.register",
     "registry": "registry.registry",
+    "doctor": "doctor.doctor",
     "cache": "cache.cache",
     "verify": "verify.verify",
 }

@@ -16,6 +16,7 @@ from clemcore.backends._remote.images import check_number
 from clemcore.backends._remote.ledger import Ledger
 from clemcore.backends.base import Backend, require
 from clemcore.errors import SpecError
+from clemcore.examination import Row
 from clemcore.messages import Messages, ensure_alternating_roles
 from clemcore.model import Model
 from clemcore.spec import ModelSpec
@@ -85,6 +86,17 @@ class ServiceBackend(Backend):
         check_settings(model_spec)
         dialect = cls.service_of(model_spec).dialect
         return request_body(model_spec, dialect, messages, gen_args, asked)
+
+    @classmethod
+    def examine(cls, model_spec: ModelSpec) -> list[Row]:
+        """Return address, key, TLS, proxy, limits and protocol; open no connection."""
+        from clemcore.backends._remote.examination import examine
+
+        try:
+            service = cls.service_of(model_spec)
+        except SpecError as fault:
+            return [Row("protocol", None, "fault", str(fault))]
+        return examine(model_spec, service)
 
 
 def request_body(
