@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clemcore.errors import TemplateError
 from clemcore.templates import ChatTemplate
@@ -70,6 +72,27 @@ class _Colour(str, enum.Enum):
 class _Point:
     x: int
     y: tuple[int, ...]
+
+
+LOOK = (
+    "{% for m in messages %}{{ loop.index0 }}{{ m.role }}{{ m['content'] }}{{ m.name is defined }}{{ m.thinking }}"
+    "{{ m.reasoning_content == m['thinking'] }}{{ 'tool_calls' in m }}{{ m.get('name') }}{{ m.items is callable }}"
+    "{{ m['content'].strip('x') if m['content'] is string }}{{ messages[-1].role }}{{ m }}\n{% endfor %}"
+)
+KEYS = st.sampled_from(["role", "content", "name", "tool_calls", "thinking", "reasoning", "items", "a", "b", "c"])
+VALUES = st.none() | st.text("x Aé😀", max_size=4) | st.integers(-2, 2) | st.lists(st.booleans(), max_size=2)
+
+
+@pytest.mark.parametrize("transformers", ["4.57.0", "5.23.0"])
+@given(messages=st.lists(st.dictionaries(KEYS, VALUES, max_size=10), min_size=1, max_size=8))
+@settings(deadline=None, max_examples=40)
+def test_messages_of_any_shape_are_read_as_the_slow_way_reads_them(
+    messages: list[dict[str, Any]], transformers: str
+) -> None:
+    template = ChatTemplate(LOOK, transformers=transformers)
+    # Keys that are equal, but not the same objects, are another kind of message to the quick way.
+    twice = messages + [{"".join(key): value for key, value in message.items()} for message in messages]
+    assert template.render(twice) == template._render_slowly(twice, None, None, False, False, None)
 
 
 def test_rich_objects_become_plain_data() -> None:

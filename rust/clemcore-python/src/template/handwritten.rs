@@ -1,4 +1,4 @@
-//! ChatML written by hand, as somebody would who needs nothing else: what `benches/render.py` compares with.
+//! `ChatML` written by hand, as somebody would who needs nothing else: what `benches/render.py` compares with.
 //!
 //! Only built with the feature `handwritten`; no part of what is shipped.
 
@@ -7,7 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
-/// The text of a conversation in ChatML.
+/// The text of a conversation in `ChatML`.
 #[pyfunction]
 #[pyo3(name = "_chatml")]
 pub(crate) fn chatml<'py>(

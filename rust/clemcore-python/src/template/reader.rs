@@ -293,14 +293,17 @@ impl<'a> Reader<'a> {
         Ok(Record::of_items(self.arena, &mut self.items, start)?)
     }
 
-    /// Puts the reasoning of the message that starts at `start` under each name: `thinking` comes first unless it is
-    /// there, `reasoning_content` last unless it is there.
+    /// Puts the reasoning of the message that starts at `start` under each name: `thinking` comes first, with a value
+    /// of its own if it has one; `reasoning_content` keeps its place or comes last.
     fn alias(&mut self, start: usize, thought: &Input<'a>) {
         let place = |items: &[Input<'a>], name: &str| {
             items[start..].iter().step_by(2).position(|key| key.as_str() == Some(name)).map(|i| start + 2 * i)
         };
-        if place(&self.items, REASONING[1]).is_none() {
-            self.items.splice(start..start, [Input::str(REASONING[1]), thought.clone()]);
+        match place(&self.items, REASONING[1]) {
+            Some(at) => self.items[start..at + 2].rotate_right(2),
+            None => {
+                self.items.splice(start..start, [Input::str(REASONING[1]), thought.clone()]);
+            }
         }
         match place(&self.items, REASONING[0]) {
             Some(at) => self.items[at + 1] = thought.clone(),

@@ -47,11 +47,12 @@ impl<'a> Vm<'a> {
             StmtKind::Set(target, expr) => {
                 if let Target::Slot(slot) = target {
                     let expr = self.settled(expr)?;
-                    let value = match self.text_of(expr) {
-                        Some(text) => Value::Str(text),
-                        None => self.eval(expr)?,
-                    };
-                    self.set_slot(*slot, value);
+                    if let Some(text) = self.text_of(expr) {
+                        self.set_slot(*slot, Value::Str(text));
+                    } else {
+                        let value = self.eval(expr)?;
+                        self.set_slot(*slot, value);
+                    }
                 } else {
                     self.check_namespaces(target)?;
                     let value = self.eval(expr)?;

@@ -177,6 +177,7 @@ impl<'a> Vm<'a> {
         }
     }
 
+    #[inline]
     fn set_slot(&mut self, slot: u32, value: Value<'a>) {
         let place = self.base + slot as usize;
         self.slots[place] = value;
