@@ -56,6 +56,12 @@ test-python: setup ## Tests of the Python package, slow ones included
 test-fast: setup ## Tests of the Python package that take less than a second each
 	$(BIN)/python -m pytest -q -m 'not slow'
 
+.PHONY: test-litellm
+test-litellm: setup ## The remote backends against litellm's proxy, in an environment of its own (600 MB)
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python build/litellm
+	$(BIN)/uv pip install --quiet --python build/litellm/bin/python 'litellm[proxy]>=1.106,<1.109'
+	CLEMCORE_LITELLM=$(abspath build/litellm/bin/litellm) $(BIN)/python -m pytest -q tests/backends/test_litellm.py
+
 .PHONY: format
 format: setup ## Format Rust and Python
 	cargo fmt --all

@@ -242,6 +242,9 @@ def test_sampling_is_refused_under_the_newer_version(wire_server: WireServer) ->
     assert "temperature: the service refuses it under anthropic-version 2026-10-21" in str(caught.value)
     assert "top_k: the service refuses it" in str(caught.value)
     assert '"api_version": "2023-06-01"' in str(caught.value)
+    with pytest.raises(GenerationArgumentError) as caught:
+        ask(claude(wire_server, {"temperature": 0.7}, sampling_parameters=[]))
+    assert str(caught.value).count("temperature:") == 1
     assert len(wire_server.requests) == 1
 
 

@@ -211,17 +211,19 @@ class AnthropicMessages(Dialect):
 
     def settle(self, ledger: Ledger, spec: ModelSpec) -> None:
         """Fit together version, thinking, sampling and the limit on tokens."""
-        if self.version >= BEARER_VERSION:
-            for name in _SAMPLING:
-                if name in ledger:
-                    ledger.unsupported(
-                        name,
-                        f"the service refuses it under anthropic-version {self.version}; an entry with "
-                        f'"api_version": "{SAMPLING_VERSION}" sends it, for models that take it',
-                    )
         thinking = ledger.fields.get("thinking")
-        if isinstance(thinking, dict) and thinking.get("type") in _THINKS:
-            _fit_sampling_to_thinking(ledger)
+        listed = spec.get("sampling_parameters")
+        # What the entry does not list was decided about before.
+        taken = [name for name in _SAMPLING if name in ledger and (listed is None or name in listed)]
+        if self.version >= BEARER_VERSION:
+            for name in taken:
+                ledger.unsupported(
+                    name,
+                    f"the service refuses it under anthropic-version {self.version}; an entry with "
+                    f'"api_version": "{SAMPLING_VERSION}" sends it, for models that take it',
+                )
+        elif isinstance(thinking, dict) and thinking.get("type") in _THINKS:
+            _fit_sampling_to_thinking(ledger, taken)
         if "top_p" in ledger and "temperature" in ledger and not ledger.was_asked("temperature"):
             ledger.drop("temperature", "default; top_p was asked for, and most models take one of both")
         _fit_limit(ledger, spec, thinking.get("budget_tokens") if isinstance(thinking, dict) else None)
@@ -311,16 +313,16 @@ def _effort(wish: Reasoning) -> dict[str, Any]:
     return {"output_config": {"effort": wish.effort}}
 
 
-def _fit_sampling_to_thinking(ledger: Ledger) -> None:
+def _fit_sampling_to_thinking(ledger: Ledger, taken: list[str]) -> None:
     temperature, top_p = ledger.value("temperature"), ledger.value("top_p")
-    if "temperature" in ledger and temperature != 1:
+    if "temperature" in taken and temperature != 1:
         if ledger.was_asked("temperature"):
             ledger.unsupported("temperature", f"must be 1 while the model thinks, not {temperature!r}", 1)
         else:
             ledger.drop("temperature", f"default {temperature!r}; it must be 1 while the model thinks")
-    if "top_p" in ledger and isinstance(top_p, (int, float)) and top_p < _LEAST_TOP_P:
+    if "top_p" in taken and isinstance(top_p, (int, float)) and top_p < _LEAST_TOP_P:
         ledger.unsupported("top_p", f"must be at least {_LEAST_TOP_P} while the model thinks", _LEAST_TOP_P)
-    if "top_k" in ledger:
+    if "top_k" in taken:
         ledger.unsupported("top_k", "is not taken while the model thinks")
 
 
