@@ -25,6 +25,8 @@ ORDER = [
     "cache",
     "callcache",
     "spec",
+    "override",
+    "explanation",
     "prices",
     "examination",
     "layers",

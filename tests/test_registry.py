@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +106,68 @@ def test_a_broken_file_is_never_overwritten() -> None:
     with pytest.raises(RegistryError, match=r"model_registry\.json:1:"):
         ModelRegistry.register("y", backend="mock")
     assert HERE.read_text() == text
+
+
+def test_persist_writes_what_was_registered_for_the_working_directory() -> None:
+    HERE.write_text('[{"model_name": "x",   "backend": "mock"}]')
+    path = ModelRegistry.get_cwd_path()
+    entries: list[dict[str, Any]] = [
+        {"model_name": "m", "backend": "mock"},
+        {"model_name": "m", "backend": "openai", "model_id": "m"},
+        {"model_name": "elsewhere", "backend": "mock", "lookup_source": "other"},
+    ]
+    registry = ModelRegistry.from_packaged_and_cwd_files().register_from_list(entries, lookup_source=path)
+    registry.register_from_list({"model_name": "dropped", "backend": "mock"}, lookup_source=path)
+    registry = registry.where(lambda spec: spec.get("model_name") != "dropped")
+    registry.persist()
+    registry.persist()
+    assert json.loads(HERE.read_text()) == [*entries[:2], {"model_name": "x", "backend": "mock"}]
+    assert '{"model_name": "x",   "backend": "mock"}' in HERE.read_text()
+    # Registering again what is there adds nothing.
+    before = HERE.read_bytes()
+    ModelRegistry().register_from_list(entries[:1], lookup_source=path).persist()
+    assert HERE.read_bytes() == before
+
+
+def test_a_registry_can_be_copied_and_pickled() -> None:
+    HERE.write_text('[\n  {"model_name": "a", "backend": "mock", "n": 1.50}]')
+    loaded = ModelRegistry.from_packaged_and_cwd_files()
+    for same in (pickle.loads(pickle.dumps(loaded)), copy.deepcopy(loaded)):  # noqa: S301 - our own
+        assert same.location(0) == loaded.location(0)
+        assert same.model_specs == loaded.model_specs
+    loaded.set_model_spec({"model_name": "b", "backend": "mock", "lookup_source": loaded.get_cwd_path()})
+    same = pickle.loads(pickle.dumps(loaded))  # noqa: S301 - our own
+    assert same.model_specs == loaded.model_specs
+    same.persist()
+    assert [entry["model_name"] for entry in json.loads(HERE.read_text())] == ["b", "a"]
+
+
+def test_a_registry_error_keeps_its_problems() -> None:
+    HERE.write_text('[{"model_name": "x", "backend": "mock"},\n {"model_name": 5}]')
+    with pytest.raises(RegistryError) as caught:
+        ModelRegistry.from_packaged_and_cwd_files()
+    error = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
+    assert str(error) == str(caught.value)
+    assert error.problems == caught.value.problems != ()
+    assert [str(problem) for problem in error.problems] == [str(problem) for problem in caught.value.problems]
+
+
+def test_aliases() -> None:
+    entries: list[dict[str, Any]] = [
+        {"model_name": "long-name", "backend": "mock", "aliases": ["short", "other"]},
+        {"model_name": "other", "backend": "mock"},
+    ]
+    HERE.write_text(json.dumps(entries))
+    for registry in (
+        ModelRegistry.from_packaged_and_cwd_files(),
+        ModelRegistry().register_from_list(entries),
+        ModelRegistry.from_packaged_and_cwd_files().where(lambda spec: "aliases" in spec),
+    ):
+        assert registry.get_first_model_spec_that_unify_with("short").model_name == "long-name"
+        with pytest.raises(ModelNotFoundError, match="did you mean 'short'"):
+            registry.get_first_model_spec_that_unify_with("Short")
+    assert registry.get_first_model_spec_that_unify_with("other").model_name == "long-name"
+    assert ModelRegistry.from_json_file(HERE).get_first_model_spec_that_unify_with("other").model_name == "other"
 
 
 def test_in_memory_only() -> None:

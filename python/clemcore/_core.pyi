@@ -4,7 +4,7 @@ Files are read in Python; the core gets text. Everything here is thread-safe, an
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict, TypeVar, final
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, final
 
 from typing_extensions import Self, disjoint_base
 
@@ -20,12 +20,15 @@ __all__ = [
     "__version__",
     "catalogue",
     "check",
+    "check_layers",
+    "codes_page",
     "context_tokens",
     "explain",
     "fields_page",
     "fix",
     "freeze",
     "json_schema",
+    "override_fields",
     "packaged_registry",
     "thaw",
     "unify",
@@ -35,6 +38,9 @@ __all__ = [
 __version__: str
 
 _Container = TypeVar("_Container", dict[str, Any], list[Any])
+
+# A backend of somebody's own: its name, or its name and its keys with their types and values.
+_Backend: TypeAlias = str | tuple[str, dict[str, tuple[list[str], list[str]]]]
 
 class _Kind(TypedDict):
     code: str
@@ -144,7 +150,7 @@ class Registry:
     """Entries in the order in which a selector tries them."""
 
     @staticmethod
-    def load(layers: Sequence[tuple[str, bytes | None]], backends: Sequence[str] | None = None) -> Registry:
+    def load(layers: Sequence[tuple[str, bytes | None]], backends: Sequence[_Backend] | None = None) -> Registry:
         """Read registry files, earlier layers first.
 
         Each entry gets a last key ``lookup_source`` with the layer's name, unless it has one.
@@ -152,7 +158,8 @@ class Registry:
         Args:
             layers: a name and the bytes of each file; None instead of bytes for the registry that is compiled in.
                 The bytes are kept, and an entry becomes a dict when it is asked for.
-            backends: further known backends, besides those that come with clemcore.
+            backends: further known backends, besides those that come with clemcore: the name, or the
+                name with the types (of JSON Schema) and the values of each key that it reads.
 
         Raises:
             clemcore.errors.RegistryError: a file has errors; all problems of all layers are in it.
@@ -183,21 +190,43 @@ class Registry:
     def names(self) -> list[str]:
         """Give every model name once, in the order of the entries."""
     def resolve(self, selector: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
-        """Find the first entry that unifies with the selector, and merge the two."""
+        """Find the first entry that unifies with the selector, and merge the two.
+
+        Where none of the selector's name does, those that have it as an alias are tried.
+        """
     def refusals(self, selector: dict[str, Any]) -> list[Refusal]:
-        """Say of each entry of the selector's name that does not unify: why."""
+        """Say of each entry of the selector's name, or alias, that does not unify: why."""
+    def explain(self, selector: dict[str, Any]) -> dict[str, Any]:
+        """Say how the selector comes to its entry, its ``override`` included.
+
+        Returns:
+            ``layers``, ``tried``, ``omitted``, ``passed``, ``found`` and ``near``, as
+            :class:`clemcore.explanation.Explanation` has them; ``found`` is None, or holds ``entry``,
+            ``model_name``, ``source``, ``line``, ``also``, ``spec``, ``fields`` and ``overridden``.
+        """
     def nearest(self, name: str, limit: int = 5) -> list[str]:
-        """Give the model names that are most like a name, best first; empty where none is."""
+        """Give the names and aliases that are most like a name, best first; empty where none is."""
     def warnings(self) -> Report:
         """Give what was found on loading; never an error."""
 
-def check(source: str, text: bytes, backends: Sequence[str] | None = None) -> Report:
+def check(source: str, text: bytes, backends: Sequence[_Backend] | None = None) -> Report:
     """Check one registry file.
 
     Args:
         source: its name in the report.
         text: its bytes.
-        backends: further known backends, besides those that come with clemcore.
+        backends: further known backends, besides those that come with clemcore: the name,
+            or the name with the types (of JSON Schema) and the values of each key that it reads.
+    """
+
+def check_layers(layers: Sequence[tuple[str, bytes | None]], backends: Sequence[_Backend] | None = None) -> Report:
+    """Check registry files that are loaded together, earlier layers first: each, and what they are to each other.
+
+    Args:
+        layers: a name and the bytes of each file; None for the registry that is compiled in, which is compared
+            and not reported on.
+        backends: further known backends, besides those that come with clemcore: the name,
+            or the name with the types (of JSON Schema) and the values of each key that it reads.
     """
 
 @final
@@ -219,13 +248,14 @@ class Fixed:
     def diff(self, source: str) -> str:
         """Give what changed as a unified diff; empty where nothing did."""
 
-def fix(source: str, text: bytes, backends: Sequence[str] | None = None) -> Fixed:
+def fix(source: str, text: bytes, backends: Sequence[_Backend] | None = None) -> Fixed:
     """Mend what has only one meaning, and leave every other byte of a registry file as it is.
 
     Args:
         source: its name in reports.
         text: its bytes.
-        backends: further known backends, besides those that come with clemcore.
+        backends: further known backends, besides those that come with clemcore: the name,
+            or the name with the types (of JSON Schema) and the values of each key that it reads.
     """
 
 def freeze(fields: dict[str, Any]) -> dict[str, Any]:
@@ -279,6 +309,14 @@ def upsert_entry(
         TypeError: the entry holds something that JSON cannot hold.
     """
 
+def override_fields(spec: dict[str, Any], fields: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Replace fields by the rule of JSON Merge Patch (RFC 7396).
+
+    Returns:
+        The new dict; and for each field that changed a dict of ``field``, ``old`` (where there was a value) and
+        ``new`` (where it was not removed).
+    """
+
 def json_schema() -> str:
     """Give the JSON Schema (draft 2020-12) of a registry file."""
 
@@ -287,6 +325,9 @@ def context_tokens(text: str) -> int | None:
 
 def explain(what: str) -> str | None:
     """Give the page about a kind of problem (by code or name) or a key of an entry; None if there is none."""
+
+def codes_page() -> str:
+    """Write the reference page of all kinds of problems, in Markdown."""
 
 def fields_page() -> str:
     """Give the reference page of all keys, in Markdown."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 
 from clemcore import recording
 from clemcore.messages import Messages
+from clemcore.override import changes_of
 from clemcore.secrets import mask_fields
 from clemcore.spec import ModelSpec
 
@@ -260,8 +261,10 @@ def _facts(model: Caller, facts: Mapping[str, Any]) -> dict[str, Any]:
         "defaults": sorted(name for name in model.gen_args if name not in asked),
         "sent": rest.pop("sent", None),
     }
+    changes = changes_of(model.model_spec)
     fixed = {
         "model_spec": _encoded_spec(model.model_spec),
+        **({"overridden": changes} if changes else {}),
         "gen_args": recording.encoded_once(gen_args),
         "versions": recording.encoded_once({"clemcore": __version__, **rest.pop("versions", {})}),
     }

@@ -75,8 +75,8 @@ class RegistryError(ClemcoreError, ValueError):
         self.problems = tuple(problems)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Cross a process boundary by the report's text; the single problems stay behind."""
-        return type(self), (str(self),)
+        """Cross a process boundary with the report's text and the single problems."""
+        return type(self), (str(self), self.problems)
 
 
 class ModelNotFoundError(ClemcoreError, ValueError):

@@ -17,6 +17,7 @@ from clemcore.errors import ModelNotFoundError, SpecError
 from clemcore.examination import Row, cost_rows, end_date, examined
 from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, SAMPLING_FIELDS, Model
+from clemcore.override import overridden, split
 from clemcore.registry import ModelRegistry
 from clemcore.spec import ModelSpec
 
@@ -34,7 +35,9 @@ def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = Non
     Args:
         model: a name finds the first registry entry of that name; a dict or a :class:`ModelSpec` finds the first
             entry that it unifies with, and may carry sampling parameters (``temperature``, ``max_tokens``,
-            ``seed``, …), which are honoured. One that matches no entry but names a backend is used as it is.
+            ``seed``, …), which are honoured. One that matches no entry but names a backend is used as it is. Fields
+            under ``override`` play no part in finding the entry and replace its own (nested dicts are merged, None
+            removes a field); the record lists them.
         gen_args: generation arguments; they win over those that the specification carries.
 
     Returns:
@@ -42,6 +45,7 @@ def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = Non
 
     Raises:
         ModelNotFoundError: no entry unifies; the message names the nearest.
+        SpecError: the selector, or what it overrides, cannot be what it says.
         BackendNotFoundError: the entry's backend does not exist.
         MissingExtraError: the backend's packages are not installed.
         RegistryError: the registry file of the working directory has faults.
@@ -50,6 +54,9 @@ def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = Non
         >>> model = get_model_for({"model_name": "mock", "temperature": 0.7})
         >>> model.temperature, model.max_tokens
         (0.7, 300)
+        >>> model = get_model_for({"model_name": "mock", "override": {"model_config": {"responses": ["Yes."]}}})
+        >>> model.generate_response([{"role": "user", "content": "Really?"}])[2]
+        'Yes.'
     """
     return load_models([model], gen_args)[0]
 
@@ -86,13 +93,14 @@ def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> Mode
     found = registry.find(selector)
     if found is not None:
         return found
+    selector, replaced = split(selector)
     if "backend" not in selector:
         raise ModelNotFoundError(registry.why_not_found(selector))
     if not isinstance(selector.get("model_name"), str):
         raise SpecError(f"a specification that matches no registry entry needs a 'model_name': {selector}")
     # Documented since 2024: a specification that names its backend needs no entry.
     logger.info("%s; it names a backend and is used as it is", registry.why_not_found(selector))
-    return selector
+    return overridden(selector, replaced)
 
 
 def render(model: ModelSelector, messages: Messages, gen_args: Mapping[str, Any] | None = None) -> Any:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from clemcore import recording
 from clemcore.calls import Call, ReceivedBody, Reply
 from clemcore.messages import Messages, check_messages
+from clemcore.override import changes_of
 from clemcore.secrets import mask_fields
 from clemcore.spec import ModelSpec
 
@@ -202,9 +203,13 @@ class Model(abc.ABC):
 
     @staticmethod
     def to_infos(player_models: Iterable[Model]) -> dict[int, dict[str, Any]]:
-        """Describe models by specification and generation arguments, keyed by player index."""
+        """Describe models by specification, what was overridden in it, and generation arguments, keyed by index."""
         return {
-            index: {"model_spec": mask_fields(model.model_spec.to_dict()), "gen_args": dict(model.gen_args)}
+            index: {
+                "model_spec": mask_fields(model.model_spec.to_dict()),
+                **({"overridden": changes} if (changes := changes_of(model.model_spec)) else {}),
+                "gen_args": dict(model.gen_args),
+            }
             for index, model in enumerate(player_models)
         }
 

@@ -15,7 +15,9 @@ from typing import Any
 from clemcore import _core
 from clemcore.atomic import locked, replace_file
 from clemcore.errors import ModelNotFoundError, RegistryError, SpecError
+from clemcore.explanation import Explanation
 from clemcore.layers import FILE_NAME, layers, read
+from clemcore.override import OVERRIDE, OverriddenSpec, changes_of, masked, overridden, split
 from clemcore.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES, REPLAY, ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,10 @@ class ModelRegistry:
         """Take specifications that are already read."""
         self._specs: list[ModelSpec] | None = list(model_specs or [])
         self._core: _core.Registry | None = None
+        # The texts that it was read from, as long as it holds just what they say.
+        self._texts: list[tuple[str, bytes | None]] | None = None
+        # Entries of the working directory that its file does not have yet, in the order in which they are written,
+        # and whether each takes the place of the one of its name.
         self._pending: list[tuple[dict[str, Any], bool]] = []
 
     @classmethod
@@ -47,9 +53,16 @@ class ModelRegistry:
             RegistryError: a text has faults; the error names all of them, in all layers, with their places.
         """
         registry = cls()
-        registry._core = _core.Registry.load(list(texts))
+        registry._texts = list(texts)
+        registry._core = _core.Registry.load(registry._texts)
         registry._specs = None
         return registry
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the texts that it was read from, which keeps lines, or else by its specifications."""
+        if self._texts is not None:
+            return ModelRegistry.from_layers, (self._texts,)
+        return _restored, (self._all(), self._pending)
 
     # -- where files are looked up -----------------------------------------------------------------------------
     @classmethod
@@ -125,7 +138,9 @@ class ModelRegistry:
 
     def where(self, predicate: Callable[[ModelSpec], bool]) -> ModelRegistry:
         """Return a registry of the specifications for which the predicate holds."""
-        return ModelRegistry(spec for spec in self if predicate(spec))
+        chosen = ModelRegistry(spec for spec in self if predicate(spec))
+        chosen._pending = [row for row in self._pending if predicate(ModelSpec.from_dict(row[0]))]
+        return chosen
 
     def location(self, index: int) -> tuple[str, int]:
         """Return source and line of the entry at an index."""
@@ -133,8 +148,22 @@ class ModelRegistry:
 
     # -- resolving ---------------------------------------------------------------------------------------------
     def find(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> ModelSpec | None:
-        """Return the first specification that unifies with a selector, merged with it, or None."""
+        """Return the first specification that unifies with a selector, merged with it, or None.
+
+        A name is also found as an alias, where no entry of the name itself unifies; the specification has the
+        entry's own name. Fields of the selector's ``override`` then replace those that were found. A specification
+        that was overridden already is returned as it is.
+
+        Raises:
+            SpecError: the override is no dict, or gives a field a value that it cannot have.
+        """
         selector = ModelSpec.from_any(model_selector)
+        if OVERRIDE in selector:
+            selector, replaced = split(selector)
+            spec = self.find(selector)
+            return None if spec is None else overridden(spec, replaced)
+        if isinstance(selector, OverriddenSpec):
+            return selector
         found = self._compiled().resolve(selector._fields)
         return _special(selector) if found is None else ModelSpec.from_frozen(found[1])
 
@@ -142,12 +171,44 @@ class ModelRegistry:
         self, model_selector: str | Mapping[str, Any] | ModelSpec
     ) -> tuple[ModelSpec, tuple[str, int] | None] | None:
         """Return what :meth:`find` returns with source and line of its entry, None for a name without an entry."""
-        selector = ModelSpec.from_any(model_selector)
+        selector, replaced = split(ModelSpec.from_any(model_selector))
         found = self._compiled().resolve(selector._fields)
         if found is not None:
-            return ModelSpec.from_frozen(found[1]), self.location(found[0])
+            return overridden(ModelSpec.from_frozen(found[1]), replaced), self.location(found[0])
         special = _special(selector)
-        return None if special is None else (special, None)
+        return None if special is None else (overridden(special, replaced), None)
+
+    def explain(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> Explanation:
+        """Say how a selector comes to its specification.
+
+        Args:
+            model_selector: as for ``get_model_for``; it may have an ``override``.
+
+        Returns:
+            Which entries were compared, in which order and layer; which fields refused each; what was taken; and
+            where each field of the specification comes from. ``str()`` of it tells that in lines.
+
+        Raises:
+            SpecError: as :meth:`find`.
+        """
+        selector = ModelSpec.from_any(model_selector)
+        plain, replaced = split(selector)
+        told = self._compiled().explain(selector._fields)
+        found = told.pop("found")
+        if found is not None and not isinstance(selector, OverriddenSpec):
+            spec = self.find(selector)
+            del found["spec"]
+            fields, changes = found.pop("fields"), found.pop("overridden")
+            return Explanation(selector, "entry", spec, **told, taken=found, fields=fields, overridden=changes)
+        special = _special(plain)
+        if special is None and "backend" not in plain:
+            return Explanation(selector, "nothing", None, **told)
+        spec = overridden(plain if special is None else special, replaced)
+        fields = [
+            {"field": name, "value": value, "from": _origin(name, plain, replaced)} for name, value in spec.items()
+        ]
+        outcome = "as is" if special is None else "special"
+        return Explanation(selector, outcome, spec, **told, fields=fields, overridden=changes_of(spec))
 
     def get_first_model_spec_that_unify_with(
         self, model_selector: str | Mapping[str, Any] | ModelSpec
@@ -169,9 +230,14 @@ class ModelRegistry:
         core = self._compiled()
         lines = [f"no model unifies with {selector}"]
         refusals = core.refusals(selector.to_dict())
-        lines += [f"  {refusal}" for refusal in refusals[:5]]
+        lines += [f"  {_refusal(refusal)}" for refusal in refusals[:5]]
         if len(refusals) > 5:  # noqa: PLR2004 - as many as are shown
             lines.append(f"  … and {len(refusals) - 5} more entries of that name")
+        if refusals:
+            lines.append(
+                "  to change a field of the entry on purpose, put it into the selector's 'override' "
+                "(for 'clem': --set FIELD=VALUE)"
+            )
         name = selector.get("model_name")
         if isinstance(name, str) and not refusals:
             near = core.nearest(name)
@@ -211,7 +277,10 @@ class ModelRegistry:
             for entry in entries
         ]
         self._specs = [*self._all(), *specs]
-        self._core = None
+        self._core = self._texts = None
+        here = self.get_cwd_path()
+        # Each is written before the others, so the last one goes first.
+        self._pending += [(spec.to_dict(), False) for spec in reversed(specs) if spec.get("lookup_source") == here]
         return self
 
     def set_model_spec(self, model_spec: dict[str, Any], reset: bool = False) -> ModelSpec:
@@ -237,28 +306,34 @@ class ModelRegistry:
             specs.insert(0, spec)
         else:
             specs[index] = spec
-        self._core = None
+        self._core = self._texts = None
         if source == self.get_cwd_path():
-            self._pending.append((merged, reset))
+            self._pending.append((merged, True))
         return spec
 
     def persist(self) -> None:
-        """Write what was set for the working directory into its registry file.
+        """Write what was set or registered for the working directory into its registry file.
 
-        Only the entries that changed are written anew; all other bytes of the file stay as they are. The file is
-        replaced as a whole, under a lock, and never when it could not be read whole.
+        That is what has this file as its ``lookup_source`` and does not come from it. Only these entries are
+        written anew; all other bytes of the file stay as they are, and none is taken out. The file is replaced as a
+        whole, under a lock, and never when it could not be read whole.
 
         Raises:
             RegistryError: the file there has faults; it is left as it is.
         """
         path = Path(self.get_cwd_path())
         with locked(path):
-            for entry, _ in self._pending:
-                text = path.read_bytes() if path.exists() else None
+            before = path.read_bytes() if path.exists() else None
+            text = before
+            for entry, takes_a_place in self._pending:
                 in_file = [] if text is None else ModelRegistry.from_layers([(str(path), text)]).model_specs
-                index = _index_of(in_file, entry, None)
+                if ModelSpec.from_dict({**entry, "lookup_source": str(path)}) in in_file:
+                    continue
+                index = _index_of(in_file, entry, None) if takes_a_place else None
                 stored = {name: value for name, value in entry.items() if name != "lookup_source"}
-                replace_file(path, _core.upsert_entry(text, stored, index).encode("utf-8"))
+                text = _core.upsert_entry(text, stored, index, source=str(path)).encode("utf-8")
+            if text is not None and text != before:
+                replace_file(path, text)
         self._pending = []
 
     @classmethod
@@ -293,6 +368,12 @@ class ModelRegistry:
         return registry
 
 
+def _restored(specs: list[ModelSpec], pending: list[tuple[dict[str, Any], bool]]) -> ModelRegistry:
+    registry = ModelRegistry(specs)
+    registry._pending = list(pending)
+    return registry
+
+
 def _special(selector: ModelSpec) -> ModelSpec | None:
     """Give the names that stand for no language model their backend; other fields of the selector stay."""
     name = selector.get("model_name")
@@ -305,6 +386,21 @@ def _special(selector: ModelSpec) -> ModelSpec | None:
     if isinstance(name, str) and name.startswith(REPLAY):
         return ModelSpec(**{**selector.to_dict(), "backend": "replay"})
     return None
+
+
+def _refusal(refusal: _core.Refusal) -> str:
+    """Say why an entry was refused, secrets masked."""
+    place = f" ({refusal.source}:{refusal.line})" if refusal.line else ""
+    rows = masked({"field": name, "asked": asked, "found": found} for name, asked, found in refusal.mismatches)
+    reasons = "; ".join(f"{row['field']} is {row['found']!r}, not {row['asked']!r}" for row in rows)
+    return f"entry {refusal.entry}{place}: {reasons}"
+
+
+def _origin(field: str, selector: ModelSpec, replaced: Mapping[str, Any]) -> str:
+    """Say where a field comes from that is no entry's."""
+    if field in replaced:
+        return "override"
+    return "selector" if field in selector else "the name"
 
 
 def _index_of(specs: list[ModelSpec], entry: Mapping[str, Any], source: str | None) -> int | None:

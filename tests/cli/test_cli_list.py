@@ -11,6 +11,7 @@ from support.clem import Clem, Terminals
 
 REGISTRY = """[
   {"model_name": "mine", "backend": "mock", "model_id": "id-of-mine", "context_size": "8k",
+   "aliases": ["nick", "name"],
    "open_weight": true, "languages": ["en", "de"], "license": {"name": "MIT", "url": "u"}},
   {"model_name": "weiße-日本", "backend": "mock"}
 ]
@@ -29,13 +30,14 @@ def rows(text: str) -> list[list[str]]:
 def test_models_in_a_pipe_are_lines_of_cells(clem: Clem) -> None:
     listed = rows(clem.ok("list"))
     assert listed[0] == ["mine", "mock", "id-of-mine", "model_registry.json:2", "8k"]
-    assert listed[1] == ["weiße-日本", "mock", "-", "model_registry.json:4", "-"]
+    assert listed[1] == ["weiße-日本", "mock", "-", "model_registry.json:5", "-"]
     assert any(row[0] == "zephyr-7b-beta" and row[3].startswith("packaged:") for row in listed)
     assert listed == rows(clem.ok("list", "models"))
 
 
 def test_filters(clem: Clem) -> None:
     assert [row[0] for row in rows(clem.ok("list", "models", "ID-OF"))] == ["mine"]
+    assert [row[0] for row in rows(clem.ok("list", "models", "Nick"))] == ["mine"]
     assert [row[0] for row in rows(clem.ok("list", "models", "--backend", "mock"))] == ["mine", "weiße-日本"]
     done = clem("list", "models", "no such model")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "no models of that filter\n")
@@ -43,7 +45,7 @@ def test_filters(clem: Clem) -> None:
 
 def test_more_columns(clem: Clem) -> None:
     row = rows(clem.ok("list", "models", "mine", "-v"))[0]
-    assert row[5:] == ["-", "-", "yes", "en,de", "MIT", "-"]
+    assert row[5:] == ["nick,name", "-", "-", "yes", "en,de", "MIT", "-"]
 
 
 def test_models_as_json(clem: Clem) -> None:
@@ -67,7 +69,7 @@ def test_a_terminal_gets_a_table(terminal: Terminals) -> None:
     assert screen.shown == (
         "MODEL       BACKEND  MODEL ID    SOURCE                 CONTEXT\n"
         "mine        mock     id-of-mine  model_registry.json:2  8k\n"
-        "weiße-日本  mock     -           model_registry.json:4  -\n"
+        "weiße-日本  mock     -           model_registry.json:5  -\n"
     )
 
 

@@ -52,6 +52,25 @@ def test_check_looks_at_the_working_directory_by_default(clem: Clem) -> None:
     assert "model_registry.json:2:" in done.stdout
 
 
+def test_check_compares_the_layers_that_are_here(clem: Clem, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("more").mkdir()
+    Path("more/model_registry.json").write_text('[{"model_name": "m", "backend": "mock", "aliases": ["gpt-4o"]}]')
+    monkeypatch.setenv("CLEMCORE_REGISTRY", "more")
+    Path("model_registry.json").write_text('[{"model_name": "gpt-4o", "backend": "openai", "model_id": "mine"}]')
+    problems = json.loads(clem.ok("registry", "check", "--format", "json"))["problems"]
+    found = [(problem["code"], problem["source"], problem["line"]) for problem in problems]
+    more = str(Path("more/model_registry.json").resolve())
+    assert found == [("R056", "model_registry.json", 1), ("R057", more, 1)]
+    assert "packaged:" in problems[0]["message"]
+    assert 'another model_id: "gpt-4o"' in problems[0]["message"]
+    # A file that is named is judged alone, and its owner can allow what the other layers make of it.
+    assert clem.ok("registry", "check", "model_registry.json") == "no problems\n"
+    allowed = '[{"model_name": "gpt-4o", "backend": "openai", "model_id": "mine", "lint": {"allow": ["R056"]}}]'
+    Path("model_registry.json").write_text(allowed)
+    assert clem.ok("registry", "check", "model_registry.json") == "no problems\n"
+    assert "R056" not in clem.ok("registry", "check")
+
+
 def test_check_knows_the_backends_of_the_working_directory(clem: Clem) -> None:
     Path("mokc_api.py").write_text("")
     assert clem("registry", "check", "warned.json", "--deny-warnings").returncode == 0
@@ -128,28 +147,7 @@ def test_fix_refuses_what_it_cannot_do(clem: Clem) -> None:
     assert not [path for path in Path().iterdir() if path.name.startswith(".nowhere")]
 
 
-# -- show, schema, explain ----------------------------------------------------------------------
-def test_show_says_what_a_name_stands_for_and_where_it_comes_from(clem: Clem) -> None:
-    Path("model_registry.json").write_text('[\n  {"model_name": "m", "backend": "mock", "a": {"b": [1]}}]')
-    done = clem("registry", "show", "m")
-    assert done.stderr == f"{Path('model_registry.json').resolve()}:2\n"
-    assert json.loads(done.stdout)["a"] == {"b": [1]}
-    shown = json.loads(clem.ok("registry", "show", '{"model_name": "m", "temperature": 1}', "--json"))
-    assert (shown["line"], shown["spec"]["temperature"], shown["spec"]["backend"]) == (2, 1, "mock")
-    assert json.loads(clem.ok("registry", "show", "mock", "--json")) == {
-        "source": "packaged",
-        "line": None,
-        "spec": {"model_name": "mock", "backend": "_player_programmed"},
-    }
-
-
-def test_show_says_why_not(clem: Clem) -> None:
-    assert "did you mean 'zephyr-7b-beta'" in clem.fails("registry", "show", "zephyr-7b-bet")
-    message = clem.fails("registry", "show", '{"model_name": "zephyr-7b-beta", "backend": "openai"}')
-    assert "huggingface_local" in message
-    assert "must be JSON or a Python dict" in clem.fails("registry", "show", "{nonsense")
-
-
+# -- schema, explain ----------------------------------------------------------------------
 def test_schema_is_the_cores(clem: Clem) -> None:
     assert json.loads(clem.ok("registry", "schema")) == json.loads(_core.json_schema())
 
@@ -160,6 +158,14 @@ def test_explain(clem: Clem) -> None:
     assert clem.ok("registry", "explain", "r010").rstrip("\n") == str(_core.explain("R010")).rstrip("\n")
     assert clem.ok("registry", "explain", "trailing-comma") == clem.ok("registry", "explain", "R010")
     assert "there is no code and no key 'R999'" in clem.fails("registry", "explain", "R999")
+
+
+def test_explain_writes_the_page_of_all_codes(clem: Clem) -> None:
+    page = clem.ok("registry", "explain", "--format", "markdown")
+    assert page == (REPOSITORY / "docs" / "registry-codes.md").read_text()
+    assert all(row["explanation"] in page for row in _core.catalogue())
+    assert json.loads(clem.ok("registry", "explain", "--format", "json")) == _core.catalogue()
+    assert "is for the list of all codes" in clem.fails("registry", "explain", "R010", "--format", "json", status=2)
 
 
 def test_explain_knows_keys(clem: Clem) -> None:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from clemcore.cli.app import message_of
-from clemcore.cli.inputs import examples, generation_arguments, generation_options, model_option
+from clemcore.cli.inputs import (
+    examples,
+    generation_arguments,
+    generation_options,
+    model_option,
+    set_option,
+    with_set,
+)
 from clemcore.cli.respond import RECORD_HELP, load, recorded
 from clemcore.cli.terminal import is_terminal, note, out, styled
 from clemcore.errors import MessagesError
@@ -33,12 +40,14 @@ HELP = "/reset forgets the dialogue, /exit or Ctrl-D ends it"
     )
 )
 @model_option()
+@set_option
 @click.option("--system", metavar="TEXT", help="A system message to begin with.")
 @generation_options
 @click.option("--record", type=click.Path(dir_okay=False), metavar="FILE", help=RECORD_HELP)
 def chat(
     *,
     model: ModelSpec,
+    set_: tuple[str, ...],
     system: str | None,
     temperature: float | None,
     max_tokens: int | None,
@@ -52,7 +61,7 @@ def chat(
     """
     gen_args = generation_arguments(temperature, max_tokens, gen_arg)
     with recorded(record):
-        loaded = load(model, gen_args)
+        loaded = load(with_set(model, set_), gen_args)
         if is_terminal(sys.stdin):
             note(styled(f"{loaded.name}: {HELP}", "dim", sys.stderr))
         _talk(loaded, system)

@@ -6,6 +6,7 @@ It knows how they are written on a command line, and nothing of what is done wit
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -37,6 +38,59 @@ def read_model(_context: click.Context, _parameter: click.Parameter, text: str |
 def model_option(*, required: bool = True) -> Callable[[AnyFunction], AnyFunction]:
     """Add ``-m/--model``."""
     return click.option("-m", "--model", callback=read_model, required=required, metavar="MODEL", help=MODEL_HELP)
+
+
+def set_option(command: AnyFunction) -> AnyFunction:
+    """Add ``--set``; :func:`with_set` puts what it says into the selector."""
+    return click.option(
+        "set_",
+        "--set",
+        multiple=True,
+        metavar="FIELD=JSON",
+        help="Replace a field of the entry (model_config.thinking_mode=false; null removes it); repeatable.",
+    )(command)
+
+
+def with_set(model: ModelSpec, set_: Iterable[str]) -> ModelSpec:
+    """Return a selector that also overrides what ``--set`` says; see :mod:`clemcore.override`."""
+    fields = read_set(set_)
+    if not fields:
+        return model
+    from clemcore.override import overriding
+
+    return overriding(model, fields)
+
+
+def read_set(texts: Iterable[str]) -> dict[str, Any]:
+    """Read ``FIELD=VALUE`` texts, one field each: the value is JSON, or the text as it stands.
+
+    ``True`` and ``False`` are read as Python's. A dotted name is a field of a nested dict.
+
+    Raises:
+        click.BadParameter: a text is no such, or says two things, or a field is given twice.
+
+    Examples:
+        >>> read_set(["model_config.thinking_mode=false", "model_config.cot_effort=low", "seed=null"])
+        {'model_config': {'thinking_mode': False, 'cot_effort': 'low'}, 'seed': None}
+    """
+    fields: dict[str, Any] = {}
+    for text in texts:
+        name, equals, given = text.partition("=")
+        name = name.strip()
+        if not equals or not all(name.split(".")):
+            raise click.BadParameter(f"'{text}' is not FIELD=VALUE", param_hint="--set")
+        value = {"True": True, "False": False}.get(given.strip(), json_or_text(given))
+        if isinstance(value, str) and value == given and _SECOND.search(given):
+            raise click.BadParameter(
+                f"'{text}': one field for each --set (a text that is meant so stands in JSON quotes)",
+                param_hint="--set",
+            )
+        _set(fields, name.split("."), value, name, "--set")
+    return fields
+
+
+# What looks like another assignment after a comma.
+_SECOND = re.compile(r",\s*[A-Za-z_][\w.]*=")
 
 
 def generation_options(command: AnyFunction) -> AnyFunction:
@@ -229,7 +283,7 @@ def read_assignments(texts: Iterable[str], *, typed: bool = True) -> dict[str, A
             if not equals or not all(name.split(".")) or "," in name:
                 raise click.BadParameter(f"'{rest}' does not begin with NAME=VALUE", param_hint="-v")
             value, rest = _first_value(value_text, typed)
-            _set(fields, name.split("."), value, name)
+            _set(fields, name.split("."), value, name, "-v")
     return fields
 
 
@@ -251,13 +305,13 @@ def _first_value(text: str, typed: bool) -> tuple[Any, str]:
     return word, rest.lstrip()
 
 
-def _set(fields: dict[str, Any], path: list[str], value: Any, name: str) -> None:
+def _set(fields: dict[str, Any], path: list[str], value: Any, name: str, option: str) -> None:
     for part in path[:-1]:
         fields = fields.setdefault(part, {})
         if not isinstance(fields, dict):
             raise click.BadParameter(
-                f"'{name}' is a field of something that is given a value itself", param_hint="-v"
+                f"'{name}' is a field of something that is given a value itself", param_hint=option
             )
     if path[-1] in fields:
-        raise click.BadParameter(f"'{name}' is given twice", param_hint="-v")
+        raise click.BadParameter(f"'{name}' is given twice", param_hint=option)
     fields[path[-1]] = value

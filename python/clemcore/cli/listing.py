@@ -19,6 +19,7 @@ WHAT = ["models", "backends", "keys"]
 
 # Shown by -v beside the columns that are always there: heading and field.
 MORE_COLUMNS = {
+    "ALIASES": "aliases",
     "PARAMETERS": "parameters",
     "RELEASED": "release_date",
     "OPEN": "open_weight",
@@ -46,8 +47,8 @@ MORE_COLUMNS = {
 def list_(what: str, filter_: str | None, backends: tuple[str, ...], verbose: bool, as_json: bool) -> None:
     """List models (the default), backends or keys.
 
-    FILTER is a part of the name (or of a model's id), in upper or lower case. On a terminal this is a table with a
-    header; in a pipe one line per row, cells separated by tabs, no header. Keys are never shown.
+    FILTER is a part of the name (or of an alias, or of a model's id), in upper or lower case. On a terminal this is
+    a table with a header; in a pipe one line per row, cells separated by tabs, no header. Keys are never shown.
     """
     rows = {"models": _models, "backends": _backends, "keys": _keys}[what]()
     wanted = [
@@ -72,7 +73,7 @@ def _names(row: dict[str, Any]) -> list[str]:
     spec = row.get("spec")
     if spec is None:
         return [row["backend"]]
-    return [spec.get("model_name", ""), _model_id(spec)]
+    return [spec.get("model_name", ""), _model_id(spec), *(spec.get("aliases") or ())]
 
 
 # -- models ----------------------------------------------------------------------------------------------------

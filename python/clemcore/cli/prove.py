@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from clemcore.cli.inputs import examples, read_pairs, read_template, read_time
+from clemcore.cli.inputs import examples, read_pairs, read_template, read_time, set_option, with_set
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import note, out, progress, styled, table
 from clemcore.errors import ClemcoreError, TemplateError
+from clemcore.override import changes_of
 from clemcore.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ HOLDS, DIFFERS, CANNOT_BE_RUN = 0, 1, 2
     ),
 )
 @click.argument("model", required=False, metavar="[MODEL]")
+@set_option
 @click.option(
     "--template", type=click.Path(dir_okay=False), metavar="FILE", help="A chat template instead of a model."
 )
@@ -58,6 +60,7 @@ HOLDS, DIFFERS, CANNOT_BE_RUN = 0, 1, 2
 def prove(
     *,
     model: str | None,
+    set_: tuple[str, ...],
     template: str | None,
     special_token: tuple[str, ...],
     template_now: datetime | None,
@@ -74,19 +77,26 @@ def prove(
         raise click.UsageError("Give either MODEL or --template FILE.")
     if model is not None and special_token:
         raise click.UsageError("--special-token needs --template; a model brings its own.")
+    if model is None and set_:
+        raise click.UsageError("--set changes the entry of a model; it needs MODEL.")
+    from clemcore import loading
+
     tokens = read_pairs(special_token, "--special-token")
     try:
         with progress(f"proving {model or template}"):
             cases = _read_cases(case)
+            changes: list[dict[str, Any]] = []
             if template is not None:
                 proof = _of_template(Path(template), tokens, cases, template_now)
             else:
-                proof = _of_model(str(model), cases, template_now)
+                spec = _resolved(str(model), set_)
+                changes = changes_of(spec)
+                proof = loading.prove(spec, cases, template_now)
     except ClemcoreError as fault:
         note(f"{styled('clem:', 'red', sys.stderr)} {fault}")
         return CANNOT_BE_RUN
     if as_json:
-        print_json(proof.to_dict())
+        print_json({**proof.to_dict(), **({"overridden": changes} if changes else {})})
     else:
         _show(proof)
     if proof.holds:
@@ -100,15 +110,17 @@ def _read_cases(paths: tuple[str, ...]) -> list[Case]:
     return [case for path in paths for case in read_cases(Path(path))]
 
 
-def _of_model(given: str, cases: list[Case], now: datetime | None) -> Proof:
+def _resolved(given: str, set_: tuple[str, ...]) -> ModelSpec:
+    """Find the specification of a model, or make one of a folder."""
     from clemcore import loading
 
     folder = Path(given).expanduser()
     if folder.is_dir():
         name = folder.resolve().name
         spec = ModelSpec(model_name=name, backend="huggingface_local", huggingface_id=str(folder.resolve()))
-        return loading.prove(spec, cases, now)
-    return loading.prove(ModelSpec.from_string(given), cases, now)
+    else:
+        spec = ModelSpec.from_string(given)
+    return loading.resolve(with_set(spec, set_))
 
 
 def _of_template(path: Path, tokens: dict[str, str], cases: list[Case], now: datetime | None) -> Proof:

@@ -5,23 +5,36 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clemcore import _core
-from clemcore.cli.inputs import examples, read_model
+from clemcore.cli.inputs import examples, read_model, set_option, with_set
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import has_colors, note, out
 from clemcore.errors import ClemcoreError, ModelNotFoundError
+from clemcore.override import masked
 from clemcore.spec import ModelSpec
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clemcore.backends._declared import Described
+
 FAULTY, UNREADABLE = 1, 2
+NOT_FOUND = 1
+
+WITHOUT_ENTRY = {
+    "special": "a name that needs no entry",
+    "as is": "no entry fits; the selector names its backend and is used as it is",
+}
 
 
 @click.group(
     epilog=examples(
         "clem registry check",
-        "clem registry show zephyr-7b-beta",
+        "clem registry resolve zephyr-7b-beta",
         "clem registry explain R010",
     )
 )
@@ -49,22 +62,24 @@ def registry() -> None:
 @click.option("--diff", is_flag=True, help="With --fix: show what would change, write nothing.")
 @click.option("--deny-warnings", is_flag=True, help="Let warnings fail, too.")
 def check(files: tuple[str, ...], format_: str, fix: bool, diff: bool, deny_warnings: bool) -> int:
-    """Check registry files (./model_registry.json by default; - is standard input).
+    """Check registry files (- is standard input); without FILE, those that models are looked for in here.
 
-    Every fault is reported with line and column. The exit status is 0 when the files can be used, 1 when one of
-    them has errors, 2 when one cannot be read. 'clemcore-check' does the same without Python.
+    Every fault is reported with line and column. Without FILE these are ./model_registry.json and the further
+    layers ($CLEMCORE_REGISTRY, ~/.clemcore, plugins), and what they are to each other and to the packaged registry
+    is checked too; --fix mends ./model_registry.json alone. The exit status is 0 when the files can be used, 1 when
+    one of them has errors, 2 when one cannot be read. 'clemcore-check' does the same of files, without Python.
     """
-    from clemcore.backends.lookup import BackendRegistry
+    from clemcore.backends._declared import described
     from clemcore.layers import FILE_NAME
 
     if diff and not fix:
         raise click.UsageError("--diff belongs to --fix")
     if fix and "-" in files:
         raise click.UsageError("--fix needs files, not standard input")
-    backends = [row["backend"] for row in BackendRegistry.from_packaged_and_cwd_files()]
-    whole: _core.Report | None = None
+    backends = described()
+    whole: _core.Report | None = None if files or fix else _together(backends)
     status = 0
-    for name in files or (FILE_NAME,):
+    for name in files or ((FILE_NAME,) if whole is None else ()):
         try:
             report = _mended(name, backends, show_only=diff) if fix else _examined(name, backends)
         except OSError as fault:
@@ -79,12 +94,21 @@ def check(files: tuple[str, ...], format_: str, fix: bool, diff: bool, deny_warn
     return status or (FAULTY if whole.errors or (deny_warnings and whole.warnings) else 0)
 
 
-def _examined(name: str, backends: list[str]) -> _core.Report:
+def _together(backends: Sequence[Described]) -> _core.Report | None:
+    """Check the layers that are here, each and against each other; None where there is but the packaged one."""
+    from clemcore.layers import FILE_NAME, layers
+
+    here = str(Path.cwd() / FILE_NAME)
+    found = [(FILE_NAME if source == here else source, text) for source, text in layers()]
+    return _core.check_layers(found, backends) if any(text is not None for _, text in found) else None
+
+
+def _examined(name: str, backends: Sequence[Described]) -> _core.Report:
     text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     return _core.check("<stdin>" if name == "-" else name, text, backends)
 
 
-def _mended(name: str, backends: list[str], *, show_only: bool) -> _core.Report:
+def _mended(name: str, backends: Sequence[Described], *, show_only: bool) -> _core.Report:
     """Mend a file, or show what would be mended; return what is left."""
     from clemcore.atomic import locked, replace_file
 
@@ -104,32 +128,61 @@ def _mended(name: str, backends: list[str], *, show_only: bool) -> _core.Report:
 
 
 @registry.command(
-    short_help="Show what a model's name stands for.",
+    short_help="Show what a selector stands for, and why.",
     epilog=examples(
-        "clem registry show zephyr-7b-beta",
-        """clem registry show '{"model_name": "zephyr-7b-beta", "backend": "huggingface_local"}' --json""",
+        "clem registry resolve zephyr-7b-beta",
+        """clem registry resolve '{"model_name": "zephyr-7b-beta", "backend": "huggingface_local"}' --json""",
+        "clem registry resolve gpt-4o --set model_config.total_timeout=60 --explain",
     ),
 )
-@click.argument("model", callback=read_model, metavar="MODEL")
-@click.option("as_json", "--json", is_flag=True, help="Print {source, line, spec}.")
-def show(model: ModelSpec, as_json: bool) -> None:
-    """Show what MODEL stands for: the specification, and the file and line that it comes from."""
+@click.argument("selector", callback=read_model, metavar="SELECTOR")
+@set_option
+@click.option(
+    "how", "--explain", is_flag=True, help="Tell which entries were tried, and where each field comes from."
+)
+@click.option("as_json", "--json", is_flag=True, help="Print {source, line, spec}; with --explain everything.")
+def resolve(selector: ModelSpec, set_: tuple[str, ...], how: bool, as_json: bool) -> int:
+    """Show what SELECTOR (a name, or a dict as JSON) stands for: the specification, and its entry's file and line.
+
+    With --explain: which entries were compared, in which order and layer; which field refused each, with what was
+    asked and what was found; and whether a field of the result comes from the selector, the entry or an override.
+    The exit status is 1 when nothing is found.
+    """
     from clemcore.layers import PACKAGED
     from clemcore.registry import ModelRegistry
     from clemcore.secrets import mask_fields
 
     models = ModelRegistry.from_packaged_and_cwd_files()
-    located = models.locate(model)
-    if located is None:
-        raise ModelNotFoundError(models.why_not_found(model))
-    spec, place = located
-    source, line = place or (PACKAGED, None)
-    shown = mask_fields(spec.to_dict())
+    asked = with_set(selector, set_)
+    told = models.explain(asked)
+    if how:
+        if as_json:
+            print_json(told.to_dict())
+        else:
+            out(str(told))
+        return NOT_FOUND if told.spec is None else 0
+    if told.spec is None:
+        raise ModelNotFoundError(models.why_not_found(asked))
+    source, line = PACKAGED if told.outcome == "special" else None, None
+    if told.taken is not None:
+        source, line = told.taken["source"], told.taken["line"]
+    shown = mask_fields(told.spec.to_dict())
     if as_json:
-        print_json({"source": source, "line": line, "spec": shown})
-        return
-    note(f"{source}:{line}" if place else "a name that needs no entry")
+        changes = {"overridden": masked(told.overridden)} if told.overridden else {}
+        print_json({"source": source, "line": line, "spec": shown, **changes})
+        return 0
+    note(f"{source}:{line}" if told.taken else WITHOUT_ENTRY[told.outcome])
+    for change in masked(told.overridden):
+        note(f"overridden: {_change(change)}")
     out(json.dumps(shown, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _change(change: dict[str, Any]) -> str:
+    old, new = (json.dumps(change[key], ensure_ascii=False) if key in change else None for key in ("old", "new"))
+    if new is None:
+        return f"{change['field']} removed (was {old})"
+    return f"{change['field']} = {new}" + ("" if old is None else f" (was {old})")
 
 
 @registry.command(
@@ -146,8 +199,18 @@ def show(model: ModelSpec, as_json: bool) -> None:
     help="JSON Schema for editors, or a page for people.",
 )
 def schema(format_: str) -> None:
-    """Print every known key of registry files, as JSON Schema (draft 2020-12) or as a page."""
-    out((_core.json_schema() if format_ == "json" else _core.fields_page()).rstrip("\n"))
+    """Print every known key of registry files, as JSON Schema (draft 2020-12) or as a page.
+
+    The JSON Schema also has the keys that backends of your own declare (docs/registry-check.md).
+    """
+    from clemcore.backends._declared import declared, with_own_keys
+
+    if format_ == "json":
+        own = any(declared().values())
+        text = _core.json_schema()
+        out(json.dumps(with_own_keys(json.loads(text)), indent=2, ensure_ascii=False) if own else text.rstrip("\n"))
+        return
+    out(_core.fields_page().rstrip("\n"))
 
 
 @registry.command(
@@ -155,18 +218,38 @@ def schema(format_: str) -> None:
         "clem registry explain R010",
         "clem registry explain context_size",
         "clem registry explain | grep -i comma",
+        "clem registry explain --format markdown | less",
     )
 )
 @click.argument("what", required=False, metavar="[CODE|KEY]")
-def explain(what: str | None) -> None:
+@click.option(
+    "format_",
+    "--format",
+    type=click.Choice(["table", "json", "markdown"]),
+    default="table",
+    help="How to list all codes: a table, data, or a page with every explanation.",
+)
+def explain(what: str | None, format_: str) -> None:
     """Explain a code that 'check' reports, the name of its kind, or a key of an entry; else list all codes."""
     from clemcore.cli.terminal import table
 
+    if what is not None and format_ != "table":
+        raise click.UsageError("--format is for the list of all codes")
+    if format_ == "markdown":
+        out(_core.codes_page().rstrip("\n"))
+        return
+    if format_ == "json":
+        print_json(_core.catalogue())
+        return
     if what is None:
         rows = [[row["code"], row["severity"], row["kind"], row["title"]] for row in _core.catalogue()]
         table(["CODE", "SEVERITY", "KIND", "TITLE"], rows)
         return
+    from clemcore.backends._declared import explain as explain_own
+
     page = _core.explain(what) or _core.explain(what.lower())
+    own = explain_own(what)
+    page = "\n".join(text for text in (page, own) if text is not None) or None
     if page is None:
         raise ClemcoreError(
             f"there is no code and no key '{what}': 'clem registry explain' lists all codes, "

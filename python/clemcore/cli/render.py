@@ -19,6 +19,8 @@ from clemcore.cli.inputs import (
     read_pairs,
     read_template,
     read_time,
+    set_option,
+    with_set,
 )
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import is_terminal, note, out
@@ -37,6 +39,7 @@ MESSAGES_METAVAR = "[MESSAGES.json | TEXT]"
     )
 )
 @model_option(required=False)
+@set_option
 @click.option("--system", metavar="TEXT", help="A system message to put in front.")
 @generation_options
 @click.option(
@@ -70,6 +73,7 @@ MESSAGES_METAVAR = "[MESSAGES.json | TEXT]"
 def render(
     *,
     model: ModelSpec | None,
+    set_: tuple[str, ...],
     messages: str | None,
     system: str | None,
     temperature: float | None,
@@ -96,8 +100,10 @@ def render(
                 "--special-token, --template-arg, --template-now and --no-generation-prompt need --template."
             )
         dialogue = read_messages(messages, system)
-        prompt = _by_model(model, dialogue, gen_args)
+        prompt = _by_model(with_set(model, set_), dialogue, gen_args)
     else:
+        if set_:
+            raise click.UsageError("--set changes the entry of a model; it needs -m.")
         if gen_args:
             raise click.UsageError("Generation arguments play no role in a template; leave them out.")
         variables = {

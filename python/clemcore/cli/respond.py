@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clemcore.cli.inputs import examples, generation_arguments, generation_options, model_option, read_messages
+from clemcore.cli.inputs import (
+    examples,
+    generation_arguments,
+    generation_options,
+    model_option,
+    read_messages,
+    set_option,
+    with_set,
+)
 from clemcore.cli.terminal import is_terminal, out, progress
+from clemcore.override import changes_of
 from clemcore.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -30,20 +39,26 @@ CACHE_HELP = "Keep the service's answer in this file (SQLite), and use one that 
         'clem respond -m MODEL --json "Hello!" | jq .prompt',
         'git diff | clem respond -m MODEL --system "Write the commit message."',
         """clem respond -m '{"model_name": "MODEL", "backend": "huggingface_local"}' Hello!""",
+        "clem respond -m MODEL --set model_config.thinking_mode=false Hello!",
     )
 )
 @model_option()
+@set_option
 @click.option("--system", metavar="TEXT", help="A system message to put in front.")
 @generation_options
 @click.option("--record", type=click.Path(dir_okay=False), metavar="FILE", help=RECORD_HELP)
 @click.option("--cache", type=click.Path(dir_okay=False), metavar="FILE", help=CACHE_HELP)
 @click.option(
-    "as_json", "--json", is_flag=True, help="Print {prompt, response, response_text} instead of the text."
+    "as_json",
+    "--json",
+    is_flag=True,
+    help="Print {prompt, response, response_text} instead of the text, and what --set changed.",
 )
 @click.argument("messages", required=False, metavar="[MESSAGES.json | TEXT]")
 def respond(
     *,
     model: ModelSpec,
+    set_: tuple[str, ...],
     messages: str | None,
     system: str | None,
     temperature: float | None,
@@ -61,9 +76,12 @@ def respond(
     gen_args = generation_arguments(temperature, max_tokens, gen_arg)
     dialogue = read_messages(messages, system)
     with recorded(record), cached(cache):
-        reply = load(model, gen_args).generate_response(dialogue)
+        loaded = load(with_set(model, set_), gen_args)
+        reply = loaded.generate_response(dialogue)
     if as_json:
-        print_json(dict(zip(("prompt", "response", "response_text"), reply, strict=True)))
+        changes = changes_of(loaded.model_spec)
+        told = dict(zip(("prompt", "response", "response_text"), reply, strict=True))
+        print_json({**told, "overridden": changes} if changes else told)
     else:
         out(reply[2], end="" if reply[2].endswith("\n") else "\n")
 

@@ -1,6 +1,7 @@
 //! Problems and reports as Python sees them, and the one map from errors of the core to exceptions.
 //!
 //! The exceptions themselves are written in `clemcore/errors.py`.
+use crate::own::{OwnBackend, own_backends};
 use clemcore::catalogue as kinds;
 use clemcore::edit::Refused;
 use clemcore::problem::{self, Severity};
@@ -10,6 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 pyo3::import_exception!(clemcore.errors, RegistryError);
+
+/// The attributes of a problem, and text, start and width of its excerpt.
+type Parts<'py> = (Bound<'py, PyDict>, (String, usize, usize));
 
 /// One thing that is wrong with a registry.
 #[pyclass(frozen, eq, module = "clemcore._core")]
@@ -101,6 +105,38 @@ impl Problem {
         Ok(dict)
     }
 
+    /// Pickles by its attributes and the excerpt, which Python does not see otherwise.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Parts<'py>)> {
+        let excerpt = &self.0.excerpt;
+        let excerpt = (excerpt.text.clone(), excerpt.before, excerpt.width);
+        Ok((py.get_type::<Self>().getattr("_from_parts")?, (self.to_dict(py)?, excerpt)))
+    }
+
+    #[staticmethod]
+    fn _from_parts(parts: &Bound<'_, PyDict>, excerpt: (String, usize, usize)) -> PyResult<Self> {
+        let part = |name| {
+            parts.get_item(name)?.ok_or_else(|| PyValueError::new_err(format!("a problem has a {name}")))
+        };
+        let code: String = part("code")?.extract()?;
+        let kind = kinds::find(&code)
+            .ok_or_else(|| PyValueError::new_err(format!("there is no kind of problem {code}")))?;
+        let source: String = part("source")?.extract()?;
+        Ok(Self(problem::Problem {
+            kind,
+            message: part("message")?.extract()?,
+            help: part("help")?.extract()?,
+            source: source.into(),
+            line: part("line")?.extract()?,
+            column: part("column")?.extract()?,
+            end_line: part("end_line")?.extract()?,
+            end_column: part("end_column")?.extract()?,
+            entry: part("entry")?.extract()?,
+            model: part("model")?.extract()?,
+            field: part("field")?.extract()?,
+            excerpt: report::Excerpt { text: excerpt.0, before: excerpt.1, width: excerpt.2 },
+        }))
+    }
+
     fn __str__(&self) -> String {
         self.0.to_string()
     }
@@ -190,7 +226,8 @@ impl Fixed {
 /// Mends what has only one meaning.
 #[pyfunction]
 #[pyo3(signature = (source, text, backends = None))]
-pub(crate) fn fix(py: Python<'_>, source: &str, text: &[u8], backends: Option<Vec<String>>) -> Fixed {
+pub(crate) fn fix(py: Python<'_>, source: &str, text: &[u8], backends: Option<Vec<OwnBackend>>) -> Fixed {
+    let backends = backends.map(own_backends);
     Fixed(py.detach(|| clemcore::fix::fix(source, text, backends.as_deref())))
 }
 
@@ -222,6 +259,12 @@ pub(crate) fn explain(what: &str) -> Option<String> {
 #[pyfunction]
 pub(crate) fn fields_page() -> String {
     clemcore::schema::page()
+}
+
+/// The reference page of all kinds of problems, in Markdown.
+#[pyfunction]
+pub(crate) fn codes_page() -> String {
+    kinds::page()
 }
 
 /// Every kind of problem there is.

@@ -8,7 +8,9 @@ use pyo3::prelude::*;
 
 mod convert;
 mod errors;
+mod explain;
 mod frozen;
+mod own;
 mod registry;
 mod template;
 
@@ -19,14 +21,15 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
-    use crate::errors::{Fixed, Problem, Report, catalogue, explain, fields_page, fix};
+    use crate::errors::{Fixed, Problem, Report, catalogue, codes_page, explain, fields_page, fix};
 
     #[pymodule_export]
     use crate::frozen::{freeze, thaw};
 
     #[pymodule_export]
     use crate::registry::{
-        Refusal, Registry, check, context_tokens, json_schema, packaged_registry, unify, upsert_entry,
+        Refusal, Registry, check, check_layers, context_tokens, json_schema, override_fields,
+        packaged_registry, unify, upsert_entry,
     };
 
     #[pymodule_export]

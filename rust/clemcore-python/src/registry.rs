@@ -1,8 +1,10 @@
 //! The registry as Python sees it.
 use crate::convert::{self, Objects, PythonEq};
 use crate::errors::{self, Report};
+use crate::explain;
+use crate::own::{OwnBackend, own_backends};
 use clemcore::edit::{self, Position};
-use clemcore::{registry as core, schema, unify as rule};
+use clemcore::{patch, registry as core, schema, unify as rule};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -25,7 +27,7 @@ impl Registry {
     fn load(
         py: Python<'_>,
         layers: Vec<(String, Option<PyBackedBytes>)>,
-        backends: Option<Vec<String>>,
+        backends: Option<Vec<OwnBackend>>,
     ) -> PyResult<Self> {
         // The registry holds on to Python's bytes; nobody can change them.
         let text = |bytes| match bytes {
@@ -35,6 +37,7 @@ impl Registry {
         let (sources, bytes): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
         let texts = bytes.into_iter().map(text);
         let layers: Vec<_> = sources.iter().map(String::as_str).zip(texts).collect();
+        let backends = backends.map(own_backends);
         let core = py
             .detach(|| core::Registry::load_texts(layers, backends.as_deref()))
             .map_err(|report| errors::registry_error(&report))?;
@@ -90,6 +93,14 @@ impl Registry {
             Refusal::new(py, refusal, location, &objects)
         };
         equal.finish(refusals)?.iter().map(convert).collect()
+    }
+
+    fn explain<'py>(&self, py: Python<'py>, selector: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+        let mut objects = Objects::over(&self.objects);
+        let selector = convert::to_dict(selector, &mut objects)?;
+        let equal = PythonEq::new(&objects);
+        let explained = py.detach(|| self.core.explain(&selector, &equal));
+        explain::explanation(py, &self.core, &equal.finish(explained)?, &objects)
     }
 
     #[pyo3(signature = (name, limit = 5))]
@@ -172,8 +183,28 @@ impl Refusal {
 /// Checks one file.
 #[pyfunction]
 #[pyo3(signature = (source, text, backends = None))]
-pub(crate) fn check(py: Python<'_>, source: &str, text: &[u8], backends: Option<Vec<String>>) -> Report {
+pub(crate) fn check(py: Python<'_>, source: &str, text: &[u8], backends: Option<Vec<OwnBackend>>) -> Report {
+    let backends = backends.map(own_backends);
     Report(py.detach(|| core::check(source, text, backends.as_deref())))
+}
+
+/// Checks files that are loaded together.
+#[pyfunction]
+#[pyo3(signature = (layers, backends = None))]
+pub(crate) fn check_layers(
+    py: Python<'_>,
+    layers: Vec<(String, Option<PyBackedBytes>)>,
+    backends: Option<Vec<OwnBackend>>,
+) -> Report {
+    let packaged = core::PACKAGED.as_bytes();
+    let layer = |(source, bytes): &'_ (String, Option<PyBackedBytes>)| -> (String, Vec<u8>, bool) {
+        (source.clone(), bytes.as_ref().map_or(packaged, |bytes| bytes).to_vec(), bytes.is_some())
+    };
+    let layers: Vec<_> = layers.iter().map(layer).collect();
+    let layers: Vec<_> =
+        layers.iter().map(|(source, bytes, is_ours)| (&**source, &**bytes, *is_ours)).collect();
+    let backends = backends.map(own_backends);
+    Report(py.detach(|| core::check_layers(&layers, backends.as_deref())))
 }
 
 /// The registry that is compiled in.
@@ -195,6 +226,22 @@ pub(crate) fn unify<'py>(
     let equal = PythonEq::new(&objects);
     let merged = py.detach(|| rule::unify_with(&left, &right, &equal));
     equal.finish(merged)?.map(|merged| convert::from_dict(py, &merged, &objects)).transpose()
+}
+
+/// A dict with fields replaced, and what that changed: the field, and where there is one the old and the new value.
+#[pyfunction]
+pub(crate) fn override_fields<'py>(
+    spec: &Bound<'py, PyDict>,
+    fields: &Bound<'py, PyDict>,
+) -> PyResult<(Bound<'py, PyDict>, Vec<Bound<'py, PyDict>>)> {
+    let py = spec.py();
+    let mut objects = Objects::default();
+    let spec = convert::to_dict(spec, &mut objects)?;
+    let fields = convert::to_dict(fields, &mut objects)?;
+    let patched = py.detach(|| patch::apply(&spec, &fields));
+    let changes: PyResult<Vec<_>> =
+        patched.changes.iter().map(|change| explain::change(py, change, &objects)).collect();
+    Ok((convert::from_dict(py, &patched.dict, &objects)?, changes?))
 }
 
 /// The text of a registry with one entry put in.

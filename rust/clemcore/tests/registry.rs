@@ -101,7 +101,7 @@ fn one_bad_layer_stops_all_and_every_layer_is_reported() {
 fn warnings_are_kept_and_known_backends_can_be_given() {
     let text = r#"[{"model_name": "m", "backend": "mine"}]"#;
     assert_eq!(Registry::load(&[("a", text)], None).unwrap().warnings().problems.len(), 1);
-    let known = ["mine".to_owned()];
+    let known = [clemcore::schema::Backend::named("mine")];
     assert!(Registry::load(&[("a", text)], Some(&known)).unwrap().warnings().problems.is_empty());
 }
 
@@ -111,4 +111,127 @@ fn names_that_are_nearly_right_are_offered() {
     assert_eq!(registry.nearest("M", 5), ["m"]);
     assert_eq!(registry.nearest("onw", 5), ["own"]);
     assert_eq!(registry.nearest("something-else", 5), [""; 0]);
+}
+
+const ALIASED: &str = r#"[
+  {"model_name": "first", "backend": "mock", "aliases": ["1st", "one", "m"], "seed": 5},
+  {"model_name": "second", "backend": "mock", "aliases": ["one", "2nd"], "seed": 7},
+  {"model_name": "caf\u00e9", "backend": "mock", "\u0061liases": ["un"]}
+]"#;
+
+#[test]
+fn an_alias_finds_its_entry_under_the_entrys_name() {
+    let layers = [("here.json", HERE), ("aliases.json", ALIASED), ("packaged", PACKAGED)];
+    let loaded = Registry::load(&layers, None).unwrap();
+    let dicts = (0..loaded.len()).map(|index| loaded.entry(index).unwrap()).collect();
+    for registry in [loaded, Registry::from_specs(dicts)] {
+        let find = |pairs: &[(&str, Value)]| {
+            let (index, merged) = registry.resolve(&dict(pairs))?;
+            Some((index, merged.get("model_name").unwrap().as_str().unwrap().to_owned()))
+        };
+        let named = |name: &str| find(&[("model_name", name.into())]);
+        assert_eq!(named("2nd"), Some((4, "second".to_owned())));
+        assert_eq!(named("one"), Some((3, "first".to_owned())), "the first entry that has it");
+        assert_eq!(named("m"), Some((0, "m".to_owned())), "the name wins");
+        assert_eq!(named("un"), Some((5, "café".to_owned())));
+        assert_eq!(named("ONE"), None);
+        assert_eq!(find(&[("model_name", "one".into()), ("seed", 7.into())]), Some((4, "second".to_owned())));
+        assert_eq!(find(&[("model_name", "one".into()), ("seed", 8.into())]), None);
+        // What is said under the name is not in the way of an alias that fits.
+        let selector = [("model_name", "m".into()), ("lookup_source", "aliases.json".into())];
+        assert_eq!(find(&selector), Some((3, "first".to_owned())));
+        let refusals =
+            registry.refusals(&dict(&[("model_name", "one".into()), ("backend", "openai".into())]));
+        let fields: Vec<_> = refusals.iter().map(|r| (r.entry, r.mismatches.len())).collect();
+        assert_eq!(fields, [(3, 1), (4, 1)]);
+        assert_eq!(registry.nearest("2-nd", 1), ["2nd"]);
+    }
+}
+
+#[test]
+fn an_alias_reaches_an_entry_that_its_name_does_not() {
+    let codes = |text: &str| -> Vec<&str> {
+        let report = clemcore::registry::check("r.json", text.as_bytes(), None);
+        report.problems.iter().map(|problem| problem.kind.code).collect()
+    };
+    let with = r#"[{"model_name": "m", "backend": "mock"}, {"model_name": "m", "backend": "mock", "aliases": ["n"]}]"#;
+    let without =
+        r#"[{"model_name": "m", "backend": "mock"}, {"model_name": "m", "backend": "mock", "seed": 1}]"#;
+    assert_eq!((codes(with), codes(without)), (vec!["R056"], vec!["R051"]));
+}
+
+#[test]
+fn layers_that_are_loaded_together_are_compared() {
+    let here = r#"[
+  {"model_name": "a", "backend": "openai", "model_id": "a-1", "aliases": ["b", "own"]},
+  {"model_name": "b2", "backend": "mock", "aliases": ["b"], "lint": {"allow": ["R057"]}},
+  {"model_name": "c", "backend": "openai", "model_id": "c-1", "temperature": 1}
+]"#;
+    let home = r#"[{"model_name": "b", "backend": "mock", "aliases": ["a"]}]"#;
+    let packaged = r#"[{"model_name": "c", "backend": "openai", "model_id": "c-1"},
+  {"model_name": "a", "backend": "openai_compatible", "model_id": "a-0"},
+  {"model_name": "a", "backend": "openai", "model_id": "a-2", "aliases": ["c"]}]"#;
+    let layers = [
+        ("here", here.as_bytes(), true),
+        ("home", home.as_bytes(), true),
+        ("packaged", packaged.as_bytes(), false),
+    ];
+    let report = clemcore::registry::check_layers(&layers, None);
+    let found: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "here:2:18: warning[R056]: packaged:3 has the same name and backend, and another model_id: \"a-2\"",
+            "here:2:75: warning[R057]: \"b\" is the name of home:1, and a name comes before an alias",
+            "home:1:53: warning[R057]: \"a\" is the name of packaged:2, and a name comes before an alias",
+        ]
+    );
+}
+
+#[test]
+fn a_backend_of_ones_own_describes_its_keys() {
+    use clemcore::schema::{Backend, OwnKey, Type};
+    let key = |path: &str, types: &[Type], values: &[&str]| OwnKey {
+        path: path.to_owned(),
+        types: types.to_vec(),
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+    };
+    let keys = vec![
+        key("model_config.contxt_size", &[Type::Int], &[]),
+        key("model_config.mode", &[Type::String], &["quick", "slow"]),
+        key("thinking_mode", &[Type::String], &[]),
+    ];
+    let own = [Backend { name: "mine".to_owned(), keys }];
+    let found = |members: &str, backend: &str| -> Vec<String> {
+        let text = format!(r#"[{{"model_name": "m", "backend": "{backend}", {members}}}]"#);
+        let report = clemcore::registry::check("r", text.as_bytes(), Some(&own));
+        // Loading says the same, whether it goes the quick way or not.
+        let loaded = Registry::load(&[("r", text.as_bytes())], Some(&own));
+        let slow = Registry::load_slowly(&[("r", text.as_bytes())], Some(&own));
+        let told =
+            |loaded: Result<Registry, _>| loaded.map_or_else(|report| report, |r| r.warnings().clone());
+        assert_eq!(told(loaded), told(slow));
+        report.problems.iter().map(|problem| format!("{} {}", problem.kind.code, problem.message)).collect()
+    };
+    assert_eq!(
+        found(r#""model_config": {"contxt_size": 5, "mode": "quick"}, "thinking_mode": "x""#, "mine"),
+        [""; 0]
+    );
+    assert_eq!(
+        found(
+            r#""model_config": {"contxt_size": "5", "mode": "quik", "modee": 1}, "thinking_mode": 1"#,
+            "mine"
+        ),
+        [
+            "R044 model_config.contxt_size has to be an integer, not a string",
+            "R054 model_config.mode is never \"quik\"",
+            "R044 thinking_mode has to be a string, not an integer",
+        ]
+    );
+    assert_eq!(found(r#""model_config": {"modee": 1}"#, "mine"), ["R053 nothing reads the key \"modee\""]);
+    assert_eq!(
+        found(r#""model_config": {"mode": "quik"}"#, "mine"),
+        ["R054 model_config.mode is never \"quik\""]
+    );
+    assert_eq!(found(r#""contxt_size": 5"#, "mock"), ["R053 nothing reads the key \"contxt_size\""]);
 }

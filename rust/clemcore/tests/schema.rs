@@ -1,5 +1,6 @@
 //! The schema and the pages that are made from it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
+use clemcore::catalogue;
 use clemcore::schema::{self, BACKENDS, ENTRY, Field, MODEL_CONFIG, RETIRED, Rule, SELECTOR};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,6 +19,8 @@ fn the_checked_in_pages_are_what_the_schema_says() {
                  `clem registry schema --format markdown > docs/registry-fields.md`";
     assert!(docs("model_registry.schema.json") == schema::json_schema(), "{again}");
     assert!(docs("registry-fields.md") == schema::page(), "{again}");
+    let again = "run `clem registry explain --format markdown > docs/registry-codes.md`";
+    assert!(docs("registry-codes.md") == catalogue::page(), "{again}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use clemcore::fix::fix;
 use clemcore::problem::Severity;
 use clemcore::registry::check;
 use clemcore::report::{Format, Report};
-use clemcore::schema::{self, BACKENDS};
+use clemcore::schema::{self, BACKENDS, Backend};
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
@@ -70,7 +70,7 @@ struct Options {
     deny_warnings: bool,
     fix: bool,
     diff: bool,
-    backends: Vec<String>,
+    backends: Vec<Backend>,
     files: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
         deny_warnings: false,
         fix: false,
         diff: false,
-        backends: BACKENDS.iter().map(|name| (*name).to_owned()).collect(),
+        backends: BACKENDS.iter().map(|name| Backend::named(*name)).collect(),
         files: Vec::new(),
     };
     while let Some(argument) = arguments.next() {
@@ -102,7 +102,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
             "--deny-warnings" => options.deny_warnings = true,
             "--fix" => options.fix = true,
             "--diff" => options.diff = true,
-            "--backend" => options.backends.push(value()?),
+            "--backend" => options.backends.push(Backend::named(value()?)),
             "--" => options.files.extend(arguments.by_ref()),
             _ if name.starts_with('-') && name != "-" => return Err(format!("unknown option {name}")),
             _ => options.files.push(name),

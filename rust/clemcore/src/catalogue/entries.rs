@@ -150,9 +150,22 @@ pub const SAME_NAME: Kind = Kind {
     severity: Severity::Warning,
     explanation: "Two entries have the same name and backend and contradict each other elsewhere. The name \
         alone always means the first; the second is found only by whoever names the difference in \
-        the selector, and results of both stand under one name.",
+        the selector, and results of both stand under one name. Entries of an earlier layer hide those of \
+        a later one on purpose; across layers only another `model_id` or `huggingface_id` is reported.",
     bad: r#"[{"model_name": "m", "backend": "openai", "model_id": "m-1"}, {"model_name": "m", "backend": "openai", "model_id": "m-2"}]"#,
     good: r#"[{"model_name": "m-1", "backend": "openai", "model_id": "m-1"}, {"model_name": "m-2", "backend": "openai", "model_id": "m-2"}]"#,
+};
+
+/// R057: alias that is taken.
+pub const ALIAS_TAKEN: Kind = Kind {
+    code: "R057",
+    slug: "alias-taken",
+    title: "alias that is taken",
+    severity: Severity::Warning,
+    explanation: "An alias never counts where it is the name of an entry, in this layer or another: the name wins. \
+        Of two entries with one alias the first is meant. So this one finds another model than it seems to.",
+    bad: r#"[{"model_name": "m-1", "backend": "mock"}, {"model_name": "m-2", "backend": "mock", "aliases": ["m-1"]}]"#,
+    good: r#"[{"model_name": "m-1", "backend": "mock"}, {"model_name": "m-2", "backend": "mock", "aliases": ["m"]}]"#,
 };
 
 /// R060: no ISO date.
@@ -266,6 +279,18 @@ pub const LANGUAGE: Kind = Kind {
         not found by whoever looks for the language.",
     bad: r#"[{"model_name": "m", "backend": "mock", "languages": ["iw", "English"]}]"#,
     good: r#"[{"model_name": "m", "backend": "mock", "languages": ["he", "en"]}]"#,
+};
+
+/// R069: deprecated key.
+pub const DEPRECATED_KEY: Kind = Kind {
+    code: "R069",
+    slug: "deprecated-key",
+    title: "deprecated key",
+    severity: Severity::Hint,
+    explanation: "The backend of this entry knows the key from earlier releases. It has another name today, or no \
+        effect any more; the help says which.",
+    bad: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "model_config": {"torch_dtype": "bfloat16"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "model_config": {"dtype": "bfloat16"}}]"#,
 };
 
 /// R070: allow without effect.

@@ -2,10 +2,12 @@
 //!
 //! A kind that is not here cannot be reported, and a test demands a fixture for each one that is.
 mod entries;
+mod page;
 mod syntax;
 
 use crate::problem::Severity;
 pub use entries::*;
+pub use page::{explain, page};
 pub use syntax::*;
 
 /// One kind of problem.
@@ -66,6 +68,7 @@ pub const ALL: &[&Kind] = &[
     &UNKNOWN_VALUE,
     &NOT_POSITIVE,
     &SAME_NAME,
+    &ALIAS_TAKEN,
     &RELEASE_DATE,
     &CONTEXT_SIZE,
     &BAD_PATTERN,
@@ -75,6 +78,7 @@ pub const ALL: &[&Kind] = &[
     &CHAT_TEMPLATE,
     &UNREAD_VARIABLE,
     &LANGUAGE,
+    &DEPRECATED_KEY,
     &IDLE_ALLOW,
 ];
 
@@ -87,22 +91,4 @@ pub const ALL: &[&Kind] = &[
 #[must_use]
 pub fn find(code: &str) -> Option<&'static Kind> {
     ALL.iter().copied().find(|kind| kind.code.eq_ignore_ascii_case(code) || kind.slug == code)
-}
-
-/// The explanation of a code, as a page of plain text.
-#[must_use]
-pub fn explain(code: &str) -> Option<String> {
-    find(code).map(|kind| {
-        let indent = |text: &str| text.lines().fold(String::new(), |page, line| page + "    " + line + "\n");
-        format!(
-            "{} ({}, {}): {}\n\n{}\n\nWrong:\n\n{}\nRight:\n\n{}",
-            kind.code,
-            kind.slug,
-            kind.severity.as_str(),
-            kind.title,
-            kind.explanation,
-            indent(kind.bad),
-            indent(kind.good),
-        )
-    })
 }

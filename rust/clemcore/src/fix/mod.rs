@@ -10,6 +10,7 @@ use crate::catalogue::BYTE_ORDER_MARK;
 use crate::problem::{Fault, Problem};
 use crate::registry::examine;
 use crate::report::Report;
+use crate::schema::Backend;
 use crate::text::Span;
 pub(crate) use remedy::Remedy;
 use remedy::syntax_remedy;
@@ -42,7 +43,7 @@ const ROUNDS: usize = 40;
 /// assert!(fixed.rest.problems.is_empty());
 /// ```
 #[must_use]
-pub fn fix(source: &str, bytes: &[u8], backends: Option<&[String]>) -> Fixed {
+pub fn fix(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Fixed {
     let (mut next, mut rest) = round(source, bytes, backends);
     let (mut text, mut mended) = (None, Vec::new());
     for _ in 0..ROUNDS {
@@ -78,7 +79,7 @@ type Place = (Span, &'static str);
 type Mended = (String, Vec<Problem>);
 
 /// Mends all that lies apart; gives the report on the text before.
-fn round(source: &str, bytes: &[u8], backends: Option<&[String]>) -> (Option<Mended>, Report) {
+fn round(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> (Option<Mended>, Report) {
     examine(bytes, backends, |checked| {
         let text = checked.text;
         // What is no UTF-8 was replaced in `text`: writing that back would lose it.

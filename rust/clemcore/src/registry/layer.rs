@@ -2,10 +2,11 @@
 //!
 //! A text is kept as it is, once. An entry becomes a dict when somebody asks for it.
 use super::check::{self, Checked};
-use super::scan::{self, Place};
-use super::{LOOKUP_SOURCE, MODEL_NAME, PACKAGED};
+use super::scan::{self, Place, Places};
+use super::{ALIASES, LOOKUP_SOURCE, MODEL_NAME, PACKAGED};
 use crate::json::Cursor;
 use crate::report::Report;
+use crate::schema::Backend;
 use crate::text::lines::LineCounts;
 use crate::value::{Dict, Value};
 use std::borrow::Cow;
@@ -39,7 +40,7 @@ impl fmt::Debug for Text {
 /// One layer.
 #[derive(Debug)]
 pub(super) enum Layer {
-    Text { source: Arc<str>, text: Text, places: Cow<'static, [Place]>, lines: OnceLock<LineCounts> },
+    Text { source: Arc<str>, text: Text, places: Cow<'static, Places>, lines: OnceLock<LineCounts> },
     Dicts(Vec<Dict>),
 }
 
@@ -51,9 +52,11 @@ pub(super) struct Read {
 }
 
 /// Reads a layer.
-pub(super) fn read(source: &str, text: Text, backends: Option<&[String]>) -> Read {
+pub(super) fn read(source: &str, text: Text, backends: Option<&[Backend]>) -> Read {
     let quick = match text {
         Text::Packaged => packaged().map(Cow::Borrowed),
+        // The quick pass knows no keys but those of the schema.
+        Text::Shared(_) if backends.into_iter().flatten().any(|backend| !backend.keys.is_empty()) => None,
         Text::Shared(_) => {
             std::str::from_utf8(text.bytes()).ok().and_then(|text| scan::scan(text, backends)).map(Cow::Owned)
         }
@@ -65,7 +68,7 @@ pub(super) fn read(source: &str, text: Text, backends: Option<&[String]>) -> Rea
 }
 
 /// Reads a layer with the full check.
-pub(super) fn read_slowly(source: &str, text: Text, backends: Option<&[String]>) -> Read {
+pub(super) fn read_slowly(source: &str, text: Text, backends: Option<&[Backend]>) -> Read {
     let source: Arc<str> = source.into();
     let (places, report) = check::read(text.bytes(), backends, |checked| {
         (places(&checked, text.bytes().len()), checked.faults.into_report(&source, checked.text))
@@ -75,14 +78,14 @@ pub(super) fn read_slowly(source: &str, text: Text, backends: Option<&[String]>)
 }
 
 /// The places in the packaged registry, found once per process. That nothing is wrong with it is tested.
-fn packaged() -> Option<&'static [Place]> {
-    static PLACES: OnceLock<Option<Vec<Place>>> = OnceLock::new();
-    PLACES.get_or_init(|| scan::scan(PACKAGED, None)).as_deref()
+fn packaged() -> Option<&'static Places> {
+    static PLACES: OnceLock<Option<Places>> = OnceLock::new();
+    PLACES.get_or_init(|| scan::scan(PACKAGED, None)).as_ref()
 }
 
-fn places(checked: &Checked<'_>, length: usize) -> Vec<Place> {
+fn places(checked: &Checked<'_>, length: usize) -> Places {
     if checked.faults.has_errors() {
-        return Vec::new();
+        return Places::default();
     }
     // A byte order mark is no part of the text that was read.
     let mark = length - checked.text.len();
@@ -95,13 +98,20 @@ fn places(checked: &Checked<'_>, length: usize) -> Vec<Place> {
             name_end: name.end - 1 + mark,
         })
     };
-    checked.entries().iter().filter_map(place).collect()
+    let mut places = Places::default();
+    for entry in checked.entries() {
+        if let Some(place) = place(entry) {
+            places.aliased.extend(entry.get(ALIASES).map(|_| places.list.len()));
+            places.list.push(place);
+        }
+    }
+    places
 }
 
 impl Layer {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
-            Self::Text { places, .. } => places.len(),
+            Self::Text { places, .. } => places.list.len(),
             Self::Dicts(dicts) => dicts.len(),
         }
     }
@@ -109,7 +119,7 @@ impl Layer {
     /// The text of an entry, and where it comes from.
     fn entry_text(&self, at: usize) -> Option<(&str, &str)> {
         let Self::Text { source, text, places, .. } = self else { return None };
-        let place = places.get(at)?;
+        let place = places.list.get(at)?;
         // Only the entry is looked at again: the whole text was found to be UTF-8 when it was read.
         let bytes = text.bytes().get(place.start..place.end)?;
         Some((std::str::from_utf8(bytes).ok()?, source))
@@ -131,7 +141,7 @@ impl Layer {
         match self {
             Self::Dicts(dicts) => Some(Cow::Borrowed(dicts.get(at)?.get(MODEL_NAME)?.as_str()?.as_bytes())),
             Self::Text { text, places, .. } => {
-                let place = places.get(at)?;
+                let place = places.list.get(at)?;
                 let raw = text.bytes().get(place.name_start..place.name_end)?;
                 if raw.contains(&b'\\') {
                     self.dict_name(at).map(Cow::Owned)
@@ -147,7 +157,18 @@ impl Layer {
         Some(self.dict(at)?.get(MODEL_NAME)?.as_str()?.as_bytes().to_vec())
     }
 
-    fn source(&self) -> Option<&str> {
+    /// The entries that may have aliases.
+    fn aliased(&self) -> Vec<usize> {
+        match self {
+            Self::Text { places, .. } => places.aliased.clone(),
+            Self::Dicts(dicts) => {
+                let has_aliases = |at: &usize| dicts[*at].contains_key(ALIASES);
+                (0..dicts.len()).filter(has_aliases).collect()
+            }
+        }
+    }
+
+    pub(super) fn source(&self) -> Option<&str> {
         match self {
             Self::Text { source, .. } => Some(source),
             Self::Dicts(_) => None,
@@ -156,7 +177,7 @@ impl Layer {
 
     fn line(&self, at: usize) -> usize {
         let Self::Text { text, places, lines, .. } = self else { return 0 };
-        let Some(place) = places.get(at) else { return 0 };
+        let Some(place) = places.list.get(at) else { return 0 };
         lines.get_or_init(|| LineCounts::new(text.bytes())).line(text.bytes(), place.start)
     }
 }
@@ -203,6 +224,15 @@ impl Layers {
 
     pub(super) fn name(&self, index: usize) -> Option<Cow<'_, [u8]>> {
         self.at(index).and_then(|(layer, at)| layer.name(at))
+    }
+
+    /// The entries that may have aliases, in order.
+    pub(super) fn aliased(&self) -> impl Iterator<Item = usize> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        self.list
+            .iter()
+            .zip(starts)
+            .flat_map(|(layer, start)| layer.aliased().into_iter().map(move |at| start + at))
     }
 
     pub(super) fn is_named(&self, index: usize, name: &[u8]) -> bool {

@@ -4,21 +4,26 @@
 //! by name makes that quick; it never changes which entry is found.
 //!
 //! Loading reads the bytes once ([`scan`]) and keeps them; an entry becomes a dict when it is asked for.
+mod alias;
 mod check;
+mod explain;
 mod index;
 mod layer;
 mod resolve;
 mod scan;
 
-pub use check::check;
 pub(crate) use check::examine;
 pub use check::sizes::context_tokens;
+pub use check::{check, check_layers};
+pub use explain::{By, Explanation, Field, Found, OVERRIDE, Origin, Trial};
 pub use layer::Text;
 pub(crate) use layer::{Outline, outline};
 pub use resolve::Refusal;
 
 use crate::report::Report;
+use crate::schema::Backend;
 use crate::value::{Dict, Value};
+use alias::AliasIndex;
 use check::shadow;
 use index::NameIndex;
 use layer::{Layer, Layers, Read};
@@ -33,11 +38,15 @@ pub const LOOKUP_SOURCE: &str = "lookup_source";
 /// The key by which entries are selected and indexed.
 pub const MODEL_NAME: &str = "model_name";
 
+/// The key under which an entry has further names.
+pub const ALIASES: &str = "aliases";
+
 /// Entries in the order in which they are tried.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     layers: Layers,
     index: NameIndex,
+    aliases: AliasIndex,
     warnings: Report,
 }
 
@@ -50,7 +59,7 @@ impl Registry {
     /// The problems of all layers, where any of them is an error. Warnings never stop a registry; they are kept.
     pub fn load<S: AsRef<str>, B: AsRef<[u8]>>(
         layers: &[(S, B)],
-        backends: Option<&[String]>,
+        backends: Option<&[Backend]>,
     ) -> Result<Self, Report> {
         let shared = |bytes: &[u8]| Text::Shared(Arc::new(Arc::<[u8]>::from(bytes)));
         let layers = layers.iter().map(|(source, bytes)| (source.as_ref(), shared(bytes.as_ref())));
@@ -63,7 +72,7 @@ impl Registry {
     /// As [`Registry::load`].
     pub fn load_texts<'s>(
         layers: impl IntoIterator<Item = (&'s str, Text)>,
-        backends: Option<&[String]>,
+        backends: Option<&[Backend]>,
     ) -> Result<Self, Report> {
         let read = layers.into_iter().map(|(source, text)| layer::read(source, text, backends));
         Self::of_layers(read.collect(), backends)
@@ -74,14 +83,14 @@ impl Registry {
     /// # Errors
     /// As [`Registry::load`].
     #[doc(hidden)]
-    pub fn load_slowly(layers: &[(&str, &[u8])], backends: Option<&[String]>) -> Result<Self, Report> {
+    pub fn load_slowly(layers: &[(&str, &[u8])], backends: Option<&[Backend]>) -> Result<Self, Report> {
         let read = |(source, bytes): &(&str, &[u8])| {
             layer::read_slowly(source, Text::Shared(Arc::new(Arc::<[u8]>::from(*bytes))), backends)
         };
         Self::of_layers(layers.iter().map(read).collect(), backends)
     }
 
-    fn of_layers(layers: Vec<Read>, backends: Option<&[String]>) -> Result<Self, Report> {
+    fn of_layers(layers: Vec<Read>, backends: Option<&[Backend]>) -> Result<Self, Report> {
         let (mut registry, mut reports, mut unsure) = (Self::default(), Vec::new(), Vec::new());
         for read in layers {
             registry.layers.push(read.layer);
@@ -127,7 +136,7 @@ impl Registry {
     pub fn from_specs(specs: Vec<Dict>) -> Self {
         let mut layers = Layers::default();
         layers.push(Layer::Dicts(specs));
-        Self { index: NameIndex::new(&layers), layers, warnings: Report::default() }
+        Self { index: NameIndex::new(&layers), layers, ..Self::default() }
     }
 
     /// How many entries there are.
@@ -159,6 +168,11 @@ impl Registry {
             }
         };
         Some((source, line))
+    }
+
+    /// The layers, each with the number of its entries; the source of one that comes from no file is `None`.
+    pub fn layers(&self) -> impl Iterator<Item = (Option<&str>, usize)> {
+        self.layers.iter().map(|layer| (layer.source(), layer.len()))
     }
 
     /// The names of all models, in order, each once.

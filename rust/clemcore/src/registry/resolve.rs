@@ -1,9 +1,10 @@
 //! Which entry a selector means, and why others refuse it.
 use super::{LOOKUP_SOURCE, MODEL_NAME, Registry};
 use crate::json::Cursor;
-use crate::text::similar;
+use crate::text::nearest;
 use crate::unify::{ById, Mismatch, OpaqueEq, mismatches, unify_with, values_unify};
 use crate::value::{Dict, Value};
+use std::borrow::Cow;
 
 /// Why an entry does not fit a selector.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,9 @@ pub struct Refusal {
 
 impl Registry {
     /// The first entry that unifies with `selector`, and the two merged.
+    ///
+    /// Where no entry of the selector's name does, those that have it as an alias are tried; the merged dict has
+    /// the entry's own name.
     #[must_use]
     pub fn resolve(&self, selector: &Dict) -> Option<(usize, Dict)> {
         self.resolve_with(selector, &ById)
@@ -25,9 +29,21 @@ impl Registry {
     pub fn resolve_with(&self, selector: &Dict, opaque: &dyn OpaqueEq) -> Option<(usize, Dict)> {
         let merged = |index: usize| Some((index, unify_with(selector, &self.layers.dict(index)?, opaque)?));
         match selector.get(MODEL_NAME) {
-            Some(Value::String(name)) => self.index.candidates(&self.layers, name).find_map(merged),
+            Some(Value::String(name)) => self
+                .index
+                .candidates(&self.layers, name)
+                .find_map(merged)
+                .or_else(|| self.resolve_alias(name, selector, opaque)),
             _ => (0..self.len()).filter(|index| !self.contradicts(*index, selector, opaque)).find_map(merged),
         }
+    }
+
+    /// The first entry with the alias that unifies.
+    fn resolve_alias(&self, alias: &str, selector: &Dict, opaque: &dyn OpaqueEq) -> Option<(usize, Dict)> {
+        self.aliases.entries(&self.layers, alias).find_map(|index| {
+            let entry = self.layers.dict(index)?;
+            Some((index, unify_with(&renamed(selector, &entry), &entry, opaque)?))
+        })
     }
 
     /// Whether the text of an entry contradicts a selector, as far as can be seen without making a dict of it.
@@ -36,7 +52,7 @@ impl Registry {
         contradicts(text, source, selector, opaque).unwrap_or(false)
     }
 
-    /// For each entry with the selector's name that refuses it: where and why.
+    /// For each entry with the selector's name, or with it as an alias, that refuses it: where and why.
     #[must_use]
     pub fn refusals(&self, selector: &Dict) -> Vec<Refusal> {
         self.refusals_with(selector, &ById)
@@ -45,19 +61,36 @@ impl Registry {
     /// [`Registry::refusals`] where `opaque` decides about values that JSON cannot hold.
     pub fn refusals_with(&self, selector: &Dict, opaque: &dyn OpaqueEq) -> Vec<Refusal> {
         let Some(Value::String(name)) = selector.get(MODEL_NAME) else { return Vec::new() };
-        let refusal = |entry| {
-            let mismatches = mismatches(selector, &self.layers.dict(entry)?, opaque);
-            (!mismatches.is_empty()).then_some(Refusal { entry, mismatches })
+        let refusal = |index| {
+            let entry = self.layers.dict(index)?;
+            let mismatches = mismatches(&renamed(selector, &entry), &entry, opaque);
+            (!mismatches.is_empty()).then_some(Refusal { entry: index, mismatches })
         };
-        self.index.named(&self.layers, name).filter_map(refusal).collect()
+        let named = self.index.named(&self.layers, name);
+        named.chain(self.aliases.entries(&self.layers, name)).filter_map(refusal).collect()
     }
 
-    /// The names most like `name`, best first: to be shown, never to be used silently.
+    /// The names and aliases most like `name`, best first: to be shown, never to be used silently.
     #[must_use]
     pub fn nearest(&self, name: &str, limit: usize) -> Vec<String> {
-        let names = self.names();
-        let found = similar::nearest(name, names.iter().map(String::as_str), limit);
-        found.into_iter().map(str::to_owned).collect()
+        let names = (0..self.len()).filter_map(|index| match self.layers.name(index)? {
+            Cow::Borrowed(name) => std::str::from_utf8(name).ok().map(Cow::Borrowed),
+            Cow::Owned(name) => String::from_utf8(name).ok().map(Cow::Owned),
+        });
+        let aliases = self.aliases.all(&self.layers).map(Cow::Borrowed);
+        nearest::nearest(name, names.chain(aliases), limit)
+    }
+}
+
+/// The selector with the name that the entry has: what it asked for by an alias.
+pub(super) fn renamed<'s>(selector: &'s Dict, entry: &Dict) -> Cow<'s, Dict> {
+    match entry.get(MODEL_NAME) {
+        Some(name @ Value::String(_)) if selector.get(MODEL_NAME) != Some(name) => {
+            let mut selector = selector.clone();
+            selector.insert(MODEL_NAME, name.clone());
+            Cow::Owned(selector)
+        }
+        _ => Cow::Borrowed(selector),
     }
 }
 

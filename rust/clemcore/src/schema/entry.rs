@@ -18,7 +18,7 @@ pub const ENTRY: &[Field] = &[
          working directory, or of a plugin.",
     )
     .rule(Rule::Required),
-    field("aliases", &[Strings], "Further names by which the model is selected."),
+    field("aliases", &[Strings], "Further names by which the model is selected; an entry of that name comes before."),
     field("model_id", &[String], "The name under which the provider knows the model.")
         .read_by(REMOTE)
         .rule(Rule::Needed),
@@ -161,5 +161,6 @@ pub const ENTRY: &[Field] = &[
 pub const SELECTOR: &[Field] = &[field(
     "override",
     &[Object],
-    "Fields that replace those of the entry that was found, on purpose; the record says so.",
+    "Fields that replace those of the entry that was found, on purpose: objects are merged, `null` removes a field. \
+     The record says what changed.",
 )];

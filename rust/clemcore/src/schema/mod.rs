@@ -7,6 +7,7 @@ mod entry;
 mod field;
 mod json_schema;
 mod model_config;
+mod own;
 mod page;
 
 pub use backends::{BACKENDS, RETIRED};
@@ -14,6 +15,7 @@ pub use entry::{ENTRY, SELECTOR};
 pub use field::{Field, Rule, Type};
 pub use json_schema::json_schema;
 pub use model_config::MODEL_CONFIG;
+pub use own::{Backend, OwnKey};
 pub use page::{explain, page};
 use std::collections::HashMap;
 use std::sync::LazyLock;

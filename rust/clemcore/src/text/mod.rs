@@ -2,6 +2,7 @@
 pub(crate) mod decode;
 pub(crate) mod lines;
 pub(crate) mod mask;
+pub(crate) mod nearest;
 pub(crate) mod similar;
 
 /// A half-open range of byte offsets in a text.

@@ -83,47 +83,6 @@ fn may_be_near(bag: u128, candidate: &str, limit: usize) -> bool {
     (bag & !other).count_ones() <= limit && (other & !bag).count_ones() <= limit
 }
 
-/// The names most like `wanted`, best first, at most `limit`.
-///
-/// The same letters in another case come first, then names that differ by a few edits, then names that contain the
-/// wanted one or are contained in it.
-pub(crate) fn nearest<'n>(
-    wanted: &str,
-    names: impl IntoIterator<Item = &'n str>,
-    limit: usize,
-) -> Vec<&'n str> {
-    let wanted = folded(wanted);
-    if wanted.is_empty() {
-        return Vec::new();
-    }
-    let mut scored: Vec<_> =
-        names.into_iter().filter_map(|name| Some((score(&wanted, name)?, name))).collect();
-    scored.sort_unstable();
-    scored.dedup_by(|a, b| a.1 == b.1);
-    scored.into_iter().take(limit).map(|(_, name)| name).collect()
-}
-
-/// Smaller is more alike; `None` is not alike.
-fn score(wanted: &str, name: &str) -> Option<(u8, usize)> {
-    let folded = folded(name);
-    if folded == wanted {
-        return Some((0, 0));
-    }
-    let letters = wanted.chars().count();
-    let edits = distance(wanted, &folded, (letters / 3).clamp(1, 6));
-    let long = folded.len() >= 3;
-    let apart = folded.len().abs_diff(wanted.len());
-    match edits {
-        Some(edits) if edits <= 2 => Some((1, edits)),
-        _ if folded.starts_with(wanted) || (long && wanted.starts_with(&folded)) => Some((2, apart)),
-        _ if letters >= 3 && (folded.contains(wanted) || (long && wanted.contains(&folded))) => {
-            Some((3, apart))
-        }
-        Some(edits) => Some((4, edits)),
-        None => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,13 +103,5 @@ mod tests {
         assert_eq!(near_miss("Model-Name", known), Some("model_name"));
         assert_eq!(near_miss("model_type", known), None);
         assert_eq!(near_miss("id", known), None);
-    }
-
-    #[test]
-    fn nearest_names_come_best_first() {
-        let names = ["gpt-4o", "GPT-4O-mini", "claude", "gpt-4", "my-gpt-4o-mini"];
-        assert_eq!(nearest("gpt-4o-mini", names, 2), ["GPT-4O-mini", "gpt-4o"]);
-        assert_eq!(nearest("", names, 5), [""; 0]);
-        assert_eq!(nearest("zzzzzz", names, 5), [""; 0]);
     }
 }

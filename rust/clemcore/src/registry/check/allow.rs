@@ -52,6 +52,9 @@ pub(super) fn check<'c>(entries: &'c [Node<'_>], context: &mut Context<'c>) {
     }
 }
 
+/// Kinds that also tell what entries are to those of other files, which may not be here now.
+const ACROSS: &[&kind::Kind] = &[&kind::SAME_NAME, &kind::ALIAS_TAKEN];
+
 /// Why an allow has no effect, and what to do.
 fn idle(item: &Node<'_>, entry: usize, context: &Context<'_>) -> Option<(String, &'static str)> {
     let Some(kind) = kind::ALL.iter().copied().find(|kind| names(item, kind)) else {
@@ -61,6 +64,6 @@ fn idle(item: &Node<'_>, entry: usize, context: &Context<'_>) -> Option<(String,
     if kind.severity == Severity::Error {
         return Some((format!("{} is an error, which cannot be allowed", kind.code), "mend the error"));
     }
-    let needed = context.used.contains(&(entry, kind.code));
+    let needed = context.used.contains(&(entry, kind.code)) || ACROSS.contains(&kind);
     (!needed).then(|| (format!("nothing in this entry is {}", kind.code), "remove it from the list"))
 }

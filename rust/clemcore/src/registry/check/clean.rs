@@ -6,11 +6,11 @@ use super::entry::{self, Name};
 use super::{Context, values};
 use crate::json::{self, Node};
 use crate::problem::Faults;
-use crate::schema::Field;
+use crate::schema::{Backend, Field};
 use crate::text::Span;
 use std::collections::HashMap;
 
-fn context<'c>(faults: &'c mut Faults, backends: Option<&'c [String]>) -> Context<'c> {
+fn context<'c>(faults: &'c mut Faults, backends: Option<&'c [Backend]>) -> Context<'c> {
     Context {
         faults,
         backends,
@@ -23,6 +23,7 @@ fn context<'c>(faults: &'c mut Faults, backends: Option<&'c [String]>) -> Contex
         key: Span::default(),
         used: super::allow::Used::new(),
         thorough: false,
+        elsewhere: None,
     }
 }
 
@@ -30,7 +31,7 @@ fn context<'c>(faults: &'c mut Faults, backends: Option<&'c [String]>) -> Contex
 pub(in crate::registry) fn value(
     field: &'static Field,
     node: &Node<'_>,
-    backends: Option<&[String]>,
+    backends: Option<&[Backend]>,
 ) -> bool {
     let mut faults = Faults::default();
     let name = Name { path: "", field: field.name };
@@ -39,7 +40,7 @@ pub(in crate::registry) fn value(
 }
 
 /// Whether nothing is to be said about the text of an entry.
-pub(in crate::registry) fn entry(text: &str, backends: Option<&[String]>) -> bool {
+pub(in crate::registry) fn entry(text: &str, backends: Option<&[Backend]>) -> bool {
     let mut faults = Faults::default();
     let Some(node) = json::parse(text, &mut faults) else { return false };
     if !faults.list.is_empty() {

@@ -91,11 +91,15 @@ fn keys(
 ) {
     let mut near_misses = Vec::new();
     for member in members {
+        if let Some(own) = context.own_key(path, &member.key.text) {
+            values::own(own, &member.value, context);
+            continue;
+        }
         match lookup(&member.key.text) {
             Some(field) => known_key(field, member, path, context),
             // A key that nobody knows is legal; one that is almost known is probably a typing error.
             None if context.spoiled(member.key.span) => {}
-            None => near_misses.extend(context.near_miss(&member.key.text).map(|near| (member, near))),
+            None => near_misses.extend(near(&member.key.text, path, context).map(|near| (member, near))),
         }
     }
     if near_misses.is_empty() {
@@ -110,6 +114,12 @@ fn keys(
     }
 }
 
+/// The key that an unknown one was probably meant to be: one that the schema knows, or the entry's backend.
+fn near<'c>(key: &str, path: &'static str, context: &mut Context<'c>) -> Option<&'c str> {
+    let own = context.own_backend().and_then(|backend| similar::near_miss(key, backend.keys_at(path)));
+    own.or_else(|| context.near_miss(key))
+}
+
 /// Checks the value of a key that the schema knows.
 fn known_key(field: &'static Field, member: &Member<'_>, path: &'static str, context: &mut Context<'_>) {
     // Who else reads a key of that name may mean something else by it.
@@ -118,6 +128,13 @@ fn known_key(field: &'static Field, member: &Member<'_>, path: &'static str, con
         return;
     }
     let name = Name { path, field: field.name };
+    if context.thorough && !field.deprecated.is_empty() {
+        let message = format!("{name} is deprecated");
+        context
+            .at(&kind::DEPRECATED_KEY, member.key.span, message)
+            .field(name.to_string())
+            .help(field.deprecated);
+    }
     if !values::has_type(field, &member.value, name, context) {
         return;
     }

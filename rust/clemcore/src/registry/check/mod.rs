@@ -1,9 +1,11 @@
 //! What is wrong with a registry file: every check, one file each, all in one pass.
+mod aliases;
 mod allow;
 pub(super) mod clean;
 mod dates;
 mod entry;
 mod languages;
+mod layers;
 mod patterns;
 mod secrets;
 pub(super) mod shadow;
@@ -15,9 +17,12 @@ use crate::catalogue as kind;
 use crate::json::{self, Kind, Node};
 use crate::problem::Faults;
 use crate::report::Report;
-use crate::schema;
+use crate::schema::{self, Backend, OwnKey};
 use crate::text::{Span, decode, similar};
 use std::collections::HashMap;
+
+use layers::Elsewhere;
+pub use layers::check_layers;
 
 /// Checks one file; `source` is its name in the report.
 ///
@@ -30,7 +35,7 @@ use std::collections::HashMap;
 /// assert_eq!((report.problems[0].line, report.problems[0].column), (1, 2));
 /// ```
 #[must_use]
-pub fn check(source: &str, bytes: &[u8], backends: Option<&[String]>) -> Report {
+pub fn check(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Report {
     examine(bytes, backends, |checked| checked.faults.into_report(&source.into(), checked.text))
 }
 
@@ -67,7 +72,7 @@ const MANY_KEYS: usize = 1000;
 /// What the checks of one file share.
 pub(super) struct Context<'c> {
     faults: &'c mut Faults,
-    backends: Option<&'c [String]>,
+    backends: Option<&'c [Backend]>,
     /// Unknown keys seen, and what each was probably meant to be.
     near_misses: HashMap<String, Option<&'static str>>,
     /// Where syntax faults begin, in order.
@@ -83,6 +88,8 @@ pub(super) struct Context<'c> {
     used: allow::Used,
     /// Whether chat templates and the like are compiled too, which loading has no time for.
     thorough: bool,
+    /// What stands in later layers.
+    elsewhere: Option<&'c Elsewhere>,
 }
 
 impl<'c> Context<'c> {
@@ -129,8 +136,19 @@ impl<'c> Context<'c> {
         near
     }
 
+    /// The entry's backend, where it is somebody's own.
+    fn own_backend(&self) -> Option<&'c Backend> {
+        let name = self.backend?;
+        self.backends?.iter().find(|backend| backend.name == name && !backend.keys.is_empty())
+    }
+
+    /// What the entry's backend says about a key, where it is somebody's own.
+    fn own_key(&self, path: &str, key: &str) -> Option<&'c OwnKey> {
+        self.own_backend()?.key(path, key)
+    }
+
     fn known_backends(&self) -> impl Iterator<Item = &str> {
-        let further = self.backends.into_iter().flatten().map(String::as_str);
+        let further = self.backends.into_iter().flatten().map(|backend| backend.name.as_str());
         schema::BACKENDS.iter().copied().chain(further.filter(|name| !schema::BACKENDS.contains(name)))
     }
 }
@@ -138,25 +156,36 @@ impl<'c> Context<'c> {
 /// Reads and checks a file as far as loading it needs, and hands over the result while the text lives.
 pub(super) fn read<R>(
     bytes: &[u8],
-    backends: Option<&[String]>,
+    backends: Option<&[Backend]>,
     then: impl for<'t> FnOnce(Checked<'t>) -> R,
 ) -> R {
-    read_with(bytes, backends, false, then)
+    read_with(bytes, backends, false, None, then)
 }
 
 /// Reads a file and checks everything.
 pub(crate) fn examine<R>(
     bytes: &[u8],
-    backends: Option<&[String]>,
+    backends: Option<&[Backend]>,
     then: impl for<'t> FnOnce(Checked<'t>) -> R,
 ) -> R {
-    read_with(bytes, backends, true, then)
+    read_with(bytes, backends, true, None, then)
+}
+
+/// [`examine`] of a file that is loaded together with others.
+fn examine_beside<R>(
+    bytes: &[u8],
+    backends: Option<&[Backend]>,
+    elsewhere: Option<&Elsewhere>,
+    then: impl for<'t> FnOnce(Checked<'t>) -> R,
+) -> R {
+    read_with(bytes, backends, true, elsewhere, then)
 }
 
 fn read_with<R>(
     bytes: &[u8],
-    backends: Option<&[String]>,
+    backends: Option<&[Backend]>,
     thorough: bool,
+    elsewhere: Option<&Elsewhere>,
     then: impl for<'t> FnOnce(Checked<'t>) -> R,
 ) -> R {
     let mut faults = Faults::default();
@@ -164,12 +193,18 @@ fn read_with<R>(
     let text = decoded.as_deref().unwrap_or_default();
     let root = decoded.as_deref().and_then(|text| json::parse(text, &mut faults));
     if let Some(root) = &root {
-        check_root(root, &mut faults, backends, thorough);
+        check_root(root, &mut faults, backends, thorough, elsewhere);
     }
     then(Checked { text, root, faults })
 }
 
-fn check_root(root: &Node<'_>, faults: &mut Faults, backends: Option<&[String]>, thorough: bool) {
+fn check_root(
+    root: &Node<'_>,
+    faults: &mut Faults,
+    backends: Option<&[Backend]>,
+    thorough: bool,
+    elsewhere: Option<&Elsewhere>,
+) {
     let entries = entries_of(root);
     if !matches!(root.kind, Kind::List(_) | Kind::Object(_) | Kind::Broken) {
         let message = format!("a registry is a list of entries, not {}", root.kind_name());
@@ -190,6 +225,7 @@ fn check_root(root: &Node<'_>, faults: &mut Faults, backends: Option<&[String]>,
         key: Span::default(),
         used: allow::Used::new(),
         thorough,
+        elsewhere,
     };
     for (at, node) in entries.iter().enumerate() {
         context.turn_to(at, node);
@@ -197,6 +233,8 @@ fn check_root(root: &Node<'_>, faults: &mut Faults, backends: Option<&[String]>,
     }
     shadow::check(entries, &mut context);
     if thorough {
+        aliases::check(entries, &mut context);
+        layers::check(entries, &mut context);
         allow::check(entries, &mut context);
     }
 }

@@ -11,7 +11,7 @@ use super::Context;
 use crate::catalogue as kind;
 use crate::fix::Remedy;
 use crate::json::{Node, to_dict};
-use crate::registry::MODEL_NAME;
+use crate::registry::{ALIASES, MODEL_NAME};
 use crate::text::Span;
 use crate::unify::{ById, leaves_equal};
 use crate::value::{Dict, Value};
@@ -93,13 +93,19 @@ fn report<'c>(entries: &'c [Node<'_>], earlier: usize, later: usize, same: bool,
 }
 
 /// Whether every selector that fits `later` fits `earlier` too.
+///
+/// An entry with aliases is reached by these too, unless the earlier one has the same.
 pub(in crate::registry) fn hides(earlier: &Dict, later: &Dict) -> bool {
+    (earlier.contains_key(ALIASES) || !later.contains_key(ALIASES)) && says_all_of(earlier, later)
+}
+
+fn says_all_of(earlier: &Dict, later: &Dict) -> bool {
     earlier.iter().all(|(key, value)| later.get(key).is_some_and(|other| says_less(value, other)))
 }
 
 fn says_less(earlier: &Value, later: &Value) -> bool {
     match (earlier, later) {
-        (Value::Dict(a), Value::Dict(b)) => hides(a, b),
+        (Value::Dict(a), Value::Dict(b)) => says_all_of(a, b),
         (Value::List(a), Value::List(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| says_less(a, b))
         }

@@ -4,7 +4,7 @@ use super::{Context, dates, languages, patterns, sizes};
 use crate::catalogue as kind;
 use crate::fix::Remedy;
 use crate::json::{Kind, Node};
-use crate::schema::{self, Field, Rule, Type};
+use crate::schema::{self, Field, OwnKey, Rule, Type};
 use crate::text::{Span, similar};
 
 /// Whether the value is of a type that the key takes; reports it if not.
@@ -58,6 +58,37 @@ fn type_remedy(wanted: Type, node: &Node<'_>) -> Option<Remedy> {
         _ => return None,
     };
     Some(Remedy::Write(node.span, meant))
+}
+
+/// Checks the value of a key that a backend of somebody's own describes.
+pub(super) fn own(key: &OwnKey, node: &Node<'_>, context: &mut Context<'_>) {
+    if matches!(node.kind, Kind::Broken) || context.spoiled(node.span) {
+        return;
+    }
+    let path = &key.path;
+    if !key.types.is_empty() && !key.types.iter().any(|of| is_of(*of, node)) {
+        let words: Vec<_> = key.types.iter().map(|of| of.words()).collect();
+        let message = format!("{path} has to be {}, not {}", words.join(" or "), node.kind_name());
+        let help = type_help(key.types[0], node);
+        let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(path.clone());
+        if let Some(help) = help {
+            fault.help(help);
+        }
+        return;
+    }
+    let Some(text) = node.as_str().filter(|_| !key.values.is_empty()) else { return };
+    if !key.values.iter().any(|value| value == text) {
+        let values = key.values.iter().map(String::as_str);
+        let help = similar::near_miss(text, values).map_or_else(
+            || format!("it is one of {}", key.values.join(", ")),
+            |near| format!("did you mean \"{near}\"?"),
+        );
+        let shown: String = text.chars().take(40).collect();
+        context
+            .at(&kind::UNKNOWN_VALUE, node.span, format!("{path} is never {shown:?}"))
+            .field(path.clone())
+            .help(help);
+    }
 }
 
 /// How the value was probably meant.

@@ -91,6 +91,7 @@ pub(super) struct Key<'t> {
 pub(super) enum Role {
     ModelName,
     Backend,
+    Aliases,
     ModelConfig,
     Other,
 }
@@ -128,6 +129,7 @@ impl<'t> Keys<'t> {
         let role = match text {
             super::super::MODEL_NAME => Role::ModelName,
             "backend" => Role::Backend,
+            super::super::ALIASES => Role::Aliases,
             "model_config" => Role::ModelConfig,
             _ => Role::Other,
         };

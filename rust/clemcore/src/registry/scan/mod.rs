@@ -19,7 +19,7 @@ mod keys;
 use super::check::clean;
 use crate::json::{self, Cursor, Kind, MAX_DEPTH, Number};
 use crate::problem::Faults;
-use crate::schema::Rule;
+use crate::schema::{Backend, Rule};
 use crate::text::mask;
 use keys::{
     FALSE, FLOAT, INT, Keys, Known, Level, MIXED, NULL, OBJECT, Role, STRING, STRINGS, Standing, TRUE, Types,
@@ -35,14 +35,23 @@ pub(super) struct Place {
     pub(super) name_end: usize,
 }
 
+/// Where all entries of a text stand.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Places {
+    pub(super) list: Vec<Place>,
+    /// The entries that have further names.
+    pub(super) aliased: Vec<usize>,
+}
+
 /// The entries of a file about which nothing is to be said; `None` at the first doubt.
-pub(super) fn scan(text: &str, backends: Option<&[String]>) -> Option<Vec<Place>> {
+pub(super) fn scan(text: &str, backends: Option<&[Backend]>) -> Option<Places> {
     let mut scan = Scan {
         cursor: Cursor::new(text, 0),
         keys: Keys::new(),
         backends,
         clean: vec![(usize::MAX, ""); REMEMBERED],
         doubt: false,
+        has_aliases: false,
         ids: 0,
         backend: None,
         name: None,
@@ -63,13 +72,14 @@ const SLOW: usize = 64;
 struct Scan<'t, 'b> {
     cursor: Cursor<'t>,
     keys: Keys<'t>,
-    backends: Option<&'b [String]>,
+    backends: Option<&'b [Backend]>,
     /// Values that the full check found clean, by their key.
     clean: Vec<(usize, &'t str)>,
     /// Backends that were met, and which ids each needs.
     needs: Vec<(&'t str, u8)>,
-    /// Of the entry: whether the full check has to look at it, its ids, its backend, and where its name stands.
+    /// Of the entry: whether the full check has to look at it, whether it has aliases, its ids, its backend, and where its name stands.
     doubt: bool,
+    has_aliases: bool,
     ids: u8,
     backend: Option<&'t str>,
     name: Option<(usize, usize)>,
@@ -99,13 +109,17 @@ impl Seen {
 }
 
 impl<'t> Scan<'t, '_> {
-    fn file(&mut self) -> Option<Vec<Place>> {
+    fn file(&mut self) -> Option<Places> {
         // Real entries have some hundred bytes; too little room is made up for by growing.
         let mut places = Vec::with_capacity(self.cursor.text.len() / 512);
+        let mut aliased = Vec::new();
         self.cursor.expect(b'[')?;
         if !self.cursor.closes(b']')? {
             loop {
                 places.push(self.entry()?);
+                if self.has_aliases {
+                    aliased.push(places.len() - 1);
+                }
                 if !self.cursor.goes_on(b']')? {
                     break;
                 }
@@ -113,13 +127,13 @@ impl<'t> Scan<'t, '_> {
         }
         places.shrink_to_fit();
         // Nothing but blanks may follow.
-        self.cursor.next().is_none().then_some(places)
+        self.cursor.next().is_none().then_some(Places { list: places, aliased })
     }
 
     fn entry(&mut self) -> Option<Place> {
         (self.cursor.next()? == b'{').then_some(())?;
         let start = self.cursor.at;
-        (self.doubt, self.ids, self.backend, self.name) = (false, 0, None, None);
+        (self.doubt, self.has_aliases, self.ids, self.backend, self.name) = (false, false, 0, None, None);
         self.object(Level::Entry, 1)?;
         let end = self.cursor.at;
         let (name_start, name_end) = self.name?;
@@ -177,6 +191,7 @@ impl<'t> Scan<'t, '_> {
         let role = if level == Level::Entry { self.keys.get(key).role } else { Role::Other };
         let start = self.cursor.at;
         if self.cursor.byte()? != b'"' {
+            self.has_aliases |= role == Role::Aliases;
             let inner = if role == Role::ModelConfig { Level::Config } else { Level::Inner };
             return self.value(inner, depth + 1);
         }
@@ -318,7 +333,7 @@ mod tests {
     /// Whether a registry of a clean entry and this one is read the quick way.
     fn accepts(entry: &str) -> bool {
         let clean = r#"{"model_name": "a", "backend": "mock"}"#;
-        scan(&format!("[{clean}, {entry}]\n"), None).is_some_and(|places| places.len() == 2)
+        scan(&format!("[{clean}, {entry}]\n"), None).is_some_and(|places| places.list.len() == 2)
     }
 
     fn accepts_with(members: &str) -> bool {
