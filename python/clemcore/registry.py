@@ -10,15 +10,17 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clemcore import _core
 from clemcore.atomic import locked, replace_file
 from clemcore.errors import ModelNotFoundError, RegistryError, SpecError
-from clemcore.explanation import Explanation
 from clemcore.layers import FILE_NAME, layers, read
 from clemcore.override import OVERRIDE, OverriddenSpec, changes_of, masked, overridden, split
 from clemcore.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES, REPLAY, ModelSpec
+
+if TYPE_CHECKING:
+    from clemcore.explanation import Explanation
 
 logger = logging.getLogger(__name__)
 
@@ -191,6 +193,8 @@ class ModelRegistry:
         Raises:
             SpecError: as :meth:`find`.
         """
+        from clemcore.explanation import Explanation  # dataclasses take their time to load
+
         selector = ModelSpec.from_any(model_selector)
         plain, replaced = split(selector)
         told = self._compiled().explain(selector._fields)
