@@ -223,8 +223,10 @@ def test_inputs_are_copied() -> None:
     left: dict[str, Any] = {"a": {"b": [1]}}
     merged = _core.unify(left, {})
     assert merged is not None
-    merged["a"]["b"].append(2)
-    assert left == {"a": {"b": [1]}}
+    left["a"]["b"].append(2)
+    assert merged == {"a": {"b": [1]}}
+    with pytest.raises(TypeError, match="immutable"):
+        merged["a"]["b"].append(2)
 
 
 def test_nothing_is_leaked() -> None:
