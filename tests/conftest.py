@@ -23,6 +23,7 @@ def _private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
             "HF_TOKEN",
             "HUGGING_FACE_HUB_TOKEN",
             "CLEMCORE_REGISTRY",
+            "CLEMCORE_CALL_CACHE",
         ):
             monkeypatch.delenv(name)
 

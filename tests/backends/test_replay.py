@@ -421,3 +421,93 @@ def test_selectors_that_name_no_record() -> None:
     Path("folder").mkdir()
     with pytest.raises(RecordError, match="no file below this folder"):
         backends.get_model_for("replay:folder")
+
+
+# -- every format that is recorded today --------------------------------------------------------------------------
+SPEAKING: dict[str, dict[str, Any]] = {
+    "openai": {"model_id": "gpt-4o"},
+    "openai, responses": {"backend": "openai", "model_id": "gpt-4o", "api": "responses"},
+    "openrouter": {"model_id": "a/b"},
+    "azure": {"model_id": "gpt-4o"},
+    "anthropic": {"model_id": "claude-x", "api_version": "2023-06-01"},
+    "google": {"model_id": "gemini-x"},
+    "mistral": {"model_id": "mistral-x"},
+    "cohere": {"model_id": "command-x"},
+}
+
+
+@pytest.mark.parametrize("speaking", SPEAKING)
+def test_the_prompts_of_every_provider_are_compared(speaking: str) -> None:
+    import base64
+
+    from clemcore.backends import BackendRegistry, ModelSpec
+
+    spec = {
+        "model_name": "m",
+        "backend": speaking,
+        "model_config": {"multimodality": {"single_image": True, "multiple_images": True}},
+        **SPEAKING[speaking],
+    }
+    Path("a.png").write_bytes(base64.b64decode(PIXEL))
+    ask: list[dict[str, Any]] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello!"},
+        {"role": "user", "content": "What is this?", "image": "a.png"},
+        {"role": "assistant", "content": "A pixel."},
+        {"role": "user", "content": "Of which colour?"},
+    ]
+    cls = BackendRegistry.from_packaged_and_cwd_files().get_backend_class(spec["backend"])
+    arguments = {"temperature": 0.0, "max_tokens": 300}
+    prompt = cls.render(ModelSpec.from_dict(spec), ask, arguments, ())
+    _record(HELLO)
+    (call,) = json.loads(Path("requests.json").read_text())
+    call["manipulated_prompt_obj"] = prompt
+    call["clemcore"]["model_spec"] = spec
+    Path("requests.json").write_text(json.dumps([call]))
+    assert backends.get_model_for("replay:requests.json").generate_response(ask)[2] == "Hello!"
+    for index, message in enumerate(ask):
+        changed = [dict(other) for other in ask]
+        changed[index]["content"] = message["content"][:3] + "~" + message["content"][4:]
+        error = _difference(changed)
+        assert (error.message_index, error.field, error.position) == (index, "content", 3)
+    Path("a.png").write_bytes(base64.b64decode(PIXEL)[:-1] + b"x")
+    assert _difference(ask).field == "images"
+    assert _difference(ask[1:]).field in ("role", "messages")
+
+
+@pytest.mark.slow
+def test_a_local_model_is_replayed_without_its_libraries(tiny_chat: Path) -> None:
+    import subprocess
+    import sys
+
+    entry = {"model_name": "tiny", "backend": "huggingface_local", "huggingface_id": str(tiny_chat)}
+    model: Any = backends.get_model_for(entry, {"max_tokens": 5})
+    with backends.record("requests.json"):
+        model.generate_response(DIALOGUE)
+        model.generate_batch_response([HELLO, DIALOGUE])
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('torch', 'transformers')));"
+        "from clemcore import backends; from support.remote import HELLO, DIALOGUE;"
+        "model = backends.get_model_for('replay:requests.json');"
+        "recorder = backends.record('again.json'); recorder.__enter__();"
+        "model.generate_response(DIALOGUE); model.generate_batch_response([HELLO, DIALOGUE]); recorder.close()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, env=_with_support()
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path("again.json").read_bytes() == Path("requests.json").read_bytes()
+    changed = [*DIALOGUE[:2], {"role": "user", "content": DIALOGUE[2]["content"].replace("Australia", "Austria")}]
+    error = _difference(changed)
+    assert (error.message_index, error.field, error.position) == (2, "content", 40)
+    # The words are all there: the roles are not, which the SHA-256 shows.
+    assert _difference([{**DIALOGUE[0], "role": "system"}, *DIALOGUE[1:]]).field == "messages"
+
+
+def _with_support() -> dict[str, str]:
+    import os
+
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
+    }
