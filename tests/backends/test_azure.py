@@ -8,6 +8,7 @@ import pytest
 
 from clemcore.errors import MissingKeyError, RemoteCallError, SpecError
 from clemcore.model import Reply
+from support.anthropic_wire import message
 from support.remote import CANARY, DIALOGUE, make_model, write_keys
 from support.wire_server import WireServer, completion, refusal, response
 
@@ -89,6 +90,40 @@ def test_what_an_entry_may_say(wire_server: WireServer) -> None:
 def test_a_name_that_is_no_path(wire_server: WireServer) -> None:
     ask(wire_server, at="", api_version=DATED, model_id="../gpt 4")
     assert wire_server.only.target.startswith("/openai/deployments/..%2Fgpt%204/chat/completions?")
+
+
+def claude_model(server: WireServer, **entry: Any) -> Any:
+    write_keys(azure_claude={"api_key": CANARY, "base_url": f"{server.url}/anthropic"})
+    server.script = [message("Canberra.")]
+    return make_model("azure", **entry)
+
+
+def test_claude_speaks_its_own_format_with_its_own_key(wire_server: WireServer) -> None:
+    import anthropic
+
+    system = {"role": "system", "content": "Be brief."}
+    model = claude_model(wire_server, model_id="claude-opus-4-6")
+    ours, _, text = model.generate_response([system, *DIALOGUE])
+    sdk: Any = anthropic.AnthropicFoundry(api_key=CANARY, base_url=f"{wire_server.url}/anthropic/", max_retries=0)
+    arguments: dict[str, Any] = {"max_tokens": 300, "system": "Be brief.", "extra_body": {"temperature": 0.0}}
+    sdk.messages.create(model="claude-opus-4-6", messages=DIALOGUE, **arguments)
+    sdk.close()
+    first, second = wire_server.requests
+    assert first.target == second.target == "/anthropic/v1/messages"
+    assert (first.headers["x-api-key"], first.headers["api-key"]) == (CANARY, CANARY)
+    assert (second.headers["x-api-key"], second.headers["api-key"]) == (CANARY, CANARY)
+    assert ours == first.json == second.json
+    assert text == "Canberra."
+    assert first.headers["anthropic-version"] == "2023-06-01"
+
+
+def test_a_deployment_of_another_name_says_which_protocol_it_speaks(wire_server: WireServer) -> None:
+    model = claude_model(wire_server, model_id="my-sonnet", model_config={"api": "messages"})
+    assert model.generate_response(DIALOGUE)[2] == "Canberra."
+    with pytest.raises(SpecError, match="api must be 'chat_completions' or 'responses' or 'messages'"):
+        claude_model(wire_server, model_config={"api": "claude"})
+    with pytest.raises(MissingKeyError, match="azure_gpt"):
+        make_model("azure", base_url=wire_server.url)
 
 
 def test_only_the_key_of_the_model_is_needed() -> None:

@@ -5,10 +5,13 @@ Keys, entry, parameters, and what prompt and response look like: ``docs/backends
 
 from __future__ import annotations
 
+from clemcore.backends._remote.dialects.anthropic_messages import api_version_of
+from clemcore.backends._remote.dialects.azure_claude import AzureClaude
 from clemcore.backends._remote.dialects.azure_openai import AzureChat, AzureResponses
 from clemcore.backends._remote.service import Service, ServiceBackend, api_of
 from clemcore.spec import ModelSpec
 
+_APIS = ("chat_completions", "responses", "messages")
 _LIMIT = "max_completion_tokens"  # the only name that all models there take
 
 
@@ -20,5 +23,10 @@ class Azure(ServiceBackend):
 
     @classmethod
     def service_of(cls, model_spec: ModelSpec) -> Service:
-        """Return the service with the protocol that the model needs and the entry names."""
-        return cls.responses if api_of(model_spec) == "responses" else cls.service
+        """Return the service with the protocol that the entry names, or the model's id."""
+        is_claude = "claude" in str(model_spec.get("model_id")).lower()
+        api = api_of(model_spec, _APIS, "messages" if is_claude else "chat_completions")
+        if api == "messages":
+            dialect = AzureClaude(api_version_of(model_spec))
+            return Service(backend="azure", key_name="azure_claude", dialect=dialect, extra="azure")
+        return cls.responses if api == "responses" else cls.service

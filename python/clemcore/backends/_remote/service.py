@@ -5,7 +5,7 @@ A remote backend is this and a dialect; ``docs/backends/writing.md`` shows a who
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,16 +136,21 @@ def model_id_of(spec: ModelSpec) -> str:
     return value
 
 
-APIS = ("chat_completions", "responses")
+OPENAI_APIS = ("chat_completions", "responses")
 
 
-def api_of(spec: ModelSpec) -> str:
-    """Return which of OpenAI's protocols an entry names (``api``).
+def api_of(spec: ModelSpec, apis: Sequence[str] = OPENAI_APIS, default: str = OPENAI_APIS[0]) -> str:
+    """Return which protocol an entry names (``api``).
+
+    Args:
+        spec: the entry.
+        apis: the protocols that its service speaks.
+        default: the one where the entry names none.
 
     Raises:
         SpecError: it names another one.
     """
-    api: str = setting(spec, "api", APIS[0])
-    if api not in APIS:
-        raise SpecError(f"model '{spec['model_name']}': api must be {' or '.join(map(repr, APIS))}, not {api!r}")
+    api: str = setting(spec, "api", default)
+    if api not in apis:
+        raise SpecError(f"model '{spec['model_name']}': api must be {' or '.join(map(repr, apis))}, not {api!r}")
     return api

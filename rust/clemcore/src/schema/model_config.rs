@@ -139,8 +139,8 @@ pub const MODEL_CONFIG: &[Field] = &[
     // The service and its limits.
     field("api", &[String], "The protocol, where a service has several.")
         .read_by(COMPLETIONS)
-        .one_of(&["chat_completions", "responses"])
-        .default("`chat_completions`"),
+        .one_of(&["chat_completions", "responses", "messages"])
+        .default("`chat_completions`; `messages` for Claude at Azure"),
     field(
         "on_unsupported",
         &[String],

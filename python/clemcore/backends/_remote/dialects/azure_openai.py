@@ -17,6 +17,7 @@ from clemcore.errors import SpecError
 from clemcore.keys import Key
 from clemcore.spec import ModelSpec
 
+_ADDRESS = "it ends in /openai/v1, or before /openai where the entry has a dated api_version"
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 _VERSIONS = ("v1", "preview", "latest")
 
@@ -42,6 +43,7 @@ class AzureChat(ChatCompletions):
     """Chat Completions as Azure has it."""
 
     name = "azure-chat-completions"
+    address = _ADDRESS
 
     def path(self, spec: ModelSpec, model_id: str) -> str:
         """Return the path of the one call, with the version where there is one."""
@@ -61,6 +63,7 @@ class AzureResponses(Responses):
     """The Responses format as Azure has it."""
 
     name = "azure-responses"
+    address = _ADDRESS
 
     def path(self, spec: ModelSpec, model_id: str) -> str:  # noqa: ARG002 - the deployment stands in the body
         """Return the path of the one call, with the version where there is one."""
