@@ -20,6 +20,9 @@ TYPE_CHECKING = False  # as typing's, whose import alone would cost more than al
 if TYPE_CHECKING:
     from typing import Any
 
+    from clemcore.backends._remote.dialect import Dialect, Parameter
+    from clemcore.backends._remote.dialects.chat_completions import ChatCompletions
+    from clemcore.backends._remote.service import Service, ServiceBackend
     from clemcore.backends.base import Backend, RemoteBackend
     from clemcore.backends.human import HumanModel
     from clemcore.backends.lookup import BackendRegistry, is_backend
@@ -46,16 +49,21 @@ __all__ = [
     "Backend",
     "BackendRegistry",
     "BatchGenerativeModel",
+    "ChatCompletions",
     "ContextExceededError",
     "CustomResponseModel",
+    "Dialect",
     "HumanModel",
     "Key",
     "KeyRegistry",
     "Model",
     "ModelRegistry",
     "ModelSpec",
+    "Parameter",
     "RemoteBackend",
     "Reply",
+    "Service",
+    "ServiceBackend",
     "cache",
     "get_logger",
     "get_model_for",
@@ -74,16 +82,21 @@ _HOMES = {
     "Backend": "clemcore.backends.base",
     "BackendRegistry": "clemcore.backends.lookup",
     "BatchGenerativeModel": "clemcore.model",
+    "ChatCompletions": "clemcore.backends._remote.dialects.chat_completions",
     "ContextExceededError": "clemcore.errors",
     "CustomResponseModel": "clemcore.backends.mock",
+    "Dialect": "clemcore.backends._remote.dialect",
     "HumanModel": "clemcore.backends.human",
     "Key": "clemcore.keys",
     "KeyRegistry": "clemcore.keys",
     "Model": "clemcore.model",
     "ModelRegistry": "clemcore.registry",
     "ModelSpec": "clemcore.spec",
+    "Parameter": "clemcore.backends._remote.dialect",
     "RemoteBackend": "clemcore.backends.base",
     "Reply": "clemcore.model",
+    "Service": "clemcore.backends._remote.service",
+    "ServiceBackend": "clemcore.backends._remote.service",
     "cache": "clemcore.callcache",
     "get_logger": "clemcore.loading",
     "get_model_for": "clemcore.loading",

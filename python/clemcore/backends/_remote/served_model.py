@@ -95,6 +95,11 @@ class ServedModel(RemoteModel):
             text, facts = self._dialect.read(body, self.model_spec)
         except NoAnswerError as fault:
             return Verdict("bad_reply", str(fault))
+        except (LookupError, TypeError, AttributeError, ValueError) as fault:
+            # A format that does not look before it reads; the reply is kept, with what was wrong.
+            return Verdict(
+                "bad_reply", f"the reply has not the form of an answer ({type(fault).__name__}: {fault})"
+            )
         facts.setdefault("usage", {})
         facts.setdefault("outcome", outcome_of(text, reasoned=bool(facts.get("reasoning"))))
         exceeded = _exceeded(ledger, facts)
