@@ -176,6 +176,9 @@ class _Filling:
         if self._wish is None:
             return
         name, wish = self._wish
+        if "reasoning_effort" in ledger and ledger.was_asked("reasoning_effort"):
+            ledger.refuse(f"reasoning_effort and {name} both ask for reasoning: ask once")
+            return
         found = self._expressed(name, wish)
         if found is None:
             return
