@@ -429,3 +429,5 @@ def test_render_shows_the_body_and_sends_nothing(wire_server: WireServer, backen
     prompt = backends.get_model_for({**entry, "model_config": config, "seed": 3}).generate_response(DIALOGUE)[0]
     assert shown == prompt == wire_server.only.json
     assert shown == {"model": "x", "messages": DIALOGUE, "max_completion_tokens": 300, "seed": 3}
+    with pytest.raises(GenerationArgumentError, match="must be greater than 0"):
+        loading.render({**entry, "model_config": config}, DIALOGUE, {"temperature": 0.0})  # asked, not a default

@@ -175,6 +175,7 @@ def test_reasoning_that_leaves_no_answer(wire_server: WireServer) -> None:
     with pytest.raises(ReasoningExceededError, match="reasoning has left no tokens") as caught:
         ask(wire_server, {"reasoning": {"effort": "low", "on_exceed": "error"}})
     assert caught.value.facts["sent"]["reasoning_effort"] == "low"
+    assert caught.value.facts["usage"]["reasoning_tokens"] == 300, "they are paid for"
     assert not caught.value.retryable
     with pytest.raises(ReasoningExceededError):
         ask(wire_server, {}, model_config={"reasoning": {"on_exceed": "error"}})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clemcore.backends._remote.dialect import Dialect, Fault
@@ -79,7 +79,7 @@ class Caller:
             provider_message=None if message is None else scrub(message),
             retry_after=verdict.retry_after,
         )
-        return self._attach(error, exchange, ledger)
+        return self._attach(error, exchange, ledger, verdict.facts)
 
     def wire(self, exchange: Exchange) -> dict[str, Any]:
         """Return what goes into the record about the wire."""
@@ -159,7 +159,9 @@ class Caller:
         error.provider_message = scrub(message)
         return self._attach(error, exchange, ledger)
 
-    def _attach(self, error: Any, exchange: Exchange, ledger: Ledger) -> ClemcoreError:
+    def _attach(
+        self, error: Any, exchange: Exchange, ledger: Ledger, more: Mapping[str, Any] | None = None
+    ) -> ClemcoreError:
         prompt = error.prompt = exchange.prompt
         error.response = _shown_response(exchange)
         error.request_id = exchange.request_id
@@ -171,7 +173,7 @@ class Caller:
         is_text = isinstance(error.response, str) and error.response.encode() == exchange.response
         if exchange.raw is not None and error.texts[1] is None and not is_text:
             wire["response_rewritten"] = True
-        error.facts = {**account, "dialect": self.dialect.name, "wire": wire}
+        error.facts = {**account, "dialect": self.dialect.name, **(more or {}), "wire": wire}
         failure: ClemcoreError = error
         return failure
 

@@ -105,7 +105,7 @@ class ServedModel(RemoteModel):
         exceeded = _exceeded(ledger, facts)
         if exceeded is not None:
             if ledger.on_exceed == "error":
-                return Verdict("reasoning_exceeded", exceeded)
+                return Verdict("reasoning_exceeded", exceeded, facts=facts)
             facts["reasoning_exceeded"] = exceeded
         self._warn_if_empty(text, facts)
         texts, wire = exchange.texts, self._caller.wire(exchange)

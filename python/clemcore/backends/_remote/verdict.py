@@ -12,7 +12,7 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clemcore.backends._remote.dialect import Dialect, Fault, fault_in
@@ -66,11 +66,13 @@ class Verdict:
         kind: one word for what it was; the error's class follows from it.
         why: what is wrong with a reply that came with a good status, or None.
         retry_after: seconds that the service asks to wait, or None.
+        facts: what was read from a reply all the same, as how many tokens it had.
     """
 
     kind: str
     why: str | None = None
     retry_after: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_retryable(self) -> bool:
