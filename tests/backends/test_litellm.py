@@ -100,7 +100,7 @@ ENTRIES = [
 @pytest.mark.parametrize(("backend", "entry"), ENTRIES)
 def test_a_dialogue_is_answered(proxy: str, backend: str, entry: dict[str, Any]) -> None:
     address = f"{proxy}/v1" if backend == "openai_compatible" else proxy
-    write_keys(**{backend: {"api_key": KEY, "base_url": address}})
+    write_keys(None, **{backend: {"api_key": KEY, "base_url": address}})
     model = make_model(backend, model_id="mock-model", **entry)
     reply = model.generate_response([{"role": "system", "content": "Be short."}, *DIALOGUE])
     assert reply.text == "Canberra."
@@ -113,7 +113,7 @@ def test_a_dialogue_is_answered(proxy: str, backend: str, entry: dict[str, Any])
 @pytest.mark.parametrize(("backend", "entry"), ENTRIES)
 def test_a_wrong_key_is_refused_once(proxy: str, backend: str, entry: dict[str, Any]) -> None:
     address = f"{proxy}/v1" if backend == "openai_compatible" else proxy
-    write_keys(**{backend: {"api_key": "sk-wrong-0123456789", "base_url": address}})
+    write_keys(None, **{backend: {"api_key": "sk-wrong-0123456789", "base_url": address}})
     with pytest.raises(RemoteCallError) as caught:
         make_model(backend, model_id="mock-model", **entry).generate_response(HELLO)
     assert caught.value.kind in ("authentication", "bad_request")
@@ -124,6 +124,6 @@ def test_a_wrong_key_is_refused_once(proxy: str, backend: str, entry: dict[str, 
 @pytest.mark.parametrize(("backend", "entry"), ENTRIES)
 def test_an_unknown_model_is_refused(proxy: str, backend: str, entry: dict[str, Any]) -> None:
     address = f"{proxy}/v1" if backend == "openai_compatible" else proxy
-    write_keys(**{backend: {"api_key": KEY, "base_url": address}})
+    write_keys(None, **{backend: {"api_key": KEY, "base_url": address}})
     with pytest.raises(RemoteCallError, match="Invalid model name"):
         make_model(backend, model_id="no-such-model", **entry).generate_response(HELLO)
