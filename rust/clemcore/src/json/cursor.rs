@@ -86,6 +86,16 @@ impl<'t> Cursor<'t> {
         }
     }
 
+    /// Reads a string without escapes; the cursor stands on its opening quote.
+    #[inline]
+    pub(crate) fn plain_string(&mut self) -> Option<&'t str> {
+        let start = self.at + 1;
+        let bytes = self.text.as_bytes();
+        let end = plain_end(bytes, start)?;
+        self.at = end + 1;
+        (bytes.get(end) == Some(&b'"')).then(|| self.text.get(start..end)).flatten()
+    }
+
     /// Passes a string; gives its text as it is written, and whether every escape in it is known and is no letter.
     ///
     /// Where one may be, the string has yet to be read by [`Cursor::string`].

@@ -91,8 +91,19 @@ pub(crate) fn may_hold_secret(text: &str) -> bool {
     text.len() >= SHORTEST && looks_like_secret(text.as_bytes())
 }
 
+/// Of which bytes a secret may consist.
+const PARTS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        byte += 1;
+    }
+    table
+};
+
 fn looks_like_secret(bytes: &[u8]) -> bool {
-    let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_part = |byte: &&u8| PARTS[usize::from(**byte)];
     let mut at = SHORTEST - 1;
     while at < bytes.len() {
         let (before, after) = bytes.split_at(at);

@@ -4,7 +4,7 @@ mod allow;
 pub(super) mod clean;
 mod dates;
 mod entry;
-mod languages;
+pub(super) mod languages;
 mod layers;
 mod patterns;
 mod secrets;

@@ -78,7 +78,8 @@ pub(super) enum Level {
 }
 
 pub(super) struct Key<'t> {
-    pub(super) text: &'t str,
+    text: &'t str,
+    ends: Ends,
     /// Whether a key of this name holds a secret.
     pub(super) secret: bool,
     pub(super) role: Role,
@@ -109,20 +110,23 @@ impl<'t> Keys<'t> {
     /// The number of a key; `None` where there are too many.
     #[inline]
     pub(super) fn number(&mut self, text: &'t str) -> Option<usize> {
-        let hash = hash(text.as_bytes());
+        let ends = Ends::of(text.as_bytes());
+        let hash = ends.hash();
         for probe in 0..PROBES {
             let slot = (hash + probe) % SLOTS;
-            match usize::from(self.slots[slot]) {
-                0 => return self.add(text, slot),
-                found if self.list[found - 1].text == text => return Some(found - 1),
-                _ => {}
+            let Some(found) = usize::from(self.slots[slot]).checked_sub(1) else {
+                return self.add(text, ends, slot);
+            };
+            let key = &self.list[found];
+            if key.ends == ends && (ends.is_all() || key.text == text) {
+                return Some(found);
             }
         }
         None
     }
 
     #[cold]
-    fn add(&mut self, text: &'t str, slot: usize) -> Option<usize> {
+    fn add(&mut self, text: &'t str, ends: Ends, slot: usize) -> Option<usize> {
         if self.list.len() >= MOST {
             return None;
         }
@@ -133,7 +137,7 @@ impl<'t> Keys<'t> {
             "model_config" => Role::ModelConfig,
             _ => Role::Other,
         };
-        let key = Key { text, secret: mask::is_secret_name(text), role, entry: None, config: None };
+        let key = Key { text, ends, secret: mask::is_secret_name(text), role, entry: None, config: None };
         self.list.push(key);
         self.slots[slot] = u16::try_from(self.list.len()).ok()?;
         Some(self.list.len() - 1)
@@ -170,15 +174,40 @@ pub(super) fn is_flat_pattern(field: &Field, level: Level) -> bool {
     field.rule == Rule::Pattern && level == Level::Entry
 }
 
-/// A hash of the ends and the length. Who makes keys collide is sent the slow way, see [`PROBES`].
-#[inline]
-pub(super) fn hash(text: &[u8]) -> usize {
-    let first = text.first_chunk::<8>().map(|chunk| u64::from_le_bytes(*chunk));
-    let (first, last) = if let Some(first) = first {
-        (first, text.last_chunk::<8>().map_or(0, |chunk| u64::from_le_bytes(*chunk)))
-    } else {
-        (text.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte)), 0)
-    };
-    let mixed = (first ^ last.rotate_left(29) ^ text.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    usize::try_from(mixed >> 48).unwrap_or_default()
+/// The first and the last eight bytes of a text, and its length.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ends {
+    first: u64,
+    last: u64,
+    length: usize,
+}
+
+impl Ends {
+    #[inline]
+    pub(super) fn of(text: &[u8]) -> Self {
+        let length = text.len();
+        if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+            return Self { first: u64::from_le_bytes(*first), last: u64::from_le_bytes(*last), length };
+        }
+        // Of a short text the two ends overlap, or all is in one of them.
+        let (first, last) = match (text.first_chunk(), text.last_chunk()) {
+            (Some(first), Some(last)) => (u32::from_le_bytes(*first), u32::from_le_bytes(*last)),
+            _ => (text.iter().fold(0, |word, byte| (word << 8) | u32::from(*byte)), 0),
+        };
+        Self { first: u64::from(first), last: u64::from(last), length }
+    }
+
+    /// Whether this is the whole text.
+    #[inline]
+    fn is_all(self) -> bool {
+        self.length <= 16
+    }
+
+    /// Who makes keys collide is sent the slow way, see [`PROBES`].
+    #[inline]
+    pub(super) fn hash(self) -> usize {
+        let mixed = (self.first ^ self.last.rotate_left(29) ^ self.length as u64)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        usize::try_from(mixed >> 48).unwrap_or_default()
+    }
 }

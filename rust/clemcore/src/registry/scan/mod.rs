@@ -16,7 +16,7 @@
 //! for in [`Scan::entry`]; the tests fail on its fixture as long as it is not.
 mod keys;
 
-use super::check::clean;
+use super::check::{clean, languages};
 use crate::json::{self, Cursor, Kind, MAX_DEPTH, Number};
 use crate::problem::Faults;
 use crate::schema::{Backend, Rule};
@@ -24,7 +24,6 @@ use crate::text::mask;
 use keys::{
     FALSE, FLOAT, INT, Keys, Known, Level, MIXED, NULL, OBJECT, Role, STRING, STRINGS, Standing, TRUE, Types,
 };
-use std::borrow::Cow;
 
 /// Where an entry and its name stand in a text; the name without its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -171,8 +170,7 @@ impl<'t> Scan<'t, '_> {
         loop {
             (self.cursor.next()? == b'"').then_some(())?;
             // A key with escapes is left to the full check.
-            let Cow::Borrowed(text) = self.cursor.string()? else { return None };
-            let key = self.keys.number(text)?;
+            let key = self.keys.number(self.cursor.plain_string()?)?;
             seen.note(key)?;
             self.cursor.expect(b':')?;
             self.cursor.next()?;
@@ -282,6 +280,7 @@ impl<'t> Scan<'t, '_> {
             Rule::Template => true,
             Rule::Presence => kind != FALSE,
             Rule::Needed => kind == STRING && first.is_ascii_alphanumeric(),
+            Rule::Languages => languages::are_plain(text.as_bytes()),
             Rule::Required => field.name == super::MODEL_NAME && first.is_ascii_alphanumeric(),
             _ => false,
         };
@@ -296,7 +295,7 @@ impl<'t> Scan<'t, '_> {
 
     /// Gives the value of a key to the check that there is for it, unless it found the same one clean before.
     fn ask(&mut self, key: usize, known: Known, kind: Types, text: &'t str) {
-        let slot = keys::hash(text.as_bytes()).wrapping_add(key) % REMEMBERED;
+        let slot = keys::Ends::of(text.as_bytes()).hash().wrapping_add(key) % REMEMBERED;
         if self.clean[slot] == (key, text) {
             return;
         }
