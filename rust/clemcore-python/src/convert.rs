@@ -4,10 +4,13 @@
 //! function, a numpy array) stays the object that it is: the core knows its number, [`Objects`] knows the object,
 //! and Python's `==` decides about it.
 use crate::frozen::Frozen;
+use clemcore::schema;
 use clemcore::unify::OpaqueEq;
 use clemcore::value::{Dict, Value};
+use hashbrown::HashMap;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 use std::sync::Mutex;
 
@@ -144,6 +147,17 @@ pub(crate) fn from_value<'py>(
     Writer { objects, frozen: None }.value(py, value)
 }
 
+/// The keys that the schema knows, made once: most keys are some of them.
+fn names(py: Python<'_>) -> &HashMap<&'static str, Py<PyString>> {
+    static NAMES: PyOnceLock<HashMap<&'static str, Py<PyString>>> = PyOnceLock::new();
+    NAMES.get_or_init(py, || {
+        let fields = schema::ENTRY.iter().chain(schema::MODEL_CONFIG);
+        let names = fields
+            .flat_map(|field| std::iter::once(field.name).chain(field.keys.iter().map(|(key, _)| *key)));
+        names.map(|name| (name, PyString::intern(py, name).unbind())).collect()
+    })
+}
+
 struct Writer<'o, 'r, 'py> {
     objects: &'o Objects<'r>,
     /// The classes of dicts and lists; plain ones without.
@@ -153,7 +167,14 @@ struct Writer<'o, 'r, 'py> {
 impl<'py> Writer<'_, '_, 'py> {
     fn fill(&self, made: &Bound<'py, PyDict>, dict: &Dict) -> PyResult<()> {
         let py = made.py();
-        dict.iter().try_for_each(|(key, value)| made.set_item(key, self.value(py, value)?))
+        let names = names(py);
+        dict.iter().try_for_each(|(key, value)| {
+            let value = self.value(py, value)?;
+            match names.get(key) {
+                Some(name) => made.set_item(name, value),
+                None => made.set_item(key, value),
+            }
+        })
     }
 
     fn value(&self, py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {

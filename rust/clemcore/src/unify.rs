@@ -50,31 +50,32 @@ pub fn unify(left: &Dict, right: &Dict) -> Option<Dict> {
 
 /// [`unify`] where `opaque` decides about values that JSON cannot hold.
 pub fn unify_with(left: &Dict, right: &Dict, opaque: &dyn OpaqueEq) -> Option<Dict> {
-    let mut merged = Dict::with_capacity(left.len() + right.len());
+    unify_into(left, right.clone(), opaque)
+}
+
+/// [`unify_with`] that takes the right dict apart instead of copying from it.
+pub(crate) fn unify_into(left: &Dict, mut right: Dict, opaque: &dyn OpaqueEq) -> Option<Dict> {
+    let mut first = Vec::with_capacity(left.len());
     for (key, value) in left.iter() {
-        let value = match right.get(key) {
+        let value = match right.remove(key) {
             Some(other) => unify_values(value, other, opaque)?,
             None => value.clone(),
         };
-        merged.insert(key, value);
+        first.push((key, value));
     }
     // UTF-8 sorts as code points do, which is Python's order of strings.
-    let mut new: Vec<_> = right.iter().filter(|(key, _)| !left.contains_key(key)).collect();
-    new.sort_unstable_by_key(|(key, _)| *key);
-    for (key, value) in new {
-        merged.insert(key, value.clone());
-    }
-    Some(merged)
+    right.sort_behind(first);
+    Some(right)
 }
 
-fn unify_values(left: &Value, right: &Value, opaque: &dyn OpaqueEq) -> Option<Value> {
+fn unify_values(left: &Value, right: Value, opaque: &dyn OpaqueEq) -> Option<Value> {
     match (left, right) {
-        (Value::Dict(a), Value::Dict(b)) => unify_with(a, b, opaque).map(Value::Dict),
+        (Value::Dict(a), Value::Dict(b)) => unify_into(a, b, opaque).map(Value::Dict),
         (Value::List(a), Value::List(b)) if a.len() == b.len() => {
             let items: Option<Vec<_>> = a.iter().zip(b).map(|(a, b)| unify_values(a, b, opaque)).collect();
             items.map(Value::List)
         }
-        _ => leaves_equal(left, right, opaque).then(|| left.clone()),
+        (_, right) => leaves_equal(left, &right, opaque).then(|| left.clone()),
     }
 }
 

@@ -1,11 +1,9 @@
 //! From a model name to the entries that have it.
 //!
-//! The table holds numbers of entries, not names: a name is compared where it stands in the text. It is hashed with
-//! the standard library's keyed hash (`SipHash`), so nobody can choose names that collide; a quicker hash would save
-//! some twenty of the thousand nanoseconds that an entry costs.
+//! The table holds numbers of entries, not names: a name is compared where it stands in the text. The hash has another
+//! key in each process, so a file cannot hold names that were chosen to collide.
 use super::layer::Layers;
-use hashbrown::HashTable;
-use std::collections::hash_map::RandomState;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 
 const NONE: usize = usize::MAX;
@@ -19,13 +17,13 @@ pub(super) struct NameIndex {
     next: Vec<usize>,
     /// Entries whose name is missing or no string: they may unify with any name.
     nameless: Vec<usize>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
 }
 
 impl NameIndex {
     pub(super) fn new(layers: &Layers) -> Self {
         let count = layers.len();
-        let hasher = RandomState::new();
+        let hasher = DefaultHashBuilder::default();
         let mut first = HashTable::with_capacity(count);
         let (mut next, mut nameless) = (vec![NONE; count], Vec::new());
         let hash = |at: usize| hasher.hash_one(layers.name(at).as_deref().unwrap_or_default());

@@ -2,7 +2,7 @@
 use super::{LOOKUP_SOURCE, MODEL_NAME, Registry};
 use crate::json::Cursor;
 use crate::text::nearest;
-use crate::unify::{ById, Mismatch, OpaqueEq, mismatches, unify_with, values_unify};
+use crate::unify::{ById, Mismatch, OpaqueEq, mismatches, unify_into, values_unify};
 use crate::value::{Dict, Value};
 use std::borrow::Cow;
 
@@ -27,7 +27,7 @@ impl Registry {
 
     /// [`Registry::resolve`] where `opaque` decides about values that JSON cannot hold.
     pub fn resolve_with(&self, selector: &Dict, opaque: &dyn OpaqueEq) -> Option<(usize, Dict)> {
-        let merged = |index: usize| Some((index, unify_with(selector, &self.layers.dict(index)?, opaque)?));
+        let merged = |index: usize| Some((index, unify_into(selector, self.layers.dict(index)?, opaque)?));
         match selector.get(MODEL_NAME) {
             Some(Value::String(name)) => self
                 .index
@@ -42,7 +42,7 @@ impl Registry {
     fn resolve_alias(&self, alias: &str, selector: &Dict, opaque: &dyn OpaqueEq) -> Option<(usize, Dict)> {
         self.aliases.entries(&self.layers, alias).find_map(|index| {
             let entry = self.layers.dict(index)?;
-            Some((index, unify_with(&renamed(selector, &entry), &entry, opaque)?))
+            Some((index, unify_into(&renamed(selector, &entry), entry, opaque)?))
         })
     }
 

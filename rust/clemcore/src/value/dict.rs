@@ -1,5 +1,6 @@
 //! A dict that keeps the order of its keys, as Python's does.
 use super::Value;
+use hashbrown::DefaultHashBuilder;
 use indexmap::IndexMap;
 
 /// Keys and values in the order in which they were inserted.
@@ -13,7 +14,7 @@ use indexmap::IndexMap;
 /// assert_eq!(dict.keys().collect::<Vec<_>>(), ["model_name", "backend"]);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Dict(IndexMap<String, Value>);
+pub struct Dict(Box<IndexMap<String, Value, DefaultHashBuilder>>);
 
 impl Dict {
     /// An empty dict.
@@ -25,7 +26,7 @@ impl Dict {
     /// An empty dict with room for `capacity` keys.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self(IndexMap::with_capacity(capacity))
+        Self(Box::new(IndexMap::with_capacity_and_hasher(capacity, DefaultHashBuilder::default())))
     }
 
     /// How many keys there are.
@@ -62,6 +63,14 @@ impl Dict {
         self.0.shift_remove(key)
     }
 
+    /// Sorts by keys, and puts other keys, which are not there, before all.
+    pub(crate) fn sort_behind(&mut self, first: Vec<(&str, Value)>) {
+        self.0.sort_unstable_keys();
+        for (at, (key, value)) in first.into_iter().enumerate() {
+            self.0.shift_insert(at, key.to_owned(), value);
+        }
+    }
+
     /// Keys and values in order.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
@@ -77,6 +86,6 @@ impl Dict {
 
 impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Dict {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        Self(Box::new(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect()))
     }
 }

@@ -206,8 +206,8 @@ impl Ends {
     /// Who makes keys collide is sent the slow way, see [`PROBES`].
     #[inline]
     pub(super) fn hash(self) -> usize {
-        let mixed = (self.first ^ self.last.rotate_left(29) ^ self.length as u64)
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed =
+            (self.first ^ self.last.rotate_left(29) ^ self.length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         usize::try_from(mixed >> 48).unwrap_or_default()
     }
 }
