@@ -98,6 +98,34 @@ fn both_ways_agree_where_two_files_become_one() {
 }
 
 #[test]
+fn both_ways_agree_where_values_repeat() {
+    let entry = |name: usize, members: &str| {
+        format!("{{\"model_name\": \"m{name}\", \"backend\": \"openai\", \"model_id\": \"m\", {members}}}")
+    };
+    let values = [
+        "\"license\": {\"name\": \"L\"}",
+        "\"license\": {\"name\": \"L\"}, \"license\": {\"name\": \"L\"}",
+        "\"license\": {\"name\": \"L\"}}",
+        "\"license\": {\"name\": \"L\"} 1",
+        "\"model_config\": {\"license\": {\"name\": \"L\"}}",
+        "\"model_config\": {\"reasoning_model\": false}",
+        "\"languages\": [\"en\", \"iw\"]",
+        "\"languages\": [\"en\", \"de\"]",
+        "\"languages\": []",
+        "\"aliases\": [\"a\"]",
+        "\"own\": [[\"a\"]], \"temperatur\": [1]",
+    ];
+    for first in values {
+        for second in values {
+            for third in [first, second] {
+                let entries = [entry(1, first), entry(2, second), entry(3, third)];
+                compare("repeated", format!("[{}]", entries.join(", ")).as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
 fn the_packaged_registry_is_clean_and_read_the_quick_way() {
     let registry = Registry::load_texts([("packaged", Text::Packaged)], None).unwrap();
     assert_eq!(registry.len(), entries("packaged", PACKAGED.as_bytes()).len());

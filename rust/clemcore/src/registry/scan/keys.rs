@@ -1,4 +1,5 @@
 //! The keys of one file: each different one is judged once, by the same functions as in the full check.
+use crate::json::Cursor;
 use crate::schema::{self, Field, Rule, Type};
 use crate::text::{mask, similar};
 
@@ -80,6 +81,8 @@ pub(super) enum Level {
 pub(super) struct Key<'t> {
     text: &'t str,
     ends: Ends,
+    /// The list or object that stood last under this key in an entry, if nothing was to be said about it.
+    last: &'t str,
     /// Whether a key of this name holds a secret.
     pub(super) secret: bool,
     pub(super) role: Role,
@@ -95,6 +98,20 @@ pub(super) enum Role {
     Aliases,
     ModelConfig,
     Other,
+}
+
+impl Key<'_> {
+    /// Passes the value that stood under this key last, if it stands there again. The license and the languages of an
+    /// entry are mostly those of the entry before.
+    #[inline]
+    pub(super) fn repeats(&self, cursor: &mut Cursor<'_>) -> bool {
+        let rest = cursor.text.as_bytes().get(cursor.at..).unwrap_or_default();
+        let repeats = !self.last.is_empty() && rest.starts_with(self.last.as_bytes());
+        if repeats {
+            cursor.at += self.last.len();
+        }
+        repeats
+    }
 }
 
 pub(super) struct Keys<'t> {
@@ -137,7 +154,8 @@ impl<'t> Keys<'t> {
             "model_config" => Role::ModelConfig,
             _ => Role::Other,
         };
-        let key = Key { text, ends, secret: mask::is_secret_name(text), role, entry: None, config: None };
+        let key =
+            Key { text, ends, last: "", secret: mask::is_secret_name(text), role, entry: None, config: None };
         self.list.push(key);
         self.slots[slot] = u16::try_from(self.list.len()).ok()?;
         Some(self.list.len() - 1)
@@ -146,6 +164,15 @@ impl<'t> Keys<'t> {
     #[inline]
     pub(super) fn get(&self, number: usize) -> &Key<'t> {
         &self.list[number]
+    }
+
+    /// Remembers a list or an object of an entry about which nothing is to be said.
+    #[inline]
+    pub(super) fn remember(&mut self, number: usize, value: &'t str) {
+        // That an entry has other names is noted where they are read.
+        if self.list[number].text != "aliases" {
+            self.list[number].last = value;
+        }
     }
 
     /// What is to be thought of a key; `None` where nobody judges keys.

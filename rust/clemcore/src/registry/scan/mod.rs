@@ -174,13 +174,41 @@ impl<'t> Scan<'t, '_> {
             seen.note(key)?;
             self.cursor.expect(b':')?;
             self.cursor.next()?;
-            let start = self.cursor.at;
-            let kind = self.member(key, level, depth)?;
-            self.judge(key, kind, start, level)?;
+            match level {
+                Level::Entry => self.field(key, depth)?,
+                _ => self.read(key, level, depth)?,
+            }
             if !self.cursor.goes_on(b'}')? {
                 return Some(());
             }
         }
+    }
+
+    /// Reads and judges a value of an entry, unless it is the same as last time.
+    #[inline]
+    fn field(&mut self, key: usize, depth: usize) -> Option<()> {
+        if !matches!(self.cursor.byte()?, b'{' | b'[') {
+            return self.read(key, Level::Entry, depth);
+        }
+        if self.keys.get(key).repeats(&mut self.cursor) {
+            return Some(());
+        }
+        let start = self.cursor.at;
+        let doubt = std::mem::take(&mut self.doubt);
+        self.read(key, Level::Entry, depth)?;
+        if !self.doubt {
+            self.keys.remember(key, self.cursor.text.get(start..self.cursor.at)?);
+        }
+        self.doubt |= doubt;
+        Some(())
+    }
+
+    /// Reads and judges the value of a key.
+    #[inline]
+    fn read(&mut self, key: usize, level: Level, depth: usize) -> Option<()> {
+        let start = self.cursor.at;
+        let kind = self.member(key, level, depth)?;
+        self.judge(key, kind, start, level)
     }
 
     /// Reads the value of a key; gives what it is.
