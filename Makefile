@@ -62,6 +62,20 @@ test-litellm: setup ## The remote backends against litellm's proxy, in an enviro
 	$(BIN)/uv pip install --quiet --python build/litellm/bin/python 'litellm[proxy]>=1.106,<1.109'
 	CLEMCORE_LITELLM=$(abspath build/litellm/bin/litellm) $(BIN)/python -m pytest -q tests/backends/test_litellm.py
 
+FUZZ_SECONDS ?= 600
+
+.PHONY: fuzz
+fuzz: ## Throw random bytes at the registry for FUZZ_SECONDS; needs `cargo install cargo-fuzz`
+	mkdir -p rust/clemcore/fuzz/corpus/parse_registry
+	# No sanitizer, for the crate forbids unsafe code; no trace of compares, for the search for near words makes many.
+	cd rust/clemcore && RUSTC_BOOTSTRAP=1 cargo fuzz run -s none --no-trace-compares parse_registry \
+	  fuzz/corpus/parse_registry ../../tests/fixtures/registries/invalid ../../tests/fixtures/registries/valid \
+	  -- -max_total_time=$(FUZZ_SECONDS) -max_len=2048
+
+.PHONY: fuzz-check
+fuzz-check: ## Compile the fuzz target, without the fuzzer
+	cargo check --quiet --manifest-path rust/clemcore/fuzz/Cargo.toml --no-default-features
+
 .PHONY: format
 format: setup ## Format Rust and Python
 	cargo fmt --all
@@ -94,7 +108,7 @@ lock: | $(STAMPS)/venv ## Resolve requirements.lock anew from pyproject.toml
 	  --no-annotate --extra all --group dev pyproject.toml -o requirements.lock
 
 .PHONY: ci
-ci: test lint package-check ## What CI runs
+ci: test lint fuzz-check package-check ## What CI runs
 
 .PHONY: clean
 clean: ## Remove the virtual environment and everything that was built
