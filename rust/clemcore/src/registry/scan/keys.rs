@@ -170,7 +170,7 @@ impl<'t> Keys<'t> {
     #[inline]
     pub(super) fn remember(&mut self, number: usize, value: &'t str) {
         // That an entry has other names is noted where they are read.
-        if self.list[number].text != "aliases" {
+        if self.list[number].role != Role::Aliases {
             self.list[number].last = value;
         }
     }
