@@ -16,7 +16,7 @@ mod write;
 
 pub(crate) use cursor::{Cursor, Number};
 pub(crate) use node::{Kind, Member, Node, to_dict};
-pub(crate) use parser::parse;
+pub(crate) use parser::{parse, parse_at};
 pub use write::{to_json, to_json_pretty};
 
 use crate::problem::Faults;

@@ -30,6 +30,19 @@ pub(crate) fn parse<'t>(text: &'t str, faults: &mut Faults) -> Option<Node<'t>> 
     Some(root)
 }
 
+/// Reads one value of a text that was read before, from where it begins.
+pub(crate) fn parse_at<'t>(text: &'t str, at: usize, faults: &mut Faults) -> Node<'t> {
+    let mut parser = Parser {
+        lexer: Lexer { text, at, faults },
+        ahead: None,
+        open: Vec::new(),
+        last_end: at,
+        derailed: false,
+        cut_off: false,
+    };
+    parser.value()
+}
+
 pub(super) struct Parser<'t, 'f> {
     pub(super) lexer: Lexer<'t, 'f>,
     pub(super) ahead: Option<(Token<'t>, Span)>,

@@ -54,17 +54,36 @@ pub(super) struct Read {
 /// Reads a layer.
 pub(super) fn read(source: &str, text: Text, backends: Option<&[Backend]>) -> Read {
     let quick = match text {
-        Text::Packaged => packaged().map(Cow::Borrowed),
+        Text::Packaged => packaged().map(|places| (Cow::Borrowed(places), Report::default())),
         // The quick pass knows no keys but those of the schema.
         Text::Shared(_) if backends.into_iter().flatten().any(|backend| !backend.keys.is_empty()) => None,
         Text::Shared(_) => {
-            std::str::from_utf8(text.bytes()).ok().and_then(|text| scan::scan(text, backends)).map(Cow::Owned)
+            std::str::from_utf8(text.bytes()).ok().and_then(|text| read_quickly(source, text, backends))
         }
     };
-    let Some(places) = quick else { return read_slowly(source, text, backends) };
+    let Some((places, report)) = quick else { return read_slowly(source, text, backends) };
     let unsure = matches!(text, Text::Shared(_));
     let layer = Layer::Text { source: source.into(), text, places, lines: OnceLock::new() };
-    Read { layer, report: Report::default(), unsure }
+    Read { layer, report, unsure }
+}
+
+/// The places of the entries, and what is to be said about those that the quick pass was not sure of; `None` where
+/// the full check has to look at the whole text.
+fn read_quickly(
+    source: &str,
+    text: &str,
+    backends: Option<&[Backend]>,
+) -> Option<(Cow<'static, Places>, Report)> {
+    let scanned = scan::scan(text, backends)?;
+    let mut report = Report::default();
+    if !scanned.doubtful.is_empty() {
+        let faults = check::clean::entries(text, &scanned.doubtful, backends);
+        if faults.has_errors() {
+            return None;
+        }
+        report = faults.into_report(&source.into(), text);
+    }
+    Some((Cow::Owned(scanned.places), report))
 }
 
 /// Reads a layer with the full check.
@@ -80,7 +99,7 @@ pub(super) fn read_slowly(source: &str, text: Text, backends: Option<&[Backend]>
 /// The places in the packaged registry, found once per process. That nothing is wrong with it is tested.
 fn packaged() -> Option<&'static Places> {
     static PLACES: OnceLock<Option<Places>> = OnceLock::new();
-    PLACES.get_or_init(|| scan::scan(PACKAGED, None)).as_ref()
+    PLACES.get_or_init(|| Some(scan::scan(PACKAGED, None)?.places)).as_ref()
 }
 
 fn places(checked: &Checked<'_>, length: usize) -> Places {

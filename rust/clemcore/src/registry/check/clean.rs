@@ -1,7 +1,7 @@
 //! The same checks, asked for yes or no: what the quick scan of a file cannot decide by itself.
 //!
-//! Nothing is decided here. A value or an entry is clean when the checks of this module find nothing to report, as far
-//! as loading asks them.
+//! Nothing is decided here. A value is clean when the checks of this module find nothing to report, as far as loading
+//! asks them.
 use super::entry::{self, Name};
 use super::{Context, values};
 use crate::json::{self, Node};
@@ -39,15 +39,19 @@ pub(in crate::registry) fn value(
     faults.list.is_empty()
 }
 
-/// Whether nothing is to be said about the text of an entry.
-pub(in crate::registry) fn entry(text: &str, backends: Option<&[Backend]>) -> bool {
+/// What is to be said about some entries of a text that has no other fault: the number of each, and where it begins.
+pub(in crate::registry) fn entries(
+    text: &str,
+    entries: &[(usize, usize)],
+    backends: Option<&[Backend]>,
+) -> Faults {
     let mut faults = Faults::default();
-    let Some(node) = json::parse(text, &mut faults) else { return false };
-    if !faults.list.is_empty() {
-        return false;
-    }
+    let nodes: Vec<_> =
+        entries.iter().map(|(at, start)| (*at, json::parse_at(text, *start, &mut faults))).collect();
     let mut context = context(&mut faults, backends);
-    context.turn_to(0, &node);
-    entry::check(&node, &mut context);
-    faults.list.is_empty()
+    for (at, node) in &nodes {
+        context.turn_to(*at, node);
+        entry::check(node, &mut context);
+    }
+    faults
 }

@@ -1,15 +1,16 @@
-//! A quick pass over a file that has no fault: where each entry stands and what its name is.
+//! A quick pass over a file that has no fault of syntax: where each entry stands and what its name is.
 //!
-//! The pass is as strict as the full check, and stricter: it accepts a file only where the full check says nothing at
-//! all, and gives up at the first doubt. Then the file is read the slow way, which finds and reports everything. So
-//! the two ways cannot differ in what they report, only in what they cost; `tests/scan.rs` shows it on every fixture,
-//! on damaged files and on the corpora.
+//! The pass is as strict as the full check, and stricter: it lets an entry pass only where the full check says nothing
+//! at all, and notes those of which it is not sure, for the full check to look at. At any doubt about more than one
+//! entry it gives up, and the file is read the slow way, which finds and reports everything. So the two ways cannot
+//! differ in what they report, only in what they cost; `tests/scan.rs` shows it on every fixture, on damaged files and
+//! on the corpora.
 //!
 //! How it stays in step with the checks:
 //! * keys are judged by the functions of the schema, each different key once per file ([`keys`]);
 //! * a value is accepted by its type where the schema asks no more of the field; each other value is given to the
 //!   very function that checks it, and remembered if it was clean;
-//! * an entry with anything odd about it (a key that looks like a known one, a wrong type, a missing id) is given to
+//! * an entry with anything odd about it (a key that looks like a known one, a wrong type, a missing id) is left to
 //!   the full check of an entry.
 //!
 //! A new check of one value or one entry is seen by this if it hangs on a rule of the schema. Any other must be asked
@@ -42,8 +43,16 @@ pub(super) struct Places {
     pub(super) aliased: Vec<usize>,
 }
 
-/// The entries of a file about which nothing is to be said; `None` at the first doubt.
-pub(super) fn scan(text: &str, backends: Option<&[Backend]>) -> Option<Places> {
+/// A file without a fault of syntax.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Scanned {
+    pub(super) places: Places,
+    /// The entries that the full check has to look at: the number of each, and where it begins.
+    pub(super) doubtful: Vec<(usize, usize)>,
+}
+
+/// The entries of a file; `None` where there may be more to say than about single entries.
+pub(super) fn scan(text: &str, backends: Option<&[Backend]>) -> Option<Scanned> {
     let mut scan = Scan {
         cursor: Cursor::new(text, 0),
         keys: Keys::new(),
@@ -108,14 +117,18 @@ impl Seen {
 }
 
 impl<'t> Scan<'t, '_> {
-    fn file(&mut self) -> Option<Places> {
+    fn file(&mut self) -> Option<Scanned> {
         // Real entries have some hundred bytes; too little room is made up for by growing.
         let mut places = Vec::with_capacity(self.cursor.text.len() / 512);
-        let mut aliased = Vec::new();
+        let (mut aliased, mut doubtful) = (Vec::new(), Vec::new());
         self.cursor.expect(b'[')?;
         if !self.cursor.closes(b']')? {
             loop {
-                places.push(self.entry()?);
+                let place = self.entry()?;
+                if self.doubt {
+                    doubtful.push((places.len(), place.start));
+                }
+                places.push(place);
                 if self.has_aliases {
                     aliased.push(places.len() - 1);
                 }
@@ -126,7 +139,7 @@ impl<'t> Scan<'t, '_> {
         }
         places.shrink_to_fit();
         // Nothing but blanks may follow.
-        self.cursor.next().is_none().then_some(Places { list: places, aliased })
+        self.cursor.next().is_none().then_some(Scanned { places: Places { list: places, aliased }, doubtful })
     }
 
     fn entry(&mut self) -> Option<Place> {
@@ -138,9 +151,6 @@ impl<'t> Scan<'t, '_> {
         let (name_start, name_end) = self.name?;
         let needed = self.needed();
         self.doubt |= needed & !self.ids != 0;
-        if self.doubt && !clean::entry(self.cursor.text.get(start..end)?, self.backends) {
-            return None;
-        }
         Some(Place { start, end, name_start, name_end })
     }
 
@@ -312,7 +322,7 @@ impl<'t> Scan<'t, '_> {
             Rule::Required => field.name == super::MODEL_NAME && first.is_ascii_alphanumeric(),
             _ => false,
         };
-        if field.rule == Rule::Needed && quick {
+        if field.rule == Rule::Needed && quick && level == Level::Entry {
             self.ids |= known.id;
         }
         if !quick {
@@ -360,7 +370,10 @@ mod tests {
     /// Whether a registry of a clean entry and this one is read the quick way.
     fn accepts(entry: &str) -> bool {
         let clean = r#"{"model_name": "a", "backend": "mock"}"#;
-        scan(&format!("[{clean}, {entry}]\n"), None).is_some_and(|places| places.list.len() == 2)
+        let text = format!("[{clean}, {entry}]\n");
+        scan(&text, None).is_some_and(|scanned| {
+            scanned.places.list.len() == 2 && clean::entries(&text, &scanned.doubtful, None).list.is_empty()
+        })
     }
 
     fn accepts_with(members: &str) -> bool {
@@ -369,7 +382,7 @@ mod tests {
 
     #[test]
     fn what_is_right_is_read_the_quick_way() {
-        assert!(scan(super::super::PACKAGED, None).is_some());
+        assert!(scan(super::super::PACKAGED, None).is_some_and(|scanned| !scanned.places.list.is_empty()));
         for members in [
             r#""own": {"a": [1, 2.5, -3e2, null, true, {"b": "c"}]}, "x": 123456789012345678901234567890"#,
             r#""release_date": "2024-02-29", "context_size": "128k", "languages": ["en", "de"]"#,
@@ -379,6 +392,15 @@ mod tests {
             let quick = accepts_with(members);
             assert_eq!(quick, !members.contains(r"\u006f"), "{members}");
         }
+    }
+
+    #[test]
+    fn only_the_doubtful_entry_is_checked() {
+        let text = r#"[{"model_name": "a", "backend": "mock"}, {"model_name": "b", "backend": "mck"}]"#;
+        let scanned = scan(text, None).unwrap_or_default();
+        assert_eq!(scanned.doubtful, [(1, 41)]);
+        let faults = clean::entries(text, &scanned.doubtful, None);
+        assert_eq!(faults.list.len(), 1);
     }
 
     #[test]
@@ -401,6 +423,7 @@ mod tests {
             assert!(!accepts_with(members), "{members}");
         }
         assert!(!accepts(r#"{"model_name": "b"}"#));
+        assert!(!accepts(r#"{"model_name": "b", "backend": "openai", "model_config": {"model_id": "b"}}"#));
         assert!(!accepts(r#"{"model_name": " ", "backend": "mock"}"#));
         assert!(!accepts(r#"{"model_name": "b", "backend": "mck"}"#));
         assert!(!accepts(&format!(
