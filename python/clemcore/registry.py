@@ -159,6 +159,10 @@ class ModelRegistry:
         Raises:
             SpecError: the override is no dict, or gives a field a value that it cannot have.
         """
+        if type(model_selector) is dict and OVERRIDE not in model_selector:
+            # A dict that is only compared need not become a specification first.
+            found = self._resolve(model_selector)
+            return _special(ModelSpec.from_dict(model_selector)) if found is None else ModelSpec.from_frozen(found[1])
         selector = ModelSpec.from_any(model_selector)
         if OVERRIDE in selector:
             selector, replaced = split(selector)
@@ -168,6 +172,13 @@ class ModelRegistry:
             return selector
         found = self._compiled().resolve(selector._fields)
         return _special(selector) if found is None else ModelSpec.from_frozen(found[1])
+
+    def _resolve(self, selector: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+        try:
+            return self._compiled().resolve(selector)
+        except (TypeError, ValueError):
+            ModelSpec.from_dict(selector)  # says it better, if it is the selector's fault
+            raise
 
     def locate(
         self, model_selector: str | Mapping[str, Any] | ModelSpec
