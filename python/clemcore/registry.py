@@ -162,7 +162,9 @@ class ModelRegistry:
         if type(model_selector) is dict and OVERRIDE not in model_selector:
             # A dict that is only compared need not become a specification first.
             found = self._resolve(model_selector)
-            return _special(ModelSpec.from_dict(model_selector)) if found is None else ModelSpec.from_frozen(found[1])
+            if found is not None:
+                return ModelSpec.from_frozen(found[1])
+            return _special(ModelSpec.from_dict(model_selector))
         selector = ModelSpec.from_any(model_selector)
         if OVERRIDE in selector:
             selector, replaced = split(selector)
