@@ -221,3 +221,36 @@ def test_importing_templates_is_light() -> None:
 def test_hostile_templates_end_in_a_clear_error(source: str) -> None:
     with pytest.raises(TemplateError):
         ChatTemplate(source).render(HELLO)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "1 s of processor time"),
+        (
+            "{% set ns = namespace(x='ab') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+            "200 MiB",
+        ),
+        ("{{ 'x' * 20000000 }}", "the text has more than 16 Mi characters"),
+        ("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", "recursion"),
+    ],
+)
+def test_hostile_templates_end_in_jinja2_too(source: str, message: str) -> None:
+    template = ChatTemplate("{% autoescape messages[0].hostile %}{% endautoescape %}" + source)
+    assert template.engine == "jinja2"
+    with pytest.raises(TemplateError, match=message):
+        template.render([{**HELLO[0], "hostile": True}])
+
+
+@pytest.mark.slow
+def test_jinja2_is_started_again_after_a_bound_was_broken() -> None:
+    template = ChatTemplate(
+        "{% autoescape false %}{% endautoescape %}{% for i in range(messages[0].n) %}{% for j in range(99999) %}"
+        "{% endfor %}{% endfor %}{{ messages[0].n }}{{ strftime_now('%Y') }}",
+        now="2026-01-01",
+    )
+    assert template.render([{"role": "user", "n": 1}]) == "12026"
+    with pytest.raises(TemplateError, match="processor time"):
+        template.render([{"role": "user", "n": 99999}])
+    assert template.render([{"role": "user", "n": 2}]) == "22026"

@@ -13,7 +13,7 @@ from clemcore.errors import MissingExtraError, TemplateError
 
 try:
     import jinja2
-    from jinja2 import nodes
+    from jinja2 import meta, nodes
     from jinja2.exceptions import SecurityError
     from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-__all__ = ["compile_template", "render"]
+__all__ = ["compile_template", "render", "undeclared"]
 
 
 class _Generation(Extension):
@@ -86,15 +86,31 @@ def _tojson(
     return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
+def undeclared(source: str) -> frozenset[str]:
+    """Return the names that a template reads and does not set itself.
+
+    Raises:
+        TemplateError: the template has a fault.
+    """
+    try:
+        return frozenset(meta.find_undeclared_variables(_environment().parse(source)))
+    except (jinja2.TemplateError, RecursionError) as fault:
+        raise TemplateError(str(fault), line=getattr(fault, "lineno", None)) from fault
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    return ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+
+
 def compile_template(source: str, now: Callable[[], datetime]) -> jinja2.Template:
     """Compile a template in that environment; ``now`` is what ``strftime_now`` writes.
 
     Raises:
         TemplateError: the template has a fault.
     """
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
-    )
+    environment = _environment()
     environment.filters["tojson"] = _tojson
     environment.globals.update(
         raise_exception=_raise_exception,

@@ -11,14 +11,17 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from clemcore.cli.terminal import is_terminal, note
-from clemcore.errors import MessagesError, TemplateError
+from clemcore.errors import MessagesError
 from clemcore.messages import Messages, check_messages
 from clemcore.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from clemcore.templates import TemplateSource
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
@@ -108,6 +111,46 @@ def generation_options(command: AnyFunction) -> AnyFunction:
     ):
         command = option(command)
     return command
+
+
+def template_options(command: AnyFunction) -> AnyFunction:
+    """Add ``--template``, ``--template-name``, ``--special-token``; see :func:`chosen_template`."""
+    for option in (
+        click.option(
+            "special_token",
+            "--special-token",
+            multiple=True,
+            metavar="NAME=TOKEN",
+            help="With --template: a token that it names (bos_token=<s>); repeatable.",
+        ),
+        click.option(
+            "template_name",
+            "--template-name",
+            metavar="NAME",
+            help="With --template: which one, where the file has several (default).",
+        ),
+        click.option(
+            "--template",
+            type=click.Path(),
+            metavar="FILE",
+            help="A chat template instead of a model: *.jinja, tokenizer_config.json, *.gguf or a folder.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_template(path: str, name: str | None, special_token: Iterable[str]) -> TemplateSource:
+    """Read the template that :func:`template_options` asked for; tokens that were given win over those of the file.
+
+    Raises:
+        TemplateError: there is none, or it cannot be read.
+    """
+    from clemcore.templates import TemplateSource, read_template
+
+    given = read_pairs(special_token, "--special-token")
+    found = read_template(path, name or "default")
+    return TemplateSource(found.text, {**found.special_tokens, **given})
 
 
 def generation_arguments(
@@ -241,20 +284,6 @@ def read_time(_context: click.Context, _parameter: click.Parameter, text: str | 
         return datetime.fromisoformat(text)
     except ValueError:
         raise click.BadParameter(f"'{text}' is no ISO time like 2026-07-26T12:00") from None
-
-
-def read_template(path: Path) -> str:
-    """Read a chat template.
-
-    Raises:
-        TemplateError: it cannot be read.
-    """
-    try:
-        return path.read_bytes().decode("utf-8")
-    except OSError as fault:
-        raise TemplateError(f"{path}: the template cannot be read: {fault.strerror}") from None
-    except UnicodeDecodeError as fault:
-        raise TemplateError(f"{path}: byte {fault.start} is not UTF-8") from None
 
 
 def read_assignments(texts: Iterable[str], *, typed: bool = True) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clemcore.cli.inputs import examples, read_pairs, read_template, read_time, set_option, with_set
+from clemcore.cli.inputs import chosen_template, examples, read_time, set_option, template_options, with_set
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import note, out, progress, styled, table
 from clemcore.errors import ClemcoreError, TemplateError
@@ -18,6 +18,7 @@ from clemcore.spec import ModelSpec
 
 if TYPE_CHECKING:
     from clemcore.proof import Case, Difference, Proof
+    from clemcore.templates import TemplateSource
 
 HOLDS, DIFFERS, CANNOT_BE_RUN = 0, 1, 2
 
@@ -32,16 +33,7 @@ HOLDS, DIFFERS, CANNOT_BE_RUN = 0, 1, 2
 )
 @click.argument("model", required=False, metavar="[MODEL]")
 @set_option
-@click.option(
-    "--template", type=click.Path(dir_okay=False), metavar="FILE", help="A chat template instead of a model."
-)
-@click.option(
-    "special_token",
-    "--special-token",
-    multiple=True,
-    metavar="NAME=TOKEN",
-    help="With --template: a token that it names (bos_token=<s>); repeatable.",
-)
+@template_options
 @click.option(
     "--template-now",
     callback=read_time,
@@ -62,6 +54,7 @@ def prove(
     model: str | None,
     set_: tuple[str, ...],
     template: str | None,
+    template_name: str | None,
     special_token: tuple[str, ...],
     template_now: datetime | None,
     case: tuple[str, ...],
@@ -75,19 +68,21 @@ def prove(
     """
     if (model is None) == (template is None):
         raise click.UsageError("Give either MODEL or --template FILE.")
-    if model is not None and special_token:
-        raise click.UsageError("--special-token needs --template; a model brings its own.")
+    if model is not None and (special_token or template_name):
+        raise click.UsageError(
+            "--special-token needs --template, and so does --template-name; a model brings its own."
+        )
     if model is None and set_:
         raise click.UsageError("--set changes the entry of a model; it needs MODEL.")
     from clemcore import loading
 
-    tokens = read_pairs(special_token, "--special-token")
     try:
         with progress(f"proving {model or template}"):
             cases = _read_cases(case)
             changes: list[dict[str, Any]] = []
             if template is not None:
-                proof = _of_template(Path(template), tokens, cases, template_now)
+                source = chosen_template(template, template_name, special_token)
+                proof = _of_template(template, source, cases, template_now)
             else:
                 spec = _resolved(str(model), set_)
                 changes = changes_of(spec)
@@ -123,14 +118,14 @@ def _resolved(given: str, set_: tuple[str, ...]) -> ModelSpec:
     return loading.resolve(with_set(spec, set_))
 
 
-def _of_template(path: Path, tokens: dict[str, str], cases: list[Case], now: datetime | None) -> Proof:
+def _of_template(path: str, source: TemplateSource, cases: list[Case], now: datetime | None) -> Proof:
     from clemcore.proof import Subject
     from clemcore.proof import prove as make
 
     try:
-        return make(Subject.of_template(read_template(path), tokens), now=now, more_cases=cases)
+        return make(Subject.of_template(source.text, source.special_tokens), now=now, more_cases=cases)
     except TemplateError as fault:
-        place = f"{path}:{fault.line}:{fault.column}" if fault.line is not None else str(path)
+        place = f"{path}:{fault.line}:{fault.column}" if fault.line is not None else path
         raise TemplateError(f"{place}: {fault}") from fault
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clemcore.cli.inputs import (
+    chosen_template,
     examples,
     generation_arguments,
     generation_options,
@@ -17,9 +17,9 @@ from clemcore.cli.inputs import (
     model_option,
     read_messages,
     read_pairs,
-    read_template,
     read_time,
     set_option,
+    template_options,
     with_set,
 )
 from clemcore.cli.respond import print_json
@@ -27,6 +27,9 @@ from clemcore.cli.terminal import is_terminal, note, out
 from clemcore.errors import TemplateError
 from clemcore.messages import Messages
 from clemcore.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from clemcore.templates import TemplateSource
 
 MESSAGES_METAVAR = "[MESSAGES.json | TEXT]"
 
@@ -42,16 +45,7 @@ MESSAGES_METAVAR = "[MESSAGES.json | TEXT]"
 @set_option
 @click.option("--system", metavar="TEXT", help="A system message to put in front.")
 @generation_options
-@click.option(
-    "--template", type=click.Path(dir_okay=False), metavar="FILE", help="A chat template instead of a model."
-)
-@click.option(
-    "special_token",
-    "--special-token",
-    multiple=True,
-    metavar="NAME=TOKEN",
-    help="With --template: a token that it names (bos_token=<s>); repeatable.",
-)
+@template_options
 @click.option(
     "template_arg",
     "--template-arg",
@@ -80,6 +74,7 @@ def render(
     max_tokens: int | None,
     gen_arg: tuple[str, ...],
     template: str | None,
+    template_name: str | None,
     special_token: tuple[str, ...],
     template_arg: tuple[str, ...],
     no_generation_prompt: bool,
@@ -95,9 +90,10 @@ def render(
     if (model is None) == (template is None):
         raise click.UsageError("Give either -m MODEL or --template FILE.")
     if model is not None:
-        if special_token or template_arg or no_generation_prompt or template_now:
+        if template_name or special_token or template_arg or no_generation_prompt or template_now:
             raise click.UsageError(
-                "--special-token, --template-arg, --template-now and --no-generation-prompt need --template."
+                "--template-name, --special-token, --template-arg, --template-now and --no-generation-prompt need "
+                "--template."
             )
         dialogue = read_messages(messages, system)
         prompt = _by_model(with_set(model, set_), dialogue, gen_args)
@@ -113,9 +109,9 @@ def render(
             raise click.BadParameter("'messages' is the argument of the command", param_hint="--template-arg")
         dialogue = read_messages(messages, system)
         prompt = _by_template(
-            Path(str(template)),
+            str(template),
+            chosen_template(str(template), template_name, special_token),
             dialogue,
-            read_pairs(special_token, "--special-token"),
             {"add_generation_prompt": not no_generation_prompt, **variables},
             template_now,
         )
@@ -135,19 +131,19 @@ def _by_model(model: ModelSpec, messages: Messages, gen_args: dict[str, Any]) ->
 
 
 def _by_template(
-    path: Path,
+    path: str,
+    source: TemplateSource,
     messages: Messages,
-    special_tokens: dict[str, str],
     variables: dict[str, Any],
     now: datetime | None,
 ) -> str:
     from clemcore.templates import ChatTemplate
 
-    source = read_template(path)
     try:
-        return ChatTemplate(source, special_tokens=special_tokens, now=now).render(messages, **variables)
+        template = ChatTemplate(source.text, special_tokens=source.special_tokens, now=now)
+        return template.render(messages, **variables)
     except TemplateError as fault:
-        place = f"{path}:{fault.line}:{fault.column}" if fault.line is not None else str(path)
+        place = f"{path}:{fault.line}:{fault.column}" if fault.line is not None else path
         text = f"{place}: {fault}"
         if fault.excerpt is not None:
             text += f"\n  {fault.excerpt}"

@@ -122,7 +122,12 @@ def versions() -> dict[str, str]:
 def _engine() -> str:
     """Tell one build of the engine and of the corpus from another, as versions under development do not."""
     package = Path(__file__).parent.parent
-    files = [*package.glob("_core.*"), package / "templates.py", package / "_jinja.py", *package.glob("proof/*")]
+    files = [
+        *package.glob("_core.*"),
+        package / "_jinja.py",
+        *package.glob("templates/*"),
+        *package.glob("proof/*"),
+    ]
     digest = hashlib.sha256()
     for path in sorted(path for path in files if path.is_file()):
         found = path.stat()

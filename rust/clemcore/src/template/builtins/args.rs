@@ -99,6 +99,14 @@ pub(crate) fn integer(value: &Value<'_>) -> Result<i64> {
     }
 }
 
+/// An argument used as a number of things, where one beyond 64 bits is an error; with a default.
+pub(crate) fn size_or(value: &Value<'_>, default: i64) -> Result<i64> {
+    match value {
+        Value::Big(_) => Err(Error::overflow("Python int too large to convert to C ssize_t")),
+        _ => integer_or(value, default),
+    }
+}
+
 /// Like [`integer`], with a default for an argument that was not given.
 pub(crate) fn integer_or(value: &Value<'_>, default: i64) -> Result<i64> {
     if matches!(value, Value::Missing) { Ok(default) } else { integer(value) }

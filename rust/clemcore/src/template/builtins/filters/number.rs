@@ -6,7 +6,7 @@ use num_traits::{FromPrimitive as _, Signed as _};
 
 use super::select::attribute_parts;
 use crate::template::ast::BinOp;
-use crate::template::builtins::args::{Args, absent, integer, integer_or};
+use crate::template::builtins::args::{Args, absent, integer_or, size_or};
 use crate::template::error::{Error, Result};
 use crate::template::eval::{Vm, walk};
 use crate::template::ops::number::{big_to_float, binary, signed};
@@ -238,5 +238,5 @@ pub(super) fn filesizeformat<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'
 
 /// An integer argument, for other filters.
 pub(super) fn count(value: &Value<'_>) -> Result<usize> {
-    Ok(usize::try_from(integer(value)?).unwrap_or(0))
+    Ok(usize::try_from(size_or(value, 0)?).unwrap_or(0))
 }

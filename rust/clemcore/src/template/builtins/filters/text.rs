@@ -1,7 +1,7 @@
 //! Filters on text.
 
 use crate::template::budget::spend_text;
-use crate::template::builtins::args::{Args, absent, integer, integer_or};
+use crate::template::builtins::args::{Args, absent, integer, integer_or, size_or};
 use crate::template::builtins::markup::{like, plain_str, soft_str};
 use crate::template::builtins::methods;
 use crate::template::error::{Error, Result};
@@ -86,7 +86,7 @@ pub(super) fn replace<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
 
 pub(super) fn center<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filtered<'a> {
     let [width] = args.bind("do_center", &["width"], 0)?;
-    let width = Value::Int(integer_or(&width, 80)?);
+    let width = Value::Int(size_or(&width, 80)?);
     let text = soft_str(&value)?;
     methods::call(vm, &text, "center", Args { pos: vec![width], kw: Vec::new() })
 }
@@ -102,7 +102,7 @@ pub(super) fn indent<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fi
     let indent = match width.as_str() {
         Some(text) => text.to_owned(),
         None => {
-            let width = usize::try_from(integer_or(&width, 4)?).unwrap_or(0);
+            let width = usize::try_from(size_or(&width, 4)?).unwrap_or(0);
             spend_text(width)?;
             " ".repeat(width)
         }

@@ -1,7 +1,7 @@
 //! Methods of strings that take them apart.
 
 use super::string::{optional, parts};
-use crate::template::builtins::args::{Args, integer_or, text};
+use crate::template::builtins::args::{Args, size_or, text};
 use crate::template::error::{Error, Result};
 use crate::template::ops::truth::truthy;
 use crate::template::text::space::{lines, words, words_back};
@@ -23,7 +23,7 @@ pub(super) fn call<'a>(owner: &Value<'a>, this: &str, name: &str, args: Args<'a>
         }
         _ => {
             let [separator, limit] = args.bind(name, &["sep", "maxsplit"], 0)?;
-            let limit = integer_or(&limit, -1)?;
+            let limit = size_or(&limit, -1)?;
             let back = name == "rsplit";
             let ranges = match optional(&separator, name)? {
                 None if back => words_back(this, limit),

@@ -2,7 +2,7 @@
 
 use super::{find, predicate, split};
 use crate::template::budget::spend_text;
-use crate::template::builtins::args::{Args, absent, integer, integer_or, text};
+use crate::template::builtins::args::{Args, absent, size_or, text};
 use crate::template::builtins::markup::{escape, like};
 use crate::template::error::{Error, ErrorKind, Result};
 use crate::template::eval::Vm;
@@ -121,7 +121,7 @@ fn replace<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<'a
         escape(&new, &mut safe);
         new = safe;
     }
-    let limit = integer_or(&count, -1)?;
+    let limit = size_or(&count, -1)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let found = if old.is_empty() { this.chars().count() + 1 } else { this.matches(old).count() }.min(limit);
     if found == 0 {
@@ -158,7 +158,7 @@ fn join<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, this: &str, args: Args<'a>) -> R
 
 fn pad<'a>(owner: &Value<'a>, this: &str, name: &str, args: Args<'a>) -> Result<Value<'a>> {
     let [width, fill] = args.positional::<2>(name, 1)?;
-    let width = usize::try_from(integer(&width)?).unwrap_or(0);
+    let width = usize::try_from(size_or(&width, 0)?).unwrap_or(0);
     let fill = if matches!(fill, Value::Missing) { Value::Str(" ") } else { fill };
     let mut chars = text(&fill, name)?.chars();
     let (Some(fill), None) = (chars.next(), chars.next()) else {
@@ -187,7 +187,7 @@ fn pad<'a>(owner: &Value<'a>, this: &str, name: &str, args: Args<'a>) -> Result<
 
 fn zfill<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<'a>> {
     let [width] = args.positional::<1>("zfill", 1)?;
-    let width = usize::try_from(integer(&width)?).unwrap_or(0);
+    let width = usize::try_from(size_or(&width, 0)?).unwrap_or(0);
     let missing = width.saturating_sub(this.chars().count());
     spend_text(missing)?;
     let (sign, digits) = this.split_at(usize::from(this.starts_with(['+', '-'])));
@@ -196,7 +196,7 @@ fn zfill<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<'a>>
 
 fn expandtabs<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<'a>> {
     let [size] = args.bind("expandtabs", &["tabsize"], 0)?;
-    let size = usize::try_from(integer_or(&size, 8)?).unwrap_or(0);
+    let size = usize::try_from(size_or(&size, 8)?).unwrap_or(0);
     let mut out = String::new();
     let mut column = 0;
     for c in this.chars() {
