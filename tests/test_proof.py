@@ -365,3 +365,19 @@ class TestStore:
             for day in (26, 26, 27):
                 assert proof.proof_for(subject, datetime(2026, 7, day)).holds
             assert len(count) == times
+
+
+def test_features_of_remembered_messages_are_those_of_new_ones() -> None:
+    source = "{% if '<tag>' in messages[0].content %}{% endif %}"
+    find = proof.Features(source).of
+    dialogue = [{"role": "user", "content": "Hi <tag>"}, {"role": "assistant", "content": " é"}]
+    now = datetime(2026, 1, 1)
+    first = find(dialogue, {}, now)
+    assert find(dialogue, {}, now) == first == proof.Features(source).of(dialogue, {}, now)
+    assert find([*dialogue, {"role": "user", "content": "Ho"}], {}, now) - first == {
+        "role assistant>user",
+        "role user>$",
+    }
+    # A type of its own is not taken for the text that it equals.
+    named = type("Named", (str,), {})("Hi <tag>")
+    assert "message.content:Named" in find([{"role": "user", "content": named}, dialogue[1]], {}, now)

@@ -22,6 +22,9 @@ _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\u
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _INT64 = 2**63
 _LONGEST = 80
+_TEXTS = {str}
+# Messages whose features are remembered; then all are forgotten.
+_REMEMBERED = 4096
 CLOCK = "strftime_now"
 
 
@@ -32,6 +35,8 @@ class Features:
         """Take the template's text."""
         self._words = words_of(source)
         self._has_clock = CLOCK in source
+        self._known: dict[tuple[str, ...], frozenset[str]] = {}
+        self._kinds: dict[frozenset[str], frozenset[str]] = {}
 
     def of(self, messages: Sequence[Any], arguments: Mapping[str, Any], now: datetime) -> set[str]:
         """Return the features of a conversation.
@@ -42,16 +47,14 @@ class Features:
             now: what the template's clock tells; its date is a feature where the template has a clock.
         """
         found = {f"date {now.date()}"} if self._has_clock else set()
-        texts: list[str] = []
-        before = "^"
+        roles = ["^"]
+        kinds = set()
         for message in messages:
             role = message.get("role") if isinstance(message, Mapping) else None
-            role = role if type(role) is str else f"<{type(role).__name__}>"
-            found.add(f"role {before}>{role}")
-            before = role
-            self._message(message, found.add, texts)
-        found.add(f"role {before}>$")
-        self._traits("message", texts, found.add)
+            roles.append(role if type(role) is str else f"<{type(role).__name__}>")
+            kinds.add(self._message(message))
+        found.update(*kinds)
+        found.update(f"role {one}>{other}" for one, other in set(zip(roles, [*roles[1:], "$"], strict=True)))
         for name, value in arguments.items():
             if name in ("tools", "documents"):
                 texts = []
@@ -62,18 +65,42 @@ class Features:
                 found.add(f"{name}={_short(value)}")
         return found
 
-    def _message(self, message: Any, add: Callable[[str], None], texts: list[str]) -> None:
-        """Take the short way through what nearly all messages are: texts by their keys."""
+    def _message(self, message: Any) -> frozenset[str]:
+        """Return the features of one message, which do not depend on the others.
+
+        A dialogue is asked for again with each turn, so that what messages of nothing but texts have is remembered.
+        """
         if type(message) is not dict:
-            self._walk(message, "message", add, texts)
-            return
-        for key, value in message.items():
-            if type(value) is str and type(key) is str:
-                add(f"message.{key}:str")
-                if key != "role":
-                    texts.append(value)
-            else:
-                self._walk(value, f"message.{key if type(key) is str else repr(key)}", add, texts)
+            return self._of_message(message)
+        key = (*message, *message.values())
+        if {*map(type, key)} != _TEXTS:
+            return self._of_message(message)
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[key] = self._of_message(message)
+        return known
+
+    def _of_message(self, message: Any) -> frozenset[str]:
+        found: set[str] = set()
+        texts: list[str] = []
+        if type(message) is dict:
+            for key, value in message.items():
+                if type(value) is str and type(key) is str:
+                    found.add(f"message.{key}:str")
+                    if key != "role":
+                        texts.append(value)
+                else:
+                    self._walk(value, f"message.{key if type(key) is str else repr(key)}", found.add, texts)
+        else:
+            self._walk(message, "message", found.add, texts)
+        self._traits("message", texts, found.add)
+        # The same few sets come again and again; equal ones are one, so that there is little to bring together.
+        kind = frozenset(found)
+        if len(self._kinds) >= _REMEMBERED:
+            self._kinds.clear()
+        return self._kinds.setdefault(kind, kind)
 
     def _walk(self, value: Any, path: str, add: Callable[[str], None], texts: list[str]) -> None:
         kind = type(value)

@@ -103,7 +103,9 @@ fn private<'a>(value: &Value<'a>, name: &str) -> Result<Option<Value<'a>>> {
     let doubtful =
         name.starts_with("__") && name.ends_with("__") || !matches!(value, Value::Dict(_)) && !container;
     if doubtful && !matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_)) {
-        if let Value::Undefined(undef) = value {
+        if let Value::Undefined(undef) = value
+            && !["__", "_undefined", "_fail"].iter().any(|start| name.starts_with(start))
+        {
             return Err(undef.error());
         }
         return Err(Error::unsupported(format!("the attribute {name} of {}", value.type_name())));

@@ -23,22 +23,7 @@ impl<'s> Parser<'s> {
 
     fn tuple_in(&mut self, conditional: bool, ends: &[&str], parenthesised: bool) -> Result<Expr<'s>> {
         let at = self.at();
-        let mut items = Vec::new();
-        let mut is_tuple = false;
-        loop {
-            if !items.is_empty() {
-                self.expect_op(Op::Comma)?;
-            }
-            if self.at_tuple_end(ends) {
-                break;
-            }
-            items.push(self.expression(conditional)?);
-            if self.is_op(Op::Comma) {
-                is_tuple = true;
-            } else {
-                break;
-            }
-        }
+        let (mut items, is_tuple) = self.separated(ends, |parser| parser.expression(conditional))?;
         if !is_tuple {
             if let Some(only) = items.pop() {
                 return Ok(only);
@@ -49,6 +34,30 @@ impl<'s> Parser<'s> {
             }
         }
         Expr::new(Kind::Tuple(items), at)
+    }
+
+    /// Items with commas between them, and whether there was one: also after the last item, which makes a tuple of it.
+    pub(super) fn separated<T>(
+        &mut self,
+        ends: &[&str],
+        mut item: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<(Vec<T>, bool)> {
+        let mut items = Vec::new();
+        let mut is_tuple = false;
+        loop {
+            if !items.is_empty() {
+                self.expect_op(Op::Comma)?;
+            }
+            if self.at_tuple_end(ends) {
+                break;
+            }
+            items.push(item(self)?);
+            if !self.is_op(Op::Comma) {
+                break;
+            }
+            is_tuple = true;
+        }
+        Ok((items, is_tuple))
     }
 
     pub(super) fn expression(&mut self, conditional: bool) -> Result<Expr<'s>> {

@@ -167,22 +167,7 @@ impl<'s> Parser<'s> {
     /// An assignment target: names, tuples of them and, with `attrs`, `ns.name`.
     fn target(&mut self, attrs: bool, ends: &[&str]) -> Result<Target<'s>> {
         let at = self.at();
-        let mut items = Vec::new();
-        let mut is_tuple = false;
-        loop {
-            if !items.is_empty() {
-                self.expect_op(Op::Comma)?;
-            }
-            if self.at_tuple_end(ends) {
-                break;
-            }
-            items.push(self.simple_target(attrs)?);
-            if self.is_op(Op::Comma) {
-                is_tuple = true;
-            } else {
-                break;
-            }
-        }
+        let (mut items, is_tuple) = self.separated(ends, |parser| parser.simple_target(attrs))?;
         if is_tuple {
             return Ok(Target::Tuple(items));
         }

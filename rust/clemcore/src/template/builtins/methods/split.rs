@@ -19,6 +19,10 @@ pub(super) fn call<'a>(owner: &Value<'a>, this: &str, name: &str, args: Args<'a>
         }
         "partition" | "rpartition" => {
             let [separator] = args.positional::<1>(name, 1)?;
+            if matches!(separator, Value::Markup(_)) && !matches!(owner, Value::Markup(_)) {
+                // The middle part is then the separator itself.
+                return Err(Error::unsupported("partition by markup"));
+            }
             partition(owner, this, text(&separator, name)?, name == "rpartition")
         }
         _ => {
