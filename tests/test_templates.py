@@ -8,6 +8,8 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -167,6 +169,31 @@ def test_a_batch_is_as_its_members() -> None:
     template = ChatTemplate(CHATML)
     chats: list[Any] = [HELLO, [{"role": "user", "content": "Hi", "x": object()}, *HELLO]]
     assert template.render_batch(chats) == [template.render(chat) for chat in chats]
+
+
+@pytest.mark.slow
+def test_other_threads_run_while_a_batch_is_rendered() -> None:
+    template = ChatTemplate(CHATML)
+    chats = [[{"role": "user", "content": "Hello!"}] * 20] * 20_000
+    turns, stop = [0], threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            turns[0] += 1
+            time.sleep(0.0001)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        before = turns[0]
+        texts = template.render_batch(chats)
+        during = turns[0] - before
+    finally:
+        stop.set()
+        thread.join()
+    assert len(texts) == len(chats)
+    # At the beginning and at the end of the call a thread may have its turn in any case.
+    assert during > 4
 
 
 def test_templates_are_read_from_files(tmp_path: Path) -> None:

@@ -182,7 +182,12 @@ impl TemplateCore {
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let one = |chat: PyResult<Bound<'py, PyAny>>| {
             let (prompt, last) = (add_generation_prompt, continue_final_message);
-            Self::render(slf, &chat?, tools, documents, prompt, last, kwargs)
+            let text = Self::render(slf, &chat?, tools, documents, prompt, last, kwargs);
+            // Texts are borrowed from Python while one conversation is rendered; in between the other threads have
+            // their turn, and an interrupt is heard.
+            slf.py().detach(|| ());
+            slf.py().check_signals()?;
+            text
         };
         conversations.try_iter()?.map(one).collect()
     }
