@@ -9,6 +9,41 @@ use crate::template::builtins::methods::has_method;
 use crate::template::error::{Error, Result};
 use crate::template::value::{Object, Value};
 
+/// Private names that undefined values have beside those of every object.
+const UNDEFINED: [&str; 31] = [
+    "__add__",
+    "__aiter__",
+    "__bool__",
+    "__call__",
+    "__complex__",
+    "__div__",
+    "__float__",
+    "__floordiv__",
+    "__getattr__",
+    "__getitem__",
+    "__int__",
+    "__iter__",
+    "__len__",
+    "__mod__",
+    "__module__",
+    "__mul__",
+    "__neg__",
+    "__pos__",
+    "__pow__",
+    "__radd__",
+    "__rdiv__",
+    "__rfloordiv__",
+    "__rmod__",
+    "__rmul__",
+    "__rpow__",
+    "__rsub__",
+    "__rtruediv__",
+    "__slots__",
+    "__sub__",
+    "__truediv__",
+    "_fail_with_undefined_error",
+];
+
 /// Attributes that every Python object has.
 const COMMON: [&str; 24] = [
     "__class__",
@@ -103,10 +138,9 @@ fn private<'a>(value: &Value<'a>, name: &str) -> Result<Option<Value<'a>>> {
     let doubtful =
         name.starts_with("__") && name.ends_with("__") || !matches!(value, Value::Dict(_)) && !container;
     if doubtful && !matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_)) {
-        if let Value::Undefined(undef) = value
-            && !["__", "_undefined", "_fail"].iter().any(|start| name.starts_with(start))
-        {
-            return Err(undef.error());
+        if let Value::Undefined(undef) = value {
+            let known = UNDEFINED.contains(&name) || name.starts_with("_undefined_");
+            return if known { Ok(Some(Value::unsafe_attribute(value, name))) } else { Err(undef.error()) };
         }
         return Err(Error::unsupported(format!("the attribute {name} of {}", value.type_name())));
     }
