@@ -391,7 +391,10 @@ class TemplateCore:
         continue_final_message: bool | str | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """Make the prompt text of each conversation, with the same further arguments as :meth:`render`."""
+        """Make the prompt text of each conversation, with the same further arguments as :meth:`render`.
+
+        Other threads run between the conversations.
+        """
     def render_context(
         self,
         context: list[dict[str, Any]],
