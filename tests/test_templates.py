@@ -196,6 +196,26 @@ def test_other_threads_run_while_a_batch_is_rendered() -> None:
     assert during > 4
 
 
+class _Unreadable:
+    def __reduce__(self) -> Any:
+        return (int, ("no number",))
+
+
+@pytest.mark.slow
+def test_data_that_cannot_be_handed_to_jinja2_is_an_error() -> None:
+    template = ChatTemplate("{% autoescape false %}{% endautoescape %}{{ x }}", transformers="4.57.6")
+    for value in (lambda: 1, _Unreadable()):
+        with pytest.raises(TemplateError, match="cannot be handed over"):
+            template.render(HELLO, x=value)
+    assert template.render(HELLO, x=1) == "1"
+
+
+def test_a_conversation_is_a_list_of_messages() -> None:
+    for wrong in (None, 7, object()):
+        with pytest.raises(TemplateError, match="must be a list of messages"):
+            ChatTemplate("{{ messages }}").render(wrong)
+
+
 def test_templates_are_read_from_files(tmp_path: Path) -> None:
     config = {
         "bos_token": {"content": "<s>"},

@@ -167,9 +167,14 @@ def serve() -> None:
         return
     while True:
         try:
-            variables, state["now"] = pickle.loads(_read(requests))  # noqa: S301 - from its parent
+            request = _read(requests)
         except EOFError:
             return
+        try:
+            variables, state["now"] = pickle.loads(request)  # noqa: S301 - from its parent
+        except Exception as fault:  # noqa: BLE001 - a class that cannot be found here, for one
+            _write(answers, _error(f"its data cannot be handed over: {fault}"))
+            continue
         _write(answers, _answer(lambda variables=variables: render(template, variables)))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -52,6 +53,9 @@ class Rules:
             TemplateError: there are none, or one is no message.
         """
         messages = messages.messages if hasattr(messages, "messages") else messages
+        if not isinstance(messages, Iterable):
+            msg = f"the conversation must be a list of messages, not {messages!r}"
+            raise TemplateError(msg)
         if isinstance(messages, (list, tuple)) and not messages:
             msg = "the conversation is empty"
             raise TemplateError(msg)
