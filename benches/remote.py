@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 LATENCY = 0.2
+# The clients, and the packages that they need.
 CLIENTS = {
     "aiohttp": "aiohttp",
     "pyreqwest": "pyreqwest",
     "httpx2": "httpx2",
     "openai": "openai",
     "openai_on_aiohttp": "openai",
-    "inspect_ai": "inspect-ai",
+    "inspect_ai": "inspect-ai openai",
     "clemcore": "",
 }
 SETTINGS = ((100, 1000), (1000, 1000))
@@ -105,7 +106,7 @@ def peers_python(folder: Path, names: list[str]) -> Path:
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}") or "uv"
     if not python.exists():
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-    packages = sorted({*(CLIENTS[name] for name in names), "httpx2"} - {""})
+    packages = sorted({"httpx2", *(package for name in names for package in CLIENTS[name].split())})
     environment = {**os.environ, "VIRTUAL_ENV": str(folder)}
     subprocess.run([uv, "pip", "install", "--quiet", *packages], check=True, env=environment)
     return python

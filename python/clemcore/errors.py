@@ -31,6 +31,7 @@
     │   ├── ContentFilterError                      the service refuses this content
     │   ├── ReasoningExceededError                  reasoning took more than it was given (on_exceed: error)
     │   └── BadReplyError                           a reply that holds no answer
+    ├── BudgetExceededError                         a call may cost more than is left of the budget
     ├── RecordError               (ValueError)      a record file cannot be read or extended
     ├── CacheError                (ValueError)      a cache of calls cannot be used
     └── ReplayError                                 a call is not the one that a replayed record has next
@@ -197,6 +198,23 @@ class ContextExceededError(ClemcoreError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from the numbers, so that the error survives a process boundary."""
         return type(self), (self.info_str, self.tokens_used, self.tokens_left, self.context_size)
+
+
+class BudgetExceededError(ClemcoreError):
+    """A call may cost more than is left of the budget; nothing was sent.
+
+    Attributes:
+        usd: the budget, in USD.
+        spent: what was spent when the call was refused.
+        needed: the most that the call could have cost.
+    """
+
+    def __init__(self, message: str, *, usd: float = 0.0, spent: float = 0.0, needed: float = 0.0) -> None:
+        """Take the message and the amounts."""
+        super().__init__(message)
+        self.usd = usd
+        self.spent = spent
+        self.needed = needed
 
 
 class RemoteCallError(ClemcoreError):

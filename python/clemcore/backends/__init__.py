@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from clemcore.backends.human import HumanModel
     from clemcore.backends.lookup import BackendRegistry, is_backend
     from clemcore.backends.mock import CustomResponseModel
+    from clemcore.budget import Budget, budget
     from clemcore.callcache import cache
-    from clemcore.errors import ContextExceededError
+    from clemcore.errors import BudgetExceededError, ContextExceededError
     from clemcore.keys import Key, KeyRegistry, load_credentials
     from clemcore.loading import (
         get_logger,
@@ -49,6 +50,8 @@ __all__ = [
     "Backend",
     "BackendRegistry",
     "BatchGenerativeModel",
+    "Budget",
+    "BudgetExceededError",
     "ChatCompletions",
     "ContextExceededError",
     "CustomResponseModel",
@@ -64,6 +67,7 @@ __all__ = [
     "Reply",
     "Service",
     "ServiceBackend",
+    "budget",
     "cache",
     "get_logger",
     "get_model_for",
@@ -82,6 +86,8 @@ _HOMES = {
     "Backend": "clemcore.backends.base",
     "BackendRegistry": "clemcore.backends.lookup",
     "BatchGenerativeModel": "clemcore.model",
+    "Budget": "clemcore.budget",
+    "BudgetExceededError": "clemcore.errors",
     "ChatCompletions": "clemcore.backends._remote.dialects.chat_completions",
     "ContextExceededError": "clemcore.errors",
     "CustomResponseModel": "clemcore.backends.mock",
@@ -97,6 +103,7 @@ _HOMES = {
     "Reply": "clemcore.model",
     "Service": "clemcore.backends._remote.service",
     "ServiceBackend": "clemcore.backends._remote.service",
+    "budget": "clemcore.budget",
     "cache": "clemcore.callcache",
     "get_logger": "clemcore.loading",
     "get_model_for": "clemcore.loading",

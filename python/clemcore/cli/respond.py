@@ -26,6 +26,7 @@ from clemcore.spec import ModelSpec
 if TYPE_CHECKING:
     from clemcore.model import Model
 
+BUDGET_HELP = "Send nothing that may cost more than what is left of so many USD; the entry must have prices."
 RECORD_HELP = "Write prompt and response as sent and received into this JSON file; an existing record is continued."
 
 CACHE_HELP = "Keep the service's answer in this file (SQLite), and use one that is there: see 'clem cache'."
@@ -48,6 +49,7 @@ CACHE_HELP = "Keep the service's answer in this file (SQLite), and use one that 
 @generation_options
 @click.option("--record", type=click.Path(dir_okay=False), metavar="FILE", help=RECORD_HELP)
 @click.option("--cache", type=click.Path(dir_okay=False), metavar="FILE", help=CACHE_HELP)
+@click.option("--budget", type=click.FloatRange(min=0.0), metavar="USD", help=BUDGET_HELP)
 @click.option(
     "as_json",
     "--json",
@@ -66,6 +68,7 @@ def respond(
     gen_arg: tuple[str, ...],
     record: str | None,
     cache: str | None,
+    budget: float | None,
     as_json: bool,
 ) -> None:
     """Ask a model once and print its answer.
@@ -75,7 +78,7 @@ def respond(
     """
     gen_args = generation_arguments(temperature, max_tokens, gen_arg)
     dialogue = read_messages(messages, system)
-    with recorded(record), cached(cache):
+    with recorded(record), cached(cache), limited(budget):
         loaded = load(with_set(model, set_), gen_args)
         reply = loaded.generate_response(dialogue)
     if as_json:
@@ -116,6 +119,15 @@ def cached(path: str | None) -> Iterator[None]:
 
     with open_cache(path):
         yield
+
+
+def limited(usd: float | None) -> contextlib.AbstractContextManager[object]:
+    """Limit what the calls of the block cost, where an amount is given."""
+    if usd is None:
+        return contextlib.nullcontext()
+    from clemcore.budget import Budget
+
+    return Budget(usd)
 
 
 def print_json(value: Any) -> None:

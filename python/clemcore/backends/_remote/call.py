@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from clemcore.backends._remote.costs import Costs
 from clemcore.backends._remote.engine import Engine
 from clemcore.backends._remote.exchange import Exchange
 from clemcore.backends._remote.failures import Caller
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 # For the estimate of a prompt's tokens, before the service has counted them.
 _BYTES_PER_TOKEN = 4
+# Statuses from which on a reply is a refusal or a failure, which costs nothing.
+_REFUSED = 400
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _OUTCOMES: Mapping[str, Outcome] = {"rate_limit": "refused"}
 
@@ -41,13 +44,14 @@ class CallLayer:
         caller: who calls, and where.
         limits: how much, how often, how long.
         headers: headers of the dialect; the key's and those of every request are added.
+        costs: what its calls cost, for budgets.
 
     Attributes:
         version: the version of the HTTP engine.
         gate: what the calls pass, shared with every model of this provider, account and name.
     """
 
-    def __init__(self, caller: Caller, limits: Limits, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, caller: Caller, limits: Limits, headers: Mapping[str, str], costs: Costs) -> None:
         """Open nothing yet."""
         endpoint = caller.endpoint
         self.version = aiohttp.__version__
@@ -58,9 +62,10 @@ class CallLayer:
             caller.dialect.name,
             caller.model_id,
             endpoint.account,
-            dict(headers or {}),
+            dict(headers),
         )
-        self._engine = Engine(endpoint, headers or {}, caller.dialect.key_headers)
+        self._costs = costs
+        self._engine = Engine(endpoint, headers, caller.dialect.key_headers)
         self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, caller.model_id, limits)
 
     async def post(self, path: str, body: Mapping[str, Any], ledger: Ledger) -> Exchange:
@@ -75,15 +80,21 @@ class CallLayer:
             RemoteCallError: the service refused or failed.
             ContextExceededError: the service says that prompt and reply do not fit the context window.
             MessagesError: the messages cannot be written as UTF-8 JSON; nothing was sent.
+            BudgetExceededError: it may cost more than is left of a budget; nothing was sent.
         """
         exchange = Exchange(self._caller.endpoint.base_url + path, encoded(body), self._limits)
         exchange.slot = slot_for(self._identity, exchange.url, exchange.body, ledger.fields)
         if exchange.slot is not None and exchange.slot.kept is not None:
             _take(exchange, exchange.slot.kept)
             return exchange
-        verdict = await with_retries(exchange, lambda: self._attempt(exchange, body))
+        try:
+            verdict = await with_retries(exchange, lambda: self._attempt(exchange, body))
+        except BaseException:
+            exchange.settle(None if exchange.was_sent else 0)
+            raise
         logger.debug("POST %s: status %s, %d attempt(s)", exchange.url, exchange.status, exchange.attempts)
         if verdict is not None:
+            exchange.settle(0)
             # Raised where nothing holds headers: tracebacks may show local variables.
             raise self._caller.failure(exchange, verdict, ledger)
         return exchange
@@ -93,14 +104,20 @@ class CallLayer:
         tokens = len(exchange.body) / _BYTES_PER_TOKEN + dialect.tokens_asked(body)
         queued = time.monotonic()
         sent = await self.gate.enter(tokens, is_repeated=exchange.attempts > 0)
-        exchange.queued += time.monotonic() - queued
         outcome: Outcome = "neutral"
         try:
+            if exchange.hold is None:
+                exchange.hold = await self._costs.hold(body)
+            exchange.queued += time.monotonic() - queued
             exchange.begin_attempt()
             seconds = min(self._limits.attempt_timeout, max(exchange.time_left, 0.001))
             await self._engine.send(exchange, seconds)
             exchange.parsed = as_json(exchange.response)
             verdict = judge(exchange, dialect)
+            if verdict is not None and exchange.was_sent and (exchange.status or 0) < _REFUSED:
+                # No refusal: it may have been generated, and paid for. A further attempt costs again.
+                exchange.settle(None)
+                exchange.hold = None
             outcome = "answered" if verdict is None else _OUTCOMES.get(verdict.kind, "neutral")
         finally:
             self.gate.leave(sent, outcome)

@@ -16,6 +16,7 @@ from typing import Any
 
 from clemcore.backends._remote.limits import Limits
 from clemcore.backends._remote.slot import Slot
+from clemcore.budget import Hold
 from clemcore.calls import Texts
 from clemcore.recording import JsonText
 from clemcore.secrets import has_own_escapes, scrub, scrub_json
@@ -47,6 +48,7 @@ class Exchange:
         attempt_seconds: seconds that the last attempt took.
         queued: seconds that the call waited for a free connection; they count for no deadline.
         slot: the call's place in a cache, or None where no cache is used.
+        hold: what the call has reserved of the budgets, or None.
     """
 
     url: str
@@ -67,6 +69,7 @@ class Exchange:
     queued: float = 0.0
     slot: Slot | None = None
     started: float = field(default_factory=time.monotonic)
+    hold: Hold | None = None
 
     def __repr__(self) -> str:
         """Show the outline."""
@@ -97,6 +100,11 @@ class Exchange:
         """What was sent and what came back as bytes for the record, where they are JSON that can stand in it."""
         sent = JsonText(self.body) if self.was_sent else None
         return sent, _exact_json(self.response, self.parsed)
+
+    def settle(self, usd: float | None) -> None:
+        """Say what the call did cost; None where nobody knows."""
+        if self.hold is not None:
+            self.hold.settle(usd)
 
     def begin_attempt(self) -> None:
         """Move the last attempt, if there was one, to those that failed."""

@@ -12,6 +12,7 @@ from typing import Any
 from clemcore.backends._context import parse_context_size
 from clemcore.backends._remote.arguments import ledger_of
 from clemcore.backends._remote.call import CallLayer
+from clemcore.backends._remote.costs import Costs
 from clemcore.backends._remote.dialect import NoAnswerError, outcome_of
 from clemcore.backends._remote.endpoint import beyond, check_settings, resolve_endpoint
 from clemcore.backends._remote.exchange import Exchange
@@ -48,7 +49,9 @@ class ServedModel(RemoteModel):
         endpoint = resolve_endpoint(model_spec, service)
         self._caller = Caller(self.name, self._model_id, service.backend, endpoint, self._dialect)
         self._path = beyond(endpoint.base_url, self._dialect.path(model_spec, self._model_id))
-        self._calls = CallLayer(self._caller, resolve_limits(model_spec), self._dialect.headers(model_spec))
+        self._costs = Costs(model_spec, self._dialect)
+        headers = self._dialect.headers(model_spec)
+        self._calls = CallLayer(self._caller, resolve_limits(model_spec), headers, self._costs)
 
     async def _answer(self, messages: Messages) -> Reply:
         ledger = self._current_ledger()
@@ -94,6 +97,7 @@ class ServedModel(RemoteModel):
         try:
             text, facts = self._dialect.read(body, self.model_spec)
         except NoAnswerError as fault:
+            exchange.settle(None)
             return Verdict("bad_reply", str(fault))
         except (LookupError, TypeError, AttributeError, ValueError) as fault:
             # A format that does not look before it reads; the reply is kept, with what was wrong.
@@ -101,6 +105,9 @@ class ServedModel(RemoteModel):
                 "bad_reply", f"the reply has not the form of an answer ({type(fault).__name__}: {fault})"
             )
         facts.setdefault("usage", {})
+        is_kept = exchange.slot is not None and exchange.slot.kept is not None
+        facts.update(self._costs.facts(facts["usage"], is_kept=is_kept))
+        exchange.settle(self._costs.of(facts["usage"]))
         facts.setdefault("outcome", outcome_of(text, reasoned=bool(facts.get("reasoning"))))
         exceeded = _exceeded(ledger, facts)
         if exceeded is not None:
