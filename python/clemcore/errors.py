@@ -29,6 +29,7 @@
     │   ├── ServerError                             the service failed
     │   ├── BadRequestError                         the service does not take this request
     │   ├── ContentFilterError                      the service refuses this content
+    │   ├── IdentityChangeError                     another model than before answered (on_identity_change: error)
     │   ├── ReasoningExceededError                  reasoning took more than it was given (on_exceed: error)
     │   └── BadReplyError                           a reply that holds no answer
     ├── BudgetExceededError                         a call may cost more than is left of the budget
@@ -332,6 +333,12 @@ class ContentFilterError(RemoteCallError):
     """The service refuses this content."""
 
     kind = "content_filter"
+
+
+class IdentityChangeError(RemoteCallError):
+    """Another model, or another version of its system, answered than before in this run."""
+
+    kind = "identity_change"
 
 
 class ReasoningExceededError(RemoteCallError):

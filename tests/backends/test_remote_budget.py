@@ -59,7 +59,7 @@ def test_calls_are_sent_as_long_as_the_worst_case_fits(wire_server: WireServer) 
 
 
 def test_a_batch_spends_its_budget_and_no_more(wire_server: WireServer) -> None:
-    """Ten calls may be under way, but their worst cases fit twice: they wait for each other and are all answered."""
+    """Ten calls may be under way, but their worst case fits twice: they wait for each other."""
     lock, now, most = threading.Lock(), [0], [0]
 
     def answer(_: Received) -> Answer:
@@ -154,6 +154,7 @@ def test_a_budget_is_an_amount(usd: Any) -> None:
         backends.budget(usd)
 
 
+@pytest.mark.slow
 def test_the_command_keeps_a_budget(wire_server: WireServer, clem: Clem) -> None:
     wire_server.script = [completion(usage=USED)]
     entry = {

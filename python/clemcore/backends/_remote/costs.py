@@ -62,8 +62,8 @@ class Costs:
         """
         if self._prices is None:
             raise SpecError(
-                f"model '{self._name}' has no prices in its entry, so that a budget cannot be kept; nothing was sent. "
-                'Add "prices": {"input": …, "output": …} (USD per million tokens; 0 where it costs nothing)'
+                f"model '{self._name}' has no prices in its entry, so that a budget cannot be kept; nothing was "
+                'sent. Add "prices": {"input": …, "output": …} (USD per million tokens; 0 where it costs nothing)'
             )
         answer = self._dialect.tokens_asked(body) or self._most_output
         if answer is None:

@@ -31,6 +31,7 @@ SETTINGS: dict[str, tuple[type, ...]] = {
     "key_name": (str,),
     "max_connections": (int,),
     "multimodality": (dict,),
+    "on_identity_change": (str,),
     "on_unsupported": (str,),
     "reasoning": (dict,),
     "reasoning_effort": (str,),

@@ -17,6 +17,7 @@ from clemcore.backends._remote.dialect import NoAnswerError, outcome_of
 from clemcore.backends._remote.endpoint import beyond, check_settings, resolve_endpoint
 from clemcore.backends._remote.exchange import Exchange
 from clemcore.backends._remote.failures import Caller
+from clemcore.backends._remote.identity import Identity
 from clemcore.backends._remote.ledger import Ledger
 from clemcore.backends._remote.limits import resolve_limits
 from clemcore.backends._remote.model import RemoteModel
@@ -49,6 +50,7 @@ class ServedModel(RemoteModel):
         endpoint = resolve_endpoint(model_spec, service)
         self._caller = Caller(self.name, self._model_id, service.backend, endpoint, self._dialect)
         self._path = beyond(endpoint.base_url, self._dialect.path(model_spec, self._model_id))
+        self._identity = Identity(model_spec)
         self._costs = Costs(model_spec, self._dialect)
         headers = self._dialect.headers(model_spec)
         self._calls = CallLayer(self._caller, resolve_limits(model_spec), headers, self._costs)
@@ -109,6 +111,12 @@ class ServedModel(RemoteModel):
         facts.update(self._costs.facts(facts["usage"], is_kept=is_kept))
         exchange.settle(self._costs.of(facts["usage"]))
         facts.setdefault("outcome", outcome_of(text, reasoned=bool(facts.get("reasoning"))))
+        change = self._identity.change(facts)
+        if change:
+            facts["identity_change"] = change
+            another = self._identity.verdict(change)
+            if another is not None:
+                return Verdict("identity_change", another)
         exceeded = _exceeded(ledger, facts)
         if exceeded is not None:
             if ledger.on_exceed == "error":

@@ -150,6 +150,14 @@ pub const MODEL_CONFIG: &[Field] = &[
     .one_of(&["error", "drop", "nearest"])
     .default("`error`"),
     field(
+        "on_identity_change",
+        &[String],
+        "What follows when another model answers than before, or another version of its system (`served_model`, `system_fingerprint`): a warning, an error, or nothing.",
+    )
+    .read_by(REMOTE)
+    .one_of(&["warn", "error", "ignore"])
+    .default("`warn`"),
+    field(
         "requires_api_key",
         &[Bool],
         "Whether a key is needed: by a server, or for weights that are only given to an account.",
