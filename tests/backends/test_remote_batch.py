@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -256,7 +261,7 @@ def test_what_was_answered_is_in_the_record_after_a_kill(
     process.send_signal(how)
     _, errors = process.communicate(timeout=30)
     go_on.set()
-    assert process.returncode != 0
+    assert process.returncode == -how  # which a shell shows as 130 after Ctrl-C
     calls = [call for call in calls_of(tmp_path / "requests.json") if "error" not in call["clemcore"]]
     asked = [call["manipulated_prompt_obj"]["messages"][0]["content"] for call in calls]
     assert len(set(asked)) == len(asked) >= 40
@@ -267,6 +272,50 @@ def test_what_was_answered_is_in_the_record_after_a_kill(
         assert b"KeyboardInterrupt" in errors
         assert b"never retrieved" not in errors
         assert b"Unclosed" not in errors
+
+
+_SHOWN = """
+import sys
+from support.remote import open_model
+model = open_model(sys.argv[1])
+batch = [[{"role": "user", "content": f"question {n}"}] for n in range(12)]
+model.generate_batch_response(batch, return_exceptions=True, **eval(sys.argv[2]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "variable", "on_terminal", "is_shown"),
+    [
+        ({"progress": True}, "", True, True),
+        ({}, "1", True, True),
+        ({}, "", True, False),
+        ({"progress": False}, "1", True, False),
+        ({"progress": True}, "1", False, False),
+    ],
+)
+def test_a_bar_is_shown_on_a_terminal_where_one_is_wanted(
+    wire_server: WireServer, arguments: dict[str, Any], variable: str, on_terminal: bool, is_shown: bool
+) -> None:
+    wire_server.script = [refusing(3, 7)]
+    terminal, inside = pty.openpty()
+    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # 24 lines of 80 columns
+    process = subprocess.run(
+        [sys.executable, "-c", _SHOWN, wire_server.url, repr(arguments)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "CLEMCORE_PROGRESS": variable},
+        stderr=inside if on_terminal else subprocess.PIPE,
+        check=True,
+        timeout=60,
+    )
+    os.close(inside)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux says so when the other side is closed and all was read
+        while data := os.read(terminal, 65536):
+            shown += data
+    os.close(terminal)
+    assert (b"12/12" in shown) == is_shown
+    assert (b"failed=2" in shown) == is_shown
+    assert not process.stderr
 
 
 def _until(condition: Callable[[], bool]) -> None:

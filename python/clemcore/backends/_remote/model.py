@@ -12,6 +12,7 @@ from typing import Any
 
 from clemcore import recording
 from clemcore.backends._remote import background
+from clemcore.backends._remote.progress import Progress
 from clemcore.calls import Call
 from clemcore.messages import Messages
 from clemcore.model import BatchGenerativeModel, Reply, records_each_call
@@ -50,12 +51,15 @@ class RemoteModel(BatchGenerativeModel):
         return await background.run_async(self._answer(messages))
 
     @records_each_call
-    def generate_batch_response(self, batch_messages: list[Messages], return_exceptions: bool = False) -> list[Any]:
+    def generate_batch_response(
+        self, batch_messages: list[Messages], return_exceptions: bool = False, progress: bool | None = None
+    ) -> list[Any]:
         """Answer several dialogues at once; each is recorded when it is answered.
 
         Args:
             batch_messages: the dialogues.
             return_exceptions: put the exception of a call that failed in the place of its answer.
+            progress: show a bar where standard error is a terminal; None: when ``CLEMCORE_PROGRESS`` is set to 1.
 
         Returns:
             The answers, in the order of the dialogues.
@@ -64,21 +68,21 @@ class RemoteModel(BatchGenerativeModel):
             Exception: the first failure in the order of the dialogues, unless ``return_exceptions``; all others
                 were answered and recorded before, and stand in its ``batch_results``.
         """
-        results: list[Any] = background.run(self._answer_all(batch_messages))
+        results: list[Any] = background.run(self._answer_all(batch_messages, progress))
         failed = next((result for result in results if isinstance(result, BaseException)), None)
         if failed is not None and not return_exceptions:
             failed.batch_results = results  # type: ignore[attr-defined]
             raise failed
         return results
 
-    async def _answer_all(self, batch_messages: list[Messages]) -> list[Any]:
+    async def _answer_all(self, batch_messages: list[Messages], progress: bool | None) -> list[Any]:
         size = len(batch_messages)
-        writer = _Writer()
+        writer, bar = _Writer(), Progress(size, self.name, progress)
         tasks: list[asyncio.Task[Any]] = []
         try:
             for index, messages in enumerate(batch_messages):
                 call = Call(self, messages, batch=(index, size))
-                tasks.append(asyncio.create_task(self._put(call, messages, writer)))
+                tasks.append(asyncio.create_task(self._put(call, messages, writer, bar)))
                 if index % _PREPARED_AT_ONCE == _PREPARED_AT_ONCE - 1:
                     await asyncio.sleep(0)
             ended = await asyncio.gather(*tasks)
@@ -88,10 +92,11 @@ class RemoteModel(BatchGenerativeModel):
             raise
         finally:
             writer.stop()
+            bar.close()
         await recording.flushed()
         return [_written(call, result) for call, result in ended]
 
-    async def _put(self, call: Call, messages: Messages, writer: _Writer) -> tuple[Call, Any]:
+    async def _put(self, call: Call, messages: Messages, writer: _Writer, bar: Progress) -> tuple[Call, Any]:
         result: Any
         try:
             result = call.put(await self._answer(messages))
@@ -99,6 +104,7 @@ class RemoteModel(BatchGenerativeModel):
             call.put_failure(error)
             result = error.with_traceback(None)
         writer.start()
+        bar.count(failed=isinstance(result, Exception))
         return call, result
 
 
