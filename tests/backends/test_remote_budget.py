@@ -135,6 +135,17 @@ def test_an_image_counts_as_an_image_and_not_by_its_bytes(wire_server: WireServe
     assert limit.spent == pytest.approx(COST)
 
 
+def test_a_kept_answer_costs_nothing(wire_server: WireServer) -> None:
+    wire_server.script = [completion(usage=USED)]
+    model = priced(wire_server)
+    model.set_gen_arg("temperature", 0.0)
+    with backends.cache("cache.sqlite"), backends.budget(0.12) as limit:
+        replies = [model.generate_response(HELLO) for _ in range(5)]
+    assert [reply.facts["cost"]["usd"] for reply in replies] == [COST, 0, 0, 0, 0]
+    assert limit.spent == pytest.approx(COST)
+    assert len(wire_server.requests) == 1
+
+
 def test_several_budgets_all_hold() -> None:
     with Budget(1) as outer, Budget(0.5) as inner:
         first = reserve(0.4)

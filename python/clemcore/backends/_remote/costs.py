@@ -44,7 +44,7 @@ class Costs:
         self._most_output = next((limit for limit in limits if isinstance(limit, int)), None)
 
     def facts(self, usage: Mapping[str, Any], *, is_kept: bool = False) -> dict[str, Any]:
-        """Return what a call did cost: ``cost`` with ``usd`` and the price list's ``date``; nothing out of a cache."""
+        """Return what a call did cost: ``cost`` with ``usd`` and the price list's ``date``; 0 for a kept reply."""
         usd = 0.0 if is_kept else self.of(usage)
         if usd is None or self._prices is None:
             return {}
