@@ -211,7 +211,8 @@ def test_data_that_cannot_be_handed_to_jinja2_is_an_error() -> None:
 
 
 def test_a_conversation_is_a_list_of_messages() -> None:
-    for wrong in (None, 7, object()):
+    wrongs: list[Any] = [None, 7, object()]
+    for wrong in wrongs:
         with pytest.raises(TemplateError, match="must be a list of messages"):
             ChatTemplate("{{ messages }}").render(wrong)
 

@@ -57,7 +57,7 @@ class Features:
         found.update(f"role {one}>{other}" for one, other in set(zip(roles, [*roles[1:], "$"], strict=True)))
         for name, value in arguments.items():
             if name in ("tools", "documents"):
-                texts = []
+                texts: list[str] = []
                 self._walk(value, name, found.add, texts)
                 self._traits(name, texts, found.add)
             else:
