@@ -159,6 +159,12 @@ def test_a_backend_file_that_fails_says_so_and_can_be_mended() -> None:
     assert backends.get_model_for({"model_name": "m", "backend": "late"}).name == "m"
 
 
+def test_a_field_that_a_backend_reads_and_nobody_gave_is_named_with_those_that_are_there() -> None:
+    _module("parrot_api.py", PARROT.replace("return ParrotModel(", "model_spec.model_id; return ParrotModel("))
+    with pytest.raises(AttributeError, match=r"no field 'model_id' \(it has: model_name, backend\)"):
+        backends.get_model_for({"model_name": "p", "backend": "parrot"})
+
+
 def test_an_installed_package_can_provide_a_backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     site = tmp_path / "site"
     (site / "parrots").mkdir(parents=True)

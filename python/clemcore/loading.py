@@ -19,7 +19,7 @@ from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, SAMPLING_FIELDS, Model
 from clemcore.override import overridden, split
 from clemcore.registry import ModelRegistry
-from clemcore.spec import ModelSpec
+from clemcore.spec import MissingFieldError, ModelSpec
 
 if TYPE_CHECKING:
     from clemcore.proof import Case, Proof
@@ -195,7 +195,13 @@ def prove(model: ModelSelector, cases: Sequence[Case] = (), now: datetime | None
 
 def _load(spec: ModelSpec, backends: BackendRegistry, gen_args: Mapping[str, Any]) -> Model:
     logger.info("loading %s with backend %s", spec["model_name"], spec["backend"])
-    model = backends.get_backend_for(spec["backend"]).get_model_for(spec)
+    try:
+        model = backends.get_backend_for(spec["backend"]).get_model_for(spec)
+    except AttributeError as fault:
+        # A backend that reads a field as an attribute; Python's own words do not say what fields there are.
+        if isinstance(fault.obj, ModelSpec) and fault.name and not isinstance(fault, MissingFieldError):
+            raise fault.obj.missing(fault.name) from fault
+        raise
     model.set_gen_args(**{**_carried(spec), **gen_args})
     model.set_default_gen_args(DEFAULT_GEN_ARGS)
     return model

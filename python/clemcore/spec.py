@@ -135,9 +135,10 @@ class ModelSpec(_Slots):
         try:
             return self._fields[name]
         except KeyError:
-            raise self._missing(name) from None
+            raise self.missing(name) from None
 
-    def _missing(self, name: str) -> MissingFieldError:
+    def missing(self, name: str) -> MissingFieldError:
+        """Make the error that says which field is missing, and which are there."""
         fields = ", ".join(self._fields) or "none"
         return MissingFieldError(f"the model specification has no field '{name}' (it has: {fields})")
 
