@@ -56,9 +56,9 @@ pub(super) fn int<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filte
     }
 }
 
-/// Digits of any script become ASCII, outer space goes.
+/// Digits of any script become ASCII, outer space goes; but not the separators, which `str.strip` takes for space.
 fn ascii_digits(text: &str) -> String {
-    let trimmed = text.trim_matches(is_space);
+    let trimmed = text.trim_matches(|c| is_space(c) && !matches!(c, '\x1c'..='\x1f'));
     trimmed.chars().map(|c| decimal_value(c).and_then(|d| char::from_digit(d, 10)).unwrap_or(c)).collect()
 }
 
