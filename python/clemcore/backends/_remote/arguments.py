@@ -16,7 +16,6 @@ from clemcore.backends._remote.endpoint import setting
 from clemcore.backends._remote.ledger import (
     EFFORTS,
     Ledger,
-    OnExceed,
     OnUnsupported,
     Path,
     Reasoning,
@@ -24,6 +23,7 @@ from clemcore.backends._remote.ledger import (
     merge,
     value_at,
 )
+from clemcore.backends._remote.wishes import WISHES, impossible, nearest_choice, read_wish
 from clemcore.errors import GenerationArgumentError, SpecError
 from clemcore.spec import ModelSpec
 
@@ -44,7 +44,6 @@ SAMPLING = frozenset(
         "top_logprobs",
     }
 )
-_WISHES = ("effort", "budget")
 
 
 def ledger_of(gen_args: Mapping[str, Any], asked: Collection[str], spec: ModelSpec, dialect: Dialect) -> Ledger:
@@ -134,7 +133,7 @@ class _Filling:
     def _is_wish(self, name: str, value: Any, parameter: Parameter | None) -> bool:
         """Tell whether an argument asks for reasoning in the uniform way, and not in the service's own."""
         if name == "reasoning":
-            return isinstance(value, dict) and value.keys() <= {*_WISHES, "on_exceed"} and bool(value)
+            return isinstance(value, dict) and value.keys() <= {*WISHES, "on_exceed"} and bool(value)
         return name == "reasoning_effort" and parameter is None and not self._dialect.takes_any
 
     def _wish_for(self, name: str, value: Any) -> None:
@@ -143,9 +142,9 @@ class _Filling:
             ledger.refuse(f"{self._wish[0]} and {name} both ask for reasoning: ask once")
             return
         try:
-            wish = _reasoning(name, value)
+            wish = read_wish(name, value)
             if isinstance(value, dict) and "on_exceed" in value:
-                ledger.on_exceed = _on_exceed(value["on_exceed"])
+                ledger.on_exceed = read_on_exceed(value["on_exceed"])
         except ValueError as fault:
             ledger.refuse(f"{name}: {fault}")
         else:
@@ -199,7 +198,7 @@ class _Filling:
 
     def _fitted(self, own: Reasoning) -> Reasoning | None:
         """Hold an effort that stands in the body already against what the entry says."""
-        found = _impossible(own, self._spec)
+        found = impossible(own, self._spec)
         if found is None:
             return own
         why, near = found
@@ -210,7 +209,7 @@ class _Filling:
         """Return the reasoning that can be asked for, and how, or None where the wish is refused or left out."""
         ledger, spec = self._ledger, self._spec
         for _ in EFFORTS:
-            found = _impossible(wish, spec)
+            found = impossible(wish, spec)
             if found is None:
                 try:
                     return wish, self._dialect.reasoning(wish, spec)
@@ -232,14 +231,14 @@ class _Filling:
         budget = setting(spec, "thinking_budget")
         try:
             if wish is not None:
-                self._ledger.on_exceed = _on_exceed(wish.get("on_exceed", "empty"))
-                found = _reasoning("reasoning", wish)
+                self._ledger.on_exceed = read_on_exceed(wish.get("on_exceed", "empty"))
+                found = read_wish("reasoning", wish)
                 return ("reasoning", found) if found.words else None
             if effort is not None:
-                return "reasoning_effort", _reasoning("reasoning_effort", effort)
+                return "reasoning_effort", read_wish("reasoning_effort", effort)
             if setting(spec, "thinking_mode", False):
                 wish = {} if budget is None else {"budget": budget}
-                return "thinking_mode", _reasoning("reasoning", wish)
+                return "thinking_mode", read_wish("reasoning", wish)
         except ValueError as fault:
             raise SpecError(f"model '{spec['model_name']}': model_config: {fault}") from None
         return None
@@ -318,47 +317,6 @@ def _check_ours(given: Mapping[str, Any], spec: ModelSpec, dialect: Dialect) -> 
         raise GenerationArgumentError("'stream' is not available: replies are read whole; leave it out")
 
 
-def _reasoning(name: str, value: Any) -> Reasoning:
-    wish = {"effort": value} if name == "reasoning_effort" else value
-    if unknown := sorted(wish.keys() - {*_WISHES, "on_exceed"}):
-        raise ValueError(f"unknown: {', '.join(unknown)}; it holds 'effort' or 'budget', and 'on_exceed'")
-    effort, budget = wish.get("effort"), wish.get("budget")
-    if effort is not None and budget is not None:
-        raise ValueError("'effort' and 'budget' both say how much: keep one")
-    if effort is not None and (not isinstance(effort, str) or not effort):
-        raise ValueError(f"'effort' must be a word such as 'low', not {effort!r}")
-    if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 0):
-        raise ValueError(f"'budget' must be a number of tokens, not {budget!r}")
-    return Reasoning(effort, budget)
-
-
-def _on_exceed(value: Any) -> OnExceed:
-    if value == "empty":
-        return "empty"
-    if value == "error":
-        return "error"
-    raise ValueError(f"'on_exceed' must be 'empty' or 'error', not {value!r}")
-
-
-def _impossible(wish: Reasoning, spec: ModelSpec) -> tuple[str, Reasoning | None] | None:
-    """Return why the model of an entry cannot reason as asked, with what comes nearest; None where it can."""
-    thinking = spec.get("thinking")
-    if not isinstance(thinking, dict):
-        return None
-    efforts = [effort for effort in thinking.get("efforts") or () if isinstance(effort, str)]
-    if wish.is_off and thinking.get("always"):
-        least = min((effort for effort in efforts if effort in EFFORTS), key=EFFORTS.index, default=None)
-        why = "the model always reasons ('thinking' of the entry: always)"
-        return why, None if least is None else Reasoning(least)
-    if thinking.get("supported") is False and not wish.is_off:
-        return "the model does not reason ('thinking' of the entry: supported is false)", None
-    if wish.effort is None or wish.is_off or not efforts or wish.effort in efforts:
-        return None
-    near = _nearest_choice(wish.effort, tuple(efforts))
-    why = f"must be one of {', '.join(efforts)} ('thinking' of the entry: efforts), not {wish.effort!r}"
-    return why, None if near is None else Reasoning(near)
-
-
 def _names(spec: ModelSpec, field: str) -> list[str] | None:
     value = spec.get(field)
     if value is None:
@@ -383,7 +341,7 @@ def _fit(ledger: Ledger, name: str, value: Any, parameter: Parameter) -> None:
     if parameter.choices and value not in parameter.choices:
         listed = ", ".join(repr(choice) for choice in parameter.choices)
         why = f"must be one of {listed}, not {value!r}"
-        near = _nearest_choice(value, parameter.choices)
+        near = nearest_choice(value, parameter.choices)
         ledger.unsupported(name, why, *(() if near is None else (near,)))
         return
     if parameter.convert is not None:
@@ -397,12 +355,6 @@ def _range(low: float | None, high: float | None) -> str:
     if low is None:
         return f"at most {high:g}"
     return f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
-
-
-def _nearest_choice(value: Any, choices: tuple[Any, ...]) -> Any:
-    if isinstance(value, str) and value in EFFORTS and all(choice in EFFORTS for choice in choices):
-        return min(choices, key=lambda choice: abs(EFFORTS.index(choice) - EFFORTS.index(value)))
-    return None
 
 
 def _as_json(name: str, value: Any) -> Any:

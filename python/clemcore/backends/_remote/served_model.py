@@ -46,7 +46,7 @@ class ServedModel(RemoteModel):
         self._model_id = model_id_of(model_spec)
         self._dialect = service.dialect
         self._context_size = parse_context_size(model_spec.get("context_size"), self.name)
-        self._ledger: tuple[str, Ledger] | None = None
+        self._ledger: tuple[tuple[str, frozenset[str]], Ledger] | None = None
         endpoint = resolve_endpoint(model_spec, service)
         self._caller = Caller(self.name, self._model_id, service.backend, endpoint, self._dialect)
         self._path = beyond(endpoint.base_url, self._dialect.path(model_spec, self._model_id))
@@ -73,7 +73,7 @@ class ServedModel(RemoteModel):
 
     def _current_ledger(self) -> Ledger:
         """Return what becomes of the generation arguments, worked out once for all calls with the same ones."""
-        state = repr((self.gen_args, sorted(self.asked_gen_args)))
+        state = repr(self.gen_args), self._defaulted
         if self._ledger is None or self._ledger[0] != state:
             ledger = ledger_of(self.gen_args, self.asked_gen_args, self.model_spec, self._dialect)
             self._ledger = state, ledger

@@ -1,0 +1,75 @@
+"""What a call or an entry wants of reasoning: read, and held against what the entry says of its model.
+
+It knows no format: how a wish is sent is the dialects' affair.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clemcore.backends._remote.ledger import EFFORTS, OnExceed, Reasoning
+from clemcore.spec import ModelSpec
+
+WISHES = ("effort", "budget")
+
+
+def read_wish(name: str, value: Any) -> Reasoning:
+    """Read a wish.
+
+    Args:
+        name: ``reasoning``, or ``reasoning_effort``, whose value is the effort alone.
+        value: what was asked for.
+
+    Raises:
+        ValueError: it is none; the message says why.
+    """
+    wish = {"effort": value} if name == "reasoning_effort" else value
+    if unknown := sorted(wish.keys() - {*WISHES, "on_exceed"}):
+        raise ValueError(f"unknown: {', '.join(unknown)}; it holds 'effort' or 'budget', and 'on_exceed'")
+    effort, budget = wish.get("effort"), wish.get("budget")
+    if effort is not None and budget is not None:
+        raise ValueError("'effort' and 'budget' both say how much: keep one")
+    if effort is not None and (not isinstance(effort, str) or not effort):
+        raise ValueError(f"'effort' must be a word such as 'low', not {effort!r}")
+    if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 0):
+        raise ValueError(f"'budget' must be a number of tokens, not {budget!r}")
+    return Reasoning(effort, budget)
+
+
+def read_on_exceed(value: Any) -> OnExceed:
+    """Read what follows where reasoning has used up its tokens.
+
+    Raises:
+        ValueError: it is neither of the two words.
+    """
+    if value == "empty":
+        return "empty"
+    if value == "error":
+        return "error"
+    raise ValueError(f"'on_exceed' must be 'empty' or 'error', not {value!r}")
+
+
+def impossible(wish: Reasoning, spec: ModelSpec) -> tuple[str, Reasoning | None] | None:
+    """Return why the model of an entry cannot reason as asked, with what comes nearest; None where it can."""
+    thinking = spec.get("thinking")
+    if not isinstance(thinking, dict):
+        return None
+    efforts = [effort for effort in thinking.get("efforts") or () if isinstance(effort, str)]
+    if wish.is_off and thinking.get("always"):
+        least = min((effort for effort in efforts if effort in EFFORTS), key=EFFORTS.index, default=None)
+        why = "the model always reasons ('thinking' of the entry: always)"
+        return why, None if least is None else Reasoning(least)
+    if thinking.get("supported") is False and not wish.is_off:
+        return "the model does not reason ('thinking' of the entry: supported is false)", None
+    if wish.effort is None or wish.is_off or not efforts or wish.effort in efforts:
+        return None
+    near = nearest_choice(wish.effort, tuple(efforts))
+    why = f"must be one of {', '.join(efforts)} ('thinking' of the entry: efforts), not {wish.effort!r}"
+    return why, None if near is None else Reasoning(near)
+
+
+def nearest_choice(value: Any, choices: tuple[Any, ...]) -> Any:
+    """Return the effort among some that is nearest to another, or None where they are no efforts."""
+    if isinstance(value, str) and value in EFFORTS and all(choice in EFFORTS for choice in choices):
+        return min(choices, key=lambda choice: abs(EFFORTS.index(choice) - EFFORTS.index(value)))
+    return None
