@@ -23,7 +23,7 @@ from clemcore.backends._remote.ledger import (
     merge,
     value_at,
 )
-from clemcore.backends._remote.wishes import WISHES, impossible, nearest_choice, read_wish
+from clemcore.backends._remote.wishes import WISHES, impossible, nearest_choice, read_on_exceed, read_wish
 from clemcore.errors import GenerationArgumentError, SpecError
 from clemcore.spec import ModelSpec
 
