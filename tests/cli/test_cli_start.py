@@ -36,7 +36,7 @@ def test_python_m_is_the_same_command() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["list", "models"], ["respond", "-m", "mock", "Hi"], ["registry", "show", "zephyr-7b-beta"]],
+    [["--help"], ["list", "models"], ["respond", "-m", "mock", "Hi"], ["registry", "resolve", "zephyr-7b-beta"]],
     ids=" ".join,
 )
 def test_no_command_imports_an_sdk_that_it_does_not_need(arguments: list[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from clemcore.backends.base import Backend, RemoteBackend
+from clemcore.backends.base import Backend
 from clemcore.errors import BackendLoadError, BackendNotFoundError
 
 GROUP = "clemcore.backends"
@@ -214,13 +214,17 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
+# Classes to derive from, by name: to import the second would import what it needs.
+_BASES = ("clemcore.backends.base.RemoteBackend", "clemcore.backends._remote.service.ServiceBackend")
+
+
 def _backend_class(module: ModuleType, row: dict[str, str]) -> type[Backend]:
     """Return the one backend class of a module: defined there, or else the only one that it imports."""
     # One class may have two names in a module; dict keys keep the order and the first of each.
     classes = dict.fromkeys(value for value in list(vars(module).values()) if is_backend(value))
     visible = [cls for cls in classes if not getattr(cls, "__abstractmethods__", None)]
     own = [cls for cls in visible if cls.__module__ == module.__name__]
-    candidates = own or [cls for cls in visible if cls is not RemoteBackend]
+    candidates = own or [cls for cls in visible if f"{cls.__module__}.{cls.__name__}" not in _BASES]
     if len(candidates) != 1:
         found = ", ".join(cls.__name__ for cls in candidates) or "none"
         raise BackendLoadError(
