@@ -98,6 +98,17 @@ fn both_ways_agree_where_two_files_become_one() {
 }
 
 #[test]
+fn a_complaint_quotes_no_secret_of_a_neighbour() {
+    for value in ["[]", "[1]", "{}", "12", "\"\"", "\"YOUR_KEY\"", "true", "null"] {
+        let text = format!(
+            "[{{\"model_name\": \"a\", \"backend\": \"mck\"}}, \
+             {{\"model_name\": \"b\", \"backend\": \"mock\", \"api_key\": {value}}}]"
+        );
+        compare("r.json", text.as_bytes());
+    }
+}
+
+#[test]
 fn both_ways_agree_where_values_repeat() {
     let entry = |name: usize, members: &str| {
         format!("{{\"model_name\": \"m{name}\", \"backend\": \"openai\", \"model_id\": \"m\", {members}}}")

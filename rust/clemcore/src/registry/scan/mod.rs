@@ -294,6 +294,8 @@ impl<'t> Scan<'t, '_> {
     /// Judges a key and its value, which stands from `start` to the cursor.
     #[inline]
     fn judge(&mut self, key: usize, kind: Types, start: usize, level: Level) -> Option<()> {
+        // The full check notes what must not be shown: a complaint about a neighbour may quote the whole line.
+        self.doubt |= self.keys.get(key).secret && kind & (NULL | FALSE | TRUE) == 0;
         let known = match self.keys.standing(key, level) {
             None | Some(Standing::Own) => return Some(()),
             Some(Standing::NearMiss) => None,
