@@ -120,9 +120,11 @@ impl Registry {
             for index in group {
                 let Some((layer, _)) = self.layers.locate(index) else { continue };
                 if unsure[layer] && !hiding[layer] {
-                    let Some(dict) = self.layers.dict(index) else { continue };
+                    let Some(mut dict) = self.layers.dict(index) else { continue };
                     hiding[layer] = dicts[layer].iter().any(|earlier| shadow::hides(earlier, &dict));
                     if dicts[layer].len() < shadow::COMPARED {
+                        // It may have been set on loading; the full check, which decides, sees what is written.
+                        dict.remove(LOOKUP_SOURCE);
                         dicts[layer].push(dict);
                     }
                 }
