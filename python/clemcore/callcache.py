@@ -13,6 +13,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -266,23 +267,41 @@ def _opened(path: Path, *, make: bool) -> sqlite3.Connection:
     connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)
+        connection.execute("BEGIN IMMEDIATE")  # several processes may open a new file at once: one makes it
         (found,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if found != _APPLICATION_ID and tables:
-            raise CacheError(f"{path} is a database of another program; it is left as it is: name another file")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing; a power cut may lose the last
+        is_foreign = bool(tables) and found != _APPLICATION_ID
         if not tables:
-            with connection:
-                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                connection.execute(_SCHEMA)
+            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(_SCHEMA)
+        connection.commit()
+        if not is_foreign:
+            _log_ahead(connection)
     except sqlite3.Error as fault:
         reason = str(fault)
     else:
-        return connection
+        if not is_foreign:
+            return connection
+        connection.close()
+        raise CacheError(f"{path} is a database of another program; it is left as it is: name another file")
     if connection is not None:
         connection.close()
     raise CacheError(f"{path} is no cache of calls ({reason}); it is left as it is: name another file")
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work at once; SQLite does not wait by itself while others open the file too."""
+    deadline = time.monotonic() + _WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            break
+    connection.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing; a power cut may lose the last
 
 
 def _digest(status: int, headers: str, body: bytes) -> str:

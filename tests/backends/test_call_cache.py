@@ -253,6 +253,21 @@ def test_processes_share_it(wire_server: WireServer) -> None:
     assert len(wire_server.requests) == before
 
 
+def test_a_new_file_is_made_once_however_many_open_it_at_the_same_moment(tmp_path: Path) -> None:
+    together = threading.Barrier(6)
+
+    def opened(path: Path) -> None:
+        together.wait()
+        callcache.CallCache(path).close()
+
+    with ThreadPoolExecutor(6) as threads:
+        for number in range(30):
+            path = tmp_path / f"{number}.sqlite3"
+            for future in [threads.submit(opened, path) for _ in range(6)]:
+                future.result()
+            assert callcache.statistics(path) == []
+
+
 def test_an_error_after_retries_is_not_kept(wire_server: WireServer) -> None:
     wire_server.script = [refusal(500, "no")]
     model = open_model(wire_server.url, total_timeout=0.5)
