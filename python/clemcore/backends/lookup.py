@@ -214,8 +214,8 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
-# Classes to derive from, by name: to import the second would import what it needs.
-_BASES = ("clemcore.backends.base.RemoteBackend", "clemcore.backends._remote.service.ServiceBackend")
+# Where clemcore keeps classes to derive from: a module that imports one offers it as little as `Backend`.
+_BASES = ("clemcore.backends.base", "clemcore.backends._remote.")
 
 
 def _backend_class(module: ModuleType, row: dict[str, str]) -> type[Backend]:
@@ -224,7 +224,7 @@ def _backend_class(module: ModuleType, row: dict[str, str]) -> type[Backend]:
     classes = dict.fromkeys(value for value in list(vars(module).values()) if is_backend(value))
     visible = [cls for cls in classes if not getattr(cls, "__abstractmethods__", None)]
     own = [cls for cls in visible if cls.__module__ == module.__name__]
-    candidates = own or [cls for cls in visible if f"{cls.__module__}.{cls.__name__}" not in _BASES]
+    candidates = own or [cls for cls in visible if not cls.__module__.startswith(_BASES)]
     if len(candidates) != 1:
         found = ", ".join(cls.__name__ for cls in candidates) or "none"
         raise BackendLoadError(

@@ -23,7 +23,14 @@ from clemcore.backends._remote.ledger import (
     merge,
     value_at,
 )
-from clemcore.backends._remote.wishes import WISHES, impossible, nearest_choice, read_on_exceed, read_wish
+from clemcore.backends._remote.wishes import (
+    WISHES,
+    impossible,
+    nearest_choice,
+    read_on_exceed,
+    read_wish,
+    thinking_of,
+)
 from clemcore.errors import GenerationArgumentError, SpecError
 from clemcore.spec import ModelSpec
 
@@ -286,8 +293,7 @@ def thinks(ledger: Ledger, spec: ModelSpec) -> bool:
     """Tell whether the model will reason, as far as the call and the entry say it."""
     if ledger.reasoning is not None:
         return not ledger.reasoning.is_off
-    thinking = spec.get("thinking")
-    thinking = thinking if isinstance(thinking, dict) else {}
+    thinking = thinking_of(spec)
     return bool(thinking.get("always") or thinking.get("on_by_default"))
 
 

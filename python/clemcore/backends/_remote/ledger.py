@@ -23,6 +23,8 @@ Path = tuple[str, ...]
 
 # How much models reason, from nothing to everything.
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+# How many tokens that is, where a service takes tokens: clemcore's own numbers, none below what services take.
+EFFORT_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,16 @@ class Reasoning:
             return self
         bounds = ((0, "none"), (1024, "low"), (8192, "medium"))
         return Reasoning(next((effort for most, effort in bounds if self.budget <= most), "high"))
+
+    def as_budget(self, tokens: Mapping[str, int] = EFFORT_BUDGETS) -> Reasoning | None:
+        """Return the budget that is nearest to an effort, for services that take no word; None where none is.
+
+        Examples:
+            >>> Reasoning("medium").as_budget(), Reasoning("somewhat").as_budget()
+            (Reasoning(effort=None, budget=8192), None)
+        """
+        budget = tokens.get(self.effort or "")
+        return None if budget is None else Reasoning(budget=budget)
 
     @property
     def is_off(self) -> bool:

@@ -5,12 +5,28 @@ It knows no format: how a wish is sent is the dialects' affair.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from clemcore.backends._remote.ledger import EFFORTS, OnExceed, Reasoning
+from clemcore.errors import SpecError
 from clemcore.spec import ModelSpec
 
 WISHES = ("effort", "budget")
+
+
+def thinking_of(spec: ModelSpec) -> Mapping[str, Any]:
+    """Return what an entry says about the model's thinking; nothing where it does not.
+
+    Raises:
+        SpecError: it is no object.
+    """
+    thinking = spec.get("thinking")
+    if thinking is None:
+        return {}
+    if not isinstance(thinking, dict):
+        raise SpecError(f"model '{spec['model_name']}': 'thinking' must be an object, not {thinking!r}")
+    return thinking
 
 
 def read_wish(name: str, value: Any) -> Reasoning:
@@ -51,9 +67,7 @@ def read_on_exceed(value: Any) -> OnExceed:
 
 def impossible(wish: Reasoning, spec: ModelSpec) -> tuple[str, Reasoning | None] | None:
     """Return why the model of an entry cannot reason as asked, with what comes nearest; None where it can."""
-    thinking = spec.get("thinking")
-    if not isinstance(thinking, dict):
-        return None
+    thinking = thinking_of(spec)
     efforts = [effort for effort in thinking.get("efforts") or () if isinstance(effort, str)]
     if wish.is_off and thinking.get("always"):
         least = min((effort for effort in efforts if effort in EFFORTS), key=EFFORTS.index, default=None)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from clemcore.backends._remote.dialect import UnsupportedError
-from clemcore.errors import MessagesError, SpecError
+from clemcore.errors import MessagesError
 from clemcore.messages import DELIMITER, Message, Messages, ensure_alternating_roles
 from clemcore.spec import ModelSpec
 
@@ -71,18 +70,36 @@ def listed(value: Any) -> list[str]:
     return stops
 
 
-def thinking_of(spec: ModelSpec) -> Mapping[str, Any]:
-    """Return what an entry says about the model's thinking; nothing where it does not.
+def continues(index: int, last: Message, spec: ModelSpec, *, unless_said: bool = False) -> bool:
+    """Tell whether a dialogue ends with the assistant, so that the model has to continue the message.
+
+    Args:
+        index: the place of the last message.
+        last: the message.
+        spec: the entry, whose ``prefill`` says whether the model can.
+        unless_said: what holds where it says nothing.
 
     Raises:
-        SpecError: it is no object.
+        MessagesError: it cannot, as far as the entry says.
     """
-    thinking = spec.get("thinking")
-    if thinking is None:
-        return {}
-    if not isinstance(thinking, dict):
-        raise SpecError(f"model '{spec['model_name']}': 'thinking' must be an object, not {thinking!r}")
-    return thinking
+    if last["role"] != "assistant":
+        return False
+    said = spec.get("prefill")
+    if not (unless_said if said is None else said):
+        word = (
+            'says that it does not ("prefill": false)'
+            if unless_said
+            else 'does not say that it can ("prefill": true)'
+        )
+        raise no_prefill(
+            index, f"the model would have to continue it, and the entry of '{spec['model_name']}' {word}"
+        )
+    return True
+
+
+def no_prefill(index: int, why: str) -> MessagesError:
+    """Return the error of a last message that would have to be continued."""
+    return MessagesError(f"messages[{index}] is the last one and of the assistant: {why}")
 
 
 def _text(content: Any, index: int) -> str:

@@ -15,9 +15,21 @@ from clemcore.backends._remote.dialect import (
     fault_in,
     outcome_of,
 )
-from clemcore.backends._remote.dialects._turns import alone, listed, split_system, thinking_of
+from clemcore.backends._remote.dialects._reply import (
+    check_role,
+    count_of,
+    counts,
+    known,
+    object_at,
+    object_of,
+    parts_of,
+    texts_of,
+    total_of,
+)
+from clemcore.backends._remote.dialects._turns import alone, continues, listed, no_prefill, split_system
 from clemcore.backends._remote.images import Image, images_of, text_of
 from clemcore.backends._remote.ledger import Ledger, Reasoning, value_at
+from clemcore.backends._remote.wishes import thinking_of
 from clemcore.errors import MessagesError, SpecError
 from clemcore.keys import Key
 from clemcore.messages import Message, Messages
@@ -46,8 +58,6 @@ EFFORTS = ("low", "medium", "high", "xhigh", "max")
 # 3.7.2's budget where nobody says how much, and the least that the service takes.
 DEFAULT_BUDGET = 4000
 LEAST_BUDGET = 1024
-# What comes nearest where a model takes tokens and a word was asked for.
-BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
 _THINKS = ("enabled", "adaptive")
 _SAMPLING = ("temperature", "top_p", "top_k")
 _LEAST_TOP_P = 0.95
@@ -124,18 +134,13 @@ class AnthropicMessages(Dialect):
 
     def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
         """Join the text blocks; thinking is reasoning, never part of the answer."""
-        if not isinstance(body, dict):
-            raise NoAnswerError(f"the reply is JSON, but {type(body).__name__} instead of an object")
-        blocks = body.get("content")
+        blocks = object_of(body).get("content")
         if not isinstance(blocks, list):
             raise NoAnswerError("the reply has no list of content blocks")
-        if body.get("role") not in (None, "assistant"):
-            raise NoAnswerError(f"the reply has the role {body['role']!r} instead of 'assistant'")
-        text = "".join(_texts(blocks, "text", "text")).strip()
-        reasoning = "\n\n".join(_texts(blocks, "thinking", "thinking")) or None
-        redacted = sum(
-            1 for block in blocks if isinstance(block, dict) and block.get("type") == "redacted_thinking"
-        )
+        check_role(body, "the reply")
+        text = "".join(texts_of(blocks, "text", "text")).strip()
+        reasoning = "\n\n".join(texts_of(blocks, "thinking", "thinking")) or None
+        redacted = sum(block.get("type") == "redacted_thinking" for block in parts_of(blocks))
         stop = body.get("stop_reason")
         facts: dict[str, Any] = {
             "usage": _usage(body.get("usage")),
@@ -148,24 +153,20 @@ class AnthropicMessages(Dialect):
                 reasoned=reasoning is not None or redacted > 0,
             ),
         }
-        for name, value in (
+        more = (
             ("stop_sequence", body.get("stop_sequence")),
             ("refusal", _refusal(body.get("stop_details")) if stop == "refusal" else None),
             ("reasoning", reasoning),
             ("redacted_reasoning_blocks", redacted or None),
-        ):
-            if value is not None:
-                facts[name] = value
-        return text, facts
+        )
+        return text, {**facts, **known(more)}
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error body; its type and code say what kind of error it is."""
         if not isinstance(body, dict) or not (body.get("error") or body.get("type") == "error"):
             return None
         common = fault_in(body)
-        error = body.get("error")
-        details = error.get("details") if isinstance(error, dict) else None
-        code = details.get("error_code") if isinstance(details, dict) else None
+        code = object_at(body.get("error"), "details").get("error_code")
         codes = common.codes | {code} if isinstance(code, str) else common.codes
         window, prompt = _numbers(common.message or "")
         return Fault(
@@ -187,8 +188,8 @@ class AnthropicMessages(Dialect):
         fields: dict[str, Any] = {}
         if wish.effort is not None:
             if "efforts" not in thinking:
-                budget = BUDGETS.get(wish.effort, DEFAULT_BUDGET)
-                raise UnsupportedError("the model takes a number of tokens, no effort", Reasoning(budget=budget))
+                nearest = wish.as_budget() or Reasoning(budget=DEFAULT_BUDGET)
+                raise UnsupportedError("the model takes a number of tokens, no effort", nearest)
             fields = _effort(wish)
         tokens = DEFAULT_BUDGET if wish.budget is None else wish.budget
         if tokens < LEAST_BUDGET:
@@ -230,8 +231,7 @@ class AnthropicMessages(Dialect):
 
     def tokens_used(self, reply: Any) -> int | None:
         """Return what went in and what came out."""
-        usage = _usage(reply.get("usage") if isinstance(reply, dict) else None)
-        return usage.get("input_tokens", 0) + usage.get("output_tokens", 0) if usage else None
+        return total_of(_usage(reply.get("usage"))) if isinstance(reply, dict) else None
 
 
 def api_version_of(spec: ModelSpec) -> str:
@@ -287,19 +287,8 @@ def _block(image: Image) -> dict[str, Any]:
 def _check_last(turns: list[tuple[int, Message]], spec: ModelSpec, fields: Mapping[str, Any]) -> None:
     if not turns:
         raise MessagesError("messages hold nothing but system messages; Anthropic needs a user message")
-    index, last = turns[-1]
-    if last["role"] != "assistant":
-        return
-    thinking = fields.get("thinking")
-    if not spec.get("prefill"):
-        raise MessagesError(
-            f"messages[{index}] is the last one and of the assistant: the model would have to continue it, and "
-            f"the entry of '{spec['model_name']}' does not say that it can (\"prefill\": true)"
-        )
-    if isinstance(thinking, dict) and thinking.get("type") in _THINKS:
-        raise MessagesError(
-            f"messages[{index}] is the last one and of the assistant: a model that thinks continues no message"
-        )
+    if continues(*turns[-1], spec) and object_at(fields, "thinking").get("type") in _THINKS:
+        raise no_prefill(turns[-1][0], "a model that thinks continues no message")
 
 
 def _effort(wish: Reasoning) -> dict[str, Any]:
@@ -341,11 +330,6 @@ def _fit_limit(ledger: Ledger, spec: ModelSpec, budget: Any) -> None:
         ledger.unsupported("max_tokens", why, most)
 
 
-def _texts(blocks: list[Any], kind: str, field: str) -> list[str]:
-    found = (block.get(field) for block in blocks if isinstance(block, dict) and block.get("type") == kind)
-    return [text for text in found if isinstance(text, str) and text]
-
-
 def _refusal(details: Any) -> str:
     details = details if isinstance(details, dict) else {}
     said = details.get("explanation") or details.get("category")
@@ -355,21 +339,21 @@ def _refusal(details: Any) -> str:
 def _usage(usage: Any) -> dict[str, int]:
     if not isinstance(usage, dict):
         return {}
-    details = usage.get("output_tokens_details")
     fresh, read, wrote = (
         usage.get(name) for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     )
-    counts = {
-        # The service counts what it read from the cache, and wrote to it, apart.
-        "input_tokens": sum(part for part in (fresh, read, wrote) if isinstance(part, int))
-        if isinstance(fresh, int)
-        else None,
-        "output_tokens": usage.get("output_tokens"),
-        "reasoning_tokens": details.get("thinking_tokens") if isinstance(details, dict) else None,
-        "cached_tokens": read,
-        "cache_write_tokens": wrote,
-    }
-    return {name: count for name, count in counts.items() if isinstance(count, int)}
+    return counts(
+        {
+            # The service counts what it read from the cache, and wrote to it, apart.
+            "input_tokens": sum(count_of(part) or 0 for part in (fresh, read, wrote))
+            if count_of(fresh) is not None
+            else None,
+            "output_tokens": usage.get("output_tokens"),
+            "reasoning_tokens": object_at(usage, "output_tokens_details").get("thinking_tokens"),
+            "cached_tokens": read,
+            "cache_write_tokens": wrote,
+        }
+    )
 
 
 def _numbers(message: str) -> tuple[int, int]:

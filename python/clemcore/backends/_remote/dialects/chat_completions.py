@@ -13,6 +13,7 @@ from clemcore.backends._remote.dialect import (
     UnsupportedError,
     outcome_of,
 )
+from clemcore.backends._remote.dialects._reply import check_role, count_of, counts, known, object_at, object_of
 from clemcore.backends._remote.endpoint import setting
 from clemcore.backends._remote.images import Image, images_of, text_of
 from clemcore.backends._remote.ledger import Ledger, Reasoning
@@ -109,18 +110,14 @@ class ChatCompletions(Dialect):
 
     def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
         """Read the first choice."""
-        if not isinstance(body, dict):
-            raise NoAnswerError(f"the reply is JSON, but {type(body).__name__} instead of an object")
-        choices = body.get("choices")
+        choices = object_of(body).get("choices")
         if not isinstance(choices, list) or not choices:
             raise NoAnswerError("the reply has no choices")
         choice = choices[0]
         message = choice.get("message") if isinstance(choice, dict) else None
         if not isinstance(message, dict):
             raise NoAnswerError("the reply's first choice has no message")
-        role = message.get("role")
-        if role not in (None, "assistant"):
-            raise NoAnswerError(f"the reply's message has the role {role!r} instead of 'assistant'")
+        check_role(message)
         text = _text(message.get("content")).strip()
         finish, refusal, reasoning = choice.get("finish_reason"), message.get("refusal"), _reasoning(message)
         facts: dict[str, Any] = {
@@ -135,14 +132,12 @@ class ChatCompletions(Dialect):
                 reasoned=reasoning is not None,
             ),
         }
-        for name, value in (
+        more = (
             ("system_fingerprint", body.get("system_fingerprint")),
             ("refusal", refusal),
             ("reasoning", reasoning),
-        ):
-            if value is not None:
-                facts[name] = value
-        return text, facts
+        )
+        return text, {**facts, **known(more)}
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error body; one with choices is an answer, whatever else it holds."""
@@ -195,9 +190,7 @@ class ChatCompletions(Dialect):
 
     def tokens_used(self, reply: Any) -> int | None:
         """Return the total that the service counted."""
-        usage = reply.get("usage") if isinstance(reply, dict) else None
-        total = usage.get("total_tokens") if isinstance(usage, dict) else None
-        return total if isinstance(total, int) else None
+        return count_of(object_at(reply, "usage").get("total_tokens"))
 
 
 def _encoded(message: Message, images: list[Image]) -> Message:
@@ -239,16 +232,16 @@ def _reasoning(message: dict[str, Any]) -> str | None:
 def _usage(usage: Any) -> dict[str, int]:
     if not isinstance(usage, dict):
         return {}
-    prompt, reply = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    prompt, reply = prompt if isinstance(prompt, dict) else {}, reply if isinstance(reply, dict) else {}
-    counts = {
-        "input_tokens": usage.get("prompt_tokens"),
-        "output_tokens": usage.get("completion_tokens"),
-        "reasoning_tokens": reply.get("reasoning_tokens"),
-        "cached_tokens": prompt.get("cached_tokens"),
-        "cache_write_tokens": prompt.get("cache_write_tokens"),
-    }
-    return {name: count for name, count in counts.items() if isinstance(count, int)}
+    prompt = object_at(usage, "prompt_tokens_details")
+    return counts(
+        {
+            "input_tokens": usage.get("prompt_tokens"),
+            "output_tokens": usage.get("completion_tokens"),
+            "reasoning_tokens": object_at(usage, "completion_tokens_details").get("reasoning_tokens"),
+            "cached_tokens": prompt.get("cached_tokens"),
+            "cache_write_tokens": prompt.get("cache_write_tokens"),
+        }
+    )
 
 
 def _is_positive(value: Any) -> bool:

@@ -15,7 +15,8 @@ from clemcore.backends._remote.dialect import (
     fault_in,
     outcome_of,
 )
-from clemcore.backends._remote.dialects._turns import alone, listed
+from clemcore.backends._remote.dialects._reply import check_role, known, object_of, texts_of, total_of
+from clemcore.backends._remote.dialects._turns import alone, listed, no_prefill
 from clemcore.backends._remote.images import images_of, text_of
 from clemcore.backends._remote.ledger import Reasoning
 from clemcore.errors import MessagesError
@@ -38,8 +39,6 @@ NATIVE = (
     "tools",
 )
 _MOST_STOPS = 5
-# What comes nearest where the service takes tokens and a word was asked for; clemcore's own numbers.
-_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
 _TOO_LONG = re.compile(r"too many tokens|exceeds? the (maximum|context)|cannot exceed (\d+)", re.IGNORECASE)
 _WINDOW = re.compile(r"cannot exceed (\d+)(?: tokens)?(?:\s*-\s*received (\d+))?", re.IGNORECASE)
 # With the status 498, which is nobody else's.
@@ -73,22 +72,16 @@ class CohereChat(Dialect):
     def body(self, spec: ModelSpec, model_id: str, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write the request; images become blocks behind the text."""
         if messages[-1]["role"] == "assistant":
-            raise MessagesError(
-                f"messages[{len(messages) - 1}] is the last one and of the assistant: Cohere's models continue no "
-                "message"
-            )
+            raise no_prefill(len(messages) - 1, "Cohere's models continue no message")
         encoded = [_encoded(message, index, spec) for index, message in enumerate(messages)]
         return {"model": model_id, "messages": encoded, **fields}
 
     def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
         """Join the text blocks; thinking is reasoning, never part of the answer."""
-        if not isinstance(body, dict):
-            raise NoAnswerError(f"the reply is JSON, but {type(body).__name__} instead of an object")
-        message = body.get("message")
+        message = object_of(body).get("message")
         if not isinstance(message, dict):
             raise NoAnswerError("the reply has no message")
-        if message.get("role") not in (None, "assistant"):
-            raise NoAnswerError(f"the reply's message has the role {message['role']!r} instead of 'assistant'")
+        check_role(message)
         blocks = message.get("content")
         if isinstance(blocks, str):
             blocks = [{"type": "text", "text": blocks}]
@@ -97,8 +90,8 @@ class CohereChat(Dialect):
         finish = body.get("finish_reason")
         if finish in ("ERROR", "TIMEOUT"):
             raise NoAnswerError(f"the service ended the answer with an error (finish_reason {finish!r})")
-        text = "".join(_texts(blocks, "text")).strip()
-        reasoning = "\n\n".join(_texts(blocks, "thinking")) or None
+        text = "".join(texts_of(blocks, "text", "text")).strip()
+        reasoning = "\n\n".join(texts_of(blocks, "thinking", "thinking")) or None
         facts: dict[str, Any] = {
             "usage": _usage(body.get("usage")),
             # The service does not say which model has answered.
@@ -111,9 +104,7 @@ class CohereChat(Dialect):
                 reasoned=reasoning is not None,
             ),
         }
-        if reasoning is not None:
-            facts["reasoning"] = reasoning
-        return text, facts
+        return text, {**facts, **known([("reasoning", reasoning)])}
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error body: an id and a message."""
@@ -139,9 +130,7 @@ class CohereChat(Dialect):
         if wish.is_off:
             return {"thinking": {"type": "disabled"}}
         if wish.effort is not None:
-            tokens = _BUDGETS.get(wish.effort)
-            nearest = None if tokens is None else Reasoning(budget=tokens)
-            raise UnsupportedError("the service takes a number of tokens, no effort", nearest)
+            raise UnsupportedError("the service takes a number of tokens, no effort", wish.as_budget())
         if wish.budget is None:
             return {"thinking": {"type": "enabled"}}
         return {"thinking": {"type": "enabled", "token_budget": wish.budget}}
@@ -158,8 +147,7 @@ class CohereChat(Dialect):
 
     def tokens_used(self, reply: Any) -> int | None:
         """Return what went in and what came out."""
-        usage = _usage(reply.get("usage") if isinstance(reply, dict) else None)
-        return usage.get("input_tokens", 0) + usage.get("output_tokens", 0) if usage else None
+        return total_of(_usage(reply.get("usage"))) if isinstance(reply, dict) else None
 
 
 def _few(stops: list[str]) -> list[str]:
@@ -183,11 +171,6 @@ def _encoded(message: Message, index: int, spec: ModelSpec) -> Message:
         "role": role,
         "content": [*texts, *({"type": "image_url", "image_url": {"url": image.address}} for image in images)],
     }
-
-
-def _texts(blocks: list[Any] | None, kind: str) -> list[str]:
-    found = (block.get(kind) for block in blocks or () if isinstance(block, dict) and block.get("type") == kind)
-    return [text for text in found if isinstance(text, str) and text]
 
 
 def _usage(usage: Any) -> dict[str, int]:

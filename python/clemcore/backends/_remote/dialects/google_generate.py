@@ -17,9 +17,11 @@ from clemcore.backends._remote.dialect import (
     fault_in,
     outcome_of,
 )
-from clemcore.backends._remote.dialects._turns import alone, listed, split_system, thinking_of
+from clemcore.backends._remote.dialects._reply import count_of, object_at, object_of
+from clemcore.backends._remote.dialects._turns import alone, continues, listed, split_system
 from clemcore.backends._remote.images import Image, images_of, text_of
 from clemcore.backends._remote.ledger import Ledger, Reasoning, value_at
+from clemcore.backends._remote.wishes import thinking_of
 from clemcore.errors import MessagesError, SpecError
 from clemcore.keys import Key
 from clemcore.messages import Message, Messages
@@ -151,12 +153,7 @@ class GoogleGenerate(Dialect):
         system, turns = split_system(messages)
         if not turns:
             raise MessagesError("messages hold nothing but system messages; Google needs a user message")
-        index, last = turns[-1]
-        if last["role"] == "assistant" and spec.get("prefill") is False:
-            raise MessagesError(
-                f"messages[{index}] is the last one and of the assistant: the model would have to continue it, and "
-                f"the entry of '{spec['model_name']}' says that it does not (\"prefill\": false)"
-            )
+        continues(*turns[-1], spec, unless_said=True)
         written: dict[str, Any] = {"contents": [_encoded(message, index, spec) for index, message in turns]}
         if system:
             written["systemInstruction"] = {"parts": [{"text": system}], "role": "user"}
@@ -164,10 +161,8 @@ class GoogleGenerate(Dialect):
 
     def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
         """Join the text parts of the first candidate; thoughts are reasoning, never part of the answer."""
-        if not isinstance(body, dict):
-            raise NoAnswerError(f"the reply is JSON, but {type(body).__name__} instead of an object")
-        candidates, feedback = body.get("candidates"), body.get("promptFeedback")
-        blocked = feedback.get("blockReason") if isinstance(feedback, dict) else None
+        candidates = object_of(body).get("candidates")
+        blocked = object_at(body, "promptFeedback").get("blockReason")
         if not isinstance(candidates, list) or not candidates:
             if blocked is None:
                 raise NoAnswerError("the reply has no candidates")
@@ -235,7 +230,7 @@ class GoogleGenerate(Dialect):
         if wish.effort is not None:
             raise UnsupportedError(
                 "the model takes a number of tokens, no effort",
-                Reasoning(budget=BUDGETS[wish.effort]) if wish.effort in BUDGETS else None,
+                wish.as_budget(BUDGETS),
             )
         budget = DEFAULT_BUDGET if wish.budget is None else wish.budget
         return _config(thinkingBudget=budget, includeThoughts=True)
@@ -272,15 +267,11 @@ class GoogleGenerate(Dialect):
 
     def tokens_asked(self, body: Mapping[str, Any]) -> int:
         """Return the limit on the answer."""
-        config = body.get("generationConfig")
-        limit = config.get("maxOutputTokens") if isinstance(config, dict) else None
-        return limit if isinstance(limit, int) else 0
+        return count_of(object_at(body, "generationConfig").get("maxOutputTokens")) or 0
 
     def tokens_used(self, reply: Any) -> int | None:
         """Return the total that the service counted."""
-        usage = reply.get("usageMetadata") if isinstance(reply, dict) else None
-        total = usage.get("totalTokenCount") if isinstance(usage, dict) else None
-        return total if isinstance(total, int) else None
+        return count_of(object_at(reply, "usageMetadata").get("totalTokenCount"))
 
 
 def api_version_of(spec: ModelSpec) -> str:

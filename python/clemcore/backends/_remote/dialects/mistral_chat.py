@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from clemcore.backends._remote.dialect import Dialect, Fault, NoAnswerError, Parameter, fault_in
+from clemcore.backends._remote.dialects._turns import continues
 from clemcore.backends._remote.dialects.chat_completions import ChatCompletions
 from clemcore.backends._remote.ledger import Ledger
-from clemcore.errors import MessagesError
 from clemcore.keys import Key
 from clemcore.messages import Messages
 from clemcore.spec import ModelSpec
@@ -69,13 +69,7 @@ class MistralChat(ChatCompletions):
         body = super().body(spec, model_id, messages, fields)
         turns = body["messages"]
         last = turns[-1]
-        if last["role"] == "assistant" and "prefix" not in last:
-            if not spec.get("prefill"):
-                raise MessagesError(
-                    f"messages[{len(turns) - 1}] is the last one and of the assistant: the model would have to "
-                    f"continue it, and the entry of '{spec['model_name']}' does not say that it can "
-                    '("prefill": true)'
-                )
+        if "prefix" not in last and continues(len(turns) - 1, last, spec):
             turns[-1] = {**last, "prefix": True}
         return body
 

@@ -13,6 +13,15 @@ from clemcore.backends._remote.dialect import (
     UnsupportedError,
     outcome_of,
 )
+from clemcore.backends._remote.dialects._reply import (
+    count_of,
+    counts,
+    known,
+    object_at,
+    object_of,
+    parts_of,
+    texts_of,
+)
 from clemcore.backends._remote.dialects.chat_completions import openai_key_headers
 from clemcore.backends._remote.images import Image, images_of, text_of
 from clemcore.backends._remote.ledger import Ledger, Reasoning
@@ -124,8 +133,7 @@ class Responses(Dialect):
 
     def reasoning_in(self, fields: Mapping[str, Any]) -> Reasoning | None:
         """Return the effort of ``reasoning``."""
-        wish = fields.get("reasoning")
-        effort = wish.get("effort") if isinstance(wish, dict) else None
+        effort = object_at(fields, "reasoning").get("effort")
         return Reasoning(effort) if isinstance(effort, str) else None
 
     def settle(self, ledger: Ledger, spec: ModelSpec) -> None:  # noqa: ARG002 - the same for all
@@ -143,20 +151,17 @@ class Responses(Dialect):
 
     def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
         """Read the messages among the items of the output, and the reasoning beside them."""
-        if not isinstance(body, dict):
-            raise NoAnswerError(f"the reply is JSON, but {type(body).__name__} instead of an object")
-        output, status = body.get("output"), body.get("status")
+        output, status = object_of(body).get("output"), body.get("status")
         if not isinstance(output, list):
             raise NoAnswerError("the reply has no output")
         if status not in (None, "completed", "incomplete"):
             raise NoAnswerError(f"the response is not complete: its status is {status!r}")
-        items = [item for item in output if isinstance(item, dict)]
-        parts = [part for item in items if item.get("type") == "message" for part in _parts(item.get("content"))]
-        text = "".join(_strings(parts, "output_text", "text")).strip()
-        refusal = "\n".join(_strings(parts, "refusal", "refusal")) or None
+        items = parts_of(output)
+        parts = [part for item in items if item.get("type") == "message" for part in parts_of(item.get("content"))]
+        text = "".join(texts_of(parts, "output_text", "text")).strip()
+        refusal = "\n".join(texts_of(parts, "refusal", "refusal")) or None
         reasoning = _reasoning(items)
-        details = body.get("incomplete_details")
-        reason = details.get("reason") if isinstance(details, dict) else None
+        reason = object_at(body, "incomplete_details").get("reason")
         facts: dict[str, Any] = {
             "usage": _usage(body.get("usage")),
             "served_model": body.get("model"),
@@ -169,11 +174,7 @@ class Responses(Dialect):
                 reasoned=any(item.get("type") == "reasoning" for item in items),
             ),
         }
-        if refusal is not None:
-            facts["refusal"] = refusal
-        if reasoning is not None:
-            facts["reasoning"] = reasoning
-        return text, facts
+        return text, {**facts, **known([("refusal", refusal), ("reasoning", reasoning)])}
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error body, or the error of a response that failed with a good status."""
@@ -191,9 +192,7 @@ class Responses(Dialect):
 
     def tokens_used(self, reply: Any) -> int | None:
         """Return the total that the service counted."""
-        usage = reply.get("usage") if isinstance(reply, dict) else None
-        total = usage.get("total_tokens") if isinstance(usage, dict) else None
-        return total if isinstance(total, int) else None
+        return count_of(object_at(reply, "usage").get("total_tokens"))
 
 
 def _item(message: Message, images: list[Image]) -> Message:
@@ -223,20 +222,11 @@ def _part(part: dict[str, Any], kind: str) -> dict[str, Any]:
     return part
 
 
-def _parts(content: Any) -> list[dict[str, Any]]:
-    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-
-
-def _strings(parts: list[dict[str, Any]], kind: str, field: str) -> list[str]:
-    found = (part.get(field) for part in parts if part.get("type") == kind)
-    return [text for text in found if isinstance(text, str)]
-
-
 def _reasoning(items: list[dict[str, Any]]) -> str | None:
     """Return the reasoning itself where the service shows it, else its summary."""
     thoughts = [item for item in items if item.get("type") == "reasoning"]
     for field, kind in (("content", "reasoning_text"), ("summary", "summary_text")):
-        texts = [text for item in thoughts for text in _strings(_parts(item.get(field)), kind, "text")]
+        texts = [text for item in thoughts for text in texts_of(item.get(field), kind, "text")]
         if texts:
             return "\n\n".join(texts)
     return None
@@ -245,13 +235,13 @@ def _reasoning(items: list[dict[str, Any]]) -> str | None:
 def _usage(usage: Any) -> dict[str, int]:
     if not isinstance(usage, dict):
         return {}
-    given, made = usage.get("input_tokens_details"), usage.get("output_tokens_details")
-    given, made = given if isinstance(given, dict) else {}, made if isinstance(made, dict) else {}
-    counts = {
-        "input_tokens": usage.get("input_tokens"),
-        "output_tokens": usage.get("output_tokens"),
-        "reasoning_tokens": made.get("reasoning_tokens"),
-        "cached_tokens": given.get("cached_tokens"),
-        "cache_write_tokens": given.get("cache_write_tokens"),
-    }
-    return {name: count for name, count in counts.items() if isinstance(count, int)}
+    given = object_at(usage, "input_tokens_details")
+    return counts(
+        {
+            "input_tokens": usage.get("input_tokens"),
+            "output_tokens": usage.get("output_tokens"),
+            "reasoning_tokens": object_at(usage, "output_tokens_details").get("reasoning_tokens"),
+            "cached_tokens": given.get("cached_tokens"),
+            "cache_write_tokens": given.get("cache_write_tokens"),
+        }
+    )
