@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clemcore.backends._remote.ledger import EFFORTS, OnExceed, Reasoning
+from clemcore.backends._remote.ledger import EFFORTS, Ledger, OnExceed, Reasoning
 from clemcore.errors import SpecError
 from clemcore.spec import ModelSpec
 
@@ -87,3 +87,21 @@ def nearest_choice(value: Any, choices: tuple[Any, ...]) -> Any:
     if isinstance(value, str) and value in EFFORTS and all(choice in EFFORTS for choice in choices):
         return min(choices, key=lambda choice: abs(EFFORTS.index(choice) - EFFORTS.index(value)))
     return None
+
+
+def make_room(ledger: Ledger, spec: ModelSpec, budget: int) -> None:
+    """Add what the model may think to the limit on its answer, for services where thinking counts in it.
+
+    Args:
+        ledger: the account; one without a limit is left alone.
+        spec: the entry, whose ``max_output_tokens`` bounds both together.
+        budget: tokens for thinking.
+    """
+    answer = ledger.value("max_tokens")
+    if not isinstance(answer, int):
+        return
+    ledger.change("max_tokens", answer + budget, f"thinking counts in it: its budget of {budget} was added")
+    most = spec.get("max_output_tokens")
+    if isinstance(most, int) and answer + budget > most:
+        why = f"with the {budget} for thinking it exceeds the {most} tokens that the model answers with at most"
+        ledger.unsupported("max_tokens", why, most)

@@ -29,7 +29,7 @@ from clemcore.backends._remote.dialects._reply import (
 from clemcore.backends._remote.dialects._turns import alone, continues, listed, no_prefill, split_system
 from clemcore.backends._remote.images import Image, images_of, text_of
 from clemcore.backends._remote.ledger import Ledger, Reasoning, value_at
-from clemcore.backends._remote.wishes import thinking_of
+from clemcore.backends._remote.wishes import make_room, thinking_of
 from clemcore.errors import MessagesError, SpecError
 from clemcore.keys import Key
 from clemcore.messages import Message, Messages
@@ -319,15 +319,9 @@ def _fit_limit(ledger: Ledger, spec: ModelSpec, budget: Any) -> None:
     """Send a limit in any case; thinking counts in it, so what it may have is added to what the answer may have."""
     if not isinstance(ledger.value("max_tokens"), int):
         ledger.put("max_tokens", ("max_tokens",), DEFAULT_GEN_ARGS["max_tokens"])
-    answer = ledger.value("max_tokens")
     is_native = "thinking" in ledger and ledger.was_asked("max_tokens")
-    if not isinstance(budget, int) or is_native:
-        return
-    ledger.change("max_tokens", answer + budget, f"thinking counts in it: its budget of {budget} was added")
-    most = spec.get("max_output_tokens")
-    if isinstance(most, int) and answer + budget > most:
-        why = f"with the {budget} for thinking it exceeds the {most} tokens that the model answers with at most"
-        ledger.unsupported("max_tokens", why, most)
+    if isinstance(budget, int) and not is_native:
+        make_room(ledger, spec, budget)
 
 
 def _refusal(details: Any) -> str:

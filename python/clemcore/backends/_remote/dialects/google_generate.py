@@ -21,7 +21,7 @@ from clemcore.backends._remote.dialects._reply import count_of, object_at, objec
 from clemcore.backends._remote.dialects._turns import alone, continues, listed, split_system
 from clemcore.backends._remote.images import Image, images_of, text_of
 from clemcore.backends._remote.ledger import Ledger, Reasoning, value_at
-from clemcore.backends._remote.wishes import thinking_of
+from clemcore.backends._remote.wishes import make_room, thinking_of
 from clemcore.errors import MessagesError, SpecError
 from clemcore.keys import Key
 from clemcore.messages import Message, Messages
@@ -255,15 +255,9 @@ class GoogleGenerate(Dialect):
         budget = ledger.reasoning.budget if ledger.reasoning is not None else None
         if budget is None:
             budget = value_at(ledger.fields, (*_THINKING, "thinkingBudget"))
-        answer = ledger.value("max_tokens")
         is_native = any(name in ledger for name in ("thinkingConfig", "thinking_config"))
-        if (is_native and ledger.was_asked("max_tokens")) or not isinstance(answer, int) or not budget:
-            return
-        ledger.change("max_tokens", answer + budget, f"thinking counts in it: its budget of {budget} was added")
-        most = spec.get("max_output_tokens")
-        if isinstance(most, int) and answer + budget > most:
-            why = f"with the {budget} for thinking it exceeds the {most} tokens that the model answers with at most"
-            ledger.unsupported("max_tokens", why, most)
+        if budget and not (is_native and ledger.was_asked("max_tokens")):
+            make_room(ledger, spec, budget)
 
     def tokens_asked(self, body: Mapping[str, Any]) -> int:
         """Return the limit on the answer."""
