@@ -18,21 +18,12 @@ from clemcore.errors import (
     RemoteCallError,
     SpecError,
 )
-from clemcore.model import Model, Reply
 from support.anthropic_wire import SEES, claude, error, message, text, thinking
-from support.remote import CANARY, DIALOGUE, HELLO, make_model, write_keys
+from support.remote import CANARY, DIALOGUE, GIF, HELLO, PNG, ask, make_model, write_keys
 from support.wire_server import Answer, WireServer, reply
 
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB"
-GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
 BUDGET = {"supported": True, "style": "budget"}
 ADAPTIVE = {"supported": True, "style": "adaptive"}
-
-
-def ask(model: Model, messages: Any = HELLO) -> Reply:
-    result = model.generate_response(messages)
-    assert isinstance(result, Reply)
-    return result
 
 
 # -- what is sent ------------------------------------------------------------------------------------------------

@@ -16,21 +16,12 @@ from clemcore.errors import (
     RemoteCallError,
     SpecError,
 )
-from clemcore.model import Model, Reply
 from support.google_wire import SAFETY, SEES, blocked, error, gemini, generated, info, quota, retry, thought
-from support.remote import CANARY, DIALOGUE, HELLO, make_model, write_keys
+from support.remote import CANARY, DIALOGUE, GIF, HELLO, PNG, ask, make_model, write_keys
 from support.wire_server import Answer, WireServer, reply
 
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB"
-GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
 BUDGET = {"supported": True, "style": "budget"}
 LEVEL = {"supported": True, "style": "level"}
-
-
-def ask(model: Model, messages: Any = HELLO) -> Reply:
-    result = model.generate_response(messages)
-    assert isinstance(result, Reply)
-    return result
 
 
 def turn(role: str, *words: str) -> dict[str, Any]:

@@ -18,15 +18,8 @@ from hypothesis import strategies as st
 from clemcore import backends, loading
 from clemcore.backends._remote.dialects.chat_completions import FIELDS
 from clemcore.errors import GenerationArgumentError, MessagesError, RemoteCallError, SpecError
-from clemcore.model import Reply
-from support.remote import CANARY, DIALOGUE, HELLO, make_model, open_model, write_keys
+from support.remote import CANARY, DIALOGUE, HELLO, ask, make_model, open_model, write_keys
 from support.wire_server import Answer, Received, WireServer, completion, reply
-
-
-def ask(model: Any, messages: Any = HELLO) -> Reply:
-    result = model.generate_response(messages)
-    assert isinstance(result, Reply)
-    return result
 
 
 # -- what is sent and received -----------------------------------------------------------------------------------

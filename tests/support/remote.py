@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clemcore import backends
-from clemcore.model import DEFAULT_GEN_ARGS, Model
+from clemcore.model import DEFAULT_GEN_ARGS, Model, Reply
 from clemcore.spec import ModelSpec
 
 HELLO = [{"role": "user", "content": "Hello!"}]
@@ -17,6 +17,9 @@ DIALOGUE = [
     {"role": "user", "content": "Tell me the name of the capital of Australia."},
 ]
 # A key that no text contains by chance.
+# The beginnings of images; nothing reads further.
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB"
+GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
 CANARY = "sk-canary-0f1e2d3c4b5a69788796"
 
 
@@ -43,3 +46,10 @@ def open_model(url: str, gen_args: dict[str, Any] | None = None, **config: Any) 
     """Make a model of a server that wants no key; further arguments go into `model_config`."""
     config = {"requires_api_key": False, **config}
     return make_model("openai_compatible", gen_args, base_url=f"{url}/v1", model_config=config)
+
+
+def ask(model: Model, messages: Any = HELLO) -> Reply:
+    """Ask, and return the answer with all that is known of it."""
+    result = model.generate_response(messages)
+    assert isinstance(result, Reply)
+    return result

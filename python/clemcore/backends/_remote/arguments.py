@@ -32,25 +32,13 @@ from clemcore.backends._remote.wishes import (
     thinking_of,
 )
 from clemcore.errors import GenerationArgumentError, SpecError
+from clemcore.model import SAMPLING_FIELDS
 from clemcore.spec import ModelSpec
 
 # Arguments of the SDKs' own calls that never were part of a body.
 _NOT_IN_BODY = ("extra_headers", "extra_query", "timeout")
 # What an entry's `sampling_parameters` decides about; the rest (seed, stop, …) it does not mention.
-SAMPLING = frozenset(
-    {
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "presence_penalty",
-        "frequency_penalty",
-        "repetition_penalty",
-        "logit_bias",
-        "logprobs",
-        "top_logprobs",
-    }
-)
+SAMPLING = frozenset(SAMPLING_FIELDS) - {"max_tokens", "seed", "stop", "reasoning", "reasoning_effort"}
 
 
 def ledger_of(gen_args: Mapping[str, Any], asked: Collection[str], spec: ModelSpec, dialect: Dialect) -> Ledger:
