@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from clemcore.backends._remote.ledger import value_at
 from clemcore.errors import GenerationArgumentError, ReasoningExceededError, SpecError
 from clemcore.model import Reply
 from support.remote import HELLO, make_model
-from support.wire_server import WireServer, completion, response
+from support.wire_server import WireServer, completion
 
 LISTED = ["temperature", "top_p", "logprobs"]
 THINKER = {"supported": True, "style": "effort", "efforts": ["low", "medium", "high"]}
 LIMITED: dict[str, Any] = {"token_limit_parameter": "max_completion_tokens"}
-POLICIES = ("error", "drop", "nearest")
 
 
 def ask(server: WireServer, gen_args: dict[str, Any], backend: str = "openai_compatible", **entry: Any) -> Reply:
@@ -195,94 +190,3 @@ def test_reasoning_that_leaves_no_answer(wire_server: WireServer) -> None:
 def test_what_a_good_reply_brought(wire_server: WireServer, answer: Any, outcome: str) -> None:
     wire_server.script = [answer]
     assert ask(wire_server, {}).facts["outcome"] == outcome
-
-
-# -- the account is true ------------------------------------------------------------------------------------------
-_VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "temperature": st.floats(0, 2) | st.integers(-1, 3) | st.none(),
-    "max_tokens": st.integers(1, 5000),
-    "max_completion_tokens": st.integers(1, 5000),
-    "top_p": st.floats(0, 1),
-    "top_k": st.integers(0, 100),
-    "min_p": st.floats(0, 1),
-    "stop": st.text(max_size=3) | st.lists(st.text(max_size=3), max_size=3),
-    "seed": st.integers(),
-    "presence_penalty": st.floats(-2, 2),
-    "repetition_penalty": st.floats(0.5, 2),
-    "logit_bias": st.dictionaries(st.sampled_from("123"), st.integers(-100, 100), max_size=2),
-    "logprobs": st.booleans(),
-    "top_logprobs": st.integers(0, 20),
-    "reasoning_effort": st.sampled_from(["none", "low", "high", "max"]),
-    "reasoning": st.fixed_dictionaries({"effort": st.sampled_from(["none", "low", "max"])})
-    | st.fixed_dictionaries({"budget": st.integers(0, 20000)}),
-    "response_format": st.just({"type": "json_object"}),
-    "temprature": st.just(1),
-    "extra_body": st.dictionaries(
-        st.sampled_from(["top_k", "seed", "provider", "stop"]), st.integers(), max_size=2
-    ),
-}
-GEN_ARGS = st.fixed_dictionaries({}, optional=_VALUES)
-ENTRIES = st.fixed_dictionaries(
-    {"backend": st.sampled_from(["openai", "openai_compatible", "openrouter", "azure"])},
-    optional={
-        "sampling_parameters": st.sampled_from([[], LISTED]),
-        "sampling_parameters_without_thinking": st.just(LISTED),
-        "max_output_tokens": st.just(1000),
-        "token_limit_parameter": st.just("max_completion_tokens"),
-        "thinking": st.sampled_from([THINKER, {**THINKER, "always": True}, {"supported": False}]),
-    },
-)
-CONFIGS = st.fixed_dictionaries(
-    {"on_unsupported": st.sampled_from(POLICIES)},
-    optional={
-        "reasoning_model": st.booleans(),
-        "api": st.sampled_from(["chat_completions", "responses"]),
-        "extra_body": st.dictionaries(st.sampled_from(["top_k", "provider", "seed"]), st.integers(), max_size=2),
-    },
-)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(gen_args=GEN_ARGS, entry=ENTRIES, config=CONFIGS)
-def test_what_the_account_says_is_what_the_server_got(
-    wire_server: WireServer, gen_args: dict[str, Any], entry: dict[str, Any], config: dict[str, Any]
-) -> None:
-    wire_server.requests.clear()
-    is_responses = config.get("api") == "responses" and entry["backend"] != "openrouter"
-    wire_server.script = [response() if is_responses else completion()]
-    try:
-        result = ask(wire_server, gen_args, **entry, model_config=config)
-    except GenerationArgumentError:
-        assert not wire_server.requests
-        return
-    got = wire_server.only
-    parameters = result.facts["parameters"]
-    # What is said to be sent is what came, byte for byte, and the prompt is the body.
-    messages = "input" if is_responses else "messages"
-    head = f'{{"model":"model-001","{messages}":{json.dumps(HELLO, separators=(",", ":"))}'
-    sent = json.dumps(result.facts["sent"], ensure_ascii=False, separators=(",", ":"))
-    tail = "" if sent == "{}" else f",{sent[1:-1]}"
-    assert got.body.decode() == f"{head}{tail}}}"
-    assert result.prompt == got.json
-    # Each argument asked for is in the body as asked, or its change is written down.
-    for name, value in {**gen_args, **gen_args.get("extra_body", {})}.items():
-        if name == "extra_body" or name in parameters["dropped"]:
-            assert name not in got.json or name in config.get("extra_body", {})
-        elif name in parameters["clamped"]:
-            assert parameters["clamped"][name]["asked"] == value
-            assert config["on_unsupported"] == "nearest"
-        elif name == "logprobs" and is_responses and "logprobs" not in got.json:
-            assert "message.output_text.logprobs" in got.json["include"]
-        else:
-            wanted = next(iter(value.values())) if name == "reasoning" else value
-            place = tuple(parameters["renamed"].get(name, name).split("."))
-            assert value_at(got.json, place) == wanted
-    # Nothing is in the body that nobody asked for, beside defaults and what the entry says.
-    asked = {parameters["renamed"].get(name, name).split(".")[0] for name in gen_args}
-    asked |= gen_args.get("extra_body", {}).keys()
-    known = asked | {"temperature", "max_tokens", "max_completion_tokens", "max_output_tokens"}
-    assert set(got.json) - {"model", messages} <= known | config.get("extra_body", {}).keys()
-    if config["on_unsupported"] == "error":
-        said_by_absence = {"logprobs"} if is_responses and gen_args.get("logprobs") is False else set()
-        assert not (parameters["dropped"].keys() & gen_args.keys()) - said_by_absence
-        assert not parameters["clamped"].keys() & gen_args.keys()

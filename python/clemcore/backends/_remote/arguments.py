@@ -77,6 +77,7 @@ class _Filling:
         self._spec = spec
         self._dialect = dialect
         self._wish: tuple[str, Reasoning] | None = None
+        self._wished: Any = None  # the wish as somebody has written it
         self._extra = {name: _as_json(name, value) for name, value in _extra_body(spec, dialect).items()}
         merge(ledger.fields, json.loads(json.dumps(self._extra)))
 
@@ -144,6 +145,7 @@ class _Filling:
             ledger.refuse(f"{name}: {fault}")
         else:
             self._wish = (name, wish) if wish.words else None
+            self._wished = value
 
     def finish(self) -> Ledger:
         """Decide what depends on all arguments together."""
@@ -213,8 +215,8 @@ class _Filling:
             why, near = found
             if not ledger.was_asked(name):
                 raise SpecError(f"model '{spec['model_name']}': model_config.{name}: {why}")
-            nearest = () if near is None or near == wish else (near.words,)
-            if not ledger.unsupported(name, why, *nearest, value=wish.words) or near is None:
+            nearest = () if near is None or near == wish else (_in_words(name, near),)
+            if not ledger.unsupported(name, why, *nearest, value=self._wished) or near is None:
                 return None
             wish = near
         return None
@@ -283,6 +285,12 @@ def thinks(ledger: Ledger, spec: ModelSpec) -> bool:
         return not ledger.reasoning.is_off
     thinking = thinking_of(spec)
     return bool(thinking.get("always") or thinking.get("on_by_default"))
+
+
+def _in_words(name: str, wish: Reasoning) -> Any:
+    """Return a wish in the form that an argument of this name has, where it can be said in it."""
+    is_word = name == "reasoning_effort" and wish.effort is not None
+    return wish.effort if is_word else wish.words
 
 
 def _extra_body(spec: ModelSpec, dialect: Dialect) -> dict[str, Any]:

@@ -100,6 +100,7 @@ class Responses(Dialect):
     parameters: Mapping[str, Parameter] = {
         **{name: Parameter((name,)) for name in sorted(FIELDS - _OWN)},
         "max_tokens": Parameter(("max_output_tokens",)),
+        "max_completion_tokens": Parameter(("max_output_tokens",)),
         "reasoning_effort": Parameter(("reasoning", "effort")),
         "response_format": Parameter(("text", "format"), convert=_text_format),
         "verbosity": Parameter(("text", "verbosity")),
@@ -140,8 +141,12 @@ class Responses(Dialect):
         """Ask for the probabilities of tokens where this format does: among what is to be included."""
         if "logprobs" not in ledger:
             return
-        if ledger.value("logprobs") is not True:
+        wanted = ledger.value("logprobs")
+        if wanted is None or wanted is False:
             ledger.drop("logprobs", "nothing has to be said for a reply without them")
+            return
+        if wanted is not True:
+            ledger.unsupported("logprobs", f"must be true or false, not {wanted!r}; how many is 'top_logprobs'")
             return
         included = ledger.fields.get("include")
         included = included if isinstance(included, list) else []
