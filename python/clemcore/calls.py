@@ -229,6 +229,8 @@ class Call:
         if self._is_put or not recording.is_recording():
             return
         self._is_put = True
+        # An interrupt, or a cancellation, carries what it has stopped where that is known.
+        error = getattr(error, "stopped_call", error)
         prompt = getattr(error, "prompt", None)
         sent, received = getattr(error, "texts", (None, None))
         known = getattr(error, "facts", None)

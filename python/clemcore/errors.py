@@ -31,7 +31,8 @@
     │   ├── ContentFilterError                      the service refuses this content
     │   ├── IdentityChangeError                     another model than before answered (on_identity_change: error)
     │   ├── ReasoningExceededError                  reasoning took more than it was given (on_exceed: error)
-    │   └── BadReplyError                           a reply that holds no answer
+    │   ├── BadReplyError                           a reply that holds no answer
+    │   └── InterruptedCallError                    under way when the program was stopped; only in records
     ├── BudgetExceededError                         a call may cost more than is left of the budget
     ├── RecordError               (ValueError)      a record file cannot be read or extended
     ├── CacheError                (ValueError)      a cache of calls cannot be used
@@ -352,6 +353,15 @@ class BadReplyError(RemoteCallError):
 
     kind = "bad_reply"
     retryable = True
+
+
+class InterruptedCallError(RemoteCallError):
+    """A call was under way when the program was stopped (Ctrl-C) or the task that awaited it was cancelled.
+
+    It is never raised: it stands in the record, where whoever reads it sees what had been sent.
+    """
+
+    kind = "interrupted"
 
 
 REMOTE_ERRORS: Mapping[str, type[RemoteCallError]] = MappingProxyType(

@@ -140,8 +140,28 @@ def test_an_awaited_call_that_is_cancelled_stops(wire_server: WireServer) -> Non
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    asyncio.run(impatient())
+    with backends.record("requests.json"):
+        asyncio.run(impatient())
+    (call,) = calls_of("requests.json")
+    assert call["clemcore"]["error"]["type"] == "InterruptedCallError"
+    assert call["manipulated_prompt_obj"] == wire_server.only.json
+    assert call["raw_response_obj"] is None
     assert model.generate_response(HELLO).text == "Canberra.", "the one connection is free again"
+
+
+def test_a_call_that_is_interrupted_is_recorded_as_it_was_sent(wire_server: WireServer) -> None:
+    def interrupt(_: Received) -> Answer:
+        os.kill(os.getpid(), signal.SIGINT)
+        return Answer(fault="hang")
+
+    wire_server.script = [interrupt]
+    with backends.record("requests.json"), pytest.raises(KeyboardInterrupt):
+        open_model(wire_server.url).generate_response(HELLO)
+    (call,) = calls_of("requests.json")
+    assert call["manipulated_prompt_obj"] == wire_server.only.json
+    assert call["clemcore"]["error"]["type"] == "InterruptedCallError"
+    assert "whether it was answered, and paid for, is not known" in call["clemcore"]["error"]["message"]
+    assert call["clemcore"]["wire"]["attempts"] == 1
 
 
 def test_other_models_answer_without_blocking_a_loop() -> None:
@@ -262,7 +282,8 @@ def test_what_was_answered_is_in_the_record_after_a_kill(
     _, errors = process.communicate(timeout=30)
     go_on.set()
     assert process.returncode == -how  # which a shell shows as 130 after Ctrl-C
-    calls = [call for call in calls_of(tmp_path / "requests.json") if "error" not in call["clemcore"]]
+    recorded = calls_of(tmp_path / "requests.json")
+    calls = [call for call in recorded if "error" not in call["clemcore"]]
     asked = [call["manipulated_prompt_obj"]["messages"][0]["content"] for call in calls]
     assert len(set(asked)) == len(asked) >= 40
     assert set(asked) <= set(answered)
@@ -270,6 +291,15 @@ def test_what_was_answered_is_in_the_record_after_a_kill(
         assert call["raw_response_obj"]["choices"][0]["message"]["content"] == call["clemcore"]["response_text"]
     if how == signal.SIGINT:
         assert b"KeyboardInterrupt" in errors
+        # What was under way is there too, as it was sent; of all that the server got, nothing is missing.
+        stopped = [call for call in recorded if "error" in call["clemcore"]]
+        assert {call["clemcore"]["error"]["type"] for call in stopped} == {"InterruptedCallError"}
+        assert 0 < len(stopped) <= 20
+        bodies = [call["manipulated_prompt_obj"] for call in recorded]
+        assert set(answered) <= {body["messages"][0]["content"] for body in bodies}
+        assert all(received.json in bodies for received in wire_server.requests)
+    else:
+        assert len(recorded) == len(calls)
         assert b"never retrieved" not in errors
         assert b"Unclosed" not in errors
 

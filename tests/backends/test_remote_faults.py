@@ -93,6 +93,20 @@ def test_what_is_final_costs_one_request_and_has_a_kind(
     assert len(wire_server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "asked", "requests"),
+    [(500, "false", 1), (429, "False", 1), (400, "true", 3), (401, "true", 1), (500, "true", 6), (500, "maybe", 6)],
+)
+def test_the_service_says_whether_to_try_again(
+    wire_server: WireServer, status: int, asked: str, requests: int
+) -> None:
+    wire_server.script = [refusal(status, "no", headers={"X-Should-Retry": asked, "Retry-After": "0"})]
+    with pytest.raises(RemoteCallError, match="no") as caught:
+        open_model(wire_server.url).generate_response(HELLO)
+    assert len(wire_server.requests) == requests
+    assert caught.value.retryable == (requests > 1)
+
+
 def test_an_error_behind_a_good_status_is_judged_by_its_code(wire_server: WireServer) -> None:
     busy = reply(200, {"error": {"message": "upstream is busy", "code": 503}})
     wire_server.script = [busy, busy, completion()]

@@ -18,6 +18,19 @@ from typing import Any, Protocol, TypeVar
 
 _T = TypeVar("_T")
 
+
+class Stopped(asyncio.CancelledError):
+    """A cancellation that knows what it has stopped.
+
+    Attributes:
+        stopped_call: the error that stands for the stopped call in the record.
+    """
+
+    def __init__(self, stopped_call: Exception) -> None:
+        super().__init__()
+        self.stopped_call = stopped_call
+
+
 # How long a call that is stopped, and the end of the program, wait for the network library to let go.
 _LET_GO = 2.0
 
@@ -87,8 +100,36 @@ def close_at_exit(closable: Closable) -> None:
     _background.open.add(closable)
 
 
+class _Course:
+    """Whether some work has begun and ended, and what it ended with."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self._is_idle = threading.Event()
+        self._is_idle.set()
+
+    async def of(self, work: Coroutine[Any, Any, _T]) -> _T:
+        self._is_idle.clear()
+        try:
+            return await work
+        except BaseException as error:
+            self.error = error
+            raise
+        finally:
+            self._is_idle.set()
+
+    def wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait until what was cancelled has ended, and the network library has let go."""
+        let_go = threading.Event()
+        loop.call_soon_threadsafe(loop.call_later, 0.05, let_go.set)
+        let_go.wait(_LET_GO)
+        self._is_idle.wait(_LET_GO)
+
+
 def run(work: Coroutine[Any, Any, _T]) -> _T:
     """Run a coroutine on the loop and wait for it; an interrupt of the wait stops it.
+
+    An interrupt gets the ``stopped_call`` of the :class:`Stopped` that the work ends with.
 
     Raises:
         RuntimeError: the loop itself would have to wait, which would stop every call.
@@ -97,24 +138,48 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
     if threading.current_thread() is _background._thread:
         work.close()
         raise RuntimeError("called from inside a remote call: await agenerate_response instead")
-    future = asyncio.run_coroutine_threadsafe(work, loop)
+    course = _Course()
+    future = asyncio.run_coroutine_threadsafe(course.of(work), loop)
     try:
         return future.result()
-    except BaseException:
+    except BaseException as interrupt:
         if not future.done():  # Ctrl-C: what runs is told, and given a moment to let go
             future.cancel()
-            done = threading.Event()
-            loop.call_soon_threadsafe(loop.call_later, 0.05, done.set)
-            done.wait(_LET_GO)
+            course.wait(loop)
+            if isinstance(course.error, Stopped):
+                interrupt.stopped_call = course.error.stopped_call  # type: ignore[attr-defined]
         raise
 
 
 async def run_async(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run a coroutine on the loop and await it from any other loop."""
+    """Run a coroutine on the loop and await it from any other loop.
+
+    Raises:
+        Stopped: whoever awaits was cancelled, and so was the work, which says what it was.
+    """
     loop = _background.loop()
     if asyncio.get_running_loop() is loop:
         return await work
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+    course = _Course()
+    future = asyncio.run_coroutine_threadsafe(course.of(work), loop)
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        await asyncio.to_thread(course.wait, loop)
+        if isinstance(course.error, Stopped):
+            raise course.error from None
+        raise
+
+
+async def to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run a short coroutine to its end, also where it is cancelled: an answer has come, and must not be lost."""
+    task = asyncio.ensure_future(work)
+    while True:
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
 
 
 def post(work: Coroutine[Any, Any, object]) -> None:

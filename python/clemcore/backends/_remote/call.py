@@ -6,6 +6,7 @@ what they mean.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from clemcore.backends._remote.background import Stopped
 from clemcore.backends._remote.costs import Costs
 from clemcore.backends._remote.engine import Engine
 from clemcore.backends._remote.exchange import Exchange
@@ -81,6 +83,7 @@ class CallLayer:
             ContextExceededError: the service says that prompt and reply do not fit the context window.
             MessagesError: the messages cannot be written as UTF-8 JSON; nothing was sent.
             BudgetExceededError: it may cost more than is left of a budget; nothing was sent.
+            Stopped: it was cancelled after something had been sent.
         """
         exchange = Exchange(self._caller.endpoint.base_url + path, encoded(body), self._limits)
         exchange.slot = slot_for(self._identity, exchange.url, exchange.body, ledger.fields)
@@ -89,6 +92,11 @@ class CallLayer:
             return exchange
         try:
             verdict = await with_retries(exchange, lambda: self._attempt(exchange, body))
+        except asyncio.CancelledError:
+            exchange.settle(None if exchange.was_sent else 0)
+            if not exchange.was_sent:
+                raise
+            raise Stopped(self._caller.failure(exchange, Verdict("interrupted"), ledger)) from None
         except BaseException:
             exchange.settle(None if exchange.was_sent else 0)
             raise

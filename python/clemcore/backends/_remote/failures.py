@@ -79,6 +79,8 @@ class Caller:
             provider_message=None if message is None else scrub(message),
             retry_after=verdict.retry_after,
         )
+        if error.retryable != verdict.is_retryable:
+            error.retryable = verdict.is_retryable
         return self._attach(error, exchange, ledger, verdict.facts)
 
     def wire(self, exchange: Exchange) -> dict[str, Any]:
@@ -92,6 +94,8 @@ class Caller:
         return f"model '{self.model}' (backend {self.backend}): POST {exchange.url} "
 
     def _why(self, exchange: Exchange, verdict: Verdict) -> str:
+        if verdict.kind == "interrupted":
+            return "was sent and then interrupted: whether it was answered, and paid for, is not known"
         if exchange.status is None:
             return self._why_no_reply(exchange, verdict)
         if exchange.fault is not None:

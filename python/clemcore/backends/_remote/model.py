@@ -28,7 +28,11 @@ class RemoteModel(BatchGenerativeModel):
 
     @abc.abstractmethod
     async def _answer(self, messages: Messages) -> Reply:
-        """Answer one dialogue; runs on the background loop."""
+        """Answer one dialogue; runs on the background loop.
+
+        Raises:
+            background.Stopped: it was cancelled, and something had been sent.
+        """
 
     def generate_response(self, messages: Messages) -> Reply:
         """Answer a dialogue by one call.
@@ -68,7 +72,11 @@ class RemoteModel(BatchGenerativeModel):
             Exception: the first failure in the order of the dialogues, unless ``return_exceptions``; all others
                 were answered and recorded before, and stand in its ``batch_results``.
         """
-        results: list[Any] = background.run(self._answer_all(batch_messages, progress))
+        try:
+            results: list[Any] = background.run(self._answer_all(batch_messages, progress))
+        except BaseException:
+            recording.flush()  # what was answered before an interrupt, and what was under way at it
+            raise
         failed = next((result for result in results if isinstance(result, BaseException)), None)
         if failed is not None and not return_exceptions:
             failed.batch_results = results  # type: ignore[attr-defined]
@@ -89,6 +97,7 @@ class RemoteModel(BatchGenerativeModel):
         except BaseException:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             raise
         finally:
             writer.stop()
@@ -103,6 +112,9 @@ class RemoteModel(BatchGenerativeModel):
         except Exception as error:  # noqa: BLE001 - one item fails alone
             call.put_failure(error)
             result = error.with_traceback(None)
+        except background.Stopped as stop:
+            call.put_failure(stop)
+            raise
         writer.start()
         bar.count(failed=isinstance(result, Exception))
         return call, result

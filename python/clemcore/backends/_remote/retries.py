@@ -1,7 +1,8 @@
 """The one retry policy: which attempt follows which, and after how long. It does not know the wire.
 
-tenacity runs it. How often, is decided per kind of error; how long, by the service where it says so, else by an
-exponential wait with jitter; a wait that does not fit into the call's time is not begun.
+tenacity runs it. How often, is decided per kind of error, unless the service says whether to try again; how long, by
+the service where it says so, else by an exponential wait with jitter; a wait that does not fit into the call's time
+is not begun.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import tenacity
 
 from clemcore.backends._remote.exchange import Exchange
-from clemcore.backends._remote.verdict import ATTEMPTS, Verdict
+from clemcore.backends._remote.verdict import Verdict
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
@@ -69,8 +70,9 @@ class _Policy:
         return verdict.retry_after * (1 + self._spread(state))
 
     def stop(self, state: tenacity.RetryCallState) -> bool:
-        kind = self._last(state).kind
-        return self._failures[kind] >= ATTEMPTS.get(kind, 1) or state.upcoming_sleep >= self._exchange.time_left
+        verdict = self._last(state)
+        is_enough = self._failures[verdict.kind] >= verdict.attempts
+        return is_enough or state.upcoming_sleep >= self._exchange.time_left
 
     @staticmethod
     def _last(state: tenacity.RetryCallState) -> Verdict:

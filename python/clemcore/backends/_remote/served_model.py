@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 from clemcore.backends._context import parse_context_size
+from clemcore.backends._remote import background
 from clemcore.backends._remote.arguments import ledger_of
 from clemcore.backends._remote.call import CallLayer
 from clemcore.backends._remote.costs import Costs
@@ -66,9 +67,8 @@ class ServedModel(RemoteModel):
             raise self._caller.failure(exchange, reply, ledger)
         if exchange.slot is not None:
             # Before the call is recorded: what is in the record is never sent again.
-            reply.facts.update(
-                await exchange.slot.facts_after(exchange.status, exchange.headers, exchange.response, reply)
-            )
+            keeping = exchange.slot.facts_after(exchange.status, exchange.headers, exchange.response, reply)
+            reply.facts.update(await background.to_its_end(keeping))
         return reply
 
     def _current_ledger(self) -> Ledger:

@@ -56,6 +56,10 @@ ATTEMPTS = {
     "timeout": 4,
     "bad_reply": 4,
 }
+# How many a service can ask for (`x-should-retry`) where the kind of error is worth none.
+_ATTEMPTS_ASKED_FOR = 3
+# What only the owner of the account can change: it costs one request, whatever a service says.
+_FINAL = frozenset({"authentication", "permission", "quota"})
 
 
 @dataclass(frozen=True)
@@ -66,18 +70,27 @@ class Verdict:
         kind: one word for what it was; the error's class follows from it.
         why: what is wrong with a reply that came with a good status, or None.
         retry_after: seconds that the service asks to wait, or None.
+        should_retry: whether the service asks for a further attempt, or for none; None: it does not say.
         facts: what was read from a reply all the same, as how many tokens it had.
     """
 
     kind: str
     why: str | None = None
     retry_after: float | None = None
+    should_retry: bool | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts that end like this a call may make; the service's own word counts first."""
+        if self.should_retry is None or self.kind in _FINAL:
+            return ATTEMPTS.get(self.kind, 1)
+        return ATTEMPTS.get(self.kind, _ATTEMPTS_ASKED_FOR) if self.should_retry else 1
 
     @property
     def is_retryable(self) -> bool:
         """Whether the same request may succeed later."""
-        return self.kind in ATTEMPTS
+        return self.attempts > 1
 
 
 def judge(exchange: Exchange, dialect: Dialect) -> Verdict | None:
@@ -93,9 +106,14 @@ def judge(exchange: Exchange, dialect: Dialect) -> Verdict | None:
         fault = dialect.fault(exchange.parsed)
         if fault is None:
             return None
-        return Verdict(_kind(fault.status or 500, fault), "the body is an error", _wait(exchange, fault))
-    fault = fault_of(exchange, dialect)
-    return Verdict(_kind(status, fault), None, _wait(exchange, fault))
+        return _refusal(fault.status or 500, "the body is an error", exchange, fault)
+    return _refusal(status, None, exchange, fault_of(exchange, dialect))
+
+
+def _refusal(status: int, why: str | None, exchange: Exchange, fault: Fault) -> Verdict:
+    # OpenAI and Anthropic say it of their errors, and their SDKs obey.
+    asked = {"true": True, "false": False}.get(exchange.headers.get("x-should-retry", "").strip().lower())
+    return Verdict(_kind(status, fault), why, _wait(exchange, fault), asked)
 
 
 def _kind(status: int, fault: Fault) -> str:

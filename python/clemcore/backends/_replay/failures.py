@@ -28,7 +28,7 @@ def failure_of(call: RecordedCall) -> Exception:
     known = call.error or {}
     name, message = str(known.get("type")), str(known.get("message"))
     cls = getattr(errors, name, None) or getattr(builtins, name, None)
-    if name in ("KeyboardInterrupt", "SystemExit", "CancelledError", "GeneratorExit"):
+    if name in ("KeyboardInterrupt", "SystemExit", "CancelledError", "GeneratorExit", "InterruptedCallError"):
         raise ReplayError(
             f"the recorded call {call.place} was interrupted ({name}): it has no answer", place=call.place
         )
