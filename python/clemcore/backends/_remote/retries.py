@@ -1,8 +1,8 @@
 """The one retry policy: which attempt follows which, and after how long. It does not know the wire.
 
-tenacity runs it. How often, is decided per kind of error, unless the service says whether to try again; how long, by
-the service where it says so, else by an exponential wait with jitter; a wait that does not fit into the call's time
-is not begun.
+tenacity runs it. How often, is decided per kind of error, unless the service says whether to try again; how long,
+by the service where it says so, else by an exponential wait with jitter; a wait that does not fit into the call's
+time is not begun.
 """
 
 from __future__ import annotations
