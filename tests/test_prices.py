@@ -44,6 +44,15 @@ def test_what_a_call_costs(entry: dict[str, Any], counts: tuple[int, ...], cost:
     assert _cost(entry, *counts) == cost
 
 
+def test_what_the_service_bills_counts_where_it_tells_it() -> None:
+    prices = prices_of(TIERED)
+    assert prices is not None
+    counted = {"input_tokens": 1001, "output_tokens": 100, "cached_tokens": 1001}
+    # The tier is that of the whole prompt; of five billed tokens no more than five were cached.
+    assert prices.cost({**counted, "billed_input_tokens": 5}) == 5 * 0.4e-6 + 100 * 18e-6
+    assert prices.cost({**counted, "billed_input_tokens": 0, "billed_output_tokens": 0}) == 0
+
+
 def test_what_is_not_known_has_no_cost() -> None:
     assert prices_of({"model_name": "m"}) is None
     prices = prices_of(FLAT)

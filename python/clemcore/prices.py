@@ -51,8 +51,9 @@ class Prices:
 
         Args:
             usage: ``input_tokens`` (all of the prompt, cached ones included), ``output_tokens`` (all that was
-                generated, reasoning included), ``cached_tokens``. Tokens that were written into the provider's
-                cache cost what input costs: entries have no price for them.
+                generated, reasoning included), ``cached_tokens``; where the service bills other numbers,
+                ``billed_input_tokens`` and ``billed_output_tokens`` count instead. Tokens that were written into
+                the provider's cache cost what input costs: entries have no price for them.
 
         Examples:
             >>> prices = prices_of({"prices": {"input": 3, "cached_input": 0.3, "output": 15}})
@@ -63,10 +64,16 @@ class Prices:
         if not all(isinstance(count, int) for count in counts):
             return None
         given, made = (max(int(count or 0), 0) for count in counts)
-        cached = min(max(int(usage.get("cached_tokens") or 0), 0), given)
         tier = next(tier for tier in reversed(self.tiers) if given > tier.above or tier.above == 0)
+        given, made = _billed(usage, "billed_input_tokens", given), _billed(usage, "billed_output_tokens", made)
+        cached = min(max(int(usage.get("cached_tokens") or 0), 0), given)
         total = (given - cached) * tier.input + cached * tier.cached_input + made * tier.output
         return float(total / _PER)
+
+
+def _billed(usage: Mapping[str, Any], name: str, counted: int) -> int:
+    count = usage.get(name)
+    return max(count, 0) if isinstance(count, int) else counted
 
 
 def prices_of(spec: ModelSpec | Mapping[str, Any]) -> Prices | None:

@@ -33,7 +33,13 @@ def test_prompt_and_response_are_the_bodies_on_the_wire(wire_server: WireServer)
     assert words == "Canberra."
     facts = result.facts
     assert (facts["finish_reason"], facts["outcome"]) == ("COMPLETE", "answer")
-    assert facts["usage"] == {"input_tokens": 71, "output_tokens": 6, "cached_tokens": 16}
+    assert facts["usage"] == {
+        "input_tokens": 71,
+        "output_tokens": 6,
+        "cached_tokens": 16,
+        "billed_input_tokens": 5,
+        "billed_output_tokens": 4,
+    }
     assert CANARY not in repr((result, facts))
 
 

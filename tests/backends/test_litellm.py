@@ -13,6 +13,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +90,50 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
     pytest.fail(f"the proxy did not answer within {SECONDS_TO_START} s: {log.read_text()[-2000:]}")
 
 
-ENTRIES = [
-    ("openai_compatible", {}),
-    ("anthropic", {"api_version": "2023-06-01"}),
-    ("anthropic", {"api_version": "2026-10-21"}),
-    ("google", {"api_version": "v1beta"}),
+@dataclass(frozen=True)
+class Row:
+    """A backend of ours and where the proxy speaks its protocol.
+
+    Attributes:
+        backend: our backend.
+        at: what is appended to the proxy's address.
+        entry: further fields of the entry.
+        key_name: under which name the backend looks for its key, where it is another one than the backend's.
+    """
+
+    backend: str
+    at: str = ""
+    entry: dict[str, Any] = field(default_factory=dict)
+    key_name: str = ""
+
+    def __str__(self) -> str:
+        """Backend, and what is special."""
+        return "-".join([self.backend, *(str(value) for value in self.entry.values())])
+
+    def model(self, proxy: str, key: str, model_id: str) -> Any:
+        """A model behind the proxy."""
+        write_keys(None, **{self.key_name or self.backend: {"api_key": key, "base_url": proxy + self.at}})
+        return make_model(self.backend, model_id=model_id, **self.entry)
+
+
+RESPONSES = {"model_config": {"api": "responses"}}
+ROWS = [
+    Row("openai_compatible", "/v1"),
+    Row("openai_compatible", "/v1", RESPONSES),
+    Row("openrouter", "/v1"),
+    Row("azure", "/v1", key_name="azure_gpt"),
+    Row("azure", "", {"api_version": "2024-10-21"}, "azure_gpt"),
+    Row("azure", "/v1", RESPONSES, "azure_gpt"),
+    Row("anthropic", entry={"api_version": "2023-06-01"}),
+    Row("anthropic", entry={"api_version": "2026-10-21"}),
+    Row("google", entry={"api_version": "v1beta"}),
 ]
+every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 
 
-@pytest.mark.parametrize(("backend", "entry"), ENTRIES)
-def test_a_dialogue_is_answered(proxy: str, backend: str, entry: dict[str, Any]) -> None:
-    address = f"{proxy}/v1" if backend == "openai_compatible" else proxy
-    write_keys(None, **{backend: {"api_key": KEY, "base_url": address}})
-    model = make_model(backend, model_id="mock-model", **entry)
+@every_row
+def test_a_dialogue_is_answered(proxy: str, row: Row) -> None:
+    model = row.model(proxy, KEY, "mock-model")
     reply = model.generate_response([{"role": "system", "content": "Be short."}, *DIALOGUE])
     assert reply.text == "Canberra."
     assert reply.facts["outcome"] == "answer"
@@ -110,20 +142,16 @@ def test_a_dialogue_is_answered(proxy: str, backend: str, entry: dict[str, Any])
     assert [each.text for each in model.generate_batch_response([HELLO] * 8)] == ["Canberra."] * 8
 
 
-@pytest.mark.parametrize(("backend", "entry"), ENTRIES)
-def test_a_wrong_key_is_refused_once(proxy: str, backend: str, entry: dict[str, Any]) -> None:
-    address = f"{proxy}/v1" if backend == "openai_compatible" else proxy
-    write_keys(None, **{backend: {"api_key": "sk-wrong-0123456789", "base_url": address}})
+@every_row
+def test_a_wrong_key_is_refused_once(proxy: str, row: Row) -> None:
     with pytest.raises(RemoteCallError) as caught:
-        make_model(backend, model_id="mock-model", **entry).generate_response(HELLO)
+        row.model(proxy, "sk-wrong-0123456789", "mock-model").generate_response(HELLO)
     assert caught.value.kind in ("authentication", "bad_request")
     assert caught.value.facts["wire"]["attempts"] == 1
     assert "sk-wrong-0123456789" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("backend", "entry"), ENTRIES)
-def test_an_unknown_model_is_refused(proxy: str, backend: str, entry: dict[str, Any]) -> None:
-    address = f"{proxy}/v1" if backend == "openai_compatible" else proxy
-    write_keys(None, **{backend: {"api_key": KEY, "base_url": address}})
+@every_row
+def test_an_unknown_model_is_refused(proxy: str, row: Row) -> None:
     with pytest.raises(RemoteCallError, match="Invalid model name"):
-        make_model(backend, model_id="no-such-model", **entry).generate_response(HELLO)
+        row.model(proxy, KEY, "no-such-model").generate_response(HELLO)

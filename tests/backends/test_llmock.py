@@ -29,11 +29,17 @@ class Provider:
         backend: our backend.
         protocol: llmock's name.
         entry: further fields of the entry.
+        config: further settings.
     """
 
     backend: str
     protocol: str
     entry: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Backend and protocol."""
+        return "-".join([self.backend, self.protocol, *self.config.values()])
 
     def model(self, llmock: LLMock, gen_args: dict[str, Any] | None = None, **config: Any) -> Model:
         """A model behind the server."""
@@ -44,6 +50,7 @@ class Provider:
             model_config={
                 "requires_api_key": False,
                 "multimodality": {"single_image": True, "multiple_images": True},
+                **self.config,
                 **config,
             },
             **self.entry,
@@ -52,12 +59,18 @@ class Provider:
 
 PROVIDERS = [
     Provider("openai_compatible", "openai"),
+    Provider("openai", "openai", config={"api": "responses"}),
+    Provider("azure", "openai"),
+    Provider("azure", "openai", config={"api": "responses"}),
+    Provider("azure", "anthropic", config={"api": "messages"}),
+    Provider("openrouter", "openai"),
+    *(Provider("openai_compatible", gateway) for gateway in ("groq", "perplexity")),
     Provider("anthropic", "anthropic"),
     Provider("google", "gemini", {"api_version": "v1beta"}),
     Provider("mistral", "mistral"),
     Provider("cohere", "cohere"),
 ]
-every_provider = pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: str(provider.backend))
+every_provider = pytest.mark.parametrize("provider", PROVIDERS, ids=str)
 
 
 @every_provider

@@ -133,6 +133,10 @@ def test_an_image_counts_as_an_image_and_not_by_its_bytes(wire_server: WireServe
         with pytest.raises(BudgetExceededError):
             model.generate_response([{"role": "user", "content": "x" * 300_000}])
     assert limit.spent == pytest.approx(COST)
+    sees = {"single_image": True, "max_image_tokens": 300_000}
+    model = priced(wire_server, model_config={"multimodality": sees})
+    with backends.budget(0.15), pytest.raises(BudgetExceededError):
+        model.generate_response([{"role": "user", "content": "What is this?", "image": "picture.png"}])
 
 
 def test_a_kept_answer_costs_nothing(wire_server: WireServer) -> None:

@@ -12,12 +12,15 @@ from typing import Any
 
 from clemcore import budget
 from clemcore.backends._remote.dialect import Dialect
+from clemcore.backends._remote.endpoint import setting
+from clemcore.backends._remote.images import limit_in
 from clemcore.errors import SpecError
 from clemcore.prices import prices_of
 from clemcore.spec import ModelSpec
 
-# An image's data is not text: what it costs in tokens has nothing to do with its bytes. No provider counts more.
-_TOKENS_PER_IMAGE = 8000
+# An image's data is not text: what it costs in tokens has nothing to do with its bytes. More than providers count,
+# unless the entry says otherwise.
+_TOKENS_PER_IMAGE = 10_000
 _MEDIA_TYPES = frozenset({"media_type", "mime_type", "mimeType"})
 _ADDRESSES = ("url", "image_url", "file_uri", "fileUri")
 # What services put around a message or a field, in tokens.
@@ -41,6 +44,8 @@ class Costs:
         self._prices = prices_of(spec)
         self._dialect = dialect
         limits = (spec.get("max_output_tokens"), spec.get("context_size"))
+        sees = setting(spec, "multimodality", {})
+        self._per_image = limit_in(sees, "max_image_tokens", self._name) or _TOKENS_PER_IMAGE
         self._most_output = next((limit for limit in limits if isinstance(limit, int)), None)
 
     def facts(self, usage: Mapping[str, Any], *, is_kept: bool = False) -> dict[str, Any]:
@@ -71,7 +76,7 @@ class Costs:
                 f"nothing limits the answers of model '{self._name}', so that a budget cannot be kept; nothing was "
                 "sent. Set max_tokens, or max_output_tokens in its entry"
             )
-        usd = self._prices.cost({"input_tokens": _most_tokens(body), "output_tokens": answer})
+        usd = self._prices.cost({"input_tokens": _most_tokens(body, self._per_image), "output_tokens": answer})
         if usd is None:
             raise TypeError("counts are numbers")
         return usd
@@ -101,18 +106,20 @@ class Costs:
         return hold
 
 
-def _most_tokens(value: Any) -> int:
+def _most_tokens(value: Any, per_image: int) -> int:
     """Return how many tokens a part of a request can have at most: no token is shorter than a byte."""
     if isinstance(value, str):
         return len(value.encode("utf-8", "replace"))
     if isinstance(value, Mapping):
         is_data = not value.keys().isdisjoint(_MEDIA_TYPES)
         return sum(
-            _FRAME + len(str(name)) + (_TOKENS_PER_IMAGE if _is_image(name, item, is_data) else _most_tokens(item))
+            _FRAME
+            + len(str(name))
+            + (per_image if _is_image(name, item, is_data) else _most_tokens(item, per_image))
             for name, item in value.items()
         )
     if isinstance(value, (list, tuple)):
-        return sum(_FRAME + _most_tokens(item) for item in value)
+        return sum(_FRAME + _most_tokens(item, per_image) for item in value)
     return _FRAME
 
 

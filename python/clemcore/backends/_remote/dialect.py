@@ -120,8 +120,9 @@ class Dialect(abc.ABC):
         """Return the answer's text alone, stripped, and what else is known.
 
         The facts: ``usage`` (``input_tokens``, all of the prompt, cached ones included; ``output_tokens``, all that
-        was generated, reasoning included; ``reasoning_tokens``, ``cached_tokens``, ``cache_write_tokens`` where
-        they are known), ``served_model``, ``finish_reason``, ``reasoning``, ``refusal``, and ``outcome`` (see
+        was generated, reasoning included; and where the service tells them ``reasoning_tokens``,
+        ``cached_tokens``, ``cache_write_tokens``, ``billed_input_tokens``, ``billed_output_tokens``),
+        ``served_model``, ``finish_reason``, ``reasoning``, ``refusal``, and ``outcome`` (see
         :func:`outcome_of`).
 
         Raises:

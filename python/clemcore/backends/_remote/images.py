@@ -104,7 +104,7 @@ def check_number(messages: Messages, spec: ModelSpec) -> None:
     given = [message["image"] for message in messages if message.get("image")]
     if not given:
         return
-    most = _limit(setting(spec, "multimodality", {}), "max_images", spec["model_name"])
+    most = limit_in(setting(spec, "multimodality", {}), "max_images", spec["model_name"])
     found = sum(len(images) if isinstance(images, list) else 1 for images in given)
     if most is not None and found > most:
         raise MessagesError(
@@ -150,7 +150,7 @@ def _check_limits(image: Image, sees: Mapping[str, Any], model: str) -> None:
     """Hold size and type against the entry; of an address neither is known."""
     if image.url is not None:
         return
-    most = _limit(sees, "max_image_bytes", model)
+    most = limit_in(sees, "max_image_bytes", model)
     size = len(image.base64) * 3 // 4 - image.base64[-2:].count("=")
     if most is not None and size > most:
         raise MessagesError(
@@ -165,7 +165,12 @@ def _check_limits(image: Image, sees: Mapping[str, Any], model: str) -> None:
         )
 
 
-def _limit(sees: Mapping[str, Any], name: str, model: str) -> int | None:
+def limit_in(sees: Mapping[str, Any], name: str, model: str) -> int | None:
+    """Return a limit that an entry's ``multimodality`` names, or None.
+
+    Raises:
+        SpecError: it is no whole number.
+    """
     value = sees.get(name)
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
         raise SpecError(f"model '{model}': multimodality.{name} must be a whole number, not {value!r}")

@@ -20,6 +20,7 @@ pub(super) const MODALITIES: &[(&str, &str)] = &[
     ("multiple_images", "several images"),
     ("max_images", "how many images a dialogue may have"),
     ("max_image_bytes", "how large an image may be, in bytes"),
+    ("max_image_tokens", "how many tokens an image counts at most"),
     ("image_types", "which types are taken, as `[\"image/png\"]`"),
     ("audio", "sound"),
     ("video", "moving images"),

@@ -174,15 +174,18 @@ def _encoded(message: Message, index: int, spec: ModelSpec) -> Message:
 
 
 def _usage(usage: Any) -> dict[str, int]:
-    """Return the counts of all tokens; those that are billed (``billed_units``) stand in the body."""
+    """Return the counts of all tokens, and of those that are billed: the service does not bill what it adds."""
     if not isinstance(usage, dict):
         return {}
     tokens, billed = (usage.get(name) for name in ("tokens", "billed_units"))
-    counted = tokens if isinstance(tokens, dict) else billed if isinstance(billed, dict) else {}
+    billed = billed if isinstance(billed, dict) else {}
+    counted = tokens if isinstance(tokens, dict) else billed
     counts = {
         "input_tokens": counted.get("input_tokens"),
         "output_tokens": counted.get("output_tokens"),
         "cached_tokens": usage.get("cached_tokens"),
+        "billed_input_tokens": billed.get("input_tokens"),
+        "billed_output_tokens": billed.get("output_tokens"),
     }
     # The service writes counts as floating point numbers.
     return {
