@@ -130,6 +130,33 @@ def test_an_entry_says_what_its_backend_needs(entry: dict[str, Any]) -> None:
         assert _core.context_tokens(str(entry["context_size"]))
 
 
+# A number of parameters as names write it: 120b, 1.5B; not the 8x7B of mixtures, nor the A3B of active ones.
+SIZE = re.compile(r"(?<![\w.])\d+(?:\.\d+)?b\b", re.IGNORECASE)
+
+
+def sizes(text: str) -> set[str]:
+    return {size.lower() for size in SIZE.findall(text)}
+
+
+def test_a_name_that_tells_a_size_is_served_by_a_model_of_that_size() -> None:
+    told = [
+        (entry, sizes(entry["model_name"]), sizes(entry.get(IDENTIFIED_BY.get(entry["backend"], ""), "")))
+        for entry in ENTRIES
+    ]
+    both = [(entry, name, identifier) for entry, name, identifier in told if name and identifier]
+    assert len(both) > 100
+    assert [name_of(entry) for entry, name, identifier in both if not name & identifier] == []
+
+
+def test_entries_of_one_model_agree_about_its_size() -> None:
+    parameters: dict[str, set[str]] = {}
+    for entry in ENTRIES:
+        if "parameters" in entry:
+            identifier = str(entry.get(IDENTIFIED_BY.get(entry["backend"], ""))).lower()
+            parameters.setdefault(identifier, set()).add(entry["parameters"])
+    assert {identifier: found for identifier, found in parameters.items() if len(found) > 1} == {}
+
+
 @pytest.mark.parametrize(("name", "pattern"), patterns(), ids=[name for name, _ in patterns()])
 def test_end_patterns_match_an_end_and_nothing_else(name: str, pattern: str) -> None:
     compiled = re.compile(pattern)
