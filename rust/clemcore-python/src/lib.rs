@@ -14,7 +14,8 @@ mod own;
 mod registry;
 mod template;
 
-#[pymodule]
+// Strings are borrowed and dicts are walked under the interpreter's lock.
+#[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "Python's name for it")]

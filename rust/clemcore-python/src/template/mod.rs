@@ -6,6 +6,7 @@
 #[cfg(feature = "handwritten")]
 pub(crate) mod handwritten;
 mod reader;
+mod strings;
 
 use std::cell::Cell;
 
@@ -211,7 +212,7 @@ impl TemplateCore {
         }
         let options = Options { clock: now.map(clock), input_bytes: reader.bytes };
         let rendered = Template::render(variables, options, buffer).map_err(|fault| error(&fault))?;
-        let text = PyString::new(py, &rendered.text);
+        let text = strings::string(py, &rendered.text)?;
         let spans = rendered.character_spans();
         drop(reader);
         memory.keep(rendered.text);
@@ -276,7 +277,7 @@ impl TemplateCore {
         set(self.arguments.add_generation_prompt, flag);
         let options = Options { clock: now, input_bytes: reader.bytes };
         let rendered = Template::render(variables, options, buffer).map_err(|fault| error(&fault))?;
-        let text = PyString::new(py, &rendered.text);
+        let text = strings::string(py, &rendered.text)?;
         drop(reader);
         memory.keep(rendered.text);
         Ok(text)

@@ -13,6 +13,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::strings::borrowed;
 use super::{NotPlainError, UnsupportedError};
 
 type Object = *mut ffi::PyObject;
@@ -121,12 +122,12 @@ impl<'a> Reader<'a> {
         // SAFETY: see the module; the places lie within the list.
         unsafe {
             let count =
-                if ffi::PyList_CheckExact(object) == 0 { 0 } else { length(ffi::PyList_Size(object)) };
+                if ffi::PyList_CheckExact(object) == 0 { 0 } else { length(ffi::PyList_GET_SIZE(object)) };
             if count == 0 {
                 return Err(Stop::NotPlain("messages that are no list"));
             }
             Input::records_in(self.arena, count, |place| {
-                let message = ffi::PyList_GetItem(object, place.cast_signed());
+                let message = ffi::PyList_GET_ITEM(object, place.cast_signed());
                 if ffi::PyDict_CheckExact(message) == 0 {
                     return Err(Stop::NotPlain("a message that is no dict"));
                 }
@@ -144,8 +145,8 @@ impl<'a> Reader<'a> {
             if ffi::PyList_CheckExact(object) == 0 {
                 return Err(Stop::NotPlain("tools that are no list"));
             }
-            for place in 0..ffi::PyList_Size(object) {
-                if ffi::PyDict_CheckExact(ffi::PyList_GetItem(object, place)) == 0 {
+            for place in 0..ffi::PyList_GET_SIZE(object) {
+                if ffi::PyDict_CheckExact(ffi::PyList_GET_ITEM(object, place)) == 0 {
                     return Err(Stop::NotPlain("a tool that is no dict"));
                 }
             }
@@ -330,18 +331,10 @@ impl<'a> Reader<'a> {
     /// `object` is as the module promises.
     #[inline]
     unsafe fn text(&mut self, object: Object) -> Read<&'a str> {
-        let mut length = 0;
-        // SAFETY: CPython keeps the UTF-8 form of a string as long as the string.
-        let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length) };
-        if data.is_null() {
-            // SAFETY: the interpreter is held.
-            unsafe { ffi::PyErr_Clear() };
-            return Err(Stop::Unsupported("a string with a lone surrogate"));
-        }
-        let length = length.cast_unsigned();
-        self.bytes += length;
-        // SAFETY: CPython gave valid UTF-8 of this length.
-        Ok(unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(data.cast(), length)) })
+        // SAFETY: as promised.
+        let text = unsafe { borrowed(object) }.ok_or(Stop::Unsupported("a string with a lone surrogate"))?;
+        self.bytes += text.len();
+        Ok(text)
     }
 
     /// # Safety
@@ -372,10 +365,10 @@ impl<'a> Reader<'a> {
                 return self.nested(|reader| reader.dict(object));
             }
             if ffi::PyList_CheckExact(object) != 0 {
-                let count = length(ffi::PyList_Size(object));
+                let count = length(ffi::PyList_GET_SIZE(object));
                 return self.nested(|reader| {
                     Input::read_list_in(reader.arena, count, false, |place| {
-                        reader.value(ffi::PyList_GetItem(object, place.cast_signed()))
+                        reader.value(ffi::PyList_GET_ITEM(object, place.cast_signed()))
                     })
                 });
             }
@@ -386,10 +379,10 @@ impl<'a> Reader<'a> {
                 return Ok(Input::float(ffi::PyFloat_AsDouble(object)));
             }
             if ffi::PyTuple_CheckExact(object) != 0 {
-                let count = length(ffi::PyTuple_Size(object));
+                let count = length(ffi::PyTuple_GET_SIZE(object));
                 return self.nested(|reader| {
                     Input::read_list_in(reader.arena, count, true, |place| {
-                        reader.value(ffi::PyTuple_GetItem(object, place.cast_signed()))
+                        reader.value(ffi::PyTuple_GET_ITEM(object, place.cast_signed()))
                     })
                 });
             }

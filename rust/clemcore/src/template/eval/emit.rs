@@ -25,9 +25,17 @@ impl<'a> Vm<'a> {
     }
 
     fn emit_kind(&mut self, expr: &'a Expr) -> Result<()> {
-        if let Some(text) = self.text_of(expr) {
-            return self.write(text);
+        match &expr.kind {
+            ExprKind::Str(text) => self.write(text),
+            ExprKind::Sum(parts) => self.emit_sum(parts),
+            _ => match self.text_of(expr) {
+                Some(text) => self.write(text),
+                None => self.emit_other(expr),
+            },
         }
+    }
+
+    fn emit_other(&mut self, expr: &'a Expr) -> Result<()> {
         match &expr.kind {
             ExprKind::Concat(items) => {
                 // Every operand is computed before any is turned into text, so only plain ones may be written at once.
@@ -36,7 +44,6 @@ impl<'a> Vm<'a> {
                 }
                 self.emit_value(expr)
             }
-            ExprKind::Sum(parts) => self.emit_sum(parts),
             ExprKind::Cond { test, then, otherwise: Some(otherwise) } => {
                 let chosen = if self.test(test)? { then } else { otherwise };
                 self.emit(chosen)
@@ -57,7 +64,13 @@ impl<'a> Vm<'a> {
         // Nearly always every part is a text that is there already.
         let mut rest = parts;
         while let Some((part, others)) = rest.split_first() {
-            let Some(text) = self.text_of(part) else { break };
+            let text = match &part.kind {
+                ExprKind::Str(text) => text,
+                _ => match self.text_of(part) {
+                    Some(text) => text,
+                    None => break,
+                },
+            };
             self.write(text)?;
             rest = others;
         }

@@ -189,6 +189,7 @@ impl<'a> Vm<'a> {
     }
 
     /// Pays for steps of the evaluator, from a purse that is at hand; built-ins pay from `budget`.
+    #[inline]
     pub(super) fn pay(&mut self, units: usize) -> Result<()> {
         match self.steps.checked_sub(units as u64) {
             Some(left) => {
@@ -200,13 +201,22 @@ impl<'a> Vm<'a> {
     }
 
     /// Appends text to the output.
+    #[inline]
     pub(crate) fn write(&mut self, text: &str) -> Result<()> {
-        self.pay(1 + text.len() / 64)?;
-        if self.out.len() + text.len() > MAX_OUTPUT {
-            return Err(Error::limit("the output grows too large"));
+        let price = 1 + text.len() as u64 / 64;
+        if self.steps < price || self.out.len() + text.len() > MAX_OUTPUT {
+            return self.refuse(text);
         }
+        self.steps -= price;
         self.out.push_str(text);
         Ok(())
+    }
+
+    /// Why text cannot be written.
+    #[cold]
+    fn refuse(&mut self, text: &str) -> Result<()> {
+        self.pay(1 + text.len() / 64)?;
+        Err(Error::limit("the output grows too large"))
     }
 
     fn begin_capture(&mut self) -> usize {

@@ -16,15 +16,21 @@ pub(super) enum Peek<'v, 'a> {
 }
 
 impl<'a> Vm<'a> {
-    /// The entry of a dict in a variable, which is what most of a chat template asks for.
+    /// The text in a variable, or in an entry of a dict in a variable, which is what most of a chat template asks for.
     #[inline]
-    fn field(&self, expr: &'a Expr) -> Option<&Value<'a>> {
-        let (ExprKind::ItemStr(owner, key) | ExprKind::Attr(owner, key)) = &expr.kind else { return None };
-        let (ExprKind::Local(slot, _), true) = (&owner.kind, key.plain) else { return None };
-        match &self.slots[self.base + *slot as usize] {
-            Value::Dict(dict) => dict.get_key(key),
-            _ => None,
-        }
+    fn usual_text(&self, expr: &'a Expr) -> Option<&'a str> {
+        let value = match &expr.kind {
+            ExprKind::ItemStr(owner, key) | ExprKind::Attr(owner, key) => {
+                let (ExprKind::Local(slot, _), true) = (&owner.kind, key.plain) else { return None };
+                match &self.slots[self.base + *slot as usize] {
+                    Value::Dict(dict) => dict.get_key(key)?,
+                    _ => return None,
+                }
+            }
+            ExprKind::Local(slot, _) => &self.slots[self.base + *slot as usize],
+            _ => return None,
+        };
+        if let Value::Str(text) = value { Some(text) } else { None }
     }
 
     #[inline]
@@ -72,9 +78,11 @@ impl<'a> Vm<'a> {
     /// The text of an expression that is one already, or a part of one, without evaluating it.
     #[inline]
     pub(super) fn text_of(&self, expr: &'a Expr) -> Option<&'a str> {
-        if let Some(Value::Str(text)) = self.field(expr) {
-            return Some(text);
-        }
+        self.usual_text(expr).or_else(|| self.other_text(expr))
+    }
+
+    #[inline(never)]
+    fn other_text(&self, expr: &'a Expr) -> Option<&'a str> {
         match &expr.kind {
             ExprKind::Str(text) => Some(text),
             ExprKind::Part(part) => self.part(part),

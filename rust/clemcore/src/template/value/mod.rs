@@ -94,10 +94,21 @@ impl<'a> Value<'a> {
     #[inline]
     pub(crate) fn copy_from(&mut self, other: &Self) {
         match other {
-            Self::Str(text) => *self = Self::Str(text),
-            Self::Dict(Shared::Lent(dict)) => *self = Self::Dict(Shared::Lent(dict)),
-            Self::Missing => *self = Self::Missing,
+            Self::Str(text) => self.become_value(Self::Str(text)),
+            Self::Dict(Shared::Lent(dict)) => self.become_value(Self::Dict(Shared::Lent(dict))),
+            Self::Missing => self.become_value(Self::Missing),
             other => *self = other.clone(),
+        }
+    }
+
+    /// Becomes another value. What the usual kinds of values were need not be dropped.
+    #[inline]
+    pub(crate) fn become_value(&mut self, other: Self) {
+        match self {
+            Self::Str(_) | Self::Missing | Self::Dict(Shared::Lent(_)) => {
+                std::mem::forget(std::mem::replace(self, other));
+            }
+            _ => *self = other,
         }
     }
 
