@@ -54,13 +54,7 @@ pub(super) fn string<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, Py
         return Ok(PyString::new(py, text));
     }
     let bytes = text.as_bytes();
-    // What the largest character needs shows in the largest byte.
-    let (count, largest) = match largest(bytes) {
-        0x00..=0x7F => (bytes.len(), 0x7F),
-        0x80..=0xC3 => (text.chars().count(), 0xFF),
-        0xC4..=0xEF => (text.chars().count(), 0xFFFF),
-        _ => (text.chars().count(), 0x0010_FFFF),
-    };
+    let (count, largest) = measure(bytes);
     // SAFETY: a new string of `count` units is filled before anybody else sees it.
     unsafe {
         let object = ffi::PyUnicode_New(count.cast_signed(), largest);
@@ -68,65 +62,103 @@ pub(super) fn string<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, Py
         let data = ffi::PyUnicode_DATA(object);
         match largest {
             0x7F => from_raw_parts_mut(data.cast(), count).copy_from_slice(bytes),
-            0xFF => widen(text, from_raw_parts_mut(data.cast::<u8>(), count)),
-            0xFFFF => widen(text, from_raw_parts_mut(data.cast::<u16>(), count)),
-            _ => widen(text, from_raw_parts_mut(data.cast::<u32>(), count)),
+            0xFF => widen(bytes, from_raw_parts_mut(data.cast::<u8>(), count)),
+            0xFFFF => widen(bytes, from_raw_parts_mut(data.cast::<u16>(), count)),
+            _ => widen(bytes, from_raw_parts_mut(data.cast::<u32>(), count)),
         }
         Ok(new)
     }
 }
 
-fn largest(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |largest, byte| largest.max(*byte))
+/// How many characters there are in UTF-8 text, and the largest one that a string with room for all of them may have.
+fn measure(bytes: &[u8]) -> (usize, u32) {
+    // The first byte of a character tells how large it is, and the others are smaller than any first byte.
+    let largest = bytes.iter().fold(0, |largest, byte| largest.max(*byte));
+    if largest < 0x80 {
+        return (bytes.len(), 0x7F);
+    }
+    // Counted in bytes, as many at once as cannot overflow one.
+    let firsts = |part: &[u8]| part.iter().fold(0u8, |sum, byte| sum + u8::from(!is_continuation(*byte)));
+    let count = bytes.chunks(192).map(|part| usize::from(firsts(part))).sum();
+    match largest {
+        ..=0xC3 => (count, 0xFF),
+        ..=0xEF => (count, 0xFFFF),
+        _ => (count, 0x0010_FFFF),
+    }
+}
+
+fn is_continuation(byte: u8) -> bool {
+    byte & 0xC0 == 0x80
 }
 
 /// A character of a string that has nothing larger than `u8`, `u16` or `u32` holds.
 trait Unit: Copy + From<u8> {
-    fn of(c: char) -> Self;
+    fn of(c: u32) -> Self;
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the string has no larger character")]
 impl Unit for u8 {
-    fn of(c: char) -> Self {
-        u32::from(c) as Self
+    fn of(c: u32) -> Self {
+        c as Self
     }
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the string has no larger character")]
 impl Unit for u16 {
-    fn of(c: char) -> Self {
-        u32::from(c) as Self
+    fn of(c: u32) -> Self {
+        c as Self
     }
 }
 
 impl Unit for u32 {
-    fn of(c: char) -> Self {
-        c.into()
+    fn of(c: u32) -> Self {
+        c
     }
 }
 
-/// Writes a text into as many units as it has characters.
-fn widen<T: Unit>(text: &str, out: &mut [T]) {
+/// Writes UTF-8 text into as many units as it has characters.
+fn widen<T: Unit>(bytes: &[u8], out: &mut [T]) {
+    let (mut from, mut to) = (0, 0);
+    while let Some(&first) = bytes.get(from) {
+        let Some(unit) = out.get_mut(to) else { return };
+        if first < 0x80 {
+            let ascii = widen_ascii(&bytes[from..], &mut out[to..]);
+            (from, to) = (from + ascii, to + ascii);
+            continue;
+        }
+        let rest = |place: usize| u32::from(bytes.get(from + place).copied().unwrap_or(0) & 0x3F);
+        let (c, size) = match first {
+            ..=0xDF => (u32::from(first & 0x1F) << 6 | rest(1), 2),
+            ..=0xEF => (u32::from(first & 0x0F) << 12 | rest(1) << 6 | rest(2), 3),
+            _ => (u32::from(first & 0x07) << 18 | rest(1) << 12 | rest(2) << 6 | rest(3), 4),
+        };
+        *unit = T::of(c);
+        (from, to) = (from + size, to + 1);
+    }
+}
+
+/// Writes the ASCII that the text begins with, and tells how much that is.
+#[inline]
+fn widen_ascii<T: Unit>(bytes: &[u8], out: &mut [T]) -> usize {
     const RUN: usize = 16;
-    const HIGH_BITS: u128 = u128::from_ne_bytes([0x80; RUN]);
-    let (mut text, mut out) = (text, out);
-    // Sixteen bytes are taken as if they were ASCII, which holds up to the first high bit; then comes a character.
-    while let (Some(run), Some(units)) =
-        (text.as_bytes().first_chunk::<RUN>(), out.first_chunk_mut::<RUN>())
-    {
+    let mut done = 0;
+    // Sixteen bytes are written as if they all were ASCII; what comes after a high bit is written again.
+    for (run, units) in bytes.as_chunks::<RUN>().0.iter().zip(out.as_chunks_mut::<RUN>().0) {
         for (unit, byte) in units.iter_mut().zip(run) {
             *unit = T::from(*byte);
         }
-        let high = (u128::from_le_bytes(*run) & HIGH_BITS).trailing_zeros() as usize / 8;
-        (text, out) = (&text[high..], &mut out[high..]);
-        if high < RUN
-            && let Some(c) = text.chars().next()
-        {
-            out[0] = T::of(c);
-            (text, out) = (&text[c.len_utf8()..], &mut out[1..]);
+        let high = u128::from_le_bytes(*run) & u128::from_ne_bytes([0x80; RUN]);
+        if high != 0 {
+            return done + high.trailing_zeros() as usize / 8;
         }
+        done += RUN;
     }
-    for (unit, c) in out.iter_mut().zip(text.chars()) {
-        *unit = T::of(c);
+    for (byte, unit) in bytes[done..].iter().zip(&mut out[done..]) {
+        if *byte >= 0x80 {
+            break;
+        }
+        *unit = T::from(*byte);
+        done += 1;
     }
+    done
 }
