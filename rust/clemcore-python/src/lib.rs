@@ -36,6 +36,11 @@ mod _core {
     #[pymodule_export]
     use crate::template::{NotPlainError, TemplateCore, UnsupportedError};
 
+    #[pymodule_init]
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        crate::template::entry::install(module.py())
+    }
+
     #[cfg(feature = "handwritten")]
     #[pymodule_export]
     use crate::template::handwritten::chatml;

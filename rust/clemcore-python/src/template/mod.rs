@@ -3,6 +3,7 @@
 //! Only exact built-in types are read ([`reader`]); for anything else the caller is told ([`NotPlainError`]) and
 //! prepares the data in Python.
 
+pub(crate) mod entry;
 #[cfg(feature = "handwritten")]
 pub(crate) mod handwritten;
 mod reader;
@@ -17,6 +18,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 
+use entry::Arguments;
 use reader::Reader;
 
 pyo3::import_exception!(clemcore.errors, TemplateError);
@@ -125,47 +127,6 @@ impl TemplateCore {
         self.compiled.as_ref().ok().map(|template| template.variables().to_vec())
     }
 
-    /// Make the prompt text for a conversation.
-    #[pyo3(signature = (
-        messages, tools = None, documents = None, add_generation_prompt = None, continue_final_message = None, **kwargs
-    ))]
-    #[allow(clippy::too_many_arguments, reason = "the signature of apply_chat_template")]
-    fn render<'py>(
-        slf: &Bound<'py, Self>,
-        messages: &Bound<'py, PyAny>,
-        tools: Option<&Bound<'py, PyAny>>,
-        documents: Option<&Bound<'py, PyAny>>,
-        add_generation_prompt: Option<&Bound<'py, PyAny>>,
-        continue_final_message: Option<&Bound<'py, PyAny>>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let plain = match continue_final_message {
-            None => true,
-            Some(field) => !field.is_truthy()?,
-        };
-        if plain {
-            match slf.get().quick(slf, messages, tools, documents, add_generation_prompt, kwargs) {
-                Ok(text) => return Ok(text.into_any()),
-                Err(failure)
-                    if failure.is_instance_of::<NotPlainError>(py)
-                        || failure.is_instance_of::<UnsupportedError>(py) => {}
-                Err(failure) => return Err(failure),
-            }
-        }
-        let none = py.None().into_bound(py);
-        let no = || PyBool::new(py, false).to_owned().into_any();
-        let arguments = (
-            messages,
-            tools.unwrap_or(&none),
-            documents.unwrap_or(&none),
-            add_generation_prompt.map_or_else(no, Clone::clone),
-            continue_final_message.map_or_else(no, Clone::clone),
-            kwargs,
-        );
-        slf.call_method1(intern!(py, "_render_slowly"), arguments)
-    }
-
     /// Make the prompt text of each conversation.
     #[pyo3(signature = (
         conversations, tools = None, documents = None, add_generation_prompt = None, continue_final_message = None,
@@ -181,9 +142,19 @@ impl TemplateCore {
         continue_final_message: Option<&Bound<'py, PyAny>>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let others: Vec<_> = kwargs.into_iter().flatten().collect();
         let one = |chat: PyResult<Bound<'py, PyAny>>| {
-            let (prompt, last) = (add_generation_prompt, continue_final_message);
-            let text = Self::render(slf, &chat?, tools, documents, prompt, last, kwargs);
+            let text = Self::render(
+                slf,
+                &Arguments {
+                    messages: chat?.as_borrowed(),
+                    tools: tools.map(Bound::as_borrowed),
+                    documents: documents.map(Bound::as_borrowed),
+                    add_generation_prompt: add_generation_prompt.map(Bound::as_borrowed),
+                    continue_final_message: continue_final_message.map(Bound::as_borrowed),
+                    others: others.iter().map(|(name, value)| (name.as_borrowed(), value.as_borrowed())).collect(),
+                },
+            );
             // Texts are borrowed from Python while one conversation is rendered; in between the other threads have
             // their turn, and an interrupt is heard.
             slf.py().detach(|| ());
@@ -231,15 +202,40 @@ impl TemplateCore {
         self.compiled.as_ref().map_err(|reason| UnsupportedError::new_err(reason.clone()))
     }
 
+    /// Make the prompt text for a conversation.
+    fn render<'py>(slf: &Bound<'py, Self>, given: &Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let plain = match given.continue_final_message {
+            None => true,
+            Some(field) => !field.is_truthy()?,
+        };
+        if plain {
+            match slf.get().quick(slf, given) {
+                Ok(text) => return Ok(text.into_any()),
+                Err(failure)
+                    if failure.is_instance_of::<NotPlainError>(py)
+                        || failure.is_instance_of::<UnsupportedError>(py) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        let no = || PyBool::new(py, false).to_owned().into_any();
+        let flag = |field: Option<Borrowed<'_, 'py, PyAny>>| field.map_or_else(no, Borrowed::to_owned);
+        let arguments = (
+            given.messages,
+            given.tools,
+            given.documents,
+            flag(given.add_generation_prompt),
+            flag(given.continue_final_message),
+            given.keywords(py)?,
+        );
+        slf.call_method1(intern!(py, "_render_slowly"), arguments)
+    }
+
     /// Everything in one pass, for data of exact built-in types.
     fn quick<'py>(
         &self,
         owner: &Bound<'py, Self>,
-        messages: &Bound<'py, PyAny>,
-        tools: Option<&Bound<'py, PyAny>>,
-        documents: Option<&Bound<'py, PyAny>>,
-        add_generation_prompt: Option<&Bound<'py, PyAny>>,
-        kwargs: Option<&Bound<'py, PyDict>>,
+        given: &Arguments<'_, 'py>,
     ) -> PyResult<Bound<'py, PyString>> {
         let py = owner.py();
         let template = self.template()?;
@@ -258,8 +254,8 @@ impl TemplateCore {
             let token = Input::data(token).map_err(|e| UnsupportedError::new_err(e.to_string()))?;
             variables.set_at(*place, token);
         }
-        if let Some(kwargs) = kwargs {
-            reader.variables(kwargs, &mut variables)?;
+        for (name, value) in &given.others {
+            reader.variable(name, value, &mut variables)?;
         }
         // What the template does not read is looked at all the same: it may be something that only Python can judge.
         let mut set = |place: Option<usize>, value| {
@@ -267,10 +263,10 @@ impl TemplateCore {
                 variables.set_at(place, value);
             }
         };
-        set(self.arguments.messages, reader.messages(messages)?);
-        set(self.arguments.tools, reader.tools(tools)?);
-        set(self.arguments.documents, reader.tools(documents)?);
-        let flag = match add_generation_prompt {
+        set(self.arguments.messages, reader.messages(&given.messages)?);
+        set(self.arguments.tools, reader.tools(given.tools.as_deref())?);
+        set(self.arguments.documents, reader.tools(given.documents.as_deref())?);
+        let flag = match &given.add_generation_prompt {
             None => Input::bool(false),
             Some(flag) => reader.any(flag)?,
         };

@@ -116,6 +116,18 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Reads one variable.
+    pub(super) fn variable(
+        &mut self,
+        name: &'a Bound<'_, PyAny>,
+        value: &'a Bound<'_, PyAny>,
+        out: &mut Variables<'a>,
+    ) -> Read<()> {
+        // SAFETY: see the module; the name of a keyword is a string.
+        out.set(unsafe { self.text(name.as_ptr())? }, self.any(value)?);
+        Ok(())
+    }
+
     /// The conversation: a list of dicts, prepared as transformers prepares it.
     pub(super) fn messages(&mut self, object: &'a Bound<'_, PyAny>) -> Read<Input<'a>> {
         let object = object.as_ptr();

@@ -2,7 +2,7 @@
 
 use super::Template;
 use super::input::Input;
-use super::value::{Arena, Object, Value};
+use super::value::{Arena, Object, Shared, Value};
 
 /// The variables of one render of one template, and the memory that it works in.
 pub struct Variables<'a> {
@@ -19,7 +19,7 @@ impl<'a> Variables<'a> {
         let mut values = arena.values();
         values.resize_with(program.names.len(), || Value::Missing);
         for (number, global) in &program.globals {
-            values[*number as usize] = Value::object(Object::Global(*global));
+            values[*number as usize] = Value::Object(Shared::Lent(arena.put(Object::Global(*global))));
         }
         Self { template, arena, values }
     }

@@ -1,7 +1,6 @@
 //! The global functions of the environment that transformers sets up.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 
 use super::args::{Args, integer};
 use super::markup::plain_str;
@@ -9,7 +8,7 @@ use crate::template::budget::spend;
 use crate::template::error::{Error, ErrorKind, Result};
 use crate::template::eval::{Vm, private_name};
 use crate::template::text::strftime::strftime;
-use crate::template::value::{Dict, MAX_NESTING, Object, Value, range_len};
+use crate::template::value::{Dict, MAX_NESTING, Object, Shared, Value, range_len};
 
 /// The longest range that the sandbox allows.
 const MAX_RANGE: u64 = 100_000;
@@ -171,7 +170,7 @@ fn namespace<'a>(vm: &mut Vm<'a>, args: Args<'a>) -> Result<Value<'a>> {
     if depth >= MAX_NESTING {
         return Err(Error::recursion("containers are nested too deeply"));
     }
-    let object = Rc::new(Object::Namespace(RefCell::new(attrs.entries().to_vec()), Cell::new(depth)));
+    let object = Shared::from(Object::Namespace(RefCell::new(attrs.into_entries()), Cell::new(depth)));
     vm.keep(&object);
     Ok(Value::Object(object))
 }

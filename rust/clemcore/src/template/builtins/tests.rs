@@ -1,6 +1,5 @@
 //! The tests: `x is name(…)`.
 
-use std::rc::Rc;
 
 use super::TestFn;
 use super::args::Args;
@@ -164,7 +163,7 @@ fn same<'a>(a: &Value<'a>, b: &Value<'a>) -> Result<bool> {
         (Value::List(x), Value::List(y)) => x.is(y),
         (Value::Tuple(x), Value::Tuple(y)) => x.is(y),
         (Value::Dict(x), Value::Dict(y)) => x.is(y),
-        (Value::Object(x), Value::Object(y)) => Rc::ptr_eq(x, y),
+        (Value::Object(x), Value::Object(y)) => x.is(y),
         (Value::Int(x), Value::Int(y)) if x != y => false,
         (Value::Int(x), Value::Int(_)) if (-5..=256).contains(x) => true,
         _ if a.type_name() != b.type_name() => false,

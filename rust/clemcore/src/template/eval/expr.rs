@@ -245,7 +245,7 @@ impl<'a> Vm<'a> {
                 if let Some(value) = key.counter.and_then(|counter| state.count(counter)) {
                     return Ok(value);
                 }
-                let object = std::rc::Rc::clone(object);
+                let object = object.clone();
                 return self.loop_attr(&object, name);
             }
             if let Object::Macro { id, .. } = &**object {

@@ -1,6 +1,5 @@
 //! Iteration: `iter(value)` and what generators do for each item.
 
-use std::rc::Rc;
 
 use super::Vm;
 use crate::template::budget::spend;
@@ -9,7 +8,7 @@ use crate::template::error::{Error, Result};
 use crate::template::ops::compare::equals;
 use crate::template::ops::index::get_item;
 use crate::template::ops::truth::truthy;
-use crate::template::value::{Gen, Iter, Object, Select, Seq, Step, Value, View};
+use crate::template::value::{Gen, Iter, Object, Select, Seq, Shared, Step, Value, View};
 
 impl<'a> Vm<'a> {
     /// The next item.
@@ -65,7 +64,7 @@ impl<'a> Vm<'a> {
                 }
             }
             Iter::Gen(object) => {
-                let object = Rc::clone(object);
+                let object = object.clone();
                 return self.resume(&object);
             }
         })
@@ -86,7 +85,7 @@ impl<'a> Vm<'a> {
         Ok(items)
     }
 
-    fn resume(&mut self, object: &Rc<Object<'a>>) -> Result<Option<Value<'a>>> {
+    fn resume(&mut self, object: &Shared<'a, Object<'a>>) -> Result<Option<Value<'a>>> {
         let Object::Gen(cell, _) = &**object else { return Ok(None) };
         // While it runs the generator is taken out, so a failed one stays finished, as in Python.
         let mut state = cell.replace(Gen::Done);

@@ -83,7 +83,7 @@ impl<'a> Vm<'a> {
             }
             return Ok(Flow::Next);
         };
-        let state = Rc::new(Object::Loop(Box::new(self.loop_state(node, source, size, seq.clone()))));
+        let state = Shared::from(Object::Loop(Box::new(self.loop_state(node, source, size, seq.clone()))));
         if let (Some(seq), Target::Slot(target)) = (&seq, &node.target) {
             return self.counted_loop(node, seq, &state, slot, *target, completed);
         }
@@ -91,8 +91,8 @@ impl<'a> Vm<'a> {
             self.assign(&node.target, item)?;
             // An inner loop of the same level may have used the slot.
             let place = self.base + slot as usize;
-            if !matches!(&self.slots[place], Value::Object(object) if Rc::ptr_eq(object, &state)) {
-                self.slots[place] = Value::Object(Rc::clone(&state));
+            if !matches!(&self.slots[place], Value::Object(object) if object.is(&state)) {
+                self.slots[place] = Value::Object(state.clone());
             }
             if self.round(node, completed)? == Flow::Break {
                 break;
@@ -106,7 +106,7 @@ impl<'a> Vm<'a> {
         &mut self,
         node: &'a For,
         seq: &Seq<'a>,
-        object: &Rc<Object<'a>>,
+        object: &Shared<'a, Object<'a>>,
         slot: u32,
         target: u32,
         completed: &mut bool,
@@ -118,8 +118,8 @@ impl<'a> Vm<'a> {
             let (target, slot) = (self.base + target as usize, self.base + slot as usize);
             self.slots[target].copy_from(item);
             // An inner loop of the same level may have used the slot.
-            if !matches!(&self.slots[slot], Value::Object(known) if Rc::ptr_eq(known, object)) {
-                self.slots[slot] = Value::Object(Rc::clone(object));
+            if !matches!(&self.slots[slot], Value::Object(known) if known.is(object)) {
+                self.slots[slot] = Value::Object(object.clone());
             }
             if self.round(node, completed)? == Flow::Break {
                 break;
@@ -191,7 +191,7 @@ impl<'a> Vm<'a> {
         }
     }
 
-    fn advance(&mut self, object: &Rc<Object<'a>>) -> Result<Option<Value<'a>>> {
+    fn advance(&mut self, object: &Shared<'a, Object<'a>>) -> Result<Option<Value<'a>>> {
         let Object::Loop(state) = &**object else { return Ok(None) };
         if let Some(seq) = &state.seq {
             self.pay(1)?;
@@ -254,7 +254,7 @@ impl<'a> Vm<'a> {
     }
 
     /// An attribute of `loop`.
-    pub(super) fn loop_attr(&mut self, object: &Rc<Object<'a>>, name: &str) -> Result<Value<'a>> {
+    pub(super) fn loop_attr(&mut self, object: &Shared<'a, Object<'a>>, name: &str) -> Result<Value<'a>> {
         let Object::Loop(state) = &**object else { return Ok(Value::None) };
         let index = state.index.get();
         Ok(match name {
@@ -285,13 +285,13 @@ impl<'a> Vm<'a> {
             _ if name.starts_with('_') => return Err(Error::unsupported("private attributes of loop")),
             _ => {
                 let key = Value::Owned(Rc::from(name));
-                Value::missing_element(&Value::Object(Rc::clone(object)), key)
+                Value::missing_element(&Value::Object(object.clone()), key)
             }
         })
     }
 
     /// `loop.cycle(…)` and `loop.changed(…)`.
-    pub(super) fn loop_method(object: &Rc<Object<'a>>, name: &str, args: Args<'a>) -> Result<Value<'a>> {
+    pub(super) fn loop_method(object: &Shared<'a, Object<'a>>, name: &str, args: Args<'a>) -> Result<Value<'a>> {
         let Object::Loop(state) = &**object else { return Ok(Value::None) };
         args.no_keywords(name)?;
         if name == "cycle" {

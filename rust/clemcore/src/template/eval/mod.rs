@@ -18,7 +18,7 @@ use super::budget;
 use super::error::{Error, Result};
 use super::ir::{Func, Load, Program, Var};
 use super::text::strftime::Clock;
-use super::value::{Arena, ArenaVec, Object, Value};
+use super::value::{Arena, ArenaVec, Object, Shared, Value};
 use super::variables::Variables;
 pub(crate) use exec::private_name;
 pub(crate) use iterate::{fold, iterate, walk};
@@ -54,7 +54,7 @@ pub(crate) struct Vm<'a> {
     /// How deep the recursive loop that starts next is nested.
     loop_depth: usize,
     serial: u64,
-    namespaces: Vec<Rc<Object<'a>>>,
+    namespaces: Vec<Shared<'a, Object<'a>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -184,8 +184,8 @@ impl<'a> Vm<'a> {
     }
 
     /// Remembers a namespace, to empty it at the end.
-    pub(crate) fn keep(&mut self, namespace: &Rc<Object<'a>>) {
-        self.namespaces.push(Rc::clone(namespace));
+    pub(crate) fn keep(&mut self, namespace: &Shared<'a, Object<'a>>) {
+        self.namespaces.push(namespace.clone());
     }
 
     /// Pays for steps of the evaluator, from a purse that is at hand; built-ins pay from `budget`.

@@ -24,7 +24,7 @@ pub(crate) fn equals<'a>(a: &Value<'a>, b: &Value<'a>) -> bool {
             x.items.len() == y.items.len() && all_equal(&x.items, &y.items)
         }
         (Value::Dict(x), Value::Dict(y)) => dicts_equal(x, y),
-        (Value::Object(x), Value::Object(y)) => std::rc::Rc::ptr_eq(x, y) || objects_equal(x, y),
+        (Value::Object(x), Value::Object(y)) => x.is(y) || objects_equal(x, y),
         (Value::Object(_), Value::Tuple(_)) => a.ungrouped().is_some_and(|a| equals(&a, b)),
         (Value::Tuple(_), Value::Object(_)) => b.ungrouped().is_some_and(|b| equals(a, &b)),
         _ => numeric(a, b) == Some(Some(Ordering::Equal)),

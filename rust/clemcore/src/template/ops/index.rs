@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::template::builtins::methods::has_method;
 use crate::template::error::{Error, Result};
-use crate::template::value::{Object, Value};
+use crate::template::value::{Object, Shared, Value};
 
 /// Private names that undefined values have beside those of every object.
 const UNDEFINED: [&str; 31] = [
@@ -158,7 +158,7 @@ fn property<'a>(value: &Value<'a>, name: &str) -> Result<Value<'a>> {
     })
 }
 
-fn of_object<'a>(value: &Value<'a>, object: &Rc<Object<'a>>, name: &str) -> Result<Option<Value<'a>>> {
+fn of_object<'a>(value: &Value<'a>, object: &Shared<'a, Object<'a>>, name: &str) -> Result<Option<Value<'a>>> {
     let method = || Some(Value::object(Object::Method(value.clone(), Rc::from(name))));
     Ok(match &**object {
         Object::Namespace(attrs, _) => {

@@ -95,6 +95,13 @@ impl<'a> Dict<'a> {
         &self.entries
     }
 
+    pub(crate) fn into_entries(self) -> Vec<(Value<'a>, Value<'a>)> {
+        match self.entries {
+            Slice::Owned(entries) => entries,
+            Slice::Lent(entries) => entries.to_vec(),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

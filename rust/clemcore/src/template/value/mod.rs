@@ -47,7 +47,7 @@ pub(crate) enum Value<'a> {
     List(Shared<'a, Seq<'a>>),
     Tuple(Shared<'a, Seq<'a>>),
     Dict(Shared<'a, Dict<'a>>),
-    Object(Rc<Object<'a>>),
+    Object(Shared<'a, Object<'a>>),
 }
 
 /// The items of a list or tuple, with the depth of nesting.
@@ -78,7 +78,7 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn object(object: Object<'a>) -> Self {
-        Self::Object(Rc::new(object))
+        Self::Object(object.into())
     }
 
     /// The text of a string of any kind.

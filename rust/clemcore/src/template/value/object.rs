@@ -80,7 +80,7 @@ pub(crate) enum Iter<'a> {
     View(View, Shared<'a, Dict<'a>>, usize),
     ViewBack(View, Shared<'a, Dict<'a>>, usize),
     Range { next: i64, stop: i64, step: i64 },
-    Gen(Rc<Object<'a>>),
+    Gen(Shared<'a, Object<'a>>),
     Pair(Value<'a>, Value<'a>, usize),
 }
 

@@ -1,0 +1,174 @@
+//! `render` as CPython calls it fastest: the arguments in an array, keywords without a dict.
+//!
+//! PyO3 gives a method that takes any keyword a tuple and a dict for each call, which costs as much as reading a short
+//! conversation. So this one method is put into its class by hand.
+#![allow(unsafe_code, reason = "a method is entered in the class, and called, as CPython's C interface has it")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::null_mut;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::panic::PanicException;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::TemplateCore;
+
+type Object = *mut ffi::PyObject;
+type Given<'c, 'py> = Borrowed<'c, 'py, PyAny>;
+
+/// The arguments of a render. `None` counts as not given.
+pub(super) struct Arguments<'c, 'py> {
+    pub(super) messages: Given<'c, 'py>,
+    pub(super) tools: Option<Given<'c, 'py>>,
+    pub(super) documents: Option<Given<'c, 'py>>,
+    pub(super) add_generation_prompt: Option<Given<'c, 'py>>,
+    pub(super) continue_final_message: Option<Given<'c, 'py>>,
+    /// Further keywords: names, which are strings, and values.
+    pub(super) others: Vec<(Given<'c, 'py>, Given<'c, 'py>)>,
+}
+
+impl<'py> Arguments<'_, 'py> {
+    /// The further keywords as Python has them.
+    pub(super) fn keywords(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        if self.others.is_empty() {
+            return Ok(None);
+        }
+        let keywords = PyDict::new(py);
+        for (name, value) in &self.others {
+            keywords.set_item(name, value)?;
+        }
+        Ok(Some(keywords))
+    }
+}
+
+const MESSAGES: usize = 0;
+const TOOLS: usize = 1;
+const DOCUMENTS: usize = 2;
+const PROMPT: usize = 3;
+const FINAL: usize = 4;
+const NAMES: [&str; 5] =
+    ["messages", "tools", "documents", "add_generation_prompt", "continue_final_message"];
+
+/// The entry of a method in CPython's tables. It points at what is as static as itself.
+struct Method(ffi::PyMethodDef);
+
+// SAFETY: nobody writes to it.
+unsafe impl Sync for Method {}
+
+static RENDER: Method = Method(ffi::PyMethodDef {
+    ml_name: c"render".as_ptr(),
+    ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: render },
+    ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+    ml_doc: c"render($self, messages, tools=None, documents=None, add_generation_prompt=None, \
+        continue_final_message=None, **kwargs)\n--\n\nMake the prompt text for a conversation."
+        .as_ptr(),
+});
+
+/// Gives the class its method `render`.
+pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    let class = py.get_type::<TemplateCore>();
+    // SAFETY: the class is alive, and the entry is static.
+    let method = unsafe {
+        Bound::from_owned_ptr_or_err(
+            py,
+            ffi::PyDescr_NewMethod(class.as_type_ptr(), (&raw const RENDER.0).cast_mut()),
+        )?
+    };
+    class.setattr("render", method)
+}
+
+/// # Safety
+/// Called by CPython through the method's descriptor, which sees to it that `this` is a `TemplateCore`.
+unsafe extern "C" fn render(
+    this: Object,
+    arguments: *const Object,
+    positional: ffi::Py_ssize_t,
+    names: Object,
+) -> Object {
+    Python::attach(|py| {
+        // SAFETY: as promised; CPython holds the arguments during the call.
+        let call = || unsafe {
+            let this = Borrowed::from_ptr(py, this).cast_unchecked::<TemplateCore>();
+            let given = parsed(py, arguments, positional.cast_unsigned(), names)?;
+            TemplateCore::render(&this, &given)
+        };
+        let failure = match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(Ok(text)) => return text.into_ptr(),
+            Ok(Err(failure)) => failure,
+            Err(_) => PanicException::new_err(("the template engine failed",)),
+        };
+        failure.restore(py);
+        null_mut()
+    })
+}
+
+/// # Safety
+/// There are as many arguments as `positional` and `names`, a tuple of strings or null, say.
+unsafe fn parsed<'c, 'py>(
+    py: Python<'py>,
+    arguments: *const Object,
+    positional: usize,
+    names: Object,
+) -> PyResult<Arguments<'c, 'py>> {
+    let mut given = [null_mut(); NAMES.len()];
+    if positional > NAMES.len() {
+        let message = format!(
+            "ChatTemplate.render() takes from 1 to {} positional arguments but {positional} were given",
+            NAMES.len()
+        );
+        return Err(PyTypeError::new_err(message));
+    }
+    let mut others = Vec::new();
+    // SAFETY: as promised.
+    unsafe {
+        for place in 0..positional {
+            given[place] = *arguments.add(place);
+        }
+        let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names).cast_unsigned() };
+        for place in 0..named {
+            let name = ffi::PyTuple_GET_ITEM(names, place.cast_signed());
+            let value = *arguments.add(positional + place);
+            match place_of(py, name) {
+                Some(known) if given[known].is_null() => given[known] = value,
+                Some(known) => {
+                    let message =
+                        format!("ChatTemplate.render() got multiple values for argument '{}'", NAMES[known]);
+                    return Err(PyTypeError::new_err(message));
+                }
+                None => others.push((Borrowed::from_ptr(py, name), Borrowed::from_ptr(py, value))),
+            }
+        }
+        if given[MESSAGES].is_null() {
+            let message = "ChatTemplate.render() missing 1 required positional argument: 'messages'";
+            return Err(PyTypeError::new_err(message));
+        }
+        let optional = |place: usize| {
+            let object = given[place];
+            (!object.is_null() && object != ffi::Py_None()).then(|| Borrowed::from_ptr(py, object))
+        };
+        Ok(Arguments {
+            messages: Borrowed::from_ptr(py, given[MESSAGES]),
+            tools: optional(TOOLS),
+            documents: optional(DOCUMENTS),
+            add_generation_prompt: optional(PROMPT),
+            continue_final_message: optional(FINAL),
+            others,
+        })
+    }
+}
+
+/// Which argument has this name. The names in a program are shared, so most are known by their place in memory.
+///
+/// # Safety
+/// `name` is a string, alive.
+unsafe fn place_of(py: Python<'_>, name: Object) -> Option<usize> {
+    let shared = pyo3::intern!(py, "add_generation_prompt");
+    if shared.as_ptr() == name {
+        return Some(PROMPT);
+    }
+    // SAFETY: as promised.
+    let name = unsafe { super::strings::borrowed(name)? };
+    NAMES.iter().position(|known| *known == name)
+}
