@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
+import inspect
 import json
 import subprocess
 import sys
@@ -26,6 +27,7 @@ CHATML = (
     "{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+ECHO = ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}|{{ x }}")
 HELLO = [{"role": "user", "content": "Hello!"}]
 
 
@@ -163,6 +165,33 @@ def test_the_assistants_part_is_known_by_character() -> None:
     messages = [{"role": "assistant", "content": "añb"}, {"role": "assistant", "content": "c"}]
     assert template.render(messages) == "éañbéc"
     assert template.assistant_spans(messages) == [(1, 4), (5, 6)]
+
+
+@given(st.lists(st.sampled_from(["a", "a" * 15, "a" * 16, "é", "ÿ", "Ā", "\uffff", "\U00010000", "👍", "中文"])))
+def test_texts_of_every_width_are_the_strings_that_python_would_make(parts: list[str]) -> None:
+    text = "".join(parts)
+    made = ECHO.render([{"role": "user", "content": text}], x=text)
+    expected = f"{text}|{text}"
+    assert made == expected
+    # The narrowest form that holds the text, as Python has it: otherwise equal strings would not be equal.
+    assert sys.getsizeof(made) == sys.getsizeof(f"{text}|{text}")
+    assert hash(made) == hash(expected)
+    assert {expected: 1}[made] == 1
+
+
+def test_render_is_called_as_any_method_of_python() -> None:
+    render: Any = ECHO.render
+    assert render(HELLO) == render(messages=HELLO) == render(HELLO, **{"".join(["to", "ols"]): None})
+    assert str(inspect.signature(render)).endswith("continue_final_message=None, **kwargs)")
+    with pytest.raises(TypeError, match=r"missing 1 required positional argument: 'messages'"):
+        render(tools=[])
+    with pytest.raises(TypeError, match=r"got multiple values for argument 'tools'"):
+        render(HELLO, None, tools=[])
+    with pytest.raises(TypeError, match=r"takes from 1 to 5 positional arguments but 6 were given"):
+        render(HELLO, None, None, None, None, None)
+    unbound: Any = ChatTemplate.render
+    with pytest.raises(TypeError, match="TemplateCore"):
+        unbound(7, HELLO)
 
 
 def test_a_batch_is_as_its_members() -> None:

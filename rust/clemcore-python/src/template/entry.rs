@@ -1,8 +1,11 @@
-//! `render` as CPython calls it fastest: the arguments in an array, keywords without a dict.
+//! `render` as `CPython` calls it fastest: the arguments in an array, keywords without a dict.
 //!
-//! PyO3 gives a method that takes any keyword a tuple and a dict for each call, which costs as much as reading a short
-//! conversation. So this one method is put into its class by hand.
-#![allow(unsafe_code, reason = "a method is entered in the class, and called, as CPython's C interface has it")]
+//! `PyO3` gives a method that takes any keyword a tuple and a dict for each call, which costs as much as reading a
+//! short conversation. So this one method is put into its class by hand.
+#![allow(
+    unsafe_code,
+    reason = "a method is entered in the class, and called, as CPython's C interface has it"
+)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
@@ -51,7 +54,7 @@ const FINAL: usize = 4;
 const NAMES: [&str; 5] =
     ["messages", "tools", "documents", "add_generation_prompt", "continue_final_message"];
 
-/// The entry of a method in CPython's tables. It points at what is as static as itself.
+/// The entry of a method in `CPython`'s tables. It points at what is as static as itself.
 struct Method(ffi::PyMethodDef);
 
 // SAFETY: nobody writes to it.
@@ -80,38 +83,38 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
 }
 
 /// # Safety
-/// Called by CPython through the method's descriptor, which sees to it that `this` is a `TemplateCore`.
+/// Called by `CPython` through the method's descriptor, which sees to it that `this` is a `TemplateCore`.
 unsafe extern "C" fn render(
     this: Object,
     arguments: *const Object,
     positional: ffi::Py_ssize_t,
     names: Object,
 ) -> Object {
-    Python::attach(|py| {
-        // SAFETY: as promised; CPython holds the arguments during the call.
-        let call = || unsafe {
-            let this = Borrowed::from_ptr(py, this).cast_unchecked::<TemplateCore>();
-            let given = parsed(py, arguments, positional.cast_unsigned(), names)?;
-            TemplateCore::render(&this, &given)
-        };
-        let failure = match catch_unwind(AssertUnwindSafe(call)) {
-            Ok(Ok(text)) => return text.into_ptr(),
-            Ok(Err(failure)) => failure,
-            Err(_) => PanicException::new_err(("the template engine failed",)),
-        };
-        failure.restore(py);
-        null_mut()
-    })
+    // SAFETY: CPython calls a method with the interpreter held. (To take hold of it once more costs as much as a turn.)
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: as promised; CPython holds the arguments during the call.
+    let call = || unsafe {
+        let this = Borrowed::from_ptr(py, this).cast_unchecked::<TemplateCore>();
+        let given = parsed(py, arguments, positional.cast_unsigned(), names)?;
+        TemplateCore::render(&this, &given)
+    };
+    let failure = match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(text)) => return text.into_ptr(),
+        Ok(Err(failure)) => failure,
+        Err(_) => PanicException::new_err(("the template engine failed",)),
+    };
+    failure.restore(py);
+    null_mut()
 }
 
 /// # Safety
 /// There are as many arguments as `positional` and `names`, a tuple of strings or null, say.
-unsafe fn parsed<'c, 'py>(
-    py: Python<'py>,
+unsafe fn parsed<'c>(
+    py: Python<'_>,
     arguments: *const Object,
     positional: usize,
     names: Object,
-) -> PyResult<Arguments<'c, 'py>> {
+) -> PyResult<Arguments<'c, '_>> {
     let mut given = [null_mut(); NAMES.len()];
     if positional > NAMES.len() {
         let message = format!(
@@ -123,11 +126,11 @@ unsafe fn parsed<'c, 'py>(
     let mut others = Vec::new();
     // SAFETY: as promised.
     unsafe {
-        for place in 0..positional {
-            given[place] = *arguments.add(place);
+        for (place, object) in given.iter_mut().take(positional).enumerate() {
+            *object = *arguments.add(place);
         }
-        let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names).cast_unsigned() };
-        for place in 0..named {
+        let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names).cast_unsigned() };
+        for place in 0..keywords {
             let name = ffi::PyTuple_GET_ITEM(names, place.cast_signed());
             let value = *arguments.add(positional + place);
             match place_of(py, name) {

@@ -152,7 +152,10 @@ impl TemplateCore {
                     documents: documents.map(Bound::as_borrowed),
                     add_generation_prompt: add_generation_prompt.map(Bound::as_borrowed),
                     continue_final_message: continue_final_message.map(Bound::as_borrowed),
-                    others: others.iter().map(|(name, value)| (name.as_borrowed(), value.as_borrowed())).collect(),
+                    others: others
+                        .iter()
+                        .map(|(name, value)| (name.as_borrowed(), value.as_borrowed()))
+                        .collect(),
                 },
             );
             // Texts are borrowed from Python while one conversation is rendered; in between the other threads have

@@ -1,8 +1,8 @@
 //! Python's strings from within: their UTF-8 form is borrowed, and new ones are written where they stay.
 //!
-//! CPython keeps a string as bytes of ASCII or Latin-1, or as units of two or four bytes, whatever its largest
+//! `CPython` keeps a string as bytes of ASCII or Latin-1, or as units of two or four bytes, whatever its largest
 //! character needs. What a template renders is UTF-8, so the string is made in one pass over it, which takes runs of
-//! ASCII sixteen bytes at a time. (CPython's own decoder starts anew in each wider form.)
+//! ASCII sixteen bytes at a time. (`CPython`'s own decoder starts anew in each wider form.)
 #![allow(unsafe_code, reason = "CPython's strings are written and read in place")]
 
 use std::slice::{from_raw_parts, from_raw_parts_mut};
@@ -30,7 +30,7 @@ pub(super) unsafe fn borrowed<'a>(object: *mut ffi::PyObject) -> Option<&'a str>
     unsafe { encoded(object) }
 }
 
-/// The same as CPython gives it, which keeps the UTF-8 form with the string.
+/// The same as `CPython` gives it, which keeps the UTF-8 form with the string.
 ///
 /// # Safety
 /// As for [`borrowed`].
@@ -70,7 +70,7 @@ pub(super) fn string<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, Py
     }
 }
 
-/// How many characters there are in UTF-8 text, and the largest one that a string with room for all of them may have.
+/// How many characters there are in UTF-8 text, and the largest one for which a string needs room.
 fn measure(bytes: &[u8]) -> (usize, u32) {
     // The first byte of a character tells how large it is, and the others are smaller than any first byte.
     let largest = bytes.iter().fold(0, |largest, byte| largest.max(*byte));
@@ -81,8 +81,8 @@ fn measure(bytes: &[u8]) -> (usize, u32) {
     let firsts = |part: &[u8]| part.iter().fold(0u8, |sum, byte| sum + u8::from(!is_continuation(*byte)));
     let count = bytes.chunks(192).map(|part| usize::from(firsts(part))).sum();
     match largest {
-        ..=0xC3 => (count, 0xFF),
-        ..=0xEF => (count, 0xFFFF),
+        0..=0xC3 => (count, 0xFF),
+        0xC4..=0xEF => (count, 0xFFFF),
         _ => (count, 0x0010_FFFF),
     }
 }
@@ -128,8 +128,8 @@ fn widen<T: Unit>(bytes: &[u8], out: &mut [T]) {
         }
         let rest = |place: usize| u32::from(bytes.get(from + place).copied().unwrap_or(0) & 0x3F);
         let (c, size) = match first {
-            ..=0xDF => (u32::from(first & 0x1F) << 6 | rest(1), 2),
-            ..=0xEF => (u32::from(first & 0x0F) << 12 | rest(1) << 6 | rest(2), 3),
+            0..=0xDF => (u32::from(first & 0x1F) << 6 | rest(1), 2),
+            0xE0..=0xEF => (u32::from(first & 0x0F) << 12 | rest(1) << 6 | rest(2), 3),
             _ => (u32::from(first & 0x07) << 18 | rest(1) << 12 | rest(2) << 6 | rest(3), 4),
         };
         *unit = T::of(c);

@@ -1,6 +1,5 @@
 //! The tests: `x is name(…)`.
 
-
 use super::TestFn;
 use super::args::Args;
 use super::filters;

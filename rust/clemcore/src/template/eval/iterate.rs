@@ -1,6 +1,5 @@
 //! Iteration: `iter(value)` and what generators do for each item.
 
-
 use super::Vm;
 use crate::template::budget::spend;
 use crate::template::builtins::{filters, tests};

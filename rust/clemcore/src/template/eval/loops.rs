@@ -291,7 +291,11 @@ impl<'a> Vm<'a> {
     }
 
     /// `loop.cycle(…)` and `loop.changed(…)`.
-    pub(super) fn loop_method(object: &Shared<'a, Object<'a>>, name: &str, args: Args<'a>) -> Result<Value<'a>> {
+    pub(super) fn loop_method(
+        object: &Shared<'a, Object<'a>>,
+        name: &str,
+        args: Args<'a>,
+    ) -> Result<Value<'a>> {
         let Object::Loop(state) = &**object else { return Ok(Value::None) };
         args.no_keywords(name)?;
         if name == "cycle" {

@@ -158,7 +158,11 @@ fn property<'a>(value: &Value<'a>, name: &str) -> Result<Value<'a>> {
     })
 }
 
-fn of_object<'a>(value: &Value<'a>, object: &Shared<'a, Object<'a>>, name: &str) -> Result<Option<Value<'a>>> {
+fn of_object<'a>(
+    value: &Value<'a>,
+    object: &Shared<'a, Object<'a>>,
+    name: &str,
+) -> Result<Option<Value<'a>>> {
     let method = || Some(Value::object(Object::Method(value.clone(), Rc::from(name))));
     Ok(match &**object {
         Object::Namespace(attrs, _) => {
