@@ -1,10 +1,12 @@
 """Builds wheel and sdist, looks into both, and installs each into an empty environment: ``make package-check``.
 
+The wheel with the extra of each backend that calls a service answers there, against a server of its own.
 It is a script and no test of the suite, because it compiles the core twice more.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tarfile
@@ -13,6 +15,18 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# The backends that call a service, each with the whole reply of its service to a call.
+CHAT = {"choices": [{"message": {"role": "assistant", "content": "Canberra."}, "finish_reason": "stop"}]}
+REPLIES = {
+    "anthropic": {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Canberra."}]},
+    "azure": CHAT,
+    "cohere": {"message": {"role": "assistant", "content": [{"type": "text", "text": "Canberra."}]}},
+    "google": {"candidates": [{"content": {"parts": [{"text": "Canberra."}]}}]},
+    "mistral": CHAT,
+    "openai": CHAT,
+    "openai_compatible": CHAT,
+    "openrouter": CHAT,
+}
 
 USE = """
 import sys, clemcore
@@ -21,6 +35,36 @@ text = backends.get_model_for("mock").generate_response([{"role": "user", "conte
 assert text == "Hello!", text
 assert len(backends.load_model_registry()) > 5
 print(clemcore.__version__, clemcore.__file__)
+"""
+
+
+CALL = """
+import http.server, json, sys, threading
+from clemcore import backends
+
+backend, reply = sys.argv[1], sys.argv[2].encode()
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(reply)))
+        self.end_headers()
+        self.wfile.write(reply)
+
+    def log_message(self, *_):
+        pass
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+model = backends.get_model_for({
+    "model_name": "m", "model_id": "m", "backend": backend, "base_url": f"http://127.0.0.1:{server.server_port}",
+    "model_config": {"requires_api_key": False},
+})
+with backends.record("requests.json"), backends.cache("calls.sqlite3"):
+    assert model.generate_response([{"role": "user", "content": "Hello!"}]).text == "Canberra."
+    assert [each.text for each in model.generate_batch_response([[{"role": "user", "content": "Hi!"}]] * 3)]
+print(len(json.load(open("requests.json"))), "calls of", backend)
 """
 
 
@@ -64,6 +108,23 @@ def check_install(package: Path, work: Path) -> None:
     print(run(python, "-c", USE, cwd=work).strip())
     version = run(work / "bin" / "clem", "--version", cwd=work)
     assert "4." in version, version
+    listed_backends = run(work / "bin" / "clem", "list", "backends", cwd=work)
+    for backend in REPLIES:
+        assert f"{backend}\t" in listed_backends, listed_backends
+    assert "clemcore[openai]" in listed_backends, listed_backends
+
+
+def check_extra(backend: str, wheel: Path, work: Path) -> None:
+    """With the one extra of its backend a model answers; no SDK comes with it."""
+    extra = "openai" if backend == "openai_compatible" else backend
+    run(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, work)
+    python = work / "bin" / "python"
+    install = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python)
+    run(*install, f"clemcore[{extra}] @ {wheel.as_uri()}")
+    print(run(python, "-W", "error", "-c", CALL, backend, json.dumps(REPLIES[backend]), cwd=work).strip())
+    sdks = ["openai", "anthropic", "google.genai", "mistralai", "cohere", "httpx", "requests", "pydantic", "torch"]
+    found = "import importlib.util as u, sys; print([n for n in sys.argv[1:] if u.find_spec(n.split('.')[0])])"
+    assert run(python, "-c", found, *sdks, cwd=work).strip() == "[]"
 
 
 def main() -> None:
@@ -77,6 +138,8 @@ def main() -> None:
         for package in (wheel, sdist):
             check_install(package, work / package.suffix.strip("."))
             print(f"{package.name}: {package.stat().st_size / 1e6:.1f} MB, installs into an empty environment")
+        for backend in REPLIES:
+            check_extra(backend, wheel, work / backend)
 
 
 if __name__ == "__main__":

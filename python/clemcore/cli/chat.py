@@ -18,7 +18,7 @@ from clemcore.cli.inputs import (
     set_option,
     with_set,
 )
-from clemcore.cli.respond import BUDGET_HELP, RECORD_HELP, limited, load, recorded
+from clemcore.cli.respond import BUDGET_HELP, CACHE_HELP, RECORD_HELP, cached, limited, load, recorded
 from clemcore.cli.terminal import is_terminal, note, out, styled
 from clemcore.errors import MessagesError
 from clemcore.messages import Messages
@@ -44,6 +44,7 @@ HELP = "/reset forgets the dialogue, /exit or Ctrl-D ends it"
 @click.option("--system", metavar="TEXT", help="A system message to begin with.")
 @generation_options
 @click.option("--record", type=click.Path(dir_okay=False), metavar="FILE", help=RECORD_HELP)
+@click.option("--cache", type=click.Path(dir_okay=False), metavar="FILE", help=CACHE_HELP)
 @click.option("--budget", type=click.FloatRange(min=0.0), metavar="USD", help=BUDGET_HELP)
 def chat(
     *,
@@ -54,6 +55,7 @@ def chat(
     max_tokens: int | None,
     gen_arg: tuple[str, ...],
     record: str | None,
+    cache: str | None,
     budget: float | None,
 ) -> None:
     """Talk to a model, line by line.
@@ -62,7 +64,7 @@ def chat(
     ends. Lines can also be piped in; then the answers alone are printed, and an error ends the dialogue.
     """
     gen_args = generation_arguments(temperature, max_tokens, gen_arg)
-    with recorded(record), limited(budget):
+    with recorded(record), cached(cache), limited(budget):
         loaded = load(with_set(model, set_), gen_args)
         if is_terminal(sys.stdin):
             note(styled(f"{loaded.name}: {HELP}", "dim", sys.stderr))
