@@ -52,7 +52,7 @@ class Plan:
 def test_a_thousand_questions_to_a_service_with_faults(wire_server: WireServer) -> None:
     plan = Plan()
     wire_server.script = [plan]
-    model: Any = open_model(wire_server.url, max_connections=50, attempt_timeout=1.5)
+    model: Any = open_model(wire_server.url, max_connections=50, attempt_timeout=2)
     batch = [[{"role": "user", "content": f"question {number}"}] for number in range(1000)]
     with backends.record("requests.json") as recorder:
         replies = model.generate_batch_response(batch)
@@ -60,10 +60,22 @@ def test_a_thousand_questions_to_a_service_with_faults(wire_server: WireServer) 
     calls = json.loads(Path(recorder.path).read_text())
     asked = Counter(call["manipulated_prompt_obj"]["messages"][0]["content"] for call in calls)
     assert asked == Counter(f"question {number}" for number in range(1000)), "each once in the record"
-    assert len(wire_server.requests) == 1000 + sum(plan.met.values()), "no request that no fault asked for"
-    assert plan.met.keys() == FAULTS.keys()
-    told = sum(len(call["clemcore"]["wire"].get("failed_attempts", [])) for call in calls)
-    assert told == sum(plan.met.values())
+    failed = [each for call in calls for each in call["clemcore"]["wire"].get("failed_attempts", [])]
+    assert len(wire_server.requests) == 1000 + len(failed), "no request without a reason that is told"
+    told = Counter(_met(each) for each in failed)
+    # On a busy machine a good reply may be late too, and so may one of the other faults.
+    late = told.pop("hang") - plan.met.pop("hang")
+    assert late >= 0
+    assert told.keys() == plan.met.keys() == FAULTS.keys() - {"hang"}
+    assert 0 <= sum((plan.met - told).values()) <= late
+    assert not told - plan.met
+
+
+def _met(failed: dict[str, Any]) -> str:
+    """Which fault of the plan a failed attempt was, by what the record says."""
+    if failed.get("error") is None:
+        return {429: "429", 500: "500", 200: "json"}[failed["status"]]
+    return "hang" if "no whole reply in time" in failed["error"] else "reset"
 
 
 @pytest.mark.parametrize(
