@@ -164,6 +164,7 @@ HEAVY = [
     "transformers",
     "openai",
     "aiohttp",
+    "socketio",
     "asyncio",
     "tenacity",
     "httpx",

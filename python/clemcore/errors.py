@@ -20,6 +20,7 @@
     │   ├── RemoteConnectionError                   no connection, or one that broke
     │   ├── CertificateError                        the server's certificate is not trusted
     │   ├── RemoteTimeoutError                      no whole reply in time
+    │   │   └── JoinTimeoutError  (RuntimeError)    nobody has come into the room of a slurk server in time
     │   ├── AuthenticationError                     the key is missing, wrong or revoked
     │   ├── PermissionDeniedError                   the key may not do this
     │   ├── NotServedError                          no such model or address
@@ -277,6 +278,10 @@ class RemoteTimeoutError(RemoteCallError):
 
     kind = "timeout"
     retryable = True
+
+
+class JoinTimeoutError(RemoteTimeoutError, RuntimeError):
+    """Nobody has come into the room of a slurk server in time."""
 
 
 class AuthenticationError(RemoteCallError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from clemcore.backends.huggingface_local import HuggingfaceLocalModel
+    from support.slurk import Doorman, FakeSlurk
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +39,25 @@ def altered(tiny_chat: Path, tmp_path: Path) -> Path:
 def _quick_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let repeated attempts of remote calls follow at once, where the service names no wait."""
     monkeypatch.setattr("clemcore.backends._remote.retries.FIRST_WAIT", 0.001)
+
+
+@pytest.fixture
+def slurk() -> Iterator[FakeSlurk]:
+    """A slurk server."""
+    from support.slurk import FakeSlurk
+
+    server = FakeSlurk()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def doorman(monkeypatch: pytest.MonkeyPatch) -> Iterator[Doorman]:
+    """Somebody who reads the operator's terminal and passes links on."""
+    from support.slurk import Doorman
+
+    doorman = Doorman()
+    monkeypatch.setattr("clemcore.backends._slurk.model.show", doorman)
+    yield doorman
+    for person in doorman.persons:
+        person.close()

@@ -45,6 +45,8 @@ SETTINGS: dict[str, tuple[type, ...]] = {
     "total_timeout": (int, float),
     "verify_tls": (bool,),
 }
+# Under these names a key may hold the address of its server; the first is that of slurk's keys.
+_ADDRESSES = ("slurk_host", "base_url")
 # At the top level of a specification these are generation arguments.
 _ARGUMENTS = ("reasoning", "reasoning_effort")
 _PORTS = {"http": 80, "https": 443}
@@ -193,11 +195,12 @@ def _address(spec: ModelSpec, service: Provider, key: Key | None, place: str) ->
 
 
 def _own_address(key: Key | None, place: str) -> str | None:
-    value = key["base_url"] if key is not None and "base_url" in key else None
-    if value is None:
+    name = next((name for name in _ADDRESSES if key is not None and key.get(name) is not None), None)
+    if key is None or name is None:
         return None
+    value = key[name]
     if not isinstance(value, str):
-        raise SpecError(f"'base_url' of the key in {place} must be text, not {type(value).__name__}")
+        raise SpecError(f"'{name}' of the key in {place} must be text, not {type(value).__name__}")
     return _checked_url(value, f"the key in {place}")
 
 

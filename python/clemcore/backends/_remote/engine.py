@@ -33,7 +33,7 @@ CONNECT_TIMEOUT = 10.0
 LARGEST_REPLY = 64 * 1024 * 1024
 
 
-class _ScrubbedLog(logging.Filter):
+class ScrubbedLog(logging.Filter):
     """Takes keys out of what the network library logs: headers that a server sent may echo one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -42,7 +42,7 @@ class _ScrubbedLog(logging.Filter):
 
 
 for _name in ("aiohttp.client", "aiohttp.internal", "asyncio"):
-    logging.getLogger(_name).addFilter(_ScrubbedLog())
+    logging.getLogger(_name).addFilter(ScrubbedLog())
 
 
 class _BadReplyError(Exception):
@@ -113,7 +113,7 @@ class Engine:
                 if "content-encoding" in headers:
                     exchange.response = _decompressed(raw, headers["content-encoding"].strip().lower())
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, _BadReplyError) as fault:
-            exchange.fault_kind, exchange.fault = _described(fault)
+            exchange.fault_kind, exchange.fault = described(fault)
         finally:
             exchange.attempt_seconds = time.monotonic() - begin
 
@@ -223,8 +223,8 @@ def _decompressed(raw: bytes, encoding: str) -> bytes:
     raise _BadReplyError(f"the reply's compression is broken: {reason}")
 
 
-def _described(fault: BaseException) -> tuple[str, str]:
-    """Return kind and words of what went wrong."""
+def described(fault: BaseException) -> tuple[str, str]:
+    """Return kind and words of what went wrong in the network."""
     kind, words = "connection", f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
     if isinstance(fault, _BadReplyError):
         kind, words = ("timeout" if "idle_timeout" in str(fault) else "reply"), str(fault)

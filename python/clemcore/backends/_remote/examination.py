@@ -42,13 +42,16 @@ def _endpoint_rows(endpoint: Endpoint, spec: ModelSpec, service: Service) -> lis
     dialect = service.dialect
     url = beyond(endpoint.base_url, dialect.path(spec, model_id_of(spec)))
     rows = [Row("base_url", endpoint.base_url), Row("request", f"POST {endpoint.base_url}{url}")]
-    rows.append(_key_row(endpoint))
-    rows += _tls_rows(endpoint)
-    rows += examined("proxy", lambda: _proxy_row(endpoint))
+    rows += endpoint_rows(endpoint)
     rows.append(Row("protocol", {"name": dialect.name, "headers": dict(dialect.headers(spec))}))
     if spec.get("api_version") is not None:
         rows.append(Row("api_version", spec["api_version"]))
     return rows
+
+
+def endpoint_rows(endpoint: Endpoint) -> list[Row]:
+    """Return what a connection needs beside its address: key, TLS, proxy."""
+    return [_key_row(endpoint), *_tls_rows(endpoint), *examined("proxy", lambda: _proxy_row(endpoint))]
 
 
 def _key_row(endpoint: Endpoint) -> Row:

@@ -46,7 +46,7 @@ _BY_STATUS = {
     503: "overloaded",
     529: "overloaded",
 }
-_BY_FAULT = {"timeout": "timeout", "connection": "connection", "certificate": "certificate", "reply": "bad_reply"}
+BY_FAULT = {"timeout": "timeout", "connection": "connection", "certificate": "certificate", "reply": "bad_reply"}
 # How many attempts a kind of error is worth; for the others, trying again changes nothing.
 ATTEMPTS = {
     "rate_limit": 40,
@@ -96,7 +96,7 @@ class Verdict:
 def judge(exchange: Exchange, dialect: Dialect) -> Verdict | None:
     """Judge a finished attempt; None where its reply can be read for an answer."""
     if exchange.fault_kind is not None:
-        return Verdict(_BY_FAULT[exchange.fault_kind])
+        return Verdict(BY_FAULT[exchange.fault_kind])
     status = exchange.status or 0
     if 200 <= status < 300:  # noqa: PLR2004 - good statuses
         if exchange.parsed is None:
@@ -116,8 +116,18 @@ def _refusal(status: int, why: str | None, exchange: Exchange, fault: Fault) -> 
     return Verdict(_kind(status, fault), why, _wait(exchange, fault), asked)
 
 
+def kind_of_status(status: int) -> str:
+    """Return the kind of error that an HTTP status means by itself.
+
+    Examples:
+        >>> kind_of_status(401), kind_of_status(422), kind_of_status(502)
+        ('authentication', 'bad_request', 'server')
+    """
+    return _BY_STATUS.get(status) or ("server" if status >= 500 else "bad_request")  # noqa: PLR2004
+
+
 def _kind(status: int, fault: Fault) -> str:
-    found = _BY_STATUS.get(status) or ("server" if status >= 500 else "bad_request")  # noqa: PLR2004
+    found = kind_of_status(status)
     if fault.kind is not None:
         found = fault.kind
     elif status != 429 and _exceeds_context(fault):  # noqa: PLR2004 - a limit on tokens per minute, in similar words

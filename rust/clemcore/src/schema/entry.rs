@@ -133,18 +133,29 @@ pub const ENTRY: &[Field] = &[
         &[String],
         "The key that is sent, by its name in `key.json` or in front of `_API_KEY` in the environment.",
     )
-    .read_by(REMOTE)
+    .read_by(SERVERS)
     .default("the backend's name"),
     field("slurk_host", &[String], "Address of the Slurk server.").read_by(SLURK),
     field(
         "room_layout_path",
         &[String],
-        "The layout of the chat room; `packaged` for the one that comes along.",
+        "The layout of the chat room, a JSON file; `packaged` for the one that comes along.",
     )
-    .read_by(SLURK),
-    field("bot_name", &[String], "The name under which the game master speaks.").read_by(SLURK),
-    field("join_timeout", &[Number], "How long to wait for a player to join.").unit("seconds").read_by(SLURK),
-    field("response_timeout", &[Number], "How long to wait for an answer.").unit("seconds").read_by(SLURK),
+    .read_by(SLURK)
+    .default("`packaged`"),
+    field("bot_name", &[String], "The name under which the game master speaks.")
+        .read_by(SLURK)
+        .default("`Game Master`"),
+    field("join_timeout", &[Number], "How long to wait for a player to join.")
+        .unit("seconds")
+        .read_by(SLURK)
+        .rule(Rule::Positive)
+        .default("300"),
+    field("response_timeout", &[Number], "How long to wait for an answer.")
+        .unit("seconds")
+        .read_by(SLURK)
+        .rule(Rule::Positive)
+        .default("300"),
     field("responses", &[Strings], "What the backend answers, one after another; without it, the last message.")
         .read_by(MOCK),
     // About the entry itself.

@@ -1,6 +1,8 @@
 //! The known keys of `model_config`.
 use super::Type::{Bool, Int, Number, Object, String, Strings};
-use super::backends::{COMPLETIONS, HUGGINGFACE, KEYED, LLAMACPP, LOCAL, MOCK, OLD_MULTIMODAL, REMOTE};
+use super::backends::{
+    COMPLETIONS, HUGGINGFACE, KEYED, LLAMACPP, LOCAL, MOCK, OLD_MULTIMODAL, REMOTE, SERVERS, SLURK,
+};
 use super::{Field, Rule};
 
 const fn field(name: &'static str, types: &'static [super::Type], meaning: &'static str) -> Field {
@@ -147,9 +149,9 @@ pub const MODEL_CONFIG: &[Field] = &[
         &[String],
         "What becomes of a generation argument that was asked for and is not taken: it is refused, left out, or the nearest that is taken is sent.",
     )
-    .read_by(REMOTE)
+    .read_by(SERVERS)
     .one_of(&["error", "drop", "nearest"])
-    .default("`error`"),
+    .default("`error`; `drop` for slurk"),
     field(
         "on_identity_change",
         &[String],
@@ -171,14 +173,22 @@ pub const MODEL_CONFIG: &[Field] = &[
         &[String],
         "PEM file of the only certificate authority that the server's certificate may come from.",
     )
-    .read_by(REMOTE),
+    .read_by(SERVERS),
     field(
         "verify_tls",
         &[Bool],
         "Whether the server's certificate is verified; false sends messages and key to whoever answers.",
     )
-    .read_by(REMOTE)
+    .read_by(SERVERS)
     .default("true"),
+    field(
+        "on_close",
+        &[String],
+        "What becomes of the chat room at the end: nobody can write or get in any more, it is deleted with all that was logged, or it stays as it is.",
+    )
+    .read_by(SLURK)
+    .one_of(&["close", "delete", "keep"])
+    .default("`close`"),
     field("max_connections", &[Int], "How many calls are under way at once at most.")
         .unit("calls")
         .read_by(REMOTE)
