@@ -241,7 +241,10 @@ class Fixed:
         """Whether it is another text than before."""
     @property
     def mended(self) -> list[Problem]:
-        """What was mended."""
+        """What was mended; at most a thousand of a round."""
+    @property
+    def count(self) -> int:
+        """How many problems were mended."""
     @property
     def rest(self) -> Report:
         """What is left."""

@@ -122,8 +122,8 @@ def _mended(name: str, backends: Sequence[Described], *, show_only: bool) -> _co
         fixed = _core.fix(name, path.read_bytes(), backends)
         if fixed.is_changed:
             replace_file(path, fixed.text.encode())
-    if fixed.mended:
-        note(f"{name}: mended {len(fixed.mended)} problem{'s' if len(fixed.mended) > 1 else ''}")
+    if fixed.count:
+        note(f"{name}: mended {fixed.count} problem{'s' if fixed.count > 1 else ''}")
     return fixed.rest
 
 

@@ -214,6 +214,11 @@ impl Fixed {
     }
 
     #[getter]
+    fn count(&self) -> usize {
+        self.0.count
+    }
+
+    #[getter]
     fn rest(&self) -> Report {
         Report(self.0.rest.clone())
     }

@@ -61,10 +61,35 @@ pub struct Problem {
     pub excerpt: Excerpt,
 }
 
-/// How many problems of one severity are kept of one file; the rest is counted.
+/// How many problems of one severity are kept of one file; further warnings and hints are counted.
 ///
-/// A file with more is not of the kind that is mended by reading on, and a report must not outgrow the file.
+/// A file with more is not of the kind that is mended by reading on, and a report must not outgrow the file. With more
+/// errors than this the rest of the file is not looked at, and the report says so.
 pub const KEPT: usize = 1000;
+
+/// Words of a fault, written out only if it is kept.
+pub(crate) trait Words {
+    /// The words.
+    fn text(self) -> String;
+}
+
+impl Words for String {
+    fn text(self) -> String {
+        self
+    }
+}
+
+impl Words for &str {
+    fn text(self) -> String {
+        self.to_owned()
+    }
+}
+
+impl Words for fmt::Arguments<'_> {
+    fn text(self) -> String {
+        self.to_string()
+    }
+}
 
 /// A problem before its place is worked out.
 #[derive(Debug)]
@@ -77,6 +102,8 @@ pub(crate) struct Fault {
     model: Option<String>,
     field: Option<String>,
     related: Option<usize>,
+    /// Whether it is only counted, so that nobody reads its words.
+    mute: bool,
     /// What mends it, where there is only one way.
     pub(crate) remedy: Option<Remedy>,
 }
@@ -92,6 +119,7 @@ impl Fault {
             model: None,
             field: None,
             related: None,
+            mute: false,
             remedy: None,
         }
     }
@@ -110,6 +138,9 @@ impl Fault {
 
     /// The entry in which it lies.
     pub(crate) fn entry(&mut self, entry: usize, model: Option<&str>) -> &mut Self {
+        if self.mute {
+            return self;
+        }
         self.entry = Some(entry);
         self.model = model.map(|model| cut(model.chars().take(NAME + 1).collect()));
         self
@@ -137,13 +168,17 @@ impl Fault {
         self.help.iter_mut().chain(&mut self.model).chain(&mut self.field).for_each(clean);
     }
 
-    pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
-        self.help = Some(help.into());
+    pub(crate) fn help(&mut self, help: impl Words) -> &mut Self {
+        if !self.mute {
+            self.help = Some(help.text());
+        }
         self
     }
 
-    pub(crate) fn field(&mut self, field: impl Into<String>) -> &mut Self {
-        self.field = Some(cut(field.into()));
+    pub(crate) fn field(&mut self, field: impl Words) -> &mut Self {
+        if !self.mute {
+            self.field = Some(cut(field.text()));
+        }
         self
     }
 }
@@ -155,28 +190,79 @@ pub(crate) struct Faults {
     /// What no excerpt may show.
     masks: Vec<Span>,
     counts: [usize; 3],
-    /// Takes the fault that is one too many.
-    spill: Option<Fault>,
+    /// The last fault, where it is one too many; it may be wanted all the same.
+    spill: Option<Box<Fault>>,
+    /// Takes what is said about a fault that is only counted, or not to be reported.
+    muted: Option<Box<Fault>>,
+    /// Which faults are kept however many there are, and that the text is read to its end then.
+    wanted: Option<fn(&Fault) -> bool>,
 }
 
 impl Faults {
+    /// A list that keeps every fault that is wanted, for mending has to know them all.
+    pub(crate) fn with_all(wanted: fn(&Fault) -> bool) -> Self {
+        Self { wanted: Some(wanted), ..Self::default() }
+    }
+
     /// Notes a fault; help and field can be added to what is returned.
-    pub(crate) fn at(&mut self, kind: &'static Kind, span: Span, message: impl Into<String>) -> &mut Fault {
-        let message = message.into();
-        let fault = Fault::new(kind, span, message);
-        let count = &mut self.counts[kind.severity as usize];
-        *count += 1;
-        if *count > KEPT {
-            return self.spill.insert(fault);
+    pub(crate) fn at(&mut self, kind: &'static Kind, span: Span, message: impl Words) -> &mut Fault {
+        self.settle();
+        let is_spent = self.is_spent(kind);
+        self.counts[kind.severity as usize] += 1;
+        if is_spent && self.wanted.is_none() {
+            return self.mute(kind, span);
+        }
+        let fault = Fault::new(kind, span, message.text());
+        if is_spent {
+            return self.spill.insert(Box::new(fault));
         }
         let at = self.list.len();
         self.list.push(fault);
         &mut self.list[at]
     }
 
+    /// Whether so many faults of this severity are kept that one more is only counted.
+    fn is_spent(&self, kind: &Kind) -> bool {
+        self.counts[kind.severity as usize] >= KEPT
+    }
+
+    /// Counts a fault that would only be counted; whether it is one.
+    pub(crate) fn tallies(&mut self, kind: &Kind) -> bool {
+        let tallies = self.is_spent(kind) && self.wanted.is_none();
+        self.counts[kind.severity as usize] += usize::from(tallies);
+        tallies
+    }
+
+    /// A fault of which nobody reads the words.
+    fn mute(&mut self, kind: &'static Kind, span: Span) -> &mut Fault {
+        let fault = self.muted.get_or_insert_with(|| Box::new(Fault::new(kind, span, String::new())));
+        fault.mute = true;
+        fault
+    }
+
+    /// Keeps the last fault if it is wanted; only now all that belongs to it was added.
+    fn settle(&mut self) {
+        if let (Some(wanted), Some(fault)) = (self.wanted, self.spill.take()) {
+            self.list.extend(Some(*fault).filter(wanted));
+        }
+    }
+
+    /// The faults in the order in which they were noted.
+    pub(crate) fn all(&mut self) -> &mut Vec<Fault> {
+        self.settle();
+        &mut self.list
+    }
+
+    /// Some of the faults, with what must not be shown.
+    pub(crate) fn of(self, wanted: &[usize]) -> Self {
+        let mut list: Vec<_> = self.list.into_iter().map(Some).collect();
+        let list = wanted.iter().filter_map(|at| list[*at].take()).collect();
+        Self { list, masks: self.masks, ..Self::default() }
+    }
+
     /// Takes a fault that is not to be reported.
     pub(crate) fn silent(&mut self, kind: &'static Kind, span: Span) -> &mut Fault {
-        self.spill.insert(Fault::new(kind, span, String::new()))
+        self.mute(kind, span)
     }
 
     /// Hides a range of the text in every excerpt.
@@ -186,7 +272,7 @@ impl Faults {
 
     /// Whether there are so many errors that reading on helps nobody.
     pub(crate) fn overfull(&self) -> bool {
-        self.counts[Severity::Error as usize] > KEPT
+        self.wanted.is_none() && self.counts[Severity::Error as usize] > KEPT
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -195,7 +281,7 @@ impl Faults {
 
     /// Works out places and excerpts.
     pub(crate) fn into_report(mut self, source: &Arc<str>, text: &str) -> Report {
-        let mut report = Report::with_counts(self.counts);
+        let mut report = Report::with_counts(self.counts, self.overfull());
         if self.list.is_empty() {
             return report;
         }

@@ -9,7 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 use clemcore::json;
 use clemcore::problem::{Problem, Severity};
-use clemcore::registry::{Registry, check};
+use clemcore::registry::{Registry, check, check_slowly};
 use clemcore::report::{Format, Report};
 use clemcore::value::Value;
 use std::path::{Path, PathBuf};
@@ -224,6 +224,7 @@ fn try_out(name: &str, bytes: &[u8]) {
     }
     assert_places_exist(bytes, &report);
     assert_agrees_with_serde(bytes, &report);
+    assert_eq!(report, check_slowly(name, bytes, None));
     let slow = Registry::load_slowly(&[(name, bytes)], None);
     match (Registry::load(&[(name, bytes)], None), slow) {
         (Ok(quick), Ok(slow)) => assert_eq!(quick.warnings(), slow.warnings()),

@@ -39,6 +39,20 @@ fn what_has_one_meaning_is_mended() {
 }
 
 #[test]
+fn however_many_are_mended_at_once() {
+    let entry =
+        |at: usize| format!("{{'model_name': \"m{at}\", \"backend\": \"mock\", \"languages\": [\"iw\"],}}");
+    let bad = format!("[{}]", (0..3000).map(entry).collect::<Vec<_>>().join(",\n"));
+    let fixed = fix("r.json", bad.as_bytes(), None);
+    assert_eq!(fixed.text, bad.replace('\'', "\"").replace("iw", "he").replace(",}", "}"));
+    assert_eq!(fixed.count, 9000);
+    assert!(fixed.rest.problems.is_empty() && fixed.mended.len() < fixed.count);
+    // A fault that stays does not keep the others from being mended.
+    let rest = fix("r.json", bad.replace("\"mock\"", "1").as_bytes(), None).rest;
+    assert!(rest.is_stopped() && rest.problems.iter().all(|problem| problem.kind.code == "R044"));
+}
+
+#[test]
 fn what_could_mean_two_things_is_left() {
     let entry = |inside: &str| format!("[{{\"model_name\": \"m\", \"backend\": \"mock\"{inside}}}]");
     for doubtful in [

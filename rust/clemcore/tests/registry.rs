@@ -1,6 +1,8 @@
 //! Loading layers, finding entries, explaining refusals.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
-use clemcore::registry::Registry;
+use clemcore::problem::Severity;
+use clemcore::registry::{Registry, check};
+use clemcore::report::Format;
 use clemcore::value::{Dict, Value};
 
 const HERE: &str = r#"[
@@ -17,6 +19,26 @@ fn registry() -> Registry {
 
 fn dict(pairs: &[(&str, Value)]) -> Dict {
     pairs.iter().cloned().collect()
+}
+
+#[test]
+fn of_too_many_errors_the_first_are_told() {
+    let bad = |count| format!("[{}]", vec!["7"; count].join(",\n"));
+    let report = check("r.json", bad(1000).as_bytes(), None);
+    assert_eq!((report.problems.len(), report.is_stopped()), (1000, false));
+    let report = check("r.json", bad(3000).as_bytes(), None);
+    assert_eq!((report.problems.len(), report.problems[999].line, report.is_stopped()), (1000, 1000, true));
+    let shown = report.render(Format::Human, false);
+    let end = "… and 1 more of the same files, not shown\n\
+               With more than 1000 errors, the rest of a file is not looked at.\n\nat least 1001 errors\n";
+    assert!(shown.ends_with(end), "{}", &shown[shown.len() - 300..]);
+    assert!(report.render(Format::Json, false).contains("\"complete\": false"));
+    // Warnings stop nobody: they are counted to the end.
+    let entry = |at| format!("{{\"model_name\": \"m{at}\", \"backend\": \"mok\"}}");
+    let many = format!("[{}]", (0..3000).map(entry).collect::<Vec<_>>().join(","));
+    let report = check("r.json", many.as_bytes(), None);
+    assert_eq!((report.count(Severity::Warning), report.problems.len()), (3000, 1000));
+    assert!(report.is_usable() && !report.is_stopped());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! `CLEMCORE_SHARED` names a folder with `corpus/registries/*.json`, which are compared too.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 use clemcore::json;
-use clemcore::registry::{PACKAGED, Registry, Text, check};
+use clemcore::registry::{PACKAGED, Registry, Text, check, check_slowly};
 use clemcore::value::{Dict, Value};
 use proptest::prelude::*;
 use std::path::Path;
@@ -30,6 +30,12 @@ fn entries(name: &str, bytes: &[u8]) -> Vec<Dict> {
 
 /// Loads a text both ways and compares everything.
 fn compare(name: &str, bytes: &[u8]) {
+    assert_eq!(
+        check(name, bytes, None),
+        check_slowly(name, bytes, None),
+        "{}",
+        String::from_utf8_lossy(bytes)
+    );
     let quick = Registry::load(&[(name, bytes)], None);
     match (quick, Registry::load_slowly(&[(name, bytes)], None)) {
         (Err(quick), Err(slow)) => assert_eq!(quick, slow),

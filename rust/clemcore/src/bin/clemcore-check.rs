@@ -182,7 +182,7 @@ fn mend(file: &str, options: &Options) -> Result<Report, String> {
         print(&fixed.diff(file));
     } else if fixed.is_changed() {
         replace::file(&path, fixed.text.as_bytes()).map_err(|error| format!("cannot be written: {error}"))?;
-        complain(&format!("{file}: mended {}", count(fixed.mended.len())));
+        complain(&format!("{file}: mended {}", count(fixed.count)));
     }
     Ok(fixed.rest)
 }

@@ -7,29 +7,27 @@ mod diff;
 mod remedy;
 
 use crate::catalogue::BYTE_ORDER_MARK;
-use crate::problem::{Fault, Problem};
-use crate::registry::examine;
+use crate::problem::{Fault, KEPT, Problem};
+use crate::registry::{Manner, check, read};
 use crate::report::Report;
 use crate::schema::Backend;
 use crate::text::Span;
 pub(crate) use remedy::Remedy;
 use remedy::syntax_remedy;
-use std::collections::BTreeSet;
 
 /// A text that was mended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fixed {
     /// The text; the old one where nothing was to be mended.
     pub text: String,
-    /// What was mended, with places in the text of the round in which it was.
+    /// What was mended, with places in the text of the round in which it was; at most [`KEPT`] of a round.
     pub mended: Vec<Problem>,
+    /// How many were mended.
+    pub count: usize,
     /// What is left.
     pub rest: Report,
     before: Option<String>,
 }
-
-/// The byte order mark, which `text` no longer has.
-const MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// How often a text is mended and checked again; each round mends all that lies apart.
 const ROUNDS: usize = 40;
@@ -44,18 +42,19 @@ const ROUNDS: usize = 40;
 /// ```
 #[must_use]
 pub fn fix(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Fixed {
-    let (mut next, mut rest) = round(source, bytes, backends);
-    let (mut text, mut mended) = (None, Vec::new());
+    let (mut text, mut mended, mut count) = (None::<String>, Vec::new(), 0);
     for _ in 0..ROUNDS {
-        let Some((better, done)) = next else { break };
-        (next, rest) = round(source, better.as_bytes(), backends);
-        text = Some(better);
-        mended.extend(done);
+        let bytes = text.as_ref().map_or(bytes, String::as_bytes);
+        let Some(round) = round(source, bytes, backends) else { break };
+        text = Some(round.text);
+        mended.extend(round.mended);
+        count += round.count;
     }
+    let rest = check(source, text.as_ref().map_or(bytes, String::as_bytes), backends);
     let old = String::from_utf8_lossy(bytes).into_owned();
     match text {
-        Some(text) => Fixed { text, mended, rest, before: Some(old) },
-        None => Fixed { text: old, mended, rest, before: None },
+        Some(text) => Fixed { text, mended, count, rest, before: Some(old) },
+        None => Fixed { text: old, mended, count, rest, before: None },
     }
 }
 
@@ -73,40 +72,43 @@ impl Fixed {
     }
 }
 
-/// Where a fault is, and its code.
-type Place = (Span, &'static str);
+/// A text after one round.
+struct Round {
+    text: String,
+    mended: Vec<Problem>,
+    count: usize,
+}
 
-type Mended = (String, Vec<Problem>);
-
-/// Mends all that lies apart; gives the report on the text before.
-fn round(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> (Option<Mended>, Report) {
-    examine(bytes, backends, |checked| {
+/// Mends all that lies apart; `None` where there is nothing to mend.
+fn round(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Option<Round> {
+    // What is no UTF-8 was replaced in the text that is checked: writing that back would lose it.
+    std::str::from_utf8(bytes).ok()?;
+    // However many there are: what is mended now need not be complained about later.
+    let manner = Manner::thorough(backends).wanting(is_mendable);
+    read(bytes, manner, |mut checked| {
         let text = checked.text;
-        // What is no UTF-8 was replaced in `text`: writing that back would lose it.
-        let had_mark = bytes.strip_prefix(MARK) == Some(text.as_bytes());
-        let is_whole = had_mark || bytes == text.as_bytes();
+        let faults = checked.faults.all();
         let mut remedies: Vec<(Span, String, usize)> = Vec::new();
-        if is_whole {
-            for (at, fault) in checked.faults.list.iter().enumerate() {
-                remedies.extend(edit_of(fault, text).map(|(span, new)| (span, new, at)));
-            }
+        for (at, fault) in faults.iter().enumerate() {
+            remedies.extend(edit_of(fault, text).map(|(span, new)| (span, new, at)));
         }
         remedies.sort_by_key(|(span, _, _)| *span);
-        let (mended_text, used) = apply(text, &remedies);
-        let mut places: Vec<Place> =
-            checked.faults.list.iter().map(|fault| (fault.span, fault.kind.code)).collect();
-        let mended_places: BTreeSet<Place> = used.iter().map(|at| places[*at]).collect();
-        let report = checked.faults.into_report(&source.into(), text);
-        if mended_places.is_empty() && !had_mark {
-            return (None, report);
+        let (new, mut used) = apply(text, &remedies);
+        // Reading takes the byte order mark away.
+        used.extend(faults.iter().position(|fault| *fault.kind == BYTE_ORDER_MARK));
+        if used.is_empty() {
+            return None;
         }
-        // The report has the faults in the order of their places.
-        places.sort_by_key(|(span, _)| *span);
-        let is_mended = |place: &Place| place.1 == BYTE_ORDER_MARK.code || mended_places.contains(place);
-        let mended = places.iter().zip(&report.problems).filter(|(place, _)| is_mended(place));
-        let mended = mended.map(|(_, problem)| problem.clone()).collect();
-        (Some((mended_text, mended)), report)
+        let count = used.len();
+        used.truncate(KEPT);
+        let mended = checked.faults.of(&used).into_report(&source.into(), text).problems;
+        Some(Round { text: new, mended, count })
     })
+}
+
+/// Whether a fault may have a remedy.
+fn is_mendable(fault: &Fault) -> bool {
+    fault.remedy.is_some() || remedy::is_syntactic(fault.kind)
 }
 
 /// The range that mends a fault, and what is written there.

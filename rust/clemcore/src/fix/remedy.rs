@@ -50,6 +50,18 @@ fn removal(item: Span, text: &str) -> Option<Span> {
     }
 }
 
+/// Whether faults of this kind are mended by [`syntax_remedy`].
+pub(super) fn is_syntactic(of: &Kind) -> bool {
+    let kinds = [
+        &kind::TRAILING_COMMA,
+        &kind::UNQUOTED_KEY,
+        &kind::PYTHON_LITERAL,
+        &kind::QUOTES,
+        &kind::MISSING_COMMA,
+    ];
+    kinds.contains(&of)
+}
+
 /// What mends a fault of the syntax, where there is only one way.
 pub(super) fn syntax_remedy(of: &Kind, span: Span, text: &str) -> Option<(Span, String)> {
     let found = &text[span.start..span.end];

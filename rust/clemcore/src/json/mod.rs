@@ -15,8 +15,8 @@ mod word;
 mod write;
 
 pub(crate) use cursor::{Cursor, Number};
-pub(crate) use node::{Kind, Member, Node, to_dict};
-pub(crate) use parser::{parse, parse_at};
+pub(crate) use node::{Kind, Member, Node};
+pub(crate) use parser::{Root, parse, parse_at, parse_items};
 pub use write::{to_json, to_json_pretty};
 
 use crate::problem::Faults;

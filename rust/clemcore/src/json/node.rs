@@ -91,7 +91,7 @@ impl<'t> Node<'t> {
 }
 
 /// Keys and values without their places.
-pub(crate) fn to_dict(members: &[Member<'_>]) -> Dict {
+fn to_dict(members: &[Member<'_>]) -> Dict {
     let mut dict = Dict::with_capacity(members.len() + 1);
     for member in members {
         dict.insert(&*member.key.text, member.value.to_value());

@@ -9,38 +9,43 @@ use std::borrow::Cow;
 
 /// Reads a text; `None` where there is nothing in it.
 pub(crate) fn parse<'t>(text: &'t str, faults: &mut Faults) -> Option<Node<'t>> {
-    if faults.overfull() {
-        return None;
-    }
-    let mut parser = Parser {
-        lexer: Lexer { text, at: 0, faults },
-        ahead: None,
-        open: Vec::new(),
-        last_end: 0,
-        derailed: false,
-        cut_off: false,
-    };
-    if parser.peek().0 == Token::End {
-        let help = "an empty registry is []";
-        parser.lexer.faults.at(&kind::EMPTY_FILE, Span::at(0), "the file is empty").help(help);
-        return None;
-    }
+    let mut parser = Parser::of_text(text, faults)?;
     let root = parser.value();
+    parser.expect_end();
+    Some(root)
+}
+
+/// What a text holds as a whole.
+pub(crate) enum Root<'t> {
+    /// A list; its items were handed over.
+    List(Span),
+    /// Anything else.
+    Other(Node<'t>),
+}
+
+/// Reads a text, and hands over each item of its list as soon as it is read, so that they need no room together.
+pub(crate) fn parse_items<'t>(
+    text: &'t str,
+    faults: &mut Faults,
+    each: &mut dyn FnMut(Node<'t>, &mut Faults),
+) -> Option<Root<'t>> {
+    let mut parser = Parser::of_text(text, faults)?;
+    let root = if parser.peek().0 == Token::Open(Bracket::Square) {
+        let span = parser.take().1;
+        parser.open.push((Bracket::Square, span.start));
+        parser.items(each);
+        parser.open.pop();
+        Root::List(Span::new(span.start, parser.last_end.max(span.end)))
+    } else {
+        Root::Other(parser.value())
+    };
     parser.expect_end();
     Some(root)
 }
 
 /// Reads one value of a text that was read before, from where it begins.
 pub(crate) fn parse_at<'t>(text: &'t str, at: usize, faults: &mut Faults) -> Node<'t> {
-    let mut parser = Parser {
-        lexer: Lexer { text, at, faults },
-        ahead: None,
-        open: Vec::new(),
-        last_end: at,
-        derailed: false,
-        cut_off: false,
-    };
-    parser.value()
+    Parser::new(text, at, faults).value()
 }
 
 pub(super) struct Parser<'t, 'f> {
@@ -67,7 +72,26 @@ enum Next {
     Done,
 }
 
-impl<'t> Parser<'t, '_> {
+impl<'t, 'f> Parser<'t, 'f> {
+    fn new(text: &'t str, at: usize, faults: &'f mut Faults) -> Self {
+        let lexer = Lexer { text, at, faults };
+        Self { lexer, ahead: None, open: Vec::new(), last_end: at, derailed: false, cut_off: false }
+    }
+
+    /// Begins to read a whole text; `None` where there is nothing in it, or too much is wrong with it already.
+    fn of_text(text: &'t str, faults: &'f mut Faults) -> Option<Self> {
+        if faults.overfull() {
+            return None;
+        }
+        let mut parser = Self::new(text, 0, faults);
+        if parser.peek().0 == Token::End {
+            let help = "an empty registry is []";
+            parser.lexer.faults.at(&kind::EMPTY_FILE, Span::at(0), "the file is empty").help(help);
+            return None;
+        }
+        Some(parser)
+    }
+
     pub(super) fn peek(&mut self) -> &(Token<'t>, Span) {
         let Self { lexer, ahead, .. } = self;
         ahead.get_or_insert_with(|| read(lexer))
@@ -126,13 +150,20 @@ impl<'t> Parser<'t, '_> {
 
     fn list(&mut self) -> Vec<Node<'t>> {
         let mut items = Vec::new();
+        self.items(&mut |item, _| items.push(item));
+        items
+    }
+
+    /// Reads the items of a list up to its end.
+    fn items(&mut self, each: &mut dyn FnMut(Node<'t>, &mut Faults)) {
         if self.closes() {
-            return items;
+            return;
         }
         loop {
-            items.push(self.value());
+            let item = self.value();
+            each(item, self.lexer.faults);
             if matches!(self.after_item(), Next::Done) {
-                return items;
+                return;
             }
         }
     }

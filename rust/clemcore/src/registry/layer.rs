@@ -1,13 +1,13 @@
 //! The layers of a registry: texts with the places of their entries, or dicts that come from no text.
 //!
 //! A text is kept as it is, once. An entry becomes a dict when somebody asks for it.
-use super::check::{self, Checked};
+use super::check::{self, Checked, Manner};
 use super::scan::{self, Place, Places};
 use super::{ALIASES, LOOKUP_SOURCE, MODEL_NAME, PACKAGED};
 use crate::json::Cursor;
 use crate::report::Report;
 use crate::schema::Backend;
-use crate::text::lines::LineCounts;
+use crate::text::{Span, lines::LineCounts};
 use crate::value::{Dict, Value};
 use std::borrow::Cow;
 use std::fmt;
@@ -74,7 +74,7 @@ fn read_quickly(
     text: &str,
     backends: Option<&[Backend]>,
 ) -> Option<(Cow<'static, Places>, Report)> {
-    let scanned = scan::scan(text, backends)?;
+    let scanned = scan::scan(text, backends, false)?;
     let mut report = Report::default();
     if !scanned.doubtful.is_empty() {
         let faults = check::clean::entries(text, &scanned.doubtful, backends);
@@ -89,7 +89,8 @@ fn read_quickly(
 /// Reads a layer with the full check.
 pub(super) fn read_slowly(source: &str, text: Text, backends: Option<&[Backend]>) -> Read {
     let source: Arc<str> = source.into();
-    let (places, report) = check::read(text.bytes(), backends, |checked| {
+    let manner = Manner::loading(backends);
+    let (places, report) = check::read(text.bytes(), manner, |checked| {
         (places(&checked, text.bytes().len()), checked.faults.into_report(&source, checked.text))
     });
     let layer = Layer::Text { source, text, places: Cow::Owned(places), lines: OnceLock::new() };
@@ -99,7 +100,7 @@ pub(super) fn read_slowly(source: &str, text: Text, backends: Option<&[Backend]>
 /// The places in the packaged registry, found once per process. That nothing is wrong with it is tested.
 fn packaged() -> Option<&'static Places> {
     static PLACES: OnceLock<Option<Places>> = OnceLock::new();
-    PLACES.get_or_init(|| Some(scan::scan(PACKAGED, None)?.places)).as_ref()
+    PLACES.get_or_init(|| Some(scan::scan(PACKAGED, None, false)?.places)).as_ref()
 }
 
 fn places(checked: &Checked<'_>, length: usize) -> Places {
@@ -108,21 +109,16 @@ fn places(checked: &Checked<'_>, length: usize) -> Places {
     }
     // A byte order mark is no part of the text that was read.
     let mark = length - checked.text.len();
-    let place = |node: &crate::json::Node<'_>| {
-        let name = node.get(MODEL_NAME)?.value.span;
-        Some(Place {
-            start: node.span.start + mark,
-            end: node.span.end + mark,
+    let mut places = Places::default();
+    for entry in &checked.entries {
+        let Some((_, name)) = &entry.name else { continue };
+        places.aliased.extend(entry.aliased.then_some(places.list.len()));
+        places.list.push(Place {
+            start: entry.span.start + mark,
+            end: entry.span.end + mark,
             name_start: name.start + 1 + mark,
             name_end: name.end - 1 + mark,
-        })
-    };
-    let mut places = Places::default();
-    for entry in checked.entries() {
-        if let Some(place) = place(entry) {
-            places.aliased.extend(entry.get(ALIASES).map(|_| places.list.len()));
-            places.list.push(place);
-        }
+        });
     }
     places
 }
@@ -281,15 +277,15 @@ pub(crate) struct Outline {
 /// The outline of a file without errors, or its problems.
 pub(crate) fn outline(source: &str, bytes: &[u8]) -> Result<Outline, Report> {
     let source: Arc<str> = source.into();
-    check::read(bytes, None, |checked| {
+    check::read(bytes, Manner::loading(None), |checked| {
         if checked.faults.has_errors() {
             return Err(checked.faults.into_report(&source, checked.text));
         }
         let whole = String::from_utf8_lossy(bytes).into_owned();
         let mark = whole.len() - checked.text.len();
-        let range = |node: &crate::json::Node<'_>| (node.span.start + mark, node.span.end + mark);
-        let list = checked.list().map(range);
-        let entries = checked.entries().iter().map(range).collect();
+        let range = |span: Span| (span.start + mark, span.end + mark);
+        let list = checked.list.map(range);
+        let entries = checked.entries.iter().map(|entry| range(entry.span)).collect();
         Ok(Outline { text: whole, list, entries })
     })
 }

@@ -12,14 +12,16 @@ mod layer;
 mod resolve;
 mod scan;
 
-pub(crate) use check::examine;
 pub use check::sizes::context_tokens;
-pub use check::{check, check_layers};
+pub(crate) use check::{Manner, read};
+pub use check::{check, check_layers, check_slowly};
 pub use explain::{By, Explanation, Field, Found, OVERRIDE, Origin, Trial};
 pub use layer::Text;
 pub(crate) use layer::{Outline, outline};
 pub use resolve::Refusal;
 
+use crate::json;
+use crate::problem::Faults;
 use crate::report::Report;
 use crate::schema::Backend;
 use crate::value::{Dict, Value};
@@ -116,17 +118,15 @@ impl Registry {
     fn hiding(&self, unsure: &[bool]) -> Vec<bool> {
         let mut hiding = vec![false; unsure.len()];
         for group in self.index.groups() {
-            let mut dicts: Vec<Vec<Dict>> = vec![Vec::new(); unsure.len()];
+            let mut earlier: Vec<_> = unsure.iter().map(|_| shadow::Earlier::default()).collect();
             for index in group {
                 let Some((layer, _)) = self.layers.locate(index) else { continue };
-                if unsure[layer] && !hiding[layer] {
-                    let Some(mut dict) = self.layers.dict(index) else { continue };
-                    hiding[layer] = dicts[layer].iter().any(|earlier| shadow::hides(earlier, &dict));
-                    if dicts[layer].len() < shadow::COMPARED {
-                        // It may have been set on loading; the full check, which decides, sees what is written.
-                        dict.remove(LOOKUP_SOURCE);
-                        dicts[layer].push(dict);
-                    }
+                if unsure[layer]
+                    && !hiding[layer]
+                    && let Some((text, _)) = self.layers.entry_text(index)
+                {
+                    let entry = json::parse_at(text, 0, &mut Faults::default());
+                    hiding[layer] = earlier[layer].hide(index, entry);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The report for people, in the manner of a compiler.
 use super::Report;
-use crate::problem::{Problem, Severity};
+use crate::problem::{KEPT, Problem, Severity};
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
@@ -14,15 +14,20 @@ pub(super) fn render(report: &Report, color: bool) -> String {
         out.push('\n');
     }
     if report.omitted() > 0 {
-        let _ = writeln!(out, "… and {} more of the same files, not shown\n", report.omitted());
+        let _ = writeln!(out, "… and {} more of the same files, not shown", report.omitted());
+        if report.is_stopped() {
+            let _ = writeln!(out, "With more than {KEPT} errors, the rest of a file is not looked at.");
+        }
+        out.push('\n');
     }
     out.push_str(&summary(report));
     out.push('\n');
     out
 }
 
-/// `2 errors, 1 warning`, or `no problems`.
+/// `2 errors, 1 warning`, `at least 1001 errors`, or `no problems`.
 fn summary(report: &Report) -> String {
+    let least = if report.is_stopped() { "at least " } else { "" };
     let parts: Vec<_> = [Severity::Error, Severity::Warning, Severity::Hint]
         .into_iter()
         .filter_map(|severity| match report.count(severity) {
@@ -31,7 +36,7 @@ fn summary(report: &Report) -> String {
             many => Some(format!("{many} {}s", severity.as_str())),
         })
         .collect();
-    if parts.is_empty() { "no problems".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "no problems".to_owned() } else { format!("{least}{}", parts.join(", ")) }
 }
 
 fn write_problem(out: &mut String, problem: &Problem, paint: Paint) -> fmt::Result {

@@ -12,6 +12,7 @@ pub(super) fn json(report: &Report) -> String {
         "warnings": report.count(Severity::Warning),
         "hints": report.count(Severity::Hint),
         "omitted": report.omitted(),
+        "complete": !report.is_stopped(),
         "problems": problems,
     });
     format!("{document:#}\n")

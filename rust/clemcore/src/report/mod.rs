@@ -43,14 +43,21 @@ pub struct Report {
     /// The problems; at most [`crate::problem::KEPT`] of a severity per file.
     pub problems: Vec<Problem>,
     counts: [usize; 3],
+    stopped: bool,
 }
 
 impl Report {
-    pub(crate) fn with_counts(counts: [usize; 3]) -> Self {
-        Self { problems: Vec::new(), counts }
+    pub(crate) fn with_counts(counts: [usize; 3], stopped: bool) -> Self {
+        Self { problems: Vec::new(), counts, stopped }
     }
 
-    /// How many problems of this severity there are, also those that are not kept.
+    /// Whether a file has so many errors that the rest of it was not looked at.
+    #[must_use]
+    pub const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// How many problems of this severity were found, also those that are not kept.
     #[must_use]
     pub const fn count(&self, severity: Severity) -> usize {
         self.counts[severity as usize]
@@ -74,6 +81,7 @@ impl Report {
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
         }
+        self.stopped |= other.stopped;
     }
 
     /// Writes the report; `color` matters to [`Format::Human`] only.

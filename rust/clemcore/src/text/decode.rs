@@ -38,6 +38,9 @@ fn decode_lossy(bytes: &[u8], faults: &mut Faults) -> String {
     let mut text = String::with_capacity(bytes.len());
     let mut position = 0;
     for chunk in bytes.utf8_chunks() {
+        if faults.overfull() {
+            break;
+        }
         text.push_str(chunk.valid());
         position += chunk.valid().len();
         if !chunk.invalid().is_empty() {

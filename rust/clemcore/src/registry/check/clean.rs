@@ -3,29 +3,10 @@
 //! Nothing is decided here. A value is clean when the checks of this module find nothing to report, as far as loading
 //! asks them.
 use super::entry::{self, Name};
-use super::{Context, values};
+use super::{Context, Manner, values};
 use crate::json::{self, Node};
 use crate::problem::Faults;
 use crate::schema::{Backend, Field};
-use crate::text::Span;
-use std::collections::HashMap;
-
-fn context<'c>(faults: &'c mut Faults, backends: Option<&'c [Backend]>) -> Context<'c> {
-    Context {
-        faults,
-        backends,
-        near_misses: HashMap::new(),
-        spoiled_at: Vec::new(),
-        entry: 0,
-        node: None,
-        model: None,
-        backend: None,
-        key: Span::default(),
-        used: super::allow::Used::new(),
-        thorough: false,
-        elsewhere: None,
-    }
-}
 
 /// Whether nothing is to be said about the value of a known key, beyond its type.
 pub(in crate::registry) fn value(
@@ -35,7 +16,7 @@ pub(in crate::registry) fn value(
 ) -> bool {
     let mut faults = Faults::default();
     let name = Name { path: "", field: field.name };
-    values::check(field, node, name, &mut context(&mut faults, backends));
+    values::check(field, node, name, &mut Context::new(&mut faults, Manner::loading(backends)));
     faults.list.is_empty()
 }
 
@@ -46,12 +27,12 @@ pub(in crate::registry) fn entries(
     backends: Option<&[Backend]>,
 ) -> Faults {
     let mut faults = Faults::default();
-    let nodes: Vec<_> =
-        entries.iter().map(|(at, start)| (*at, json::parse_at(text, *start, &mut faults))).collect();
-    let mut context = context(&mut faults, backends);
-    for (at, node) in &nodes {
-        context.turn_to(*at, node);
-        entry::check(node, &mut context);
+    let manner = Manner::loading(backends);
+    let mut context = Context::new(&mut faults, manner);
+    for (at, start) in entries {
+        let node = json::parse_at(text, *start, context.faults);
+        context.turn_to(*at, &node);
+        entry::check(&node, &mut context);
     }
     faults
 }

@@ -11,10 +11,10 @@ pub(super) fn certain(text: &str) -> Option<String> {
 
 /// What is wrong with a date and how to mend it; `None` for an ISO date and for an empty one (not known).
 pub(super) fn fault(text: &str) -> Option<(String, String)> {
-    let text = text.trim();
-    if text.is_empty() || is_iso(text) {
+    if is_right(text) {
         return None;
     }
+    let text = text.trim();
     let shown: String = text.chars().take(40).collect();
     if iso_parts(text).is_some() {
         return Some((
@@ -33,6 +33,12 @@ pub(super) fn fault(text: &str) -> Option<(String, String)> {
         }
     };
     Some((message, help))
+}
+
+/// Whether there is nothing to be said.
+pub(super) fn is_right(text: &str) -> bool {
+    let text = text.trim();
+    text.is_empty() || is_iso(text)
 }
 
 /// Year, year-month or year-month-day, perhaps with a time after it.

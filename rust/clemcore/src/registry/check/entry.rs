@@ -1,5 +1,5 @@
 //! One entry: what must be there, and each key against the schema.
-use super::{Context, secrets, templates, values};
+use super::{Context, MANY_KEYS, secrets, templates, values};
 use crate::catalogue as kind;
 use crate::json::{Kind, Member, Node};
 use crate::schema::{self, Field, Rule};
@@ -13,7 +13,7 @@ pub(super) fn check(node: &Node<'_>, context: &mut Context<'_>) {
         return;
     }
     let Some(members) = node.members() else {
-        let message = format!("an entry is an object, not {}", node.kind_name());
+        let message = format_args!("an entry is an object, not {}", node.kind_name());
         context.at(&kind::NOT_AN_ENTRY, node.span, message).help("write {\"model_name\": …, \"backend\": …}");
         return;
     };
@@ -22,15 +22,16 @@ pub(super) fn check(node: &Node<'_>, context: &mut Context<'_>) {
         missing_fields(node, context);
         missing_id(node, context);
     }
-    secrets::check(members, "", context);
+    secrets::check(members, context);
     keys(members, "", schema::entry_field, context);
     for member in members.iter().filter(|member| member.key.text == "model_config") {
         if let Some(members) = member.value.members() {
             keys(members, "model_config.", schema::config_field, context);
         }
     }
-    let reads_templates = schema::config_field(TEMPLATE)
-        .is_some_and(|field| context.backend.is_some_and(|backend| field.backends.contains(&backend)));
+    let reads_templates = schema::config_field(TEMPLATE).is_some_and(|field| {
+        context.backend.as_deref().is_some_and(|backend| field.backends.contains(&backend))
+    });
     if context.thorough && reads_templates {
         templates::check(node, node.get("model_config").map(|member| &member.value), context);
     }
@@ -41,7 +42,8 @@ const TEMPLATE: &str = "custom_chat_template";
 
 /// The backend has to know which model it is to run.
 fn missing_id(node: &Node<'_>, context: &mut Context<'_>) {
-    let Some((member, backend)) = node.get("backend").zip(context.backend) else { return };
+    let Some((member, backend)) = node.get("backend").zip(context.backend.clone()) else { return };
+    let backend = backend.as_str();
     let needed = |field: &&Field| field.rule == Rule::Needed && field.backends.contains(&backend);
     for field in schema::ENTRY.iter().filter(needed) {
         let given = node.get(field.name).map(|member| &member.value);
@@ -51,9 +53,9 @@ fn missing_id(node: &Node<'_>, context: &mut Context<'_>) {
         }
         let span = given.map_or(member.value.span, |value| value.span);
         context
-            .at(&kind::MISSING_ID, span, format!("backend {backend} needs a {}", field.name))
+            .at(&kind::MISSING_ID, span, format_args!("backend {backend} needs a {}", field.name))
             .field(field.name)
-            .help(format!("add \"{}\": \"…\". {}", field.name, field.meaning));
+            .help(format_args!("add \"{}\": \"…\". {}", field.name, field.meaning));
     }
 }
 
@@ -67,7 +69,7 @@ fn missing_fields(node: &Node<'_>, context: &mut Context<'_>) {
                 None => format!("add \"{}\": \"…\"", field.name),
             };
             context
-                .at(&kind::MISSING_FIELD, span, format!("this entry has no {}", field.name))
+                .at(&kind::MISSING_FIELD, span, format_args!("this entry has no {}", field.name))
                 .field(field.name)
                 .help(help);
         }
@@ -76,7 +78,8 @@ fn missing_fields(node: &Node<'_>, context: &mut Context<'_>) {
 
 /// A key of the object that looks like `wanted`.
 fn near_key(node: &Node<'_>, wanted: &str) -> Option<String> {
-    let keys = node.members()?.iter().map(|member| &*member.key.text);
+    // So many keys of one's own are no typing errors.
+    let keys = node.members()?.iter().take(MANY_KEYS).map(|member| &*member.key.text);
     keys.filter(|key| schema::entry_field(key).is_none())
         .find(|key| similar::near_miss(key, [wanted]).is_some())
         .map(|key| key.chars().take(40).collect())
@@ -123,16 +126,16 @@ fn near<'c>(key: &str, path: &'static str, context: &mut Context<'c>) -> Option<
 /// Checks the value of a key that the schema knows.
 fn known_key(field: &'static Field, member: &Member<'_>, path: &'static str, context: &mut Context<'_>) {
     // Who else reads a key of that name may mean something else by it.
-    let is_read = context.backend.is_some_and(|backend| field.backends.contains(&backend));
+    let is_read = context.backend.as_deref().is_some_and(|backend| field.backends.contains(&backend));
     if !field.backends.is_empty() && !is_read {
         return;
     }
     let name = Name { path, field: field.name };
     if context.thorough && !field.deprecated.is_empty() {
-        let message = format!("{name} is deprecated");
+        let message = format_args!("{name} is deprecated");
         context
             .at(&kind::DEPRECATED_KEY, member.key.span, message)
-            .field(name.to_string())
+            .field(format_args!("{name}"))
             .help(field.deprecated);
     }
     if !values::has_type(field, &member.value, name, context) {
@@ -149,9 +152,9 @@ fn known_key(field: &'static Field, member: &Member<'_>, path: &'static str, con
 fn unknown_key(member: &Member<'_>, near: &str, path: &str, context: &mut Context<'_>) {
     let shown: String = member.key.text.chars().take(40).collect();
     context
-        .at(&kind::UNKNOWN_KEY, member.key.span, format!("nothing reads the key {shown:?}"))
-        .field(format!("{path}{shown}"))
-        .help(format!("did you mean \"{near}\"?"));
+        .at(&kind::UNKNOWN_KEY, member.key.span, format_args!("nothing reads the key {shown:?}"))
+        .field(format_args!("{path}{shown}"))
+        .help(format_args!("did you mean \"{near}\"?"));
 }
 
 /// The name of a known key with where it stands; written out only where something is wrong.

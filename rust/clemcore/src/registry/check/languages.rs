@@ -92,13 +92,17 @@ pub(in crate::registry) fn are_plain(list: &[u8]) -> bool {
 pub(super) fn check(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     let Kind::List(items) = &node.kind else { return };
     for (at, item) in items.iter().enumerate() {
-        let Some((message, meant)) = item.as_str().and_then(fault) else { continue };
-        let code = item.as_str().unwrap_or_default();
+        let Some(code) = item.as_str().filter(|code| !is_right(code)) else { continue };
+        if context.tallies(&kind::LANGUAGE) {
+            continue;
+        }
+        let (message, meant) = fault(code);
         let help = meant.as_ref().map_or_else(
             || "write a code such as en, pt-BR or zh-Hant".to_owned(),
             |meant| format!("write \"{meant}\""),
         );
-        let fault = context.at(&kind::LANGUAGE, item.span, message).field(format!("{name}[{at}]")).help(help);
+        let fault =
+            context.at(&kind::LANGUAGE, item.span, message).field(format_args!("{name}[{at}]")).help(help);
         if let Some(meant) = meant.filter(|_| is_certain(code)) {
             fault.remedy(Some(Remedy::Write(item.span, format!("\"{meant}\""))));
         }
@@ -111,22 +115,32 @@ fn is_certain(code: &str) -> bool {
         || (code.contains('_') && !INSTEAD.iter().any(|(wrong, _)| code.starts_with(wrong)))
 }
 
+/// The code of the language in a code, and the rest.
+fn split(code: &str) -> (&str, &str) {
+    code.split_at(code.find(['-', '_']).unwrap_or(code.len()))
+}
+
+/// What is written today instead of the code of a language.
+fn instead(language: &str) -> Option<&'static str> {
+    INSTEAD.iter().find(|(wrong, _)| wrong.eq_ignore_ascii_case(language)).map(|(_, meant)| *meant)
+}
+
+/// Whether there is nothing to be said about a code.
+fn is_right(code: &str) -> bool {
+    is_well_formed(code) && instead(split(code).0).is_none()
+}
+
 /// What is wrong with a code, and what is meant.
-fn fault(code: &str) -> Option<(String, Option<String>)> {
+fn fault(code: &str) -> (String, Option<String>) {
     let shown: String = code.chars().take(40).collect();
-    let lower = code.to_ascii_lowercase();
-    let (language, rest) = lower.split_at(lower.find(['-', '_']).unwrap_or(lower.len()));
-    if let Some((_, meant)) = INSTEAD.iter().find(|(wrong, _)| *wrong == language) {
+    let (language, rest) = split(code);
+    if let Some(meant) = instead(language) {
         // What is said about script and region stays as it was written.
-        let meant = format!("{meant}{}", code[code.len() - rest.len()..].replace('_', "-"));
-        return Some((format!("{shown:?} is not the code of a language today"), Some(meant)));
+        let meant = format!("{meant}{}", rest.replace('_', "-"));
+        return (format!("{shown:?} is not the code of a language today"), Some(meant));
     }
-    if is_well_formed(&lower) {
-        return None;
-    }
-    let hyphens = lower.replace('_', "-");
-    let meant = (hyphens != lower && is_well_formed(&hyphens)).then(|| code.replace('_', "-"));
-    Some((format!("{shown:?} is no BCP-47 code"), meant))
+    let meant = Some(code.replace('_', "-")).filter(|meant| meant != code && is_well_formed(meant));
+    (format!("{shown:?} is no BCP-47 code"), meant)
 }
 
 /// Language, script, region, variants, extensions and private use, as the grammar of RFC 5646 has them.
@@ -139,7 +153,8 @@ fn is_well_formed(code: &str) -> bool {
     if parts.iter().any(|part| part.is_empty() || part.len() > 8 || !alphanumeric(part)) {
         return false;
     }
-    if parts[0] == "x" {
+    let is_private = |part: &str| part.eq_ignore_ascii_case("x");
+    if is_private(parts[0]) {
         return parts.len() > 1;
     }
     if !alphabetic(parts[0]) || !matches!(parts[0].len(), 2 | 3) {
@@ -159,7 +174,7 @@ fn is_well_formed(code: &str) -> bool {
     take(&|part| part.len() >= 5 || (part.len() == 4 && part.as_bytes()[0].is_ascii_digit()), usize::MAX);
     // Extensions: a single letter or digit, and at least one part after it.
     while let [first, tail @ ..] = rest {
-        let parts = tail.iter().take_while(|part| part.len() > 1 || *first == "x").count();
+        let parts = tail.iter().take_while(|part| part.len() > 1 || is_private(first)).count();
         if first.len() != 1 || parts == 0 {
             return false;
         }
@@ -193,7 +208,7 @@ mod tests {
             "uk",
             "se",
         ] {
-            assert_eq!(fault(code), None, "{code}");
+            assert!(is_right(code), "{code}");
         }
         for code in [
             "",
@@ -209,13 +224,13 @@ mod tests {
             "x",
             "en us",
         ] {
-            assert!(fault(code).is_some(), "{code}");
+            assert!(!is_right(code), "{code}");
         }
     }
 
     #[test]
     fn what_is_meant_is_named() {
-        let meant = |code| fault(code).and_then(|(_, meant)| meant);
+        let meant = |code| fault(code).1;
         assert_eq!(meant("iw").as_deref(), Some("he"));
         assert_eq!(meant("iw_IL").as_deref(), Some("he-IL"));
         assert_eq!(meant("sh").as_deref(), Some("sr-Latn"));

@@ -3,7 +3,7 @@
 //! An entry hides those of its name in later layers: that is what layers are for. It is reported where the two are
 //! different models of one backend, because results of both then stand under one name; and where an alias does not
 //! count, because a later layer has a model of that name.
-use super::{Checked, Context, aliases, examine_beside, name_of};
+use super::{Checked, Context, Entry, Manner, aliases, read, text_of};
 use crate::catalogue as kind;
 use crate::json::Node;
 use crate::report::Report;
@@ -39,9 +39,12 @@ struct Model {
 pub fn check_layers(layers: &[(&str, &[u8], bool)], backends: Option<&[Backend]>) -> Report {
     let mut later = Elsewhere::default();
     let mut reports = Vec::new();
-    for (source, bytes, is_ours) in layers.iter().rev() {
-        let (report, models) = examine_beside(bytes, backends, Some(&later), |checked| {
-            let models = models(source, &checked);
+    for (at, (source, bytes, is_ours)) in layers.iter().enumerate().rev() {
+        let manner = Manner { elsewhere: Some(&later), ..Manner::thorough(backends) };
+        let is_first = at == 0;
+        let (report, models) = read(bytes, manner, |checked| {
+            // Nobody asks what the first layer has.
+            let models = if is_first { Vec::new() } else { models(source, &checked) };
             (checked.faults.into_report(&(*source).into(), checked.text), models)
         });
         if *is_ours {
@@ -59,13 +62,14 @@ pub fn check_layers(layers: &[(&str, &[u8], bool)], backends: Option<&[Backend]>
 /// The models of a layer; of one name the last first.
 fn models(source: &str, checked: &Checked<'_>) -> Vec<(String, Model)> {
     let lines = Lines::new(checked.text);
-    let model = |entry: &Node<'_>| {
+    let model = |entry: &Entry<'_>| {
         let place = lines.place(entry.span.start);
-        let backend = entry.get("backend")?.value.as_str()?.to_owned();
-        let model = Model { place: format!("{source}:{}", place.line), ids: ids(entry, &backend), backend };
-        Some((name_of(entry)?.to_owned(), model))
+        let node = entry.node(checked.text);
+        let backend = text_of(&node, "backend")?;
+        let model = Model { place: format!("{source}:{}", place.line), ids: ids(&node, &backend), backend };
+        Some((entry.name()?.to_owned(), model))
     };
-    checked.entries().iter().rev().filter_map(model).collect()
+    checked.entries.iter().rev().filter(|entry| !entry.spoiled).filter_map(model).collect()
 }
 
 /// What tells the backend which model is meant.
@@ -76,19 +80,22 @@ fn ids(entry: &Node<'_>, backend: &str) -> Vec<(&'static str, String)> {
 }
 
 /// Reports what later layers make of these entries.
-pub(super) fn check<'c>(entries: &'c [Node<'_>], context: &mut Context<'c>) {
-    let Some(later) = context.elsewhere else { return };
-    for (at, entry) in entries.iter().enumerate() {
-        context.turn_to(at, entry);
-        if let Some(name) = context.model.filter(|_| !context.spoiled(entry.span)) {
-            same_name(entry, later.by_name.get(name).map_or(&[], Vec::as_slice), context);
+pub(super) fn check<'t>(text: &'t str, entries: &[Entry<'t>], context: &mut Context<'_>) {
+    let Some(later) = context.elsewhere.filter(|later| !later.by_name.is_empty()) else { return };
+    for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.spoiled) {
+        let others = entry.name().and_then(|name| later.by_name.get(name)).map_or(&[][..], Vec::as_slice);
+        if others.is_empty() && !entry.aliased {
+            continue;
         }
-        taken_aliases(entry, later, context);
+        let node = entry.node(text);
+        context.turn_to(at, &node);
+        same_name(&node, others, context);
+        taken_aliases(&node, later, context);
     }
 }
 
 fn same_name(entry: &Node<'_>, others: &[Model], context: &mut Context<'_>) {
-    let Some(backend) = context.backend else { return };
+    let Some(backend) = context.backend.as_deref() else { return };
     let ours = ids(entry, backend);
     let differs = |other: &Model| {
         let differing =
@@ -98,7 +105,7 @@ fn same_name(entry: &Node<'_>, others: &[Model], context: &mut Context<'_>) {
     let found = others.iter().filter(|other| other.backend == backend).find_map(differs);
     let Some(((field, id, place), name)) = found.zip(entry.get(crate::registry::MODEL_NAME)) else { return };
     let message =
-        format!("{place} has the same name and backend, and another {field}: {}", aliases::shown(&id));
+        format_args!("{place} has the same name and backend, and another {field}: {}", aliases::shown(&id));
     context
         .at(&kind::SAME_NAME, name.value.span, message)
         .field(field)
@@ -107,16 +114,18 @@ fn same_name(entry: &Node<'_>, others: &[Model], context: &mut Context<'_>) {
 
 fn taken_aliases(entry: &Node<'_>, later: &Elsewhere, context: &mut Context<'_>) {
     for (place, item) in aliases::items(entry).iter().enumerate() {
-        let Some(alias) = item.as_str().filter(|alias| context.model != Some(alias)) else { continue };
+        let Some(alias) = item.as_str().filter(|alias| context.model.as_deref() != Some(alias)) else {
+            continue;
+        };
         let Some(other) = later.by_name.get(alias).and_then(|models| models.first()) else { continue };
-        let message = format!(
+        let message = format_args!(
             "{} is the name of {}, and a name comes before an alias",
             aliases::shown(alias),
             other.place
         );
         context
             .at(&kind::ALIAS_TAKEN, item.span, message)
-            .field(format!("{}[{place}]", crate::registry::ALIASES))
+            .field(format_args!("{}[{place}]", crate::registry::ALIASES))
             .help("take it out of the list, or write an entry of that name");
     }
 }

@@ -14,13 +14,15 @@ mod templates;
 mod values;
 
 use crate::catalogue as kind;
-use crate::json::{self, Kind, Node};
-use crate::problem::Faults;
+use crate::json::{self, Cursor, Kind, Node, Root};
+use crate::problem::{Fault, Faults, Words};
 use crate::report::Report;
 use crate::schema::{self, Backend, OwnKey};
 use crate::text::{Span, decode, similar};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::scan;
 use layers::Elsewhere;
 pub use layers::check_layers;
 
@@ -36,33 +38,91 @@ pub use layers::check_layers;
 /// ```
 #[must_use]
 pub fn check(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Report {
-    examine(bytes, backends, |checked| checked.faults.into_report(&source.into(), checked.text))
+    read(bytes, Manner::thorough(backends), |checked| {
+        checked.faults.into_report(&source.into(), checked.text)
+    })
+}
+
+/// [`check`] without the quick pass: what it must not differ from.
+#[doc(hidden)]
+#[must_use]
+pub fn check_slowly(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Report {
+    let manner = Manner { quick: false, ..Manner::thorough(backends) };
+    read(bytes, manner, |checked| checked.faults.into_report(&source.into(), checked.text))
+}
+
+/// How a file is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner<'m> {
+    /// Backends that are known besides those that come with clemcore.
+    backends: Option<&'m [Backend]>,
+    /// Whether chat templates and the like are compiled too, which loading has no time for.
+    thorough: bool,
+    /// Whether entries of which a quick pass is sure need not be read.
+    quick: bool,
+    /// Which faults are kept however many there are.
+    wanted: Option<fn(&Fault) -> bool>,
+    /// What stands in later layers.
+    elsewhere: Option<&'m Elsewhere>,
+}
+
+impl<'m> Manner<'m> {
+    /// Everything is checked.
+    pub(crate) const fn thorough(backends: Option<&'m [Backend]>) -> Self {
+        Self { backends, thorough: true, quick: true, wanted: None, elsewhere: None }
+    }
+
+    /// The same, where certain faults are kept however many there are.
+    pub(crate) const fn wanting(self, wanted: fn(&Fault) -> bool) -> Self {
+        Self { wanted: Some(wanted), ..self }
+    }
+
+    /// As far as loading needs it, without the quick pass.
+    pub(crate) const fn loading(backends: Option<&'m [Backend]>) -> Self {
+        Self { thorough: false, quick: false, ..Self::thorough(backends) }
+    }
 }
 
 /// A file that was read, with all that was found.
 pub(crate) struct Checked<'t> {
     pub(crate) text: &'t str,
-    root: Option<Node<'t>>,
+    /// The list of the entries, if there is one.
+    pub(crate) list: Option<Span>,
+    /// The entries; one object alone is a list of one.
+    pub(crate) entries: Vec<Entry<'t>>,
     pub(crate) faults: Faults,
 }
 
-impl<'t> Checked<'t> {
-    /// The entries; one object alone is a list of one.
-    pub(super) fn entries(&self) -> &[Node<'t>] {
-        self.root.as_ref().map_or(&[], entries_of)
-    }
-
-    /// The list of the entries, if there is one.
-    pub(super) fn list(&self) -> Option<&Node<'t>> {
-        self.root.as_ref().filter(|root| matches!(root.kind, Kind::List(_)))
-    }
+/// What is remembered of an entry when its turn is over: a file can have millions.
+#[derive(Debug)]
+pub(crate) struct Entry<'t> {
+    pub(crate) span: Span,
+    /// Its name, if that is a string, and where it stands.
+    pub(crate) name: Option<(Cow<'t, str>, Span)>,
+    /// Whether a fault of syntax lies in it, so that what was read there proves little.
+    pub(super) spoiled: bool,
+    pub(crate) aliased: bool,
+    /// Whether it allows complaints.
+    pub(super) allows: bool,
 }
 
-fn entries_of<'n, 't>(root: &'n Node<'t>) -> &'n [Node<'t>] {
-    match &root.kind {
-        Kind::List(entries) => entries,
-        Kind::Object(_) => std::slice::from_ref(root),
-        _ => &[],
+impl<'t> Entry<'t> {
+    fn of(node: &Node<'t>, spoiled: bool) -> Self {
+        let name = node.get(super::MODEL_NAME).and_then(|member| match &member.value.kind {
+            Kind::String(text) => Some((text.clone(), member.value.span)),
+            _ => None,
+        });
+        let aliased = node.get(super::ALIASES).is_some();
+        Self { span: node.span, name, spoiled, aliased, allows: allow::list(node).is_some() }
+    }
+
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_ref().map(|(name, _)| &**name)
+    }
+
+    /// Reads the entry once more; only for those that are not spoiled.
+    pub(super) fn node(&self, text: &'t str) -> Node<'t> {
+        json::parse_at(text, self.span.start, &mut Faults::default())
     }
 }
 
@@ -75,44 +135,59 @@ pub(super) struct Context<'c> {
     backends: Option<&'c [Backend]>,
     /// Unknown keys seen, and what each was probably meant to be.
     near_misses: HashMap<String, Option<&'static str>>,
-    /// Where syntax faults begin, in order.
+    /// Where syntax faults begin in the entry being checked, in order.
     spoiled_at: Vec<usize>,
-    /// The entry being checked, its name and its backend.
+    /// The entry being checked, its name and its backend, and the codes that it allows.
     entry: usize,
-    node: Option<&'c Node<'c>>,
-    model: Option<&'c str>,
-    backend: Option<&'c str>,
+    model: Option<String>,
+    backend: Option<String>,
+    allowed: Vec<String>,
     /// The key whose value is being checked.
     key: Span,
     /// Allows that something was found for.
     used: allow::Used,
-    /// Whether chat templates and the like are compiled too, which loading has no time for.
     thorough: bool,
-    /// What stands in later layers.
     elsewhere: Option<&'c Elsewhere>,
 }
 
 impl<'c> Context<'c> {
+    fn new(faults: &'c mut Faults, manner: Manner<'c>) -> Self {
+        Context {
+            faults,
+            backends: manner.backends,
+            near_misses: HashMap::new(),
+            spoiled_at: Vec::new(),
+            entry: 0,
+            model: None,
+            backend: None,
+            allowed: Vec::new(),
+            key: Span::default(),
+            used: allow::Used::new(),
+            thorough: manner.thorough,
+            elsewhere: manner.elsewhere,
+        }
+    }
+
     /// Goes on to another entry.
-    fn turn_to(&mut self, entry: usize, node: &'c Node<'c>) {
+    fn turn_to(&mut self, entry: usize, node: &Node<'_>) {
         self.entry = entry;
-        self.node = Some(node);
-        self.model = name_of(node);
-        self.backend = node.get("backend").and_then(|member| member.value.as_str());
+        self.model = text_of(node, super::MODEL_NAME);
+        self.backend = text_of(node, "backend");
+        self.allowed = allow::codes(node);
     }
 
     /// Notes a fault of the entry being checked.
-    fn at(
-        &mut self,
-        kind: &'static crate::catalogue::Kind,
-        span: Span,
-        message: impl Into<String>,
-    ) -> &mut crate::problem::Fault {
-        if self.node.is_some_and(|node| allow::allows(node, kind)) {
+    fn at(&mut self, kind: &'static crate::catalogue::Kind, span: Span, message: impl Words) -> &mut Fault {
+        if !self.allowed.is_empty() && allow::allows(&self.allowed, kind) {
             self.used.insert((self.entry, kind.code));
             return self.faults.silent(kind, span);
         }
-        self.faults.at(kind, span, message).entry(self.entry, self.model)
+        self.faults.at(kind, span, message).entry(self.entry, self.model.as_deref())
+    }
+
+    /// Counts a fault of which there are too many to be told, and says so; what would be told need not be found out.
+    fn tallies(&mut self, kind: &'static crate::catalogue::Kind) -> bool {
+        self.allowed.is_empty() && self.faults.tallies(kind)
     }
 
     /// Whether a syntax fault lies in a range, so that what was read there proves nothing.
@@ -138,7 +213,7 @@ impl<'c> Context<'c> {
 
     /// The entry's backend, where it is somebody's own.
     fn own_backend(&self) -> Option<&'c Backend> {
-        let name = self.backend?;
+        let name = self.backend.as_deref()?;
         self.backends?.iter().find(|backend| backend.name == name && !backend.keys.is_empty())
     }
 
@@ -153,103 +228,132 @@ impl<'c> Context<'c> {
     }
 }
 
-/// Reads and checks a file as far as loading it needs, and hands over the result while the text lives.
-pub(super) fn read<R>(
-    bytes: &[u8],
-    backends: Option<&[Backend]>,
-    then: impl for<'t> FnOnce(Checked<'t>) -> R,
-) -> R {
-    read_with(bytes, backends, false, None, then)
-}
-
-/// Reads a file and checks everything.
-pub(crate) fn examine<R>(
-    bytes: &[u8],
-    backends: Option<&[Backend]>,
-    then: impl for<'t> FnOnce(Checked<'t>) -> R,
-) -> R {
-    read_with(bytes, backends, true, None, then)
-}
-
-/// [`examine`] of a file that is loaded together with others.
-fn examine_beside<R>(
-    bytes: &[u8],
-    backends: Option<&[Backend]>,
-    elsewhere: Option<&Elsewhere>,
-    then: impl for<'t> FnOnce(Checked<'t>) -> R,
-) -> R {
-    read_with(bytes, backends, true, elsewhere, then)
-}
-
-fn read_with<R>(
-    bytes: &[u8],
-    backends: Option<&[Backend]>,
-    thorough: bool,
-    elsewhere: Option<&Elsewhere>,
-    then: impl for<'t> FnOnce(Checked<'t>) -> R,
-) -> R {
-    let mut faults = Faults::default();
+/// Reads and checks a file, and hands over the result while the text lives.
+pub(crate) fn read<R>(bytes: &[u8], manner: Manner<'_>, then: impl for<'t> FnOnce(Checked<'t>) -> R) -> R {
+    let mut faults = manner.wanted.map_or_else(Faults::default, Faults::with_all);
     let decoded = decode::decode(bytes, &mut faults);
     let text = decoded.as_deref().unwrap_or_default();
-    let root = decoded.as_deref().and_then(|text| json::parse(text, &mut faults));
-    if let Some(root) = &root {
-        check_root(root, &mut faults, backends, thorough, elsewhere);
-    }
-    then(Checked { text, root, faults })
-}
-
-fn check_root(
-    root: &Node<'_>,
-    faults: &mut Faults,
-    backends: Option<&[Backend]>,
-    thorough: bool,
-    elsewhere: Option<&Elsewhere>,
-) {
-    let entries = entries_of(root);
-    if !matches!(root.kind, Kind::List(_) | Kind::Object(_) | Kind::Broken) {
-        let message = format!("a registry is a list of entries, not {}", root.kind_name());
-        faults.at(&kind::NOT_A_LIST, root.span, message).help("write [{\"model_name\": …, \"backend\": …}]");
-    }
-    attribute(entries, faults);
-    let mut spoiled_at: Vec<_> = faults.list.iter().map(|fault| fault.span.start).collect();
-    spoiled_at.sort_unstable();
-    let mut context = Context {
-        faults,
-        backends,
-        near_misses: HashMap::new(),
-        spoiled_at,
-        entry: 0,
-        node: None,
-        model: None,
-        backend: None,
-        key: Span::default(),
-        used: allow::Used::new(),
-        thorough,
-        elsewhere,
+    let fresh = faults.list.len();
+    let context = Context::new(&mut faults, manner);
+    let mut reader = Reader { context, entries: Vec::new(), encoding: (0, fresh), fresh };
+    let list = match decoded.as_deref() {
+        None => None,
+        // A fault of the encoding lies in an entry.
+        Some(text) if manner.quick && matches!(decoded, Some(Cow::Borrowed(_))) => {
+            reader.quickly(text).or_else(|| reader.fully(text))
+        }
+        Some(text) => reader.fully(text),
     };
-    for (at, node) in entries.iter().enumerate() {
-        context.turn_to(at, node);
-        entry::check(node, &mut context);
-    }
-    shadow::check(entries, &mut context);
-    if thorough {
-        aliases::check(entries, &mut context);
-        layers::check(entries, &mut context);
-        allow::check(entries, &mut context);
-    }
-}
-
-/// The `model_name` of an entry for reports.
-fn name_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
-    node.get(super::MODEL_NAME)?.value.as_str()
-}
-
-/// Says of each syntax fault in which entry it lies.
-fn attribute(entries: &[Node<'_>], faults: &mut Faults) {
-    for fault in &mut faults.list {
-        let at = entries.partition_point(|entry| entry.span.start <= fault.span.start);
-        if let Some(at) = at.checked_sub(1).filter(|at| fault.span.start < entries[*at].span.end) {
-            fault.entry(at, name_of(&entries[at]));
+    let Reader { mut context, entries, .. } = reader;
+    if !context.faults.overfull() {
+        shadow::check(text, &entries, &mut context);
+        if manner.thorough {
+            aliases::check(text, &entries, &mut context);
+            layers::check(text, &entries, &mut context);
+            allow::check(text, &entries, &mut context);
         }
     }
+    then(Checked { text, list, entries, faults })
+}
+
+/// Reads entries one after the other, and checks each while it is there.
+struct Reader<'c, 't> {
+    context: Context<'c>,
+    entries: Vec<Entry<'t>>,
+    /// Faults of the encoding: how many lie before the next entry, and how many there are.
+    encoding: (usize, usize),
+    /// From where on faults of syntax may lie in the next entry.
+    fresh: usize,
+}
+
+impl<'t> Reader<'_, 't> {
+    /// Reads a text of which a quick pass knows where the entries are, and looks at those of which it is not sure;
+    /// gives the place of the list. `None` where that pass gives up.
+    fn quickly(&mut self, text: &'t str) -> Option<Span> {
+        let Context { backends, thorough, .. } = self.context;
+        // The quick pass knows no keys but those of the schema.
+        if backends.into_iter().flatten().any(|backend| !backend.keys.is_empty()) {
+            return None;
+        }
+        let scanned = scan::scan(text, backends, thorough)?;
+        let mut doubtful = scanned.doubtful.into_iter().peekable();
+        let mut aliased = scanned.places.aliased.into_iter().peekable();
+        self.entries.reserve_exact(scanned.places.list.len());
+        for (at, place) in scanned.places.list.into_iter().enumerate() {
+            if self.context.faults.overfull() {
+                break;
+            }
+            let aliased = aliased.next_if_eq(&at).is_some();
+            if doubtful.next_if(|(entry, _)| *entry == at).is_some() {
+                let node = json::parse_at(text, place.start, self.context.faults);
+                self.entry(&node);
+                continue;
+            }
+            let name_span = Span::new(place.name_start - 1, place.name_end + 1);
+            let name = Cursor::new(text, name_span.start).string().map(|name| (name, name_span));
+            let span = Span::new(place.start, place.end);
+            self.entries.push(Entry { span, name, spoiled: false, aliased, allows: false });
+        }
+        Some(Span::new(scanned.list.0, scanned.list.1))
+    }
+
+    /// Reads a text with the parser that knows every fault; gives the place of the list.
+    fn fully(&mut self, text: &'t str) -> Option<Span> {
+        // The parser has the faults while it reads, and lends them to the check of each entry.
+        let mut faults = std::mem::take(self.context.faults);
+        let root = json::parse_items(text, &mut faults, &mut |node, faults| {
+            std::mem::swap(self.context.faults, faults);
+            self.entry(&node);
+            std::mem::swap(self.context.faults, faults);
+        });
+        *self.context.faults = faults;
+        match root? {
+            Root::List(span) => return Some(span),
+            Root::Other(node) if matches!(node.kind, Kind::Object(_)) => self.entry(&node),
+            Root::Other(node) if matches!(node.kind, Kind::Broken) => {}
+            Root::Other(node) => {
+                let message = format_args!("a registry is a list of entries, not {}", node.kind_name());
+                let help = "write [{\"model_name\": …, \"backend\": …}]";
+                self.context.faults.at(&kind::NOT_A_LIST, node.span, message).help(help);
+            }
+        }
+        None
+    }
+
+    fn entry(&mut self, node: &Node<'t>) {
+        let at = self.entries.len();
+        self.context.turn_to(at, node);
+        let spoiled = self.attribute(node.span);
+        self.entries.push(Entry::of(node, spoiled));
+        if !self.context.faults.overfull() {
+            entry::check(node, &mut self.context);
+        }
+        self.fresh = self.context.faults.all().len();
+    }
+
+    /// Says of the syntax faults in an entry in which one they lie; whether there are any.
+    fn attribute(&mut self, span: Span) -> bool {
+        let Context { faults, spoiled_at, entry, model, .. } = &mut self.context;
+        spoiled_at.clear();
+        let mut attribute = |fault: &mut Fault| {
+            // A byte order mark stands before what is an entry, and spoils nothing.
+            if (span.start..span.end).contains(&fault.span.start) && *fault.kind != kind::BYTE_ORDER_MARK {
+                spoiled_at.push(fault.span.start);
+                fault.entry(*entry, model.as_deref());
+            }
+        };
+        let faults = faults.all();
+        while self.encoding.0 < self.encoding.1 && faults[self.encoding.0].span.start < span.end {
+            attribute(&mut faults[self.encoding.0]);
+            self.encoding.0 += 1;
+        }
+        faults[self.fresh..].iter_mut().for_each(attribute);
+        spoiled_at.sort_unstable();
+        !spoiled_at.is_empty()
+    }
+}
+
+/// The text under a key of an entry.
+fn text_of(node: &Node<'_>, key: &str) -> Option<String> {
+    node.get(key)?.value.as_str().map(str::to_owned)
 }

@@ -3,41 +3,66 @@ use super::Context;
 use crate::catalogue as kind;
 use crate::json::{Kind, Member, Node};
 use crate::text::mask;
+use std::fmt;
 
-/// Looks through the keys of an object; `path` is where it stands.
-pub(super) fn check(members: &[Member<'_>], path: &str, context: &mut Context<'_>) {
-    for member in members {
-        let key = &member.key.text;
-        match &member.value.kind {
-            Kind::String(text) if mask::is_secret_name(key) && mask::is_real_secret(text) => {
-                report(&member.value, &join(path, key), context);
-            }
-            Kind::String(_) | Kind::Object(_) | Kind::List(_) => value(&member.value, path, key, context),
-            _ => {}
+/// Looks through the keys of an entry.
+pub(super) fn check(members: &[Member<'_>], context: &mut Context<'_>) {
+    object(members, None, context);
+}
+
+/// Where a value stands; written out only where something is wrong.
+#[derive(Clone, Copy)]
+struct Path<'p> {
+    before: Option<&'p Path<'p>>,
+    step: Step<'p>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'p> {
+    Key(&'p str),
+    Item(usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(before) = self.before {
+            before.fmt(f)?;
+        }
+        match self.step {
+            Step::Key(key) => write!(f, "{}{key}", if self.before.is_some() { "." } else { "" }),
+            Step::Item(at) => write!(f, "[{at}]"),
         }
     }
 }
 
-fn value(node: &Node<'_>, path: &str, key: &str, context: &mut Context<'_>) {
+fn object(members: &[Member<'_>], before: Option<&Path<'_>>, context: &mut Context<'_>) {
+    for member in members {
+        let path = Path { before, step: Step::Key(&member.key.text) };
+        match &member.value.kind {
+            Kind::String(text) if mask::is_secret_name(&member.key.text) && mask::is_real_secret(text) => {
+                report(&member.value, &path, context);
+            }
+            _ => value(&member.value, &path, context),
+        }
+    }
+}
+
+fn value(node: &Node<'_>, path: &Path<'_>, context: &mut Context<'_>) {
     match &node.kind {
-        Kind::String(text) if mask::find_secret(text).is_some() => report(node, &join(path, key), context),
-        Kind::Object(members) => check(members, &join(path, key), context),
+        Kind::String(text) if mask::find_secret(text).is_some() => report(node, path, context),
+        Kind::Object(members) => object(members, Some(path), context),
         Kind::List(items) => {
             for (at, item) in items.iter().enumerate() {
-                value(item, path, &format!("{key}[{at}]"), context);
+                value(item, &Path { before: Some(path), step: Step::Item(at) }, context);
             }
         }
         _ => {}
     }
 }
 
-fn report(node: &Node<'_>, field: &str, context: &mut Context<'_>) {
+fn report(node: &Node<'_>, path: &Path<'_>, context: &mut Context<'_>) {
     context
         .at(&kind::SECRET, node.span, "a registry is no place for a secret")
-        .field(field)
+        .field(format_args!("{path}"))
         .help("put it into an environment variable or key.json; if the file was ever shared, revoke it");
-}
-
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

@@ -20,7 +20,7 @@ pub(super) fn check(entry: &Node<'_>, config: Option<&Node<'_>>, context: &mut C
         Compiled::Faulty(fault) => return report(&fault, path, member, context),
         Compiled::Unknown => return,
     };
-    if context.backend != Some("huggingface_local") {
+    if context.backend.as_deref() != Some("huggingface_local") {
         return;
     }
     if let Some((path, kwargs)) = place("chat_template_kwargs") {
@@ -66,10 +66,10 @@ fn report(fault: &Fault, path: &str, member: &Member<'_>, context: &mut Context<
         format!(" (line {}, column {} of the template: {line})", place.line, place.column)
     });
     let words = fault.to_string();
-    let message = format!("the chat template does not compile: {}{place}", words.trim_end_matches('.'));
+    let message = format_args!("the chat template does not compile: {}{place}", words.trim_end_matches('.'));
     context
         .at(&kind::CHAT_TEMPLATE, member.value.span, message)
-        .field(format!("{path}custom_chat_template"))
+        .field(format_args!("{path}custom_chat_template"))
         .help("mend the template; `clem render` shows what it makes of a dialogue");
 }
 
@@ -83,7 +83,7 @@ fn unread_variable(name: &str, field: &str, member: &Member<'_>, read: &[String]
         None => format!("it reads {}; leave this out, or use the template that reads it", names.join(", ")),
     };
     context
-        .at(&kind::UNREAD_VARIABLE, member.key.span, format!("the chat template never reads {shown:?}"))
+        .at(&kind::UNREAD_VARIABLE, member.key.span, format_args!("the chat template never reads {shown:?}"))
         .field(field)
         .help(help);
 }

@@ -17,15 +17,15 @@ pub(super) fn has_type(field: &Field, node: &Node<'_>, name: Name, context: &mut
     }
     if let (true, Kind::List(items)) = (field.types.contains(&Type::Strings), &node.kind) {
         for (at, item) in items.iter().enumerate().filter(|(_, item)| !is_of(Type::String, item)) {
-            let message = format!("{name}[{at}] has to be a string, not {}", item.kind_name());
-            context.at(&kind::WRONG_TYPE, item.span, message).field(format!("{name}[{at}]"));
+            let message = format_args!("{name}[{at}] has to be a string, not {}", item.kind_name());
+            context.at(&kind::WRONG_TYPE, item.span, message).field(format_args!("{name}[{at}]"));
         }
         return false;
     }
     let words: Vec<_> = field.types.iter().filter(|of| **of != Type::Null).map(|of| of.words()).collect();
-    let message = format!("{name} has to be {}, not {}", words.join(" or "), node.kind_name());
+    let message = format_args!("{name} has to be {}, not {}", words.join(" or "), node.kind_name());
     let help = type_help(field.types[0], node);
-    let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(name.to_string());
+    let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(format_args!("{name}"));
     fault.remedy(type_remedy(field.types[0], node));
     if let Some(help) = help {
         fault.help(help);
@@ -68,9 +68,9 @@ pub(super) fn own(key: &OwnKey, node: &Node<'_>, context: &mut Context<'_>) {
     let path = &key.path;
     if !key.types.is_empty() && !key.types.iter().any(|of| is_of(*of, node)) {
         let words: Vec<_> = key.types.iter().map(|of| of.words()).collect();
-        let message = format!("{path} has to be {}, not {}", words.join(" or "), node.kind_name());
+        let message = format_args!("{path} has to be {}, not {}", words.join(" or "), node.kind_name());
         let help = type_help(key.types[0], node);
-        let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(path.clone());
+        let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(path.as_str());
         if let Some(help) = help {
             fault.help(help);
         }
@@ -85,8 +85,8 @@ pub(super) fn own(key: &OwnKey, node: &Node<'_>, context: &mut Context<'_>) {
         );
         let shown: String = text.chars().take(40).collect();
         context
-            .at(&kind::UNKNOWN_VALUE, node.span, format!("{path} is never {shown:?}"))
-            .field(path.clone())
+            .at(&kind::UNKNOWN_VALUE, node.span, format_args!("{path} is never {shown:?}"))
+            .field(path.as_str())
             .help(help);
     }
 }
@@ -123,11 +123,15 @@ pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Co
         Rule::Positive => positive(node, name, context),
         Rule::Required => required(field, node, name, context),
         Rule::Date => {
+            let is_wrong = node.as_str().is_some_and(|text| !dates::is_right(text));
+            if is_wrong && context.tallies(&kind::RELEASE_DATE) {
+                return;
+            }
             if let Some((message, help)) = node.as_str().and_then(dates::fault) {
                 let meant = node.as_str().and_then(dates::certain);
                 context
                     .at(&kind::RELEASE_DATE, node.span, message)
-                    .field(name.to_string())
+                    .field(format_args!("{name}"))
                     .help(help)
                     .remedy(written(node, meant));
             }
@@ -137,7 +141,7 @@ pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Co
                 let meant = node.as_str().and_then(sizes::certain);
                 context
                     .at(&kind::CONTEXT_SIZE, node.span, message)
-                    .field(name.to_string())
+                    .field(format_args!("{name}"))
                     .help(help)
                     .remedy(written(node, meant));
             }
@@ -146,10 +150,10 @@ pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Co
         Rule::Presence => {
             if matches!(node.kind, Kind::Bool(false)) {
                 let member = Span::new(context.key.start, node.span.end);
-                let message = format!("older readers take {name} for true as soon as it is there");
+                let message = format_args!("older readers take {name} for true as soon as it is there");
                 context
                     .at(&kind::FALSE_FLAG, node.span, message)
-                    .field(name.to_string())
+                    .field(format_args!("{name}"))
                     .help("leave it out")
                     .remedy(Some(Remedy::Remove(member)));
             }
@@ -172,8 +176,8 @@ fn known_value(field: &Field, node: &Node<'_>, name: Name, context: &mut Context
         |near| format!("did you mean \"{near}\"?"),
     );
     context
-        .at(&kind::UNKNOWN_VALUE, node.span, format!("{name} is never {shown:?}"))
-        .field(name.to_string())
+        .at(&kind::UNKNOWN_VALUE, node.span, format_args!("{name} is never {shown:?}"))
+        .field(format_args!("{name}"))
         .help(help);
 }
 
@@ -185,15 +189,17 @@ fn positive(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
         _ => return,
     };
     context
-        .at(&kind::NOT_POSITIVE, node.span, format!("{name} is {shown}"))
-        .field(name.to_string())
+        .at(&kind::NOT_POSITIVE, node.span, format_args!("{name} is {shown}"))
+        .field(format_args!("{name}"))
         .help("write a number above zero, or leave the key out where there is no limit");
 }
 
 fn required(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     let Some(text) = node.as_str() else { return };
     if text.trim().is_empty() {
-        context.at(&kind::EMPTY_FIELD, node.span, format!("{name} is empty")).field(name.to_string());
+        context
+            .at(&kind::EMPTY_FIELD, node.span, format_args!("{name} is empty"))
+            .field(format_args!("{name}"));
     } else if field.name == "backend" {
         backend(text, node, context);
     }
@@ -201,6 +207,9 @@ fn required(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_
 
 fn backend(backend: &str, node: &Node<'_>, context: &mut Context<'_>) {
     if context.known_backends().any(|known| known == backend) {
+        return;
+    }
+    if context.tallies(&kind::UNKNOWN_BACKEND) {
         return;
     }
     let retired = schema::RETIRED.iter().find(|(name, _)| *name == backend);
@@ -217,7 +226,7 @@ fn backend(backend: &str, node: &Node<'_>, context: &mut Context<'_>) {
     };
     let shown: String = backend.chars().take(40).collect();
     context
-        .at(&kind::UNKNOWN_BACKEND, node.span, format!("no backend is called {shown:?}"))
+        .at(&kind::UNKNOWN_BACKEND, node.span, format_args!("no backend is called {shown:?}"))
         .field("backend")
         .help(help);
 }
@@ -226,13 +235,13 @@ fn pattern(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     let Some(text) = node.as_str() else { return };
     if let Some(message) = patterns::fault(text) {
         context
-            .at(&kind::BAD_PATTERN, node.span, format!("{name} is no regular expression: {message}"))
-            .field(name.to_string())
+            .at(&kind::BAD_PATTERN, node.span, format_args!("{name} is no regular expression: {message}"))
+            .field(format_args!("{name}"))
             .help("put \\\\ before a character that stands for itself");
     } else if let Some((message, help)) = patterns::looseness(text) {
         context
-            .at(&kind::LOOSE_PATTERN, node.span, format!("{name} {message}"))
-            .field(name.to_string())
+            .at(&kind::LOOSE_PATTERN, node.span, format_args!("{name} {message}"))
+            .field(format_args!("{name}"))
             .help(help)
             .remedy(written(node, patterns::tightened(text)));
     }

@@ -201,6 +201,11 @@ pub(super) fn is_flat_pattern(field: &Field, level: Level) -> bool {
     field.rule == Rule::Pattern && level == Level::Entry
 }
 
+/// Whether loading has nothing to say about a field, and the full check may.
+pub(super) fn is_for_the_thorough(field: &Field) -> bool {
+    field.rule == Rule::Template || !field.deprecated.is_empty() || field.name == "lint"
+}
+
 /// The first and the last eight bytes of a text, and its length.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ends {

@@ -46,18 +46,23 @@ pub(super) struct Places {
 /// A file without a fault of syntax.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Scanned {
+    /// From the first bracket of the list to its last.
+    pub(super) list: (usize, usize),
     pub(super) places: Places,
     /// The entries that the full check has to look at: the number of each, and where it begins.
     pub(super) doubtful: Vec<(usize, usize)>,
 }
 
 /// The entries of a file; `None` where there may be more to say than about single entries.
-pub(super) fn scan(text: &str, backends: Option<&[Backend]>) -> Option<Scanned> {
+///
+/// With `thorough`, entries about which only the full check of a file has something to say are doubtful too.
+pub(super) fn scan(text: &str, backends: Option<&[Backend]>, thorough: bool) -> Option<Scanned> {
     let mut scan = Scan {
         cursor: Cursor::new(text, 0),
         keys: Keys::new(),
         backends,
-        clean: vec![(usize::MAX, ""); REMEMBERED],
+        thorough,
+        asked: vec![(usize::MAX, "", false); REMEMBERED],
         doubt: false,
         has_aliases: false,
         ids: 0,
@@ -68,7 +73,7 @@ pub(super) fn scan(text: &str, backends: Option<&[Backend]>) -> Option<Scanned> 
     scan.file()
 }
 
-/// For how many values it is remembered that they are clean.
+/// For how many values it is remembered whether they are clean.
 const REMEMBERED: usize = 256;
 /// Of how many backends it is remembered what they need.
 const MANY_BACKENDS: usize = 32;
@@ -81,8 +86,9 @@ struct Scan<'t, 'b> {
     cursor: Cursor<'t>,
     keys: Keys<'t>,
     backends: Option<&'b [Backend]>,
-    /// Values that the full check found clean, by their key.
-    clean: Vec<(usize, &'t str)>,
+    thorough: bool,
+    /// Values by their key, and whether the full check found each clean.
+    asked: Vec<(usize, &'t str, bool)>,
     /// Backends that were met, and which ids each needs.
     needs: Vec<(&'t str, u8)>,
     /// Of the entry: whether the full check has to look at it, whether it has aliases, its ids, its backend, and where its name stands.
@@ -122,6 +128,7 @@ impl<'t> Scan<'t, '_> {
         let mut places = Vec::with_capacity(self.cursor.text.len() / 512);
         let (mut aliased, mut doubtful) = (Vec::new(), Vec::new());
         self.cursor.expect(b'[')?;
+        let start = self.cursor.at - 1;
         if !self.cursor.closes(b']')? {
             loop {
                 let place = self.entry()?;
@@ -138,8 +145,10 @@ impl<'t> Scan<'t, '_> {
             }
         }
         places.shrink_to_fit();
+        let list = (start, self.cursor.at);
+        let places = Places { list: places, aliased };
         // Nothing but blanks may follow.
-        self.cursor.next().is_none().then_some(Scanned { places: Places { list: places, aliased }, doubtful })
+        self.cursor.next().is_none().then_some(Scanned { list, places, doubtful })
     }
 
     fn entry(&mut self) -> Option<Place> {
@@ -307,6 +316,7 @@ impl<'t> Scan<'t, '_> {
             return Some(());
         };
         let field = known.field;
+        self.doubt |= self.thorough && keys::is_for_the_thorough(field);
         let plain = field.rule == Rule::Plain && (field.values.is_empty() || kind != STRING);
         if plain || keys::is_flat_pattern(field, level) {
             return Some(());
@@ -333,22 +343,18 @@ impl<'t> Scan<'t, '_> {
         Some(())
     }
 
-    /// Gives the value of a key to the check that there is for it, unless it found the same one clean before.
+    /// Gives the value of a key to the check that there is for it, unless it was asked about the same one before.
     fn ask(&mut self, key: usize, known: Known, kind: Types, text: &'t str) {
         let slot = keys::Ends::of(text.as_bytes()).hash().wrapping_add(key) % REMEMBERED;
-        if self.clean[slot] == (key, text) {
-            return;
+        if (self.asked[slot].0, self.asked[slot].1) != (key, text) {
+            let mut faults = Faults::default();
+            let node = json::parse(text, &mut faults);
+            let clean = kind & (STRING | STRINGS) != 0
+                && node.is_some_and(|node| clean::value(known.field, &node, self.backends));
+            self.asked[slot] = (key, text, clean);
         }
-        let mut faults = Faults::default();
-        let node = json::parse(text, &mut faults);
-        let clean = kind & (STRING | STRINGS) != 0
-            && node.is_some_and(|node| clean::value(known.field, &node, self.backends));
-        if clean {
-            self.clean[slot] = (key, text);
-        } else {
-            // Another backend may mean something else by the key; the full check knows.
-            self.doubt = true;
-        }
+        // Another backend may mean something else by the key; the full check knows.
+        self.doubt |= !self.asked[slot].2;
     }
 }
 
@@ -373,7 +379,7 @@ mod tests {
     fn accepts(entry: &str) -> bool {
         let clean = r#"{"model_name": "a", "backend": "mock"}"#;
         let text = format!("[{clean}, {entry}]\n");
-        scan(&text, None).is_some_and(|scanned| {
+        scan(&text, None, false).is_some_and(|scanned| {
             scanned.places.list.len() == 2 && clean::entries(&text, &scanned.doubtful, None).list.is_empty()
         })
     }
@@ -384,7 +390,9 @@ mod tests {
 
     #[test]
     fn what_is_right_is_read_the_quick_way() {
-        assert!(scan(super::super::PACKAGED, None).is_some_and(|scanned| !scanned.places.list.is_empty()));
+        assert!(
+            scan(super::super::PACKAGED, None, false).is_some_and(|scanned| !scanned.places.list.is_empty())
+        );
         for members in [
             r#""own": {"a": [1, 2.5, -3e2, null, true, {"b": "c"}]}, "x": 123456789012345678901234567890"#,
             r#""release_date": "2024-02-29", "context_size": "128k", "languages": ["en", "de"]"#,
@@ -399,7 +407,7 @@ mod tests {
     #[test]
     fn only_the_doubtful_entry_is_checked() {
         let text = r#"[{"model_name": "a", "backend": "mock"}, {"model_name": "b", "backend": "mck"}]"#;
-        let scanned = scan(text, None).unwrap_or_default();
+        let scanned = scan(text, None, false).unwrap_or_default();
         assert_eq!(scanned.doubtful, [(1, 41)]);
         let faults = clean::entries(text, &scanned.doubtful, None);
         assert_eq!(faults.list.len(), 1);
