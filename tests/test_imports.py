@@ -151,6 +151,15 @@ def test_what_custom_backends_import_is_there() -> None:
     assert (caught.value.tokens_used, caught.value.tokens_left, caught.value.context_size) == (12, -2, 10)
 
 
+def test_names_of_the_modules_of_3_7_2_are_there() -> None:
+    former = importlib.import_module("clemcore.backends.backend_registry")
+    assert former.is_backend_file("lab_api.py")
+    assert former.to_backend_name("lab_api.py") == "lab"
+    human, mock = former.HumanModelBackend(), former.CustomResponseModelBackend()
+    assert isinstance(human.get_model_for(backends.ModelSpec.from_name("human")), backends.HumanModel)
+    assert isinstance(mock.get_model_for(backends.ModelSpec.from_name("mock")), backends.CustomResponseModel)
+
+
 def test_every_error_stands_in_the_tree() -> None:
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
     assert len(classes) > 10

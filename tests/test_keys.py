@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from clemcore import secrets
+from clemcore.cache import cache_dir
 from clemcore.errors import KeyFileError, MissingKeyError
 from clemcore.keys import Key, KeyRegistry, load_credentials
 
@@ -151,3 +152,20 @@ def test_a_secret_with_quotes_is_found_in_json() -> None:
 def test_the_old_credentials_call() -> None:
     _write(Path("key.json"), {"openai": {"api_key": "k", "organisation": "o"}})
     assert load_credentials("openai") == {"openai": {"api_key": "k", "organisation": "o"}}
+
+
+def test_a_user_without_a_home_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number without an account."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
+    with pytest.raises(RuntimeError):
+        Path.home()
+    assert dict(KeyRegistry.from_json()) == {}
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    assert KeyRegistry.from_json().get_key_for("openai")["api_key"] == CANARY
+    KeyRegistry.register("cohere", api_key="k")
+    assert json.loads(Path("key.json").read_text()) == {"cohere": {"api_key": "k"}}
+    monkeypatch.delenv("CLEMCORE_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    with pytest.raises(FileNotFoundError, match=r"there is no home folder: set \$CLEMCORE_CACHE"):
+        cache_dir()

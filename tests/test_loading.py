@@ -153,10 +153,25 @@ def test_a_file_must_define_one_backend(code: str) -> None:
 
 def test_a_backend_file_that_fails_says_so_and_can_be_mended() -> None:
     _module("late_api.py", "import nothing_of_this_name")
-    with pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"):
+    with pytest.raises(ModuleNotFoundError, match=r"late_api\.py cannot be imported: .*'nothing_of_this_name'"):
         backends.get_model_for({"model_name": "m", "backend": "late"})
     _module("late_api.py", PARROT)
     assert backends.get_model_for({"model_name": "m", "backend": "late"}).name == "m"
+
+
+def test_a_client_of_3_7_2_for_another_address_is_not_passed_over() -> None:
+    _module(
+        "lab_api.py",
+        """
+        from clemcore.backends import openai_api
+
+        class Lab(openai_api.OpenAI):
+            def _make_api_client(self):
+                return "a client of the lab's own server"
+    """,
+    )
+    with pytest.raises(BackendLoadError, match=r"lab_api\.Lab makes a client, which this backend does not use"):
+        backends.get_model_for({"model_name": "m", "backend": "lab", "model_id": "m"})
 
 
 def test_a_field_that_a_backend_reads_and_nobody_gave_is_named_with_those_that_are_there() -> None:

@@ -128,7 +128,7 @@ class TestCases:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ("[", "c.json: no valid JSON"),
+            ("[", "c.json:1:2: no valid JSON"),
             ("[]", "c.json: no case in it"),
             ("3", "c.json: case 0: neither messages nor"),
             ('{"messages": [{"role": "user"}]}', r"c.json: case 0: messages\[0\]\['content'\] must be a string"),

@@ -31,18 +31,30 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
         OSError: the folder cannot be written to; the old file is as it was.
     """
     path = path.resolve()
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-    temporary = Path(name)
+    with _told_of(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(_default_mode(path) if mode is None else mode)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Let a fault of the system name the file that is meant, not the one that we keep beside it."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(_default_mode(path) if mode is None else mode)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as fault:
+        if fault.errno is None:
+            raise
+        raise OSError(fault.errno, f"cannot be written: {fault.strerror}", str(path)) from None
 
 
 def _default_mode(path: Path) -> int:
@@ -65,10 +77,12 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
 
     Raises:
         BlockingIOError: another process holds the lock and ``wait`` is false.
+        OSError: the folder cannot be written to.
     """
     path = path.resolve()
     lock = path.with_name(f".{path.name}.lock")
-    handle = _acquire(lock, wait)
+    with _told_of(path):
+        handle = _acquire(lock, wait)
     try:
         yield
     finally:

@@ -130,16 +130,17 @@ class KeyRegistry(Mapping[str, Key]):
         Args:
             file_name: name of the key file.
             fallback: whether the home folder is looked at. Where there is no file in the working directory,
-                the registry is bound to the one in the home folder, as in 3.7.2.
+                the registry is bound to the one in the home folder, as in 3.7.2; where there is no home folder
+                either (a container's user without a name), to the working directory.
 
         Raises:
             KeyFileError: a file is there but is not a JSON object of backends with objects of fields; every
                 fault is named with its place, and the file is left as it is.
         """
         here = Path.cwd() / file_name
-        home = Path.home() / ".clemcore" / file_name
+        home = _home_file(file_name)
         own = _read_key_file(here)
-        if not fallback:
+        if not fallback or home is None:
             return cls(here, own)
         inherited = _read_key_file(home)
         if own is None:
@@ -163,8 +164,8 @@ class KeyRegistry(Mapping[str, Key]):
         if on_file is None:
             return None
         inherited = backend_name not in self._keys
-        where = Path.home() / ".clemcore" / self._key_file_path.name if inherited else self._key_file_path
-        return on_file, str(where)
+        home = _home_file(self._key_file_path.name)
+        return on_file, str(home if inherited and home is not None else self._key_file_path)
 
     def get_key_for(self, backend_name: str) -> Key:
         """Return the key for a backend.
@@ -239,6 +240,12 @@ class KeyRegistry(Mapping[str, Key]):
         registry = cls.from_json(fallback=not force_cwd)
         registry.set_key_for(backend_name, {k: v for k, v in fields.items() if v is not None}, reset=reset)
         return registry.persist() if persist else registry
+
+
+def _home_file(name: str) -> Path | None:
+    """Return the key file of the home folder, or None where the user has no home."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises without HOME and without an account
+    return None if home == "~" else Path(home) / ".clemcore" / name
 
 
 def _variables(backend_name: str) -> tuple[str, ...]:

@@ -336,7 +336,7 @@ class ModelRegistry:
         whole, under a lock, and never when it could not be read whole.
 
         Raises:
-            RegistryError: the file there has faults; it is left as it is.
+            RegistryError: the file there has faults, or would have; it is left as it is.
         """
         path = Path(self.get_cwd_path())
         with locked(path):
@@ -350,6 +350,7 @@ class ModelRegistry:
                 stored = {name: value for name, value in entry.items() if name != "lookup_source"}
                 text = _core.upsert_entry(text, stored, index, source=str(path)).encode("utf-8")
             if text is not None and text != before:
+                _check_readable(path, text)
                 replace_file(path, text)
         self._pending = []
 
@@ -389,6 +390,14 @@ def _restored(specs: list[ModelSpec], pending: list[tuple[dict[str, Any], bool]]
     registry = ModelRegistry(specs)
     registry._pending = list(pending)
     return registry
+
+
+def _check_readable(path: Path, text: bytes) -> None:
+    """Refuse a text that nobody could load again."""
+    try:
+        ModelRegistry.from_layers([(str(path), text)])
+    except RegistryError as fault:
+        raise RegistryError(f"nothing was written, for the file would read:\n{fault}", fault.problems) from None
 
 
 def _special(selector: ModelSpec) -> ModelSpec | None:

@@ -109,6 +109,8 @@ def test_a_registry_with_faults_is_not_touched(clem: Clem) -> None:
         (["-n", "new", "-b", "mock", "-v", "model_name=x"], 2, "give it by -n"),
         (["-n", "new", "-b", "mock", "-v", f"model_config.api_key={SECRET}"], 2, "clem register key"),
         (["-b", "mock"], 2, "Missing option '-n'"),
+        (["-n", "", "-b", "mock"], 1, "error[R043]: model_name is empty"),
+        (["-n", "new", "-b", "openai", "-v", "model_id=5"], 1, "nothing was written, for the file would read:"),
     ],
 )
 def test_what_cannot_be_registered(clem: Clem, arguments: list[str], status: int, fault: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.clem import Clem, Terminals
+from support.clem import CLEM, Clem, Terminals
 
 DIALOGUE = [
     {"role": "user", "content": "Hello!"},
@@ -91,6 +93,14 @@ def test_bad_messages(clem: Clem, content: bytes | None, fault: str) -> None:
 def test_bad_standard_input(clem: Clem) -> None:
     assert "standard input is empty" in clem.fails("respond", "-m", "mock")
     assert "byte 1 is not UTF-8" in clem.fails("respond", "-m", "mock", stdin=b"a\xff")
+
+
+def test_a_text_is_read_as_utf_8_also_where_the_locale_is_not() -> None:
+    poor = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for argument, status, shown in (("é".encode(), 0, b"\\xe9\n"), (b"\xe9", 1, b"")):
+        done = subprocess.run([CLEM, "respond", "-m", "mock", argument], env=poor, check=False, capture_output=True)
+        assert (done.returncode, done.stdout) == (status, shown)
+    assert b"clem: the text on the command line: byte 0 is not UTF-8" in done.stderr
 
 
 def test_half_a_character_and_a_poor_terminal_are_no_reason_to_fail(clem: Clem) -> None:

@@ -125,6 +125,24 @@ def test_a_full_disk_is_told(command: str) -> None:
     assert done.stderr == "clem: No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("list models >&-", 0, ""),
+        ("respond -m mock Hi >&- 2>&-", 0, ""),
+        ("respond -m mock <&-", 1, "clem: standard input is empty"),
+        ("respond -m human Hi <&-", 1, "standard input has ended"),
+        ("chat -m mock <&-", 0, ""),
+        ("register key -n openai <&-", 2, "nothing was written"),
+    ],
+)
+def test_a_closed_stream_is_an_empty_one(command: str, status: int, said: str) -> None:
+    done = subprocess.run(["sh", "-c", f"{CLEM} {command}"], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert said in done.stderr
+    assert "unexpected" not in done.stderr
+
+
 def test_a_working_directory_that_is_gone_is_told(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     done = subprocess.run(

@@ -118,15 +118,23 @@ _HOMES = {
     "resolve": "clemcore.loading",
 }
 
+# What else modules of 3.7.2 had that are now this package (see clemcore.aliases), and its name there.
+_FORMER = {
+    "CustomResponseModelBackend": ("clemcore.backends.mock", "Mock"),
+    "HumanModelBackend": ("clemcore.backends.human", "Human"),
+    "is_backend_file": ("clemcore.backends.lookup", "is_backend_file"),
+    "to_backend_name": ("clemcore.backends.lookup", "to_backend_name"),
+}
+
 aliases.install()
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module when it is first used."""
-    home = _HOMES.get(name)
+    home, its_name = _FORMER.get(name) or (_HOMES.get(name), name)
     if home is None:
         raise AttributeError(f"module 'clemcore.backends' has no attribute '{name}'")
-    value = getattr(importlib.import_module(home), name)
+    value = getattr(importlib.import_module(home), its_name)
     globals()[name] = value
     return value
 

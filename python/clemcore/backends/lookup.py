@@ -136,6 +136,7 @@ class BackendRegistry:
         Raises:
             BackendNotFoundError: there is no backend of that name.
             BackendLoadError: its module does not define exactly one backend class.
+            ModuleNotFoundError: it imports what is not installed.
         """
         return self.get_backend_class(backend_selector)()
 
@@ -208,6 +209,13 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+    except ModuleNotFoundError as fault:
+        del sys.modules[name]
+        # Files written for 3.7.2 import what that release brought along (`retry`, the SDKs, …).
+        raise ModuleNotFoundError(
+            f"{path} cannot be imported: it needs the module '{fault.name}', which is not installed",
+            name=fault.name,
+        ) from fault
     except BaseException:
         del sys.modules[name]
         raise

@@ -9,6 +9,7 @@ import importlib
 import os
 import select
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -87,6 +88,7 @@ def clem(debug: bool) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command line and return its exit status; errors become one message on standard error."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # Half a character of a model's answer, or a terminal without UTF-8, must not end the command.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -100,6 +102,13 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last place that sees it
         return failed(error)
     return status
+
+
+def _open_closed_streams() -> None:
+    """Put the null device where a stream was closed (``<&-``, ``>&-``), before a file of ours takes its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - as long as we run
 
 
 def _invoke(arguments: list[str]) -> int:

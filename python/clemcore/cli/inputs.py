@@ -6,6 +6,7 @@ It knows how they are written on a command line, and nothing of what is done wit
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -204,7 +205,7 @@ def read_messages(given: str | None, system: str | None) -> Messages:
     elif given.endswith(".json"):
         messages = _from_json(given, _read(Path(given)))
     else:
-        messages = [{"role": "user", "content": given}]
+        messages = [{"role": "user", "content": _as_typed(given)}]
     if system is not None:
         first = messages[0] if isinstance(messages, list) and messages else None
         if isinstance(first, dict) and first.get("role") == "system":
@@ -212,6 +213,17 @@ def read_messages(given: str | None, system: str | None) -> Messages:
         messages = [{"role": "system", "content": system}, *messages]
     check_messages(messages)
     return messages
+
+
+def _as_typed(argument: str) -> str:
+    """Return an argument's text, also where the locale is not UTF-8 and Python has kept its bytes aside."""
+    if argument.isprintable():  # the bytes kept aside are not
+        return argument
+    return _decoded("the text on the command line", os.fsencode(argument)) if _has_bytes(argument) else argument
+
+
+def _has_bytes(argument: str) -> bool:
+    return any("\udc80" <= character <= "\udcff" for character in argument)
 
 
 def _from_stdin(*, required: bool) -> Messages:

@@ -10,7 +10,6 @@ import click
 
 from clemcore.cli.inputs import examples, read_assignments
 from clemcore.cli.terminal import is_terminal, note
-from clemcore.errors import KeyFileError
 from clemcore.secrets import is_secret_name, remember
 
 
@@ -112,10 +111,7 @@ def key_(name: str, values: tuple[str, ...], from_env: str | None, reset: bool, 
     if not fields:
         raise click.UsageError(f"no key was given for '{name}', and no further field: nothing was written")
     registry.set_key_for(name, fields, reset=reset)
-    try:
-        registry.persist()
-    except OSError as fault:
-        raise KeyFileError(f"{registry.key_file_path}: cannot be written: {fault.strerror}") from None
+    registry.persist()
     note(f"wrote the key of '{name}' into {registry.key_file_path}")
 
 

@@ -144,11 +144,15 @@ def read_cases(path: Path) -> list[Case]:
         MessagesError: the file cannot be read or holds something else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as fault:
         raise MessagesError(f"{path}: the case cannot be read: {fault.strerror}") from None
-    except (ValueError, RecursionError) as fault:
-        raise MessagesError(f"{path}: no valid JSON: {fault}") from None
+    except UnicodeDecodeError as fault:
+        raise MessagesError(f"{path}: byte {fault.start} is not UTF-8") from None
+    except json.JSONDecodeError as fault:
+        raise MessagesError(f"{path}:{fault.lineno}:{fault.colno}: no valid JSON: {fault.msg}") from None
+    except RecursionError:
+        raise MessagesError(f"{path}: nested too deeply") from None
     if isinstance(value, list) and value and all(isinstance(item, dict) and "role" in item for item in value):
         value = {"messages": value}
     items = value if isinstance(value, list) else [value]

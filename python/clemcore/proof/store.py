@@ -37,13 +37,12 @@ def proof_for(subject: Subject, now: datetime | None = None) -> Proof:
 
 def load(subject: Subject) -> Proof | None:
     """Return the stored proof of a subject, or None."""
-    path = path_of(subject.id)
     try:
-        proof = Proof.from_dict(json.loads(path.read_bytes()))
+        proof = Proof.from_dict(json.loads(path_of(subject.id).read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as fault:
-        logger.info("the stored proof %s is made anew: %s", path, fault)
+        logger.info("the stored proof %s is made anew: %s", subject.id, fault)
         return None
     # A file that somebody renamed is not believed.
     return proof if (proof.id, proof.fingerprint) == (subject.id, subject.fingerprint) else None
@@ -51,12 +50,12 @@ def load(subject: Subject) -> Proof | None:
 
 def save(proof: Proof) -> Path | None:
     """Store a proof; return where, or None where the cache cannot be written."""
-    path = path_of(proof.id)
     try:
+        path = path_of(proof.id)
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, json.dumps(proof.to_dict(), ensure_ascii=True, default=repr).encode())
     except OSError as fault:
-        logger.info("the proof is not stored: %s: %s", path, fault.strerror)
+        logger.info("the proof is not stored: %s", fault)
         return None
     return path
 

@@ -15,7 +15,7 @@ from clemcore.backends._remote.endpoint import check_settings, setting
 from clemcore.backends._remote.images import check_number
 from clemcore.backends._remote.ledger import Ledger
 from clemcore.backends.base import Backend, require
-from clemcore.errors import SpecError
+from clemcore.errors import BackendLoadError, SpecError
 from clemcore.examination import Row
 from clemcore.messages import Messages, ensure_alternating_roles
 from clemcore.model import Model
@@ -49,6 +49,16 @@ class ServiceBackend(Backend):
     """
 
     service: Service
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse what would have no effect: a client that a backend of 3.7.2 made for another address or key."""
+        super().__init_subclass__(**kwargs)
+        if "_make_api_client" in cls.__dict__:
+            raise BackendLoadError(
+                f"{cls.__module__}.{cls.__qualname__} makes a client, which this backend does not use: requests "
+                "are sent by clemcore itself. Give address and key in the registry entry (backend "
+                "'openai_compatible'), or derive from clemcore.backends.RemoteBackend and bring a model of your own"
+            )
 
     @classmethod
     def service_of(cls, model_spec: ModelSpec) -> Service:  # noqa: ARG003 - an override needs what this does not
