@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 MASK = "***"
 
@@ -45,7 +46,10 @@ def remember(value: object) -> None:
     global _loaded, _forms
     if not isinstance(value, str) or len(value.strip()) < _SHORTEST:
         return
-    loaded = tuple(sorted({*_loaded, value.strip()}, key=lambda secret: (-len(secret), secret)))
+    secret = value.strip()
+    # Also as an address would hold it: an error may show one.
+    written = {secret, *(quote(secret, safe=safe, errors="replace") for safe in ("", "/"))}
+    loaded = tuple(sorted({*_loaded, *written}, key=lambda secret: (-len(secret), secret)))
     forms = (form for secret in loaded for form in _forms_of(secret))
     _loaded, _forms = loaded, tuple(dict.fromkeys(forms))
 

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,14 @@ def test_a_kind_of_proxy_that_is_not_supported(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1")
     with pytest.raises(SpecError, match="a proxy of the kind 'socks5'"):
         open_model("http://models.example")
+    for proxy in ("http://me:hidden-word@[::1", "http://me:hidden/word@h:1", "socks5://me:hidden-word@h"):
+        monkeypatch.setenv("all_proxy", proxy)
+        with pytest.raises(SpecError, match=r"through a proxy (whose address is no URL|of the kind)") as caught:
+            open_model("http://models.example")
+        shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        frames = [frame for frame in shown.stack if "clemcore" in frame.filename]
+        assert not any("hidden" in str(frame.locals) for frame in frames)
+        assert "hidden" not in str(caught.value)
     monkeypatch.setenv("no_proxy", "models.example")
     open_model("http://models.example")
 

@@ -367,6 +367,10 @@ def test_a_reply_longer_than_the_window_is_not_asked_for(wire_server: WireServer
         reply(200, {"error": {"message": f"echo {CANARY}"}}),
         reply(400, {"error": {"message": f"maximum context length is 5 tokens; key {CANARY}"}}),
         Answer(fault="truncate", body=CANARY.encode() * 2),
+        Answer(200, b"x", {"X-Request-Id": CANARY, "Content-Type": CANARY}),
+        Answer(200, b"x", {"Content-Encoding": CANARY}),
+        Answer(fault="raw", body=f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{CANARY}\r\n".encode()),
+        Answer(fault="raw", body=f"HTTPS {CANARY}\r\n\r\n".encode()),
         completion(f"your key is {CANARY}"),
     ],
 )

@@ -40,7 +40,8 @@ class Answer:
     """One reply; `fault` says how it goes wrong.
 
     Faults: "close" (no reply), "reset" (connection reset), "truncate" (half of the body), "hang" (no reply until
-    the server stops), "drip" (one byte of the body each 0.05 s), "stall" (half of the body, then nothing).
+    the server stops), "drip" (one byte of the body each 0.05 s), "stall" (half of the body, then nothing), "raw"
+    (the body is all that is sent, headers included; then the connection is closed).
     """
 
     status: int = 200
@@ -214,7 +215,8 @@ def _send(connection: Any, answer: Answer, server: WireServer) -> bool:
     if answer.fault == "reset":
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
         return False
-    if answer.fault == "close":
+    if answer.fault in ("close", "raw"):
+        connection.sendall(answer.body if answer.fault == "raw" else b"")
         return False
     headers = {"Content-Length": str(len(answer.body)), **answer.headers}
     head = f"HTTP/1.1 {answer.status} Whatever\r\n" + "".join(f"{n}: {v}\r\n" for n, v in headers.items()) + "\r\n"

@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from collections.abc import Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 _T = TypeVar("_T")
 
@@ -40,6 +40,14 @@ class Closable(Protocol):
 
     async def close(self) -> None:
         """Close it; called on the loop."""
+
+
+@runtime_checkable
+class Leavable(Closable, Protocol):
+    """What a forked child can open anew for itself; the child never closes what is none of these."""
+
+    def leave_to_parent(self) -> None:
+        """Forget what is open without closing it; called in a forked child."""
 
 
 class _Background:
@@ -79,12 +87,19 @@ class _Background:
 
 
 _background = _Background()
+# In a forked child, those of its ancestors, so that nothing of them is closed: they are still in use there.
+_inherited: list[_Background] = []
 
 
 def _forget() -> None:
-    """In a forked child the parent's thread does not run."""
+    """In a forked child the parent's thread does not run, and what it has opened is not the child's to close."""
     global _background  # noqa: PLW0603 - one per process is the point
+    _inherited.append(_background)
     _background = _Background()
+    for closable in list(_inherited[-1].open):
+        if isinstance(closable, Leavable):
+            closable.leave_to_parent()
+            _background.open.add(closable)
 
 
 os.register_at_fork(after_in_child=_forget)

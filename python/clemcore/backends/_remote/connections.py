@@ -23,21 +23,35 @@ def proxy_of(base_url: str) -> tuple[str | None, dict[str, str]]:
     Raises:
         SpecError: it is of a kind that is not supported.
     """
-    proxy = _named_proxy(base_url)
+    # Raised where no local variable holds the proxy's password: tracebacks may show them.
+    found = _read(_named_proxy(base_url))
+    if isinstance(found, str):
+        raise SpecError(
+            f"the environment sends calls of {base_url} through a proxy {found}: use an http:// proxy, or put the "
+            "host into NO_PROXY"
+        )
+    return found
+
+
+def _read(proxy: str | None) -> tuple[str | None, dict[str, str]] | str:
+    """Return a proxy's address and the headers that it wants, or what is wrong with it."""
     if proxy is None:
         return None, {}
-    parts = urlsplit(proxy)
+    try:
+        parts = urlsplit(proxy)
+        port = parts.port
+    except ValueError:
+        return "whose address is no URL"
     secrets.remember(parts.password)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SpecError(
-            f"the environment sends calls of {base_url} through a proxy of the kind "
-            f"'{parts.scheme or 'unknown'}': use an http:// proxy, or put the host into NO_PROXY"
-        )
+        return f"of the kind '{parts.scheme or 'unknown'}', which is not supported"
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    port = port or {"http": 80, "https": 443}[parts.scheme]
     headers = {}
     if parts.username is not None:
         login = aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
+        for secret in (unquote(parts.password or ""), login.partition(" ")[2]):
+            secrets.remember(secret)
         headers["Proxy-Authorization"] = login
     return f"{parts.scheme}://{host}:{port}/", headers
 

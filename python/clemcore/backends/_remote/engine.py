@@ -7,6 +7,7 @@ the exchange, never an exception that could hold headers. It repeats nothing and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -15,7 +16,7 @@ import time
 import weakref
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import yarl
@@ -28,9 +29,15 @@ from clemcore.backends._remote.endpoint import Endpoint
 from clemcore.backends._remote.exchange import Exchange
 from clemcore.keys import Key
 
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+
 CONNECT_TIMEOUT = 10.0
 # An answer is text; what is larger is a mistake or an attack.
 LARGEST_REPLY = 64 * 1024 * 1024
+# How many connections may be found unusable in a row: all that lie in the pool.
+_MOST_STALE = 1000
+_LONGEST_WORDS = 300
 
 
 class ScrubbedLog(logging.Filter):
@@ -47,6 +54,42 @@ for _name in ("aiohttp.client", "aiohttp.internal", "asyncio"):
 
 class _BadReplyError(Exception):
     """The reply's bytes cannot be used."""
+
+
+class _StaleConnectionError(Exception):
+    """The connection cannot be used again, and nothing was sent."""
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that is not sent where something waits to be read already: it would be taken for the reply."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if conn.protocol is None or conn.protocol.should_close:
+            raise _StaleConnectionError
+        return await super().send(conn)
+
+
+class Connector(aiohttp.TCPConnector):
+    """A pool of connections that closes them in its own process alone.
+
+    A forked child shares them with its parent, and so it does the poll of the parent's loop: to close a connection
+    there would take it out of that poll, and end its TLS.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None, limit: int = 0) -> None:
+        """Make an empty pool.
+
+        Args:
+            tls: what verifies certificates, or None for the system's authorities.
+            limit: how many connections there may be at once; 0: any number.
+        """
+        super().__init__(ssl=True if tls is None else tls, limit=limit, keepalive_timeout=15.0)
+        self._pid = os.getpid()
+
+    def __del__(self, *arguments: Any) -> None:
+        """Close what is open, in the process that has opened it."""
+        if self._pid == os.getpid():
+            super().__del__(*arguments)
 
 
 class Engine:
@@ -72,19 +115,15 @@ class Engine:
             else None
         )
         self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         background.close_at_exit(self)
         weakref.finalize(self, _close_later, holder := _Holder())
         self._holder = holder
 
     def _open_session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._loop is not loop:  # the loop is another one in a forked child
-            self._loop = loop
+        if self._session is None:
             self._session = self._holder.session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    ssl=True if self._tls is None else self._tls, limit=0, keepalive_timeout=15.0
-                ),
+                connector=Connector(self._tls),
+                request_class=_Request,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
@@ -95,27 +134,36 @@ class Engine:
         """Send the bytes of an exchange and read the whole reply, within so many seconds."""
         begin = time.monotonic()
         try:
-            async with self._open_session().post(
-                yarl.URL(exchange.url, encoded=True),
-                data=_Body(exchange),
-                headers=self._headers(),
-                allow_redirects=False,
-                proxy=self._proxy,
-                proxy_headers=self._proxy_headers,
-                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT),
-            ) as response:
-                exchange.first_byte = time.monotonic() - begin
-                raw = await _read(response, exchange.limits.idle_timeout)
-                # Found by any case; of a header that came twice, the first counts.
-                headers: Mapping[str, str] = response.headers
-                exchange.status, exchange.headers = response.status, headers
-                exchange.raw = exchange.response = raw
-                if "content-encoding" in headers:
-                    exchange.response = _decompressed(raw, headers["content-encoding"].strip().lower())
+            await self._post_fresh(exchange, seconds, begin)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, _BadReplyError) as fault:
             exchange.fault_kind, exchange.fault = described(fault)
         finally:
             exchange.attempt_seconds = time.monotonic() - begin
+
+    async def _post_fresh(self, exchange: Exchange, seconds: float, begin: float) -> None:
+        for _ in range(_MOST_STALE):
+            with contextlib.suppress(_StaleConnectionError):
+                return await self._post(exchange, seconds, begin)
+        raise _BadReplyError("the server sends what nobody has asked for")
+
+    async def _post(self, exchange: Exchange, seconds: float, begin: float) -> None:
+        async with self._open_session().post(
+            yarl.URL(exchange.url, encoded=True),
+            data=_Body(exchange),
+            headers=self._headers(),
+            allow_redirects=False,
+            proxy=self._proxy,
+            proxy_headers=self._proxy_headers,
+            timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT),
+        ) as response:
+            exchange.first_byte = time.monotonic() - begin
+            raw = await _read(response, exchange.limits.idle_timeout)
+            # Found by any case; of a header that came twice, the first counts.
+            headers: Mapping[str, str] = response.headers
+            exchange.status, exchange.headers = response.status, headers
+            exchange.raw = exchange.response = raw
+            if "content-encoding" in headers:
+                exchange.response = _decompressed(raw, headers["content-encoding"].strip())
 
     def _headers(self) -> dict[str, str]:
         """Return all headers of a request beside its length."""
@@ -134,6 +182,17 @@ class Engine:
         """Close all connections."""
         await self._holder.close()
         self._session = None
+
+    def leave_to_parent(self) -> None:
+        """Forget the connections without a byte to them."""
+        session, self._session, self._holder.session = self._session, None, None
+        if session is not None:
+            _inherited.append(session.connector)
+            session.detach()
+
+
+# Connectors of a forked child's ancestors.
+_inherited: list[aiohttp.BaseConnector | None] = []
 
 
 class _Holder:
@@ -207,9 +266,9 @@ async def _read(response: aiohttp.ClientResponse, idle: float) -> bytes:
 
 def _decompressed(raw: bytes, encoding: str) -> bytes:
     """Undo a compression that the request did not ask for."""
-    if encoding in ("", "identity"):
+    if encoding.lower() in ("", "identity"):
         return raw
-    if encoding not in ("gzip", "x-gzip", "deflate"):
+    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
         raise _BadReplyError(f"the reply is compressed as {encoding!r}, although it was asked for plain")
     unpack = zlib.decompressobj(47)  # gzip or zlib, by their first bytes
     try:
@@ -224,7 +283,7 @@ def _decompressed(raw: bytes, encoding: str) -> bytes:
 
 
 def described(fault: BaseException) -> tuple[str, str]:
-    """Return kind and words of what went wrong in the network."""
+    """Return kind and words, in one line and without secrets, of what went wrong in the network."""
     kind, words = "connection", f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
     if isinstance(fault, _BadReplyError):
         kind, words = ("timeout" if "idle_timeout" in str(fault) else "reply"), str(fault)
@@ -240,6 +299,8 @@ def described(fault: BaseException) -> tuple[str, str]:
         kind, words = "timeout", "no whole reply in time"
     elif isinstance(fault, aiohttp.ClientHttpProxyError):
         words = f"the proxy refused: status {fault.status} {fault.message}"
+    elif isinstance(fault, aiohttp.ClientResponseError):
+        kind, words = "reply", f"the reply is no HTTP that can be read: {fault.message}"
     elif isinstance(fault, aiohttp.ClientConnectorError):
         words = f"cannot connect: {_words_of(fault.os_error)}"
     elif isinstance(fault, aiohttp.ServerDisconnectedError):
@@ -248,7 +309,8 @@ def described(fault: BaseException) -> tuple[str, str]:
         words = "the reply ended too early: the connection was closed"
     elif isinstance(fault, OSError) and fault.errno in (errno.ECONNRESET, errno.EPIPE):
         words = "the connection was reset"
-    return kind, words
+    # They may quote what the server has sent.
+    return kind, secrets.scrub(words).partition("\n")[0][:_LONGEST_WORDS]
 
 
 def _words_of(fault: OSError) -> str:

@@ -87,8 +87,8 @@ class Exchange:
 
     @property
     def request_id(self) -> str | None:
-        """The service's id of the last request."""
-        return next((self.headers[name] for name in _REQUEST_ID if name in self.headers), None)
+        """The service's id of the last request, without secrets."""
+        return next((scrub(self.headers[name]) for name in _REQUEST_ID if name in self.headers), None)
 
     @property
     def prompt(self) -> Any:
@@ -140,7 +140,7 @@ class Exchange:
         if self.failed_attempts:
             facts["failed_attempts"] = list(self.failed_attempts)
         if "content-encoding" in self.headers:
-            facts["content_encoding"] = self.headers["content-encoding"]
+            facts["content_encoding"] = scrub(self.headers["content-encoding"])
         return facts
 
 

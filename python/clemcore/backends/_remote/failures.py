@@ -22,6 +22,7 @@ from clemcore.errors import REMOTE_ERRORS, ClemcoreError, ContextExceededError
 from clemcore.secrets import mask_fields, scrub, scrub_json
 
 _SHOWN = 600
+_LONGEST_ID = 100
 
 # The window's size, and what was used of it, in the words of the servers above.
 _WINDOW = re.compile(
@@ -49,6 +50,8 @@ _HINTS = {
     "rate_limit": "wait, ask for a higher limit, or set requests_per_minute",
 }
 _TOO_LARGE = 413
+# Control characters but tab and line break, and those that change the direction of writing.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Caller:
@@ -74,7 +77,7 @@ class Caller:
         words = f"{self._what(exchange)}{self._why(exchange, verdict)}{self._trace(exchange)}"
         message = fault_of(exchange, self.dialect).message
         error = REMOTE_ERRORS[verdict.kind](
-            scrub(words),
+            _shown(words),
             status=exchange.status,
             provider_message=None if message is None else scrub(message),
             retry_after=verdict.retry_after,
@@ -101,9 +104,10 @@ class Caller:
         if exchange.fault is not None:
             return f"answered {exchange.status}, but {exchange.fault}"
         message = fault_of(exchange, self.dialect).message
-        shown = message if message is not None else _excerpt(exchange.response)
+        # Scrubbed before it is cut: half a key is not found.
+        shown = scrub(message if message is not None else _excerpt(exchange.response))[:_SHOWN]
         if verdict.why is not None:
-            return f"answered {exchange.status}, but {verdict.why}: {shown[:_SHOWN]}"
+            return f"answered {exchange.status}, but {verdict.why}: {shown}"
         if 300 <= exchange.status < 400:  # noqa: PLR2004 - redirects
             return (
                 f"answered {exchange.status}, a redirect, which is not followed because it would take messages and "
@@ -116,7 +120,7 @@ class Caller:
         hint = hint.format(
             place=place, model_id=self.model_id, near=self._near(message), address=self.dialect.address
         )
-        return f"answered {exchange.status}: {shown[:_SHOWN]}" + (f"; {hint}" if hint else "")
+        return f"answered {exchange.status}: {shown}" + (f"; {hint}" if hint else "")
 
     def _why_no_reply(self, exchange: Exchange, verdict: Verdict) -> str:
         limits = exchange.limits
@@ -150,14 +154,15 @@ class Caller:
         if exchange.attempts > 1:
             facts.append(f"{exchange.attempts} attempts")
         if exchange.request_id is not None:
-            facts.append(f"request id {exchange.request_id}")
+            facts.append(f"request id {exchange.request_id[:_LONGEST_ID]}")
         return f" ({', '.join(facts)})" if facts else ""
 
     def _context_error(self, exchange: Exchange, ledger: Ledger) -> ClemcoreError:
         fault = fault_of(exchange, self.dialect)
         message = fault.message or ""
         used, window = _numbers(fault, self.dialect.tokens_asked(ledger.fields))
-        info = scrub(f"{self._what(exchange)}answered {exchange.status}: {message[:_SHOWN]}{self._trace(exchange)}")
+        words = scrub(message)[:_SHOWN]
+        info = _shown(f"{self._what(exchange)}answered {exchange.status}: {words}{self._trace(exchange)}")
         error = ContextExceededError(info, tokens_used=used, tokens_left=window - used, context_size=window)
         error.status = exchange.status
         error.provider_message = scrub(message)
@@ -189,6 +194,11 @@ def _shown_response(exchange: Exchange) -> Any:
     return None if exchange.response is None else scrub(exchange.response.decode("utf-8", "replace"))
 
 
+def _shown(words: str) -> str:
+    """Return words for people: without secrets, with control characters written out: they could fool a terminal."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], scrub(words))
+
+
 def _exact_texts(exchange: Exchange, shown: Any) -> Texts:
     """Return what was sent and what came back as bytes for the record, where nothing had to be masked."""
     sent, received = (None if text is None or scrub_json(text) != text else text for text in exchange.texts)
@@ -198,7 +208,7 @@ def _exact_texts(exchange: Exchange, shown: Any) -> Texts:
 def _excerpt(data: bytes | None) -> str:
     if not data:
         return "an empty body"
-    text = data[:4000].decode("utf-8", "replace")
+    text = scrub(data[:4000].decode("utf-8", "replace"))
     if "<html" in text.lower() or text.lstrip().lower().startswith("<!doctype"):
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         return f"an HTML page{f' ({title[1].strip()!r})' if title else ''}"

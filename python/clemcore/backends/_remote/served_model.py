@@ -44,6 +44,7 @@ class ServedModel(RemoteModel):
         """
         super().__init__(model_spec)
         check_settings(model_spec)
+        self._service = service
         self._model_id = model_id_of(model_spec)
         self._dialect = service.dialect
         self._context_size = parse_context_size(model_spec.get("context_size"), self.name)
@@ -55,6 +56,11 @@ class ServedModel(RemoteModel):
         self._costs = Costs(model_spec, self._dialect)
         headers = self._dialect.headers(model_spec)
         self._calls = CallLayer(self._caller, resolve_limits(model_spec), headers, self._costs)
+
+    def __reduce__(self) -> Any:
+        """Copy and pickle the entry and the arguments; a copy finds its key and opens its connections by itself."""
+        state = {"_gen_args": dict(self._gen_args), "_defaulted": self._defaulted}
+        return type(self), (self.model_spec, self._service), state
 
     async def _answer(self, messages: Messages) -> Reply:
         ledger = self._current_ledger()

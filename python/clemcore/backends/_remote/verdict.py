@@ -17,6 +17,7 @@ from typing import Any
 
 from clemcore.backends._remote.dialect import Dialect, Fault, fault_in
 from clemcore.backends._remote.exchange import Exchange
+from clemcore.secrets import scrub
 
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"})
 _CONTEXT_WORDS = re.compile(
@@ -100,9 +101,8 @@ def judge(exchange: Exchange, dialect: Dialect) -> Verdict | None:
     status = exchange.status or 0
     if 200 <= status < 300:  # noqa: PLR2004 - good statuses
         if exchange.parsed is None:
-            return Verdict(
-                "bad_reply", f"the body is no JSON ({exchange.headers.get('content-type', 'no content type')})"
-            )
+            kind = scrub(exchange.headers.get("content-type", "no content type"))
+            return Verdict("bad_reply", f"the body is no JSON ({kind})")
         fault = dialect.fault(exchange.parsed)
         if fault is None:
             return None

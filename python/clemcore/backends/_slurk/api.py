@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ import aiohttp
 
 from clemcore.backends._remote.connections import proxy_of, tls_context
 from clemcore.backends._remote.endpoint import Endpoint
-from clemcore.backends._remote.engine import CONNECT_TIMEOUT, described
+from clemcore.backends._remote.engine import CONNECT_TIMEOUT, Connector, described
 from clemcore.backends._remote.verdict import BY_FAULT, as_json, kind_of_status
 from clemcore.errors import REMOTE_ERRORS, RemoteCallError, SpecError
 from clemcore.keys import Key
@@ -91,7 +92,7 @@ class Api:
                 "connection to a slurk server does not support: put the host into NO_PROXY"
             )
         self._proxy = proxy
-        self._tls: Any = True
+        self._tls: ssl.SSLContext | None = None
         if endpoint.base_url.startswith("https:"):
             self._tls = tls_context(endpoint.ca_file, verify=endpoint.verify_tls)
         self._session: aiohttp.ClientSession | None = None
@@ -101,7 +102,7 @@ class Api:
         """The connections to the server, with its certificate verified as the entry says."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls), trust_env=False, proxy=self._proxy
+                connector=Connector(self._tls, limit=100), trust_env=False, proxy=self._proxy
             )
         return self._session
 
