@@ -259,22 +259,22 @@ def test_a_registry_can_be_used_from_many_threads() -> None:
 
 # -- editing and the schema ----------------------------------------------------------------------------------------
 def test_an_entry_is_put_into_a_file() -> None:
-    text = _core.upsert_entry(GOOD, {"model_name": "n", "backend": "mock", "lookup_source": "x"})
+    text = _core.upsert_entries(GOOD, [({"model_name": "n", "backend": "mock", "lookup_source": "x"}, None)])
     assert [entry["model_name"] for entry in json.loads(text)] == ["n", "m"]
-    text = _core.upsert_entry(text.encode(), {"model_name": "o", "backend": "mock"}, 1)
+    text = _core.upsert_entries(text.encode(), [({"model_name": "o", "backend": "mock"}, 1)])
     assert [entry["model_name"] for entry in json.loads(text)] == ["n", "o"]
-    assert json.loads(_core.upsert_entry(None, {"a": 2**70})) == [{"a": 2**70}]
+    assert json.loads(_core.upsert_entries(None, [({"a": 2**70}, None)])) == [{"a": 2**70}]
 
 
 def test_what_cannot_be_put_in_is_refused() -> None:
     with pytest.raises(RegistryError, match=r"mine\.json:1:2") as caught:
-        _core.upsert_entry(b"[1]", {}, source="mine.json")
+        _core.upsert_entries(b"[1]", [({}, None)], source="mine.json")
     assert caught.value.problems[0].code == "R041"
     with pytest.raises(IndexError, match="no entry 1 in a file of 1"):
-        _core.upsert_entry(GOOD, {}, 1)
+        _core.upsert_entries(GOOD, [({}, 1)])
     for value in ((1,), float("nan"), {"x": [object()]}):
         with pytest.raises(TypeError, match='the value of "f" cannot be written as JSON'):
-            _core.upsert_entry(GOOD, {"f": value})
+            _core.upsert_entries(GOOD, [({"f": value}, None)])
 
 
 def test_the_schema_accepts_and_refuses() -> None:

@@ -31,6 +31,7 @@ ORDER = [
     "budget",
     "examination",
     "layers",
+    "entries",
     "registry",
     "keys",
     "messages",

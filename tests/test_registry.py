@@ -129,6 +129,46 @@ def test_persist_writes_what_was_registered_for_the_working_directory() -> None:
     assert HERE.read_bytes() == before
 
 
+def test_what_could_not_be_read_again_is_not_written() -> None:
+    ModelRegistry.register("m", backend="mock")
+    before = Path("model_registry.json").read_bytes()
+    with pytest.raises(RegistryError, match=r"nothing was written(?s:.)*temperature has to be a number") as caught:
+        ModelRegistry.register("n", backend="mock", temperature="hot")
+    assert caught.value.problems[0].code == "R044"
+    with pytest.raises(RegistryError, match="no place for a secret") as caught:
+        ModelRegistry.register("n", backend="mock", api_key="sk-0123456789abcdefghijkl")
+    assert "0123456789" not in str(caught.value)
+    assert Path("model_registry.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "old", [None, "[]", '{"model_name": "a", "backend": "mock"}', '[{"model_name": "b", "backend": "x"}]']
+)
+def test_many_are_written_at_once_as_one_after_the_other(old: str | None, tmp_path: Path) -> None:
+    here = ModelRegistry.get_cwd_path()
+    entries = [
+        {"model_name": name, "backend": backend, "seed": seed}
+        for seed, (name, backend) in enumerate(zip("abacacbc", "xxxyyyzy", strict=True))
+    ]
+    texts = []
+    for at_once in (True, False):
+        Path(here).unlink(missing_ok=True)
+        if old is not None:
+            Path(here).write_text(old)
+        registry = ModelRegistry.from_packaged_and_cwd_files()
+        registry.register_from_list([{"model_name": "l", "backend": "mock", "lookup_source": here}])
+        for entry in entries:
+            registry.set_model_spec({**entry, "lookup_source": here})
+            if not at_once:
+                registry.persist()
+                registry = ModelRegistry.from_packaged_and_cwd_files()
+        registry.persist()
+        registry.persist()
+        texts.append(Path(here).read_text())
+    assert texts[0] == texts[1]
+    assert {spec.model_name for spec in ModelRegistry.from_json_file(here)} >= {"a", "b", "c", "l"}
+
+
 def test_a_registry_can_be_copied_and_pickled() -> None:
     HERE.write_text('[\n  {"model_name": "a", "backend": "mock", "n": 1.50}]')
     loaded = ModelRegistry.from_packaged_and_cwd_files()

@@ -32,7 +32,7 @@ __all__ = [
     "packaged_registry",
     "thaw",
     "unify",
-    "upsert_entry",
+    "upsert_entries",
 ]
 
 __version__: str
@@ -291,19 +291,18 @@ def unify(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any] | None:
         ValueError: a dict contains itself, or is nested more than 500 deep.
     """
 
-def upsert_entry(
+def upsert_entries(
     text: bytes | None,
-    entry: dict[str, Any],
-    index: int | None = None,
+    entries: Sequence[tuple[dict[str, Any], int | None]],
     *,
     source: str = "model_registry.json",
 ) -> str:
-    """Put an entry into the text of a registry and leave every other byte as it is.
+    """Put entries into the text of a registry and leave every other byte as it is.
 
     Args:
         text: the file; None for a new one.
-        entry: the entry; its ``lookup_source`` is left out.
-        index: which entry to replace; without it the entry becomes the first.
+        entries: each entry (its ``lookup_source`` is left out) and which one it replaces, counted in the file with
+            those before it put in; None where it becomes the first.
         source: the file's name in an error.
 
     Raises:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore import _core
 from clemcore.atomic import locked, replace_file
-from clemcore.errors import ModelNotFoundError, RegistryError, SpecError
+from clemcore.entries import Entries
+from clemcore.errors import ModelNotFoundError, RegistryError
 from clemcore.layers import FILE_NAME, layers, read
 from clemcore.override import OVERRIDE, OverriddenSpec, changes_of, masked, overridden, split
 from clemcore.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES, REPLAY, ModelSpec
@@ -40,6 +41,8 @@ class ModelRegistry:
         self._core: _core.Registry | None = None
         # The texts that it was read from, as long as it holds just what they say.
         self._texts: list[tuple[str, bytes | None]] | None = None
+        # The specifications by name, as long as they are changed one by one.
+        self._entries: Entries | None = None
         # Entries of the working directory that its file does not have yet, in the order in which they are written,
         # and whether each takes the place of the one of its name.
         self._pending: list[tuple[dict[str, Any], bool]] = []
@@ -294,7 +297,7 @@ class ModelRegistry:
             for entry in entries
         ]
         self._specs = [*self._all(), *specs]
-        self._core = self._texts = None
+        self._core = self._texts = self._entries = None
         here = self.get_cwd_path()
         # Each is written before the others, so the last one goes first.
         self._pending += [(spec.to_dict(), False) for spec in reversed(specs) if spec.get("lookup_source") == here]
@@ -315,16 +318,17 @@ class ModelRegistry:
             SpecError: there is no backend, neither given nor in an entry of that name.
         """
         specs = self._all()
-        new = dict(model_spec)
-        source = new.get("lookup_source")
-        index, merged = _merged(specs, new, reset, source)
+        if self._entries is None:
+            self._entries = Entries(specs)
+        index, merged = self._entries.merged(dict(model_spec), reset)
         spec = ModelSpec.from_dict(merged)
+        self._entries.put(spec, index)
         if index is None:
             specs.insert(0, spec)
         else:
             specs[index] = spec
         self._core = self._texts = None
-        if source == self.get_cwd_path():
+        if model_spec.get("lookup_source") == self.get_cwd_path():
             self._pending.append((merged, True))
         return spec
 
@@ -341,15 +345,18 @@ class ModelRegistry:
         path = Path(self.get_cwd_path())
         with locked(path):
             before = path.read_bytes() if path.exists() else None
-            text = before
+            in_file = Entries([] if before is None else ModelRegistry.from_layers([(str(path), before)]))
+            edits: list[tuple[dict[str, Any], int | None]] = []
             for entry, takes_a_place in self._pending:
-                in_file = [] if text is None else ModelRegistry.from_layers([(str(path), text)]).model_specs
-                if ModelSpec.from_dict({**entry, "lookup_source": str(path)}) in in_file:
-                    continue
-                index = _index_of(in_file, entry, None) if takes_a_place else None
                 stored = {name: value for name, value in entry.items() if name != "lookup_source"}
-                text = _core.upsert_entry(text, stored, index, source=str(path)).encode("utf-8")
-            if text is not None and text != before:
+                spec = ModelSpec.from_dict({**stored, "lookup_source": str(path)})
+                if spec in in_file:
+                    continue
+                index = in_file.index_of(entry) if takes_a_place else None
+                in_file.put(spec, index)
+                edits.append((stored, index))
+            if edits:
+                text = _core.upsert_entries(before, edits, source=str(path)).encode("utf-8")
                 _check_readable(path, text)
                 replace_file(path, text)
         self._pending = []
@@ -374,7 +381,7 @@ class ModelRegistry:
             **kwargs: further fields of the entry.
 
         Raises:
-            RegistryError: the file there has faults; it is left as it is.
+            RegistryError: the file there has faults, or would have some with this entry; it is left as it is.
             SpecError: no backend is known.
         """
         entry = {"model_name": model_name, "backend": backend, **kwargs}
@@ -427,40 +434,3 @@ def _origin(field: str, selector: ModelSpec, replaced: Mapping[str, Any]) -> str
     if field in replaced:
         return "override"
     return "selector" if field in selector else "the name"
-
-
-def _index_of(specs: list[ModelSpec], entry: Mapping[str, Any], source: str | None) -> int | None:
-    """Find the entry that is meant: same source, same name and, if several have it, same backend."""
-    same = [
-        index
-        for index, spec in enumerate(specs)
-        if spec.get("model_name") == entry.get("model_name")
-        and (source is None or spec.get("lookup_source") == source)
-    ]
-    exact = [index for index in same if specs[index].get("backend") == entry.get("backend")]
-    return (exact or same or [None])[0]  # type: ignore[list-item]
-
-
-def _merged(
-    specs: list[ModelSpec], new: dict[str, Any], reset: bool, source: str | None
-) -> tuple[int | None, dict[str, Any]]:
-    index = _index_of(specs, new, source)
-    if "backend" not in new:
-        other = index if index is not None else _index_of(specs, new, None)
-        if other is None:
-            raise SpecError(
-                f"model '{new.get('model_name')}' needs a 'backend': no entry of that name has one to take over"
-            )
-        new = {"model_name": new.get("model_name"), "backend": specs[other]["backend"], **new}
-    if index is None or reset:
-        return index, new
-    return index, _updated(specs[index].to_dict(), new)
-
-
-def _updated(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(old)
-    for name, value in new.items():
-        before = merged.get(name)
-        both = isinstance(before, dict) and isinstance(value, Mapping)
-        merged[name] = _updated(before, value) if both else value  # type: ignore[arg-type]
-    return merged

@@ -30,7 +30,7 @@ mod _core {
     #[pymodule_export]
     use crate::registry::{
         Refusal, Registry, check, check_layers, context_tokens, json_schema, override_fields,
-        packaged_registry, unify, upsert_entry,
+        packaged_registry, unify, upsert_entries,
     };
 
     #[pymodule_export]

@@ -244,19 +244,21 @@ pub(crate) fn override_fields<'py>(
     Ok((convert::from_dict(py, &patched.dict, &objects)?, changes?))
 }
 
-/// The text of a registry with one entry put in.
+/// The text of a registry with entries put in.
 #[pyfunction]
-#[pyo3(signature = (text, entry, index = None, *, source = "model_registry.json"))]
-pub(crate) fn upsert_entry(
+#[pyo3(signature = (text, entries, *, source = "model_registry.json"))]
+pub(crate) fn upsert_entries(
     py: Python<'_>,
     text: Option<&[u8]>,
-    entry: &Bound<'_, PyDict>,
-    index: Option<usize>,
+    entries: Vec<(Bound<'_, PyDict>, Option<usize>)>,
     source: &str,
 ) -> PyResult<String> {
-    let entry = convert::to_dict(entry, &mut Objects::default())?;
-    let position = index.map_or(Position::Front, Position::Replace);
-    py.detach(|| edit::upsert(source, text, &entry, position)).map_err(errors::edit_error)
+    let edit = |(entry, index): &(Bound<'_, PyDict>, Option<usize>)| {
+        let entry = convert::to_dict(entry, &mut Objects::default())?;
+        Ok((entry, index.map_or(Position::Front, Position::Replace)))
+    };
+    let edits: Vec<_> = entries.iter().map(edit).collect::<PyResult<_>>()?;
+    py.detach(|| edit::upsert_all(source, text, edits)).map_err(errors::edit_error)
 }
 
 /// The JSON Schema of a registry file.

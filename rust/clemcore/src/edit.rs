@@ -6,7 +6,8 @@ use crate::json::to_json_pretty;
 use crate::registry::{LOOKUP_SOURCE, Outline, outline};
 use crate::report::{Format, Report};
 use crate::value::{Dict, Value};
-use std::fmt;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 
 /// Where the entry goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,25 +64,97 @@ pub fn upsert(
     entry: &Dict,
     position: Position,
 ) -> Result<String, Refused> {
-    let mut entry = entry.clone();
-    entry.remove(LOOKUP_SOURCE);
-    if let Some(field) = not_json(&entry) {
-        return Err(Refused::NotJson(field));
+    upsert_all(source, text, vec![(entry.clone(), position)])
+}
+
+/// The text with several entries in it, as if [`upsert`] had put in one after the other: each position is that in the
+/// text with all entries before it.
+///
+/// The text is read once, however many there are.
+///
+/// # Errors
+/// As [`upsert`].
+pub fn upsert_all(
+    source: &str,
+    text: Option<&[u8]>,
+    mut edits: Vec<(Dict, Position)>,
+) -> Result<String, Refused> {
+    for (entry, _) in &mut edits {
+        entry.remove(LOOKUP_SOURCE);
+        if let Some(field) = not_json(entry) {
+            return Err(Refused::NotJson(field));
+        }
     }
     let Some(bytes) = text else {
-        return match position {
-            Position::Front => Ok(format!("[\n  {}\n]\n", written(entry, "  ", 1))),
-            Position::Replace(index) => Err(Refused::NoSuchEntry { index, entries: 0 }),
+        let mut edits = edits.into_iter();
+        return match edits.next() {
+            Some((entry, Position::Front)) => {
+                let text = format!("[\n  {}\n]\n", written(entry, "  ", 1));
+                more(source, text, edits.collect())
+            }
+            Some((_, Position::Replace(index))) => Err(Refused::NoSuchEntry { index, entries: 0 }),
+            None => Ok("[]\n".to_owned()),
         };
     };
     let outline = outline(source, bytes).map_err(Refused::Broken)?;
-    match position {
-        Position::Front => Ok(insert_front(&outline, entry)),
-        Position::Replace(index) => match outline.entries.get(index) {
-            Some(&(start, end)) => Ok(splice(&outline.text, start, end, &in_style(&outline, start, entry))),
-            None => Err(Refused::NoSuchEntry { index, entries: outline.entries.len() }),
-        },
+    let is_list = outline.list.is_some() && !outline.entries.is_empty();
+    let is_front = |(_, position): &(Dict, Position)| *position == Position::Front;
+    match edits.iter().position(is_front) {
+        // What has no place for an entry before others yet gets one first.
+        Some(front) if !is_list => {
+            let rest = edits.split_off(front + 1);
+            let Some((entry, _)) = edits.pop() else { return put(&outline, edits) };
+            let text = put(&outline, edits)?;
+            let outline = self::outline(source, text.as_bytes()).map_err(Refused::Broken)?;
+            more(source, insert_front(&outline, entry), rest)
+        }
+        _ => put(&outline, edits),
     }
+}
+
+fn more(source: &str, text: String, edits: Vec<(Dict, Position)>) -> Result<String, Refused> {
+    if edits.is_empty() { Ok(text) } else { upsert_all(source, Some(text.as_bytes()), edits) }
+}
+
+/// Puts entries into a text; where any goes to the front, the text is a list that has entries.
+fn put(outline: &Outline, edits: Vec<(Dict, Position)>) -> Result<String, Refused> {
+    let mut fronts: Vec<Dict> = Vec::new();
+    let mut replaced: BTreeMap<usize, Dict> = BTreeMap::new();
+    for (entry, position) in edits {
+        match position {
+            Position::Front => fronts.push(entry),
+            // The last one that was put to the front is the first of all.
+            Position::Replace(index) if index < fronts.len() => {
+                let at = fronts.len() - 1 - index;
+                fronts[at] = entry;
+            }
+            Position::Replace(index) => {
+                let entries = fronts.len() + outline.entries.len();
+                if index >= entries {
+                    return Err(Refused::NoSuchEntry { index, entries });
+                }
+                replaced.insert(index - fronts.len(), entry);
+            }
+        }
+    }
+    let (text, style) = (&outline.text, Style::of(&outline.text));
+    let mut new = String::with_capacity(text.len());
+    let mut end = 0;
+    if let (Some(&(first, _)), false) = (outline.entries.first(), fronts.is_empty()) {
+        new.push_str(&text[..first]);
+        end = first;
+        for entry in fronts.into_iter().rev() {
+            let _ = write!(new, "{},{}{}", style.entry(first, entry), style.newline, margin(text, first));
+        }
+    }
+    for (index, entry) in replaced {
+        let (start, after) = outline.entries[index];
+        new.push_str(&text[end..start]);
+        new.push_str(&style.entry(start, entry));
+        end = after;
+    }
+    new.push_str(&text[end..]);
+    Ok(new)
 }
 
 /// The field that holds what JSON cannot; `None` where all can be written.
@@ -103,39 +176,43 @@ fn written(entry: Dict, indent: &str, level: usize) -> String {
     to_json_pretty(&Value::Dict(entry), indent, level)
 }
 
-fn splice(text: &str, start: usize, end: usize, new: &str) -> String {
-    [&text[..start], new, &text[end..]].concat()
-}
-
+/// Puts an entry into what is no list yet, or an empty one.
 fn insert_front(outline: &Outline, entry: Dict) -> String {
-    let text = &outline.text;
+    let (text, style) = (&outline.text, Style::of(&outline.text));
+    let splice = |start: usize, end: usize, new: &str| [&text[..start], new, &text[end..]].concat();
     match (outline.list, outline.entries.first()) {
         // One object alone becomes a list of two.
         (None, Some(&(start, end))) => {
-            let new = in_style(outline, start, entry);
-            let both = format!("[{new},\n{}]", &text[start..end]);
-            splice(text, start, end, &both)
+            let both = format!("[{},\n{}]", style.entry(start, entry), &text[start..end]);
+            splice(start, end, &both)
         }
-        (Some(_), Some(&(first, _))) => {
-            let new = in_style(outline, first, entry);
-            splice(text, first, first, &format!("{new},{}", gap_before(text, first, line_end(text))))
-        }
-        (list, None) => {
+        (list, _) => {
             let (start, end) = list.unwrap_or((text.len(), text.len()));
-            let newline = line_end(text);
+            let newline = style.newline;
             let new = written(entry, "  ", 1).replace('\n', newline);
-            splice(text, start, end, &format!("[{newline}  {new}{newline}]"))
+            splice(start, end, &format!("[{newline}  {new}{newline}]"))
         }
     }
 }
 
-/// The entry as text, indented like the place at `start`, with the line ends of the file.
-fn in_style(outline: &Outline, start: usize, entry: Dict) -> String {
-    let text = &outline.text;
-    let margin = margin(text, start);
-    let unit = if margin.is_empty() { "  " } else { margin };
-    let level = usize::from(!margin.is_empty());
-    written(entry, unit, level).replace('\n', line_end(text))
+/// How a file is written.
+struct Style<'t> {
+    text: &'t str,
+    newline: &'static str,
+}
+
+impl<'t> Style<'t> {
+    fn of(text: &'t str) -> Self {
+        Self { text, newline: if text.contains("\r\n") { "\r\n" } else { "\n" } }
+    }
+
+    /// The entry as text, indented like the place at `start`, with the line ends of the file.
+    fn entry(&self, start: usize, entry: Dict) -> String {
+        let margin = margin(self.text, start);
+        let unit = if margin.is_empty() { "  " } else { margin };
+        let level = usize::from(!margin.is_empty());
+        written(entry, unit, level).replace('\n', self.newline)
+    }
 }
 
 /// The blanks before `at`, if there is nothing else on its line.
@@ -143,15 +220,6 @@ fn margin(text: &str, at: usize) -> &str {
     let line = text[..at].rfind(['\n', '\r']).map_or(0, |end| end + 1);
     let before = &text[line..at];
     if before.bytes().all(|byte| matches!(byte, b' ' | b'\t')) { before } else { "" }
-}
-
-/// What separates the new entry from the one at `at`: a line break and its margin.
-fn gap_before<'t>(text: &'t str, at: usize, newline: &'t str) -> String {
-    format!("{newline}{}", margin(text, at))
-}
-
-fn line_end(text: &str) -> &'static str {
-    if text.contains("\r\n") { "\r\n" } else { "\n" }
 }
 
 impl fmt::Display for Refused {

@@ -1,6 +1,6 @@
 //! Putting an entry into a file: the entry is there, everything else is as it was.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
-use clemcore::edit::{Position, Refused, upsert};
+use clemcore::edit::{Position, Refused, upsert, upsert_all};
 use clemcore::registry::Registry;
 use clemcore::value::{Dict, Value};
 
@@ -113,5 +113,42 @@ fn what_cannot_be_done_is_refused() {
         let mut entry = new();
         entry.insert("x", value);
         assert_eq!(upsert("r.json", None, &entry, Position::Front), Err(Refused::NotJson("x".to_owned())));
+    }
+}
+
+#[test]
+fn several_entries_go_in_as_one_after_the_other() {
+    let entry = |name: &str| [("model_name", name), ("backend", "mock")].into_iter().collect::<Dict>();
+    let texts = [
+        None,
+        Some("[]"),
+        Some("{\"model_name\": \"a\", \"backend\": \"mock\"}"),
+        Some(
+            "\u{feff}[\r\n\t{\"model_name\": \"a\",   \"backend\":\"mock\"} ,{\"model_name\": \"b\", \"backend\": \"mock\"}]",
+        ),
+    ];
+    let front = Position::Front;
+    let orders: [&[Position]; 6] = [
+        &[front, front, front],
+        &[front, Position::Replace(0), front, Position::Replace(1), Position::Replace(2)],
+        &[Position::Replace(0), front, Position::Replace(1), front],
+        &[Position::Replace(1), Position::Replace(1), front, Position::Replace(2), Position::Replace(7)],
+        &[Position::Replace(0), Position::Replace(0)],
+        &[],
+    ];
+    for text in texts {
+        for order in orders {
+            let names = ["x", "y", "z", "u", "v"];
+            let edits: Vec<_> = order.iter().zip(names).map(|(at, name)| (entry(name), *at)).collect();
+            let one_by_one = edits.iter().try_fold(text.map(str::to_owned), |text, (entry, at)| {
+                upsert("r.json", text.as_deref().map(str::as_bytes), entry, *at).map(Some)
+            });
+            let at_once = upsert_all("r.json", text.map(str::as_bytes), edits);
+            match one_by_one {
+                Ok(Some(text)) => assert_eq!(at_once.unwrap(), text),
+                Ok(None) => assert_eq!(at_once.unwrap(), "[]\n"),
+                Err(refused) => assert_eq!(at_once.unwrap_err(), refused),
+            }
+        }
     }
 }

@@ -277,7 +277,7 @@ pub(crate) struct Outline {
 /// The outline of a file without errors, or its problems.
 pub(crate) fn outline(source: &str, bytes: &[u8]) -> Result<Outline, Report> {
     let source: Arc<str> = source.into();
-    check::read(bytes, Manner::loading(None), |checked| {
+    check::read(bytes, Manner::loading(None).quickly(), |checked| {
         if checked.faults.has_errors() {
             return Err(checked.faults.into_report(&source, checked.text));
         }

@@ -77,6 +77,11 @@ impl<'m> Manner<'m> {
         Self { wanted: Some(wanted), ..self }
     }
 
+    /// The same, with the quick pass.
+    pub(crate) const fn quickly(self) -> Self {
+        Self { quick: true, ..self }
+    }
+
     /// As far as loading needs it, without the quick pass.
     pub(crate) const fn loading(backends: Option<&'m [Backend]>) -> Self {
         Self { thorough: false, quick: false, ..Self::thorough(backends) }
