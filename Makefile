@@ -62,6 +62,10 @@ test-litellm: setup ## The remote backends against litellm's proxy, in an enviro
 	$(BIN)/uv pip install --quiet --python build/litellm/bin/python 'litellm[proxy]>=1.106,<1.109'
 	CLEMCORE_LITELLM=$(abspath build/litellm/bin/litellm) $(BIN)/python -m pytest -q tests/backends/test_litellm.py
 
+.PHONY: test-slurk
+test-slurk: setup ## The backend slurk against the slurk server at CLEMCORE_SLURK, its page in CLEMCORE_CHROMIUM
+	$(BIN)/python -m pytest -q -rs tests/backends/test_slurk_server.py
+
 FUZZ_SECONDS ?= 600
 
 .PHONY: fuzz
