@@ -116,29 +116,35 @@ def close_at_exit(closable: Closable) -> None:
 
 
 class _Course:
-    """Whether some work has begun and ended, and what it ended with."""
+    """Some work on its way over the loop, and what it has ended with."""
 
     def __init__(self) -> None:
+        self.has_ended = False
         self.error: BaseException | None = None
-        self._is_idle = threading.Event()
-        self._is_idle.set()
+        self._task: asyncio.Task[Any] | None = None
 
     async def of(self, work: Coroutine[Any, Any, _T]) -> _T:
-        self._is_idle.clear()
+        """Do the work."""
+        self._task = asyncio.current_task()
         try:
             return await work
         except BaseException as error:
             self.error = error
             raise
         finally:
-            self._is_idle.set()
+            self.has_ended = True
 
-    def wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wait until what was cancelled has ended, and the network library has let go."""
-        let_go = threading.Event()
-        loop.call_soon_threadsafe(loop.call_later, 0.05, let_go.set)
-        let_go.wait(_LET_GO)
-        self._is_idle.wait(_LET_GO)
+    async def end(self) -> None:
+        """Wait until work that was cancelled has ended; it may never have begun."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=_LET_GO)
+
+    async def stop(self) -> None:
+        """Cancel the work, wait for its end, and let the network library go."""
+        if self._task is not None:
+            self._task.cancel()
+        await self.end()
+        await asyncio.sleep(0.05)
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
@@ -154,13 +160,12 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
         work.close()
         raise RuntimeError("called from inside a remote call: await agenerate_response instead")
     course = _Course()
-    future = asyncio.run_coroutine_threadsafe(course.of(work), loop)
-    try:
-        return future.result()
+    try:  # an interrupt may come as soon as the loop has begun, before there is a future to cancel
+        return asyncio.run_coroutine_threadsafe(course.of(work), loop).result()
     except BaseException as interrupt:
-        if not future.done():  # Ctrl-C: what runs is told, and given a moment to let go
-            future.cancel()
-            course.wait(loop)
+        if not course.has_ended:  # Ctrl-C
+            with contextlib.suppress(concurrent.futures.TimeoutError):
+                asyncio.run_coroutine_threadsafe(course.stop(), loop).result(2 * _LET_GO)
             if isinstance(course.error, Stopped):
                 interrupt.stopped_call = course.error.stopped_call  # type: ignore[attr-defined]
         raise
@@ -180,7 +185,7 @@ async def run_async(work: Coroutine[Any, Any, _T]) -> _T:
     try:
         return await asyncio.wrap_future(future)
     except asyncio.CancelledError:
-        await asyncio.to_thread(course.wait, loop)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(course.end(), loop))
         if isinstance(course.error, Stopped):
             raise course.error from None
         raise
