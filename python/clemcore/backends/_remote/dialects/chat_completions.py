@@ -77,6 +77,20 @@ def openai_key_headers(key: Key) -> dict[str, str]:
     return {"Authorization": f"Bearer {(key.api_key or '').strip()}", **fields}
 
 
+def effort_of(wish: Reasoning) -> str:
+    """Return the effort, for formats that know nothing else.
+
+    Raises:
+        UnsupportedError: the wish is a number of tokens, or leaves it to the model.
+    """
+    if wish.effort is not None:
+        return wish.effort
+    why = "the service takes an effort (low, medium, high)"
+    if wish.budget is None:
+        raise UnsupportedError(f"{why}: say which, as reasoning_effort")
+    raise UnsupportedError(f"{why}, no number of tokens", wish.as_effort())
+
+
 class ChatCompletions(Dialect):
     """The Chat Completions format.
 
@@ -147,12 +161,7 @@ class ChatCompletions(Dialect):
 
     def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - the same for all
         """Ask by effort; the format knows no budget."""
-        if wish.effort is not None:
-            return {"reasoning_effort": wish.effort}
-        why = "the service takes an effort (low, medium, high)"
-        if wish.budget is None:
-            raise UnsupportedError(f"{why}: say which, as reasoning_effort")
-        raise UnsupportedError(f"{why}, no number of tokens", wish.as_effort())
+        return {"reasoning_effort": effort_of(wish)}
 
     def settle(self, ledger: Ledger, spec: ModelSpec) -> None:
         """Send one token limit under the name that the service takes; fit the temperature of reasoning models."""

@@ -10,7 +10,6 @@ from clemcore.backends._remote.dialect import (
     Fault,
     NoAnswerError,
     Parameter,
-    UnsupportedError,
     outcome_of,
 )
 from clemcore.backends._remote.dialects._reply import (
@@ -22,7 +21,7 @@ from clemcore.backends._remote.dialects._reply import (
     parts_of,
     texts_of,
 )
-from clemcore.backends._remote.dialects.chat_completions import openai_key_headers
+from clemcore.backends._remote.dialects.chat_completions import effort_of, openai_key_headers
 from clemcore.backends._remote.images import Image, images_of, text_of
 from clemcore.backends._remote.ledger import Ledger, Reasoning
 from clemcore.keys import Key
@@ -125,12 +124,7 @@ class Responses(Dialect):
 
     def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - the same for all
         """Ask by effort; the format knows no budget."""
-        if wish.effort is not None:
-            return {"reasoning": {"effort": wish.effort}}
-        why = "the service takes an effort (low, medium, high)"
-        if wish.budget is None:
-            raise UnsupportedError(f"{why}: say which, as reasoning_effort")
-        raise UnsupportedError(f"{why}, no number of tokens", wish.as_effort())
+        return {"reasoning": {"effort": effort_of(wish)}}
 
     def reasoning_in(self, fields: Mapping[str, Any]) -> Reasoning | None:
         """Return the effort of ``reasoning``."""
