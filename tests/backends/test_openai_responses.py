@@ -241,7 +241,7 @@ def test_outcomes(wire_server: WireServer, answer: Any, text: str, facts: dict[s
 def test_errors(
     wire_server: WireServer, monkeypatch: pytest.MonkeyPatch, answer: Any, kind: str, words: str
 ) -> None:
-    monkeypatch.setattr("clemcore.backends._remote.retries.ATTEMPTS", {})
+    monkeypatch.setattr("clemcore.backends._remote.verdict.ATTEMPTS", {})
     wire_server.script = [answer]
     with pytest.raises(RemoteCallError, match=words) as caught:
         ask(wire_server)
