@@ -21,9 +21,9 @@ use super::TemplateCore;
 type Object = *mut ffi::PyObject;
 type Given<'c, 'py> = Borrowed<'c, 'py, PyAny>;
 
-/// The arguments of a render. `None` counts as not given.
-pub(super) struct Arguments<'c, 'py> {
-    pub(super) messages: Given<'c, 'py>,
+/// The arguments of a render beside the messages. `None` counts as not given.
+#[derive(Default)]
+pub(super) struct Settings<'c, 'py> {
     pub(super) tools: Option<Given<'c, 'py>>,
     pub(super) documents: Option<Given<'c, 'py>>,
     pub(super) add_generation_prompt: Option<Given<'c, 'py>>,
@@ -32,7 +32,12 @@ pub(super) struct Arguments<'c, 'py> {
     pub(super) others: Vec<(Given<'c, 'py>, Given<'c, 'py>)>,
 }
 
-impl<'py> Arguments<'_, 'py> {
+impl<'py> Settings<'_, 'py> {
+    /// Whether no final message has to be continued, which the slow way does.
+    pub(super) fn is_plain(&self) -> PyResult<bool> {
+        self.continue_final_message.map_or(Ok(true), |field| field.is_truthy().map(|set| !set))
+    }
+
     /// The further keywords as Python has them.
     pub(super) fn keywords(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         if self.others.is_empty() {
@@ -95,8 +100,8 @@ unsafe extern "C" fn render(
     // SAFETY: as promised; CPython holds the arguments during the call.
     let call = || unsafe {
         let this = Borrowed::from_ptr(py, this).cast_unchecked::<TemplateCore>();
-        let given = parsed(py, arguments, positional.cast_unsigned(), names)?;
-        TemplateCore::render(&this, &given)
+        let (messages, settings) = parsed(py, arguments, positional.cast_unsigned(), names)?;
+        TemplateCore::render(&this, &messages, &settings)
     };
     let failure = match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(text)) => return text.into_ptr(),
@@ -114,7 +119,7 @@ unsafe fn parsed<'c>(
     arguments: *const Object,
     positional: usize,
     names: Object,
-) -> PyResult<Arguments<'c, '_>> {
+) -> PyResult<(Given<'c, '_>, Settings<'c, '_>)> {
     let mut given = [null_mut(); NAMES.len()];
     if positional > NAMES.len() {
         let message = format!(
@@ -151,14 +156,14 @@ unsafe fn parsed<'c>(
             let object = given[place];
             (!object.is_null() && object != ffi::Py_None()).then(|| Borrowed::from_ptr(py, object))
         };
-        Ok(Arguments {
-            messages: Borrowed::from_ptr(py, given[MESSAGES]),
+        let settings = Settings {
             tools: optional(TOOLS),
             documents: optional(DOCUMENTS),
             add_generation_prompt: optional(PROMPT),
             continue_final_message: optional(FINAL),
             others,
-        })
+        };
+        Ok((Borrowed::from_ptr(py, given[MESSAGES]), settings))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Only exact built-in types are read ([`reader`]); for anything else the caller is told ([`NotPlainError`]) and
 //! prepares the data in Python.
 
+mod batch;
 pub(crate) mod entry;
 #[cfg(feature = "handwritten")]
 pub(crate) mod handwritten;
@@ -18,7 +19,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 
-use entry::Arguments;
+use entry::Settings;
 use reader::Reader;
 
 pyo3::import_exception!(clemcore.errors, TemplateError);
@@ -143,28 +144,15 @@ impl TemplateCore {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let others: Vec<_> = kwargs.into_iter().flatten().collect();
-        let one = |chat: PyResult<Bound<'py, PyAny>>| {
-            let text = Self::render(
-                slf,
-                &Arguments {
-                    messages: chat?.as_borrowed(),
-                    tools: tools.map(Bound::as_borrowed),
-                    documents: documents.map(Bound::as_borrowed),
-                    add_generation_prompt: add_generation_prompt.map(Bound::as_borrowed),
-                    continue_final_message: continue_final_message.map(Bound::as_borrowed),
-                    others: others
-                        .iter()
-                        .map(|(name, value)| (name.as_borrowed(), value.as_borrowed()))
-                        .collect(),
-                },
-            );
-            // Texts are borrowed from Python while one conversation is rendered; in between the other threads have
-            // their turn, and an interrupt is heard.
-            slf.py().detach(|| ());
-            slf.py().check_signals()?;
-            text
+        let others = others.iter().map(|(name, value)| (name.as_borrowed(), value.as_borrowed())).collect();
+        let settings = Settings {
+            tools: tools.map(Bound::as_borrowed),
+            documents: documents.map(Bound::as_borrowed),
+            add_generation_prompt: add_generation_prompt.map(Bound::as_borrowed),
+            continue_final_message: continue_final_message.map(Bound::as_borrowed),
+            others,
         };
-        conversations.try_iter()?.map(one).collect()
+        batch::render(slf, conversations, &settings)
     }
 
     /// Render with these variables and nothing else; later dicts win. Raises `UnsupportedError` and `NotPlainError`.
@@ -177,7 +165,7 @@ impl TemplateCore {
         now: Option<Moment>,
     ) -> PyResult<TextAndSpans<'py>> {
         let template = self.template()?;
-        let mut memory = MEMORY.take().unwrap_or_default();
+        let mut memory = Memory::taken();
         let (buffer, arena) = (std::mem::take(&mut memory.buffer), &memory.arena);
         let mut reader = Reader::new(template, arena);
         let mut variables = Variables::new(template, arena);
@@ -206,30 +194,42 @@ impl TemplateCore {
     }
 
     /// Make the prompt text for a conversation.
-    fn render<'py>(slf: &Bound<'py, Self>, given: &Arguments<'_, 'py>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let plain = match given.continue_final_message {
-            None => true,
-            Some(field) => !field.is_truthy()?,
-        };
-        if plain {
-            match slf.get().quick(slf, given) {
+    fn render<'py>(
+        slf: &Bound<'py, Self>,
+        messages: &Bound<'py, PyAny>,
+        settings: &Settings<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if settings.is_plain()? {
+            match slf.get().quick(slf, messages, settings) {
                 Ok(text) => return Ok(text.into_any()),
-                Err(failure)
-                    if failure.is_instance_of::<NotPlainError>(py)
-                        || failure.is_instance_of::<UnsupportedError>(py) => {}
+                Err(failure) if Self::is_uncovered(slf.py(), &failure) => {}
                 Err(failure) => return Err(failure),
             }
         }
+        Self::slowly(slf, messages, settings)
+    }
+
+    /// Whether the slow way may do what failed.
+    fn is_uncovered(py: Python<'_>, failure: &PyErr) -> bool {
+        failure.is_instance_of::<NotPlainError>(py) || failure.is_instance_of::<UnsupportedError>(py)
+    }
+
+    /// The same in Python, for any data and any template.
+    fn slowly<'py>(
+        slf: &Bound<'py, Self>,
+        messages: &Bound<'py, PyAny>,
+        settings: &Settings<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
         let no = || PyBool::new(py, false).to_owned().into_any();
         let flag = |field: Option<Borrowed<'_, 'py, PyAny>>| field.map_or_else(no, Borrowed::to_owned);
         let arguments = (
-            given.messages,
-            given.tools,
-            given.documents,
-            flag(given.add_generation_prompt),
-            flag(given.continue_final_message),
-            given.keywords(py)?,
+            messages,
+            settings.tools,
+            settings.documents,
+            flag(settings.add_generation_prompt),
+            flag(settings.continue_final_message),
+            settings.keywords(py)?,
         );
         slf.call_method1(intern!(py, "_render_slowly"), arguments)
     }
@@ -238,48 +238,65 @@ impl TemplateCore {
     fn quick<'py>(
         &self,
         owner: &Bound<'py, Self>,
-        given: &Arguments<'_, 'py>,
+        messages: &Bound<'py, PyAny>,
+        settings: &Settings<'_, 'py>,
     ) -> PyResult<Bound<'py, PyString>> {
-        let py = owner.py();
         let template = self.template()?;
-        let mut memory = MEMORY.take().unwrap_or_default();
-        let (buffer, arena) = (std::mem::take(&mut memory.buffer), &memory.arena);
+        let mut memory = Memory::taken();
+        let buffer = std::mem::take(&mut memory.buffer);
         // The clock is asked first: no Python code may run while the arguments are borrowed.
-        let now = if template.uses_clock() {
-            Some(clock(owner.call_method0(intern!(py, "_moment"))?.extract()?))
-        } else {
-            None
-        };
-        let mut reader = Reader::new(template, arena);
+        let now = self.now(owner)?;
+        let mut reader = Reader::new(template, &memory.arena);
+        let mut variables = self.variables(&mut reader, settings)?;
+        // What the template does not read is looked at all the same: it may be something that only Python can judge.
+        let messages = reader.messages(messages)?;
+        if let Some(place) = self.arguments.messages {
+            variables.set_at(place, messages);
+        }
+        let options = Options { clock: now, input_bytes: reader.bytes };
+        let rendered = Template::render(variables, options, buffer).map_err(|fault| error(&fault))?;
+        let text = strings::string(owner.py(), &rendered.text)?;
+        drop(reader);
+        memory.keep(rendered.text);
+        Ok(text)
+    }
+
+    /// The time, if the template asks for it.
+    fn now(&self, owner: &Bound<'_, Self>) -> PyResult<Option<Clock>> {
+        if !self.compiled.as_ref().is_ok_and(Template::uses_clock) {
+            return Ok(None);
+        }
+        Ok(Some(clock(owner.call_method0(intern!(owner.py(), "_moment"))?.extract()?)))
+    }
+
+    /// The variables that do not depend on the conversation.
+    fn variables<'a>(
+        &'a self,
+        reader: &mut Reader<'a>,
+        settings: &'a Settings<'_, '_>,
+    ) -> PyResult<Variables<'a>> {
         (reader.drop_none, reader.alias_reasoning) = (self.drop_none, self.alias_reasoning);
-        let mut variables = Variables::new(template, arena);
+        let mut variables = reader.fresh();
         for (place, token) in &self.special {
             let token = Input::data(token).map_err(|e| UnsupportedError::new_err(e.to_string()))?;
             variables.set_at(*place, token);
         }
-        for (name, value) in &given.others {
+        for (name, value) in &settings.others {
             reader.variable(name, value, &mut variables)?;
         }
-        // What the template does not read is looked at all the same: it may be something that only Python can judge.
         let mut set = |place: Option<usize>, value| {
             if let Some(place) = place {
                 variables.set_at(place, value);
             }
         };
-        set(self.arguments.messages, reader.messages(&given.messages)?);
-        set(self.arguments.tools, reader.tools(given.tools.as_deref())?);
-        set(self.arguments.documents, reader.tools(given.documents.as_deref())?);
-        let flag = match &given.add_generation_prompt {
+        set(self.arguments.tools, reader.tools(settings.tools.as_deref())?);
+        set(self.arguments.documents, reader.tools(settings.documents.as_deref())?);
+        let flag = match &settings.add_generation_prompt {
             None => Input::bool(false),
             Some(flag) => reader.any(flag)?,
         };
         set(self.arguments.add_generation_prompt, flag);
-        let options = Options { clock: now, input_bytes: reader.bytes };
-        let rendered = Template::render(variables, options, buffer).map_err(|fault| error(&fault))?;
-        let text = strings::string(py, &rendered.text)?;
-        drop(reader);
-        memory.keep(rendered.text);
-        Ok(text)
+        Ok(variables)
     }
 }
 
@@ -298,13 +315,23 @@ thread_local! {
 }
 
 impl Memory {
-    /// Keeps what is not too large.
-    fn keep(mut self: Box<Self>, buffer: String) {
+    /// The memory that was kept, or new.
+    fn taken() -> Box<Self> {
+        MEMORY.take().unwrap_or_default()
+    }
+
+    /// Forgets what was read.
+    fn tidy(&mut self) {
         if self.arena.size() <= KEPT_MEMORY {
             self.arena.reset();
         } else {
             self.arena = Arena::default();
         }
+    }
+
+    /// Keeps what is not too large.
+    fn keep(mut self: Box<Self>, buffer: String) {
+        self.tidy();
         if buffer.capacity() <= KEPT_MEMORY {
             self.buffer = buffer;
         }

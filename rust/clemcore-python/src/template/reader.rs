@@ -72,6 +72,8 @@ pub(super) struct Reader<'a> {
     /// How many bytes of text were read.
     pub(super) bytes: usize,
     depth: u32,
+    /// The strings that are held, if they are to be.
+    held: Option<Held>,
     /// Leave out the entries of a message that are `None`.
     pub(super) drop_none: bool,
     /// Give a message's reasoning under every name that templates read.
@@ -93,9 +95,20 @@ impl<'a> Reader<'a> {
             next_kind: 0,
             bytes: 0,
             depth: 0,
+            held: None,
             drop_none: false,
             alias_reasoning: false,
         }
+    }
+
+    /// A reader that holds a reference to every string whose text it borrows, until it is dropped.
+    pub(super) fn holding(template: &'a Template, arena: &'a Arena) -> Self {
+        Self { held: Some(Held::default()), ..Self::new(template, arena) }
+    }
+
+    /// The variables of a render of this template, in the arena of what is read.
+    pub(super) fn fresh(&self) -> Variables<'a> {
+        Variables::new(self.template, self.arena)
     }
 
     /// Reads any value.
@@ -346,6 +359,11 @@ impl<'a> Reader<'a> {
         // SAFETY: as promised.
         let text = unsafe { borrowed(object) }.ok_or(Stop::Unsupported("a string with a lone surrogate"))?;
         self.bytes += text.len();
+        if let Some(held) = &mut self.held {
+            // SAFETY: a live object.
+            unsafe { ffi::Py_INCREF(object) };
+            held.0.push(object);
+        }
         Ok(text)
     }
 
@@ -403,10 +421,10 @@ impl<'a> Reader<'a> {
     }
 
     fn nested(&mut self, read: impl FnOnce(&mut Self) -> Read<Input<'a>>) -> Read<Input<'a>> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
+        if self.depth == MAX_DEPTH {
             return Err(Stop::Unsupported("very deeply nested data"));
         }
+        self.depth += 1;
         let result = read(self);
         self.depth -= 1;
         result
@@ -426,6 +444,19 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(Record::of_items(self.arena, &mut self.items, start)?.into())
+    }
+}
+
+/// Strings to each of which a reference is held. Dropped where the interpreter is held.
+#[derive(Default)]
+struct Held(Vec<Object>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for object in &self.0 {
+            // SAFETY: each was held once.
+            unsafe { ffi::Py_DECREF(*object) };
+        }
     }
 }
 

@@ -24,6 +24,14 @@ impl<'a> Variables<'a> {
         Self { template, arena, values }
     }
 
+    /// The same variables once more, for a render of their own.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let mut values = self.arena.values();
+        values.extend_from_slice(&self.values);
+        Self { template: self.template, arena: self.arena, values }
+    }
+
     /// Sets a variable; the template may not read it at all.
     pub fn set(&mut self, name: &str, value: Input<'a>) {
         if let Some(place) = self.template.place_of(name) {

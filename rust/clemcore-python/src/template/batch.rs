@@ -1,0 +1,171 @@
+//! `render_batch`: many conversations, rendered while other Python threads run.
+//!
+//! A group of conversations is read under the interpreter's lock, rendered without it, and made strings under it
+//! again. Texts are borrowed from Python's strings, which never change; a reference to each is held until the group is
+//! done, so nothing that other threads do to the conversations meanwhile is seen.
+#![allow(unsafe_code, reason = "what one thread works on is shown to be its own")]
+
+use clemcore::template::{Fault, Options, Rendered, Template, Variables};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+
+use super::entry::Settings;
+use super::reader::Reader;
+use super::{Memory, TemplateCore, TemplateError, UnsupportedError, error, strings};
+
+/// How many conversations, or bytes of text, are read before they are rendered. Letting the lock go and taking it
+/// again costs as much as a few short conversations.
+const GROUP: (usize, usize) = (128, 1 << 18);
+
+/// The prompt text of each conversation.
+pub(super) fn render<'py>(
+    owner: &Bound<'py, TemplateCore>,
+    conversations: &Bound<'py, PyAny>,
+    settings: &Settings<'_, 'py>,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let py = owner.py();
+    // What makes its conversations one by one may make them of the same list.
+    let known =
+        conversations.is_exact_instance_of::<PyList>() || conversations.is_exact_instance_of::<PyTuple>();
+    if !known || !settings.is_plain()? {
+        let mut texts = Vec::new();
+        for chat in conversations.try_iter()? {
+            let text = TemplateCore::render(owner, &chat?, settings);
+            texts.push(text.map_err(|failure| named(py, failure, texts.len()))?);
+            py.detach(|| ());
+            py.check_signals()?;
+        }
+        return Ok(texts);
+    }
+    let chats = conversations.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    let mut batch = Batch { owner, settings, memory: Memory::taken(), spare: Vec::new(), texts: Vec::new() };
+    batch.texts.reserve(chats.len());
+    while batch.texts.len() < chats.len() {
+        let start = batch.texts.len();
+        if !batch.group(&chats[start..])? {
+            let text = TemplateCore::slowly(owner, &chats[start], settings);
+            batch.texts.push(text.map_err(|failure| named(py, failure, start))?);
+        }
+        py.check_signals()?;
+    }
+    Ok(std::mem::take(&mut batch.texts))
+}
+
+struct Batch<'b, 'c, 'py> {
+    owner: &'b Bound<'py, TemplateCore>,
+    settings: &'b Settings<'c, 'py>,
+    memory: Box<Memory>,
+    /// Buffers of rendered texts, for the next ones.
+    spare: Vec<String>,
+    texts: Vec<Bound<'py, PyAny>>,
+}
+
+/// What is to be done for one conversation.
+type Job<'a> = (Variables<'a>, Options);
+
+impl<'py> Batch<'_, '_, 'py> {
+    /// Renders as many conversations as belong together, from the first on; false when that one is not plain.
+    fn group(&mut self, chats: &[Bound<'py, PyAny>]) -> PyResult<bool> {
+        let Self { owner, settings, memory, spare, .. } = self;
+        let (py, core) = (owner.py(), owner.get());
+        let outcomes = {
+            let Some(template) = core.compiled.as_ref().ok() else { return Ok(false) };
+            let now = core.now(owner)?;
+            let mut reader = Reader::holding(template, &memory.arena);
+            let Some(base) = plain(py, core.variables(&mut reader, settings))? else { return Ok(false) };
+            let shared = reader.bytes;
+            let mut jobs: Vec<Job<'_>> = Vec::new();
+            for chat in chats {
+                let before = reader.bytes;
+                let Ok(messages) = reader.messages(chat) else { break };
+                let mut variables = base.again();
+                if let Some(place) = core.arguments.messages {
+                    variables.set_at(place, messages);
+                }
+                jobs.push((variables, Options { clock: now, input_bytes: shared + reader.bytes - before }));
+                if jobs.len() == GROUP.0 || reader.bytes - shared >= GROUP.1 {
+                    break;
+                }
+            }
+            drop(base);
+            let work = Alone((jobs, spare));
+            // The texts are held by the reader, which is dropped when the lock is held again.
+            py.detach(move || {
+                let Alone((jobs, spare)) = work.all();
+                let one = |(variables, options)| {
+                    Template::render(variables, options, spare.pop().unwrap_or_default())
+                };
+                jobs.into_iter().map(one).collect::<Vec<_>>()
+            })
+        };
+        memory.tidy();
+        let some = !outcomes.is_empty();
+        for (chat, outcome) in chats.iter().zip(outcomes) {
+            let text = self.finish(chat, outcome).map_err(|failure| named(py, failure, self.texts.len()))?;
+            self.texts.push(text);
+        }
+        Ok(some)
+    }
+
+    fn finish(
+        &mut self,
+        chat: &Bound<'py, PyAny>,
+        outcome: Result<Rendered, Fault>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.owner.py();
+        let rendered = match outcome.map_err(|fault| error(&fault)) {
+            Ok(rendered) => rendered,
+            Err(failure) if failure.is_instance_of::<UnsupportedError>(py) => {
+                return TemplateCore::slowly(self.owner, chat, self.settings);
+            }
+            Err(failure) => return Err(failure),
+        };
+        let text = strings::string(py, &rendered.text)?;
+        if rendered.text.capacity() <= super::KEPT_MEMORY / GROUP.0 {
+            self.spare.push(rendered.text);
+        }
+        Ok(text.into_any())
+    }
+}
+
+impl Drop for Batch<'_, '_, '_> {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.memory).keep(String::new());
+    }
+}
+
+/// What one thread works on, handed over to a closure that runs on that very thread.
+struct Alone<T>(T);
+
+// SAFETY: `Python::detach` calls its closure on the calling thread. It asks for `Send` to keep out what belongs to the
+// interpreter, and there is none of that in here.
+unsafe impl<T> Send for Alone<T> {}
+
+impl<T> Alone<T> {
+    /// All of it at once: a closure would else take the parts one by one.
+    fn all(self) -> Self {
+        self
+    }
+}
+
+/// The result, or nothing when the data have to be made plain first.
+fn plain<T>(py: Python<'_>, result: PyResult<T>) -> PyResult<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(failure) if TemplateCore::is_uncovered(py, &failure) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Tells which conversation a failure is about.
+fn named(py: Python<'_>, failure: PyErr, place: usize) -> PyErr {
+    let value = failure.value(py);
+    if failure.is_instance_of::<TemplateError>(py) {
+        let _ = value.setattr(intern!(py, "conversation"), place);
+    }
+    // Notes came with Python 3.11.
+    let _ =
+        value.call_method1(intern!(py, "add_note"), (format!("in conversation {place}, counted from 0"),));
+    failure
+}
