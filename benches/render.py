@@ -130,13 +130,14 @@ def compile_times(folder: Path) -> tuple[float, float]:
     return times[0], times[1]
 
 
-def batch(seconds: float) -> tuple[float, float]:
-    """Milliseconds for 1,000 ChatML conversations of five turns: transformers' loop, ours."""
+def batch(count: int, turns: int, seconds: float) -> tuple[float, float]:
+    """Milliseconds for ChatML conversations together: transformers' loop, ours."""
     from clemcore.templates import ChatTemplate
 
     source = CHATML
-    chats = [conversation(5) for _ in range(1000)]
+    chats = [conversation(turns) for _ in range(count)]
     real, own = tokenizer(source), ChatTemplate(source, TOKENS)
+    assert real.apply_chat_template(chats, tokenize=False) == own.render_batch(chats)  # noqa: S101
     hf = fastest(lambda: real.apply_chat_template(chats, tokenize=False), seconds)
     return hf / 1000, fastest(lambda: own.render_batch(chats), seconds) / 1000
 
@@ -196,10 +197,12 @@ def main() -> int:
                 f"ChatML written by hand in Rust, {turns} turns: {hand:.2f} us, ours {own:.2f} us, "
                 f"{own / hand:.2f} times as long\n"
             )
-    together, own = batch(options.seconds)
-    sys.stdout.write(
-        f"batch of 1,000 x 5 turns, ChatML: HF {together:.1f} ms, ours {own:.2f} ms, {together / own:.1f}x\n"
-    )
+    for count, turns in ((1000, 5), (100, 101)):
+        together, own = batch(count, turns, options.seconds)
+        sys.stdout.write(
+            f"batch of {count:,} x {turns} turns, ChatML: HF {together:.1f} ms, ours {own:.2f} ms, "
+            f"{together / own:.1f}x\n"
+        )
     slow, fast = compile_times(folder)
     sys.stdout.write(f"compiling: jinja2 {slow:.3f} s, ours {fast:.4f} s, {slow / fast:.0f}x\n")
     return 0

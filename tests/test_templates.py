@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +21,9 @@ from hypothesis import strategies as st
 
 from clemcore.errors import TemplateError
 from clemcore.templates import ChatTemplate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHATML = (
     "{% for m in messages %}"
@@ -196,8 +199,99 @@ def test_render_is_called_as_any_method_of_python() -> None:
 
 def test_a_batch_is_as_its_members() -> None:
     template = ChatTemplate(CHATML)
-    chats: list[Any] = [HELLO, [{"role": "user", "content": "Hi", "x": object()}, *HELLO]]
-    assert template.render_batch(chats) == [template.render(chat) for chat in chats]
+    odd: list[Any] = [{"role": "user", "content": "Hi", "x": object()}, *HELLO]
+    chats: list[Any] = [[{"role": "user", "content": f"é{number}"}] * (number % 5 + 1) for number in range(400)]
+    chats[0] = chats[150] = chats[399] = odd
+    expected = [template.render(chat) for chat in chats]
+    assert template.render_batch(chats) == template.render_batch(tuple(chats)) == expected
+    assert template.render_batch(iter(chats)) == expected
+    assert template.render_batch([]) == []
+    settings: dict[str, Any] = {"add_generation_prompt": True, "tools": [{"a": "b"}], "x": ["y"]}
+    source = CHATML + "{{ tools }}{{ x }}{{ bos_token }}{{ strftime_now('%Y') }}"
+    template = ChatTemplate(source, {"bos_token": "<s>"}, now="2024-07-26")
+    assert template.render_batch(chats, **settings) == [template.render(chat, **settings) for chat in chats]
+    final: Any = {"continue_final_message": True}
+    assert template.render_batch(chats[1:9], **final) == [template.render(chat, **final) for chat in chats[1:9]]
+
+
+def test_a_batch_may_be_made_of_one_list_that_grows() -> None:
+    def turns() -> Iterator[Any]:
+        chat = []
+        for number in range(300):
+            chat.append({"role": "user", "content": str(number)})
+            yield chat
+
+    texts = ChatTemplate("{{ messages | length }}").render_batch(turns())
+    assert texts == [str(number) for number in range(1, 301)]
+
+
+def test_what_the_core_finds_out_late_is_rendered_by_jinja2_in_a_batch_too() -> None:
+    template = ChatTemplate("{{ messages[0].content | urlize }}")
+    texts = ["a", "see https://example.org", "b"]
+    linked = template.render([{"role": "user", "content": texts[1]}])
+    assert "<a href" in linked
+    assert template.render_batch([[{"role": "user", "content": text}] for text in texts]) == ["a", linked, "b"]
+
+
+@pytest.mark.parametrize("wrong", [3, 140, 299])
+def test_the_failure_of_a_batch_names_the_conversation(wrong: int) -> None:
+    template = ChatTemplate("{% if messages[0].content == 'x' %}{{ raise_exception('No x!') }}{% endif %}")
+    chats: list[Any] = [[{"role": "user", "content": "y"}] for _ in range(300)]
+    chats[wrong] = [{"role": "user", "content": "x"}]
+    if wrong < 299:
+        chats[299] = None
+    with pytest.raises(TemplateError) as caught:
+        template.render_batch(chats)
+    assert str(caught.value) == "No x!"
+    assert caught.value.conversation == wrong
+    if sys.version_info >= (3, 11):
+        assert caught.value.__notes__ == [f"in conversation {wrong}, counted from 0"]
+
+
+def test_the_bounds_of_a_render_hold_for_each_conversation_of_a_batch() -> None:
+    source = (
+        "{% for i in range(100000) %}{% for m in messages %}{% if m.content == 'x' %}{{ i }}{% endif %}{% endfor %}"
+    )
+    template = ChatTemplate(source + "{% endfor %}")
+    few = [[{"role": "user", "content": "y"}]] * 3
+    assert template.render_batch(few) == [""] * 3
+    with pytest.raises(TemplateError, match="too many steps") as caught:
+        template.render_batch([*few, [{"role": "user", "content": "y"}] * 40, *few])
+    assert caught.value.conversation == 3
+
+
+@pytest.mark.slow
+def test_conversations_may_change_while_a_batch_is_rendered() -> None:
+    template = ChatTemplate("{% for m in messages %}{{ m.content }};{% endfor %}")
+    chats = [[{"role": "user", "content": f"{'é' * 50}{place}"} for place in range(20)] for _ in range(2_000)]
+    stop = threading.Event()
+
+    def change() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            chat = chats[number * 7 % len(chats)]
+            # The old texts go, and new ones may come to lie where they were.
+            for place, message in enumerate(chat):
+                message["content"] = "".join(["ü" * 50, str(place)])
+            chat[0].pop("role", None)
+            chat[0]["role"] = "user"
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        texts = [text for _ in range(5) for text in template.render_batch(chats)]
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert len(texts) == 5 * len(chats)
+    for text in texts:
+        for place, part in enumerate(text.split(";")[:-1]):
+            assert part in (f"{'é' * 50}{place}", f"{'ü' * 50}{place}")
+    assert any("ü" in text for text in texts)
 
 
 @pytest.mark.slow

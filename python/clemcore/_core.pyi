@@ -3,7 +3,7 @@
 Files are read in Python; the core gets text. Everything here is thread-safe, and long work releases the GIL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, final
 
 from typing_extensions import Self, disjoint_base
@@ -386,7 +386,7 @@ class TemplateCore:
         """
     def render_batch(
         self,
-        conversations: Sequence[Sequence[Any]],
+        conversations: Iterable[Sequence[Any]],
         tools: Sequence[Any] | None = None,
         documents: Sequence[Any] | None = None,
         add_generation_prompt: bool | None = None,
@@ -395,7 +395,9 @@ class TemplateCore:
     ) -> list[str]:
         """Make the prompt text of each conversation, with the same further arguments as :meth:`render`.
 
-        Other threads run between the conversations.
+        Other threads run while it renders, and an interrupt ends it; what they do to a conversation counts if it
+        comes before that one is read. A failure is that of the first conversation that fails: a TemplateError has
+        its place in the batch as ``conversation``, and from Python 3.11 on every exception has it as a note.
         """
     def render_context(
         self,

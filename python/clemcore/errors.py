@@ -131,6 +131,7 @@ class TemplateError(ClemcoreError, ValueError):
         line: line of the template, counted from 1, or None where it has no place.
         column: column of the template in characters, counted from 1, or None.
         excerpt: the template's line, or None.
+        conversation: which one of a batch it is about, counted from 0, or None.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class TemplateError(ClemcoreError, ValueError):
         self.line = line
         self.column = column
         self.excerpt = excerpt
+        self.conversation: int | None = None
 
 
 class ModelLoadError(ClemcoreError, OSError):

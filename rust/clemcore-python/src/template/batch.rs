@@ -11,8 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::entry::Settings;
+use super::memory::{KEPT_MEMORY, Memory};
 use super::reader::Reader;
-use super::{Memory, TemplateCore, TemplateError, UnsupportedError, error, strings};
+use super::{TemplateCore, TemplateError, UnsupportedError, error, strings};
 
 /// How many conversations, or bytes of text, are read before they are rendered. Letting the lock go and taking it
 /// again costs as much as a few short conversations.
@@ -122,7 +123,7 @@ impl<'py> Batch<'_, '_, 'py> {
             Err(failure) => return Err(failure),
         };
         let text = strings::string(py, &rendered.text)?;
-        if rendered.text.capacity() <= super::KEPT_MEMORY / GROUP.0 {
+        if rendered.text.capacity() <= KEPT_MEMORY / GROUP.0 {
             self.spare.push(rendered.text);
         }
         Ok(text.into_any())

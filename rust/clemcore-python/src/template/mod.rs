@@ -7,19 +7,19 @@ mod batch;
 pub(crate) mod entry;
 #[cfg(feature = "handwritten")]
 pub(crate) mod handwritten;
+mod memory;
 mod reader;
 mod strings;
 
-use std::cell::Cell;
-
 use clemcore::template::{
-    Arena, Clock, Data, ErrorKind, Fault, Input, Options, Template, Variables, set_printable_oracle,
+    Clock, Data, ErrorKind, Fault, Input, Options, Template, Variables, set_printable_oracle,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 
 use entry::Settings;
+use memory::Memory;
 use reader::Reader;
 
 pyo3::import_exception!(clemcore.errors, TemplateError);
@@ -35,9 +35,6 @@ pyo3::create_exception!(
     pyo3::exceptions::PyException,
     "The data has to be made plain first."
 );
-
-/// More memory than this is not kept for the next render.
-const KEPT_MEMORY: usize = 1 << 20;
 
 /// Year, month, day, hour, minute, second, microsecond.
 type Moment = (i32, u32, u32, u32, u32, u32, u32);
@@ -297,45 +294,6 @@ impl TemplateCore {
         };
         set(self.arguments.add_generation_prompt, flag);
         Ok(variables)
-    }
-}
-
-/// The memory that a render works in.
-#[derive(Default)]
-struct Memory {
-    /// For the input.
-    arena: Arena,
-    /// For the text.
-    buffer: String,
-}
-
-thread_local! {
-    /// The memory of the last render, for the next one.
-    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
-}
-
-impl Memory {
-    /// The memory that was kept, or new.
-    fn taken() -> Box<Self> {
-        MEMORY.take().unwrap_or_default()
-    }
-
-    /// Forgets what was read.
-    fn tidy(&mut self) {
-        if self.arena.size() <= KEPT_MEMORY {
-            self.arena.reset();
-        } else {
-            self.arena = Arena::default();
-        }
-    }
-
-    /// Keeps what is not too large.
-    fn keep(mut self: Box<Self>, buffer: String) {
-        self.tidy();
-        if buffer.capacity() <= KEPT_MEMORY {
-            self.buffer = buffer;
-        }
-        MEMORY.set(Some(self));
     }
 }
 
