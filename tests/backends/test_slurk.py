@@ -9,6 +9,9 @@ import json
 import logging
 import pickle
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -20,6 +23,7 @@ from typing import Any
 import pytest
 
 from clemcore import backends
+from clemcore.backends import _requirements
 from clemcore.backends._slurk import room as rooms
 from clemcore.backends._slurk.content import Shown, events_of
 from clemcore.backends._slurk.settings import layout_of
@@ -231,6 +235,21 @@ def test_what_was_written_before_the_question_answers_nothing(open_room: Open, d
     assert unasked == [("text_message", "Is anybody there?"), ("command", None)]
 
 
+def test_an_answer_may_come_before_the_receipt(
+    open_room: Open, slurk: FakeSlurk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emit = FakeSlurk._emit
+
+    async def slow_receipt(self: FakeSlurk, session: str, *arguments: Any) -> Any:
+        taken = await emit(self, session, *arguments)
+        if arguments[0].get("message") == "Where?":
+            await asyncio.sleep(0.2)
+        return taken
+
+    monkeypatch.setattr(FakeSlurk, "_emit", slow_receipt)
+    assert open_room(lambda _: "at once", response_timeout=1).generate_response(ASK).text == "at once"
+
+
 # -- images ----------------------------------------------------------------------------------------------------
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63fcffff3f030005fe02fe"
@@ -360,7 +379,7 @@ def test_no_answer_in_time(open_room: Open, doorman: Doorman, tmp_path: Path) ->
     with backends.record(tmp_path / "requests.json"), pytest.raises(RemoteTimeoutError) as caught:
         model.generate_response(ASK)
     assert re.search(
-        r"no answer came from room \d+ within 0\.3 s \(response_timeout\); the person is there", str(caught.value)
+        r"room \d+: no answer came within 0\.3 s \(response_timeout\); the person is there", str(caught.value)
     )
     assert caught.value.prompt["sent"][0]["data"]["message"] == "Where?"
     (call,) = json.loads((tmp_path / "requests.json").read_text())
@@ -374,16 +393,17 @@ def test_no_answer_in_time(open_room: Open, doorman: Doorman, tmp_path: Path) ->
 
 
 def test_a_person_who_leaves_and_comes_back(
-    open_room: Open, doorman: Doorman, caplog: pytest.LogCaptureFixture
+    open_room: Open, doorman: Doorman, slurk: FakeSlurk, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = open_room()
     person = doorman.persons[0]
+    token = slurk.tables["tokens"][doorman.links[0].partition("token=")[2]]
     answer = in_thread(lambda: model.generate_response(ASK))
     until(lambda: person.texts)
     person.leave()
-    until(lambda: "the person has left room" in caplog.text)
+    until(lambda: "the person has left room" in caplog.text and token["registrations_left"] == 1)
     person.come_back()
-    until(lambda: person._sio.connected)
+    until(lambda: token["registrations_left"] == 0)
     person.write("back")
     reply = answer()
     assert reply.text == "back"
@@ -440,6 +460,40 @@ def test_a_question_waits_for_the_connection(open_room: Open, doorman: Doorman, 
     cable.mend()
     assert answer().text == "x"
     assert person.texts == ["Where?"], "once"
+
+
+def test_an_event_whose_receipt_was_lost_is_not_sent_again(
+    open_room: Open, doorman: Doorman, cable: Cable, slurk: FakeSlurk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emit = FakeSlurk._emit
+
+    async def cut_before_the_receipt(self: FakeSlurk, session: str, *arguments: Any) -> Any:
+        taken = await emit(self, session, *arguments)
+        if arguments[1] == "text_message" and arguments[0]["message"] == "Where?":
+            await asyncio.to_thread(cable.cut)
+            threading.Timer(0.1, cable.mend).start()
+        return taken
+
+    monkeypatch.setattr(FakeSlurk, "_emit", cut_before_the_receipt)
+    model = open_room(lambda text: f"re {text}", server=cable.url)
+    reply = model.generate_response(ASK)
+    assert reply.text == "re Where?"
+    assert doorman.persons[0].texts == ["Where?"], "once"
+    assert model.generate_response([{"role": "user", "content": "next"}]).text == "re next"
+
+
+def test_an_episode_that_ends_while_the_connection_is_broken(
+    open_room: Open, doorman: Doorman, cable: Cable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "COMMAND_TIMEOUT", 0.1)
+    model = open_room(lambda _: "x", server=cable.url)
+    cable.cut()
+    person = doorman.persons[0]
+    until(lambda: ("status", "leave") in [(name, data.get("type")) for name, data in person.saw])
+    model.reset()
+    cable.mend()
+    assert model.generate_response(ASK).text == "x"
+    assert [name for name, _ in person.saw if name != "status"] == ["command", "text_message"]
 
 
 def test_a_connection_that_stays_broken(open_room: Open, cable: Cable) -> None:
@@ -518,9 +572,6 @@ def test_a_model_that_is_deleted_closes_its_room(open_room: Open, models: list[A
 
 
 def test_the_end_of_the_program_closes_the_room(slurk: FakeSlurk, tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     write_keys(slurk={"api_key": ADMIN, "slurk_host": slurk.url})
     code = (
         "from clemcore import backends\n"
@@ -739,3 +790,37 @@ def test_games_of_3_7_2_find_what_they_call(open_room: Open) -> None:
     assert prompt["sent"][0]["data"]["message"] == "Where?\n\nAnd when?"
     assert model.get_temperature() == 0.0
     model.reset()
+
+
+# -- around it -------------------------------------------------------------------------------------------------
+def test_it_needs_its_extra_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_requirements, "_is_installed", lambda _: False)
+    file = Path(backends.__file__).parent / "slurk.py"
+    assert _requirements.missing_packages(file) == (["aiohttp", "socketio"], "pip install 'clemcore[slurk]'")
+
+
+def test_a_proxy_is_used(
+    slurk: FakeSlurk, doorman: Doorman, models: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", slurk.url)
+    write_keys(slurk={"api_key": ADMIN, "slurk_host": "http://slurk.example"})
+    doorman.server = slurk.url
+    doorman.expect(lambda _: "x")
+    models.append(backends.get_model_for("slurk"))
+    assert models[0].generate_response(ASK).text == "x"
+    assert doorman.links[0].startswith("http://slurk.example/login?")
+    monkeypatch.setenv("http_proxy", slurk.url.replace("//", "//user:password-of-the-proxy@"))
+    with pytest.raises(SpecError, match="a proxy that wants a login"):
+        backends.get_model_for("slurk")
+
+
+def test_ctrl_c_while_nobody_has_come(slurk: FakeSlurk) -> None:
+    write_keys(slurk={"api_key": ADMIN, "slurk_host": slurk.url})
+    code = "from clemcore import backends; backends.get_model_for('slurk')"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert next(line for line in process.stderr if "/login?" in line)
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=20)[1]
+    assert "KeyboardInterrupt" in err
+    assert (slurk.tables["rooms"], slurk.tables["users"]) == ({}, {})

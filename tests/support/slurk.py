@@ -90,10 +90,13 @@ class FakeSlurk:
         self._users: dict[str, int] = {}  # session → user
         # Slurk's own server answers pings each 5 s; nothing here waits for one.
         self._sio = socketio.AsyncServer(async_mode="aiohttp", cors_allowed_origins="*")
-        for name in ("connect", "disconnect", "text", "image", "message_command"):
-            self._sio.on(name, getattr(self, f"_on_{name}"))
+        self.listen()
         self.loop = Loop()
         self.url = self.loop.run(self._serve())
+
+    def listen(self) -> None:
+        for name in ("connect", "disconnect", "text", "image", "message_command"):
+            self._sio.on(name, getattr(self, f"_on_{name}"))
 
     async def _serve(self) -> str:
         app = web.Application()

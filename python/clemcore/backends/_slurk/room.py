@@ -53,6 +53,8 @@ _BOT_PERMISSIONS = {"send_message": True, "send_html_message": True, "send_image
 _PERSON_PERMISSIONS = {"send_message": True, "send_command": True}
 # What the person does in a room, as the bot hears it.
 _HEARD = ("text_message", "image_message", "command", "status")
+# What the bot does there, as the server logs it.
+_SAID = ("text_message", "image_message", "command")
 
 Show = Callable[[str], None]
 
@@ -90,7 +92,9 @@ class Room:
         self._there: set[int] = set()
         self._came = False
         self._is_closed = False
+        self._owed: list[Event] = []  # commands that were not sent yet
         self._said = 0  # events of the bot that the server has taken
+        self._is_unsure = False  # whether it has taken the last one, which only its log can tell
         self._turn = asyncio.Lock()
         self._door = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -240,6 +244,8 @@ class Room:
             self._check_open()
             deadline = time.monotonic() + self.settings.response_timeout
             before, self._heard = self._heard, []
+            while self._owed:
+                await self._say(self._owed.pop(0), deadline)
             for event in events:
                 self._asked_at = None
                 await self._say(event, deadline)
@@ -255,8 +261,14 @@ class Room:
 
     async def _say(self, event: Event, deadline: float) -> None:
         """Send an event and wait until the server has taken it; again where the connection broke before."""
+        is_repeated = False
         while True:
             await self._come_in(deadline, f"'{event['event']}' was not sent")
+            if self._is_unsure:
+                logged = sum(self._is_own(entry) for entry in await self._log(deadline))
+                was_taken, self._said, self._is_unsure = logged > self._said, logged, False
+                if is_repeated and was_taken:
+                    return
             self._was_out = False
             taken: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
             try:
@@ -264,17 +276,15 @@ class Room:
             except socketio.exceptions.SocketIOError:
                 self._is_joined, self._was_out = False, True
                 continue
+            self._is_unsure = is_repeated = True
             await self._until(lambda taken=taken: taken.done() or self._was_out, deadline)  # type: ignore[misc]
             if taken.done():
+                self._is_unsure = False
                 self._check_taken(event, taken.result())
                 self._said += 1
                 return
             if not self._was_out:
                 raise self._too_late(f"the server has not taken '{event['event']}'")
-            await self._come_in(deadline, f"'{event['event']}' may not have been sent")
-            if len(await self._own_entries()) > self._said:
-                self._said += 1
-                return
 
     def _setter(self, taken: asyncio.Future[tuple[Any, ...]]) -> Callable[..., None]:
         def acknowledged(*arguments: Any) -> None:
@@ -298,7 +308,7 @@ class Room:
                 return place
             if self._was_out and self._is_in:
                 self._was_out = False
-                await self._read_log()
+                await self._read_log(deadline)
             elif not await self._next_news(deadline):
                 raise self._too_late("no answer came")
 
@@ -307,9 +317,9 @@ class Room:
         places = range(self._asked_at or 0, len(self._heard))
         return next((at for at in places if self._heard[at].get("event") in ("text_message", "log")), None)
 
-    async def _read_log(self) -> None:
+    async def _read_log(self, deadline: float) -> None:
         """Look up what the person has written while the connection was broken."""
-        entries = await self._api.log(self.number, self._bot)
+        entries = await self._log(deadline)
         own = [entry["id"] for entry in entries if self._is_own(entry)]
         written = [
             entry
@@ -319,12 +329,19 @@ class Room:
         if written and self._answer_place() is None:
             self._heard.append({"event": "log", "data": written[0]})
 
-    async def _own_entries(self) -> list[dict[str, Any]]:
-        return [entry for entry in await self._api.log(self.number, self._bot) if self._is_own(entry)]
+    async def _log(self, deadline: float) -> list[dict[str, Any]]:
+        """Read the server's log of the room; again where it cannot be reached yet."""
+        while True:
+            try:
+                return await self._api.log(self.number, self._bot)
+            except RemoteCallError as fault:
+                if not fault.retryable or time.monotonic() + RECONNECT_WAIT > deadline:
+                    raise
+            await asyncio.sleep(FIRST_WAIT)
 
     def _is_own(self, entry: dict[str, Any]) -> bool:
         """Tell whether an entry of the log is something that the bot has said."""
-        return entry.get("user_id") == self._bot and entry.get("event") in ("image_message", "text_message")
+        return entry.get("user_id") == self._bot and entry.get("event") in _SAID
 
     async def _come_in(self, deadline: float, what: str) -> None:
         if not await self._until(lambda: self._is_in, deadline):
@@ -332,9 +349,9 @@ class Room:
 
     def _too_late(self, what: str) -> RemoteCallError:
         seconds = self.settings.response_timeout
-        where = f"{what} from room {self.number} within {seconds:g} s (response_timeout)"
+        where = f"room {self.number}: {what} within {seconds:g} s (response_timeout)"
         if self._is_gone:
-            return NotServedError(self._words(f"{what}: room {self.number} is no longer on the server"))
+            return NotServedError(self._words(f"room {self.number}: {what}, for it is no longer on the server"))
         if not self._is_in:
             return RemoteConnectionError(self._words(f"{where}: the connection is broken"))
         state = "the person is there" if self._there else "the person has left"
@@ -343,15 +360,18 @@ class Room:
     async def command(self, word: str) -> None:
         """Send a command to the person's page, such as ``done`` at the end of an episode.
 
+        Where the connection is broken, it is sent with the next question.
+
         Raises:
-            RemoteCallError: the connection is broken.
+            RemoteCallError: the room was closed, or the server did not take the command.
         """
         async with self._turn:
             self._check_open()
             event = {"event": "message_command", "data": {"command": word, "room": self.number}}
-            if not await self._until(lambda: self._is_in, time.monotonic() + COMMAND_TIMEOUT):
-                raise RemoteConnectionError(self._words(f"the command '{word}' was not sent: no connection"))
-            await self._sio.emit(event["event"], event["data"])
+            if await self._until(lambda: self._is_in, time.monotonic() + COMMAND_TIMEOUT):
+                await self._say(event, time.monotonic() + COMMAND_TIMEOUT)
+            else:
+                self._owed.append(event)
 
     # -- what is heard ------------------------------------------------------------------------------------------
     async def _on_connect(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from clemcore.backends._remote.endpoint import Endpoint, resolve_endpoint
 from clemcore.backends._remote.endpoint import setting as remote_setting
-from clemcore.backends._remote.examination import endpoint_rows
+from clemcore.backends._remote.endpoint_rows import endpoint_rows
 from clemcore.backends._remote.ledger import OnUnsupported
 from clemcore.errors import SpecError
 from clemcore.examination import Row, examined
