@@ -288,6 +288,7 @@ def test_the_commands(clem: Clem, wire_server: WireServer) -> None:
     )
     for _ in range(2):
         assert clem.ok("respond", "-m", entry, "--cache", "calls.sqlite3", "Hello!") == "Canberra.\n"
+    assert clem.ok("chat", "-m", entry, "--cache", "calls.sqlite3", stdin="Hello!\n") == "Canberra.\n"
     assert len(wire_server.requests) == 1
     (row,) = json.loads(clem.ok("cache", "stat", "calls.sqlite3", "--json"))
     assert (row["provider"], row["model"], row["replies"]) == ("openai_compatible", "model-001", 1)

@@ -166,8 +166,8 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
         if not course.has_ended:  # Ctrl-C
             with contextlib.suppress(concurrent.futures.TimeoutError):
                 asyncio.run_coroutine_threadsafe(course.stop(), loop).result(2 * _LET_GO)
-            if isinstance(course.error, Stopped):
-                interrupt.stopped_call = course.error.stopped_call  # type: ignore[attr-defined]
+        if isinstance(course.error, Stopped):
+            interrupt.stopped_call = course.error.stopped_call  # type: ignore[attr-defined]
         raise
 
 
