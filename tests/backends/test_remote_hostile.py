@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import gzip
+import json
 import os
 import pickle
 import socket
@@ -15,13 +16,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from clemcore import secrets
+from clemcore import backends, secrets
 from clemcore.backends._remote import engine
-from clemcore.errors import BadReplyError, BadRequestError, RemoteCallError, RemoteConnectionError
+from clemcore.backends._remote.dialect import Outcome
+from clemcore.errors import (
+    BadReplyError,
+    BadRequestError,
+    ContextExceededError,
+    RemoteCallError,
+    RemoteConnectionError,
+)
+from support.formats import FORMATS
 from support.remote import CANARY, HELLO, make_model, open_model, write_keys
 from support.wire_server import Answer, WireServer, completion, refusal
 
@@ -143,6 +154,59 @@ def test_json_that_cannot_be_read_is_asked_for_again(wire_server: WireServer) ->
     reply: Any = open_model(wire_server.url).generate_response(HELLO)
     assert reply.text == "Canberra."
     assert [each["status"] for each in reply.facts["wire"]["failed_attempts"]] == [200, 200]
+
+
+# -- whatever JSON -----------------------------------------------------------------------------------------------
+_ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 10**20),
+    st.sampled_from(
+        [1e300, -0.5, "", "x", "\ud800", "error", [], {}, [None], [[]], [{}], {"text": 3}, {"error": {}}]
+    ),
+)
+
+
+def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(place for name, item in inside for place in _places(item, (*at, name)))]
+
+
+def _changed(value: Any, place: tuple[Any, ...], new: Any) -> Any:
+    if not place:
+        return new
+    changed = copy.copy(value)
+    changed[place[0]] = _changed(value[place[0]], place[1:], new)
+    return changed
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_whatever_json_comes_is_an_answer_or_a_typed_error(wire_server: WireServer, name: str) -> None:
+    good = json.loads(FORMATS[name].answer().body)
+    prices = {"input": 1, "output": 2, "cached_input": 0.5}
+    model = FORMATS[name].model(
+        wire_server.url, {"max_tokens": 5}, prices=prices, model_config={"total_timeout": 20}
+    )
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(place=st.sampled_from(_places(good)), new=_ODD, status=st.sampled_from([200, 200, 200, 400, 429, 500]))
+    def holds(place: tuple[Any, ...], new: Any, status: int) -> None:
+        wire_server.script = [
+            Answer(status, json.dumps(_changed(good, place, new)).encode(), {"X-Should-Retry": "false"})
+        ]
+        try:
+            reply: Any = model.generate_response(HELLO)
+        except (RemoteCallError, ContextExceededError):
+            return
+        assert isinstance(reply.text, str)
+        assert all(type(count) is int for count in reply.facts["usage"].values())
+        assert reply.facts["outcome"] in get_args(Outcome)
+
+    with backends.record("requests.json"):
+        holds()
+    calls = json.loads(Path("requests.json").read_text("utf-8"))
+    assert len(calls) > 1
+    assert all(call["manipulated_prompt_obj"] == wire_server.requests[0].json for call in calls)
 
 
 # -- words of servers --------------------------------------------------------------------------------------------

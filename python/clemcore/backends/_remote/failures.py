@@ -179,7 +179,8 @@ class Caller:
             account["sent"] = None
         wire = self.wire(exchange)
         error.texts = _exact_texts(exchange, error.response)
-        is_text = isinstance(error.response, str) and error.response.encode() == exchange.response
+        shown = error.response
+        is_text = isinstance(shown, str) and shown.encode("utf-8", "surrogatepass") == exchange.response
         if exchange.raw is not None and error.texts[1] is None and not is_text:
             wire["response_rewritten"] = True
         error.facts = {**account, "dialect": self.dialect.name, **(more or {}), "wire": wire}
