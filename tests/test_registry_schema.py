@@ -10,6 +10,7 @@ import pytest
 from clemcore import _core
 from clemcore.backends._huggingface import entry as huggingface
 from clemcore.backends._remote import endpoint as remote
+from clemcore.backends._slurk import settings as slurk
 
 SCHEMA: dict[str, Any] = json.loads(_core.json_schema())
 NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object"}
@@ -32,6 +33,20 @@ def test_what_remote_backends_read_is_in_the_schema(backend: str) -> None:
     types = types_of(backend)
     for name, allowed in remote.SETTINGS.items():
         assert types[name] in {NAMES[each] for each in allowed}, name
+
+
+def test_what_the_backend_slurk_reads_is_in_the_schema() -> None:
+    types = types_of("slurk")
+    read = {**slurk.SETTINGS, **{name: remote.SETTINGS[name] for name in slurk.SHARED}}
+    for name, allowed in read.items():
+        assert types[name] in {NAMES[each] for each in allowed}, name
+    known = {
+        name
+        for rule in SCHEMA["$defs"]["entry"]["allOf"]
+        if "slurk" in rule["if"]["properties"]["backend"]["enum"]
+        for name in rule["then"]["properties"]["model_config"]["properties"]
+    }
+    assert known <= read.keys()
 
 
 def test_what_the_local_backend_reads_is_in_the_schema() -> None:

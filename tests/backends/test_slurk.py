@@ -496,13 +496,16 @@ def test_an_episode_that_ends_while_the_connection_is_broken(
     assert [name for name, _ in person.saw if name != "status"] == ["command", "text_message"]
 
 
-def test_a_connection_that_stays_broken(open_room: Open, cable: Cable) -> None:
+def test_a_connection_that_stays_broken(open_room: Open, cable: Cable, doorman: Doorman) -> None:
     model = open_room(server=cable.url, response_timeout=0.5)
     cable.cut()
+    person = doorman.persons[0]
+    until(lambda: ("status", "leave") in [(name, data.get("type")) for name, data in person.saw])
     with pytest.raises(
         RemoteConnectionError, match=r"within 0\.5 s \(response_timeout\): the connection is broken"
-    ):
+    ) as caught:
         model.generate_response(ASK)
+    assert caught.value.prompt is None, "nothing was sent"
 
 
 def test_a_bot_that_the_server_sends_away_comes_back(open_room: Open, doorman: Doorman, slurk: FakeSlurk) -> None:
@@ -824,3 +827,38 @@ def test_ctrl_c_while_nobody_has_come(slurk: FakeSlurk) -> None:
     err = process.communicate(timeout=20)[1]
     assert "KeyboardInterrupt" in err
     assert (slurk.tables["rooms"], slurk.tables["users"]) == ({}, {})
+
+
+def test_ctrl_c_while_a_person_thinks(slurk: FakeSlurk) -> None:
+    write_keys(slurk={"api_key": ADMIN, "slurk_host": slurk.url})
+    code = (
+        "from clemcore import backends\n"
+        "with backends.record('requests.json'):\n"
+        "    backends.get_model_for('slurk').generate_response([{'role': 'user', 'content': 'Where?'}])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    person = Person(next(line for line in process.stderr if "/login?" in line).strip())
+    until(lambda: person.texts)
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=20)[1]
+    person.close()
+    (call,) = json.loads(Path("requests.json").read_text())
+    assert call["clemcore"]["error"]["type"] == "InterruptedCallError"
+    assert call["manipulated_prompt_obj"]["sent"][0]["data"]["message"] == "Where?"
+    assert next(iter(slurk.tables["rooms"].values()))["read_only"] is True
+
+
+def test_whoever_awaits_may_give_up(open_room: Open, doorman: Doorman, tmp_path: Path) -> None:
+    model = open_room()
+
+    async def give_up() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(model.agenerate_response(ASK), 0.2)
+
+    with backends.record(tmp_path / "requests.json"):
+        asyncio.run(give_up())
+    (call,) = json.loads((tmp_path / "requests.json").read_text())
+    assert call["clemcore"]["error"]["type"] == "InterruptedCallError"
+    doorman.persons[0]._says = lambda _: "x"
+    assert model.generate_response(ASK).text == "x"

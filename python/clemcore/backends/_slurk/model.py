@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import secrets
 import sys
@@ -11,10 +12,10 @@ from typing import Any
 
 from clemcore.backends._remote import background
 from clemcore.backends._remote.ledger import Ledger
-from clemcore.backends._slurk.content import Shown, events_of, has_images
+from clemcore.backends._slurk.content import Event, Shown, events_of, has_images
 from clemcore.backends._slurk.room import Room
 from clemcore.backends._slurk.settings import Settings
-from clemcore.errors import MessagesError, RemoteCallError
+from clemcore.errors import InterruptedCallError, MessagesError, RemoteCallError
 from clemcore.messages import Messages, sha256_of
 from clemcore.model import Model, Reply
 from clemcore.spec import ModelSpec
@@ -84,7 +85,7 @@ class SlurkModel(Model):
                 f"model '{self.name}': the room's layout shows no images: add "
                 '"incoming-image": "display-image" to its scripts'
             )
-        prompt = {"sent": events}
+        sent: list[Event] = []
         begin, incidents = time.monotonic(), len(room.incidents)
 
         def facts() -> dict[str, Any]:
@@ -107,16 +108,25 @@ class SlurkModel(Model):
             }
 
         try:
-            heard, before, text = await room.ask(events)
+            heard, before, text = await room.ask(events, sent)
         except RemoteCallError as fault:
-            fault.prompt = prompt
+            fault.prompt = {"sent": sent} if sent else None
             fault.facts = facts()
             raise
+        except asyncio.CancelledError:
+            if not sent:
+                raise
+            stopped = InterruptedCallError(
+                f"model '{self.name}' (backend slurk): was asked in room {room.number} and then interrupted",
+                prompt={"sent": sent},
+            )
+            stopped.facts = facts()
+            raise background.Stopped(stopped) from None
         self._shown.answered(messages)
         known = facts()
         if before:
             known["slurk"]["unasked"] = before
-        return Reply(prompt, {"received": heard}, text, {**known, "outcome": "answer" if text else "empty"})
+        return Reply({"sent": sent}, {"received": heard}, text, {**known, "outcome": "answer" if text else "empty"})
 
     def _ledger(self) -> Ledger:
         ledger = Ledger(self.name, self.asked_gen_args, self._room.settings.on_unsupported)

@@ -227,8 +227,14 @@ class Room:
         return f"{self.settings.endpoint.base_url}/login?name=player&token={token}"
 
     # -- questions and answers ----------------------------------------------------------------------------------
-    async def ask(self, events: list[Event]) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+    async def ask(
+        self, events: list[Event], sent: list[Event]
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
         """Put events into the room and wait for the person's next message.
+
+        Args:
+            events: the events.
+            sent: takes each event when it is sent, so that it is known what was, also where something goes wrong.
 
         Returns:
             What was heard since the question, the answer last; what was heard before it and answers nothing; the
@@ -248,7 +254,7 @@ class Room:
                 await self._say(self._owed.pop(0), deadline)
             for event in events:
                 self._asked_at = None
-                await self._say(event, deadline)
+                await self._say(event, deadline, sent)
             if self._asked_at is None:
                 self._asked_at = len(self._heard)
             found = await self._answer(deadline)
@@ -259,7 +265,7 @@ class Room:
             self._asked_at = None
             return heard, before, _text_of(heard[-1])
 
-    async def _say(self, event: Event, deadline: float) -> None:
+    async def _say(self, event: Event, deadline: float, sent: list[Event] | None = None) -> None:
         """Send an event and wait until the server has taken it; again where the connection broke before."""
         is_repeated = False
         while True:
@@ -276,6 +282,8 @@ class Room:
             except socketio.exceptions.SocketIOError:
                 self._is_joined, self._was_out = False, True
                 continue
+            if sent is not None and not is_repeated:
+                sent.append(event)
             self._is_unsure = is_repeated = True
             await self._until(lambda taken=taken: taken.done() or self._was_out, deadline)  # type: ignore[misc]
             if taken.done():

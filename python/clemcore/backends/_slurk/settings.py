@@ -36,6 +36,8 @@ SETTINGS: dict[str, tuple[type, ...]] = {
     "room_layout_path": (str,),
     "slurk_host": (str,),
 }
+# What it reads as every remote backend does.
+SHARED = ("base_url", "ca_file", "key_name", "multimodality", "on_unsupported", "verify_tls")
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def check_settings(spec: ModelSpec) -> None:
     """
     for name in SETTINGS:
         _read(spec, name, None)
+    for name in SHARED:
+        remote_setting(spec, name)
     for name in ("join_timeout", "response_timeout"):
         _seconds(spec, name)
     _one_of(spec, "on_close", ("close", "delete", "keep"), "close")
