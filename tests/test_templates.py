@@ -56,6 +56,15 @@ def test_tools_and_documents_are_always_defined() -> None:
     assert template.render(HELLO, tools=[{"a": 1}], documents=[]) == "True [{'a': 1}] [] False"
 
 
+def test_a_prompt_flag_that_is_none_reaches_the_template_as_it_is() -> None:
+    template = ChatTemplate("{{ add_generation_prompt }}")
+    assert (template.render(HELLO), template.render(HELLO, add_generation_prompt=None)) == ("False", "None")
+    assert template.render(HELLO, None, None, None) == "None"
+    assert template.render(HELLO, add_generation_prompt=None, odd=object()) == "None"
+    assert template.render_batch([HELLO]) == ["False"]
+    assert template.render_batch([HELLO], add_generation_prompt=None) == ["None"]
+
+
 def test_keys_without_a_value_are_dropped_from_messages_but_not_inside_them() -> None:
     template = ChatTemplate("{{ messages }}", transformers="5.23.0")
     messages = [{"role": "user", "content": None, "x": {"y": None}}]
@@ -127,6 +136,8 @@ def test_the_final_message_is_continued() -> None:
         template.render(messages, continue_final_message=True, add_generation_prompt=True)
     with pytest.raises(TemplateError, match='has no "content"'):
         template.render([{"role": "user"}], continue_final_message=True)
+    with pytest.raises(TemplateError, match="conversation is empty"):
+        template.render({}, continue_final_message=True)  # type: ignore[arg-type]
     with pytest.raises(TemplateError, match="does not appear"):
         ChatTemplate("content {{ messages[0].role }}").render(HELLO, continue_final_message=True)
 
@@ -155,6 +166,7 @@ def test_what_the_core_does_not_cover_is_rendered_by_jinja2_visibly() -> None:
     )
     assert template.engine == "jinja2"
     assert "autoescape" in template.engine_reason
+    assert template.variables == {"strftime_now"}
     assert template.render(HELLO) == "&lt;2026"
     template = ChatTemplate("{{ messages[0].content }}")
     assert template.engine == "clemcore"
@@ -185,7 +197,7 @@ def test_texts_of_every_width_are_the_strings_that_python_would_make(parts: list
 def test_render_is_called_as_any_method_of_python() -> None:
     render: Any = ECHO.render
     assert render(HELLO) == render(messages=HELLO) == render(HELLO, **{"".join(["to", "ols"]): None})
-    assert str(inspect.signature(render)).endswith("continue_final_message=None, **kwargs)")
+    assert str(inspect.signature(render)).endswith("continue_final_message=False, **kwargs)")
     with pytest.raises(TypeError, match=r"missing 1 required positional argument: 'messages'"):
         render(tools=[])
     with pytest.raises(TypeError, match=r"got multiple values for argument 'tools'"):
@@ -195,6 +207,25 @@ def test_render_is_called_as_any_method_of_python() -> None:
     unbound: Any = ChatTemplate.render
     with pytest.raises(TypeError, match="TemplateCore"):
         unbound(7, HELLO)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x{% filter upper %}y{% generation %}ß{{ messages[0].content }}{% endgeneration %}{% endfilter %}z",
+        "xé{% set t %}y{% generation %}{{ messages[0].content }}{% endgeneration %}{% endset %}z",
+        "x{% macro f(a) %}[{% generation %}{{ a }}{% endgeneration %}]{% endmacro %}y{{ f('é') }}{{ f('rr') }}",
+        "{% generation %}a{% generation %}b{{ messages[0].content }}{% endgeneration %}c{% endgeneration %}",
+        "{% for x in [messages[0].content] recursive %}q{% generation %}{{ x }}{% endgeneration %}"
+        "{{ loop(['é']) if loop.depth < 3 }}{% endfor %}",
+    ],
+)
+@pytest.mark.slow
+def test_the_assistants_part_is_where_transformers_counts_it(source: str) -> None:
+    utils = pytest.importorskip("transformers.utils.chat_template_utils")
+    messages = [{"role": "user", "content": "héllo 😀"}]
+    _, spans = utils.render_jinja_template([messages], chat_template=source, return_assistant_tokens_mask=True)
+    assert ChatTemplate(source).assistant_spans(messages) == spans[0]
 
 
 def test_a_batch_is_as_its_members() -> None:
@@ -387,6 +418,9 @@ def test_importing_templates_is_light() -> None:
         "{{ 1" + " + 1" * 50000 + " }}",
         "{% for i in range(100001) %}{% endfor %}",
         "{% for a in range(99999) %}{{ range(99999)|sum }}{{ range(99999)|join|length }}{% endfor %}",
+        "{{ range(99999)|list|tojson(indent='x' * 99999) }}",
+        "{{ range(99999)|list|tojson(separators=('x' * 99999, '')) }}",
+        "{{ ('a' * 4000000)|wordwrap(1, wrapstring='x' * 99) }}",
     ],
 )
 def test_hostile_templates_end_in_a_clear_error(source: str) -> None:

@@ -373,8 +373,8 @@ class TemplateCore:
         messages: Sequence[Any],
         tools: Sequence[Any] | None = None,
         documents: Sequence[Any] | None = None,
-        add_generation_prompt: bool | None = None,
-        continue_final_message: bool | str | None = None,
+        add_generation_prompt: bool | None = False,
+        continue_final_message: bool | str | None = False,
         **kwargs: Any,
     ) -> str:
         """Make the prompt text for a conversation, as ``apply_chat_template(..., tokenize=False)`` does.
@@ -389,8 +389,8 @@ class TemplateCore:
         conversations: Iterable[Sequence[Any]],
         tools: Sequence[Any] | None = None,
         documents: Sequence[Any] | None = None,
-        add_generation_prompt: bool | None = None,
-        continue_final_message: bool | str | None = None,
+        add_generation_prompt: bool | None = False,
+        continue_final_message: bool | str | None = False,
         **kwargs: Any,
     ) -> list[str]:
         """Make the prompt text of each conversation, with the same further arguments as :meth:`render`.

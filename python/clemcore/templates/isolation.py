@@ -77,6 +77,15 @@ class IsolatedTemplate:
             text: str = self._ask(self._started(), request)["text"]
         return text
 
+    def variables(self) -> frozenset[str]:
+        """Return the names that the template reads and does not set itself.
+
+        Raises:
+            TemplateError: finding them breaks a bound.
+        """
+        with self._lock:
+            return frozenset(json.loads(self._ask(self._started(), pickle.dumps(None))["text"]))
+
     def _started(self) -> subprocess.Popen[bytes]:
         """Return the running process; start one where there is none."""
         if self._process is None or self._process.poll() is not None:
@@ -150,7 +159,7 @@ def serve() -> None:
         return
     state: dict[str, datetime | None] = {"now": None}
     try:
-        from clemcore._jinja import compile_template, render
+        from clemcore._jinja import compile_template, render, undeclared
     except MissingExtraError as fault:
         _write(answers, json.dumps({"missing": fault.name}).encode())
         return
@@ -171,10 +180,14 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            variables, state["now"] = pickle.loads(request)  # noqa: S301 - from its parent
+            asked = pickle.loads(request)  # noqa: S301 - from its parent
         except Exception as fault:  # noqa: BLE001 - a class that cannot be found here, for one
             _write(answers, _error(f"its data cannot be handed over: {fault}"))
             continue
+        if asked is None:
+            _write(answers, _answer(lambda: json.dumps(sorted(undeclared(source)))))
+            continue
+        variables, state["now"] = asked
         _write(answers, _answer(lambda variables=variables: render(template, variables)))
 
 

@@ -186,6 +186,9 @@ def _alias_reasoning(message: dict[str, Any]) -> dict[str, Any]:
 
 def _tag_final(chat: list[Any], field: bool | str, source: str | None) -> str:
     name = field if isinstance(field, str) else "content"
+    if not chat:
+        msg = "continue_final_message is set but the conversation is empty!"
+        raise TemplateError(msg)
     message = chat[-1]
     try:
         final = message.get(name)

@@ -132,9 +132,8 @@ class ChatTemplate(_core.TemplateCore):
         """The names that the template reads and does not define itself."""
         if self.names is not None:
             return frozenset(self.names)
-        from clemcore._jinja import undeclared
-
-        return undeclared(self.source)
+        names: frozenset[str] = self._jinja.variables()
+        return names
 
     def assistant_spans(
         self, messages: Any, tools: Any = None, documents: Any = None, **kwargs: Any

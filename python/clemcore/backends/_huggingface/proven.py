@@ -16,6 +16,7 @@ from clemcore.messages import Messages
 from clemcore.proof import Features, Proof, Subject, Transformers, proof_for
 from clemcore.proof.compare import first_difference
 from clemcore.templates import ChatTemplate
+from clemcore.templates.isolation import IsolatedTemplate
 
 logger = logging.getLogger(__name__)
 
@@ -162,11 +163,6 @@ def _variables(source: str) -> frozenset[str]:
     """Return the names that a template reads, by jinja2.
 
     Raises:
-        TemplateError: the template has a fault.
+        TemplateError: the template has a fault, or jinja2 breaks a bound over it.
     """
-    from jinja2 import meta
-
-    from clemcore._jinja import compile_template
-
-    environment = compile_template(source, datetime.now).environment
-    return frozenset(meta.find_undeclared_variables(environment.parse(source)))
+    return IsolatedTemplate(source).variables()

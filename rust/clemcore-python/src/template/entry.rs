@@ -21,7 +21,8 @@ use super::TemplateCore;
 type Object = *mut ffi::PyObject;
 type Given<'c, 'py> = Borrowed<'c, 'py, PyAny>;
 
-/// The arguments of a render beside the messages. `None` counts as not given.
+/// The arguments of a render beside the messages. `None` counts as not given, except for the flag, which a template sees
+/// as it is given.
 #[derive(Default)]
 pub(super) struct Settings<'c, 'py> {
     pub(super) tools: Option<Given<'c, 'py>>,
@@ -69,8 +70,8 @@ static RENDER: Method = Method(ffi::PyMethodDef {
     ml_name: c"render".as_ptr(),
     ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: render },
     ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-    ml_doc: c"render($self, messages, tools=None, documents=None, add_generation_prompt=None, \
-        continue_final_message=None, **kwargs)\n--\n\nMake the prompt text for a conversation."
+    ml_doc: c"render($self, messages, tools=None, documents=None, add_generation_prompt=False, \
+        continue_final_message=False, **kwargs)\n--\n\nMake the prompt text for a conversation."
         .as_ptr(),
 });
 
@@ -159,7 +160,7 @@ unsafe fn parsed<'c>(
         let settings = Settings {
             tools: optional(TOOLS),
             documents: optional(DOCUMENTS),
-            add_generation_prompt: optional(PROMPT),
+            add_generation_prompt: (!given[PROMPT].is_null()).then(|| Borrowed::from_ptr(py, given[PROMPT])),
             continue_final_message: optional(FINAL),
             others,
         };

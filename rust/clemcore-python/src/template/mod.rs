@@ -73,6 +73,20 @@ impl Places {
     }
 }
 
+/// An argument that may be `None` and given all the same: a template sees it as it is.
+enum Flag<'py> {
+    Absent,
+    Given(Bound<'py, PyAny>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Flag<'py> {
+    type Error = std::convert::Infallible;
+
+    fn extract(flag: Borrowed<'_, 'py, PyAny>) -> Result<Self, Self::Error> {
+        Ok(Self::Given(flag.to_owned()))
+    }
+}
+
 #[pymethods]
 impl TemplateCore {
     #[new]
@@ -127,16 +141,17 @@ impl TemplateCore {
 
     /// Make the prompt text of each conversation.
     #[pyo3(signature = (
-        conversations, tools = None, documents = None, add_generation_prompt = None, continue_final_message = None,
-        **kwargs
-    ))]
+        conversations, tools = None, documents = None, add_generation_prompt = Flag::Absent,
+        continue_final_message = None, **kwargs
+    ), text_signature = "($self, conversations, tools=None, documents=None, add_generation_prompt=False, \
+        continue_final_message=False, **kwargs)")]
     #[allow(clippy::too_many_arguments, reason = "the signature of apply_chat_template")]
     fn render_batch<'py>(
         slf: &Bound<'py, Self>,
         conversations: &Bound<'py, PyAny>,
         tools: Option<&Bound<'py, PyAny>>,
         documents: Option<&Bound<'py, PyAny>>,
-        add_generation_prompt: Option<&Bound<'py, PyAny>>,
+        add_generation_prompt: Flag<'py>,
         continue_final_message: Option<&Bound<'py, PyAny>>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
@@ -145,7 +160,10 @@ impl TemplateCore {
         let settings = Settings {
             tools: tools.map(Bound::as_borrowed),
             documents: documents.map(Bound::as_borrowed),
-            add_generation_prompt: add_generation_prompt.map(Bound::as_borrowed),
+            add_generation_prompt: match &add_generation_prompt {
+                Flag::Absent => None,
+                Flag::Given(flag) => Some(flag.as_borrowed()),
+            },
             continue_final_message: continue_final_message.map(Bound::as_borrowed),
             others,
         };

@@ -71,7 +71,8 @@ pub struct Place {
 pub struct Rendered {
     /// The text.
     pub text: String,
-    /// Byte ranges of what `generation` blocks wrote.
+    /// Where each `generation` block wrote, in bytes, and how many characters. What a block within a captured text
+    /// wrote counts from where the capture began, as in transformers, whatever became of it.
     pub spans: Vec<(usize, usize)>,
 }
 
@@ -79,10 +80,14 @@ impl Rendered {
     /// The spans, counted in characters.
     #[must_use]
     pub fn character_spans(&self) -> Vec<(usize, usize)> {
-        let characters = |bytes: usize| self.text.get(..bytes).map_or(0, |head| head.chars().count());
-        // A block inside a captured text may reach beyond what became output.
-        let end = |bytes: usize| characters(bytes.min(self.text.len()));
-        self.spans.iter().map(|(start, stop)| (characters(*start), end(*stop))).collect()
+        let (mut seen, mut before) = (0, 0);
+        let mut span = |&(at, characters): &(usize, usize)| {
+            // Blocks come in the order of the text, so that it is counted once.
+            before = self.text.get(seen..at).map_or(before, |text| before + text.chars().count());
+            seen = at;
+            (before, before + characters)
+        };
+        self.spans.iter().map(&mut span).collect()
     }
 }
 

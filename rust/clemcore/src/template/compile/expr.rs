@@ -85,6 +85,9 @@ impl<'s> Compiler<'s> {
             Kind::Filter(Some(operand), name, _) if &**name == "float" && may_be_infinite(operand) => {
                 return Err(Error::unsupported("a constant that may be infinite"));
             }
+            Kind::Bin(op, ..) if *op != ast::BinOp::Pow && may_overflow(expr) => {
+                return Err(Error::unsupported("a constant that may be infinite"));
+            }
             Kind::Float(value) => ExprKind::Float(*value),
             Kind::Bool(value) => ExprKind::Bool(*value),
             Kind::None => ExprKind::None,
@@ -94,6 +97,10 @@ impl<'s> Compiler<'s> {
             Kind::Dict(pairs) => {
                 let mut compiled = Vec::with_capacity(pairs.len());
                 for (key, value) in pairs {
+                    // What jinja2 makes of such a key depends on what stands around it.
+                    if is_constant(key) && may_be_unhashable(key) {
+                        return Err(Error::unsupported("a constant key that may be no key"));
+                    }
                     compiled.push((self.lower(key, frame, mode)?, self.lower(value, frame, mode)?));
                 }
                 ExprKind::Dict(compiled)
@@ -286,6 +293,57 @@ fn may_be_infinite(expr: &Ast<'_>) -> bool {
         Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) | Kind::None => false,
         Kind::Str(text) => text.contains('_') || text.trim().parse::<f64>().is_ok_and(|f| !f.is_finite()),
         _ => is_constant(expr),
+    }
+}
+
+/// Whether arithmetic with constants may overflow to infinity, which floats do without an error.
+fn may_overflow(expr: &Ast<'_>) -> bool {
+    let mut size = Size::default();
+    size.add(expr);
+    size.float && size.decades > 300.0 && is_constant(expr)
+}
+
+/// A bound on what a product of all numbers in an expression comes to.
+#[derive(Default)]
+struct Size {
+    /// How many digits lie between one and each number, taken together.
+    decades: f64,
+    /// Whether there may be floats among them.
+    float: bool,
+}
+
+impl Size {
+    fn add(&mut self, expr: &Ast<'_>) {
+        match &expr.kind {
+            Kind::Float(value) => {
+                self.float = true;
+                self.decades += if *value == 0.0 { 0.0 } else { value.abs().log10().abs() };
+            }
+            Kind::Int(value) => {
+                self.decades += value.to_f64().map_or(0.0, |value| value.abs().max(1.0).log10());
+            }
+            Kind::Bin(op, _, right) => {
+                let power = *op == ast::BinOp::Pow;
+                self.float |= *op == ast::BinOp::Div || (power && matches!(right.kind, Kind::Neg(_)));
+                self.decades += if power { 301.0 } else { 0.0 };
+            }
+            Kind::Filter(_, name, _) => {
+                self.float |= matches!(&**name, "float" | "round");
+                self.decades += if &**name == "float" { 301.0 } else { 0.0 };
+            }
+            _ => {}
+        }
+        expr.each_child(&mut |child| self.add(child));
+    }
+}
+
+/// Whether the value of a constant may be a list or a dict.
+fn may_be_unhashable(expr: &Ast<'_>) -> bool {
+    match &expr.kind {
+        Kind::Tuple(items) => items.iter().any(may_be_unhashable),
+        Kind::List(_) | Kind::Dict(_) | Kind::Filter(..) | Kind::Item(..) | Kind::Attr(..) => true,
+        Kind::And(..) | Kind::Or(..) | Kind::Cond { .. } | Kind::Bin(..) => true,
+        _ => false,
     }
 }
 

@@ -258,7 +258,8 @@ impl<'a> Vm<'a> {
         self.captures.push(before);
         self.call_macro(func as usize, home, serial, Args::default())?;
         self.close_capture()?;
-        self.spans.push((top, top + self.out.len() - before));
+        let characters = self.out.get(before..).map_or(0, |text| text.chars().count());
+        self.spans.push((top, characters));
         Ok(())
     }
 }

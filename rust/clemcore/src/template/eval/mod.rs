@@ -68,7 +68,7 @@ struct Activation {
 /// What a render gives.
 pub(crate) struct Output {
     pub(crate) text: String,
-    /// Byte ranges of what `generation` blocks wrote.
+    /// Where each `generation` block wrote, in bytes, and how many characters.
     pub(crate) spans: Vec<(usize, usize)>,
 }
 

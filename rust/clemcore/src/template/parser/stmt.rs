@@ -127,9 +127,10 @@ impl<'s> Parser<'s> {
     }
 
     fn for_loop(&mut self) -> Result<StmtKind<'s>> {
-        let target = self.target(false, &["in"])?;
+        // jinja2 does not look for `in` and `recursive` here either: where a name may stand they are names.
+        let target = self.target(false, &[])?;
         self.expect_keyword("in")?;
-        let iter = self.tuple(false, &["recursive"])?;
+        let iter = self.tuple(false, &[])?;
         let test = if self.skip_name("if") { Some(self.expression(true)?) } else { None };
         let recursive = self.skip_name("recursive");
         let body = self.statements(&["endfor", "else"])?;

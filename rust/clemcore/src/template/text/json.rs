@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 
 use super::float;
-use crate::template::budget::spend;
+use crate::template::budget::{spend, spend_text};
 use crate::template::error::{Error, Result};
 use crate::template::ops::compare::sort_by;
 use crate::template::value::{Object, Value};
+
+/// Texts up to this length are paid for with the item that they belong to.
+const SHORT: usize = 48;
 
 /// The options of `json.dumps` that a template can set.
 pub(crate) struct Options {
@@ -60,11 +63,10 @@ impl Writer<'_> {
         self.out.push('[');
         self.level += 1;
         for (i, item) in items.iter().enumerate() {
-            self.between(i);
+            self.between(i)?;
             self.value(item)?;
         }
-        self.close(']');
-        Ok(())
+        self.close(']')
     }
 
     fn dict(&mut self, entries: &[(Value<'_>, Value<'_>)]) -> Result<()> {
@@ -82,13 +84,12 @@ impl Writer<'_> {
             entries
         };
         for (i, (key, value)) in entries.iter().enumerate() {
-            self.between(i);
+            self.between(i)?;
             self.key(key)?;
-            self.out.push_str(&self.options.key_separator);
+            self.push(&self.options.key_separator)?;
             self.value(value)?;
         }
-        self.close('}');
-        Ok(())
+        self.close('}')
     }
 
     /// Keys become strings, as `json.dumps` writes them.
@@ -112,26 +113,37 @@ impl Writer<'_> {
     }
 
     /// What stands before item `i`: separator and line.
-    fn between(&mut self, i: usize) {
+    fn between(&mut self, i: usize) -> Result<()> {
         if i > 0 {
-            self.out.push_str(&self.options.item_separator);
+            self.push(&self.options.item_separator)?;
         }
-        self.line();
+        self.line()
     }
 
-    fn line(&mut self) {
+    fn line(&mut self) -> Result<()> {
         if let Some(indent) = &self.options.indent {
             self.out.push('\n');
             for _ in 0..self.level {
-                self.out.push_str(indent);
+                self.push(indent)?;
             }
         }
+        Ok(())
     }
 
-    fn close(&mut self, bracket: char) {
+    fn close(&mut self, bracket: char) -> Result<()> {
         self.level -= 1;
-        self.line();
+        self.line()?;
         self.out.push(bracket);
+        Ok(())
+    }
+
+    /// Appends a text that the template chose, of any length.
+    fn push(&mut self, text: &str) -> Result<()> {
+        if text.len() > SHORT {
+            spend_text(text.len())?;
+        }
+        self.out.push_str(text);
+        Ok(())
     }
 
     fn string(&mut self, text: &str) {

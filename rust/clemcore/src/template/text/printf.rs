@@ -90,6 +90,10 @@ impl<'a> Values<'_, 'a> {
 
 /// One conversion after its `%`; gives what follows it.
 fn conversion<'f>(format: &'f str, values: &mut Values<'_, '_>, out: &mut String) -> Result<&'f str> {
+    if let Some(rest) = format.strip_prefix('%') {
+        out.push('%');
+        return Ok(rest);
+    }
     let mut rest = format;
     let mut value = None;
     if let Some(inside) = rest.strip_prefix('(') {
@@ -115,10 +119,6 @@ fn conversion<'f>(format: &'f str, values: &mut Values<'_, '_>, out: &mut String
     rest = rest.strip_prefix(['h', 'l', 'L']).unwrap_or(rest);
     let Some(kind) = rest.chars().next() else { return Err(Error::value("incomplete format")) };
     rest = &rest[kind.len_utf8()..];
-    if kind == '%' {
-        out.push('%');
-        return Ok(rest);
-    }
     let value = match value {
         Some(value) => value,
         None => values.next()?,
@@ -148,7 +148,11 @@ fn number<'f>(
     set: &mut dyn FnMut(usize, bool),
 ) -> Result<&'f str> {
     if let Some(after) = rest.strip_prefix('*') {
-        let Value::Int(n) = values.next()? else { return Err(Error::type_error("* wants int")) };
+        let n = match values.next()? {
+            Value::Int(n) => n,
+            Value::Bool(flag) => i64::from(flag),
+            _ => return Err(Error::type_error("* wants int")),
+        };
         set(usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX), n < 0);
         return Ok(after);
     }

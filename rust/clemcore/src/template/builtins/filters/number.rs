@@ -43,12 +43,14 @@ pub(super) fn int<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filte
         Value::Float(f) => Ok(BigInt::from_f64(f.trunc()).map_or(default, Value::big)),
         _ => {
             let Some(text) = value.as_str() else { return Ok(default) };
-            let base = integer_or(&base, 10)?;
-            if base != 0 && !(2..=36).contains(&base) {
-                return Err(Error::unsupported("int with a base that Python refuses"));
-            }
-            if let Some(number) = parse_int(text, u32::try_from(base).unwrap_or(10)) {
-                return Ok(Value::big(number));
+            // What is no base is no error: then the text may still be a float's.
+            if let Ok(base) = integer_or(&base, 10) {
+                if base != 0 && !(2..=36).contains(&base) {
+                    return Err(Error::unsupported("int with a base that Python refuses"));
+                }
+                if let Some(number) = parse_int(text, u32::try_from(base).unwrap_or(10)) {
+                    return Ok(Value::big(number));
+                }
             }
             let float = parse_float(text).and_then(|f| BigInt::from_f64(f.trunc()));
             Ok(float.map_or(default, Value::big))

@@ -86,6 +86,7 @@ fn reversed<'a>(value: &Value<'a>) -> Option<(Iter<'a>, &'static str)> {
                 let (next, stop) = if length == 0 { (0, 0) } else { (last, before) };
                 (Iter::Range { next, stop, step: if length == 0 { 1 } else { -step } }, "range_iterator")
             }
+            Object::Group(..) => return reversed(&value.ungrouped()?),
             _ => return None,
         },
         _ => return None,

@@ -132,6 +132,9 @@ pub(super) fn indent<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fi
 pub(super) fn truncate<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filtered<'a> {
     let names = ["length", "killwords", "end", "leeway"];
     let [length, killwords, end, leeway] = args.bind("do_truncate", &names, 0)?;
+    if matches!(length, Value::Float(_)) || matches!(leeway, Value::Float(_)) {
+        return Err(Error::unsupported("truncate with a length that is no integer"));
+    }
     let length = integer_or(&length, 255)?;
     let leeway = if absent(&leeway) { 5 } else { integer(&leeway)? };
     let end_value = if matches!(end, Value::Missing) { Value::Str("...") } else { end };

@@ -37,13 +37,15 @@ pub(super) fn tojson<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> F
         (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned());
     if !absent(&separators) {
         let given = vm.collect(separators)?;
-        let [Some(item), Some(key)] = [given.first(), given.get(1)].map(|v| v.and_then(Value::as_str)) else {
-            return Err(Error::value("separators must be two strings"));
+        let [item, key] = given.as_slice() else {
+            return Err(Error::value(format!("{} separators to unpack (expected 2)", given.len())));
         };
-        if given.len() != 2 {
-            return Err(Error::value("too many values to unpack (expected 2)"));
+        match (item.as_str(), key.as_str()) {
+            (Some(item), Some(key)) => (item_separator, key_separator) = (item.to_owned(), key.to_owned()),
+            // Python only looks at them where it writes them.
+            _ if value.as_str().is_some() => {}
+            _ => return Err(Error::unsupported("tojson with separators that are no strings")),
         }
-        (item_separator, key_separator) = (item.to_owned(), key.to_owned());
     }
     let options = json::Options {
         ensure_ascii: truthy(&ensure_ascii),
@@ -68,7 +70,8 @@ pub(super) fn wordwrap<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
             value.type_name()
         )));
     };
-    let width = integer_or(&width, 79)?;
+    // Python compares a width of another kind, and only fails where a word has to be cut.
+    let width = integer_or(&width, 79).unwrap_or(0);
     if text.contains('-') || matches!(value, Value::Markup(_)) || width < 1 {
         return Err(Error::unsupported("wordwrap of such a text"));
     }
@@ -76,7 +79,9 @@ pub(super) fn wordwrap<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
     let Some(wrap) = wrap.as_str() else { return Err(Error::unsupported("wordwrap with such a wrapstring")) };
     let width = usize::try_from(width).unwrap_or(usize::MAX);
     let break_long = matches!(break_long, Value::Missing) || truthy(&break_long);
-    spend_text(text.len().saturating_mul(2 + wrap.len() / 4))?;
+    // Each character may get a line of its own.
+    spend(text.len())?;
+    spend_text(text.len().saturating_mul(2 + wrap.len()))?;
     let wrapped: Vec<String> = lines(text, false)
         .into_iter()
         .map(|(start, end)| wrap_line(&text[start..end], width, break_long).join(wrap))
@@ -87,33 +92,35 @@ pub(super) fn wordwrap<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
 /// Python's `textwrap.wrap` for a line without hyphens.
 fn wrap_line(line: &str, width: usize, break_long: bool) -> Vec<String> {
     let blank = |c: char| matches!(c, ' ' | '\t' | '\x0b' | '\x0c' | '\r' | '\n');
-    let mut chunks: Vec<String> = Vec::new();
-    for c in line.chars() {
-        match chunks.last_mut() {
-            Some(chunk) if chunk.starts_with(blank) == blank(c) => chunk.push(c),
-            _ => chunks.push(c.into()),
-        }
+    // Words and the blanks between them, with their lengths, the first at the end.
+    let mut chunks: Vec<(&str, usize)> = Vec::new();
+    let mut start = 0;
+    while let Some(first) = line[start..].chars().next() {
+        let end = line[start..].find(|c| blank(c) != blank(first)).map_or(line.len(), |found| start + found);
+        chunks.push((&line[start..end], line[start..end].chars().count()));
+        start = end;
     }
     chunks.reverse();
     let mut done: Vec<String> = Vec::new();
-    while let Some(next) = chunks.last() {
+    while let Some((next, _)) = chunks.last() {
         if next.chars().all(is_space) && !done.is_empty() {
             chunks.pop();
         }
         let (mut row, mut length) = (Vec::new(), 0);
-        while let Some(chunk) = chunks.pop_if(|chunk| length + chunk.chars().count() <= width) {
-            length += chunk.chars().count();
+        while let Some((chunk, size)) = chunks.pop_if(|(_, size)| length + *size <= width) {
+            length += size;
             row.push(chunk);
         }
-        if let Some(chunk) = chunks.pop_if(|chunk| chunk.chars().count() > width) {
+        if let Some((chunk, size)) = chunks.pop_if(|(_, size)| *size > width) {
             if break_long {
-                let cut = chunk.char_indices().nth(width - length).map_or(chunk.len(), |(i, _)| i);
-                row.push(chunk[..cut].to_owned());
-                chunks.push(chunk[cut..].to_owned());
+                let room = width - length;
+                let cut = chunk.char_indices().nth(room).map_or(chunk.len(), |(i, _)| i);
+                row.push(&chunk[..cut]);
+                chunks.push((&chunk[cut..], size - room));
             } else if row.is_empty() {
                 row.push(chunk);
             } else {
-                chunks.push(chunk);
+                chunks.push((chunk, size));
             }
         }
         row.pop_if(|chunk| chunk.chars().all(is_space));
