@@ -33,10 +33,15 @@ impl<'s> Compiler<'s> {
 
     /// An expression whose text is written: a constant one may fold to anything.
     pub(super) fn printed(&mut self, expr: &Ast<'s>, frame: &Frame<'s>) -> Result<Expr> {
-        if has_slice(expr) && is_constant(expr) {
+        let constant = is_constant(expr);
+        if constant && has_slice(expr) {
             return self.folded(expr, frame, true);
         }
-        self.expr(expr, frame)
+        // Then nothing but its text goes into jinja2's program.
+        let before = std::mem::replace(&mut self.whole, constant);
+        let lowered = self.expr(expr, frame);
+        self.whole = before;
+        lowered
     }
 
     fn folded(&mut self, expr: &Ast<'s>, frame: &Frame<'s>, printed: bool) -> Result<Expr> {
@@ -85,7 +90,7 @@ impl<'s> Compiler<'s> {
             Kind::Filter(Some(operand), name, _) if &**name == "float" && may_be_infinite(operand) => {
                 return Err(Error::unsupported("a constant that may be infinite"));
             }
-            Kind::Bin(op, ..) if *op != ast::BinOp::Pow && may_overflow(expr) => {
+            Kind::Bin(op, ..) if *op != ast::BinOp::Pow && !self.whole && may_overflow(expr) => {
                 return Err(Error::unsupported("a constant that may be infinite"));
             }
             Kind::Float(value) => ExprKind::Float(*value),

@@ -44,6 +44,8 @@ struct Compiler<'s> {
     blocks_present: bool,
     /// How many constant expressions with slices there were.
     folds: usize,
+    /// Whether a constant is compiled of which only the text is written.
+    whole: bool,
     /// A new number for each scope whose variables must not share slots with its siblings.
     spaces: u32,
 }
