@@ -27,6 +27,7 @@ __all__ = [
     "fields_page",
     "fix",
     "freeze",
+    "freeze_free",
     "json_schema",
     "override_fields",
     "packaged_registry",
@@ -268,6 +269,9 @@ def freeze(fields: dict[str, Any]) -> dict[str, Any]:
         TypeError: a key of the fields is no str.
         SpecError: the fields are nested more than 500 deep, or contain themselves.
     """
+
+def freeze_free(fields: dict[str, Any]) -> dict[str, Any] | None:
+    """As :func:`freeze`; None where a field has the name of a method of a specification."""
 
 def thaw(value: _Container) -> _Container:
     """Give a dict or a list as plain dicts and lists, a copy to the depth.

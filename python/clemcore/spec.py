@@ -123,7 +123,12 @@ class ModelSpec(_Slots):
 
     def __init__(self, /, **fields: Any) -> None:
         """Take the fields as keyword arguments; nested dicts and lists are copied and frozen."""
-        _fill(self, _core.freeze(fields))
+        frozen = _core.freeze_free(fields)
+        if frozen is None:
+            _fill(self, _core.freeze(fields))
+        else:
+            _set_fields(self, frozen)
+            _set_attributes(self, frozen)
 
     # -- reading ---------------------------------------------------------------------------------------------
     if TYPE_CHECKING:
@@ -248,6 +253,12 @@ class ModelSpec(_Slots):
                 raise SpecError(f"a model specification must be a dict, not {type(spec).__name__}")
             spec = dict(spec)
         try:
+            if cls is ModelSpec and (fields := _core.freeze_free(spec)) is not None:
+                # As _made does, without a call.
+                blank = _Slots()
+                blank._fields = blank.__dict__ = fields
+                blank.__class__ = ModelSpec
+                return blank  # type: ignore[return-value]
             return _made(cls, _core.freeze(spec))
         except TypeError:
             odd = [key for key in spec if not isinstance(key, str)]

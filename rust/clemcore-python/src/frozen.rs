@@ -3,6 +3,7 @@
 //! What they refuse is written in `clemcore/spec.py`. They are made here, because making them is most of what a
 //! `ModelSpec` costs.
 use crate::convert::MAX_DEPTH;
+use hashbrown::HashSet;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -47,18 +48,23 @@ impl<'py> Frozen<'py> {
             check_depth(depth)?;
             let frozen = self.dict.call0()?;
             let made = frozen.cast::<PyDict>()?;
-            // Filled from outside, and from a dict all at once: the quickest way.
-            made.update(dict.as_mapping())?;
+            // Filled from outside; where there are many items, from a dict all at once, which is quicker then.
+            let at_once = dict.len() > FEW;
+            if at_once {
+                made.update(dict.as_mapping())?;
+            }
             for (key, item) in dict.iter() {
-                if let Some(item) = self.freeze(&item, depth + 1)? {
-                    made.set_item(key, item)?;
+                match self.freeze(&item, depth + 1)? {
+                    Some(item) => made.set_item(key, item)?,
+                    None if at_once => {}
+                    None => made.set_item(key, item)?,
                 }
             }
             return Ok(Some(frozen));
         }
         if let Ok(list) = value.cast::<PyList>() {
             check_depth(depth)?;
-            let frozen = self.new_list(list)?;
+            let frozen = self.list.call1((list,))?;
             let made = frozen.cast::<PyList>()?;
             for (at, item) in list.iter().enumerate() {
                 if let Some(item) = self.freeze(&item, depth + 1)? {
@@ -70,6 +76,9 @@ impl<'py> Frozen<'py> {
         Ok(None)
     }
 }
+
+/// With so many items a dict is quicker filled one by one.
+const FEW: usize = 3;
 
 /// Whether a value holds no others for certain; most do not.
 fn is_leaf(value: &Bound<'_, PyAny>) -> bool {
@@ -93,17 +102,43 @@ fn check_depth(depth: usize) -> PyResult<()> {
 /// The fields of a specification: a new dict; dicts and lists in it are copied and refuse changes.
 #[pyfunction]
 pub(crate) fn freeze<'py>(fields: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    Ok(freeze_with(fields, None)?.0)
+}
+
+/// [`freeze`]; `None` where a field has the name of a method.
+#[pyfunction]
+pub(crate) fn freeze_free<'py>(fields: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let (made, free) = freeze_with(fields, Some(reserved(fields.py())?))?;
+    Ok(free.then_some(made))
+}
+
+fn freeze_with<'py>(
+    fields: &Bound<'py, PyDict>,
+    reserved: Option<&HashSet<String>>,
+) -> PyResult<(Bound<'py, PyDict>, bool)> {
     let frozen = Frozen::get(fields.py())?;
     let made = fields.copy()?;
+    let mut free = true;
     for (name, value) in fields.iter() {
-        if !name.is_instance_of::<PyString>() {
+        let Ok(text) = name.cast::<PyString>() else {
             return Err(PyTypeError::new_err("field names are strings"));
-        }
+        };
+        // A name with half of a surrogate pair is no method's.
+        free &= reserved.is_none_or(|names| text.to_str().map_or(true, |text| !names.contains(text)));
         if let Some(value) = frozen.freeze(&value, 1)? {
             made.set_item(name, value)?;
         }
     }
-    Ok(made)
+    Ok((made, free))
+}
+
+/// The names of the methods of a `ModelSpec`.
+fn reserved(py: Python<'_>) -> PyResult<&HashSet<String>> {
+    static NAMES: PyOnceLock<HashSet<String>> = PyOnceLock::new();
+    NAMES.get_or_try_init(py, || {
+        let names = py.import("clemcore.spec")?.getattr("_RESERVED")?;
+        names.try_iter()?.map(|name| name?.extract()).collect()
+    })
 }
 
 /// Plain dicts and lists, a copy to the depth.
