@@ -13,6 +13,7 @@ pub(crate) fn decode<'b>(bytes: &'b [u8], faults: &mut Faults) -> Option<Cow<'b,
             .help("save it as UTF-8");
         return None;
     }
+    let length = bytes.len();
     let bytes = if let Some(rest) = bytes.strip_prefix(b"\xEF\xBB\xBF") {
         faults
             .at(&kind::BYTE_ORDER_MARK, Span::at(0), "the file starts with a byte order mark")
@@ -23,7 +24,7 @@ pub(crate) fn decode<'b>(bytes: &'b [u8], faults: &mut Faults) -> Option<Cow<'b,
     };
     Some(match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(decode_lossy(bytes, faults)),
+        Err(_) => Cow::Owned(decode_lossy(bytes, length - bytes.len(), faults)),
     })
 }
 
@@ -34,9 +35,9 @@ fn foreign_encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn decode_lossy(bytes: &[u8], faults: &mut Faults) -> String {
+/// Decodes bytes that begin at `position` in the file.
+fn decode_lossy(bytes: &[u8], mut position: usize, faults: &mut Faults) -> String {
     let mut text = String::with_capacity(bytes.len());
-    let mut position = 0;
     for chunk in bytes.utf8_chunks() {
         if faults.overfull() {
             break;
