@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(autouse=True)
 def _private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test a home and a working directory of its own, and no key of the user's."""
-    home = tmp_path_factory.mktemp("home")
+    home = tmp_path_factory.mktemp("home")  # searched for keys by `_no_key_is_written`
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(tmp_path_factory.mktemp("work"))
     for name in list(os.environ):
@@ -31,6 +32,36 @@ def _private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
             "CLEMCORE_CALL_CACHE",
         ):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_key_is_written(request: pytest.FixtureRequest, _private_home: None) -> Iterator[None]:
+    """Search all that a test has written for the key that its module uses; only key files may hold it."""
+    canary = getattr(request.module, "CANARY", None)
+    folders = [Path.home(), Path.cwd()]
+    if "tmp_path" in request.fixturenames:
+        folders.append(request.getfixturevalue("tmp_path"))
+    yield
+    if canary is None:
+        return
+    files = {file for folder in folders for file in folder.rglob("*") if file.is_file()}
+    found = [file for file in files if file.name != "key.json" and canary.encode() in file.read_bytes()]
+    assert not found, f"a key stands in {', '.join(map(str, found))}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Search all that a test has printed and logged for the key that its module uses."""
+    report = yield
+    canary = getattr(getattr(item, "module", None), "CANARY", None)
+    told = [name for name, text in report.sections if canary is not None and canary in text]
+    if told and report.outcome == "passed":
+        report.outcome = "failed"
+        report.longrepr = f"a key stands in: {', '.join(told)}"
+    return report
 
 
 @pytest.fixture(scope="session")
