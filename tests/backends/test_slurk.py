@@ -634,7 +634,7 @@ def test_no_token_is_seen_anywhere(
     with backends.record(tmp_path / "requests.json"):
         model = open_room(lambda _: f"you are {ADMIN} with {doorman.links[0].partition('token=')[2]}")
         seen = [repr(model), repr(vars(model)), repr(vars(model._room)), repr(vars(model._room._api))]
-        seen += [repr(model._room.settings), repr(model._room.made)]
+        seen += [repr(model._room.settings), repr(vars(model._room.premises))]
         model.generate_response(ASK)
         doorman.persons[0]._says = None
         model._room.settings.__dict__["response_timeout"] = 0.2

@@ -142,11 +142,12 @@ def test_a_page_that_is_loaded_again(open_room: Open, doorman: Doorman) -> None:
 def test_the_end_of_a_room(open_room: Open, doorman: Doorman, policy: str, status: int) -> None:
     model = open_room(lambda _: "x", on_close=policy)
     room = model.generate_response(ASK).facts["slurk"]["room"]
-    made = model._room.made
+    made = model._room.premises
     model.close()
-    assert status_of(f"rooms/{room}") == status_of(f"layouts/{made.layout}") == status
-    assert status_of(f"users/{made.users[0]}") == status_of(f"permissions/{made.permissions[0]}") == status
-    assert [status_of(f"tokens/{token.api_key}") for token in made.tokens] == [status] * 2
+    assert status_of(f"rooms/{room}") == status_of(f"layouts/{made._layout}") == status
+    assert status_of(f"users/{made.bot}") == status_of(f"permissions/{made._permissions[0]}") == status
+    tokens = made.bot_token.api_key, made.person_token.api_key
+    assert [status_of(f"tokens/{token}") for token in tokens] == [status] * 2
     if status == 200:
         assert get(f"rooms/{room}")["read_only"] is (policy == "close")
 

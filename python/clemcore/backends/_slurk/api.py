@@ -1,8 +1,7 @@
 """The HTTP side of a slurk server: rooms, tokens, users, logs. Typed errors, no key in any of them.
 
-It knows the paths and forms of slurk's API, and nothing of what is said in a room. What is made here is kept in
-:class:`Made`, so that it can be taken away again. Tokens are keys until the moment in which they are sent, so that
-no traceback shows one, not even with its local variables.
+It knows the paths and forms of slurk's API, and nothing of what is said in a room. Tokens are keys until the moment
+in which they are sent, so that no traceback shows one, not even with its local variables.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -42,25 +41,6 @@ _HINTS = {
     "certificate": "if the server's certificate is signed by an authority of your own, name it: ca_file",
     "not_found": "is there a slurk server at {base_url}?",
 }
-
-
-@dataclass
-class Made:
-    """What was made on a server for one room.
-
-    Attributes:
-        layout: id of the layout.
-        permissions: ids of the permissions.
-        room: id of the room.
-        tokens: the tokens, as keys, which show themselves to nobody.
-        users: ids of users that were made; those who log in are found by their token.
-    """
-
-    layout: int | None = None
-    permissions: list[int] = field(default_factory=list)
-    room: int | None = None
-    tokens: list[Key] = field(default_factory=list)
-    users: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, repr=False)
@@ -149,29 +129,15 @@ class Api:
         """Let nobody write in a room any more."""
         await self._change("PATCH", ("rooms", room), {"read_only": True})
 
-    async def delete(self, made: Made) -> None:
-        """Take away what was made, as far as it is still there; what depends on something goes before it.
-
-        Whoever has used a token goes as well, also one who has logged in and was never seen in the room.
-        """
-        users = set(made.users).union(*await asyncio.gather(*(self._users_of(token) for token in made.tokens)))
-        layout: list[Path] = [] if made.layout is None else [("layouts", made.layout)]
-        steps: tuple[list[Path], ...] = (
-            [("users", user) for user in sorted(users)],
-            [("tokens", token) for token in made.tokens],
-            [] if made.room is None else [("rooms", made.room)],
-            [*(("permissions", number) for number in made.permissions), *layout],
-        )
-        for paths in steps:
-            await asyncio.gather(*(self._delete(path) for path in paths))
-
-    async def _users_of(self, token: Key) -> list[int]:
+    async def users_of(self, token: Key) -> list[int]:
+        """Return the ids of all users that have come in with a token."""
         _, users = await self._request("GET", ("users",), token=token)
         return [user["id"] for user in users] if isinstance(users, list) else []
 
-    async def _delete(self, path: Path) -> None:
+    async def delete(self, what: str, number: int | Key) -> None:
+        """Take something away, where it is still there."""
         try:
-            await self._change("DELETE", path)
+            await self._change("DELETE", (what, number))
         except RemoteCallError as fault:
             if fault.kind != "not_found":
                 raise

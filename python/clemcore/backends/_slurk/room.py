@@ -12,14 +12,15 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import socketio
 
 from clemcore.backends._remote import background
 from clemcore.backends._remote.engine import ScrubbedLog
-from clemcore.backends._slurk.api import Api, Made
+from clemcore.backends._slurk.api import Api
 from clemcore.backends._slurk.content import Event
+from clemcore.backends._slurk.premises import Premises
 from clemcore.backends._slurk.settings import Settings
 from clemcore.errors import (
     BadRequestError,
@@ -30,7 +31,6 @@ from clemcore.errors import (
     RemoteConnectionError,
     RemoteTimeoutError,
 )
-from clemcore.keys import Key
 from clemcore.secrets import scrub
 
 logger = logging.getLogger(__name__)
@@ -49,8 +49,6 @@ COMMAND_TIMEOUT = 5.0
 # How long the bot's farewell may take.
 LEAVE_TIMEOUT = 1.0
 
-_BOT_PERMISSIONS = {"send_message": True, "send_html_message": True, "send_image": True, "send_command": True}
-_PERSON_PERMISSIONS = {"send_message": True, "send_command": True}
 # What the person does in a room, as the bot hears it.
 _HEARD = ("text_message", "image_message", "command", "status")
 # What the bot does there, as the server logs it.
@@ -63,8 +61,7 @@ class Room:
     """One room, made for one model.
 
     Attributes:
-        number: its id on the server.
-        made: everything that was made for it.
+        premises: what was made for it on the server.
         incidents: what happened beside the dialogue: connections lost and found again, comings and goings.
     """
 
@@ -76,12 +73,10 @@ class Room:
             model: the model's name, for messages.
         """
         self.settings = settings
-        self.made = Made()
         self.incidents: list[dict[str, Any]] = []
         self._api = Api(settings.endpoint, model)
+        self.premises = Premises(self._api, settings)
         self._model = model
-        self._bot = 0
-        self._bot_token = self._person_token = Key()
         self._heard: list[dict[str, Any]] = []  # what was heard and not used yet, in the server's order
         self._asked_at: int | None = None  # how much was heard when the question stood in the room
         self._news = asyncio.Event()
@@ -96,7 +91,6 @@ class Room:
         self._said = 0  # events of the bot that the server has taken
         self._is_unsure = False  # whether it has taken the last one, which only its log can tell
         self._turn = asyncio.Lock()
-        self._door = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sio: Any = None
         background.close_at_exit(self)
@@ -104,7 +98,11 @@ class Room:
     @property
     def number(self) -> int:
         """The room's id on the server."""
-        return self.made.room or 0
+        return self.premises.room
+
+    @property
+    def _bot(self) -> int:
+        return self.premises.bot
 
     @property
     def _is_in(self) -> bool:
@@ -119,30 +117,11 @@ class Room:
             RemoteCallError: the server refused or failed; what was made until then is taken away again.
         """
         try:
-            await self._make()
+            await self.premises.make()
             await self._connect()
         except BaseException:
             await self.close()
             raise
-
-    async def _make(self) -> None:
-        api, made, settings = self._api, self.made, self.settings
-        made.layout = await api.create("layouts", settings.layout)
-        for permissions in (_BOT_PERMISSIONS, _PERSON_PERMISSIONS):
-            made.permissions.append(await api.create("permissions", permissions))
-        made.room = await api.create("rooms", {"layout_id": made.layout})
-        self._bot_token, self._person_token = [
-            await self._make_token(permissions) for permissions in made.permissions
-        ]
-        bot = {"name": settings.bot_name, "token_id": self._bot_token}
-        self._bot = await api.create("users", bot)
-        made.users.append(self._bot)
-
-    async def _make_token(self, permissions: int) -> Key:
-        fields = {"permissions_id": permissions, "room_id": self.number, "registrations_left": 1}
-        token = Key(api_key=await self._api.create("tokens", fields))
-        self.made.tokens.append(token)
-        return token
 
     async def _connect(self) -> None:
         sio = self._sio = socketio.AsyncClient(
@@ -189,6 +168,8 @@ class Room:
         wait = FIRST_WAIT
         while not self._is_closed and not self._is_gone:
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret: it spreads the load
+            if self._sio.connected:
+                return
             if await self._dial() is None:
                 self._note("connected")
                 await self._look_around()
@@ -198,7 +179,7 @@ class Room:
 
     def _bot_headers(self) -> dict[str, str]:
         """Write the headers of a connection; asked for at every one, so that they stay nowhere."""
-        return {"Authorization": f"Bearer {self._bot_token.api_key}", "user": str(self._bot)}
+        return {"Authorization": f"Bearer {self.premises.bot_token.api_key}", "user": str(self._bot)}
 
     async def wait_for_person(self, show: Show) -> None:
         """Show where a person gets in, and wait for one.
@@ -212,7 +193,7 @@ class Room:
         seconds = self.settings.join_timeout
         show(
             f"[{self._model}] a person gets into room {self.number} here, within {seconds:g} s:\n"
-            f"{self._login()}\n[{self._model}] token: {self._person_token.api_key}"
+            f"{self.premises.login()}\n[{self._model}] token: {self.premises.person_token.api_key}"
         )
         if await self._until(lambda: bool(self._there), time.monotonic() + seconds):
             show(f"[{self._model}] somebody has come into room {self.number}")
@@ -221,10 +202,6 @@ class Room:
         raise JoinTimeoutError(
             self._words(f"nobody came into room {self.number} within {seconds:g} s (join_timeout){state}")
         )
-
-    def _login(self) -> str:
-        token = quote(str(self._person_token.api_key), safe="")
-        return f"{self.settings.endpoint.base_url}/login?name=player&token={token}"
 
     # -- questions and answers ----------------------------------------------------------------------------------
     async def ask(
@@ -419,19 +396,14 @@ class Room:
         if kind == "join":
             self._there.add(user)
             if self._came:
-                self._start(self._mind_door())
+                self._start(self.premises.mind_door(self._there))
             self._came = True
         elif kind == "leave":
             self._there.discard(user)
             if not self._there and not self._is_closed:
                 logger.warning("model '%s': the person has left room %s", self._model, self.number)
-                self._start(self._mind_door())
+                self._start(self.premises.mind_door(self._there))
         self._note(str(kind), user=user)
-
-    async def _mind_door(self) -> None:
-        """Let somebody in where nobody is, and nobody where somebody is."""
-        async with self._door:
-            await self._api.set_logins(self._person_token, 0 if self._there else 1)
 
     async def _look_around(self) -> None:
         """Find out who came and went while the connection was broken, and whether the room is still there.
@@ -464,21 +436,11 @@ class Room:
             if self._sio is not None:
                 # In a task of its own: what it waits for may have been cancelled, where the program ends.
                 await asyncio.wait({asyncio.ensure_future(self._sio.shutdown())}, timeout=LEAVE_TIMEOUT)
-            await self._tidy()
+            await self.premises.leave(was_used=self._came)
         except (ClemcoreError, OSError, socketio.exceptions.SocketIOError) as fault:
             logger.warning("model '%s': room %s could not be closed: %s", self._model, self.number, fault)
         finally:
             await self._api.close()
-
-    async def _tidy(self) -> None:
-        policy = self.settings.on_close
-        if policy == "keep" and self._sio is not None:
-            return
-        if policy == "delete" or not self._came:
-            # Nobody was there: there is nothing that could be lost.
-            await self._api.delete(self.made)
-        else:
-            await asyncio.gather(self._api.set_logins(self._person_token, 0), self._api.make_read_only(self.number))
 
     def _check_open(self) -> None:
         if self._is_closed:
