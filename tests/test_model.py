@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def test_the_bookkeeping_of_3_7_2_is_answered_but_not_stored() -> None:
     response = Parrot(SPEC).generate_response(ASK)[1]
     assert response["clem_player"]["model_name"] == "parrot"
     assert response["clem_player"]["response"] == "Hello!"
+    assert re.fullmatch(r"0:00:00(\.\d{6})?", response["clem_player"]["call_duration"])
     assert "clem_player" in response
     assert response.get("clem_player")["response"] == "Hello!"
     assert response.get("nothing") is None

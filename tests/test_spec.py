@@ -140,6 +140,8 @@ def test_the_spec_is_immutable_to_its_depth() -> None:
     assert spec.to_dict() == ENTRY
     with pytest.raises(dataclasses.FrozenInstanceError):
         spec.backend = "x"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del spec.backend
     with pytest.raises(TypeError):
         spec["backend"] = "x"
     with pytest.raises(TypeError, match="immutable"):

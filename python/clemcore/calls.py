@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import Any, Protocol, cast
 
@@ -205,7 +205,7 @@ class Call:
             response = ReceivedBody(response)
             response.clem_player = {
                 "call_start": str(datetime.fromtimestamp(self._started)),  # local, as in 3.7.2
-                "call_duration": f"{elapsed:.6f}",
+                "call_duration": str(timedelta(seconds=elapsed)),
                 "response": text,
                 "model_name": self._model.name,
             }

@@ -205,12 +205,12 @@ class ModelSpec(_Slots):
             object.__setattr__(self, "_hash_value", value)
             return value
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
+    def __setattr__(self, name: str, value: object = None) -> NoReturn:
         """Refuse: a specification is immutable."""
         from dataclasses import FrozenInstanceError  # what 3.7.2 raised here; imported only to be raised
 
         raise FrozenInstanceError(
-            f"cannot set '{name}': a model specification is immutable; build a new one from {{**spec.to_dict(), …}}"
+            f"cannot change '{name}': a specification is immutable; build a new one from {{**spec.to_dict(), …}}"
         )
 
     __delattr__ = __setattr__  # type: ignore[assignment]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,7 @@ class ReplayModel(BatchGenerativeModel):
         started = call.started
         body.clem_player = {
             "call_start": "" if started is None else str(datetime.fromtimestamp(started)),
-            "call_duration": f"{call.facts.get('duration_seconds', 0.0):.6f}",
+            "call_duration": str(timedelta(seconds=call.facts.get("duration_seconds", 0.0))),
             "response": text,
             "model_name": self.name,
         }

@@ -105,6 +105,9 @@ fn what_cannot_be_read_or_understood_is_status_2() {
     assert!(stderr(&output).contains("no-such-file.json: cannot be read: "));
     // The other file is checked all the same.
     assert!(stdout(&output).contains("error[R003]"));
+    // "no problems" would be a lie about a file that nobody has read.
+    assert_eq!(stdout(&run(&[&missing])), "");
+    assert!(stdout(&run(&["--format", "json", &missing])).contains("\"problems\": []"));
     for wrong in [&[][..], &["--format"], &["--format", "xml", "-"], &["--deny", "hints", "-"], &["--strict"]]
     {
         let output = run(wrong);

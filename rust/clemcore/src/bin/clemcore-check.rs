@@ -151,7 +151,10 @@ fn run(options: &Options) -> u8 {
             }
         }
     }
-    print(&report.render(options.format, color()));
+    // Of a file that nobody has read there is nothing good to say; formats for machines stay whole.
+    if readable || !report.problems.is_empty() || options.format != Format::Human {
+        print(&report.render(options.format, color()));
+    }
     let denied = options.deny_warnings && report.count(Severity::Warning) > 0;
     if !readable {
         UNUSABLE
