@@ -213,7 +213,7 @@ class ModelSpec(_Slots):
             f"cannot change '{name}': a specification is immutable; build a new one from {{**spec.to_dict(), …}}"
         )
 
-    __delattr__ = __setattr__  # type: ignore[assignment]
+    __delattr__ = __setattr__
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by fields."""

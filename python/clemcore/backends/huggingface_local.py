@@ -28,6 +28,7 @@ from clemcore.backends._huggingface import generation, loading
 from clemcore.backends._huggingface.checks import check_context_limit, check_messages
 from clemcore.backends._huggingface.frontend import Frontend
 from clemcore.backends._huggingface.text import Answer, TextCutter
+from clemcore.backends._remote.dialect import outcome_of
 from clemcore.backends.base import Backend, require
 from clemcore.examination import Row
 from clemcore.messages import Messages, sha256_of
@@ -248,8 +249,12 @@ def _reply(prompt: dict[str, Any], response: dict[str, Any], answer: Answer, fac
     response["finish_reason"] = answer.finish_reason
     if answer.thinking is not None:
         response["cot_content"] = answer.thinking
-    usage = {"input_tokens": len(prompt["input_ids"]), "output_tokens": len(response["output_ids"])}
-    return Reply(prompt, response, answer.text, {**facts, "usage": usage, **answer.facts})
+    found = {
+        "usage": {"input_tokens": len(prompt["input_ids"]), "output_tokens": len(response["output_ids"])},
+        "finish_reason": answer.finish_reason,
+        "outcome": outcome_of(answer.text, cut=answer.finish_reason == "length", reasoned=bool(answer.thinking)),
+    }
+    return Reply(prompt, response, answer.text, {**facts, **found, **answer.facts})
 
 
 class _StopWatch:
