@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from clemcore.errors import MissingKeyError, RemoteCallError, SpecError
+from clemcore.errors import MissingKeyError, PermissionDeniedError, RemoteCallError, SpecError
 from support.certificates import write_certificate
 from support.remote import CANARY, HELLO, make_model, open_model, write_keys
-from support.wire_server import WireServer, refusal
+from support.wire_server import Answer, WireServer, refusal
 
 OTHER = "sk-other-99887766554433"
 
@@ -264,6 +264,16 @@ def test_a_proxy_of_the_environment_is_used(wire_server: WireServer, monkeypatch
     assert wire_server.only.target == "http://models.example/v1/chat/completions"
     assert wire_server.only.headers["host"] == "models.example"
     assert wire_server.only.headers["proxy-authorization"].startswith("Basic ")
+
+
+def test_a_proxy_that_refuses_is_asked_once(wire_server: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", wire_server.url.replace("//", "//user:hidden-password@"))
+    wire_server.script = [Answer(407, b"", {"X-Echo": "hidden-password"})]
+    with pytest.raises(PermissionDeniedError, match=r"the proxy refused: status 407.*NO_PROXY") as caught:
+        open_model("https://models.example").generate_response(HELLO)
+    assert (wire_server.only.method, wire_server.only.target) == ("CONNECT", "models.example:443")
+    assert "hidden-password" not in str(caught.value)
+    assert caught.value.prompt is None, "nothing was sent"
 
 
 def test_a_kind_of_proxy_that_is_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:

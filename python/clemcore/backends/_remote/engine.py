@@ -38,6 +38,8 @@ LARGEST_REPLY = 64 * 1024 * 1024
 # How many connections may be found unusable in a row: all that lie in the pool.
 _MOST_STALE = 1000
 _LONGEST_WORDS = 300
+# A login that is wrong or missing, an address that may not be called: asking again changes nothing.
+_PROXY_REFUSES = (401, 403, 407)
 
 
 class ScrubbedLog(logging.Filter):
@@ -298,6 +300,7 @@ def described(fault: BaseException) -> tuple[str, str]:
     elif isinstance(fault, asyncio.TimeoutError):
         kind, words = "timeout", "no whole reply in time"
     elif isinstance(fault, aiohttp.ClientHttpProxyError):
+        kind = "refused" if fault.status in _PROXY_REFUSES else kind
         words = f"the proxy refused: status {fault.status} {fault.message}"
     elif isinstance(fault, aiohttp.ClientResponseError):
         kind, words = "reply", f"the reply is no HTTP that can be read: {fault.message}"

@@ -41,7 +41,8 @@ class Exchange:
         response: the last reply's body, or None.
         parsed: the reply's body as JSON, or None where it is none.
         fault: why there was no whole reply, or None.
-        fault_kind: the kind of that fault: ``connection``, ``certificate``, ``timeout``, ``reply``, or None.
+        fault_kind: the kind of that fault: ``connection``, ``certificate``, ``refused`` (by a proxy), ``timeout``,
+            ``reply``, or None.
         failed_attempts: what happened before the last attempt.
         attempts: number of requests that were made.
         first_byte: seconds from the start of the last attempt to its reply's headers.

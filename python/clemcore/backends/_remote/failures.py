@@ -143,6 +143,8 @@ class Caller:
         return "" if self.model_id in known else _nearest(self.model_id, alive)
 
     def _advice(self, exchange: Exchange) -> str:
+        if exchange.fault_kind == "refused":
+            return "check the proxy's address and login in the environment, or put the host into NO_PROXY"
         if exchange.fault_kind == "certificate":
             return (
                 "if the server's certificate is signed by an authority of your own, name it: model_config.ca_file"

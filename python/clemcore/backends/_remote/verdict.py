@@ -47,7 +47,13 @@ _BY_STATUS = {
     503: "overloaded",
     529: "overloaded",
 }
-BY_FAULT = {"timeout": "timeout", "connection": "connection", "certificate": "certificate", "reply": "bad_reply"}
+BY_FAULT = {
+    "timeout": "timeout",
+    "connection": "connection",
+    "certificate": "certificate",
+    "refused": "permission",
+    "reply": "bad_reply",
+}
 # How many attempts a kind of error is worth; for the others, trying again changes nothing.
 ATTEMPTS = {
     "rate_limit": 40,
