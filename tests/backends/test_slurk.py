@@ -247,7 +247,7 @@ def test_an_answer_may_come_before_the_receipt(
         return taken
 
     monkeypatch.setattr(FakeSlurk, "_emit", slow_receipt)
-    assert open_room(lambda _: "at once", response_timeout=1).generate_response(ASK).text == "at once"
+    assert open_room(lambda _: "at once", response_timeout=5).generate_response(ASK).text == "at once"
 
 
 # -- images ----------------------------------------------------------------------------------------------------
@@ -375,11 +375,11 @@ def test_no_server() -> None:
 
 # -- deadlines and broken connections --------------------------------------------------------------------------
 def test_no_answer_in_time(open_room: Open, doorman: Doorman, tmp_path: Path) -> None:
-    model = open_room(None, response_timeout=0.3)
+    model = open_room(None, response_timeout=1)
     with backends.record(tmp_path / "requests.json"), pytest.raises(RemoteTimeoutError) as caught:
         model.generate_response(ASK)
     assert re.search(
-        r"room \d+: no answer came within 0\.3 s \(response_timeout\); the person is there", str(caught.value)
+        r"room \d+: no answer came within 1 s \(response_timeout\); the person is there", str(caught.value)
     )
     assert caught.value.prompt["sent"][0]["data"]["message"] == "Where?"
     (call,) = json.loads((tmp_path / "requests.json").read_text())
@@ -517,12 +517,10 @@ def test_a_bot_that_the_server_sends_away_comes_back(open_room: Open, doorman: D
 
 
 def test_a_server_that_has_forgotten_the_room(open_room: Open, slurk: FakeSlurk) -> None:
-    model = open_room(None, response_timeout=10)
+    model = open_room(None, response_timeout=3600)  # it does not wait for an answer that cannot come
     slurk.forget()
-    begin = time.monotonic()
     with pytest.raises(NotServedError, match="is no longer on the server"):
         model.generate_response(ASK)
-    assert time.monotonic() - begin < 5, "it does not wait for an answer that cannot come"
 
 
 def test_an_event_that_the_server_refuses(open_room: Open, slurk: FakeSlurk) -> None:
