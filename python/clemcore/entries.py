@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clemcore.errors import SpecError
+from clemcore.override import joined
 from clemcore.spec import ModelSpec
 
 
@@ -73,19 +74,10 @@ class Entries:
             new = {"model_name": new.get("model_name"), "backend": backend, **new}
         if index is None or reset:
             return index, new
-        return index, _updated(self._specs[-1 - index].to_dict(), new)
+        return index, joined(self._specs[-1 - index].to_dict(), new)
 
 
 def _name(fields: Mapping[str, Any] | ModelSpec) -> str | None:
     """Return the name, if it is one."""
     name = fields.get("model_name")
     return name if isinstance(name, str) else None
-
-
-def _updated(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(old)
-    for name, value in new.items():
-        before = merged.get(name)
-        both = isinstance(before, dict) and isinstance(value, Mapping)
-        merged[name] = _updated(before, value) if both else value  # type: ignore[arg-type]
-    return merged

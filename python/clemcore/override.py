@@ -82,16 +82,17 @@ def overriding(selector: ModelSpec, replaced: Mapping[str, Any]) -> ModelSpec:
         {'a': {'b': None, 'c': 2}}
     """
     plain, own = split(selector)
-    return ModelSpec(**{**dict(plain.items()), OVERRIDE: _joined(own, replaced)}) if replaced else selector
+    return ModelSpec(**{**dict(plain.items()), OVERRIDE: joined(own, replaced)}) if replaced else selector
 
 
-def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    joined = dict(first)
+def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of both, to the depth of nested dicts; where both have a field the second's value counts."""
+    both = dict(first)
     for name, value in second.items():
-        before = joined.get(name)
-        both = isinstance(before, Mapping) and isinstance(value, Mapping)
-        joined[name] = _joined(before, value) if both else value  # type: ignore[arg-type]
-    return joined
+        before = both.get(name)
+        nested = isinstance(before, Mapping) and isinstance(value, Mapping)
+        both[name] = joined(before, value) if nested else value  # type: ignore[arg-type]
+    return both
 
 
 def overridden(spec: ModelSpec, replaced: Mapping[str, Any]) -> ModelSpec:

@@ -97,48 +97,52 @@ def read_set(texts: Iterable[str]) -> dict[str, Any]:
 _SECOND = re.compile(r",\s*[A-Za-z_][\w.]*=")
 
 
-def generation_options(command: AnyFunction) -> AnyFunction:
-    """Add ``-t``, ``-l`` and ``--gen-arg``; :func:`generation_arguments` brings them together."""
-    for option in (
-        click.option(
-            "gen_arg",
-            "--gen-arg",
-            multiple=True,
-            metavar="NAME=JSON",
-            help="Any other generation argument (seed=7, stop='[\"\\n\"]'); repeatable.",
-        ),
-        click.option("-l", "--max-tokens", type=click.IntRange(min=1), help="Most tokens of an answer (300)."),
-        click.option("-t", "--temperature", type=click.FloatRange(min=0.0), help="Sampling temperature (0.0)."),
-    ):
-        command = option(command)
-    return command
+def _options(*options: Callable[[AnyFunction], AnyFunction]) -> Callable[[AnyFunction], AnyFunction]:
+    """Make one decorator of several options; the help shows them in this order."""
+
+    def add(command: AnyFunction) -> AnyFunction:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
-def template_options(command: AnyFunction) -> AnyFunction:
-    """Add ``--template``, ``--template-name``, ``--special-token``; see :func:`chosen_template`."""
-    for option in (
-        click.option(
-            "special_token",
-            "--special-token",
-            multiple=True,
-            metavar="NAME=TOKEN",
-            help="With --template: a token that it names (bos_token=<s>); repeatable.",
-        ),
-        click.option(
-            "template_name",
-            "--template-name",
-            metavar="NAME",
-            help="With --template: which one, where the file has several (default).",
-        ),
-        click.option(
-            "--template",
-            type=click.Path(),
-            metavar="FILE",
-            help="A chat template instead of a model: *.jinja, tokenizer_config.json, *.gguf or a folder.",
-        ),
-    ):
-        command = option(command)
-    return command
+# What an answer is generated with; :func:`generation_arguments` brings them together.
+generation_options = _options(
+    click.option("-t", "--temperature", type=click.FloatRange(min=0.0), help="Sampling temperature (0.0)."),
+    click.option("-l", "--max-tokens", type=click.IntRange(min=1), help="Most tokens of an answer (300)."),
+    click.option(
+        "gen_arg",
+        "--gen-arg",
+        multiple=True,
+        metavar="NAME=JSON",
+        help="Any other generation argument (seed=7, stop='[\"\\n\"]'); repeatable.",
+    ),
+)
+
+# A chat template instead of a model; see :func:`chosen_template`.
+template_options = _options(
+    click.option(
+        "--template",
+        type=click.Path(),
+        metavar="FILE",
+        help="A chat template instead of a model: *.jinja, tokenizer_config.json, *.gguf or a folder.",
+    ),
+    click.option(
+        "template_name",
+        "--template-name",
+        metavar="NAME",
+        help="With --template: which one, where the file has several (default).",
+    ),
+    click.option(
+        "special_token",
+        "--special-token",
+        multiple=True,
+        metavar="NAME=TOKEN",
+        help="With --template: a token that it names (bos_token=<s>); repeatable.",
+    ),
+)
 
 
 def chosen_template(path: str, name: str | None, special_token: Iterable[str]) -> TemplateSource:
