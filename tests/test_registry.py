@@ -182,6 +182,20 @@ def test_a_registry_can_be_copied_and_pickled() -> None:
     assert [entry["model_name"] for entry in json.loads(HERE.read_text())] == ["b", "a"]
 
 
+def test_why_nothing_was_found_is_told_when_it_is_read() -> None:
+    registry = ModelRegistry([ModelSpec(model_name="first", backend="mock")])
+    with pytest.raises(ModelNotFoundError) as caught:
+        registry.get_first_model_spec_that_unify_with("frist")
+    error = caught.value
+    # What changes afterwards is not what was searched.
+    registry.register_from_list([{"model_name": "frist", "backend": "mock"}])
+    for copied in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301 - what was pickled here
+        assert "did you mean 'first'?" in str(copied)
+        assert copied.args == (str(copied),)
+        assert repr(copied) == f"ModelNotFoundError({str(copied)!r})"
+    assert str(ModelNotFoundError("plain")) == "plain"
+
+
 def test_a_registry_error_keeps_its_problems() -> None:
     HERE.write_text('[{"model_name": "x", "backend": "mock"},\n {"model_name": 5}]')
     with pytest.raises(RegistryError) as caught:

@@ -50,7 +50,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from clemcore._core import Problem
 
@@ -84,7 +84,35 @@ class RegistryError(ClemcoreError, ValueError):
 
 
 class ModelNotFoundError(ClemcoreError, ValueError):
-    """No registry entry unifies with the selector; the message names the nearest ones."""
+    """No registry entry unifies with the selector; the message names the nearest ones.
+
+    To find those takes a look at every name, so a message given as a function is made when it is first read: who
+    asks for a model that may not be there, and goes on without, does not wait for it.
+    """
+
+    def __init__(self, message: str | Callable[[], str] = "") -> None:
+        """Take the message, or what makes it."""
+        super().__init__()
+        self._message = message
+
+    def __str__(self) -> str:
+        """Give the message."""
+        if not isinstance(self._message, str):
+            self._message = self._message()
+        return self._message
+
+    @property
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override]
+        """The message alone, as of every exception."""
+        return (str(self),)
+
+    def __repr__(self) -> str:
+        """Show the message, as of every exception."""
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross a process boundary with the message."""
+        return type(self), self.args
 
 
 class SpecError(ClemcoreError, ValueError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.backends._requirements import missing_packages
 from clemcore.backends.lookup import BackendRegistry
-from clemcore.errors import ModelNotFoundError, SpecError
+from clemcore.errors import SpecError
 from clemcore.examination import Row, cost_rows, end_date, examined
 from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, SAMPLING_FIELDS, Model
@@ -95,11 +95,11 @@ def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> Mode
         return found
     selector, replaced = split(selector)
     if "backend" not in selector:
-        raise ModelNotFoundError(registry.why_not_found(selector))
+        raise registry.not_found(selector)
     if not isinstance(selector.get("model_name"), str):
         raise SpecError(f"a specification that matches no registry entry needs a 'model_name': {selector}")
     # Documented since 2024: a specification that names its backend needs no entry.
-    logger.info("%s; it names a backend and is used as it is", registry.why_not_found(selector))
+    logger.info("%s; it names a backend and is used as it is", registry.not_found(selector))
     return overridden(selector, replaced)
 
 

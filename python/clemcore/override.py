@@ -86,7 +86,7 @@ def overriding(selector: ModelSpec, replaced: Mapping[str, Any]) -> ModelSpec:
 
 
 def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of both, to the depth of nested dicts; where both have a field the second's value counts."""
+    """Return the fields of both, down to nested dicts; where both have a field, the second counts."""
     both = dict(first)
     for name, value in second.items():
         before = both.get(name)

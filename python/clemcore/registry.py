@@ -242,36 +242,17 @@ class ModelRegistry:
         selector = ModelSpec.from_any(model_selector)
         found = self.find(selector)
         if found is None:
-            raise ModelNotFoundError(self.why_not_found(selector))
+            raise self.not_found(selector)
         return found
+
+    def not_found(self, selector: ModelSpec) -> ModelNotFoundError:
+        """Make the error that explains why no entry unifies with a selector; it is explained when that is read."""
+        core = self._compiled()
+        return ModelNotFoundError(lambda: _why_not_found(core, selector))
 
     def why_not_found(self, selector: ModelSpec) -> str:
         """Explain why no entry unifies with a selector."""
-        core = self._compiled()
-        lines = [f"no model unifies with {selector}"]
-        refusals = core.refusals(selector.to_dict())
-        lines += [f"  {_refusal(refusal)}" for refusal in refusals[:5]]
-        if len(refusals) > 5:  # noqa: PLR2004 - as many as are shown
-            lines.append(f"  … and {len(refusals) - 5} more entries of that name")
-        if refusals:
-            lines.append(
-                "  to change a field of the entry on purpose, put it into the selector's 'override' "
-                "(for 'clem': --set FIELD=VALUE)"
-            )
-        name = selector.get("model_name")
-        if isinstance(name, str) and not refusals:
-            near = core.nearest(name)
-            lines.append(
-                "  did you mean " + ", ".join(f"'{other}'" for other in near) + "?"
-                if near
-                else "  'clem list models' shows all names"
-            )
-            if "backend" not in selector:
-                lines.append(
-                    "  a model without an entry can be used by naming its backend: "
-                    f'{{"model_name": "{name}", "backend": "…", …}}'
-                )
-        return "\n".join(lines)
+        return _why_not_found(self._compiled(), selector)
 
     # -- changing ----------------------------------------------------------------------------------------------
     def register_from_list(
@@ -405,6 +386,33 @@ def _check_readable(path: Path, text: bytes) -> None:
         ModelRegistry.from_layers([(str(path), text)])
     except RegistryError as fault:
         raise RegistryError(f"nothing was written, for the file would read:\n{fault}", fault.problems) from None
+
+
+def _why_not_found(core: _core.Registry, selector: ModelSpec) -> str:
+    lines = [f"no model unifies with {selector}"]
+    refusals = core.refusals(selector.to_dict())
+    lines += [f"  {_refusal(refusal)}" for refusal in refusals[:5]]
+    if len(refusals) > 5:  # noqa: PLR2004 - as many as are shown
+        lines.append(f"  … and {len(refusals) - 5} more entries of that name")
+    if refusals:
+        lines.append(
+            "  to change a field of the entry on purpose, put it into the selector's 'override' "
+            "(for 'clem': --set FIELD=VALUE)"
+        )
+    name = selector.get("model_name")
+    if isinstance(name, str) and not refusals:
+        near = core.nearest(name)
+        lines.append(
+            "  did you mean " + ", ".join(f"'{other}'" for other in near) + "?"
+            if near
+            else "  'clem list models' shows all names"
+        )
+        if "backend" not in selector:
+            lines.append(
+                "  a model without an entry can be used by naming its backend: "
+                f'{{"model_name": "{name}", "backend": "…", …}}'
+            )
+    return "\n".join(lines)
 
 
 def _special(selector: ModelSpec) -> ModelSpec | None:

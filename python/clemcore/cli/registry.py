@@ -13,7 +13,7 @@ from clemcore import _core
 from clemcore.cli.inputs import examples, read_model, set_option, with_set
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import has_colors, note, out
-from clemcore.errors import ClemcoreError, ModelNotFoundError
+from clemcore.errors import ClemcoreError
 from clemcore.override import masked
 from clemcore.spec import ModelSpec
 
@@ -162,7 +162,7 @@ def resolve(selector: ModelSpec, set_: tuple[str, ...], how: bool, as_json: bool
             out(str(told))
         return NOT_FOUND if told.spec is None else 0
     if told.spec is None:
-        raise ModelNotFoundError(models.why_not_found(asked))
+        raise models.not_found(asked)
     source, line = PACKAGED if told.outcome == "special" else None, None
     if told.taken is not None:
         source, line = told.taken["source"], told.taken["line"]
