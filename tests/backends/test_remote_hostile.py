@@ -32,6 +32,7 @@ from clemcore.errors import (
     RemoteCallError,
     RemoteConnectionError,
 )
+from support.certificates import write_certificate
 from support.formats import FORMATS
 from support.remote import CANARY, HELLO, make_model, open_model, write_keys
 from support.wire_server import Answer, WireServer, completion, refusal
@@ -237,7 +238,7 @@ def test_a_server_does_not_write_to_the_terminal(wire_server: WireServer) -> Non
 _FORKS = """
 import os, signal, sys
 from support.remote import HELLO, open_model
-model = open_model(sys.argv[1], total_timeout=20)
+model = open_model(sys.argv[1], total_timeout=20, **({"ca_file": sys.argv[2]} if sys.argv[2:] else {}))
 batch = [HELLO] * 8
 assert len(model.generate_batch_response(batch)) == 8
 for _ in range(3):
@@ -254,17 +255,28 @@ for _ in range(3):
 """
 
 
-def test_a_forked_child_leaves_its_parents_connections_alone(wire_server: WireServer) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _FORKS, wire_server.url],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert len(wire_server.requests) == 8 + 3 * 16
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_a_forked_child_leaves_its_parents_connections_alone(tmp_path: Path, with_tls: bool) -> None:
+    tls = write_certificate(tmp_path) if with_tls else None
+    with WireServer(tls) as server:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-W",
+                "ignore::DeprecationWarning",
+                "-c",
+                _FORKS,
+                server.url,
+                *map(str, (tls or ())[:1]),
+            ],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(server.requests) == 8 + 3 * 16
 
 
 def test_models_can_be_copied_and_pickled_without_their_key(wire_server: WireServer) -> None:
