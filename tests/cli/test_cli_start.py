@@ -82,6 +82,15 @@ def test_an_error_is_one_message_and_debug_shows_the_traceback(clem: Clem) -> No
         assert "ModelNotFoundError" in done.stderr
 
 
+def test_a_backend_that_imports_what_is_not_there_is_told_in_one_line(clem: Clem) -> None:
+    Path("retrying_api.py").write_text("from retry_of_3_7_2 import retry\n")
+    message = clem.fails("respond", "-m", '{"model_name": "m", "backend": "retrying"}', "Hi")
+    file = Path("retrying_api.py").resolve()
+    assert message == (
+        f"clem: {file} cannot be imported: it needs the module 'retry_of_3_7_2', which is not installed\n"
+    )
+
+
 def test_a_fault_of_a_backend_says_that_it_was_not_expected_and_hides_keys(clem: Clem) -> None:
     Path("faulty_api.py").write_text(
         "from clemcore import backends\n"

@@ -160,6 +160,8 @@ def message_of(error: Exception) -> str:
     """Say what went wrong in one message, without a traceback."""
     if isinstance(error, ClemcoreError):
         return str(error)
+    if isinstance(error, ModuleNotFoundError) and isinstance(error.__cause__, ModuleNotFoundError):
+        return str(error)  # of a backend's file, which it names
     if isinstance(error, FileNotFoundError) and error.filename is None:  # what os.getcwd raises
         return "the working directory does not exist any more: change into one that does"
     if isinstance(error, OSError) and error.strerror:
