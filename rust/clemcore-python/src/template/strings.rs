@@ -1,10 +1,11 @@
 //! Python's strings from within: their UTF-8 form is borrowed, and new ones are written where they stay.
 //!
 //! `CPython` keeps a string as bytes of ASCII or Latin-1, or as units of two or four bytes, whatever its largest
-//! character needs. What a template renders is UTF-8, so the string is made in one pass over it, which takes runs of
-//! ASCII sixteen bytes at a time. (`CPython`'s own decoder starts anew in each wider form.)
+//! character needs. What a template renders is UTF-8, so the string is made where it stays: ASCII is copied, and what
+//! is wider is written in one pass, sixteen bytes of ASCII at a time. (Python's own decoder starts anew in each form.)
 #![allow(unsafe_code, reason = "CPython's strings are written and read in place")]
 
+use std::mem::MaybeUninit;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 use pyo3::ffi;
@@ -54,33 +55,61 @@ pub(super) fn string<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, Py
         return Ok(PyString::new(py, text));
     }
     let bytes = text.as_bytes();
+    // Most texts are ASCII, which shows while they are copied.
+    // SAFETY: ASCII has units of one byte.
+    let ascii = unsafe { filled::<u8>(py, bytes.len(), 0x7F, |units| copy_ascii(bytes, units))? };
+    if let Some(ascii) = ascii {
+        return Ok(ascii);
+    }
     let (count, largest) = measure(bytes);
-    // SAFETY: a new string of `count` units is filled before anybody else sees it.
+    // SAFETY: the units have one byte up to Latin-1, then two, and four beyond the basic plane.
+    let wide = unsafe {
+        match largest {
+            0xFF => filled::<u8>(py, count, largest, |units| widen(bytes, units)),
+            0xFFFF => filled::<u16>(py, count, largest, |units| widen(bytes, units)),
+            _ => filled::<u32>(py, count, largest, |units| widen(bytes, units)),
+        }
+    }?;
+    Ok(wide.unwrap_or_else(|| PyString::new(py, text)))
+}
+
+/// A new string with this many characters and room for the largest one, if `fill` has written all of its units.
+///
+/// # Safety
+/// `T` is what `CPython` takes for a unit where that is the largest character; `fill` tells the truth.
+unsafe fn filled<T>(
+    py: Python<'_>,
+    count: usize,
+    largest: u32,
+    fill: impl FnOnce(&mut [MaybeUninit<T>]) -> bool,
+) -> PyResult<Option<Bound<'_, PyString>>> {
+    // SAFETY: nobody else has the new string before it is filled, nor at all if it is not.
     unsafe {
         let object = ffi::PyUnicode_New(count.cast_signed(), largest);
         let new = Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked();
-        let data = ffi::PyUnicode_DATA(object);
-        match largest {
-            0x7F => from_raw_parts_mut(data.cast(), count).copy_from_slice(bytes),
-            0xFF => widen(bytes, from_raw_parts_mut(data.cast::<u8>(), count)),
-            0xFFFF => widen(bytes, from_raw_parts_mut(data.cast::<u16>(), count)),
-            _ => widen(bytes, from_raw_parts_mut(data.cast::<u32>(), count)),
-        }
-        Ok(new)
+        let units = from_raw_parts_mut(ffi::PyUnicode_DATA(object).cast(), count);
+        Ok(fill(units).then_some(new))
     }
 }
 
-/// How many characters there are in UTF-8 text, and the largest one for which a string needs room.
+/// Copies a text of nothing but ASCII; false when it is not.
+fn copy_ascii(bytes: &[u8], out: &mut [MaybeUninit<u8>]) -> bool {
+    const PART: usize = 1024;
+    bytes.chunks(PART).zip(out.chunks_mut(PART)).all(|(part, units)| {
+        for (unit, byte) in units.iter_mut().zip(part) {
+            unit.write(*byte);
+        }
+        part.iter().fold(0, |seen, byte| seen | byte) < 0x80
+    })
+}
+
+/// How many characters there are in UTF-8 text that is not all ASCII, and the largest one that needs room.
 fn measure(bytes: &[u8]) -> (usize, u32) {
-    // The first byte of a character tells how large it is, and the others are smaller than any first byte.
-    let largest = bytes.iter().fold(0, |largest, byte| largest.max(*byte));
-    if largest < 0x80 {
-        return (bytes.len(), 0x7F);
-    }
     // Counted in bytes, as many at once as cannot overflow one.
     let firsts = |part: &[u8]| part.iter().fold(0u8, |sum, byte| sum + u8::from(!is_continuation(*byte)));
     let count = bytes.chunks(192).map(|part| usize::from(firsts(part))).sum();
-    match largest {
+    // The first byte of a character tells how large it is, and the others are smaller than any first byte.
+    match bytes.iter().fold(0, |largest, byte| largest.max(*byte)) {
         0..=0xC3 => (count, 0xFF),
         0xC4..=0xEF => (count, 0xFFFF),
         _ => (count, 0x0010_FFFF),
@@ -116,11 +145,11 @@ impl Unit for u32 {
     }
 }
 
-/// Writes UTF-8 text into as many units as it has characters.
-fn widen<T: Unit>(bytes: &[u8], out: &mut [T]) {
+/// Writes UTF-8 text into as many units as it has characters; false when those are not so many.
+fn widen<T: Unit>(bytes: &[u8], out: &mut [MaybeUninit<T>]) -> bool {
     let (mut from, mut to) = (0, 0);
     while let Some(&first) = bytes.get(from) {
-        let Some(unit) = out.get_mut(to) else { return };
+        let Some(unit) = out.get_mut(to) else { return false };
         if first < 0x80 {
             let ascii = widen_ascii(&bytes[from..], &mut out[to..]);
             (from, to) = (from + ascii, to + ascii);
@@ -132,20 +161,21 @@ fn widen<T: Unit>(bytes: &[u8], out: &mut [T]) {
             0xE0..=0xEF => (u32::from(first & 0x0F) << 12 | rest(1) << 6 | rest(2), 3),
             _ => (u32::from(first & 0x07) << 18 | rest(1) << 12 | rest(2) << 6 | rest(3), 4),
         };
-        *unit = T::of(c);
+        unit.write(T::of(c));
         (from, to) = (from + size, to + 1);
     }
+    to == out.len()
 }
 
 /// Writes the ASCII that the text begins with, and tells how much that is.
 #[inline]
-fn widen_ascii<T: Unit>(bytes: &[u8], out: &mut [T]) -> usize {
+fn widen_ascii<T: Unit>(bytes: &[u8], out: &mut [MaybeUninit<T>]) -> usize {
     const RUN: usize = 16;
     let mut done = 0;
     // Sixteen bytes are written as if they all were ASCII; what comes after a high bit is written again.
     for (run, units) in bytes.as_chunks::<RUN>().0.iter().zip(out.as_chunks_mut::<RUN>().0) {
         for (unit, byte) in units.iter_mut().zip(run) {
-            *unit = T::from(*byte);
+            unit.write(T::from(*byte));
         }
         let high = u128::from_le_bytes(*run) & u128::from_ne_bytes([0x80; RUN]);
         if high != 0 {
@@ -157,7 +187,7 @@ fn widen_ascii<T: Unit>(bytes: &[u8], out: &mut [T]) -> usize {
         if *byte >= 0x80 {
             break;
         }
-        *unit = T::from(*byte);
+        unit.write(T::from(*byte));
         done += 1;
     }
     done
