@@ -87,7 +87,7 @@ def resolve_settings(spec: ModelSpec) -> Settings:
     return Settings(
         endpoint=_endpoint(spec),
         layout=layout,
-        shows_images="incoming-image" in (layout.get("scripts") or {}),
+        shows_images=_shows_images(layout),
         bot_name=_read(spec, "bot_name", DEFAULT_BOT_NAME),
         join_timeout=_seconds(spec, "join_timeout"),
         response_timeout=_seconds(spec, "response_timeout"),
@@ -132,10 +132,14 @@ def layout_of(spec: ModelSpec) -> dict[str, Any]:
     except json.JSONDecodeError as fault:
         reason = f"{fault.msg} (line {fault.lineno}, column {fault.colno})"
     else:
-        if isinstance(layout, dict) and isinstance(layout.get("scripts", {}), dict):
+        if isinstance(layout, dict) and isinstance(layout.get("scripts") or {}, dict):
             return layout
         reason = 'must hold a JSON object, {"title": …, "html": […], "css": {…}, "scripts": {…}}'
     raise SpecError(f"{what}: {reason}")
+
+
+def _shows_images(layout: Mapping[str, Any]) -> bool:
+    return bool((layout.get("scripts") or {}).get("incoming-image"))
 
 
 def _packaged_layout() -> dict[str, Any]:
@@ -163,7 +167,7 @@ def _setting_rows(spec: ModelSpec) -> list[Row]:
 
 def _layout_row(spec: ModelSpec) -> Row:
     named, layout = _read(spec, "room_layout_path", PACKAGED), layout_of(spec)
-    if "incoming-image" in (layout.get("scripts") or {}):
+    if _shows_images(layout):
         return Row("room_layout", named)
     return Row("room_layout", named, "good", 'it shows no images: its scripts have no "incoming-image"')
 
