@@ -89,7 +89,11 @@ fn round(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Option<Rou
         let text = checked.text;
         let faults = checked.faults.all();
         let mut remedies: Vec<(Span, String, usize)> = Vec::new();
-        for (at, fault) in faults.iter().enumerate() {
+        // After a quote that is missing, what is text and what is not can only be guessed.
+        let out_of_step = faults.iter().filter(|fault| remedy::is_out_of_step(fault.kind, fault.span, text));
+        let sure = out_of_step.map(|fault| fault.span.start).min().unwrap_or(usize::MAX);
+        let is_sure = |fault: &Fault| !remedy::is_syntactic(fault.kind) || fault.span.start < sure;
+        for (at, fault) in faults.iter().enumerate().filter(|(_, fault)| is_sure(fault)) {
             remedies.extend(edit_of(fault, text).map(|(span, new)| (span, new, at)));
         }
         remedies.sort_by_key(|(span, _, _)| *span);

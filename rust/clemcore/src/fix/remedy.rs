@@ -62,6 +62,13 @@ pub(super) fn is_syntactic(of: &Kind) -> bool {
     kinds.contains(&of)
 }
 
+/// Whether a fault is a quote that is missing.
+pub(super) fn is_out_of_step(of: &Kind, span: Span, text: &str) -> bool {
+    *of == kind::UNTERMINATED_STRING
+        || (*of == kind::QUOTES
+            && text[span.start..span.end].starts_with(|c: char| c.is_alphanumeric() || "_$@-.".contains(c)))
+}
+
 /// What mends a fault of the syntax, where there is only one way.
 pub(super) fn syntax_remedy(of: &Kind, span: Span, text: &str) -> Option<(Span, String)> {
     let found = &text[span.start..span.end];
@@ -69,7 +76,9 @@ pub(super) fn syntax_remedy(of: &Kind, span: Span, text: &str) -> Option<(Span, 
         return (found == ",").then(|| (span, String::new()));
     }
     if *of == kind::UNQUOTED_KEY {
-        return (!found.contains(['"', '\\'])).then(|| (span, format!("\"{found}\"")));
+        // A number in the place of a key is something else that went wrong.
+        let is_name = found.starts_with(|c: char| c.is_alphabetic() || "_$".contains(c));
+        return (is_name && !found.contains(['"', '\\'])).then(|| (span, format!("\"{found}\"")));
     }
     if *of == kind::PYTHON_LITERAL {
         let right = match found.to_ascii_lowercase().as_str() {
