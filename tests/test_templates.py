@@ -421,7 +421,17 @@ def test_importing_templates_is_light() -> None:
         "{{ range(99999)|list|tojson(indent='x' * 99999) }}",
         "{{ range(99999)|list|tojson(separators=('x' * 99999, '')) }}",
         "{{ ('a' * 4000000)|wordwrap(1, wrapstring='x' * 99) }}",
+        "{{ ('a' * 999999).translate({97: 'b' * 999999}) }}",
+        "{% for i in range(99999) %}{{ ('a b ' * 99999)|title|length }}{% endfor %}",
+        "{% set ns = namespace(x='x') %}{% for i in range(99) %}{% set ns.x = [ns.x]|string %}{% endfor %}",
+        "{% set ns = namespace(x=()) %}{% for i in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}"
+        "{{ {ns.x: 1} }}",
+        "{% macro f() %}{{ kwargs|length }}{% endmacro %}{% for i in range(99999) %}"
+        "{{ f(**dict.fromkeys(range(99999)|map('string'))) }}{% endfor %}",
+        "{{ strftime_now('%Y' * 9999999) }}",
+        "{{ " + "9" * 999_999 + " }}",
     ],
+    ids=lambda source: source[:60],
 )
 def test_hostile_templates_end_in_a_clear_error(source: str) -> None:
     with pytest.raises(TemplateError):
@@ -446,6 +456,13 @@ def test_hostile_templates_end_in_jinja2_too(source: str, message: str) -> None:
     assert template.engine == "jinja2"
     with pytest.raises(TemplateError, match=message):
         template.render([{**HELLO[0], "hostile": True}])
+
+
+@pytest.mark.slow
+def test_a_template_of_very_many_names_ends_in_an_error_too() -> None:
+    names = ", ".join(f"a{number}" for number in range(50_000))
+    with pytest.raises(TemplateError, match="1 s of processor time"):
+        ChatTemplate("{% macro f(" + names + ") %}{% endmacro %}")
 
 
 @pytest.mark.slow

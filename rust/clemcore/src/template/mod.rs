@@ -41,6 +41,8 @@ pub use text::unicode::set_printable_oracle;
 pub use value::{Arena, Data, Shape};
 pub use variables::Variables;
 
+use std::collections::HashSet;
+
 use builtins::globals::Global;
 use ir::Program;
 
@@ -48,6 +50,9 @@ use ir::Program;
 const BASE_FUEL: u64 = 3_000_000;
 /// How many steps each byte of the input adds.
 const FUEL_PER_BYTE: u64 = 32;
+
+/// How many names a template may have; real ones have a few hundred at most.
+const MAX_NAMES: usize = 4000;
 
 /// A compiled template. It can be shared between threads and rendered any number of times.
 pub struct Template {
@@ -107,8 +112,10 @@ impl Template {
     /// When the template has a fault, or uses what this engine does not cover.
     pub fn compile(source: &str, names: &dyn Fn(&str) -> Option<char>) -> std::result::Result<Self, Fault> {
         let source = lexer::normalise(source);
-        let compiled =
-            lexer::tokenize(&source, names).and_then(parser::parse).and_then(|body| compile::compile(&body));
+        let compiled = lexer::tokenize(&source, names)
+            .and_then(bounded)
+            .and_then(parser::parse)
+            .and_then(|body| compile::compile(&body));
         match compiled {
             Ok(program) => Ok(Self { source, program }),
             Err(error) => Err(Fault::new(*error, &source)),
@@ -161,6 +168,17 @@ impl Template {
             Err(error) => Err(Fault::new(*error, &template.source)),
         }
     }
+}
+
+/// Refuses a template with very many names: a scope finds them one by one.
+fn bounded(tokens: Vec<lexer::Token<'_>>) -> Result<Vec<lexer::Token<'_>>> {
+    if tokens.len() > MAX_NAMES {
+        let names: HashSet<&str> = tokens.iter().filter_map(lexer::Token::name).collect();
+        if names.len() > MAX_NAMES {
+            return Err(Error::unsupported(format!("a template with more than {MAX_NAMES} names")));
+        }
+    }
+    Ok(tokens)
 }
 
 /// An error with its place in the template.

@@ -5,6 +5,7 @@ use super::peek::Peek;
 use std::rc::Rc;
 
 use super::{MAX_CALLS, Vm};
+use crate::template::budget::spend;
 use crate::template::builtins::args::Args;
 use crate::template::builtins::{globals, methods};
 use crate::template::error::{Error, Result};
@@ -44,6 +45,7 @@ impl<'a> Vm<'a> {
             match self.eval(star)? {
                 Value::Dict(dict) => {
                     for (key, value) in dict.entries() {
+                        spend(1 + out.kw.len() / 16)?;
                         let Some(name) = key.as_str() else {
                             return Err(Error::type_error("keywords must be strings"));
                         };

@@ -15,6 +15,13 @@ pub(crate) struct Token<'s> {
     pub(crate) at: u32,
 }
 
+impl<'s> Token<'s> {
+    /// The name that it is, if it is one.
+    pub(crate) fn name(&self) -> Option<&'s str> {
+        if let Tok::Name(name) = self.tok { Some(name) } else { None }
+    }
+}
+
 /// The kinds of token that the parser sees.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Tok<'s> {
@@ -193,6 +200,9 @@ fn is_decimal(b: u8) -> bool {
     b.is_ascii_digit()
 }
 
+/// How many decimal digits an integer may have.
+const MAX_DIGITS: usize = 4300;
+
 fn number(rest: &str, after_dot: bool) -> Result<(Tok<'_>, usize)> {
     let bytes = rest.as_bytes();
     if !after_dot {
@@ -217,6 +227,10 @@ fn number(rest: &str, after_dot: bool) -> Result<(Tok<'_>, usize)> {
         _ => run,
     };
     let text = rest[prefix..prefix + run].replace('_', "");
+    // Python's own bound on what it reads.
+    if radix == 10 && text.len() > MAX_DIGITS {
+        return Err(Error::syntax("Exceeds the limit (4300 digits) for integer string conversion"));
+    }
     let value = BigInt::from_str_radix(&text, radix).map_err(|_| Error::syntax("malformed number"))?;
     Ok((Tok::Int(value), prefix + run))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{float, unicode::is_printable};
-use crate::template::budget::spend;
+use crate::template::budget::{spend, spend_text};
 use crate::template::error::{Error, Result};
 use crate::template::value::{Object, Value, View};
 
@@ -46,11 +46,11 @@ pub(crate) fn write_repr(value: &Value<'_>, out: &mut String) -> Result<()> {
             out.push_str(&text);
         }
         Value::Float(f) => float::repr(*f, out),
-        Value::Str(s) => quote(s, out),
-        Value::Owned(s) => quote(s, out),
+        Value::Str(s) => quote(s, out)?,
+        Value::Owned(s) => quote(s, out)?,
         Value::Markup(s) => {
             out.push_str("Markup(");
-            quote(s, out);
+            quote(s, out)?;
             out.push(')');
         }
         Value::List(seq) => sequence("[", &seq.items, "]", out)?,
@@ -132,7 +132,8 @@ fn write_object(object: &Object<'_>, out: &mut String) -> Result<()> {
 }
 
 /// A string in quotes, as Python chooses and escapes them.
-fn quote(text: &str, out: &mut String) {
+fn quote(text: &str, out: &mut String) -> Result<()> {
+    spend_text(text.len().saturating_mul(2))?;
     let mark = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(mark);
     for c in text.chars() {
@@ -150,6 +151,7 @@ fn quote(text: &str, out: &mut String) {
         }
     }
     out.push(mark);
+    Ok(())
 }
 
 /// `\xXX`, `\uXXXX` or `\UXXXXXXXX`.

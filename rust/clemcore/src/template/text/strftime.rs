@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::template::budget::spend;
 use crate::template::error::{Error, Result};
 
 /// A local time without zone: what `datetime.now()` gives.
@@ -89,6 +90,7 @@ pub(crate) fn strftime(clock: &Clock, format: &str) -> Result<String> {
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);
         rest = directive(clock, &rest[at..], &mut out)?;
+        spend(4)?;
     }
     out.push_str(rest);
     Ok(out)

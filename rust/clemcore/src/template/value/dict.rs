@@ -200,13 +200,27 @@ impl Index {
     }
 }
 
+/// How many tuples may be in a key.
+const MOST_TUPLES: u32 = 100_000;
+
 /// Lists, dicts and what contains them cannot be keys.
 pub(crate) fn check_hashable(key: &Value<'_>) -> Result<()> {
+    check_parts(key, &mut 0)
+}
+
+/// Tuples may hold one another many times over, so that they are counted.
+fn check_parts(key: &Value<'_>, seen: &mut u32) -> Result<()> {
     match key {
         Value::List(_) | Value::Dict(_) => {
             Err(Error::type_error(format!("unhashable type: '{}'", key.type_name())))
         }
-        Value::Tuple(items) => items.items.iter().try_for_each(check_hashable),
+        Value::Tuple(items) => {
+            *seen += 1;
+            if *seen > MOST_TUPLES {
+                return Err(Error::limit("a key has too many parts"));
+            }
+            items.items.iter().try_for_each(|item| check_parts(item, seen))
+        }
         Value::Object(object) => match &**object {
             Object::View(View::Keys | View::Items, _) => {
                 Err(Error::type_error(format!("unhashable type: '{}'", key.type_name())))

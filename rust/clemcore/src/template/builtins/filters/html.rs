@@ -67,7 +67,7 @@ pub(super) fn striptags<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) ->
 fn quote(value: &Value<'_>, query: bool, out: &mut String) -> Result<()> {
     let text = plain_str(value)?;
     let text = text.as_str().unwrap_or_default();
-    spend_text(text.len() * 3)?;
+    spend_text(text.len().saturating_mul(12))?;
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => out.push(char::from(byte)),

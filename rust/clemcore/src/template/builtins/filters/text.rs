@@ -58,6 +58,7 @@ pub(super) fn title<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fil
     args.exactly::<0>("do_title", &[])?;
     let text = soft_str(&value)?;
     let text = text.as_str().unwrap_or_default();
+    spend_text(text.len().saturating_mul(8))?;
     let boundary = |c: char| is_space(c) || matches!(c, '-' | '(' | '{' | '[' | '<');
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -70,7 +71,6 @@ pub(super) fn title<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fil
         out.push_str(&case::lower(&word[first..]));
         rest = &rest[end..];
     }
-    spend_text(out.len())?;
     Ok(Value::string(out))
 }
 

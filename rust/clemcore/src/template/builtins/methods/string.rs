@@ -36,7 +36,10 @@ fn dispatch<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, name: &str, args: Args<'a>) 
         }
         "upper" | "lower" | "title" | "capitalize" | "swapcase" | "casefold" => {
             args.positional::<0>(name, 0)?;
-            spend_text(this.len())?;
+            // Characters one by one take longer than copying them, and a sigma has the whole text looked at.
+            let slow = matches!(name, "title" | "swapcase" | "casefold") || !this.is_ascii();
+            let times = if slow { 8 + 4 * this.matches('Σ').count() } else { 1 };
+            spend_text(this.len().saturating_mul(times))?;
             Ok(like(owner, change_case(this, name)))
         }
         "replace" => replace(owner, this, args),
@@ -227,6 +230,7 @@ fn translate<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<
     let Value::Dict(table) = &table else { return Err(Error::unsupported("translate with no dict")) };
     let mut out = String::new();
     for c in this.chars() {
+        let before = out.len();
         match table.get(&Value::Int(i64::from(u32::from(c))))? {
             None => out.push(c),
             Some(Value::None) => {}
@@ -241,7 +245,7 @@ fn translate<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<
                 }
             },
         }
-        spend_text(0)?;
+        spend_text(out.len() - before)?;
     }
     Ok(like(owner, out))
 }
