@@ -8,6 +8,11 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Machines are busy, and no test asserts a time.
+settings.register_profile("clemcore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("clemcore")
 
 pytest_plugins = ["support.models", "support.servers", "support.clem", "support.wire_server"]
 
