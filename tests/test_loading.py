@@ -213,6 +213,13 @@ def test_a_missing_extra_prints_the_pip_line(monkeypatch: pytest.MonkeyPatch) ->
         )
 
 
+def test_an_empty_selector_is_not_the_first_model_of_all() -> None:
+    _registry({"model_name": "first", "backend": "mock"})
+    for selector in ({}, {"override": {"temperature": 1}}, backends.ModelSpec()):
+        with pytest.raises(SpecError, match="an empty selector fits every model"):
+            backends.get_model_for(selector)
+
+
 def test_wrong_selectors() -> None:
     for wrong in (None, 5, ["mock"]):
         with pytest.raises(SpecError):

@@ -86,9 +86,11 @@ def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> Mode
 
     Raises:
         ModelNotFoundError: no entry unifies and the selector names no backend.
-        SpecError: the selector has no model name where one is needed.
+        SpecError: the selector says nothing, or has no model name where one is needed.
     """
     selector = ModelSpec.from_any(model)
+    if not split(selector)[0].to_dict():
+        raise SpecError("an empty selector fits every model, so it means none: give a 'model_name', or what it has")
     registry = registry if registry is not None else ModelRegistry.from_packaged_and_cwd_files()
     found = registry.find(selector)
     if found is not None:
