@@ -33,6 +33,9 @@ COMMANDS = {
     "verify": "verify.verify",
 }
 
+# Commands of 3.7.2 that somebody may type.
+OF_GAMES = frozenset({"run", "score", "transcribe", "eval", "serve"})
+
 # Of a wrong usage, click's exceptions bring their own (2).
 FAILED, INTERRUPTED, READER_GONE = 1, 130, 141
 
@@ -64,6 +67,8 @@ class LazyGroup(click.Group):
 
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(COMMANDS)}."
+            if args[0] in OF_GAMES:
+                hint = " It runs games, which are not part of this version yet."
             ctx.fail(f"No such command '{args[0]}'.{hint}")
         return super().resolve_command(ctx, args)
 
