@@ -180,6 +180,9 @@ impl<'t> Parser<'t, '_> {
         }
         let mut seen: HashMap<&str, &Key<'t>> = HashMap::with_capacity(members.len());
         for member in members {
+            if self.lexer.faults.overfull() {
+                return;
+            }
             match seen.get(&*member.key.text) {
                 Some(first) => self.duplicate(first, &member.key),
                 None => {

@@ -97,6 +97,9 @@ impl<'t> Lexer<'t, '_> {
             return ('\\', at + 1);
         };
         let end = at + 1 + next.len_utf8();
+        if self.faults.overfull() {
+            return (next, end);
+        }
         let help = match next {
             '\'' => "a single quote needs no backslash".to_owned(),
             'x' => "write \\u00 and the two digits".to_owned(),
