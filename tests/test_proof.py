@@ -381,3 +381,10 @@ def test_features_of_remembered_messages_are_those_of_new_ones() -> None:
     # A type of its own is not taken for the text that it equals.
     named = type("Named", (str,), {})("Hi <tag>")
     assert "message.content:Named" in find([{"role": "user", "content": named}, dialogue[1]], {}, now)
+
+
+@pytest.mark.slow
+def test_transformers_is_not_asked_about_a_template_that_breaks_a_bound() -> None:
+    loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}{{ messages }}"
+    with pytest.raises(TemplateError, match="too many steps"):
+        prove(Subject.of_template(loops, {}))

@@ -27,6 +27,10 @@ class RefusalError(TemplateError):
     """The template itself refused the messages (``raise_exception``); the text counts, to the letter."""
 
 
+class BoundsError(TemplateError):
+    """A render would have taken more time or memory than any prompt does; who has no bounds must not be asked."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one case.
@@ -104,6 +108,9 @@ def compare(
         theirs: the one that is right by definition.
         cases: what to render.
         check_ids: compares the token ids of a case whose texts are equal.
+
+    Raises:
+        BoundsError: ours breaks a bound; the other renderer was not asked for that case.
     """
     result = Comparison()
     for case in cases:
@@ -123,9 +130,11 @@ def compare(
 
 
 def outcome(render: Renderer, case: Case) -> Outcome:
-    """Render one case; whatever is raised becomes an outcome."""
+    """Render one case; whatever is raised becomes an outcome, but for a :class:`BoundsError`."""
     try:
         return Outcome(render(case))
+    except BoundsError:
+        raise
     except TemplateError as fault:
         _forget(fault)
         return Outcome(None, str(fault), isinstance(fault, RefusalError))

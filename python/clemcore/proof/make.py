@@ -10,12 +10,13 @@ from typing import Any
 
 from clemcore.errors import TemplateError
 from clemcore.proof.cases import Case, adapted, corpus
-from clemcore.proof.compare import Renderer, compare
+from clemcore.proof.compare import BoundsError, Renderer, compare
 from clemcore.proof.features import Features
 from clemcore.proof.oracle import Transformers
 from clemcore.proof.result import Proof
 from clemcore.proof.subject import Subject, versions
 from clemcore.templates import ChatTemplate
+from clemcore.templates.isolation import breaks_bounds
 
 
 def prove(
@@ -34,13 +35,15 @@ def prove(
         ours: another renderer in our engine's stead.
 
     Raises:
-        TemplateError: the template has a fault that transformers finds, too.
+        TemplateError: the template has a fault that transformers finds, too, or breaks a bound.
     """
     begin = time.perf_counter()
     clock = now or datetime.now()
     theirs = Transformers(subject.tokenizer, subject.source, clock)
     engine = OurEngine(subject.source, subject.special_tokens, clock)
     if engine.fault is not None:
+        if breaks_bounds(engine.fault):
+            raise engine.fault
         _check_compiles(subject.source, engine.fault)
     cases = [*corpus(), *adapted(subject.source, engine.variables), *more_cases]
     result = compare(
@@ -107,7 +110,13 @@ class OurEngine:
         """Render a case."""
         if self._template is None:
             raise TemplateError(f"the template cannot be read: {self.fault}")
-        return self._template.render(case.messages, **case.arguments())
+        try:
+            return self._template.render(case.messages, **case.arguments())
+        except TemplateError as fault:
+            if breaks_bounds(fault):
+                msg = f"{fault}; transformers has no bounds and is not asked"
+                raise BoundsError(msg, line=fault.line, column=fault.column, excerpt=fault.excerpt) from fault
+            raise
 
 
 def _check_compiles(source: str, fault: TemplateError) -> None:

@@ -35,8 +35,22 @@ _OUTPUT = 16 * 2**20
 # Seconds of real time after which the process is given up: it may be asleep, or the machine busy.
 _PATIENCE = 120.0
 
+# How our engine and this module say that a bound was broken.
+_BOUNDS = (
+    "the template takes too many steps or too much memory to render",
+    "the output grows too large",
+    "jinja2 has to render this template, and it needs more than",
+    "jinja2 has to render this template: it needs more than",
+    "jinja2 has to render this template: the text has more than",
+)
+
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from clemcore.templates.isolation import serve; serve()"
 _LENGTH = struct.Struct("<Q")
+
+
+def breaks_bounds(fault: TemplateError) -> bool:
+    """Tell whether a render ended because it would have taken too much time or memory."""
+    return str(fault).startswith(_BOUNDS)
 
 
 class IsolatedTemplate:

@@ -14,9 +14,9 @@ from typing import Any
 from clemcore.errors import TemplateError
 from clemcore.messages import Messages
 from clemcore.proof import Features, Proof, Subject, Transformers, proof_for
-from clemcore.proof.compare import first_difference
+from clemcore.proof.compare import BoundsError, first_difference
 from clemcore.templates import ChatTemplate
-from clemcore.templates.isolation import IsolatedTemplate
+from clemcore.templates.isolation import IsolatedTemplate, breaks_bounds
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,8 @@ class ProvenTemplate:
         if key not in self._proofs:
             try:
                 proof = proof_for(Subject.of_model(self._source, self._tokenizer, template_kwargs), self._now)
+            except BoundsError:
+                raise
             except Exception as fault:  # noqa: BLE001 - whatever it is, transformers' text is there and is right
                 self._proofs[key] = f"the proof failed: {type(fault).__name__}: {fault}"
             else:
@@ -104,7 +106,9 @@ class ProvenTemplate:
             return self._compared(messages, arguments, now, {**facts, "compared": sorted(unseen)[:_NAMED]})
         try:
             text = self._own.render(messages, **arguments)
-        except Exception as fault:  # noqa: BLE001 - transformers has the last word on what is an error
+        except Exception as fault:  # transformers has the last word on what is an error, but not on bounds
+            if isinstance(fault, TemplateError) and breaks_bounds(fault):
+                raise
             reason = f"clemcore's engine failed: {type(fault).__name__}: {fault}"
             return self._by_transformers(messages, arguments, self._now), {**facts, "reason": reason}
         return text, self._by_own(self._own, facts)
@@ -113,12 +117,15 @@ class ProvenTemplate:
         self, messages: Messages, arguments: Mapping[str, Any], now: datetime, facts: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
         """Render by both at one and the same time."""
-        text = self._by_transformers(messages, arguments, now)
         try:
             template = ChatTemplate(self._source, special_tokens=self._subject.special_tokens, now=now)
             own = template.render(messages, **arguments)
-        except Exception as fault:  # noqa: BLE001 - whatever it is, transformers' text is there and is right
+        except Exception as fault:  # transformers' text is right, whatever it is
+            if isinstance(fault, TemplateError) and breaks_bounds(fault):
+                raise
+            text = self._by_transformers(messages, arguments, now)
             return text, {**facts, "reason": f"clemcore's engine failed: {type(fault).__name__}: {fault}"}
+        text = self._by_transformers(messages, arguments, now)
         if own != text:
             place = first_difference(own, text)
             reason = f"clemcore's engine gave another text, from character {place} on"
