@@ -82,7 +82,8 @@ class Room:
         self._news = asyncio.Event()
         self._came_in = False  # the bot was in the room once
         self._is_joined = False  # the server says that the bot is in the room
-        self._was_out = False  # it was not, at some moment since the question
+        self._is_away = False  # it was there, and the connection broke
+        self._was_out = False  # it was not there, at some moment since the question
         self._is_gone = False  # there is no such room any more
         self._there: set[int] = set()
         self._came = False
@@ -171,7 +172,6 @@ class Room:
             if self._sio.connected:
                 return
             if await self._dial() is None:
-                self._note("connected")
                 await self._look_around()
                 return
             await self._look_around()
@@ -360,12 +360,20 @@ class Room:
 
     # -- what is heard ------------------------------------------------------------------------------------------
     async def _on_connect(self) -> None:
+        self._see_whether_in()
+
+    def _see_whether_in(self) -> None:
+        """Note that the bot is back, before anybody goes on because of it."""
+        if self._is_in and self._is_away:
+            self._is_away = False
+            self._note("connected")
         self._news.set()
 
     async def _on_disconnect(self, reason: object = None) -> None:
         self._is_joined = False
         self._was_out = True
         if not self._is_closed and self._came_in:
+            self._is_away = True
             self._note("disconnected", reason=str(reason))
             logger.warning("model '%s': the connection to the slurk server is broken (%s)", self._model, reason)
             self._start(self._dial_again())
@@ -374,7 +382,7 @@ class Room:
     async def _on_joined(self, data: Any) -> None:
         if isinstance(data, dict) and data.get("room") == self.number:
             self._is_joined = self._came_in = True
-            self._news.set()
+            self._see_whether_in()
 
     def _listener(self, name: str) -> Callable[[Any], Coroutine[Any, Any, None]]:
         async def listen(data: Any) -> None:
