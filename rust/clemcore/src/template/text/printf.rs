@@ -266,11 +266,12 @@ fn real(value: f64, kind: char, spec: &Conversion, out: &mut String) {
     let precision = spec.precision.unwrap_or(6);
     let magnitude = value.abs();
     let mut text = if magnitude.is_finite() {
-        match kind.to_ascii_lowercase() {
+        let text = match kind.to_ascii_lowercase() {
             'e' => float::scientific(magnitude, precision),
             'f' => float::fixed(magnitude, precision),
             _ => float::general(magnitude, precision, spec.alternate),
-        }
+        };
+        if spec.alternate { with_point(text) } else { text }
     } else {
         String::from(if value.is_nan() { "nan" } else { "inf" })
     };
@@ -278,6 +279,14 @@ fn real(value: f64, kind: char, spec: &Conversion, out: &mut String) {
         text.make_ascii_uppercase();
     }
     pad(sign(value.is_sign_negative() && !value.is_nan(), spec), &text, spec, true, out);
+}
+
+/// The text of a number with a point, whether digits follow it or not.
+fn with_point(mut text: String) -> String {
+    if !text.contains('.') {
+        text.insert(text.find('e').unwrap_or(text.len()), '.');
+    }
+    text
 }
 
 fn pad(lead: &str, body: &str, spec: &Conversion, number: bool, out: &mut String) {
