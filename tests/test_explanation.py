@@ -125,6 +125,11 @@ SELECTORS = st.fixed_dictionaries(
 @given(ENTRIES, SELECTORS)
 def test_it_tells_what_happens(entries: list[dict[str, Any]], selector: dict[str, Any]) -> None:
     registry = ModelRegistry().register_from_list(entries)
+    if not selector.keys() - {"override"}:
+        for ask in (registry.explain, lambda nothing: resolve(nothing, registry)):
+            with pytest.raises(SpecError, match="an empty selector"):
+                ask(selector)
+        return
     told = registry.explain(selector)
     try:
         spec = resolve(selector, registry)

@@ -18,7 +18,7 @@ from clemcore.examination import Row, cost_rows, end_date, examined
 from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, SAMPLING_FIELDS, Model
 from clemcore.override import overridden, split
-from clemcore.registry import ModelRegistry
+from clemcore.registry import ModelRegistry, check_selector
 from clemcore.spec import MissingFieldError, ModelSpec
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> Mode
         SpecError: the selector says nothing, or has no model name where one is needed.
     """
     selector = ModelSpec.from_any(model)
-    if not split(selector)[0].to_dict():
-        raise SpecError("an empty selector fits every model, so it means none: give a 'model_name', or what it has")
+    check_selector(split(selector)[0])
     registry = registry if registry is not None else ModelRegistry.from_packaged_and_cwd_files()
     found = registry.find(selector)
     if found is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from clemcore import _core
 from clemcore.atomic import locked, replace_file
 from clemcore.entries import Entries
-from clemcore.errors import ModelNotFoundError, RegistryError
+from clemcore.errors import ModelNotFoundError, RegistryError, SpecError
 from clemcore.layers import FILE_NAME, layers, read
 from clemcore.override import OVERRIDE, OverriddenSpec, changes_of, masked, overridden, split
 from clemcore.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES, REPLAY, ModelSpec
@@ -207,12 +207,13 @@ class ModelRegistry:
             where each field of the specification comes from. ``str()`` of it tells that in lines.
 
         Raises:
-            SpecError: as :meth:`find`.
+            SpecError: as :meth:`find`, or the selector says nothing.
         """
         from clemcore.explanation import Explanation  # dataclasses take their time to load
 
         selector = ModelSpec.from_any(model_selector)
         plain, replaced = split(selector)
+        check_selector(plain)
         told = self._compiled().explain(selector._fields)
         found = told.pop("found")
         if found is not None and not isinstance(selector, OverriddenSpec):
@@ -413,6 +414,16 @@ def _why_not_found(core: _core.Registry, selector: ModelSpec) -> str:
                 f'{{"model_name": "{name}", "backend": "…", …}}'
             )
     return "\n".join(lines)
+
+
+def check_selector(selector: ModelSpec) -> None:
+    """Refuse a selector that says nothing: it would stand for whatever comes first.
+
+    Raises:
+        SpecError: it has no field.
+    """
+    if not selector._fields:
+        raise SpecError("an empty selector fits every model, so it means none: give a 'model_name', or what it has")
 
 
 def _special(selector: ModelSpec) -> ModelSpec | None:

@@ -123,12 +123,8 @@ class ModelSpec(_Slots):
 
     def __init__(self, /, **fields: Any) -> None:
         """Take the fields as keyword arguments; nested dicts and lists are copied and frozen."""
-        frozen = _core.freeze_free(fields)
-        if frozen is None:
-            _fill(self, _core.freeze(fields))
-        else:
-            _set_fields(self, frozen)
-            _set_attributes(self, frozen)
+        if not _core.fill(self, fields):
+            _fill(self, fields)
 
     # -- reading ---------------------------------------------------------------------------------------------
     if TYPE_CHECKING:
@@ -253,12 +249,8 @@ class ModelSpec(_Slots):
                 raise SpecError(f"a model specification must be a dict, not {type(spec).__name__}")
             spec = dict(spec)
         try:
-            if cls is ModelSpec and (fields := _core.freeze_free(spec)) is not None:
-                # As _made does, without a call.
-                blank = _Slots()
-                blank._fields = blank.__dict__ = fields
-                blank.__class__ = ModelSpec
-                return blank  # type: ignore[return-value]
+            if cls is ModelSpec and (made := _core.specification(cls, spec)) is not None:
+                return made
             return _made(cls, _core.freeze(spec))
         except TypeError:
             odd = [key for key in spec if not isinstance(key, str)]
@@ -357,7 +349,9 @@ class ModelSpec(_Slots):
 _RESERVED = frozenset(dir(ModelSpec))
 _from_json = json.JSONDecoder().decode
 _to_json = json.JSONEncoder(separators=(",", ":"), default=repr).encode
-_set_fields = _Slots.__dict__["_fields"].__set__
+# Where the core puts a specification's fields.
+FIELDS_SLOT = _Slots.__dict__["_fields"]
+_set_fields = FIELDS_SLOT.__set__
 _set_attributes = _Slots.__dict__["__dict__"].__set__
 
 

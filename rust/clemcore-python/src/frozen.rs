@@ -2,12 +2,15 @@
 //!
 //! What they refuse is written in `clemcore/spec.py`. They are made here, because making them is most of what a
 //! `ModelSpec` costs.
+#![allow(unsafe_code, reason = "empty objects are made as their base class makes them")]
+
 use crate::convert::MAX_DEPTH;
 use hashbrown::HashSet;
 use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyType};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTuple, PyType};
 
 pyo3::import_exception!(clemcore.errors, SpecError);
 
@@ -29,12 +32,12 @@ impl<'py> Frozen<'py> {
 
     /// An empty dict that refuses changes, from Python code.
     pub(crate) fn new_dict(&self) -> PyResult<Bound<'py, PyDict>> {
-        Ok(self.dict.call0()?.cast_into()?)
+        Ok(blank(self.dict, &raw mut ffi::PyDict_Type)?.cast_into()?)
     }
 
     /// The items in a list that refuses changes.
     pub(crate) fn new_list(&self, items: &Bound<'py, PyList>) -> PyResult<Bound<'py, PyAny>> {
-        let made = self.list.call0()?;
+        let made = blank(self.list, &raw mut ffi::PyList_Type)?;
         made.cast::<PyList>()?.set_slice(0, 0, items)?;
         Ok(made)
     }
@@ -46,7 +49,7 @@ impl<'py> Frozen<'py> {
         }
         if let Ok(dict) = value.cast::<PyDict>() {
             check_depth(depth)?;
-            let frozen = self.dict.call0()?;
+            let frozen = blank(self.dict, &raw mut ffi::PyDict_Type)?;
             let made = frozen.cast::<PyDict>()?;
             // Filled from outside; where there are many items, from a dict all at once, which is quicker then.
             let at_once = dict.len() > FEW;
@@ -64,8 +67,9 @@ impl<'py> Frozen<'py> {
         }
         if let Ok(list) = value.cast::<PyList>() {
             check_depth(depth)?;
-            let frozen = self.list.call1((list,))?;
+            let frozen = blank(self.list, &raw mut ffi::PyList_Type)?;
             let made = frozen.cast::<PyList>()?;
+            made.set_slice(0, 0, list)?;
             for (at, item) in list.iter().enumerate() {
                 if let Some(item) = self.freeze(&item, depth + 1)? {
                     made.set_item(at, item)?;
@@ -74,6 +78,22 @@ impl<'py> Frozen<'py> {
             return Ok(Some(frozen));
         }
         Ok(None)
+    }
+}
+
+/// An empty object of a class whose constructor is that of its base, without the two calls that a call of a class is.
+fn blank<'py>(class: &Bound<'py, PyType>, base: *mut ffi::PyTypeObject) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    // SAFETY: `base` is a type of CPython's own, always there; its `tp_new` takes a class derived from it, a tuple and
+    // no keywords, and gives a new reference, or null with an error set. The classes have neither `__new__` nor
+    // `__init__`, so that nothing is passed over.
+    unsafe {
+        let Some(constructor) = (*base).tp_new else {
+            return class.call0();
+        };
+        let arguments = PyTuple::empty(py);
+        let made = constructor(class.as_type_ptr(), arguments.as_ptr(), std::ptr::null_mut());
+        Bound::from_owned_ptr_or_err(py, made)
     }
 }
 
@@ -102,34 +122,71 @@ fn check_depth(depth: usize) -> PyResult<()> {
 /// The fields of a specification: a new dict; dicts and lists in it are copied and refuse changes.
 #[pyfunction]
 pub(crate) fn freeze<'py>(fields: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
-    Ok(freeze_with(fields, None)?.0)
-}
-
-/// [`freeze`]; `None` where a field has the name of a method.
-#[pyfunction]
-pub(crate) fn freeze_free<'py>(fields: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyDict>>> {
-    let (made, free) = freeze_with(fields, Some(reserved(fields.py())?))?;
-    Ok(free.then_some(made))
-}
-
-fn freeze_with<'py>(
-    fields: &Bound<'py, PyDict>,
-    reserved: Option<&HashSet<String>>,
-) -> PyResult<(Bound<'py, PyDict>, bool)> {
-    let frozen = Frozen::get(fields.py())?;
     let made = fields.copy()?;
-    let mut free = true;
+    freeze_in(&made, None)?;
+    Ok(made)
+}
+
+/// A specification with a copy of these fields, made without a call of its class; `None` where a field has the name
+/// of a method.
+#[pyfunction]
+pub(crate) fn specification<'py>(
+    class_: &Bound<'py, PyType>,
+    fields: &Bound<'py, PyDict>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let made = fields.copy()?;
+    if !freeze_in(&made, Some(reserved(class_.py())?))? {
+        return Ok(None);
+    }
+    let spec = blank(class_, &raw mut ffi::PyBaseObject_Type)?;
+    set_fields(&spec, &made)?;
+    Ok(Some(spec))
+}
+
+/// Gives a specification fields that nobody else has, frozen; false, and it has got none, where a field has the name of
+/// a method.
+#[pyfunction]
+pub(crate) fn fill(spec: &Bound<'_, PyAny>, fields: &Bound<'_, PyDict>) -> PyResult<bool> {
+    let is_free = freeze_in(fields, Some(reserved(spec.py())?))?;
+    if is_free {
+        set_fields(spec, fields)?;
+    }
+    Ok(is_free)
+}
+
+/// Freezes what is in a dict; false where a key is among the reserved names.
+fn freeze_in(fields: &Bound<'_, PyDict>, reserved: Option<&HashSet<String>>) -> PyResult<bool> {
+    let frozen = Frozen::get(fields.py())?;
+    let mut is_free = true;
     for (name, value) in fields.iter() {
         let Ok(text) = name.cast::<PyString>() else {
             return Err(PyTypeError::new_err("field names are strings"));
         };
         // A name with half of a surrogate pair is no method's.
-        free &= reserved.is_none_or(|names| text.to_str().map_or(true, |text| !names.contains(text)));
+        is_free &= reserved.is_none_or(|names| text.to_str().map_or(true, |text| !names.contains(text)));
         if let Some(value) = frozen.freeze(&value, 1)? {
-            made.set_item(name, value)?;
+            // A key that is there: what is walked over keeps its keys.
+            fields.set_item(name, value)?;
         }
     }
-    Ok((made, free))
+    Ok(is_free)
+}
+
+/// Makes a dict the fields of a specification, and its attributes, past the specification's refusal of changes.
+fn set_fields(spec: &Bound<'_, PyAny>, fields: &Bound<'_, PyDict>) -> PyResult<()> {
+    static SLOT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = spec.py();
+    let slot = SLOT.import(py, "clemcore.spec", "FIELDS_SLOT")?;
+    // SAFETY: all are live objects and the interpreter is held; a descriptor's type says how it is set, and both
+    // functions take a reference of their own and look at the object's type themselves.
+    let is_set = unsafe {
+        let Some(set) = (*ffi::Py_TYPE(slot.as_ptr())).tp_descr_set else {
+            return Err(PyTypeError::new_err("the slot of fields cannot be set"));
+        };
+        set(slot.as_ptr(), spec.as_ptr(), fields.as_ptr()) == 0
+            && ffi::PyObject_GenericSetDict(spec.as_ptr(), fields.as_ptr(), std::ptr::null_mut()) == 0
+    };
+    if is_set { Ok(()) } else { Err(PyErr::fetch(py)) }
 }
 
 /// The names of the methods of a `ModelSpec`.

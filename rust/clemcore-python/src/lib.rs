@@ -25,7 +25,7 @@ mod _core {
     use crate::errors::{Fixed, Problem, Report, catalogue, codes_page, explain, fields_page, fix};
 
     #[pymodule_export]
-    use crate::frozen::{freeze, freeze_free, thaw};
+    use crate::frozen::{fill, freeze, specification, thaw};
 
     #[pymodule_export]
     use crate::registry::{
