@@ -2,7 +2,7 @@
 
 Run: python benches/remote.py [--rounds N] [--markdown] [--peers FOLDER] [CLIENT …]
 Every client runs in a process of its own, and so does the server. The peers are installed by uv into an environment
-of their own in FOLDER (by default build/bench-peers), which is kept; clemcore runs in this script's environment.
+of their own in FOLDER (by default build/bench-peers/remote), which is kept; clemcore runs in that of this script.
 The clients take turns, round by round. Of each, the highest rate, the least CPU time and the most memory of all
 rounds are shown. What counts are the ratios to the bare engine (aiohttp) in the same run, and to the ideal: calls
 at once divided by the latency.
@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("clients", nargs="*", metavar="CLIENT", help=", ".join(CLIENTS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--markdown", action="store_true", help="print the table of docs/performance.md")
-    parser.add_argument("--peers", type=Path, default=Path("build/bench-peers"))
+    parser.add_argument("--peers", type=Path, default=Path("build/bench-peers/remote"))
     options = parser.parse_args()
     names: list[str] = options.clients or list(CLIENTS)
     _many_files()
