@@ -5,7 +5,7 @@ count. ``--markdown`` writes the table of docs/performance.md.
 
 * HF: ``tokenizer.apply_chat_template(tokenize=False)`` of the installed transformers
 * jinja2: the raw compiled template of transformers' environment, no preparation of messages
-* ours: ``clemcore.templates.ChatTemplate.render``
+* ours: ``clemcore.prompts.templates.ChatTemplate.render``
 * by hand: ChatML as a dozen lines of Rust, from the same objects to the same string, where the package
   was built with it (``maturin develop --release --uv --features handwritten``)
 """
@@ -83,7 +83,7 @@ def rows(folder: Path, seconds: float) -> list[dict[str, Any]]:
     """Measure every template at every length."""
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
-    from clemcore.templates import ChatTemplate
+    from clemcore.prompts.templates import ChatTemplate
 
     sources = {"ChatML": CHATML}
     for name in TEMPLATES:
@@ -117,7 +117,7 @@ def compile_times(folder: Path) -> tuple[float, float]:
     """Seconds to compile every template of the folder: jinja2, ours."""
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
-    from clemcore.templates import ChatTemplate
+    from clemcore.prompts.templates import ChatTemplate
 
     sources = [path.read_bytes().decode() for path in sorted(folder.glob("*.jinja"))] or [CHATML]
     environment = _compile_jinja_template("").environment
@@ -132,7 +132,7 @@ def compile_times(folder: Path) -> tuple[float, float]:
 
 def batch(count: int, turns: int, seconds: float) -> tuple[float, float]:
     """Milliseconds for ChatML conversations together: transformers' loop, ours."""
-    from clemcore.templates import ChatTemplate
+    from clemcore.prompts.templates import ChatTemplate
 
     source = CHATML
     chats = [conversation(turns) for _ in range(count)]
@@ -145,7 +145,7 @@ def batch(count: int, turns: int, seconds: float) -> tuple[float, float]:
 def by_hand(turns: int, seconds: float) -> tuple[float, float] | None:
     """Microseconds for a conversation in ChatML: a function written by hand in Rust, ours."""
     from clemcore import _core
-    from clemcore.templates import ChatTemplate
+    from clemcore.prompts.templates import ChatTemplate
 
     chatml = getattr(_core, "_chatml", None)
     if chatml is None:

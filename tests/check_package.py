@@ -84,7 +84,7 @@ def check_wheel(wheel: Path) -> None:
     # Built for the Python that runs it (docs/decisions/0003-template-engine.md says why).
     version = f"cp{sys.version_info.major}{sys.version_info.minor}"
     assert f"-{version}-{version}-" in wheel.name, wheel.name
-    room = ("backends/_slurk/layout.json", "backends/_slurk/room.js")
+    room = ("backends/slurk/layout.json", "backends/slurk/room.js")
     for part in ("py.typed", "_core.pyi", "backends/mock.py", "cli/__init__.py", *room):
         name = f"clemcore/{part}"
         assert name in names, f"{name} is missing in {wheel.name}"

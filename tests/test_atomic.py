@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clemcore.atomic import locked, replace_file
+from clemcore.files import locked, replace_file
 
 
 def test_a_fault_names_the_file_that_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clemcore.errors import ModelNotFoundError, SpecError
-from clemcore.explanation import Explanation
 from clemcore.loading import resolve
-from clemcore.registry import ModelRegistry
-from clemcore.spec import ModelSpec
+from clemcore.registry.explanation import Explanation
+from clemcore.registry.registry import ModelRegistry
+from clemcore.registry.spec import ModelSpec
 
 HERE = """[
   {"model_name": "m", "backend": "mock", "model_config": {"a": 1, "b": {"c": 2}}, "seed": 1},

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clemcore.errors import MessagesError
-from clemcore.guard import ControlTokens, Found, facts_of, free_marks, take_marks
 from clemcore.messages import Messages
+from clemcore.prompts.control_tokens import ControlTokens, Found, facts_of, free_marks, take_marks
 
 TOKENS = ["<s>", "</s>", "<|im_end|>", "<|im_end|>\n", "[INST]"]
 

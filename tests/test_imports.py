@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -11,85 +12,125 @@ from pathlib import Path
 import pytest
 
 import clemcore
-from clemcore import backends, errors
+from clemcore import backends, compat, errors
 
 PACKAGE = Path(clemcore.__file__).parent
 
-# Left to right: a module imports only from modules to its left (docs/decisions/0001-layout-and-flow.md).
-ORDER = [
-    "_core",
-    "errors",
-    "_jinja",
-    "secrets",
-    "atomic",
-    "cache",
-    "callcache",
-    "spec",
-    "override",
-    "explanation",
-    "prices",
-    "budget",
-    "examination",
-    "layers",
-    "entries",
-    "registry",
-    "keys",
-    "messages",
-    "templates",
-    "proof",
-    "guard",
-    "jsonlist",
-    "recording",
-    "records",
-    "verification",
-    "calls",
-    "model",
-    "backends.base",
-    "backends.lookup",
-    "backends.*",
-    "loading",
-    "aliases",
-    "backends",
-    "__init__",
-    "cli",
-    "__main__",
-]
-# The version stands in the package itself; the record and the CLI show it.
-ALLOWED = {("calls", "__init__"), ("backends._remote.engine", "__init__"), ("proof.subject", "__init__")}
+# From the bottom up: a module imports only from its own family and from lower levels
+# (docs/decisions/0001-layout-and-flow.md). Families of one level do not import each other.
+LEVELS = (
+    {"_core"},
+    {"errors"},
+    {"messages", "secrets", "files"},
+    {"keys", "registry"},
+    {"arguments"},
+    {"images", "prompts", "calls", "diagnosis"},
+    {"model"},
+    {"backends"},
+    {"loading"},
+    {"verify", "clemgame"},
+    {"compat", "cli"},
+    {"__init__", "__main__"},
+)
+# These two only list public names, which they load when somebody asks for one.
+FACES = ("clemcore", "clemcore.backends")
 
 
-def _place(module: str) -> int:
-    name = module.removeprefix("clemcore").removeprefix(".") or "__init__"
-    parts = name.split(".")
-    if parts[0] == "backends" and len(parts) > 1 and name not in ORDER:
-        name = "backends.*"
-    return ORDER.index(name if name in ORDER else parts[0])
+def _name_of(path: Path) -> str:
+    return ".".join(("clemcore", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
 
 
-def _imports(path: Path) -> list[str]:
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+MODULES = {_name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def _family(module: str) -> str:
+    return module.removeprefix("clemcore").removeprefix(".").split(".")[0] or "__init__"
+
+
+def _level(module: str) -> int:
+    return next(number for number, families in enumerate(LEVELS) if _family(module) in families)
+
+
+def _for_type_checkers(tree: ast.Module) -> set[int]:
+    blocks = [
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    ]
+    return {id(inner) for block in blocks for part in block.body for inner in ast.walk(part)}
+
+
+def _imports(path: Path) -> set[str]:
+    """Return the modules of clemcore that a module imports, also inside functions; not those for type checkers."""
+    tree = ast.parse(path.read_text())
+    unseen, found = _for_type_checkers(tree), set()
+    for node in ast.walk(tree):
+        if id(node) in unseen:
+            continue
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            module = node.module or ""
             for alias in node.names:
-                submodule = f"{module}.{alias.name}"
-                is_module = (PACKAGE.parent / (submodule.replace(".", "/") + ".py")).exists() or (
-                    PACKAGE.parent / submodule.replace(".", "/")
-                ).is_dir()
-                found.append(submodule if is_module or alias.name == "_core" else module)
-    return [name for name in found if name.split(".")[0] == "clemcore"]
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in MODULES or alias.name == "_core" else str(node.module))
+    return {name for name in found if name.split(".")[0] == "clemcore"}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_to_the_left(path: Path) -> None:
-    module = ".".join(("clemcore", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-    for imported in _imports(path):
-        pair = (module.removeprefix("clemcore."), imported.removeprefix("clemcore").removeprefix(".") or "__init__")
-        same = _place(imported) == _place(module)
-        assert _place(imported) < _place(module) or same or pair in ALLOWED, f"{module} imports {imported}"
+GRAPH = {name: _imports(path) - {name} for name, path in MODULES.items()}
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - set(FACES)))
+def test_imports_point_down(module: str) -> None:
+    for imported in GRAPH[module]:
+        is_within = _family(imported) == _family(module)
+        assert is_within or _level(imported) < _level(module), f"{module} imports {imported}"
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    done: set[str] = set()
+
+    def walk(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, f"import cycle: {' → '.join((*way, module))}"
+        if module not in done:
+            for imported in sorted(GRAPH.get(module, ())):
+                walk(imported, (*way, module))
+            done.add(module)
+
+    for module in MODULES:
+        walk(module, ())
+
+
+def test_games_know_the_face_of_the_backends_alone() -> None:
+    for module, imported in GRAPH.items():
+        if _family(module) == "clemgame":
+            assert not [name for name in imported if name.startswith("clemcore.backends.")], module
+
+
+def test_no_backend_knows_games() -> None:
+    for module, imported in GRAPH.items():
+        if _family(module) == "backends":
+            assert not [name for name in imported if _family(name) == "clemgame"], module
+
+
+LOCAL = ("clemcore.backends.local", "clemcore.backends.huggingface_local")
+SERVICE = ("clemcore.backends.service", "clemcore.backends.slurk")
+
+
+@pytest.mark.parametrize(("ones", "others"), [(LOCAL, SERVICE), (SERVICE, LOCAL)])
+def test_local_and_service_backends_do_not_know_each_other(ones: tuple[str, ...], others: tuple[str, ...]) -> None:
+    mine = [module for module in MODULES if module.startswith(ones)]
+    assert mine
+    for module in mine:
+        assert not [name for name in GRAPH[module] if name.startswith(others)], module
+
+
+def test_moved_modules_answer_by_their_old_names() -> None:
+    for old, new in compat.RENAMED.items():
+        assert importlib.import_module(old) is importlib.import_module(new)
+    assert importlib.import_module("clemcore.templates.gguf") is importlib.import_module(
+        "clemcore.prompts.templates.gguf"
+    )
+    old_pickle = b"\x80\x04cclemcore.spec\nModelSpec\n."
+    assert pickle.loads(old_pickle) is backends.ModelSpec  # noqa: S301 - our own bytes
 
 
 def test_the_public_names_are_pinned() -> None:

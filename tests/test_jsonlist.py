@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from clemcore.calls.jsonlist import JsonListFile
 from clemcore.errors import RecordError
-from clemcore.jsonlist import JsonListFile
 
 
 def _items(path: Path) -> list[object]:
@@ -127,7 +127,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from clemcore.jsonlist import JsonListFile
+from clemcore.calls.jsonlist import JsonListFile
 with JsonListFile(sys.argv[1]) as file:
     for number in range(0, 10**9, 3):
         items = [b'{"n": %d, "text": "%s"}' % (n, b"x" * (n * 997 % 20000)) for n in range(number, number + 3)]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from clemcore import secrets
-from clemcore.cache import cache_dir
 from clemcore.errors import KeyFileError, MissingKeyError
+from clemcore.files import cache_dir
 from clemcore.keys import Key, KeyRegistry, load_credentials
 
 CANARY = "sk-canary-0123456789"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clemcore.errors import RegistryError
-from clemcore.registry import ModelRegistry
+from clemcore.registry.registry import ModelRegistry
 from support.clem import Clem
 
 

@@ -15,7 +15,7 @@ import pytest
 from clemcore import backends
 from clemcore.errors import MessagesError
 from clemcore.model import BatchGenerativeModel, Model, ReceivedBody, Reply
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 
 ASK = [{"role": "user", "content": "Hello!"}]
 SPEC = ModelSpec(model_name="parrot", backend="own")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from clemcore import backends
 from clemcore.errors import ModelNotFoundError, SpecError
 from clemcore.loading import resolve
-from clemcore.override import OverriddenSpec, changes_of, overridden
-from clemcore.registry import ModelRegistry
-from clemcore.spec import ModelSpec
+from clemcore.registry.override import OverriddenSpec, changes_of, overridden
+from clemcore.registry.registry import ModelRegistry
+from clemcore.registry.spec import ModelSpec
 
 ENTRY = {
     "model_name": "m",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clemcore import _core
-from clemcore.registry import ModelRegistry
+from clemcore.registry.registry import ModelRegistry
 
 FILE = Path(__file__).parent.parent / "model_registry.json"
 TEXT = FILE.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clemcore.backends import ModelRegistry
 from clemcore.errors import SpecError
-from clemcore.prices import prices_of
+from clemcore.registry.prices import prices_of
 
 FLAT = {"model_name": "m", "prices": {"input": 3, "cached_input": 0.3, "output": 15, "date": "2026-11-10"}}
 TIERED = {

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from clemcore import proof
 from clemcore.errors import MessagesError, TemplateError
-from clemcore.proof import Case, Proof, Subject, compare, corpus, prove, read_cases
-from clemcore.proof.cases import adapted
-from clemcore.proof.compare import RefusalError, first_difference
-from clemcore.proof.make import OurEngine
-from clemcore.templates import ChatTemplate
+from clemcore.prompts import proof
+from clemcore.prompts.proof import Case, Proof, Subject, compare, corpus, prove, read_cases
+from clemcore.prompts.proof.cases import adapted
+from clemcore.prompts.proof.compare import RefusalError, first_difference
+from clemcore.prompts.proof.make import OurEngine
+from clemcore.prompts.templates import ChatTemplate
 from support.templates import FAULTS, RIGHT
 
 NOW = datetime(2026, 7, 26, 12)
@@ -280,7 +280,7 @@ class TestAgainstTransformers:
         def refuse(*_: Any, **__: Any) -> ChatTemplate:
             raise TemplateError("unknown tag")
 
-        monkeypatch.setattr("clemcore.proof.make.ChatTemplate", refuse)
+        monkeypatch.setattr("clemcore.prompts.proof.make.ChatTemplate", refuse)
         made = prove(Subject.of_template(CHATML))
         assert made.first is not None
         assert made.first.ours == "error: the template cannot be read: unknown tag"
@@ -302,7 +302,7 @@ class TestStore:
             made.append(subject)
             return prove(subject, **arguments)
 
-        monkeypatch.setattr("clemcore.proof.store.prove", counted)
+        monkeypatch.setattr("clemcore.prompts.proof.store.prove", counted)
         return made
 
     def test_made_once(self, count: list[Subject], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,7 +333,7 @@ class TestStore:
 
     @pytest.mark.parametrize("content", [b"", b"[]", b'{"format": 0}', b'{"format": 1}', b"\xff"])
     def test_a_damaged_file_is_made_anew(self, count: list[Subject], content: bytes) -> None:
-        from clemcore.proof.store import path_of
+        from clemcore.prompts.proof.store import path_of
 
         subject = Subject.of_template(CHATML)
         path = path_of(subject.id)

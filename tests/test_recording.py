@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clemcore
-from clemcore import backends, recording, secrets
+from clemcore import backends, secrets
+from clemcore.calls import recorder
+from clemcore.calls.recorder import Entry, JsonText, encoded_once, to_json
 from clemcore.errors import RecordError
-from clemcore.recording import Entry, JsonText, encoded_once, to_json
 
 ASK = [{"role": "user", "content": "Hello!"}]
 
@@ -112,7 +113,7 @@ def test_no_secret_reaches_the_record() -> None:
 def _put(**fields: Any) -> Entry:
     """Put a call with these values; the rest is plain."""
     known: dict[str, Any] = {"prompt": None, "response": None, "text": "x", "facts": {}, **fields}
-    entry = recording.put_call(started=datetime.now(timezone.utc), duration=0.5, **known)
+    entry = recorder.put_call(started=datetime.now(timezone.utc), duration=0.5, **known)
     assert entry is not None
     return entry
 
@@ -150,7 +151,7 @@ def test_only_what_is_written_alike_is_encoded_once(one: Any, two: Any) -> None:
 def test_bytes_stand_in_the_record_as_they_were() -> None:
     with backends.record() as recorder:
         entry = _put(prompt=JsonText(b'{"n":1.0,\n "a":1e2}'))
-        recording.flush()
+        recorder.flush()
         entry.check()
     assert b'"manipulated_prompt_obj": {"n":1.0,\n "a":1e2}' in Path(recorder.path).read_bytes()
     assert _calls()[0]["manipulated_prompt_obj"] == {"n": 1.0, "a": 100.0}
@@ -217,12 +218,12 @@ def test_an_awaited_answer_is_in_the_file() -> None:
 def test_a_write_goes_on_when_its_waiter_is_cancelled() -> None:
     async def impatient() -> None:
         _put()
-        waiter = asyncio.create_task(recording.flushed())
+        waiter = asyncio.create_task(recorder.flushed())
         await asyncio.sleep(0)
         waiter.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiter
-        await recording.flushed()
+        await recorder.flushed()
 
     with backends.record():
         asyncio.run(impatient())
@@ -239,7 +240,7 @@ def test_what_cannot_be_written_fails_the_calls_that_wait_for_it() -> None:
     with backends.record() as recorder:
         bad = _put(prompt=Unprintable())
         good = _put(text="good")
-        recording.flush()
+        recorder.flush()
         with pytest.raises(ZeroDivisionError):
             bad.check()
         good.check()

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from clemcore.errors import ModelNotFoundError, RegistryError, SpecError
-from clemcore.registry import ModelRegistry
-from clemcore.spec import ModelSpec
+from clemcore.registry.registry import ModelRegistry
+from clemcore.registry.spec import ModelSpec
 
 ENTRIES: list[dict[str, Any]] = [
     {"model_name": "a", "backend": "mock", "model_config": {"x": 1, "y": {"z": 2}}},

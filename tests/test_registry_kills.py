@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from clemcore.registry import ModelRegistry
+from clemcore.registry.registry import ModelRegistry
 from support.models import REPOSITORY
 
 HERE = Path("model_registry.json")

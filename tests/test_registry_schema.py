@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from clemcore import _core
-from clemcore.backends._huggingface import entry as huggingface
-from clemcore.backends._remote import endpoint as remote
-from clemcore.backends._slurk import settings as slurk
+from clemcore.backends.local import entry as huggingface
+from clemcore.backends.slurk import settings as slurk
+from clemcore.registry import settings as remote
 
 SCHEMA: dict[str, Any] = json.loads(_core.json_schema())
 NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object"}

@@ -64,7 +64,7 @@ assert backends is clemcore.backends
 assert backends.__name__ == backends.__spec__.name == "clemcore.backends"
 
 from backends import ModelSpec, get_model_for
-from clemcore.spec import ModelSpec as Today
+from clemcore.registry.spec import ModelSpec as Today
 assert ModelSpec is Today
 
 import backends.utils

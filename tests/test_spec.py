@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clemcore.errors import SpecError
-from clemcore.spec import FrozenDict, FrozenList, MissingFieldError, ModelSpec
+from clemcore.registry.spec import FrozenDict, FrozenList, MissingFieldError, ModelSpec
 
 ENTRY: dict[str, Any] = {
     "model_name": "m",

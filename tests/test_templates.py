@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clemcore.errors import TemplateError
-from clemcore.templates import ChatTemplate
+from clemcore.prompts.templates import ChatTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -397,7 +397,7 @@ def test_older_transformers_prepared_less() -> None:
 
 def test_importing_templates_is_light() -> None:
     heavy = "('jinja2', 'transformers', 'numpy')"
-    code = f"import sys, clemcore.templates; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, clemcore.prompts.templates; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

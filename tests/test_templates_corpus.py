@@ -15,7 +15,7 @@ import pytest
 
 from clemcore import _core
 from clemcore.errors import TemplateError
-from clemcore.templates.preparation import cut as _cut
+from clemcore.prompts.templates.preparation import cut as _cut
 
 NOW = (2026, 3, 7, 14, 5, 9, 0)
 RAISED = "jinja2.exceptions.TemplateError"

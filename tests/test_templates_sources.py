@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from clemcore.errors import TemplateError
-from clemcore.spec import ModelSpec
-from clemcore.templates import ChatTemplate, read_template
+from clemcore.prompts.templates import ChatTemplate, read_template
+from clemcore.registry.spec import ModelSpec
 from support.clem import Clem
 
 HELLO = [{"role": "user", "content": "Hello!"}]

@@ -10,7 +10,7 @@ import pytest
 
 from clemcore import backends, secrets
 from clemcore.errors import ClemcoreError
-from clemcore.verification import first_difference, verify
+from clemcore.verify import first_difference, verify
 from support.clem import Clem
 from support.remote import CANARY, DIALOGUE, HELLO, open_model, write_keys
 from support.wire_server import Answer, WireServer, completion, refusal
@@ -51,7 +51,7 @@ def test_every_hash_is_proven_from_the_file(recorded: WireServer) -> None:
 @pytest.mark.parametrize("call", range(5))
 @pytest.mark.parametrize("side", ["manipulated_prompt_obj", "raw_response_obj"])
 def test_a_changed_byte_is_found(recorded: WireServer, call: int, side: str) -> None:
-    from clemcore.records import read_record
+    from clemcore.calls.reader import read_record
 
     before = Path("requests.json").read_bytes()
     found = read_record("requests.json")[call]

@@ -149,7 +149,7 @@ def work() -> None:
 def ours(program: dict[str, Any], version: str) -> dict[str, str]:
     """Render a program by this project."""
     from clemcore.errors import TemplateError
-    from clemcore.templates import ChatTemplate
+    from clemcore.prompts.templates import ChatTemplate
 
     options = {name: program[name] for name in OPTIONS if name in program}
     try:

@@ -2,7 +2,7 @@
 
 For the script all else is as under ``python SCRIPT.py``: its arguments, its ``__main__``, its folder on the path,
 its exit status, its tracebacks. Without a script this is the ``clem`` command. It does not know which names are
-aliases: that is :mod:`clemcore.aliases`.
+aliases: that is :mod:`clemcore.compat`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def run_script(arguments: list[str]) -> None:
     """
     import os
 
-    from clemcore import aliases
+    from clemcore import compat
 
     path = os.path.abspath(arguments[0])  # noqa: PTH100 - as the interpreter makes it, symbolic links kept
     source = _read(path)
-    aliases.install(top_level=True)
+    compat.install(top_level=True)
     sys.argv = arguments
     if not _path_is_safe():
         # As the interpreter does for a script: its own folder comes first, not the working directory.

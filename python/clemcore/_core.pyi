@@ -204,7 +204,7 @@ class Registry:
 
         Returns:
             ``layers``, ``tried``, ``omitted``, ``passed``, ``found`` and ``near``, as
-            :class:`clemcore.explanation.Explanation` has them; ``found`` is None, or holds ``entry``,
+            :class:`clemcore.registry.explanation.Explanation` has them; ``found`` is None, or holds ``entry``,
             ``model_name``, ``source``, ``line``, ``also``, ``spec``, ``fields`` and ``overridden``.
         """
     def nearest(self, name: str, limit: int = 5) -> list[str]:
@@ -346,7 +346,7 @@ def fields_page() -> str:
 def catalogue() -> list[_Kind]:
     """Give every kind of problem there is."""
 
-# Chat templates (rust/clemcore-python/src/template.rs); clemcore.templates is the face of these.
+# Chat templates (rust/clemcore-python/src/template.rs); clemcore.prompts.templates is the face of these.
 
 class UnsupportedError(Exception):
     """Only jinja2 can render this; the message says what is not covered."""
@@ -356,7 +356,7 @@ class NotPlainError(Exception):
 
 @disjoint_base
 class TemplateCore:
-    """What ``clemcore.templates.ChatTemplate`` is made of."""
+    """What ``clemcore.prompts.templates.ChatTemplate`` is made of."""
 
     def __new__(
         cls,

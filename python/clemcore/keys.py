@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from clemcore import secrets
-from clemcore.atomic import locked, replace_file
 from clemcore.errors import KeyFileError, MissingKeyError
+from clemcore.files import locked, replace_file
 
 logger = logging.getLogger(__name__)
 

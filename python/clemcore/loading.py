@@ -11,18 +11,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clemcore.backends._requirements import missing_packages
+from clemcore.arguments.parameter import SAMPLING_FIELDS
 from clemcore.backends.lookup import BackendRegistry
+from clemcore.backends.requirements import missing_packages
+from clemcore.diagnosis import Row, cost_rows, end_date, examined
 from clemcore.errors import SpecError
-from clemcore.examination import Row, cost_rows, end_date, examined
 from clemcore.messages import Messages, check_messages
-from clemcore.model import DEFAULT_GEN_ARGS, SAMPLING_FIELDS, Model
-from clemcore.override import overridden, split
-from clemcore.registry import ModelRegistry, check_selector
-from clemcore.spec import MissingFieldError, ModelSpec
+from clemcore.model import DEFAULT_GEN_ARGS, Model
+from clemcore.registry.override import overridden, split
+from clemcore.registry.registry import ModelRegistry, check_selector
+from clemcore.registry.spec import MissingFieldError, ModelSpec
 
 if TYPE_CHECKING:
-    from clemcore.proof import Case, Proof
+    from clemcore.prompts.proof import Case, Proof
 
 logger = logging.getLogger(__name__)
 

@@ -13,35 +13,16 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from clemcore import recording
-from clemcore.calls import Call, ReceivedBody, Reply
+from clemcore.calls import recorder
+from clemcore.calls.call import Call, ReceivedBody, Reply
 from clemcore.messages import Messages, check_messages
-from clemcore.override import changes_of
+from clemcore.registry.override import changes_of
+from clemcore.registry.spec import ModelSpec
 from clemcore.secrets import mask_fields
-from clemcore.spec import ModelSpec
 
 __all__ = ["DEFAULT_GEN_ARGS", "BatchGenerativeModel", "Model", "ReceivedBody", "Reply", "records_each_call"]
 
 DEFAULT_GEN_ARGS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 300}
-
-# Fields of a specification that are sampling parameters, and so become generation arguments of the model.
-SAMPLING_FIELDS = (
-    "temperature",
-    "max_tokens",
-    "seed",
-    "top_p",
-    "top_k",
-    "min_p",
-    "stop",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "reasoning",
-    "reasoning_effort",
-)
 
 
 class Model(abc.ABC):
@@ -270,7 +251,7 @@ def _around_async(method: Callable[..., Any]) -> Callable[..., Any]:
                 return await method(self, messages, *args, **kwargs)
         with _marked_running(self), Call(self, messages) as call:
             reply = call.put(await method(self, messages, *args, **kwargs))
-            await recording.flushed()
+            await recorder.flushed()
             call.check()
             return reply
 
@@ -303,7 +284,7 @@ def _around_batch(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             replies = [call.put(result) for call, result in zip(calls, results, strict=True)]
         finally:
-            recording.flush()
+            recorder.flush()
         for call in calls:
             call.check()
         return replies

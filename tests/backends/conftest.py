@@ -38,7 +38,7 @@ def altered(tiny_chat: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _quick_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let repeated attempts of remote calls follow at once, where the service names no wait."""
-    monkeypatch.setattr("clemcore.backends._remote.retries.FIRST_WAIT", 0.001)
+    monkeypatch.setattr("clemcore.backends.service.http.retries.FIRST_WAIT", 0.001)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def doorman(monkeypatch: pytest.MonkeyPatch) -> Iterator[Doorman]:
     from support.slurk import Doorman
 
     doorman = Doorman()
-    monkeypatch.setattr("clemcore.backends._slurk.model.show", doorman)
+    monkeypatch.setattr("clemcore.backends.slurk.model.show", doorman)
     yield doorman
     for person in doorman.persons:
         person.close()

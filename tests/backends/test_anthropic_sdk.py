@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from clemcore.backends._remote.dialects.anthropic_messages import NATIVE, AnthropicMessages
+from clemcore.backends.service.dialects.anthropic_messages import NATIVE, AnthropicMessages
 from clemcore.errors import REMOTE_ERRORS, RemoteCallError
 from support.anthropic_wire import SEES, claude, error, message, text, thinking
 from support.remote import CANARY, DIALOGUE, HELLO, make_model, write_keys

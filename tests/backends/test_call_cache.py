@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from clemcore import backends, callcache, secrets
+from clemcore import backends, secrets
+from clemcore.calls import cache
 from clemcore.errors import CacheError, ServerError
 from support.clem import Clem
 from support.remote import CANARY, HELLO, make_model, open_model, write_keys
@@ -62,7 +63,7 @@ def test_what_was_answered_is_not_sent_again(wire_server: WireServer) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLEMCORE_CALL_CACHE", "calls.sqlite3")
         assert open_model(wire_server.url).generate_response(HELLO).facts["cache"] == "hit"
-        active = callcache.active()
+        active = cache.active()
         assert active is not None
         active.close()
     assert len(wire_server.requests) == 1
@@ -121,7 +122,7 @@ def test_what_is_no_answer_is_never_kept(wire_server: WireServer, answer: Answer
             (result,) = model.generate_batch_response([HELLO], return_exceptions=True)
             assert isinstance(result, Exception) or result.facts["cache"] == "not kept"
     assert len(wire_server.requests) == 2
-    assert callcache.statistics(Path("calls.sqlite3")) == []
+    assert cache.statistics(Path("calls.sqlite3")) == []
 
 
 def test_calls_that_sample_are_kept_only_on_request_and_each_on_its_own(wire_server: WireServer) -> None:
@@ -226,7 +227,7 @@ def test_a_batch_that_was_killed_goes_on_where_it_was(wire_server: WireServer) -
     calls = json.loads(Path("requests.json").read_text())  # valid, whatever was going on
     answered = {call["manipulated_prompt_obj"]["messages"][0]["content"] for call in calls}
     assert len(answered) == len(calls)
-    kept = sum(row["replies"] for row in callcache.statistics(Path("calls.sqlite3")))
+    kept = sum(row["replies"] for row in cache.statistics(Path("calls.sqlite3")))
     assert 20 <= len(calls) <= kept <= len(wire_server.requests) < 200
     sent_before = len(wire_server.requests)
     # At most what was under way at once can have been answered by the server and be lost.
@@ -258,14 +259,14 @@ def test_a_new_file_is_made_once_however_many_open_it_at_the_same_moment(tmp_pat
 
     def opened(path: Path) -> None:
         together.wait()
-        callcache.CallCache(path).close()
+        cache.CallCache(path).close()
 
     with ThreadPoolExecutor(6) as threads:
         for number in range(30):
             path = tmp_path / f"{number}.sqlite3"
             for future in [threads.submit(opened, path) for _ in range(6)]:
                 future.result()
-            assert callcache.statistics(path) == []
+            assert cache.statistics(path) == []
 
 
 def test_an_error_after_retries_is_not_kept(wire_server: WireServer) -> None:
@@ -273,7 +274,7 @@ def test_an_error_after_retries_is_not_kept(wire_server: WireServer) -> None:
     model = open_model(wire_server.url, total_timeout=0.5)
     with backends.cache("calls.sqlite3"), pytest.raises(ServerError):
         model.generate_response(HELLO)
-    assert callcache.statistics(Path("calls.sqlite3")) == []
+    assert cache.statistics(Path("calls.sqlite3")) == []
 
 
 def test_the_commands(clem: Clem, wire_server: WireServer) -> None:

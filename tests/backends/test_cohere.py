@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clemcore.backends._remote.dialects.cohere_chat import NATIVE, CohereChat
+from clemcore.backends.service.dialects.cohere_chat import NATIVE, CohereChat
 from clemcore.errors import ContextExceededError, GenerationArgumentError, MessagesError, RemoteCallError
 from support.mistral_wire import SEES, chat, cohere_model
 from support.remote import CANARY, DIALOGUE, HELLO, make_model, write_keys

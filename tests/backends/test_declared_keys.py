@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from clemcore.backends._declared import declared, read_keys
+from clemcore.backends.custom_keys import declared, read_keys
 from clemcore.errors import BackendLoadError
 from support.clem import Clem
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clemcore.backends._remote.dialects.google_generate import BESIDE, GENERATION
+from clemcore.backends.service.dialects.google_generate import BESIDE, GENERATION
 from clemcore.errors import REMOTE_ERRORS, RemoteCallError
 from support.google_wire import SAFETY, SEES, error, gemini, generated, info, thought
 from support.remote import CANARY, DIALOGUE, HELLO, make_model, write_keys
@@ -216,7 +216,7 @@ def test_the_same_reply_is_the_same_answer(wire_server: WireServer) -> None:
 def test_every_reason_to_stop_is_known() -> None:
     from google.genai import types
 
-    from clemcore.backends._remote.dialects import google_generate
+    from clemcore.backends.service.dialects import google_generate
 
     known = google_generate._FILTERED | google_generate._CUT
     assert known < {reason.value for reason in types.FinishReason}

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from clemcore.backends._context import parse_context_size
-from clemcore.backends._huggingface.entry import Entry, read_entry
-from clemcore.backends._huggingface.generation import SUPPORTED, Arguments, read_arguments
-from clemcore.backends._huggingface.text import cull_end
+from clemcore.backends.local.entry import Entry, read_entry
+from clemcore.backends.local.text import cull_end
+from clemcore.backends.local.transformers.generation import SUPPORTED, Arguments, read_arguments
 from clemcore.errors import GenerationArgumentError, SpecError
-from clemcore.spec import ModelSpec
+from clemcore.registry.context_size import parse_context_size
+from clemcore.registry.spec import ModelSpec
 
 
 def entry(config: dict[str, Any] | None = None, **fields: Any) -> Entry:
@@ -211,7 +211,7 @@ def test_missing_libraries_name_the_pip_line() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from clemcore.backends.huggingface_local import HuggingfaceLocal\n"
-        "from clemcore.spec import ModelSpec\n"
+        "from clemcore.registry.spec import ModelSpec\n"
         "HuggingfaceLocal().get_model_for(ModelSpec(model_name='m', huggingface_id='org/m'))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

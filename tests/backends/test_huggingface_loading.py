@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from clemcore.calls.recorder import record
 from clemcore.errors import (
     MissingKeyError,
     ModelLoadError,
     SpecError,
 )
-from clemcore.recording import record
 from support.tiny import CANBERRA, CAPITAL, END, load
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
@@ -92,7 +92,7 @@ class TestLoading:
         code = (
             "import sys\n"
             "from clemcore.backends.huggingface_local import HuggingfaceLocal\n"
-            "from clemcore.spec import ModelSpec\n"
+            "from clemcore.registry.spec import ModelSpec\n"
             "from transformers.utils.logging import is_progress_bar_enabled\n"
             "for terminal in (False, True):\n"
             "    sys.stderr.isatty = lambda: terminal\n"
@@ -113,7 +113,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from clemcore.backends.huggingface_local import HuggingfaceLocal
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 
 def resident():
     status = Path("/proc/self/status").read_text()

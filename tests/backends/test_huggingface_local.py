@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from clemcore.backends.huggingface_local import HuggingfaceLocal, HuggingfaceLocalModel
+from clemcore.calls.recorder import record
 from clemcore.errors import (
     ContextExceededError,
     SpecError,
 )
 from clemcore.model import Reply
-from clemcore.recording import record
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 from support.tiny import CANBERRA, CAPITAL, END, PIRATE, THINK, change, load, think
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
@@ -117,7 +117,7 @@ class TestTheTuple:
 
     def test_an_answer_that_repeats_its_prompt_stays_whole(self, model: HuggingfaceLocalModel) -> None:
         """3.7.2 took the prompt out of the whole text by searching for it."""
-        from clemcore.backends._huggingface.generation import Generated
+        from clemcore.backends.local.transformers.generation import Generated
 
         prompt = "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n"
         ids = model.tokenizer(f"You said {prompt} to me<|im_end|>").input_ids
@@ -175,8 +175,8 @@ class TestContext:
     def test_sizes_from_elsewhere(self, altered: Path) -> None:
         from transformers import AutoTokenizer, PretrainedConfig
 
-        from clemcore.backends._huggingface.entry import read_entry
-        from clemcore.backends._huggingface.loading import find_context_size
+        from clemcore.backends.local.entry import read_entry
+        from clemcore.backends.local.transformers.loading import find_context_size
 
         tokenizer = AutoTokenizer.from_pretrained(altered)
         plain = read_entry(ModelSpec(model_name="m", huggingface_id="o/m"))

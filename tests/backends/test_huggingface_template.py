@@ -20,8 +20,8 @@ from clemcore.errors import (
     SpecError,
     TemplateError,
 )
-from clemcore.spec import ModelSpec
-from clemcore.templates import ChatTemplate
+from clemcore.prompts.templates import ChatTemplate
+from clemcore.registry.spec import ModelSpec
 from models.tiny_chat import TEMPLATE
 from support.tiny import CANBERRA, CAPITAL, PIRATE, load
 
@@ -35,9 +35,9 @@ class TestClemcoresOwnEngine:
     def facts(self, tiny_chat: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
         def ask(engine: Any = None, messages: Any = CAPITAL, proving: Any = None) -> dict[str, Any]:
             if proving is not None:
-                monkeypatch.setattr("clemcore.proof.make.ChatTemplate", proving)
+                monkeypatch.setattr("clemcore.prompts.proof.make.ChatTemplate", proving)
             if engine is not None:
-                monkeypatch.setattr("clemcore.backends._huggingface.proven.ChatTemplate", engine)
+                monkeypatch.setattr("clemcore.backends.local.proven.ChatTemplate", engine)
             model = load(tiny_chat)
             reply = model.generate_response(list(messages))
             oracle = model.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
@@ -69,12 +69,12 @@ class TestClemcoresOwnEngine:
         def refuse(*_: Any, **__: Any) -> Any:
             raise AssertionError("the proof is stored")
 
-        monkeypatch.setattr("clemcore.proof.store.prove", refuse)
+        monkeypatch.setattr("clemcore.prompts.proof.store.prove", refuse)
         assert load(tiny_chat).generate_response(CAPITAL).facts["template"] == first
 
     def test_nothing_is_rendered_twice(self, tiny_chat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model = load(tiny_chat)
-        monkeypatch.delattr("clemcore.proof.oracle.Transformers.render")
+        monkeypatch.delattr("clemcore.prompts.proof.oracle.Transformers.render")
         assert model.generate_response(CAPITAL).facts["template"]["engine"] == "clemcore"
 
     def test_what_the_proof_never_saw_is_compared(self, facts: Callable[..., dict[str, Any]]) -> None:
@@ -111,7 +111,7 @@ class TestClemcoresOwnEngine:
         assert found["reason"] == "clemcore's engine failed: TemplateError: no such filter"
 
     def test_the_proof_fails(self, facts: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("clemcore.proof.store.prove", lambda *_, **__: 1 // 0)
+        monkeypatch.setattr("clemcore.prompts.proof.store.prove", lambda *_, **__: 1 // 0)
         found = facts()
         assert (found["engine"], "proof" in found) == ("transformers", False)
         assert found["reason"].startswith("the proof failed: ZeroDivisionError")
@@ -135,7 +135,7 @@ class TestClock:
         assert (reply.facts["template"]["engine"], "compared" in reply.facts["template"]) == ("clemcore", False)
 
     def test_pinned_where_transformers_renders(self, tiny_chat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("clemcore.proof.store.prove", lambda *_, **__: 1 // 0)
+        monkeypatch.setattr("clemcore.prompts.proof.store.prove", lambda *_, **__: 1 // 0)
         model = load(tiny_chat, {"custom_chat_template": self.TEMPLATE})
         model.template_now = datetime(2025, 1, 2)
         reply = model.generate_response(CAPITAL[:1])

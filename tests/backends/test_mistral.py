@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clemcore.backends._remote.dialects.mistral_chat import NATIVE
+from clemcore.backends.service.dialects.mistral_chat import NATIVE
 from clemcore.errors import ContextExceededError, GenerationArgumentError, MessagesError, RemoteCallError
 from support.mistral_wire import SEES, completion, mistral_model, thoughts
 from support.remote import CANARY, DIALOGUE, HELLO, make_model, write_keys

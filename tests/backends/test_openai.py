@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clemcore import backends, loading
-from clemcore.backends._remote.dialects.chat_completions import FIELDS
+from clemcore.backends.service.dialects.chat_completions import FIELDS
 from clemcore.errors import GenerationArgumentError, MessagesError, RemoteCallError, SpecError
 from support.remote import CANARY, DIALOGUE, HELLO, ask, make_model, open_model, write_keys
 from support.wire_server import Answer, Received, WireServer, completion, reply

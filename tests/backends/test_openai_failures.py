@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from clemcore import backends, secrets
-from clemcore.backends._remote.verdict import wait_asked
+from clemcore.backends.service.http.verdict import wait_asked
 from clemcore.errors import ContextExceededError, RemoteCallError
 from support.remote import CANARY, HELLO, make_model, open_model, write_keys
 from support.wire_server import Answer, WireServer, completion, refusal, reply

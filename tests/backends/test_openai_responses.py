@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clemcore import loading
-from clemcore.backends._remote.dialects.responses import FIELDS
+from clemcore.backends.service.dialects.responses import FIELDS
 from clemcore.errors import GenerationArgumentError, RemoteCallError, SpecError
 from clemcore.model import Reply
 from support.remote import CANARY, DIALOGUE, HELLO, make_model, write_keys
@@ -241,7 +241,7 @@ def test_outcomes(wire_server: WireServer, answer: Any, text: str, facts: dict[s
 def test_errors(
     wire_server: WireServer, monkeypatch: pytest.MonkeyPatch, answer: Any, kind: str, words: str
 ) -> None:
-    monkeypatch.setattr("clemcore.backends._remote.verdict.ATTEMPTS", {})
+    monkeypatch.setattr("clemcore.backends.service.http.verdict.ATTEMPTS", {})
     wire_server.script = [answer]
     with pytest.raises(RemoteCallError, match=words) as caught:
         ask(wire_server)

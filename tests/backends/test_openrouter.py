@@ -112,7 +112,7 @@ FLAGGED = {"reasons": ["violence"], "provider_name": "OpenAI"}
 def test_errors(
     wire_server: WireServer, monkeypatch: pytest.MonkeyPatch, answer: Any, kind: str, words: str
 ) -> None:
-    monkeypatch.setattr("clemcore.backends._remote.verdict.ATTEMPTS", {})
+    monkeypatch.setattr("clemcore.backends.service.http.verdict.ATTEMPTS", {})
     wire_server.script = [answer]
     with pytest.raises(RemoteCallError, match=words) as caught:
         ask(wire_server)

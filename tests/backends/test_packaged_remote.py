@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from clemcore import backends
-from clemcore.backends._remote.service import ServiceBackend
+from clemcore.backends.service.backend import ServiceBackend
 from clemcore.errors import GenerationArgumentError
 from clemcore.model import DEFAULT_GEN_ARGS
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 from support.models import REPOSITORY
 
 ENTRIES: list[dict[str, Any]] = json.loads((REPOSITORY / "model_registry.json").read_text(encoding="utf-8"))

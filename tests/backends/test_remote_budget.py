@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clemcore import backends
-from clemcore.budget import Budget, reserve
+from clemcore.calls.budget import Budget, reserve
 from clemcore.errors import BudgetExceededError, SpecError
 from support.clem import Clem
 from support.remote import HELLO, make_model

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from clemcore import backends
-from clemcore.backends._remote.service import ServiceBackend
+from clemcore.backends.service.backend import ServiceBackend
 from clemcore.errors import RemoteCallError
 from clemcore.model import DEFAULT_GEN_ARGS
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 from support.formats import FORMATS
 from support.models import REPOSITORY
 from support.wire_server import Answer, WireServer, refusal

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clemcore import backends
-from clemcore.backends._remote.verdict import ATTEMPTS, wait_asked
+from clemcore.backends.service.http.verdict import ATTEMPTS, wait_asked
 from clemcore.errors import REMOTE_ERRORS, RemoteCallError
 from support.remote import HELLO, open_model
 from support.wire_server import Answer, Received, WireServer, completion, refusal, reply

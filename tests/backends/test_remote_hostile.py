@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clemcore import backends, secrets
-from clemcore.backends._remote import engine
-from clemcore.backends._remote.dialect import Outcome
+from clemcore.arguments.outcome import Outcome
+from clemcore.backends.service.http import engine
 from clemcore.errors import (
     BadReplyError,
     BadRequestError,

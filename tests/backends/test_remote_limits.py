@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clemcore.backends._remote.adaptive import AdaptiveLimit, Sent
-from clemcore.backends._remote.gate import Pace
+from clemcore.backends.service.http.adaptive import AdaptiveLimit, Sent
+from clemcore.backends.service.http.gate import Pace
 from support.remote import HELLO, open_model
 from support.wire_server import Answer, Received, WireServer, completion, refusal
 

@@ -23,10 +23,10 @@ from typing import Any
 import pytest
 
 from clemcore import backends
-from clemcore.backends import _requirements
-from clemcore.backends._slurk import room as rooms
-from clemcore.backends._slurk.content import Shown, events_of
-from clemcore.backends._slurk.settings import layout_of
+from clemcore.backends import requirements
+from clemcore.backends.slurk import room as rooms
+from clemcore.backends.slurk.content import Shown, events_of
+from clemcore.backends.slurk.settings import layout_of
 from clemcore.errors import (
     AuthenticationError,
     BadRequestError,
@@ -43,8 +43,8 @@ from clemcore.errors import (
     SpecError,
 )
 from clemcore.model import Model
-from clemcore.spec import ModelSpec
-from clemcore.verification import verify
+from clemcore.registry.spec import ModelSpec
+from clemcore.verify import verify
 from support.certificates import write_certificate
 from support.clem import Clem
 from support.remote import write_keys
@@ -795,9 +795,9 @@ def test_games_of_3_7_2_find_what_they_call(open_room: Open) -> None:
 
 # -- around it -------------------------------------------------------------------------------------------------
 def test_it_needs_its_extra_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_requirements, "_is_installed", lambda _: False)
+    monkeypatch.setattr(requirements, "_is_installed", lambda _: False)
     file = Path(backends.__file__).parent / "slurk.py"
-    assert _requirements.missing_packages(file) == (["aiohttp", "socketio"], "pip install 'clemcore[slurk]'")
+    assert requirements.missing_packages(file) == (["aiohttp", "socketio"], "pip install 'clemcore[slurk]'")
 
 
 def test_a_proxy_is_used(

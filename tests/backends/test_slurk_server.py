@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from clemcore import backends
-from clemcore.backends._slurk import room as rooms
+from clemcore.backends.slurk import room as rooms
 from clemcore.errors import AuthenticationError, BadRequestError, JoinTimeoutError
 from support.browser import Browser
 from support.remote import write_keys

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clemcore.proof import Proof
+from clemcore.prompts.proof import Proof
 from support.clem import Clem
 from support.templates import RIGHT
 

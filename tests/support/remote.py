@@ -8,7 +8,7 @@ from typing import Any
 
 from clemcore import backends
 from clemcore.model import DEFAULT_GEN_ARGS, Model, Reply
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 
 HELLO = [{"role": "user", "content": "Hello!"}]
 DIALOGUE = [

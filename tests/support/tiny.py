@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clemcore.backends.huggingface_local import HuggingfaceLocal, HuggingfaceLocalModel
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 
 END = r"<\|im_end\|>"
 CAPITAL = [

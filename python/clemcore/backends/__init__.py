@@ -14,21 +14,22 @@ from __future__ import annotations
 
 import importlib
 
-from clemcore import aliases
-
 TYPE_CHECKING = False  # as typing's, whose import alone would cost more than all of this package
 if TYPE_CHECKING:
     from typing import Any
 
-    from clemcore.backends._remote.dialect import Dialect, Parameter
-    from clemcore.backends._remote.dialects.chat_completions import ChatCompletions
-    from clemcore.backends._remote.service import Service, ServiceBackend
+    from clemcore.arguments.parameter import Parameter
     from clemcore.backends.base import Backend, RemoteBackend
     from clemcore.backends.human import HumanModel
     from clemcore.backends.lookup import BackendRegistry, is_backend
     from clemcore.backends.mock import CustomResponseModel
-    from clemcore.budget import Budget, budget
-    from clemcore.callcache import cache
+    from clemcore.backends.service.backend import ServiceBackend
+    from clemcore.backends.service.dialects.base import Dialect
+    from clemcore.backends.service.dialects.chat_completions import ChatCompletions
+    from clemcore.backends.service.service import Service
+    from clemcore.calls.budget import Budget, budget
+    from clemcore.calls.cache import cache
+    from clemcore.calls.recorder import record
     from clemcore.errors import BudgetExceededError, ContextExceededError
     from clemcore.keys import Key, KeyRegistry, load_credentials
     from clemcore.loading import (
@@ -42,9 +43,8 @@ if TYPE_CHECKING:
         resolve,
     )
     from clemcore.model import BatchGenerativeModel, Model, Reply
-    from clemcore.recording import record
-    from clemcore.registry import ModelRegistry
-    from clemcore.spec import ModelSpec
+    from clemcore.registry.registry import ModelRegistry
+    from clemcore.registry.spec import ModelSpec
 
 __all__ = [
     "Backend",
@@ -86,25 +86,25 @@ _HOMES = {
     "Backend": "clemcore.backends.base",
     "BackendRegistry": "clemcore.backends.lookup",
     "BatchGenerativeModel": "clemcore.model",
-    "Budget": "clemcore.budget",
+    "Budget": "clemcore.calls.budget",
     "BudgetExceededError": "clemcore.errors",
-    "ChatCompletions": "clemcore.backends._remote.dialects.chat_completions",
+    "ChatCompletions": "clemcore.backends.service.dialects.chat_completions",
     "ContextExceededError": "clemcore.errors",
     "CustomResponseModel": "clemcore.backends.mock",
-    "Dialect": "clemcore.backends._remote.dialect",
+    "Dialect": "clemcore.backends.service.dialects.base",
     "HumanModel": "clemcore.backends.human",
     "Key": "clemcore.keys",
     "KeyRegistry": "clemcore.keys",
     "Model": "clemcore.model",
-    "ModelRegistry": "clemcore.registry",
-    "ModelSpec": "clemcore.spec",
-    "Parameter": "clemcore.backends._remote.dialect",
+    "ModelRegistry": "clemcore.registry.registry",
+    "ModelSpec": "clemcore.registry.spec",
+    "Parameter": "clemcore.arguments.parameter",
     "RemoteBackend": "clemcore.backends.base",
     "Reply": "clemcore.model",
-    "Service": "clemcore.backends._remote.service",
-    "ServiceBackend": "clemcore.backends._remote.service",
-    "budget": "clemcore.budget",
-    "cache": "clemcore.callcache",
+    "Service": "clemcore.backends.service.service",
+    "ServiceBackend": "clemcore.backends.service.backend",
+    "budget": "clemcore.calls.budget",
+    "cache": "clemcore.calls.cache",
     "get_logger": "clemcore.loading",
     "get_model_for": "clemcore.loading",
     "is_backend": "clemcore.backends.lookup",
@@ -114,19 +114,17 @@ _HOMES = {
     "load_model_registry": "clemcore.loading",
     "load_models": "clemcore.loading",
     "project_root": "clemcore.loading",
-    "record": "clemcore.recording",
+    "record": "clemcore.calls.recorder",
     "resolve": "clemcore.loading",
 }
 
-# What else modules of 3.7.2 had that are now this package (see clemcore.aliases), and its name there.
+# What else modules of 3.7.2 had that are now this package (see clemcore.compat), and its name there.
 _FORMER = {
     "CustomResponseModelBackend": ("clemcore.backends.mock", "Mock"),
     "HumanModelBackend": ("clemcore.backends.human", "Human"),
     "is_backend_file": ("clemcore.backends.lookup", "is_backend_file"),
     "to_backend_name": ("clemcore.backends.lookup", "to_backend_name"),
 }
-
-aliases.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clemcore.backends._remote.dialects.anthropic_messages import AnthropicMessages, api_version_of
-from clemcore.backends._remote.service import Service, ServiceBackend
-from clemcore.spec import ModelSpec
+from clemcore.backends.service.backend import ServiceBackend
+from clemcore.backends.service.dialects.anthropic_messages import AnthropicMessages, api_version_of
+from clemcore.backends.service.service import Service
+from clemcore.registry.spec import ModelSpec
 
 
 class Anthropic(ServiceBackend):

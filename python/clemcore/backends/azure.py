@@ -5,11 +5,13 @@ Keys, entry, parameters, and what prompt and response look like: ``docs/backends
 
 from __future__ import annotations
 
-from clemcore.backends._remote.dialects.anthropic_messages import api_version_of
-from clemcore.backends._remote.dialects.azure_claude import AzureClaude
-from clemcore.backends._remote.dialects.azure_openai import AzureChat, AzureResponses
-from clemcore.backends._remote.service import Service, ServiceBackend, api_of
-from clemcore.spec import ModelSpec
+from clemcore.backends.service.backend import ServiceBackend
+from clemcore.backends.service.dialects.anthropic_messages import api_version_of
+from clemcore.backends.service.dialects.azure_claude import AzureClaude
+from clemcore.backends.service.dialects.azure_openai import AzureChat, AzureResponses
+from clemcore.backends.service.request import api_of
+from clemcore.backends.service.service import Service
+from clemcore.registry.spec import ModelSpec
 
 _APIS = ("chat_completions", "responses", "messages")
 _LIMIT = "max_completion_tokens"  # the only name that all models there take

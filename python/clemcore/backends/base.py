@@ -27,15 +27,15 @@ from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from clemcore.diagnosis import Row
 from clemcore.errors import ClemcoreError, MissingExtraError
-from clemcore.examination import Row
 from clemcore.keys import Key, KeyRegistry
 from clemcore.messages import Messages
 from clemcore.model import Model
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from clemcore.proof import Case, Proof
+    from clemcore.prompts.proof import Case, Proof
 
 
 class Backend(abc.ABC):

@@ -5,8 +5,9 @@ Keys, entry, parameters, and what prompt and response look like: ``docs/backends
 
 from __future__ import annotations
 
-from clemcore.backends._remote.dialects.google_generate import GoogleGenerate
-from clemcore.backends._remote.service import Service, ServiceBackend
+from clemcore.backends.service.backend import ServiceBackend
+from clemcore.backends.service.dialects.google_generate import GoogleGenerate
+from clemcore.backends.service.service import Service
 
 
 class Google(ServiceBackend):

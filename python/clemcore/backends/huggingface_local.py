@@ -1,7 +1,7 @@
 r"""Backend ``huggingface_local``: chat models that run in this process, by torch and transformers. Text only.
 
-The flow of a call: messages → prompt text (``_huggingface/prompt.py``) → token ids → context check → new token ids
-(``_huggingface/generation.py``) → answer (``_huggingface/text.py``). It does not know the registry, and imports
+The flow of a call: messages → prompt text (``local/prompt.py``) → token ids → context check → new token ids
+(``local/transformers/generation.py``) → answer (``local/text.py``). It does not know the registry, and imports
 torch and transformers only when a model is loaded.
 
 Examples:
@@ -23,18 +23,18 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from clemcore import proof
-from clemcore.backends._huggingface import generation, loading
-from clemcore.backends._huggingface.checks import check_context_limit, check_messages
-from clemcore.backends._huggingface.frontend import Frontend
-from clemcore.backends._huggingface.text import Answer, TextCutter
-from clemcore.backends._remote.dialect import outcome_of
+from clemcore.arguments.outcome import outcome_of
 from clemcore.backends.base import Backend, require
-from clemcore.examination import Row
+from clemcore.backends.local.frontend import Frontend
+from clemcore.backends.local.text import Answer, TextCutter
+from clemcore.backends.local.transformers import generation, loading
+from clemcore.backends.local.window import check_context_limit, check_messages
+from clemcore.diagnosis import Row
 from clemcore.messages import Messages, sha256_of
 from clemcore.model import BatchGenerativeModel, Model, Reply
-from clemcore.proof import Case, Proof
-from clemcore.spec import ModelSpec
+from clemcore.prompts import proof
+from clemcore.prompts.proof import Case, Proof
+from clemcore.registry.spec import ModelSpec
 
 __all__ = ["HuggingfaceLocal", "HuggingfaceLocalModel", "check_context_limit", "check_messages"]
 
@@ -76,7 +76,7 @@ class HuggingfaceLocal(Backend):
     @classmethod
     def examine(cls, model_spec: ModelSpec) -> list[Row]:
         """Return files, context and proof; tokenizer and configuration are loaded, no weights."""
-        from clemcore.backends._huggingface.examination import examine
+        from clemcore.backends.local.examination import examine
 
         return examine(model_spec)
 

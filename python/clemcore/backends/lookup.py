@@ -1,6 +1,7 @@
 """From a backend's name to its class: where backends are looked for, and how their module is loaded.
 
-Looked for in this order: ``<name>_api.py`` in the working directory, the packaged ``clemcore/backends/<name>.py``,
+Looked for in this order: ``<name>_api.py`` in the working directory, the packaged ``clemcore/backends/<name>.py``
+or ``<name>/__init__.py``,
 entry points of installed packages in the group ``clemcore.backends``. Nothing is imported before it is needed.
 """
 
@@ -24,14 +25,22 @@ SUFFIX = "_api.py"
 ALIASES = {"_player_human": "human", "_player_programmed": "mock"}
 
 _HERE = Path(__file__).parent
-# Modules of this folder that are no backends.
-_NO_BACKENDS = frozenset({"__init__", "base", "lookup", "utils"})
+# Modules and folders here that are not backends.
+_NOT_BACKENDS = frozenset(
+    {"__init__", "base", "lookup", "utils", "custom_keys", "requirements", "service", "local"}
+)
 
 
 def packaged_backends() -> list[str]:
     """Return the names of the backends that come with clemcore."""
-    names = (path.stem for path in _HERE.glob("*.py"))
-    return sorted(name for name in names if name not in _NO_BACKENDS and not name.startswith("_"))
+    names = {path.stem for path in _HERE.glob("*.py")} | {path.parent.name for path in _HERE.glob("*/__init__.py")}
+    return sorted(name for name in names if name not in _NOT_BACKENDS and not name.startswith("_"))
+
+
+def packaged_file(name: str) -> Path:
+    """Return the file of a packaged backend: ``NAME.py``, or ``NAME/__init__.py`` where it needs a folder."""
+    folder = _HERE / name / "__init__.py"
+    return folder if folder.is_file() else _HERE / f"{name}.py"
 
 
 def to_backend_name(file_name: str) -> str:
@@ -98,7 +107,8 @@ class BackendRegistry:
     def from_packaged_and_cwd_files(cls) -> BackendRegistry:
         """Look in the working directory, in this package, and in installed packages, in this order."""
         rows = cls.list_backend_files(Path.cwd(), lookup_source="cwd")
-        rows += [_row(name, f"{name}.py", str(_HERE / f"{name}.py"), "packaged") for name in packaged_backends()]
+        files = {name: packaged_file(name) for name in packaged_backends()}
+        rows += [_row(name, str(path.relative_to(_HERE)), str(path), "packaged") for name, path in files.items()]
         return cls(rows, _plugin_rows)
 
     def is_supported(self, backend_name: str) -> bool:
@@ -223,7 +233,7 @@ def _load_file(path: Path) -> ModuleType:
 
 
 # Where clemcore keeps classes to derive from: a module that imports one offers it as little as `Backend`.
-_BASES = ("clemcore.backends.base", "clemcore.backends._remote.")
+_BASES = ("clemcore.backends.base", "clemcore.backends.service.")
 
 
 def _backend_class(module: ModuleType, row: dict[str, str]) -> type[Backend]:

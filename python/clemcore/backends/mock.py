@@ -11,7 +11,7 @@ from typing import Any
 from clemcore.backends.base import Backend
 from clemcore.messages import Messages
 from clemcore.model import BatchGenerativeModel, Model, Reply
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 
 
 class Mock(Backend):

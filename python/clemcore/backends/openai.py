@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clemcore.backends._remote.dialects.chat_completions import ChatCompletions
-from clemcore.backends._remote.dialects.responses import Responses
-from clemcore.backends._remote.service import Service, ServiceBackend, api_of
-from clemcore.spec import ModelSpec
+from clemcore.backends.service.backend import ServiceBackend
+from clemcore.backends.service.dialects.chat_completions import ChatCompletions
+from clemcore.backends.service.dialects.responses import Responses
+from clemcore.backends.service.request import api_of
+from clemcore.backends.service.service import Service
+from clemcore.registry.spec import ModelSpec
 
 
 class OpenAI(ServiceBackend):

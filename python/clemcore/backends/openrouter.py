@@ -5,8 +5,9 @@ Keys, entry, parameters and who served a call: ``docs/backends/openrouter.md``.
 
 from __future__ import annotations
 
-from clemcore.backends._remote.dialects.openrouter_chat import OpenRouterChat
-from clemcore.backends._remote.service import Service, ServiceBackend
+from clemcore.backends.service.backend import ServiceBackend
+from clemcore.backends.service.dialects.openrouter_chat import OpenRouterChat
+from clemcore.backends.service.service import Service
 
 
 class OpenRouter(ServiceBackend):

@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if arguments == ["--version"]:
-            from clemcore import __version__
+            from clemcore._core import __version__
 
             try:
                 print(f"clem {__version__}", flush=True)

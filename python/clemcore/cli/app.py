@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from clemcore import __version__, secrets
+from clemcore import secrets
+from clemcore._core import __version__
 from clemcore.cli.inputs import examples
 from clemcore.cli.terminal import is_terminal, note, styled
 from clemcore.errors import ClemcoreError

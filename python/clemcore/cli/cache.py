@@ -31,7 +31,7 @@ def cache() -> None:
 
 
 def _path(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Path:
-    from clemcore.callcache import default_path
+    from clemcore.calls.cache import default_path
 
     return default_path() if text is None else Path(text).expanduser()
 
@@ -45,7 +45,7 @@ def _file(command: Any) -> Any:
 @click.option("as_json", "--json", is_flag=True, help="Print a JSON list of objects.")
 def stat(*, path: Path, as_json: bool) -> None:
     """Show how many replies are kept, of which models."""
-    from clemcore.callcache import statistics
+    from clemcore.calls.cache import statistics
 
     rows = statistics(path)
     if as_json:
@@ -63,7 +63,7 @@ def stat(*, path: Path, as_json: bool) -> None:
 )
 def clear(*, path: Path, model: str | None, before: datetime | None) -> None:
     """Remove replies; without options all."""
-    from clemcore.callcache import clear as remove
+    from clemcore.calls.cache import clear as remove
 
     limit = None if before is None else before.astimezone().isoformat()
     note(f"{path}: {remove(path, model=model, before=limit)} replies removed")

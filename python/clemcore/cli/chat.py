@@ -22,8 +22,8 @@ from clemcore.cli.respond import BUDGET_HELP, CACHE_HELP, RECORD_HELP, cached, l
 from clemcore.cli.terminal import is_terminal, note, out, styled
 from clemcore.errors import MessagesError
 from clemcore.messages import Messages
+from clemcore.registry.spec import ModelSpec
 from clemcore.secrets import scrub
-from clemcore.spec import ModelSpec
 
 if TYPE_CHECKING:
     from clemcore.model import Model

@@ -19,7 +19,7 @@ from clemcore.cli.inputs import (
 )
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import note, out, styled
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 
 _SAMPLE = [{"role": "user", "content": "Tell me the name of the capital of Australia."}]
 _MARKS = {"good": ("ok", "green"), "warning": ("warning", "yellow"), "fault": ("fault", "red")}
@@ -76,7 +76,7 @@ def doctor(
 
 
 def _shown(value: Any) -> str:
-    from clemcore.recording import to_json
+    from clemcore.calls.recorder import to_json
 
     if value is None:
         return "-"

@@ -19,10 +19,10 @@ import click
 from clemcore.cli.terminal import is_terminal, note
 from clemcore.errors import MessagesError
 from clemcore.messages import Messages, check_messages
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from clemcore.templates import TemplateSource
+    from clemcore.prompts.templates import TemplateSource
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
@@ -56,11 +56,11 @@ def set_option(command: AnyFunction) -> AnyFunction:
 
 
 def with_set(model: ModelSpec, set_: Iterable[str]) -> ModelSpec:
-    """Return a selector that also overrides what ``--set`` says; see :mod:`clemcore.override`."""
+    """Return a selector that also overrides what ``--set`` says; see :mod:`clemcore.registry.override`."""
     fields = read_set(set_)
     if not fields:
         return model
-    from clemcore.override import overriding
+    from clemcore.registry.override import overriding
 
     return overriding(model, fields)
 
@@ -151,7 +151,7 @@ def chosen_template(path: str, name: str | None, special_token: Iterable[str]) -
     Raises:
         TemplateError: there is none, or it cannot be read.
     """
-    from clemcore.templates import TemplateSource, read_template
+    from clemcore.prompts.templates import TemplateSource, read_template
 
     given = read_pairs(special_token, "--special-token")
     found = read_template(path, name or "default")

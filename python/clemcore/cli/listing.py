@@ -13,7 +13,7 @@ import click
 from clemcore.cli.inputs import examples
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import note, table
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 
 WHAT = ["models", "backends", "keys"]
 
@@ -78,7 +78,7 @@ def _names(row: dict[str, Any]) -> list[str]:
 
 # -- models ----------------------------------------------------------------------------------------------------
 def _models() -> list[dict[str, Any]]:
-    from clemcore.registry import ModelRegistry
+    from clemcore.registry.registry import ModelRegistry
 
     registry = ModelRegistry.from_packaged_and_cwd_files()
     rows = []
@@ -126,8 +126,8 @@ def _short(path: str) -> str:
 
 # -- backends --------------------------------------------------------------------------------------------------
 def _backends() -> list[dict[str, Any]]:
-    from clemcore.backends._requirements import missing_packages
     from clemcore.backends.lookup import BackendRegistry
+    from clemcore.backends.requirements import missing_packages
 
     rows: list[dict[str, Any]] = []
     for row in BackendRegistry.from_packaged_and_cwd_files():

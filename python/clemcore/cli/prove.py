@@ -13,12 +13,12 @@ from clemcore.cli.inputs import chosen_template, examples, read_time, set_option
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import note, out, progress, styled, table
 from clemcore.errors import ClemcoreError, TemplateError
-from clemcore.override import changes_of
-from clemcore.spec import ModelSpec
+from clemcore.registry.override import changes_of
+from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from clemcore.proof import Case, Difference, Proof
-    from clemcore.templates import TemplateSource
+    from clemcore.prompts.proof import Case, Difference, Proof
+    from clemcore.prompts.templates import TemplateSource
 
 HOLDS, DIFFERS, CANNOT_BE_RUN = 0, 1, 2
 
@@ -100,7 +100,7 @@ def prove(
 
 
 def _read_cases(paths: tuple[str, ...]) -> list[Case]:
-    from clemcore.proof import read_cases
+    from clemcore.prompts.proof import read_cases
 
     return [case for path in paths for case in read_cases(Path(path))]
 
@@ -119,8 +119,8 @@ def _resolved(given: str, set_: tuple[str, ...]) -> ModelSpec:
 
 
 def _of_template(path: str, source: TemplateSource, cases: list[Case], now: datetime | None) -> Proof:
-    from clemcore.proof import Subject
-    from clemcore.proof import prove as make
+    from clemcore.prompts.proof import Subject
+    from clemcore.prompts.proof import prove as make
 
     try:
         return make(Subject.of_template(source.text, source.special_tokens), now=now, more_cases=cases)

@@ -53,7 +53,7 @@ def model_(name: str, backend: str | None, values: tuple[str, ...], reset: bool)
             f"'{field}': keys do not belong into a registry, which is shared: clem register key -n NAME",
             param_hint="-v",
         )
-    from clemcore.registry import ModelRegistry
+    from clemcore.registry.registry import ModelRegistry
 
     registry = ModelRegistry.from_packaged_and_cwd_files()
     path = ModelRegistry.get_cwd_path()

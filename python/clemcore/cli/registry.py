@@ -14,13 +14,13 @@ from clemcore.cli.inputs import examples, read_model, set_option, with_set
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import has_colors, note, out
 from clemcore.errors import ClemcoreError
-from clemcore.override import masked
-from clemcore.spec import ModelSpec
+from clemcore.registry.override import masked
+from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clemcore.backends._declared import Described
+    from clemcore.backends.custom_keys import Described
 
 FAULTY, UNREADABLE = 1, 2
 NOT_FOUND = 1
@@ -69,8 +69,8 @@ def check(files: tuple[str, ...], format_: str, fix: bool, diff: bool, deny_warn
     is checked too; --fix mends ./model_registry.json alone. The exit status is 0 when the files can be used, 1 when
     one of them has errors, 2 when one cannot be read. 'clemcore-check' does the same of files, without Python.
     """
-    from clemcore.backends._declared import described
-    from clemcore.layers import FILE_NAME
+    from clemcore.backends.custom_keys import described
+    from clemcore.registry.layers import FILE_NAME
 
     if diff and not fix:
         raise click.UsageError("--diff belongs to --fix")
@@ -96,7 +96,7 @@ def check(files: tuple[str, ...], format_: str, fix: bool, diff: bool, deny_warn
 
 def _together(backends: Sequence[Described]) -> _core.Report | None:
     """Check the layers that are here, each and against each other; None where there is but the packaged one."""
-    from clemcore.layers import FILE_NAME, layers
+    from clemcore.registry.layers import FILE_NAME, layers
 
     here = str(Path.cwd() / FILE_NAME)
     found = [(FILE_NAME if source == here else source, text) for source, text in layers()]
@@ -110,7 +110,7 @@ def _examined(name: str, backends: Sequence[Described]) -> _core.Report:
 
 def _mended(name: str, backends: Sequence[Described], *, show_only: bool) -> _core.Report:
     """Mend a file, or show what would be mended; return what is left."""
-    from clemcore.atomic import locked, replace_file
+    from clemcore.files import locked, replace_file
 
     path = Path(name)
     if show_only:
@@ -148,8 +148,8 @@ def resolve(selector: ModelSpec, set_: tuple[str, ...], how: bool, as_json: bool
     asked and what was found; and whether a field of the result comes from the selector, the entry or an override.
     The exit status is 1 when nothing is found.
     """
-    from clemcore.layers import PACKAGED
-    from clemcore.registry import ModelRegistry
+    from clemcore.registry.layers import PACKAGED
+    from clemcore.registry.registry import ModelRegistry
     from clemcore.secrets import mask_fields
 
     models = ModelRegistry.from_packaged_and_cwd_files()
@@ -203,7 +203,7 @@ def schema(format_: str) -> None:
 
     The JSON Schema also has the keys that backends of your own declare (docs/registry-check.md).
     """
-    from clemcore.backends._declared import declared, with_own_keys
+    from clemcore.backends.custom_keys import declared, with_own_keys
 
     if format_ == "json":
         own = any(declared().values())
@@ -245,7 +245,7 @@ def explain(what: str | None, format_: str) -> None:
         rows = [[row["code"], row["severity"], row["kind"], row["title"]] for row in _core.catalogue()]
         table(["CODE", "SEVERITY", "KIND", "TITLE"], rows)
         return
-    from clemcore.backends._declared import explain as explain_own
+    from clemcore.backends.custom_keys import explain as explain_own
 
     page = _core.explain(what) or _core.explain(what.lower())
     own = explain_own(what)

@@ -26,10 +26,10 @@ from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import is_terminal, note, out
 from clemcore.errors import TemplateError
 from clemcore.messages import Messages
-from clemcore.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from clemcore.templates import TemplateSource
+    from clemcore.prompts.templates import TemplateSource
 
 MESSAGES_METAVAR = "[MESSAGES.json | TEXT]"
 
@@ -137,7 +137,7 @@ def _by_template(
     variables: dict[str, Any],
     now: datetime | None,
 ) -> str:
-    from clemcore.templates import ChatTemplate
+    from clemcore.prompts.templates import ChatTemplate
 
     try:
         template = ChatTemplate(source.text, special_tokens=source.special_tokens, now=now)

@@ -20,8 +20,8 @@ from clemcore.cli.inputs import (
     with_set,
 )
 from clemcore.cli.terminal import is_terminal, out, progress
-from clemcore.override import changes_of
-from clemcore.spec import ModelSpec
+from clemcore.registry.override import changes_of
+from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
     from clemcore.model import Model
@@ -103,7 +103,7 @@ def recorded(path: str | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    from clemcore.recording import record as open_record
+    from clemcore.calls.recorder import record as open_record
 
     with open_record(path):
         yield
@@ -115,7 +115,7 @@ def cached(path: str | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    from clemcore.callcache import cache as open_cache
+    from clemcore.calls.cache import cache as open_cache
 
     with open_cache(path):
         yield
@@ -125,14 +125,14 @@ def limited(usd: float | None) -> contextlib.AbstractContextManager[object]:
     """Limit what the calls of the block cost, where an amount is given."""
     if usd is None:
         return contextlib.nullcontext()
-    from clemcore.budget import Budget
+    from clemcore.calls.budget import Budget
 
     return Budget(usd)
 
 
 def print_json(value: Any) -> None:
     """Print a value as strict JSON without secrets: one line, or indented on a terminal."""
-    from clemcore.recording import to_json
+    from clemcore.calls.recorder import to_json
 
     text = to_json(value).decode("utf-8")
     if is_terminal(sys.stdout):

@@ -34,13 +34,13 @@ def verify(*, path: str, same_as: str | None, count: int | None, strict: bool, a
     Hashes are computed from the bytes that stand in the file. Records of 3.7.2 and before have none: of them only
     the structure is checked. Exit status 1 where something is wrong.
     """
-    from clemcore import verification
+    from clemcore import verify
 
-    report = verification.verify(path)
+    report = verify.verify(path)
     wrong = [str(finding) for finding in report.wrong]
     if count is not None and count != report.calls:
         wrong.append(f"{path}: has {report.calls} calls, not {count}")
-    if same_as is not None and (difference := verification.first_difference(path, same_as)) is not None:
+    if same_as is not None and (difference := verify.first_difference(path, same_as)) is not None:
         wrong.append(difference)
     unproven = [str(finding) for finding in report.unproven]
     is_good = not wrong and not (strict and unproven)

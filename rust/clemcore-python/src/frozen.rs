@@ -1,6 +1,6 @@
 //! The dicts and lists within a `ModelSpec`, which refuse changes, and plain copies of them.
 //!
-//! What they refuse is written in `clemcore/spec.py`. They are made here, because making them is most of what a
+//! What they refuse is written in `clemcore/registry/spec.py`. They are made here, because making them is most of what a
 //! `ModelSpec` costs.
 #![allow(unsafe_code, reason = "empty objects are made as their base class makes them")]
 
@@ -14,7 +14,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTu
 
 pyo3::import_exception!(clemcore.errors, SpecError);
 
-/// The classes of `clemcore.spec`.
+/// The classes of `clemcore.registry.spec`.
 pub(crate) struct Frozen<'py> {
     dict: &'py Bound<'py, PyType>,
     list: &'py Bound<'py, PyType>,
@@ -25,8 +25,8 @@ impl<'py> Frozen<'py> {
         static DICT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         static LIST: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         Ok(Self {
-            dict: DICT.import(py, "clemcore.spec", "FrozenDict")?,
-            list: LIST.import(py, "clemcore.spec", "FrozenList")?,
+            dict: DICT.import(py, "clemcore.registry.spec", "FrozenDict")?,
+            list: LIST.import(py, "clemcore.registry.spec", "FrozenList")?,
         })
     }
 
@@ -176,7 +176,7 @@ fn freeze_in(fields: &Bound<'_, PyDict>, reserved: Option<&HashSet<String>>) -> 
 fn set_fields(spec: &Bound<'_, PyAny>, fields: &Bound<'_, PyDict>) -> PyResult<()> {
     static SLOT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = spec.py();
-    let slot = SLOT.import(py, "clemcore.spec", "FIELDS_SLOT")?;
+    let slot = SLOT.import(py, "clemcore.registry.spec", "FIELDS_SLOT")?;
     // SAFETY: all are live objects and the interpreter is held; a descriptor's type says how it is set, and both
     // functions take a reference of their own and look at the object's type themselves.
     let is_set = unsafe {
@@ -193,7 +193,7 @@ fn set_fields(spec: &Bound<'_, PyAny>, fields: &Bound<'_, PyDict>) -> PyResult<(
 fn reserved(py: Python<'_>) -> PyResult<&HashSet<String>> {
     static NAMES: PyOnceLock<HashSet<String>> = PyOnceLock::new();
     NAMES.get_or_try_init(py, || {
-        let names = py.import("clemcore.spec")?.getattr("_RESERVED")?;
+        let names = py.import("clemcore.registry.spec")?.getattr("_RESERVED")?;
         names.try_iter()?.map(|name| name?.extract()).collect()
     })
 }

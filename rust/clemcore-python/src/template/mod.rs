@@ -42,7 +42,7 @@ type Moment = (i32, u32, u32, u32, u32, u32, u32);
 /// A rendered text and the character ranges that the assistant generated.
 type TextAndSpans<'py> = (Bound<'py, PyString>, Vec<(usize, usize)>);
 
-/// What `clemcore.templates.ChatTemplate` is made of: the compiled template, the special tokens, the quick render.
+/// What `clemcore.prompts.templates.ChatTemplate` is made of: the compiled template, the special tokens, the quick render.
 #[pyclass(frozen, subclass, module = "clemcore._core")]
 pub(crate) struct TemplateCore {
     compiled: Result<Template, String>,

@@ -1,4 +1,4 @@
-//! Replacing a file as a whole, or not at all, and keeping two writers apart: as `clemcore/atomic.py` does it, with
+//! Replacing a file as a whole, or not at all, and keeping two writers apart: as `clemcore/files.py` does it, with
 //! the same lock.
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

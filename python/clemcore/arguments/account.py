@@ -1,0 +1,383 @@
+"""From generation arguments to the fields of a request body, with an account of every change.
+
+Nothing asked for is dropped unless the entry allows it: an argument that cannot be sent as asked is an error before
+anything is sent. Only defaults that nobody asked for are left out, and that is written down. It knows what entries
+say about their models, and neither messages nor any wire format.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+from clemcore.arguments.ledger import Ledger, OnUnsupported, Path, leaves, merge, value_at
+from clemcore.arguments.parameter import SAMPLING_FIELDS, NotExpressibleError, Parameter
+from clemcore.arguments.reasoning import (
+    EFFORTS,
+    WISHES,
+    Reasoning,
+    impossible,
+    nearest_choice,
+    read_on_exceed,
+    read_wish,
+    thinking_of,
+)
+from clemcore.errors import GenerationArgumentError, SpecError
+from clemcore.registry.settings import setting
+from clemcore.registry.spec import ModelSpec
+
+# Arguments of the SDKs' own calls that never were part of a body.
+_NOT_IN_BODY = ("extra_headers", "extra_query", "timeout")
+# What an entry's `sampling_parameters` decides about; the rest (seed, stop, …) it does not mention.
+SAMPLING = frozenset(SAMPLING_FIELDS) - {"max_tokens", "seed", "stop", "reasoning", "reasoning_effort"}
+
+
+class Format(Protocol):
+    """What has to be known of a wire format, or of a local engine, to fill its ledger.
+
+    Attributes:
+        parameters: the generation arguments that it knows, by their uniform or native name.
+        takes_any: whether an argument that it does not know is sent under its own name.
+        own_fields: fields of the request that clemcore writes itself; they are not generation arguments.
+    """
+
+    parameters: Mapping[str, Parameter]
+    takes_any: bool
+    own_fields: frozenset[str]
+
+    def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:
+        """Return the fields that ask for reasoning; raise :class:`NotExpressibleError` where there are none."""
+
+    def reasoning_in(self, fields: Mapping[str, Any]) -> Reasoning | None:
+        """Return the reasoning that fields ask for in the format's own words, or None."""
+
+    def settle(self, ledger: Ledger, spec: ModelSpec) -> None:
+        """Adjust arguments that depend on each other, after each has its place."""
+
+
+def ledger_of(gen_args: Mapping[str, Any], asked: Collection[str], spec: ModelSpec, dialect: Format) -> Ledger:
+    """Decide which fields the body gets.
+
+    Args:
+        gen_args: all generation arguments, defaults included.
+        asked: names of those that somebody asked for.
+        spec: the entry; what it says about the model's abilities, and ``extra_body``, are read from it.
+        dialect: says which arguments the service knows and where they stand in the body.
+
+    Raises:
+        GenerationArgumentError: an argument cannot be sent as asked.
+        SpecError: the entry says something that cannot be sent.
+    """
+    from_caller = gen_args.get("extra_body") or {}
+    if not isinstance(from_caller, Mapping):
+        raise GenerationArgumentError(f"'extra_body' must be a dict, not {type(from_caller).__name__}")
+    given = {name: value for name, value in gen_args.items() if name != "extra_body"}
+    asked_names = set(asked) & given.keys()
+    if twice := sorted(asked_names & from_caller.keys()):
+        raise GenerationArgumentError(f"asked for twice, by name and in 'extra_body': {', '.join(twice)}")
+    _check_ours({**given, **from_caller}, spec, dialect)
+    ledger = Ledger(spec["model_name"], asked_names | from_caller.keys(), _policy(spec))
+    filling = _Filling(ledger, spec, dialect)
+    for name, value in {**given, **from_caller}.items():
+        filling.add(name, value, is_native=name in from_caller)
+    return filling.finish()
+
+
+class _Filling:
+    """Fills one ledger."""
+
+    def __init__(self, ledger: Ledger, spec: ModelSpec, dialect: Format) -> None:
+        self._ledger = ledger
+        self._spec = spec
+        self._dialect = dialect
+        self._wish: tuple[str, Reasoning] | None = None
+        self._wished: Any = None  # the wish as somebody has written it
+        self._extra = {name: _as_json(name, value) for name, value in _extra_body(spec, dialect).items()}
+        merge(ledger.fields, json.loads(json.dumps(self._extra)))
+
+    def add(self, name: str, value: Any, *, is_native: bool) -> None:
+        """Find the place of one argument."""
+        value = _as_json(name, value)
+        ledger = self._ledger
+        parameter = None if is_native else self._dialect.parameters.get(name)
+        if not is_native and self._is_wish(name, value, parameter):
+            self._wish_for(name, value)
+            return
+        if parameter is None and not (is_native or self._dialect.takes_any or name in self._extra):
+            ledger.unsupported(name, self._unknown(name))
+            return
+        path = (name,) if parameter is None else parameter.path
+        if self._is_taken(name, value, path):
+            return
+        before = value_at(self._extra, path, _ABSENT)
+        if before is not _ABSENT:
+            if not ledger.was_asked(name):
+                ledger.drop(name, "default; model_config.extra_body of the entry gives another value")
+                return
+            if before != value and not isinstance(value, dict):
+                where = ".".join(("extra_body", *path))
+                ledger.dropped[where] = "asked for with another value as a generation argument"
+        if isinstance(value, dict) and is_native and isinstance(value_at(ledger.fields, path), dict):
+            merge(ledger.fields, {name: value})
+            return
+        ledger.put(name, path, value)
+        if parameter is not None and value is not None:
+            _fit(ledger, name, value, parameter)
+
+    def _is_taken(self, name: str, value: Any, path: Path) -> bool:
+        """Tell whether another argument has the place already; a default makes room for what was asked for."""
+        ledger = self._ledger
+        for inside in leaves(value) if isinstance(value, dict) else [()]:
+            other = ledger.overlapping((*path, *inside), name)
+            if other is None:
+                continue
+            if not ledger.was_asked(name):
+                ledger.drop(name, f"default; {other} was given")
+                return True
+            if ledger.was_asked(other):
+                ledger.refuse(f"{other} and {name} are sent in the same place: ask for one of them")
+                return True
+            ledger.drop(other, f"default; {name} was given")
+        return False
+
+    def _is_wish(self, name: str, value: Any, parameter: Parameter | None) -> bool:
+        """Tell whether an argument asks for reasoning in the uniform way, and not in the service's own."""
+        if name == "reasoning":
+            return isinstance(value, dict) and value.keys() <= {*WISHES, "on_exceed"} and bool(value)
+        return name == "reasoning_effort" and parameter is None and not self._dialect.takes_any
+
+    def _wish_for(self, name: str, value: Any) -> None:
+        ledger = self._ledger
+        if self._wish is not None:
+            ledger.refuse(f"{self._wish[0]} and {name} both ask for reasoning: ask once")
+            return
+        try:
+            wish = read_wish(name, value)
+            if isinstance(value, dict) and "on_exceed" in value:
+                ledger.on_exceed = read_on_exceed(value["on_exceed"])
+        except ValueError as fault:
+            ledger.refuse(f"{name}: {fault}")
+        else:
+            self._wish = (name, wish) if wish.words else None
+            self._wished = value
+
+    def finish(self) -> Ledger:
+        """Decide what depends on all arguments together."""
+        ledger, spec = self._ledger, self._spec
+        self._reason()
+        self._check_sampling()
+        most = spec.get("max_output_tokens")
+        limit = ledger.value("max_tokens")
+        if isinstance(most, int) and isinstance(limit, int) and limit > most:
+            ledger.unsupported("max_tokens", f"the model answers with {most} tokens at most, not {limit}", most)
+        self._dialect.settle(ledger, spec)
+        ledger.require()
+        return ledger
+
+    def _reason(self) -> None:
+        """Ask for the reasoning that the call asks for, or else the entry."""
+        ledger = self._ledger
+        own = self._dialect.reasoning_in(ledger.fields)
+        if self._wish is None and own is not None:
+            ledger.reasoning = self._fitted(own) if "reasoning_effort" in ledger else own
+            return
+        if self._wish is None:
+            self._wish = self._wish_of_entry()
+        if self._wish is None:
+            return
+        name, wish = self._wish
+        if "reasoning_effort" in ledger and ledger.was_asked("reasoning_effort"):
+            ledger.refuse(f"reasoning_effort and {name} both ask for reasoning: ask once")
+            return
+        found = self._expressed(name, wish)
+        if found is None:
+            return
+        ledger.reasoning, fields = found
+        places = [".".join(path) for path in leaves(fields)]
+        for path in leaves(fields):
+            other = ledger.overlapping(path, name)
+            if other is not None:
+                ledger.refuse(f"{other} and {name} both ask for reasoning: ask once")
+                return
+            before = value_at(self._extra, path, _ABSENT)
+            if before is not _ABSENT and before != value_at(fields, path):
+                where = ".".join(("extra_body", *path))
+                ledger.dropped[where] = f"asked for with another value as '{name}'"
+        merge(ledger.fields, fields)
+        if places != [name]:
+            ledger.renamed[name] = ", ".join(places)
+
+    def _fitted(self, own: Reasoning) -> Reasoning | None:
+        """Hold an effort that stands in the body already against what the entry says."""
+        found = impossible(own, self._spec)
+        if found is None:
+            return own
+        why, near = found
+        nearest = () if near is None else (near.effort,)
+        return near if self._ledger.unsupported("reasoning_effort", why, *nearest) else None
+
+    def _expressed(self, name: str, wish: Reasoning) -> tuple[Reasoning, Mapping[str, Any]] | None:
+        """Return the reasoning that can be asked for, and how, or None where the wish is refused or left out."""
+        ledger, spec = self._ledger, self._spec
+        for _ in EFFORTS:
+            found = impossible(wish, spec)
+            if found is None:
+                try:
+                    return wish, self._dialect.reasoning(wish, spec)
+                except NotExpressibleError as fault:
+                    found = str(fault), fault.nearest
+            why, near = found
+            if not ledger.was_asked(name):
+                raise SpecError(f"model '{spec['model_name']}': model_config.{name}: {why}")
+            nearest = () if near is None or near == wish else (_in_words(name, near),)
+            if not ledger.unsupported(name, why, *nearest, value=self._wished) or near is None:
+                return None
+            wish = near
+        return None
+
+    def _wish_of_entry(self) -> tuple[str, Reasoning] | None:
+        """Return the reasoning that the entry asks for; its flag counts by value."""
+        spec = self._spec
+        wish, effort = setting(spec, "reasoning"), setting(spec, "reasoning_effort")
+        budget = setting(spec, "thinking_budget")
+        try:
+            if wish is not None:
+                self._ledger.on_exceed = read_on_exceed(wish.get("on_exceed", "empty"))
+                found = read_wish("reasoning", wish)
+                return ("reasoning", found) if found.words else None
+            if effort is not None:
+                return "reasoning_effort", read_wish("reasoning_effort", effort)
+            if setting(spec, "thinking_mode", False):
+                wish = {} if budget is None else {"budget": budget}
+                return "thinking_mode", read_wish("reasoning", wish)
+        except ValueError as fault:
+            raise SpecError(f"model '{spec['model_name']}': model_config: {fault}") from None
+        return None
+
+    def _check_sampling(self) -> None:
+        """Leave out the sampling parameters that the entry does not list."""
+        ledger, spec = self._ledger, self._spec
+        allowed, when = _names(spec, "sampling_parameters"), "'sampling_parameters' of the entry does not list it"
+        if allowed is None:
+            allowed = _names(spec, "sampling_parameters_without_thinking")
+            if allowed is None:
+                return
+            when = "'sampling_parameters_without_thinking' of the entry does not list it"
+            if thinks(ledger, spec):
+                allowed, when = [], "the model takes it only while it does not think"
+        for name in sorted(SAMPLING):
+            if name in ledger and name not in allowed:
+                ledger.unsupported(name, when)
+
+    def _unknown(self, name: str) -> str:
+        import difflib
+
+        near = difflib.get_close_matches(name, sorted(self._dialect.parameters), n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return (
+            f"backend '{self._spec.get('backend')}' does not know the generation argument {name!r}: {hint}"
+            "if the service takes it, list it with a value in model_config.extra_body of the entry"
+        )
+
+
+_ABSENT: Any = object()
+
+
+def _policy(spec: ModelSpec) -> OnUnsupported:
+    value = setting(spec, "on_unsupported", "error")
+    if value not in ("error", "drop", "nearest"):
+        raise SpecError(
+            f"model '{spec['model_name']}': on_unsupported must be 'error', 'drop' or 'nearest', not {value!r}"
+        )
+    policy: OnUnsupported = value
+    return policy
+
+
+def thinks(ledger: Ledger, spec: ModelSpec) -> bool:
+    """Tell whether the model will reason, as far as the call and the entry say it."""
+    if ledger.reasoning is not None:
+        return not ledger.reasoning.is_off
+    thinking = thinking_of(spec)
+    return bool(thinking.get("always") or thinking.get("on_by_default"))
+
+
+def _in_words(name: str, wish: Reasoning) -> Any:
+    """Return a wish in the form that an argument of this name has, where it can be said in it."""
+    is_word = name == "reasoning_effort" and wish.effort is not None
+    return wish.effort if is_word else wish.words
+
+
+def _extra_body(spec: ModelSpec, dialect: Format) -> dict[str, Any]:
+    extra: dict[str, Any] = setting(spec, "extra_body", {})
+    effort = setting(spec, "reasoning_effort")
+    place = dialect.parameters.get("reasoning_effort")
+    is_field = dialect.takes_any if place is None else place.path == ("reasoning_effort",)
+    if effort is not None and is_field:
+        extra = {"reasoning_effort": effort, **extra}
+    if taken := sorted(name for name in (*dialect.own_fields, "stream") if name in extra):
+        raise SpecError(f"model '{spec['model_name']}': extra_body must not hold {', '.join(taken)}")
+    return extra
+
+
+def _check_ours(given: Mapping[str, Any], spec: ModelSpec, dialect: Format) -> None:
+    if outside := sorted(name for name in given if name in _NOT_IN_BODY):
+        raise GenerationArgumentError(
+            f"{', '.join(outside)}: no generation argument of model '{spec['model_name']}'; "
+            "a time limit is model_config.timeout in the entry"
+        )
+    if taken := sorted(name for name in dialect.own_fields if name in given and name not in dialect.parameters):
+        raise GenerationArgumentError(
+            f"{', '.join(taken)}: no generation argument: the entry's model_id and the call's messages are sent"
+        )
+    if given.get("stream"):
+        raise GenerationArgumentError("'stream' is not available: replies are read whole; leave it out")
+
+
+def _names(spec: ModelSpec, field: str) -> list[str] | None:
+    value = spec.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise SpecError(f"model '{spec['model_name']}': '{field}' must be a list of names, not {value!r}")
+    return value
+
+
+def _fit(ledger: Ledger, name: str, value: Any, parameter: Parameter) -> None:
+    """Bring a value into the form and range that the service takes, or say that it is in none."""
+    low, high = parameter.minimum, parameter.maximum
+    if low is not None or high is not None:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            ledger.unsupported(name, f"must be a number, not {value!r}")
+            return
+        nearest = value if low is None or value >= low else low
+        nearest = nearest if high is None or nearest <= high else high
+        if nearest != value:
+            ledger.unsupported(name, f"must be {_range(low, high)}, not {value!r}", nearest)
+            return
+    if parameter.choices and value not in parameter.choices:
+        listed = ", ".join(repr(choice) for choice in parameter.choices)
+        why = f"must be one of {listed}, not {value!r}"
+        near = nearest_choice(value, parameter.choices)
+        ledger.unsupported(name, why, *(() if near is None else (near,)))
+        return
+    if parameter.convert is not None:
+        try:
+            ledger.put(name, parameter.path, parameter.convert(value))
+        except NotExpressibleError as fault:
+            ledger.unsupported(name, str(fault), *(() if fault.nearest is None else (fault.nearest,)))
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+
+
+def _as_json(name: str, value: Any) -> Any:
+    """Return the value as JSON will carry it (tuples become lists, keys become text), or refuse it."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as fault:
+        reason = str(fault)
+    raise GenerationArgumentError(f"generation argument '{name}' cannot be written as JSON: {reason}")

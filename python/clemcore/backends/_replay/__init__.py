@@ -1,1 +1,0 @@
-"""What replays records: dialogues, differences, order, answers, failures. It sends nothing."""

@@ -1,0 +1,69 @@
+"""What is known of a local model before weights are loaded: its files, its context, the proof of its prompts."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from clemcore.backends.local.entry import Entry, read_entry
+from clemcore.diagnosis import Row, examined
+from clemcore.registry.spec import ModelSpec
+
+_WEIGHTS = (".safetensors", ".bin")
+
+
+def examine(spec: ModelSpec) -> list[Row]:
+    """Return what a call would use, and what is wrong with it."""
+    try:
+        entry = read_entry(spec)
+    except ValueError as fault:
+        return [Row("settings", None, "fault", str(fault))]
+    rows = _files(entry)
+    if all(row.state != "fault" for row in rows) and importlib.util.find_spec("transformers") is not None:
+        rows += examined("chat template", lambda: _template(spec))
+    return rows
+
+
+def _files(entry: Entry) -> list[Row]:
+    folder = Path(entry.source) if entry.is_folder else _downloaded(entry)
+    if folder is None:
+        advice = "not on this machine yet: the first call downloads it"
+        return [Row("files", entry.source, "warning", advice)]
+    names = sorted(path.name for path in folder.iterdir())
+    weights = [folder / name for name in names if name.endswith(_WEIGHTS)]
+    size = sum(path.stat().st_size for path in weights)
+    value = {"folder": str(folder), "weights": len(weights), "bytes": size}
+    lacking = [
+        name for name, there in (("config.json", "config.json" in names), ("weights", bool(weights))) if not there
+    ]
+    if lacking:
+        return [Row("files", value, "fault", f"{', '.join(lacking)} missing in {folder}")]
+    return [Row("files", value)]
+
+
+def _downloaded(entry: Entry) -> Path | None:
+    """Return the folder where the hub's library keeps a model, or None."""
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(entry.source, "config.json", revision=entry.revision)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _template(spec: ModelSpec) -> list[Row]:
+    from clemcore.backends.local.frontend import Frontend
+    from clemcore.prompts import proof
+
+    front = Frontend(spec, need_key=False)
+    size: dict[str, Any] = {"tokens": front.context_size, "source": front.context_source}
+    stored = proof.load(front.subject())
+    if stored is None:
+        row = Row("proof", None, "good", "none yet: it is made when the model is loaded, or by 'clem prove'")
+    elif stored.holds:
+        row = Row("proof", stored.id, "good", "it holds: prompts are made by clemcore's engine")
+    else:
+        advice = f"it does not hold ({stored.reason}): prompts are made by transformers"
+        row = Row("proof", stored.id, "warning", advice)
+    return [Row("context", size), row]

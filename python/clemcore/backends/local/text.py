@@ -1,0 +1,152 @@
+"""From new token ids to the answer's text: end tokens culled, thinking split off, stop strings cut.
+
+Only tokens that the model generated are ever looked at, so an answer that repeats its prompt stays whole. This
+module knows text and a tokenizer, no model.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clemcore.backends.local.entry import Entry
+from clemcore.backends.local.transformers.generation import Generated
+
+logger = logging.getLogger(__name__)
+
+# "<|im_end|>" read as a pattern matches every "<" and every ">": nobody means that.
+_BARE_TOKEN = re.compile(r"<\|[^|\\]*\|>")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a game gets to read, and what was split off.
+
+    Attributes:
+        text: the answer alone, stripped.
+        finish_reason: as generated; "length" also when the answer after the thinking was cut to max_tokens.
+        thinking: what the model wrote before its answer, or None when the entry names no thinking.
+        facts: for the record.
+    """
+
+    text: str
+    finish_reason: str
+    thinking: str | None
+    facts: dict[str, Any]
+
+
+class TextCutter:
+    """Cuts the answers of one model."""
+
+    def __init__(self, entry: Entry, tokenizer: Any) -> None:
+        """Compile what the entry says about ends and tags."""
+        self._tokenizer = tokenizer
+        self._prefix = entry.output_split_prefix
+        self._end = end_pattern(entry, tokenizer)
+        self._thinks = entry.cot_output
+        self._think_start = entry.cot_start_tag
+        self._think_end = re.compile(entry.cot_end_tag)
+
+    def cut(
+        self, generated: Generated, ends: frozenset[int], stops: Sequence[str], prompt: str, max_tokens: int
+    ) -> Answer:
+        """Return the answer in a reply.
+
+        Args:
+            generated: the reply's tokens.
+            ends: ids of the tokens that end a reply.
+            stops: stop strings; the text ends before the first of them.
+            prompt: the prompt's text, whose end tells whether the model was already thinking.
+            max_tokens: the most tokens that an answer after thinking may have.
+        """
+        text = self._decode_without_end(generated.ids, ends)
+        text = _before_first(text, stops)
+        if self._prefix and self._prefix in text:
+            text = text.rsplit(self._prefix, maxsplit=1)[1]
+        if not self._thinks:
+            return Answer(text.strip(), generated.finish_reason, None, {})
+        return self._split_thinking(text, generated.finish_reason, prompt, max_tokens)
+
+    def _decode_without_end(self, ids: list[int], ends: frozenset[int]) -> str:
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=False)
+        culled = cull_end(text, self._end)
+        if culled == text and ids and ids[-1] in ends:
+            # The entry's pattern is for another end token than the one that ended this reply.
+            return str(self._tokenizer.decode(ids[:-1], skip_special_tokens=False))
+        return culled
+
+    def _split_thinking(self, text: str, finish_reason: str, prompt: str, max_tokens: int) -> Answer:
+        last = _last_match(self._think_end, text)
+        if last is not None:
+            thinking, answer = text[: last.start()], text[last.end() :]
+        elif self._think_started(text, prompt) or finish_reason == "length":
+            thinking, answer = text, ""
+        else:
+            # It answered at once: 3.7.2 lost such answers.
+            thinking, answer = "", text
+        facts: dict[str, Any] = {"end_tag_found": last is not None}
+        if self._think_start:
+            thinking = thinking.replace(self._think_start, "")
+        ids = self._tokenizer(answer, add_special_tokens=False).input_ids
+        if len(ids) > max_tokens:
+            # The same room for every model's answer, whether it thinks or not.
+            answer = str(self._tokenizer.decode(ids[:max_tokens], skip_special_tokens=False))
+            facts["answer_tokens_cut"] = len(ids) - max_tokens
+            finish_reason = "length"
+        return Answer(answer.strip(), finish_reason, thinking, {"cot": facts})
+
+    def _think_started(self, text: str, prompt: str) -> bool:
+        return bool(self._think_start) and (
+            self._think_start in text or prompt.rstrip().endswith(self._think_start.rstrip())
+        )
+
+
+def end_pattern(entry: Entry, tokenizer: Any) -> re.Pattern[str] | None:
+    """Compile ``eos_to_cull``: a regular expression, or the text itself in the flat layout of 2024.
+
+    A bare special token is taken for the text that it is, with a warning.
+    """
+    written = entry.eos_to_cull
+    if not written:
+        return None
+    if entry.eos_is_literal:
+        return re.compile(re.escape(written))
+    tokens = {str(token) for token in tokenizer.get_added_vocab()}
+    if _BARE_TOKEN.fullmatch(written) or (written in tokens and re.fullmatch(written, written) is None):
+        logger.warning(
+            "model '%s': eos_to_cull %r is a token, not a pattern that matches it; taken as %r",
+            entry.model_name,
+            written,
+            re.escape(written),
+        )
+        return re.compile(re.escape(written))
+    return re.compile(written)
+
+
+def cull_end(text: str, pattern: re.Pattern[str] | None) -> str:
+    r"""Remove matches of the pattern from the end of a text, with blanks after them; never from its middle.
+
+    Examples:
+        >>> cull_end("a <eos> b<eos>\n<eos>\n", re.compile("<eos>"))
+        'a <eos> b'
+    """
+    if pattern is None:
+        return text
+    while True:
+        stripped = text.rstrip()
+        last = _last_match(pattern, stripped)
+        if last is None or last.end() != len(stripped) or not last.group():
+            return text
+        text = stripped[: last.start()]
+
+
+def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return max(pattern.finditer(text), key=lambda match: match.end(), default=None)
+
+
+def _before_first(text: str, stops: Iterable[str]) -> str:
+    places = [place for place in (text.find(stop) for stop in stops) if place >= 0]
+    return text[: min(places)] if places else text

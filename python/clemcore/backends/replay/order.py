@@ -1,0 +1,238 @@
+"""Which recorded call comes next.
+
+The calls of one file come in their order. Where calls were under way at the same time, their order was chance: any
+of them may come first. Of several files none comes before another. It compares dialogues and raises what differs;
+it does not know what is made of a call.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clemcore.backends.replay.dialogue import Dialogue, Turns, asked_turns, recorded_dialogue
+from clemcore.backends.replay.difference import Difference, compare_arguments, compare_text, compare_turns
+from clemcore.calls.reader import RecordedCall
+from clemcore.errors import ReplayError
+from clemcore.messages import Messages, sha256_of
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call that is asked for.
+
+    Attributes:
+        messages: its messages.
+        arguments: the generation arguments that somebody asked for.
+        batch_index: its place in its batch, or None.
+    """
+
+    messages: Messages
+    arguments: dict[str, Any]
+    batch_index: int | None = None
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """The messages' SHA-256."""
+        return sha256_of(self.messages)
+
+    def turns(self, dialogue: Dialogue) -> Turns:
+        """Return the turns in the form of a recorded dialogue."""
+        form = (dialogue.system, dialogue.is_last_only)
+        if form not in self._forms:
+            self._forms[form] = dialogue.of(self.messages)
+        return self._forms[form]
+
+    @functools.cached_property
+    def _forms(self) -> dict[tuple[str, bool], Turns]:
+        return {}
+
+
+class Awaited:
+    """A recorded call that has not come yet."""
+
+    def __init__(self, call: RecordedCall, stream: Stream, number: int) -> None:
+        self.call = call
+        self.stream = stream
+        self.number = number
+
+    @functools.cached_property
+    def _dialogue(self) -> Dialogue | None:
+        return recorded_dialogue(self.call.prompt, is_ours=bool(self.call.facts))
+
+    def difference(self, asked: Asked) -> Difference | None:
+        """Return the first difference to what is asked, or None."""
+        arguments = self.call.facts.get("gen_args")
+        recorded = arguments.get("all") if isinstance(arguments, dict) else None
+        return self._of_messages(asked) or compare_arguments(recorded, asked.arguments)
+
+    def _of_messages(self, asked: Asked) -> Difference | None:
+        digest = self.call.facts.get("messages_sha256")
+        if digest is not None and digest == asked.sha256:
+            return None
+        if self._dialogue is not None:
+            return compare_turns(self._dialogue.turns, asked.turns(self._dialogue))
+        text = text_of_prompt(self.call.prompt)
+        if not text:
+            return None  # 3.7.2 recorded an empty prompt for players of its own: there is nothing to compare
+        found = compare_text(text, asked_turns(asked.messages), self.stream.ends_a_prompt)
+        if found is None and digest is not None:
+            return Difference(
+                None, "messages", None, f"SHA-256 {digest}", f"SHA-256 {asked.sha256}", None, (len(text), 0)
+            )
+        return found
+
+
+def text_of_prompt(prompt: Any) -> str:
+    """Return all text of a prompt that is no list of messages."""
+    if isinstance(prompt, str):
+        return prompt
+    if isinstance(prompt, dict):
+        inputs = prompt.get("inputs")
+        return inputs if isinstance(inputs, str) else "\n".join(text_of_prompt(value) for value in prompt.values())
+    if isinstance(prompt, list):
+        return "\n".join(text_of_prompt(value) for value in prompt)
+    return ""
+
+
+class Stream:
+    """The calls of one file, in their order."""
+
+    def __init__(self, calls: Sequence[RecordedCall]) -> None:
+        self._awaited = [Awaited(call, self, number) for number, call in enumerate(calls)]
+        self._is_taken = [False] * len(calls)
+        self._head = 0
+        # The earliest start from each call on: behind it nothing can have begun before that.
+        self._earliest: list[float] = []
+        earliest = float("inf")
+        for call in reversed(calls):
+            earliest = min(earliest, float("inf") if call.started is None else call.started)
+            self._earliest.append(earliest)
+        self._earliest.reverse()
+
+    def next(self) -> Iterator[Awaited]:
+        """Give the calls that may come now: the first, and those that were under way together with it."""
+        awaited, taken = self._awaited, self._is_taken
+        while self._head < len(awaited) and taken[self._head]:
+            self._head += 1
+        if self._head == len(awaited):
+            return
+        first = awaited[self._head]
+        yield first
+        end = first.call.ended
+        for number in range(self._head + 1, len(awaited) if end is not None else 0):
+            if self._earliest[number] >= float(end or 0):
+                break
+            started = awaited[number].call.started
+            if not taken[number] and started is not None and started < float(end or 0):
+                yield awaited[number]
+
+    def take(self, awaited: Awaited) -> None:
+        """Strike a call out."""
+        self._is_taken[awaited.number] = True
+
+    def give_back(self, awaited: Awaited) -> None:
+        """Take a strike back."""
+        self._is_taken[awaited.number] = False
+        self._head = min(self._head, awaited.number)
+
+    @property
+    def remaining(self) -> int:
+        """Number of calls that have not come yet."""
+        return self._is_taken.count(False)
+
+    def ends_a_prompt(self, text: str) -> bool:
+        """Tell whether every prompt of this file ends like this."""
+        return all(prompt.endswith(text) for prompt in self._prompts)
+
+    @functools.cached_property
+    def _prompts(self) -> list[str]:
+        return [text_of_prompt(one.call.prompt) for one in self._awaited]
+
+
+class Order:
+    """The calls of one model, from one file or several; threads may ask at once."""
+
+    def __init__(self, files: Sequence[Sequence[RecordedCall]], what: str) -> None:
+        """Take the calls.
+
+        Args:
+            files: the calls of each file.
+            what: names record and model in messages.
+        """
+        self._streams = [Stream(calls) for calls in files]
+        self._size = sum(len(calls) for calls in files)
+        self._what = what
+        self._lock = threading.Lock()
+        self._stop: Callable[[], ReplayError] | None = None
+
+    @property
+    def remaining(self) -> int:
+        """Number of calls that have not come yet."""
+        return sum(stream.remaining for stream in self._streams)
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether no call has been asked for yet."""
+        return self.remaining == self._size and self._stop is None
+
+    def take(self, batch: Sequence[Asked]) -> list[RecordedCall]:
+        """Return the recorded calls of those that are asked for, in their order, and strike them out.
+
+        Raises:
+            ReplayError: one differs from what was recorded, or none is left. Nothing is struck out then, and every
+                later call gets the same error: a game that goes on after an error must not go on with a replay.
+        """
+        with self._lock:
+            if self._stop is not None:
+                raise self._stop()
+            taken: list[Awaited | None] = []
+            for asked in batch:
+                found = next((one for one in self._next() if one.difference(asked) is None), None)
+                if found is not None:
+                    found.stream.take(found)
+                taken.append(found)
+            whole = [one for one in taken if one is not None]
+            if len(whole) == len(batch):
+                return [one.call for one in whole]
+            self._stop = self._refusal(batch[taken.index(None)])
+            for one in whole:
+                one.stream.give_back(one)
+            raise self._stop()
+
+    def _next(self) -> Iterator[Awaited]:
+        for stream in self._streams:
+            yield from stream.next()
+
+    def _refusal(self, asked: Asked) -> Callable[[], ReplayError]:
+        candidates = list(self._next())
+        where = "" if asked.batch_index is None else f" (batch index {asked.batch_index})"
+        if not candidates:
+            return functools.partial(
+                ReplayError,
+                f"{self._what}: a call is asked for{where}, but all of its {self._size} recorded calls were "
+                "answered",
+            )
+        found = [(one.difference(asked), one) for one in candidates]
+        best, meant = max(
+            ((difference, one) for difference, one in found if difference is not None),
+            key=lambda pair: (_same_place(pair[1], asked), pair[0].alike),
+        )
+        others = f"; it is the nearest of {len(found)} that could come here" if len(found) > 1 else ""
+        return functools.partial(
+            ReplayError,
+            f"{self._what}: the call{where} differs from the recorded {meant.call.place}{others}, at {best}",
+            place=meant.call.place,
+            message_index=best.index,
+            field=best.field,
+            position=best.position,
+        )
+
+
+def _same_place(awaited: Awaited, asked: Asked) -> bool:
+    """Tell whether a recorded call had the same place in its batch."""
+    batch = awaited.call.facts.get("batch")
+    return isinstance(batch, dict) and asked.batch_index is not None and batch.get("index") == asked.batch_index

@@ -1,0 +1,130 @@
+"""What a call of one model costs: at most, before it is sent, and in fact, when the service has counted.
+
+It knows entries and wire formats, and keeps the open budgets (:mod:`clemcore.budget`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from clemcore.backends.service.dialects.base import Dialect
+from clemcore.calls import budget
+from clemcore.errors import SpecError
+from clemcore.images import limit_in
+from clemcore.registry.prices import prices_of
+from clemcore.registry.settings import setting
+from clemcore.registry.spec import ModelSpec
+
+# An image's data is not text: what it costs in tokens has nothing to do with its bytes. More than providers count,
+# unless the entry says otherwise.
+_TOKENS_PER_IMAGE = 10_000
+_MEDIA_TYPES = frozenset({"media_type", "mime_type", "mimeType"})
+_ADDRESSES = ("url", "image_url", "file_uri", "fileUri")
+# What services put around a message or a field, in tokens.
+_FRAME = 8
+
+
+class Costs:
+    """Prices of one entry, applied to its calls.
+
+    Args:
+        spec: the entry.
+        dialect: the wire format.
+
+    Raises:
+        SpecError: the entry's prices cannot be read.
+    """
+
+    def __init__(self, spec: ModelSpec, dialect: Dialect) -> None:
+        """Read the prices."""
+        self._name = spec["model_name"]
+        self._prices = prices_of(spec)
+        self._dialect = dialect
+        limits = (spec.get("max_output_tokens"), spec.get("context_size"))
+        sees = setting(spec, "multimodality", {})
+        self._per_image = limit_in(sees, "max_image_tokens", self._name) or _TOKENS_PER_IMAGE
+        self._most_output = next((limit for limit in limits if isinstance(limit, int)), None)
+
+    def facts(self, usage: Mapping[str, Any], *, is_kept: bool = False) -> dict[str, Any]:
+        """Return what a call did cost: ``cost`` with ``usd`` and the price list's ``date``; 0 for a kept reply."""
+        usd = 0.0 if is_kept else self.of(usage)
+        if usd is None or self._prices is None:
+            return {}
+        return {"cost": {"usd": usd, "date": self._prices.date}}
+
+    def of(self, usage: Mapping[str, Any]) -> float | None:
+        """Return what a call did cost, in USD; None where prices or counts are not known."""
+        return None if self._prices is None else self._prices.cost(usage)
+
+    def highest(self, body: Mapping[str, Any]) -> float:
+        """Return the most that a request can cost, in USD: a token is one byte of text at least.
+
+        Raises:
+            SpecError: the entry has no prices, or nothing limits the answer.
+        """
+        if self._prices is None:
+            raise SpecError(
+                f"model '{self._name}' has no prices in its entry, so that a budget cannot be kept; nothing was "
+                'sent. Add "prices": {"input": …, "output": …} (USD per million tokens; 0 where it costs nothing)'
+            )
+        answer = self._dialect.tokens_asked(body) or self._most_output
+        if answer is None:
+            raise SpecError(
+                f"nothing limits the answers of model '{self._name}', so that a budget cannot be kept; nothing was "
+                "sent. Set max_tokens, or max_output_tokens in its entry"
+            )
+        usd = self._prices.cost({"input_tokens": _most_tokens(body, self._per_image), "output_tokens": answer})
+        if usd is None:
+            raise TypeError("counts are numbers")
+        return usd
+
+    async def hold(self, body: Mapping[str, Any]) -> budget.Hold | None:
+        """Reserve the most that a request can cost; wait where calls under way may leave enough for it.
+
+        Returns:
+            What is to be settled; None where no budget is open.
+
+        Raises:
+            BudgetExceededError: it does not fit into the budget; nothing was sent.
+            SpecError: as for :meth:`highest`.
+        """
+        if not budget.is_limited():
+            return None
+        usd = self.highest(body)
+        loop, again = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(again.set)
+
+        while (hold := budget.reserve(usd, wake)) is None:
+            await again.wait()
+            again.clear()
+        return hold
+
+
+def _most_tokens(value: Any, per_image: int) -> int:
+    """Return how many tokens a part of a request can have at most: no token is shorter than a byte."""
+    if isinstance(value, str):
+        return len(value.encode("utf-8", "replace"))
+    if isinstance(value, Mapping):
+        is_data = not value.keys().isdisjoint(_MEDIA_TYPES)
+        return sum(
+            _FRAME
+            + len(str(name))
+            + (per_image if _is_image(name, item, is_data) else _most_tokens(item, per_image))
+            for name, item in value.items()
+        )
+    if isinstance(value, (list, tuple)):
+        return sum(_FRAME + _most_tokens(item, per_image) for item in value)
+    return _FRAME
+
+
+def _is_image(name: object, value: object, is_data: bool) -> bool:
+    """Tell whether a field holds an image: its data beside its type, or its address."""
+    if not isinstance(value, str):
+        return False
+    return (is_data and name == "data") or (name in _ADDRESSES and value.startswith(("data:", "http")))

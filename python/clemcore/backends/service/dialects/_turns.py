@@ -1,0 +1,111 @@
+"""What formats have in common that keep the system's words apart from the dialogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clemcore.arguments.parameter import NotExpressibleError
+from clemcore.errors import MessagesError
+from clemcore.messages import DELIMITER, Message, Messages, ensure_alternating_roles
+from clemcore.registry.spec import ModelSpec
+
+_PLAIN = frozenset({"role", "content", "image"})
+
+
+def split_system(messages: Messages) -> tuple[str, list[tuple[int, Message]]]:
+    """Take the system messages out of a dialogue.
+
+    Args:
+        messages: the dialogue, its roles alternating.
+
+    Returns:
+        Their texts, joined by blank lines, in their order; and the other messages with their places, those that
+        have become neighbours of one role merged.
+
+    Raises:
+        MessagesError: a system message is no text, or has an image.
+
+    Examples:
+        >>> split_system([{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hello!"}])
+        ('Be short.', [(1, {'role': 'user', 'content': 'Hello!'})])
+    """
+    texts = []
+    turns: list[tuple[int, Message]] = []
+    for index, message in enumerate(messages):
+        if message["role"] != "system":
+            if turns and turns[-1][1]["role"] == message["role"]:
+                turns[-1] = (turns[-1][0], ensure_alternating_roles([turns[-1][1], message])[0])
+            else:
+                turns.append((index, message))
+            continue
+        alone(message, index)
+        if message.get("image") is not None:
+            raise MessagesError(f"messages[{index}] is a system message with an image: show it to the user's role")
+        texts.append(_text(message["content"], index))
+    return DELIMITER.join(text for text in texts if text.strip()), turns
+
+
+def alone(message: Message, index: int) -> None:
+    """Refuse fields of a message that the format has no place for.
+
+    Raises:
+        MessagesError: there are some.
+    """
+    if more := sorted(str(name) for name in message.keys() - _PLAIN):
+        raise MessagesError(
+            f"messages[{index}] has {', '.join(repr(name) for name in more)}, which the service does not take: "
+            "a message has a role, a content and, for models that see, an image"
+        )
+
+
+def listed(value: Any) -> list[str]:
+    """Make the list that services want of one stop sequence or several.
+
+    Raises:
+        NotExpressibleError: it is neither.
+    """
+    stops = [value] if isinstance(value, str) else value
+    if not isinstance(stops, list) or not all(isinstance(stop, str) and stop for stop in stops):
+        raise NotExpressibleError(f"must be a text or a list of texts, not {value!r}")
+    return stops
+
+
+def continues(index: int, last: Message, spec: ModelSpec, *, unless_said: bool = False) -> bool:
+    """Tell whether a dialogue ends with the assistant, so that the model has to continue the message.
+
+    Args:
+        index: the place of the last message.
+        last: the message.
+        spec: the entry, whose ``prefill`` says whether the model can.
+        unless_said: what holds where it says nothing.
+
+    Raises:
+        MessagesError: it cannot, as far as the entry says.
+    """
+    if last["role"] != "assistant":
+        return False
+    said = spec.get("prefill")
+    if not (unless_said if said is None else said):
+        word = (
+            'says that it does not ("prefill": false)'
+            if unless_said
+            else 'does not say that it can ("prefill": true)'
+        )
+        raise no_prefill(
+            index, f"the model would have to continue it, and the entry of '{spec['model_name']}' {word}"
+        )
+    return True
+
+
+def no_prefill(index: int, why: str) -> MessagesError:
+    """Return the error of a last message that would have to be continued."""
+    return MessagesError(f"messages[{index}] is the last one and of the assistant: {why}")
+
+
+def _text(content: Any, index: int) -> str:
+    if isinstance(content, str):
+        return content
+    texts = [part.get("text") for part in content or () if part.get("type") == "text"]
+    if len(texts) != len(content or ()) or not all(isinstance(text, str) for text in texts):
+        raise MessagesError(f"messages[{index}] is a system message: its parts must be text")
+    return DELIMITER.join(str(text) for text in texts)

@@ -1,0 +1,179 @@
+"""What a wire format is: how a call is written, and how its answer, its errors and its counts are read.
+
+Every provider speaks one of these over the one call layer (``docs/decisions/0006-dialects.md``). It knows no
+provider, no address and no HTTP.
+"""
+
+from __future__ import annotations
+
+import abc
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clemcore.arguments.ledger import Ledger
+from clemcore.arguments.parameter import NotExpressibleError, Parameter
+from clemcore.arguments.reasoning import Reasoning
+from clemcore.keys import Key
+from clemcore.messages import Messages
+from clemcore.registry.spec import ModelSpec
+
+
+class NoAnswerError(ValueError):
+    """A reply that holds no answer; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What an error body says.
+
+    Attributes:
+        codes: the codes and types that it carries.
+        message: the service's own words, or None.
+        status: the status of an error whose reply had a good one, or None.
+        kind: the kind of error (a key of ``errors.REMOTE_ERRORS``, or ``context_window``) where the format knows
+            it beyond doubt, or None: status, codes and words decide.
+        window: the size of the context window in tokens, or 0.
+        prompt_tokens: the tokens of the prompt, or 0.
+        retry_after: seconds that the body asks to wait, or None; a header's count first.
+    """
+
+    codes: frozenset[str] = frozenset()
+    message: str | None = None
+    status: int | None = None
+    kind: str | None = None
+    window: int = 0
+    prompt_tokens: int = 0
+    retry_after: float | None = None
+
+
+class Dialect(abc.ABC):
+    """A wire format.
+
+    Attributes:
+        name: what the record calls it, as ``chat-completions``.
+        parameters: the generation arguments that it knows, by their uniform or native name.
+        takes_any: whether an argument that it does not know is sent under its own name, at the top of the body.
+        own_fields: fields of the body that clemcore writes; they are no generation arguments.
+        address: how a base URL ends, for messages.
+    """
+
+    name: str
+    parameters: Mapping[str, Parameter]
+    takes_any: bool = False
+    own_fields: frozenset[str] = frozenset({"model", "messages"})
+    address: str = "it usually ends in /v1"
+
+    @abc.abstractmethod
+    def path(self, spec: ModelSpec, model_id: str) -> str:
+        """Return what is appended to the base URL, as ``/chat/completions``."""
+
+    @abc.abstractmethod
+    def body(self, spec: ModelSpec, model_id: str, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the request.
+
+        Args:
+            spec: the entry.
+            model_id: the model's name at the service.
+            messages: the dialogue, checked, its roles alternating; images still stand in ``image``.
+            fields: what the ledger has decided, as it stands in the body: merge it in, change nothing of it.
+
+        Raises:
+            MessagesError: the format has no place for something in the messages.
+        """
+
+    @abc.abstractmethod
+    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:
+        """Return the answer's text alone, stripped, and what else is known.
+
+        The facts: ``usage`` (``input_tokens``, all of the prompt, cached ones included; ``output_tokens``, all that
+        was generated, reasoning included; and where the service tells them ``reasoning_tokens``,
+        ``cached_tokens``, ``cache_write_tokens``, ``billed_input_tokens``, ``billed_output_tokens``),
+        ``served_model``, ``finish_reason``, ``reasoning``, ``refusal``, and ``outcome`` (see
+        :func:`outcome_of`).
+
+        Raises:
+            NoAnswerError: the reply has not the form of an answer.
+        """
+
+    def headers(self, spec: ModelSpec) -> Mapping[str, str]:  # noqa: ARG002 - an override needs what this does not
+        """Return the format's own headers, such as an API version; never a key."""
+        return {}
+
+    def key_headers(self, key: Key) -> Mapping[str, str]:
+        """Return the headers that carry a key."""
+        return {"Authorization": f"Bearer {(key.api_key or '').strip()}"}
+
+    def fault(self, body: Any) -> Fault | None:
+        """Read an error body; None where it is none, whatever its status was: gateways send errors with 200."""
+        if isinstance(body, dict) and (body.get("error") or body.get("object") == "error"):
+            return fault_in(body)
+        return None
+
+    def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - as above
+        """Return the fields of the body that ask for reasoning.
+
+        Raises:
+            NotExpressibleError: this wish cannot be expressed; ``nearest`` is another wish that can.
+        """
+        raise NotExpressibleError("the service has no such setting")
+
+    def reasoning_in(self, fields: Mapping[str, Any]) -> Reasoning | None:
+        """Return the reasoning that fields ask for in the service's own words, or None."""
+        effort = fields.get("reasoning_effort")
+        return Reasoning(effort) if isinstance(effort, str) else None
+
+    def settle(self, ledger: Ledger, spec: ModelSpec) -> None:  # noqa: B027 - a hook: most have nothing to do
+        """Fit together what only fits together: called when every argument has its place."""
+
+    def tokens_asked(self, body: Mapping[str, Any]) -> int:
+        """Return how many tokens the reply may have, or 0 where the body does not limit it."""
+        limit = body.get("max_tokens")
+        return limit if isinstance(limit, int) else 0
+
+    def tokens_used(self, reply: Any) -> int | None:  # noqa: ARG002 - as above
+        """Return how many tokens prompt and reply had together, or None where the reply does not say it."""
+        return None
+
+
+def fault_in(body: Any) -> Fault:
+    """Read an error body of whatever form: what most services have in common.
+
+    Examples:
+        >>> fault_in({"error": {"message": "no", "code": 400}}).message, fault_in("no").message
+        ('no', 'no')
+    """
+    part = _faulty_part(body)
+    code = part.get("code")
+    if isinstance(code, str) and code.isdigit():
+        code = int(code)
+    return Fault(
+        codes=frozenset(str(part[name]) for name in ("code", "type") if part.get(name) is not None),
+        message=_message(part),
+        status=code if isinstance(code, int) and 400 <= code < 600 else None,  # noqa: PLR2004 - statuses of errors
+        window=_count(part.get("n_ctx")),
+        prompt_tokens=_count(part.get("n_prompt_tokens")),
+    )
+
+
+def _faulty_part(body: Any) -> dict[str, Any]:
+    """Return the part of an error body that says what is wrong."""
+    if not isinstance(body, dict):
+        return {"message": body} if isinstance(body, str) else {}
+    fault = body.get("error")
+    return fault if isinstance(fault, dict) else body
+
+
+def _message(part: dict[str, Any]) -> str | None:
+    for name in ("message", "detail", "error", "msg"):
+        value = part.get(name)
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+        if value:
+            return json.dumps(value, ensure_ascii=False)
+    return None
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,0 +1,253 @@
+"""The Chat Completions format: that of OpenAI and of the servers and gateways that speak its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clemcore.arguments.ledger import Ledger
+from clemcore.arguments.outcome import outcome_of
+from clemcore.arguments.parameter import NotExpressibleError, Parameter
+from clemcore.arguments.reasoning import Reasoning
+from clemcore.backends.service.dialects._reply import check_role, count_of, counts, known, object_at, object_of
+from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError
+from clemcore.images import Image, images_of, text_of
+from clemcore.keys import Key
+from clemcore.messages import Message, Messages
+from clemcore.registry.settings import setting
+from clemcore.registry.spec import ModelSpec
+
+# The fields of a body as OpenAI's SDK lists them (a test compares).
+FIELDS = frozenset(
+    {
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "metadata",
+        "modalities",
+        "model",
+        "moderation",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+        "web_search_options",
+    }
+)
+_OWN = frozenset({"model", "messages"})
+_LIMIT = "max_tokens"
+
+
+def openai_key_headers(key: Key) -> dict[str, str]:
+    """Return the headers of a key, its organisation and its project, as OpenAI wants them."""
+    fields = {
+        f"OpenAI-{field.title()}": str(key[field]).strip()
+        for field in ("organization", "project")
+        if key.get(field)
+    }
+    return {"Authorization": f"Bearer {(key.api_key or '').strip()}", **fields}
+
+
+def effort_of(wish: Reasoning) -> str:
+    """Return the effort, for formats that know nothing else.
+
+    Raises:
+        NotExpressibleError: the wish is a number of tokens, or leaves it to the model.
+    """
+    if wish.effort is not None:
+        return wish.effort
+    why = "the service takes an effort (low, medium, high)"
+    if wish.budget is None:
+        raise NotExpressibleError(f"{why}: say which, as reasoning_effort")
+    raise NotExpressibleError(f"{why}, no number of tokens", wish.as_effort())
+
+
+class ChatCompletions(Dialect):
+    """The Chat Completions format.
+
+    Args:
+        takes_any: send arguments that OpenAI does not know under their own name, as compatible servers have them.
+        token_limit: the name under which the limit on the reply is sent, where the entry names none.
+    """
+
+    name = "chat-completions"
+    own_fields = _OWN
+    parameters: Mapping[str, Parameter] = {name: Parameter((name,)) for name in sorted(FIELDS - _OWN)}
+    # Finish reasons of a reply that the limit on tokens, or the window, has cut.
+    cut_reasons = frozenset({"length"})
+
+    def __init__(self, *, takes_any: bool = False, token_limit: str = _LIMIT) -> None:
+        self.takes_any = takes_any
+        self._token_limit = token_limit
+
+    def path(self, spec: ModelSpec, model_id: str) -> str:  # noqa: ARG002 - the same for all
+        """Return the path of the one call."""
+        return "/chat/completions"
+
+    def key_headers(self, key: Key) -> Mapping[str, str]:
+        """Return the key's header, and those of its organisation and project."""
+        return openai_key_headers(key)
+
+    def body(self, spec: ModelSpec, model_id: str, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the request; images become content parts behind the text."""
+        encoded = [_encoded(message, images_of(message, index, spec)) for index, message in enumerate(messages)]
+        return {"model": model_id, "messages": encoded, **fields}
+
+    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
+        """Read the first choice."""
+        choices = object_of(body).get("choices")
+        if not isinstance(choices, list) or not choices:
+            raise NoAnswerError("the reply has no choices")
+        choice = choices[0]
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(message, dict):
+            raise NoAnswerError("the reply's first choice has no message")
+        check_role(message)
+        text = _text(message.get("content")).strip()
+        finish, refusal, reasoning = choice.get("finish_reason"), message.get("refusal"), _reasoning(message)
+        facts: dict[str, Any] = {
+            "usage": _usage(body.get("usage")),
+            "served_model": body.get("model"),
+            "finish_reason": finish,
+            "outcome": outcome_of(
+                text,
+                refused=bool(refusal),
+                filtered=finish == "content_filter",
+                cut=finish in self.cut_reasons,
+                reasoned=reasoning is not None,
+            ),
+        }
+        more = (
+            ("system_fingerprint", body.get("system_fingerprint")),
+            ("refusal", refusal),
+            ("reasoning", reasoning),
+        )
+        return text, {**facts, **known(more)}
+
+    def fault(self, body: Any) -> Fault | None:
+        """Read an error body; one with choices is an answer, whatever else it holds."""
+        if isinstance(body, dict) and body.get("choices"):
+            return None
+        return super().fault(body)
+
+    def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - the same for all
+        """Ask by effort; the format knows no budget."""
+        return {"reasoning_effort": effort_of(wish)}
+
+    def settle(self, ledger: Ledger, spec: ModelSpec) -> None:
+        """Send one token limit under the name that the service takes; fit the temperature of reasoning models."""
+        is_reasoning = bool(setting(spec, "reasoning_model", False))
+        name = spec.get("token_limit_parameter") or ("max_completion_tokens" if is_reasoning else self._token_limit)
+        if "max_tokens" in ledger and "max_completion_tokens" in ledger:
+            if not ledger.was_asked("max_tokens"):
+                ledger.drop("max_tokens", "default; max_completion_tokens was given")
+            elif name != "max_tokens":
+                ledger.refuse("'max_tokens' and 'max_completion_tokens' both limit the reply: ask for one of them")
+                return
+        # Reasoning models count hidden reasoning and visible answer together, under another name.
+        ledger.move("max_tokens", (name,))
+        listed = "sampling_parameters" in spec or "sampling_parameters_without_thinking" in spec
+        if (
+            is_reasoning
+            and not listed
+            and "temperature" in ledger
+            and not _is_positive(ledger.value("temperature"))
+        ):
+            value = ledger.value("temperature")
+            if ledger.was_asked("temperature"):
+                ledger.unsupported(
+                    "temperature",
+                    f"must be greater than 0, not {value!r}, because the model is a reasoning model "
+                    "(model_config.reasoning_model); leave it out or set it, for instance to 1",
+                )
+            else:
+                ledger.drop("temperature", f"default {value!r}; reasoning models refuse it")
+
+    def tokens_asked(self, body: Mapping[str, Any]) -> int:
+        """Return the limit, under whichever name it stands."""
+        limit = body.get("max_completion_tokens", body.get("max_tokens"))
+        return limit if isinstance(limit, int) else 0
+
+    def tokens_used(self, reply: Any) -> int | None:
+        """Return the total that the service counted."""
+        return count_of(object_at(reply, "usage").get("total_tokens"))
+
+
+def _encoded(message: Message, images: list[Image]) -> Message:
+    """Return a message with its images as content parts; one without images is passed on as it is."""
+    if not images and "image" not in message:
+        return message
+    rest = {name: value for name, value in message.items() if name != "image"}
+    if images:
+        content = message["content"]
+        texts = list(content) if isinstance(content, list) else [{"type": "text", "text": text_of(message)}]
+        parts = [{"type": "image_url", "image_url": {"url": image.address}} for image in images]
+        rest["content"] = [*texts, *parts]
+    return rest
+
+
+def _text(content: Any) -> str:
+    """Return the content's text; some servers send a list of parts, reasoning among them."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (part.get("text") for part in content if isinstance(part, dict) and part.get("type") in ("text", None))
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def _reasoning(message: dict[str, Any]) -> str | None:
+    content = message.get("content")
+    if isinstance(content, list):
+        thoughts = (part.get("thinking") for part in content if isinstance(part, dict))
+        if thinking := "\n\n".join(words for thought in thoughts if (words := _text(thought))):
+            return thinking
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(message.get(name), str) and message[name]:
+            text: str = message[name]
+            return text
+    return None
+
+
+def _usage(usage: Any) -> dict[str, int]:
+    if not isinstance(usage, dict):
+        return {}
+    prompt = object_at(usage, "prompt_tokens_details")
+    return counts(
+        {
+            "input_tokens": usage.get("prompt_tokens"),
+            "output_tokens": usage.get("completion_tokens"),
+            "reasoning_tokens": object_at(usage, "completion_tokens_details").get("reasoning_tokens"),
+            "cached_tokens": prompt.get("cached_tokens"),
+            "cache_write_tokens": prompt.get("cache_write_tokens"),
+        }
+    )
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0

@@ -1,0 +1,224 @@
+"""Where a model's calls go, and with which key: decided from the entry and the key, before anything is sent.
+
+A key is never sent to a host that it was not written for (rules: ``docs/backends/openai_compatible.md``).
+It reads no environment variable (:mod:`clemcore.keys` does) and does not know what is sent.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import re
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from clemcore.errors import MissingKeyError, SpecError
+from clemcore.keys import Key, KeyRegistry
+from clemcore.registry.settings import setting
+from clemcore.registry.spec import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+# Under these names a key may hold the address of its server; the first is that of slurk's keys.
+_ADDRESSES = ("slurk_host", "base_url")
+_PORTS = {"http": 80, "https": 443}
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Provider(Protocol):
+    """What is presupposed about a service where the entry says nothing (``service.Service``)."""
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend, for messages."""
+
+    @property
+    def key_name(self) -> str:
+        """Under which name the key is looked for when the entry names none."""
+
+    @property
+    def base_url(self) -> str | None:
+        """Address when neither the entry nor the key gives one; also the one that a key is for that names none."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where calls go and how; its repr shows no secret.
+
+    Attributes:
+        base_url: address without a slash at the end, without user, password or query.
+        key: the key to send, or None when no ``Authorization`` header is sent.
+        key_place: where the key was found, for messages.
+        account: name of the key, not its value, or an empty text.
+        ca_file: PEM file of the only certificate authority to trust, or None for those of the system.
+        verify_tls: whether the server's certificate is verified.
+    """
+
+    base_url: str
+    key: Key | None
+    key_place: str
+    account: str
+    ca_file: str | None
+    verify_tls: bool = True
+
+
+def resolve_endpoint(spec: ModelSpec, service: Provider) -> Endpoint:
+    """Decide where the calls of a model go and which key they carry.
+
+    Args:
+        spec: the entry; ``base_url``, ``key_name``, ``requires_api_key`` and ``ca_file`` are read
+            from ``model_config`` or from the top level.
+        service: what the backend presupposes.
+
+    Raises:
+        SpecError: a setting is wrong, there is no address, or the key was written for another host.
+        MissingKeyError: a key is required and there is none.
+    """
+    named = setting(spec, "key_name")
+    key_name = named or service.key_name
+    registry = KeyRegistry.from_json()
+    found = registry.find(key_name)
+    key, place = found if found is not None else (None, "")
+    base_url = _address(spec, service, key, place)
+    if not setting(spec, "requires_api_key", True):
+        key, place = None, ""
+    elif key is None:
+        registry.get_key_for(key_name)  # raises: the registry explains best where it has looked
+    elif not key.has_api_key():
+        raise MissingKeyError(
+            f"model '{spec['model_name']}': the key '{key_name}' in {place} has no 'api_key'; add it, or set "
+            "model_config.requires_api_key to false when the server wants none"
+        )
+    if key is not None:
+        _check_sendable(key, key_name, place)
+        _check_host(spec, service, key, key_name, base_url, named=named is not None)
+        if base_url.startswith("http:") and urlsplit(base_url).hostname not in LOOPBACK:
+            logger.warning("the key '%s' goes to %s without encryption: use https", key_name, base_url)
+    account = "" if key is None else key_name
+    return Endpoint(base_url, key, place, account, _ca_file(spec), _verify_tls(spec, base_url))
+
+
+def _address(spec: ModelSpec, service: Provider, key: Key | None, place: str) -> str:
+    written = setting(spec, "base_url")
+    if written is not None:
+        return _checked_url(written, f"the entry of model '{spec['model_name']}'")
+    own = _own_address(key, place)
+    if own is None:
+        if service.base_url is None:
+            raise SpecError(
+                f"model '{spec['model_name']}' has no address: add \"base_url\" (such as "
+                '"http://127.0.0.1:8000/v1") to its entry or to the key of backend '
+                f"'{service.backend}'"
+            )
+        return service.base_url
+    if service.base_url is not None and place.startswith("$") and _origin(own) != _origin(service.base_url):
+        raise SpecError(
+            f"model '{spec['model_name']}': backend '{service.backend}' calls {service.base_url}, but the "
+            f'environment redirects its key to {own}; unset that variable, or write "base_url" into the entry '
+            "if the model really runs there"
+        )
+    return own
+
+
+def _own_address(key: Key | None, place: str) -> str | None:
+    name = next((name for name in _ADDRESSES if key is not None and key.get(name) is not None), None)
+    if key is None or name is None:
+        return None
+    value = key[name]
+    if not isinstance(value, str):
+        raise SpecError(f"'{name}' of the key in {place} must be text, not {type(value).__name__}")
+    return _checked_url(value, f"the key in {place}")
+
+
+def _checked_url(value: str, where: str) -> str:
+    """Return the address in one form; what it holds is not shown, it could be a password."""
+    try:
+        parts = urlsplit(value.strip())
+        port = parts.port
+    except ValueError:
+        raise SpecError(f"the base_url of {where} is no URL") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise SpecError(f"the base_url of {where} must start with http:// or https:// and name a host")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise SpecError(
+            f"the base_url of {where} must hold no user, password, query or fragment: a key belongs into key.json "
+            "or the environment"
+        )
+    path = parts.path.rstrip("/")
+    if path.endswith("/completions"):
+        raise SpecError(f"the base_url of {where} must end before '/chat/completions', which is added by itself")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
+
+
+def beyond(base_url: str, path: str) -> str:
+    """Return a path without the version that the base URL ends in already: addresses are written in both ways.
+
+    Examples:
+        >>> beyond("http://127.0.0.1:4000/v1", "/v1/messages"), beyond("http://127.0.0.1:4000", "/v1/messages")
+        ('/messages', '/v1/messages')
+    """
+    version = "/" + path.split("/", 2)[1]
+    is_there = re.fullmatch(r"/v\d\w*", version) is not None and base_url.endswith(version)
+    return path.removeprefix(version) if is_there else path
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+def _check_host(spec: ModelSpec, service: Provider, key: Key, key_name: str, base_url: str, *, named: bool) -> None:
+    own = _own_address(key, "the key") or service.base_url
+    if named or own is None or _origin(own) == _origin(base_url):
+        return
+    raise SpecError(
+        f"model '{spec['model_name']}' is at {base_url}, but the key '{key_name}' was written for {own} and is not "
+        f'sent elsewhere: give this address a key of its own and name it in the entry ("key_name": …), set '
+        "model_config.requires_api_key to false, or write "
+        f'"key_name": "{key_name}" into the entry if this very key belongs there'
+    )
+
+
+def _check_sendable(key: Key, key_name: str, place: str) -> None:
+    for field in ("api_key", "organization", "project"):
+        value = str(key.get(field) or "").strip()
+        if not all("!" <= character <= "~" for character in value):
+            raise SpecError(
+                f"'{field}' of the key '{key_name}' in {place} holds a space, a line break or a character outside "
+                "ASCII, which no HTTP header can carry: copy it again"
+            )
+
+
+def _ca_file(spec: ModelSpec) -> str | None:
+    value: str | None = setting(spec, "ca_file")
+    if value is None:
+        return None
+    path = os.path.expanduser(value)  # noqa: PTH111 - "~" alone needs no pathlib import
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise SpecError(f"model '{spec['model_name']}': the ca_file {value} is not there; it must be a PEM file")
+    return path
+
+
+@functools.cache
+def _warn_of_no_tls(base_url: str) -> None:
+    logger.warning(
+        "TLS IS NOT VERIFIED for %s (verify_tls: false in the entry): whoever answers there gets messages and key; "
+        "name the server's authority with ca_file instead",
+        base_url,
+    )
+
+
+def _verify_tls(spec: ModelSpec, base_url: str) -> bool:
+    verify: bool = setting(spec, "verify_tls", True)
+    if not verify:
+        if setting(spec, "ca_file") is not None:
+            raise SpecError(
+                f"model '{spec['model_name']}' has a ca_file and verify_tls: false; with the file, the certificate "
+                "can be verified: leave out verify_tls"
+            )
+        if base_url.startswith("https:"):
+            _warn_of_no_tls(base_url)
+    return verify

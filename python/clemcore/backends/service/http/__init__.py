@@ -1,0 +1,1 @@
+"""One HTTP call: engine, gate, retries, what left and came back, and what it means."""

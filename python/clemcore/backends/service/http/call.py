@@ -1,0 +1,158 @@
+"""One call of a remote model from its bytes to its reply: gate, attempts, deadlines, errors.
+
+This is the one layer that all remote backends use: a backend builds the body and reads the reply. It does not know
+what they mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from clemcore.arguments.ledger import Ledger
+from clemcore.backends.service.costs import Costs
+from clemcore.backends.service.http.background import Stopped
+from clemcore.backends.service.http.engine import Engine
+from clemcore.backends.service.http.exchange import Exchange
+from clemcore.backends.service.http.failures import Caller
+from clemcore.backends.service.http.gate import Gate, Outcome, gate_for
+from clemcore.backends.service.http.retries import with_retries
+from clemcore.backends.service.http.verdict import Verdict, as_json, judge
+from clemcore.backends.service.limits import Limits
+from clemcore.backends.service.slot import slot_for
+from clemcore.calls.cache import KeptReply
+from clemcore.errors import MessagesError
+
+logger = logging.getLogger(__name__)
+
+# For the estimate of a prompt's tokens, before the service has counted them.
+_BYTES_PER_TOKEN = 4
+# Statuses from which on a reply is a refusal or a failure, which costs nothing.
+_REFUSED = 400
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_OUTCOMES: Mapping[str, Outcome] = {"rate_limit": "refused"}
+
+
+class CallLayer:
+    """Makes the calls of one model; its coroutines run on the background loop.
+
+    Args:
+        caller: who calls, and where.
+        limits: how much, how often, how long.
+        headers: headers of the dialect; the key's and those of every request are added.
+        costs: what its calls cost, for budgets.
+
+    Attributes:
+        version: the version of the HTTP engine.
+        gate: what the calls pass, shared with every model of this provider, account and name.
+    """
+
+    def __init__(self, caller: Caller, limits: Limits, headers: Mapping[str, str], costs: Costs) -> None:
+        """Open nothing yet."""
+        endpoint = caller.endpoint
+        self.version = aiohttp.__version__
+        self._caller = caller
+        self._limits = limits
+        self._identity = (
+            caller.backend,
+            caller.dialect.name,
+            caller.model_id,
+            endpoint.account,
+            dict(headers),
+        )
+        self._costs = costs
+        self._engine = Engine(endpoint, headers, caller.dialect.key_headers)
+        self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, caller.model_id, limits)
+
+    async def post(self, path: str, body: Mapping[str, Any], ledger: Ledger) -> Exchange:
+        """Send a body, and return what happened once a reply came that can be read for an answer.
+
+        Args:
+            path: what is appended to the base URL.
+            body: the request.
+            ledger: what became of the generation arguments, for errors.
+
+        Raises:
+            RemoteCallError: the service refused or failed.
+            ContextExceededError: the service says that prompt and reply do not fit the context window.
+            MessagesError: the messages cannot be written as UTF-8 JSON; nothing was sent.
+            BudgetExceededError: it may cost more than is left of a budget; nothing was sent.
+            Stopped: it was cancelled after something had been sent.
+        """
+        exchange = Exchange(self._caller.endpoint.base_url + path, encoded(body), self._limits)
+        exchange.slot = slot_for(self._identity, exchange.url, exchange.body, ledger.fields)
+        if exchange.slot is not None and exchange.slot.kept is not None:
+            _take(exchange, exchange.slot.kept)
+            return exchange
+        try:
+            verdict = await with_retries(exchange, lambda: self._attempt(exchange, body))
+        except asyncio.CancelledError:
+            exchange.settle(None if exchange.was_sent else 0)
+            if not exchange.was_sent:
+                raise
+            raise Stopped(self._caller.failure(exchange, Verdict("interrupted"), ledger)) from None
+        except BaseException:
+            exchange.settle(None if exchange.was_sent else 0)
+            raise
+        logger.debug("POST %s: status %s, %d attempt(s)", exchange.url, exchange.status, exchange.attempts)
+        if verdict is not None:
+            exchange.settle(0)
+            # Raised where nothing holds headers: tracebacks may show local variables.
+            raise self._caller.failure(exchange, verdict, ledger)
+        return exchange
+
+    async def _attempt(self, exchange: Exchange, body: Mapping[str, Any]) -> Verdict | None:
+        dialect = self._caller.dialect
+        tokens = len(exchange.body) / _BYTES_PER_TOKEN + dialect.tokens_asked(body)
+        queued = time.monotonic()
+        sent = await self.gate.enter(tokens, is_repeated=exchange.attempts > 0)
+        outcome: Outcome = "neutral"
+        try:
+            if exchange.hold is None:
+                exchange.hold = await self._costs.hold(body)
+            exchange.queued += time.monotonic() - queued
+            exchange.begin_attempt()
+            seconds = min(self._limits.attempt_timeout, max(exchange.time_left, 0.001))
+            await self._engine.send(exchange, seconds)
+            exchange.parsed = as_json(exchange.response)
+            verdict = judge(exchange, dialect)
+            if verdict is not None and exchange.was_sent and (exchange.status or 0) < _REFUSED:
+                # No refusal: it may have been generated, and paid for. A further attempt costs again.
+                exchange.settle(None)
+                exchange.hold = None
+            outcome = "answered" if verdict is None else _OUTCOMES.get(verdict.kind, "neutral")
+        finally:
+            self.gate.leave(sent, outcome)
+        used = dialect.tokens_used(exchange.parsed) if verdict is None else 0
+        if used is not None:
+            self.gate.correct_tokens(used - tokens)
+        return verdict
+
+
+def _take(exchange: Exchange, kept: KeptReply) -> None:
+    """Give an exchange the reply that was kept."""
+    exchange.was_sent = True  # once: what is told of it is that call
+    exchange.status, exchange.headers = kept.status, kept.headers
+    exchange.raw = exchange.response = kept.body
+    exchange.parsed = as_json(kept.body)
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """Write a body as it will be sent.
+
+    Raises:
+        MessagesError: it holds what JSON or UTF-8 cannot.
+    """
+    try:
+        return _ENCODER.encode(body).encode("utf-8")
+    except UnicodeEncodeError as fault:
+        reason = f"character {fault.object[fault.start]!r} is no Unicode text"
+    except (TypeError, ValueError, RecursionError) as fault:
+        reason = str(fault)
+    raise MessagesError(f"the messages cannot be written as JSON in UTF-8: {reason}")

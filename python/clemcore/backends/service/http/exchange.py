@@ -1,0 +1,167 @@
+"""One call over the wire, in facts: what left, what came back, how often, how long.
+
+It does not know HTTP libraries.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from clemcore.backends.service.limits import Limits
+from clemcore.backends.service.slot import Slot
+from clemcore.calls.budget import Hold
+from clemcore.calls.call import Texts
+from clemcore.calls.recorder import JsonText
+from clemcore.secrets import has_own_escapes, scrub, scrub_json
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+# Where services put their id of a request.
+_REQUEST_ID = ("x-request-id", "request-id", "x-goog-request-id", "apim-request-id")
+
+
+@dataclass(repr=False, eq=False, slots=True)
+class Exchange:
+    """One call; its repr shows no bytes, because tracebacks may show the repr.
+
+    Attributes:
+        url: where it goes.
+        body: the bytes that every attempt sends.
+        limits: what limits its time.
+        was_sent: whether a byte of a request may have left.
+        status: HTTP status of the last reply, or None when there was none.
+        headers: headers of the last reply, found by names in lower case.
+        raw: the last reply's body as it came, still compressed where the server compressed it.
+        response: the last reply's body, or None.
+        parsed: the reply's body as JSON, or None where it is none.
+        fault: why there was no whole reply, or None.
+        fault_kind: the kind of that fault: ``connection``, ``certificate``, ``refused`` (by a proxy), ``timeout``,
+            ``reply``, or None.
+        failed_attempts: what happened before the last attempt.
+        attempts: number of requests that were made.
+        first_byte: seconds from the start of the last attempt to its reply's headers.
+        attempt_seconds: seconds that the last attempt took.
+        queued: seconds that the call waited for a free connection; they count for no deadline.
+        slot: the call's place in a cache, or None where no cache is used.
+        hold: what the call has reserved of the budgets, or None.
+    """
+
+    url: str
+    body: bytes
+    limits: Limits
+    was_sent: bool = False
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    raw: bytes | None = None
+    response: bytes | None = None
+    parsed: Any = None
+    fault: str | None = None
+    fault_kind: str | None = None
+    failed_attempts: list[dict[str, Any]] = field(default_factory=list)
+    attempts: int = 0
+    first_byte: float | None = None
+    attempt_seconds: float = 0.0
+    queued: float = 0.0
+    slot: Slot | None = None
+    started: float = field(default_factory=time.monotonic)
+    hold: Hold | None = None
+
+    def __repr__(self) -> str:
+        """Show the outline."""
+        return f"<Exchange {scrub(self.url)} status={self.status} attempts={self.attempts}>"
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the call took so far, without those in the queue."""
+        return time.monotonic() - self.started - self.queued
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until the whole call has taken too long."""
+        return self.limits.total_timeout - self.elapsed
+
+    @property
+    def request_id(self) -> str | None:
+        """The service's id of the last request, without secrets."""
+        return next((scrub(self.headers[name]) for name in _REQUEST_ID if name in self.headers), None)
+
+    @property
+    def prompt(self) -> Any:
+        """The body that was sent, read from its bytes; None when nothing was sent."""
+        return json.loads(self.body) if self.was_sent else None
+
+    @property
+    def texts(self) -> Texts:
+        """What was sent and what came back as bytes for the record, where they are JSON that can stand in it."""
+        sent = JsonText(self.body) if self.was_sent else None
+        return sent, _exact_json(self.response, self.parsed)
+
+    def settle(self, usd: float | None) -> None:
+        """Say what the call did cost; None where nobody knows."""
+        if self.hold is not None:
+            self.hold.settle(usd)
+
+    def begin_attempt(self) -> None:
+        """Move the last attempt, if there was one, to those that failed."""
+        if self.attempts:
+            last: dict[str, Any] = {"status": self.status, "error": self.fault, "request_id": self.request_id}
+            last["seconds"] = round(self.attempt_seconds, 6)
+            self.failed_attempts.append({name: value for name, value in last.items() if value is not None})
+        self.attempts += 1
+        self.status = self.raw = self.response = self.parsed = self.first_byte = None
+        self.fault = self.fault_kind = None
+        self.headers = NO_HEADERS
+        self.attempt_seconds = 0.0
+
+    def facts(self) -> dict[str, Any]:
+        """Return what goes into the record."""
+        seconds = {
+            "first_byte": self.first_byte,
+            "attempt": self.attempt_seconds,
+            "total": self.elapsed,
+            "queued": self.queued or None,
+        }
+        facts: dict[str, Any] = {
+            "url": scrub(self.url),
+            "status": self.status,
+            "request_id": self.request_id,
+            "attempts": self.attempts,
+            "request_sha256": _sha256(self.body if self.was_sent else None),
+            "response_sha256": _sha256(self.raw),
+            "request_bytes": len(self.body) if self.was_sent else None,
+            "response_bytes": None if self.raw is None else len(self.raw),
+            "seconds": {name: round(value, 6) for name, value in seconds.items() if value is not None},
+        }
+        if self.failed_attempts:
+            facts["failed_attempts"] = list(self.failed_attempts)
+        if "content-encoding" in self.headers:
+            facts["content_encoding"] = scrub(self.headers["content-encoding"])
+        return facts
+
+
+def _exact_json(data: bytes | None, parsed: Any) -> JsonText | None:
+    """Return a reply's bytes as JSON text, or None where they are not strict JSON in UTF-8 or hide a secret."""
+    if data is None or parsed is None or b"NaN" in data or b"Infinity" in data:
+        return None
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+    if b"\0" in data or data.startswith(codecs.BOM_UTF8):  # UTF-16, or a mark that JSON does not have
+        return None
+    if has_own_escapes(data):
+        text = json.dumps(parsed).encode("ascii")
+        if scrub_json(text) != text:
+            return None
+    return JsonText(data)
+
+
+def _sha256(data: bytes | None) -> str | None:
+    return None if data is None else hashlib.sha256(data).hexdigest()

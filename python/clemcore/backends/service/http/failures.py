@@ -1,0 +1,263 @@
+"""From a call that failed to one clear error: what, where, why, what to do, without any secret.
+
+What kind of error it is was judged before (``verdict``); here it gets words and a class. It knows the words in
+which services and servers (OpenAI, vLLM, llama.cpp, SGLang, TGI, transformers serve, gateways) tell the size of a
+full context window.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from clemcore.arguments.ledger import Ledger
+from clemcore.backends.service.dialects.base import Dialect, Fault
+from clemcore.backends.service.endpoint import Endpoint
+from clemcore.backends.service.http.exchange import Exchange
+from clemcore.backends.service.http.verdict import Verdict, fault_of
+from clemcore.calls.call import Texts
+from clemcore.errors import REMOTE_ERRORS, ClemcoreError, ContextExceededError
+from clemcore.secrets import mask_fields, scrub, scrub_json
+
+_SHOWN = 600
+_LONGEST_ID = 100
+
+# The window's size, and what was used of it, in the words of the servers above.
+_WINDOW = re.compile(
+    r"(?:context (?:length|window|size)(?: is| of)?(?: only)?|maximum context length of|must be <=)\s*\(?(\d+)"
+    r"|(\d+) maximum context length",
+    re.IGNORECASE,
+)
+_TOTAL = re.compile(r"(?:requested(?: a total of)?|requested tokens)\s*\(?(\d+)\)?(?! output)", re.IGNORECASE)
+_PROMPT = re.compile(
+    r"(?:resulted in|passed|has(?: at least)?|contains|request \(|input \(|given:)\s*(\d+)"
+    r"|(\d+) (?:in the messages|(?:tokens )?from the input|(?:in the )?input tokens|prompt tokens)",
+    re.IGNORECASE,
+)
+_REPLY = re.compile(
+    r"(\d+) (?:in the completion|(?:tokens )?for the completion|output tokens|'max_tokens'|`max_new_tokens`)"
+    r"|is too large: (\d+)",
+    re.IGNORECASE,
+)
+
+_HINTS = {
+    "authentication": "check the key{place}",
+    "permission": "the key{place} may not use this model or service",
+    "not_found": "check model_id '{model_id}' and base_url ({address}){near}",
+    "quota": "the account{place} has no credit left",
+    "rate_limit": "wait, ask for a higher limit, or set requests_per_minute",
+}
+_TOO_LARGE = 413
+# Control characters but tab and line break, and those that change the direction of writing.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+class Caller:
+    """Who made a call, for messages: model, backend, endpoint, and the format that they speak."""
+
+    def __init__(self, model: str, model_id: str, backend: str, endpoint: Endpoint, dialect: Dialect) -> None:
+        self.model = model
+        self.model_id = model_id
+        self.backend = backend
+        self.endpoint = endpoint
+        self.dialect = dialect
+
+    def failure(self, exchange: Exchange, verdict: Verdict, ledger: Ledger) -> ClemcoreError:
+        """Build the error for an exchange that brought no answer.
+
+        Args:
+            exchange: what happened.
+            verdict: what it means.
+            ledger: what became of the generation arguments.
+        """
+        if verdict.kind == "context_window":
+            return self._context_error(exchange, ledger)
+        words = f"{self._what(exchange)}{self._why(exchange, verdict)}{self._trace(exchange)}"
+        message = fault_of(exchange, self.dialect).message
+        error = REMOTE_ERRORS[verdict.kind](
+            _shown(words),
+            status=exchange.status,
+            provider_message=None if message is None else scrub(message),
+            retry_after=verdict.retry_after,
+        )
+        if error.retryable != verdict.is_retryable:
+            error.retryable = verdict.is_retryable
+        return self._attach(error, exchange, ledger, verdict.facts)
+
+    def wire(self, exchange: Exchange) -> dict[str, Any]:
+        """Return what goes into the record about the wire."""
+        facts = exchange.facts()
+        if not self.endpoint.verify_tls:
+            facts["tls_verified"] = False
+        return facts
+
+    def _what(self, exchange: Exchange) -> str:
+        return f"model '{self.model}' (backend {self.backend}): POST {exchange.url} "
+
+    def _why(self, exchange: Exchange, verdict: Verdict) -> str:
+        if verdict.kind == "interrupted":
+            return "was sent and then interrupted: whether it was answered, and paid for, is not known"
+        if exchange.status is None:
+            return self._why_no_reply(exchange, verdict)
+        if exchange.fault is not None:
+            return f"answered {exchange.status}, but {exchange.fault}"
+        message = fault_of(exchange, self.dialect).message
+        # Scrubbed before it is cut: half a key is not found.
+        shown = scrub(message if message is not None else _excerpt(exchange.response))[:_SHOWN]
+        if verdict.why is not None:
+            return f"answered {exchange.status}, but {verdict.why}: {shown}"
+        if 300 <= exchange.status < 400:  # noqa: PLR2004 - redirects
+            return (
+                f"answered {exchange.status}, a redirect, which is not followed because it would take messages and "
+                "key elsewhere: write the final address into base_url"
+            )
+        hint = _HINTS.get(verdict.kind, "")
+        if exchange.status == _TOO_LARGE:
+            hint = "the messages or images are too large for the service"
+        place = f" (found in {self.endpoint.key_place})" if self.endpoint.key_place else ": none was sent"
+        hint = hint.format(
+            place=place, model_id=self.model_id, near=self._near(message), address=self.dialect.address
+        )
+        return f"answered {exchange.status}: {shown}" + (f"; {hint}" if hint else "")
+
+    def _why_no_reply(self, exchange: Exchange, verdict: Verdict) -> str:
+        limits = exchange.limits
+        if exchange.time_left <= 0:
+            return f"had no whole reply within {limits.total_timeout:g} s (total_timeout); {self._advice(exchange)}"
+        if verdict.kind == "timeout" and "idle_timeout" not in (exchange.fault or ""):
+            limit = f"within {limits.attempt_timeout:g} s (attempt_timeout)"
+            return f"had no whole reply {limit}; {self._advice(exchange)}"
+        return f"got no reply: {exchange.fault}; {self._advice(exchange)}"
+
+    def _near(self, message: str | None) -> str:
+        """Say which model may be meant: of those that the refusal lists, or else that the registry knows."""
+        listed = {name for name in _listed(message) if self.model_id not in name}
+        if near := _nearest(self.model_id, listed):
+            return near
+        known, today = _registered(self.backend), datetime.date.today().isoformat()
+        if "" < known.get(self.model_id, "") <= today:
+            return f"; the registry says that it was shut down on {known[self.model_id]}"
+        alive = [name for name, ended in known.items() if not "" < ended <= today]
+        return "" if self.model_id in known else _nearest(self.model_id, alive)
+
+    def _advice(self, exchange: Exchange) -> str:
+        if exchange.fault_kind == "refused":
+            return "check the proxy's address and login in the environment, or put the host into NO_PROXY"
+        if exchange.fault_kind == "certificate":
+            return (
+                "if the server's certificate is signed by an authority of your own, name it: model_config.ca_file"
+            )
+        return f"is the server at {self.endpoint.base_url} up?"
+
+    def _trace(self, exchange: Exchange) -> str:
+        facts = []
+        if exchange.attempts > 1:
+            facts.append(f"{exchange.attempts} attempts")
+        if exchange.request_id is not None:
+            facts.append(f"request id {exchange.request_id[:_LONGEST_ID]}")
+        return f" ({', '.join(facts)})" if facts else ""
+
+    def _context_error(self, exchange: Exchange, ledger: Ledger) -> ClemcoreError:
+        fault = fault_of(exchange, self.dialect)
+        message = fault.message or ""
+        used, window = _numbers(fault, self.dialect.tokens_asked(ledger.fields))
+        words = scrub(message)[:_SHOWN]
+        info = _shown(f"{self._what(exchange)}answered {exchange.status}: {words}{self._trace(exchange)}")
+        error = ContextExceededError(info, tokens_used=used, tokens_left=window - used, context_size=window)
+        error.status = exchange.status
+        error.provider_message = scrub(message)
+        return self._attach(error, exchange, ledger)
+
+    def _attach(
+        self, error: Any, exchange: Exchange, ledger: Ledger, more: Mapping[str, Any] | None = None
+    ) -> ClemcoreError:
+        prompt = error.prompt = exchange.prompt
+        error.response = _shown_response(exchange)
+        error.request_id = exchange.request_id
+        account = ledger.facts()
+        if prompt is None:
+            account["sent"] = None
+        wire = self.wire(exchange)
+        error.texts = _exact_texts(exchange, error.response)
+        shown = error.response
+        is_text = isinstance(shown, str) and shown.encode("utf-8", "surrogatepass") == exchange.response
+        if exchange.raw is not None and error.texts[1] is None and not is_text:
+            wire["response_rewritten"] = True
+        error.facts = {**account, "dialect": self.dialect.name, **(more or {}), "wire": wire}
+        failure: ClemcoreError = error
+        return failure
+
+
+def _shown_response(exchange: Exchange) -> Any:
+    """Return the body of a refusal for the error and the record: as JSON where it is, without secrets."""
+    if exchange.parsed is not None:
+        return mask_fields(exchange.parsed)
+    return None if exchange.response is None else scrub(exchange.response.decode("utf-8", "replace"))
+
+
+def _shown(words: str) -> str:
+    """Return words for people: without secrets, with control characters written out: they could fool a terminal."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], scrub(words))
+
+
+def _exact_texts(exchange: Exchange, shown: Any) -> Texts:
+    """Return what was sent and what came back as bytes for the record, where nothing had to be masked."""
+    sent, received = (None if text is None or scrub_json(text) != text else text for text in exchange.texts)
+    return sent, received if shown == exchange.parsed else None
+
+
+def _excerpt(data: bytes | None) -> str:
+    if not data:
+        return "an empty body"
+    text = scrub(data[:4000].decode("utf-8", "replace"))
+    if "<html" in text.lower() or text.lstrip().lower().startswith("<!doctype"):
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        return f"an HTML page{f' ({title[1].strip()!r})' if title else ''}"
+    return repr(text[:200])
+
+
+def _numbers(fault: Fault, limit: int) -> tuple[int, int]:
+    """Return tokens used and the window's size as far as the service says them; 0 where it does not."""
+    message = fault.message or ""
+    window = fault.window or _first(_WINDOW, message)
+    total = 0 if fault.prompt_tokens else _first(_TOTAL, message)
+    if not total:
+        given = fault.prompt_tokens or _first(_PROMPT, message)
+        total = given + (_first(_REPLY, message) or limit) if given else 0
+    return total, window
+
+
+def _first(pattern: re.Pattern[str], text: str) -> int:
+    found = pattern.search(text)
+    return next((int(group) for group in found.groups() if group), 0) if found else 0
+
+
+def _nearest(model_id: str, names: Iterable[str]) -> str:
+    """Return a question that names the nearest model, or nothing where none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(model_id, sorted(names), n=1, cutoff=0.7)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _listed(message: str | None) -> set[str]:
+    """Return what could be names of models in a refusal's words."""
+    words = (word.rstrip(".:") for word in re.findall(r"[A-Za-z0-9][\w./:\-]{2,}", message or ""))
+    return {word for word in words if re.search(r"[\d/-]", word)}
+
+
+def _registered(backend: str) -> dict[str, str]:
+    """Return the model ids that the registry has for a backend, each with the day on which its provider ends it."""
+    from clemcore.registry.registry import ModelRegistry
+
+    try:
+        specs = ModelRegistry.from_packaged_and_cwd_files().model_specs
+    except ClemcoreError:
+        return {}
+    return {
+        spec["model_id"]: str(spec.get("deprecation_date", ""))
+        for spec in specs
+        if spec.get("backend") == backend and isinstance(spec.get("model_id"), str)
+    }

@@ -1,0 +1,71 @@
+"""Who answers: whether the model that a service says it served is still the one of the first answer.
+
+It knows what services say about themselves (``served_model``, ``system_fingerprint``), and no wire format.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from clemcore.errors import SpecError
+from clemcore.registry.settings import setting
+from clemcore.registry.spec import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+POLICIES = ("warn", "error", "ignore")
+_FIELDS = ("served_model", "system_fingerprint")
+
+
+class Identity:
+    """What the answers of one model say about who gave them.
+
+    Args:
+        spec: the entry; ``on_identity_change`` is read from it.
+
+    Raises:
+        SpecError: it is none of ``warn``, ``error`` and ``ignore``.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        """Know nobody yet."""
+        self._name = spec["model_name"]
+        self._policy = setting(spec, "on_identity_change", "warn")
+        if self._policy not in POLICIES:
+            raise SpecError(
+                f"model '{self._name}': on_identity_change must be 'warn', 'error' or 'ignore', "
+                f"not {self._policy!r}"
+            )
+        self._first: dict[str, Any] = {}
+        self._told: set[tuple[str, Any]] = set()
+
+    def change(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Compare an answer with the first one that said anything.
+
+        Returns:
+            What is another: field → ``{"first": …, "now": …}``; what a service does not say is no change.
+        """
+        found = {}
+        for field in _FIELDS:
+            now = facts.get(field)
+            if not isinstance(now, str):
+                continue
+            first = self._first.setdefault(field, now)
+            if first != now:
+                found[field] = {"first": first, "now": now}
+        return found
+
+    def verdict(self, change: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with an answer by another, or None where it may be used; warn once about each."""
+        if not change or self._policy == "ignore":
+            return None
+        words = ", ".join(f"{field} was {each['first']!r} and is {each['now']!r}" for field, each in change.items())
+        if self._policy == "error":
+            return f"another answers than before: {words} (model_config.on_identity_change)"
+        seen = {(field, each["now"]) for field, each in change.items()}
+        if not seen <= self._told:
+            self._told |= seen
+            logger.warning("model '%s': another answers than before: %s", self._name, words)
+        return None

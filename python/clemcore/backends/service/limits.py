@@ -1,0 +1,58 @@
+"""How much, how often and how long: the limits of an entry. It does not know how they are kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from clemcore.errors import SpecError
+from clemcore.registry.settings import setting
+from clemcore.registry.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of a model's calls.
+
+    Attributes:
+        max_connections: calls that are under way at once at most; a run begins with as many. None: it begins with
+            few, and finds out how many the service takes.
+        requests_per_minute: requests that are sent in a minute at most, or None.
+        tokens_per_minute: tokens that prompts and replies may have in a minute together, or None.
+        total_timeout: seconds that a call may take, repeated attempts and the waits between them included; the wait
+            for a free connection is not.
+        attempt_timeout: seconds that one attempt may take.
+        idle_timeout: seconds that may pass without a byte once a reply has begun.
+    """
+
+    max_connections: int | None = None
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    total_timeout: float = 600.0
+    attempt_timeout: float = 300.0
+    idle_timeout: float = 60.0
+
+
+def resolve_limits(spec: ModelSpec) -> Limits:
+    """Read the limits of an entry; ``timeout`` is the older name of ``total_timeout``.
+
+    Raises:
+        SpecError: a limit is no positive number, or both names of the total time are there.
+    """
+    given = {name: setting(spec, name) for name in (*Limits.__dataclass_fields__, "timeout")}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name, value in given.items():
+        if not (math.isfinite(value) and value > 0):
+            unit = "seconds" if name.endswith("timeout") else "calls" if name == "max_connections" else "a minute"
+            raise SpecError(
+                f"model '{spec['model_name']}': '{name}' must be a positive number of {unit}, not {value}"
+                if unit != "a minute"
+                else f"model '{spec['model_name']}': '{name}' must be a positive number, not {value}"
+            )
+    if "timeout" in given:
+        if "total_timeout" in given:
+            raise SpecError(
+                f"model '{spec['model_name']}' has 'timeout' and 'total_timeout', which mean the same: keep one"
+            )
+        given["total_timeout"] = given.pop("timeout")
+    return Limits(**given)

@@ -1,0 +1,89 @@
+"""The place of a call in the cache of calls: which key it has, and whether its reply may be kept.
+
+Answers are kept: no error, no refusal, nothing empty, and where nobody asked for it nothing that was sampled. It
+does not know how replies are stored (``clemcore.calls.cache`` does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clemcore.calls.cache import CallCache, KeptReply, active, key_of
+from clemcore.model import Reply
+
+# Of the headers of a reply: what the record tells.
+_KEPT = ("content-type", "x-request-id", "request-id", "x-goog-request-id", "apim-request-id")
+_SEEDS = ("seed", "random_seed", "randomSeed")
+
+
+class Slot:
+    """One call's place.
+
+    Attributes:
+        kept: the reply that is there, or None.
+    """
+
+    def __init__(self, cache: CallCache, identity: Sequence[Any], body: bytes, *, sampled: bool) -> None:
+        """Look into the place."""
+        self._cache = cache
+        self._identity = identity
+        self._is_barred = sampled and not cache.sampling
+        self.kept: KeptReply | None = None
+        self._key = key_of(identity, body)
+        if self._is_barred:
+            return
+        if sampled:
+            repeat = cache.repeat_of(self._key)
+            self._key = key_of([*identity, {"epoch": cache.epoch, "repeat": repeat}], body)
+        self.kept = cache.find(self._key)
+
+    async def facts_after(
+        self, status: int | None, headers: Mapping[str, str], body: bytes | None, reply: Reply
+    ) -> dict[str, Any]:
+        """Keep the reply of an answered call, where it may be kept; return what the record tells of it."""
+        if self.kept is not None:
+            return {"cache": "hit", "cache_key": self._key, "cached_at": self.kept.stored}
+        why_not = self._why_not(reply)
+        if why_not is None:
+            kept_headers = {name: headers[name] for name in _KEPT if name in headers}
+            provider, model = str(self._identity[0]), str(self._identity[2])
+            why_not = await asyncio.to_thread(
+                self._cache.keep, self._key, provider, model, (status or 0, kept_headers, body or b"")
+            )
+        if why_not is not None:
+            return {"cache": "not kept", "cache_reason": why_not}
+        return {"cache": "kept", "cache_key": self._key}
+
+    def _why_not(self, reply: Reply) -> str | None:
+        if self._is_barred:
+            return "the call samples: no temperature of 0 and no seed"
+        outcome = reply.facts.get("outcome")
+        if outcome != "answer" or not reply.text:
+            return f"the reply is no answer: {outcome}"
+        return None
+
+
+def slot_for(identity: Sequence[Any], url: str, body: bytes, fields: Mapping[str, Any]) -> Slot | None:
+    """Return the place of a call; None where no cache is used.
+
+    Args:
+        identity: provider, protocol, model, headers of the protocol.
+        url: where the call goes.
+        body: the request.
+        fields: what of it are generation arguments.
+    """
+    cache = active()
+    if cache is None:
+        return None
+    return Slot(cache, (*identity, url), body, sampled=_samples(fields))
+
+
+def _samples(fields: Mapping[str, Any]) -> bool:
+    """Tell whether the answer may be another one the next time: a temperature that is not 0, and no seed."""
+    places = [fields, *(value for value in fields.values() if isinstance(value, Mapping))]
+    if any(place.get(name) is not None for place in places for name in _SEEDS):
+        return False
+    temperatures = [place["temperature"] for place in places if place.get("temperature") is not None]
+    return not temperatures or any(temperature != 0 for temperature in temperatures)

@@ -1,0 +1,251 @@
+"""The HTTP side of a slurk server: rooms, tokens, users, logs. Typed errors, no key in any of them.
+
+It knows the paths and forms of slurk's API, and nothing of what is said in a room. Tokens are keys until the moment
+in which they are sent, so that no traceback shows one, not even with its local variables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from clemcore.backends.service.endpoint import Endpoint
+from clemcore.backends.service.http.connections import proxy_of, tls_context
+from clemcore.backends.service.http.engine import CONNECT_TIMEOUT, Connector, described
+from clemcore.backends.service.http.verdict import BY_FAULT, as_json, kind_of_status
+from clemcore.errors import REMOTE_ERRORS, RemoteCallError, SpecError
+from clemcore.keys import Key
+from clemcore.secrets import mask_fields, scrub
+
+# A request of slurk's API is a row in a database; what takes longer is broken.
+REQUEST_TIMEOUT = 30.0
+# Another one may change a row between the look at its version and the change.
+_CHANGES = 3
+_PRECONDITION_FAILED = 412
+_SHOWN = 600
+
+# A path's parts, as ("tokens", token).
+Path = tuple[str | int | Key, ...]
+
+_HINTS = {
+    "authentication": "check the key{place}: it must be an API token, such as the admin token that slurk prints",
+    "permission": "the key{place} has no permission for the API",
+    "connection": "is the slurk server at {base_url} up?",
+    "timeout": "is the slurk server at {base_url} up?",
+    "certificate": "if the server's certificate is signed by an authority of your own, name it: ca_file",
+    "not_found": "is there a slurk server at {base_url}?",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class _Reply:
+    """What came back; its repr shows nothing, because a server may repeat a token."""
+
+    status: int = 0
+    tag: str | None = None
+    body: bytes = b""
+    fault: tuple[str, str] | None = None
+
+
+class Api:
+    """Speaks to the HTTP API of one slurk server."""
+
+    def __init__(self, endpoint: Endpoint, model: str) -> None:
+        """Open nothing yet.
+
+        Args:
+            endpoint: where the server is, and its key.
+            model: the model's name, for messages.
+        """
+        self.endpoint = endpoint
+        self._model = model
+        proxy, login = proxy_of(endpoint.base_url)
+        if login:
+            raise SpecError(
+                f"the environment sends calls of {endpoint.base_url} through a proxy that wants a login, which the "
+                "connection to a slurk server does not support: put the host into NO_PROXY"
+            )
+        self._proxy = proxy
+        self._tls: ssl.SSLContext | None = None
+        if endpoint.base_url.startswith("https:"):
+            self._tls = tls_context(endpoint.ca_file, verify=endpoint.verify_tls)
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The connections to the server, with its certificate verified as the entry says."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=Connector(self._tls, limit=100), trust_env=False, proxy=self._proxy
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close all connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def create(self, what: str, body: Mapping[str, Any]) -> Any:
+        """Make something and return its id.
+
+        Args:
+            what: the plural that slurk's API has for it.
+            body: its fields.
+
+        Raises:
+            RemoteCallError: it was not made.
+        """
+        _, made = await self._request("POST", (what,), body)
+        if not isinstance(made, dict) or not isinstance(made.get("id"), (int, str)):
+            raise self._error("bad_reply", f"POST {what} answered without an id", None, made)
+        return made["id"]
+
+    async def join(self, user: int, room: int) -> None:
+        """Put a user into a room."""
+        await self._request("POST", ("users", user, "rooms", room))
+
+    async def there(self, room: int) -> list[int]:
+        """Return the ids of the users that are connected and in a room."""
+        _, users = await self._request("GET", ("rooms", room, "users"))
+        return [user["id"] for user in users] if isinstance(users, list) else []
+
+    async def log(self, room: int, user: int) -> list[dict[str, Any]]:
+        """Return what the server has logged of a room, as a user may see it, in its order."""
+        _, entries = await self._request("GET", ("rooms", room, "users", user, "logs"))
+        return sorted(entries, key=lambda entry: entry["id"]) if isinstance(entries, list) else []
+
+    async def set_logins(self, token: Key, number: int) -> None:
+        """Say how often somebody may still get in with a token."""
+        await self._change("PATCH", ("tokens", token), {"registrations_left": number})
+
+    async def make_read_only(self, room: int) -> None:
+        """Let nobody write in a room any more."""
+        await self._change("PATCH", ("rooms", room), {"read_only": True})
+
+    async def users_of(self, token: Key) -> list[int]:
+        """Return the ids of all users that have come in with a token."""
+        _, users = await self._request("GET", ("users",), token=token)
+        return [user["id"] for user in users] if isinstance(users, list) else []
+
+    async def delete(self, what: str, number: int | Key) -> None:
+        """Take something away, where it is still there."""
+        try:
+            await self._change("DELETE", (what, number))
+        except RemoteCallError as fault:
+            if fault.kind != "not_found":
+                raise
+
+    async def _change(self, method: str, path: Path, body: Mapping[str, Any] | None = None) -> None:
+        """Change something that slurk only changes for those who name its present version."""
+        for attempt in range(_CHANGES):
+            version, _ = await self._request("GET", path)
+            try:
+                await self._request(method, path, body, version)
+            except RemoteCallError as fault:
+                if fault.status != _PRECONDITION_FAILED or attempt == _CHANGES - 1:
+                    raise
+            else:
+                return
+
+    async def _request(
+        self,
+        method: str,
+        path: Path,
+        body: Mapping[str, Any] | None = None,
+        version: str | None = None,
+        token: Key | None = None,
+    ) -> tuple[str | None, Any]:
+        """Make one request; return the version (``ETag``) and the body of the reply.
+
+        Args:
+            method: as in HTTP.
+            path: behind the address of the API.
+            body: fields to send.
+            version: the version that is to be changed.
+            token: only rows of this token are asked for.
+        """
+        reply = await self._send(method, path, body, version, token)
+        error = self._failure(f"{method} {path[0]}", reply)
+        if error is not None:
+            raise error
+        return reply.tag, as_json(reply.body)
+
+    async def _send(
+        self, method: str, path: Path, body: Mapping[str, Any] | None, version: str | None, token: Key | None
+    ) -> _Reply:
+        """Make one request; what goes wrong stands in the reply, not in an exception that could hold headers."""
+        try:
+            async with self.session.request(
+                method,
+                f"{self.endpoint.base_url}/slurk/api{_written(path)}",
+                params=None if token is None else {"token_id": _secret_of(token)},
+                data=None if body is None else json.dumps(body, default=_secret_of).encode(),
+                headers=self._headers(version, has_body=body is not None),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, sock_connect=CONNECT_TIMEOUT),
+            ) as response:
+                return _Reply(response.status, response.headers.get("ETag"), await response.read())
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+            return _Reply(fault=described(error))
+
+    def _failure(self, what: str, reply: _Reply) -> RemoteCallError | None:
+        """Return what is wrong with a reply, or None."""
+        if reply.fault is not None:
+            kind, words = reply.fault
+            return self._error(BY_FAULT[kind], f"{what} got no reply: {words}", None, None)
+        if 200 <= reply.status < 300:  # noqa: PLR2004 - good statuses
+            return None
+        parsed = as_json(reply.body)
+        said = _words(parsed) or repr(reply.body[:_SHOWN].decode("utf-8", "replace"))
+        return self._error(
+            kind_of_status(reply.status), f"{what} answered {reply.status}: {said}", reply.status, parsed
+        )
+
+    def _headers(self, version: str | None, *, has_body: bool) -> dict[str, str]:
+        key = self.endpoint.key
+        return {
+            "Accept": "application/json",
+            **({} if key is None else {"Authorization": f"Bearer {str(key.api_key).strip()}"}),
+            **({"Content-Type": "application/json"} if has_body else {}),
+            **({} if version is None else {"If-Match": version}),
+        }
+
+    def _error(self, kind: str, what: str, status: int | None, response: Any) -> RemoteCallError:
+        place = f" (found in {self.endpoint.key_place})" if self.endpoint.key_place else ""
+        hint = _HINTS.get(kind, "").format(place=place, base_url=self.endpoint.base_url)
+        message = f"model '{self._model}' (backend slurk): {what}{f'; {hint}' if hint else ''}"
+        words = _words(response)
+        return REMOTE_ERRORS[kind](
+            scrub(message),
+            status=status,
+            response=mask_fields(response),
+            provider_message=None if words is None else scrub(words),
+        )
+
+
+def _written(path: Path) -> str:
+    parts = (part.api_key if isinstance(part, Key) else part for part in path)
+    return "".join(f"/{part}" for part in parts)
+
+
+def _secret_of(value: object) -> str:
+    """Return the token that a key holds, for JSON."""
+    if not isinstance(value, Key):
+        raise TypeError(f"{type(value).__name__} is no JSON")
+    return str(value.api_key)
+
+
+def _words(reply: Any) -> str | None:
+    """Return what slurk says of an error: its message, and which fields are wrong in which way."""
+    if not isinstance(reply, dict):
+        return None
+    said = [str(reply[name]) for name in ("message", "status") if reply.get(name)][:1]
+    said += [json.dumps(reply["errors"], ensure_ascii=False)] if reply.get("errors") else []
+    return ": ".join(said)[:_SHOWN] or None

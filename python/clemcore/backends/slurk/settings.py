@@ -1,0 +1,233 @@
+"""What an entry says about a room: address, key, layout, names, deadlines; checked before anything is sent.
+
+It reads the layout's file and opens no connection.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from clemcore.arguments.ledger import OnUnsupported
+from clemcore.backends.service.endpoint import Endpoint, resolve_endpoint
+from clemcore.backends.service.endpoint_rows import endpoint_rows
+from clemcore.diagnosis import Row, examined
+from clemcore.errors import SpecError
+from clemcore.keys import KeyRegistry
+from clemcore.registry.settings import setting as remote_setting
+from clemcore.registry.spec import ModelSpec
+
+PACKAGED = "packaged"
+# As in 3.7.2 where the entry says nothing.
+DEFAULT_TIMEOUT = 300.0
+DEFAULT_BOT_NAME = "Game Master"
+
+OnClose = Literal["close", "delete", "keep"]
+SETTINGS: dict[str, tuple[type, ...]] = {
+    "bot_name": (str,),
+    "join_timeout": (int, float),
+    "on_close": (str,),
+    "response_timeout": (int, float),
+    "room_layout_path": (str,),
+    "slurk_host": (str,),
+}
+# What it reads as every remote backend does.
+SHARED = ("base_url", "ca_file", "key_name", "multimodality", "on_unsupported", "verify_tls")
+
+
+@dataclass(frozen=True)
+class Provider:
+    """What is presupposed about a slurk server: nothing but names."""
+
+    backend: str = "slurk"
+    key_name: str = "slurk"
+    base_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an entry says about a room.
+
+    Attributes:
+        endpoint: where the server is, and the key of its API.
+        layout: the room's layout, as slurk takes it.
+        shows_images: whether the layout has a place for images.
+        bot_name: under which name the game master speaks.
+        join_timeout: seconds that a person has to get in.
+        response_timeout: seconds that a person has for an answer.
+        on_close: what becomes of the room: ``close`` (nobody can write or get in any more), ``delete`` (with all
+            that the server has logged), or ``keep``.
+        on_unsupported: what becomes of generation arguments, which a person cannot be given.
+    """
+
+    endpoint: Endpoint
+    layout: Mapping[str, Any] = field(repr=False)
+    shows_images: bool
+    bot_name: str
+    join_timeout: float
+    response_timeout: float
+    on_close: OnClose
+    on_unsupported: OnUnsupported
+
+
+def resolve_settings(spec: ModelSpec) -> Settings:
+    """Read everything that an entry says about a room.
+
+    Raises:
+        SpecError: something is missing, wrong, or contradicts something else; the message says what.
+        MissingKeyError: there is no key for the server's API.
+    """
+    check_settings(spec)
+    layout = layout_of(spec)
+    return Settings(
+        endpoint=_endpoint(spec),
+        layout=layout,
+        shows_images=_shows_images(layout),
+        bot_name=_read(spec, "bot_name", DEFAULT_BOT_NAME),
+        join_timeout=_seconds(spec, "join_timeout"),
+        response_timeout=_seconds(spec, "response_timeout"),
+        on_close=_one_of(spec, "on_close", ("close", "delete", "keep"), "close"),
+        on_unsupported=_one_of(spec, "on_unsupported", ("error", "drop", "nearest"), "drop"),
+    )
+
+
+def check_settings(spec: ModelSpec) -> None:
+    """Check what can be checked without key and files.
+
+    Raises:
+        SpecError: a setting has another type or value.
+    """
+    for name in SETTINGS:
+        _read(spec, name, None)
+    for name in SHARED:
+        remote_setting(spec, name)
+    for name in ("join_timeout", "response_timeout"):
+        _seconds(spec, name)
+    _one_of(spec, "on_close", ("close", "delete", "keep"), "close")
+    _one_of(spec, "on_unsupported", ("error", "drop", "nearest"), "drop")
+
+
+def layout_of(spec: ModelSpec) -> dict[str, Any]:
+    """Return the room's layout: the one that comes along, or that of a JSON file.
+
+    Raises:
+        SpecError: the file is not there, or holds no layout; with line and column where it is no JSON.
+    """
+    named = _read(spec, "room_layout_path", PACKAGED)
+    if named == PACKAGED:
+        return _packaged_layout()
+    path = Path(named if named.endswith(".json") else f"{named}.json").expanduser()
+    what = f"model '{spec['model_name']}': room_layout_path {path}"
+    try:
+        layout = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as fault:
+        reason = f"cannot be read (in {Path.cwd()}): {fault.strerror}"
+    except UnicodeDecodeError as fault:
+        reason = f"byte {fault.start} is not UTF-8"
+    except json.JSONDecodeError as fault:
+        reason = f"{fault.msg} (line {fault.lineno}, column {fault.colno})"
+    else:
+        if isinstance(layout, dict) and isinstance(layout.get("scripts") or {}, dict):
+            return layout
+        reason = 'must hold a JSON object, {"title": …, "html": […], "css": {…}, "scripts": {…}}'
+    raise SpecError(f"{what}: {reason}")
+
+
+def _shows_images(layout: Mapping[str, Any]) -> bool:
+    return bool((layout.get("scripts") or {}).get("incoming-image"))
+
+
+def _packaged_layout() -> dict[str, Any]:
+    """Return the layout that comes along, its script inside: a room loads nothing from elsewhere."""
+    folder = importlib.resources.files("clemcore.backends.slurk")
+    layout: dict[str, Any] = json.loads(folder.joinpath("layout.json").read_text(encoding="utf-8"))
+    script = folder.joinpath("room.js").read_text(encoding="utf-8")
+    layout["html"] = [*layout["html"], {"layout-type": "script", "layout-content": script}]
+    return layout
+
+
+def examine(spec: ModelSpec) -> list[Row]:
+    """Return what a model of this entry would use, and what is wrong with it."""
+    rows = examined("settings", lambda: _setting_rows(spec))
+    rows += examined("room_layout", lambda: _layout_row(spec))
+    return rows + examined("base_url", lambda: _endpoint_rows(spec))
+
+
+def _setting_rows(spec: ModelSpec) -> list[Row]:
+    check_settings(spec)
+    named = ("bot_name", DEFAULT_BOT_NAME), ("on_close", "close")
+    values = {name: _read(spec, name, default) for name, default in named}
+    return [Row("settings", {**values, **{name: _seconds(spec, name) for name in _DEADLINES}})]
+
+
+def _layout_row(spec: ModelSpec) -> Row:
+    named, layout = _read(spec, "room_layout_path", PACKAGED), layout_of(spec)
+    if _shows_images(layout):
+        return Row("room_layout", named)
+    return Row("room_layout", named, "good", 'it shows no images: its scripts have no "incoming-image"')
+
+
+def _endpoint_rows(spec: ModelSpec) -> list[Row]:
+    endpoint = _endpoint(spec)
+    return [Row("base_url", endpoint.base_url), *endpoint_rows(endpoint)]
+
+
+_DEADLINES = ("join_timeout", "response_timeout")
+
+
+def _endpoint(spec: ModelSpec) -> Endpoint:
+    """Decide where the server is; ``slurk_host`` is another name of ``base_url``, in an entry and in a key."""
+    provider, host = Provider(), _read(spec, "slurk_host", None)
+    written = remote_setting(spec, "base_url")
+    if host is not None and written is not None and host.rstrip("/") != written.rstrip("/"):
+        raise SpecError(f"model '{spec['model_name']}' has both slurk_host and base_url, and they differ: keep one")
+    key_name = remote_setting(spec, "key_name") or provider.key_name
+    key = KeyRegistry.from_json().get_key_for(key_name)
+    address = host or written
+    if address is None and not key.get("slurk_host") and not key.get("base_url"):
+        raise SpecError(
+            f"model '{spec['model_name']}' does not know where the slurk server is: add \"slurk_host\" (such as "
+            f"\"http://127.0.0.1:5000\") to the key '{key_name}' or to the entry"
+        )
+    if host is not None:
+        spec = ModelSpec.from_dict({**spec.to_dict(), "base_url": host})
+    return resolve_endpoint(spec, provider)
+
+
+def _read(spec: ModelSpec, name: str, default: Any) -> Any:
+    config = spec.get("model_config")
+    config = config if isinstance(config, Mapping) else {}
+    if name in config and name in spec and config[name] != spec[name]:
+        raise SpecError(
+            f"model '{spec['model_name']}' has two values for '{name}': {spec[name]!r} at the top level and "
+            f"{config[name]!r} in model_config; keep one"
+        )
+    value = config[name] if name in config else spec.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, SETTINGS[name]) or isinstance(value, bool) or value == "":
+        names = " or ".join(each.__name__ for each in SETTINGS[name])
+        raise SpecError(f"model '{spec['model_name']}': '{name}' must be {names}, not {value!r}")
+    return value
+
+
+def _seconds(spec: ModelSpec, name: str) -> float:
+    value = _read(spec, name, DEFAULT_TIMEOUT)
+    if not value > 0 or not math.isfinite(value):
+        raise SpecError(
+            f"model '{spec['model_name']}': '{name}' must be a number of seconds above 0, not {value!r}"
+        )
+    return float(value)
+
+
+def _one_of(spec: ModelSpec, name: str, values: tuple[str, ...], default: str) -> Any:
+    value = _read(spec, name, default) if name in SETTINGS else remote_setting(spec, name, default)
+    if value not in values:
+        listed = ", ".join(map(repr, values))
+        raise SpecError(f"model '{spec['model_name']}': {name} must be one of {listed}, not {value!r}")
+    return value

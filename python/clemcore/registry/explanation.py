@@ -1,0 +1,135 @@
+"""How a selector came to its specification: what was tried, what refused it, and where each field comes from.
+
+It shows what :meth:`clemcore.registry.ModelRegistry.explain` found out, and finds out nothing itself.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from clemcore.registry.override import masked
+from clemcore.registry.spec import ModelSpec
+from clemcore.secrets import mask_fields
+
+# A value of more characters is cut in the text, not in the data.
+_LONGEST = 100
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """How a selector came to its specification; ``str()`` tells it, secrets masked.
+
+    Attributes:
+        selector: what was asked for.
+        outcome: ``"entry"`` (the first that fits was taken), ``"special"`` (a name that needs no entry),
+            ``"as is"`` (no entry fits, and the selector names its backend) or ``"nothing"``.
+        spec: what the selector stands for; None for ``"nothing"``.
+        layers: sources and how many entries each has, in the order in which they are tried; the source is None for
+            entries that come from no file.
+        tried: the entries that were compared, in that order, as dicts of ``entry`` (its index), ``model_name``,
+            ``source``, ``line``, ``by`` (``"name"``, ``"alias"``, ``"fields"``) and ``refused``: dicts of
+            ``field``, ``asked`` and ``found``; empty for the entry that was taken. Of many, those with the fewest
+            contradictions.
+        omitted: how many more were compared.
+        passed: how many were not: they have other names, or come after the one that was taken.
+        taken: ``entry``, ``model_name``, ``source`` and ``line`` of the entry that was taken, and ``also``: those
+            of the same name that fit too and come later.
+        fields: each field of the specification as a dict of ``field``, ``value`` and ``from``: ``"selector"``,
+            ``"entry"``, ``"selector and entry"``, ``"override"`` or ``"layer"`` (set on loading).
+        overridden: what the override changed: ``field``, ``old`` and ``new``.
+        near: names like the one that nothing has.
+    """
+
+    selector: ModelSpec
+    outcome: str
+    spec: ModelSpec | None
+    layers: list[tuple[str | None, int]]
+    tried: list[dict[str, Any]] = field(default_factory=list)
+    omitted: int = 0
+    passed: int = 0
+    taken: dict[str, Any] | None = None
+    fields: list[dict[str, Any]] = field(default_factory=list)
+    overridden: list[dict[str, Any]] = field(default_factory=list)
+    near: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain dicts and lists, secrets masked."""
+        return {
+            "selector": mask_fields(self.selector.to_dict()),
+            "outcome": self.outcome,
+            "spec": None if self.spec is None else mask_fields(self.spec.to_dict()),
+            "layers": [{"source": source, "entries": count} for source, count in self.layers],
+            "tried": [{**trial, "refused": masked(trial["refused"])} for trial in self.tried],
+            "omitted": self.omitted,
+            "passed": self.passed,
+            "taken": self.taken,
+            "fields": masked(self.fields),
+            "overridden": masked(self.overridden),
+            "near": self.near,
+        }
+
+    def __repr__(self) -> str:
+        """Name what was asked, secrets masked, and what came of it."""
+        return f"<Explanation of {self.selector}: {self.outcome}>"
+
+    def __str__(self) -> str:
+        """Tell it in lines."""
+        told = self.to_dict()
+        lines = [f"selector: {_shown(told['selector'])}", "layers, in the order in which they are tried:"]
+        lines += [f"  {source or 'no file'}: {_count(count)}" for source, count in self.layers]
+        lines += self._tried(told["tried"])
+        lines.append(self._result())
+        lines += [f"  fits too, and comes later: {_place(other)}" for other in (self.taken or {}).get("also", [])]
+        width = max((len(row["field"]) for row in told["fields"]), default=0)
+        old = {row["field"]: row for row in told["overridden"]}
+        for row in told["fields"]:
+            origin = row["from"]
+            if row["field"] in old:
+                origin += f" (was {_shown(old[row['field']]['old'])})" if "old" in old[row["field"]] else " (new)"
+            lines.append(f"  {row['field']:<{width}}  {_shown(row['value'])}  from {origin}")
+        removed = [row for row in told["overridden"] if "new" not in row]
+        lines += [f"  {row['field']:<{width}}  removed by override (was {_shown(row['old'])})" for row in removed]
+        return "\n".join(lines)
+
+    def _tried(self, tried: list[dict[str, Any]]) -> list[str]:
+        compared = len(tried) + self.omitted
+        if not compared:
+            return [f"no entry has this name or alias ({_count(self.passed)} passed)"]
+        lines = [f"compared: {_count(compared)}; {self.passed} passed"]
+        if self.omitted:
+            lines[0] += f"; the {len(tried)} with the fewest contradictions:"
+        for trial in tried:
+            how = {"name": "by its name", "alias": "by its alias", "fields": "by its fields"}[trial["by"]]
+            verdict = "refused" if trial["refused"] else "taken"
+            lines.append(f"  {verdict}: {_place(trial)}, {how}")
+            lines += [
+                f"    {row['field']}: asked {_shown(row['asked'])}, found {_shown(row['found'])}"
+                for row in trial["refused"]
+            ]
+        return lines
+
+    def _result(self) -> str:
+        if self.taken is not None:
+            return f"result, of {_place(self.taken)}:"
+        if self.outcome == "special":
+            return "result, of a name that needs no entry:"
+        if self.outcome == "as is":
+            return "result: no entry fits; the selector names its backend and is used as it is:"
+        near = "did you mean " + ", ".join(f"'{name}'" for name in self.near) + "?" if self.near else ""
+        return f"result: nothing; {near}" if near else "result: nothing"
+
+
+def _place(row: dict[str, Any]) -> str:
+    place = f"{row['source']}:{row['line']}" if row["line"] else f"entry {row['entry']}"
+    return f"{place} '{row['model_name']}'" if row["model_name"] is not None else place
+
+
+def _count(number: int) -> str:
+    return "1 entry" if number == 1 else f"{number} entries"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

@@ -1,0 +1,455 @@
+"""The model registry: which files it is made of, how a selector finds its entry, how entries are registered.
+
+Files are read here; parsing, validation, matching and editing of text are the Rust core's. It does not know
+backends, nor what an entry's fields mean to them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clemcore import _core
+from clemcore.errors import ModelNotFoundError, RegistryError, SpecError
+from clemcore.files import locked, replace_file
+from clemcore.registry.edits import Entries
+from clemcore.registry.layers import FILE_NAME, layers, read
+from clemcore.registry.override import OVERRIDE, OverriddenSpec, changes_of, masked, overridden, split
+from clemcore.registry.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES, REPLAY, ModelSpec
+
+if TYPE_CHECKING:
+    from clemcore.registry.explanation import Explanation
+
+logger = logging.getLogger(__name__)
+
+
+class ModelRegistry:
+    """Model specifications in the order in which a selector tries them.
+
+    Examples:
+        >>> registry = ModelRegistry.from_packaged_and_cwd_files()
+        >>> registry.get_first_model_spec_that_unify_with("mock").backend
+        '_player_programmed'
+    """
+
+    def __init__(self, model_specs: Iterable[ModelSpec] | None = None) -> None:
+        """Take specifications that are already read."""
+        self._specs: list[ModelSpec] | None = list(model_specs or [])
+        self._core: _core.Registry | None = None
+        # The texts that it was read from, as long as it holds just what they say.
+        self._texts: list[tuple[str, bytes | None]] | None = None
+        # The specifications by name, as long as they are changed one by one.
+        self._entries: Entries | None = None
+        # Entries of the working directory that its file does not have yet, in the order in which they are written,
+        # and whether each takes the place of the one of its name.
+        self._pending: list[tuple[dict[str, Any], bool]] = []
+
+    @classmethod
+    def from_layers(cls, texts: Iterable[tuple[str, bytes | None]]) -> ModelRegistry:
+        """Read registry texts, earlier layers first.
+
+        Args:
+            texts: pairs of a source name (a path, or ``packaged``) and the text; None for the packaged text.
+
+        Raises:
+            RegistryError: a text has faults; the error names all of them, in all layers, with their places.
+        """
+        registry = cls()
+        registry._texts = list(texts)
+        registry._core = _core.Registry.load(registry._texts)
+        registry._specs = None
+        return registry
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the texts that it was read from, which keeps lines, or else by its specifications."""
+        if self._texts is not None:
+            return ModelRegistry.from_layers, (self._texts,)
+        return _restored, (self._all(), self._pending)
+
+    # -- where files are looked up -----------------------------------------------------------------------------
+    @classmethod
+    def get_cwd_path(cls) -> str:
+        """Return the path of the registry file of the working directory."""
+        return str(Path.cwd() / FILE_NAME)
+
+    @classmethod
+    def from_packaged_and_cwd_files(cls) -> ModelRegistry:
+        """Read all layers, where there are such files; a selector tries them in this order.
+
+        ``./model_registry.json``; the files and folders in ``$CLEMCORE_REGISTRY``, separated as in ``$PATH``;
+        ``~/.clemcore/model_registry.json``; the files of plugins (entry points of the group
+        ``clemcore.registries``, each a path or a function that returns one); the packaged registry.
+
+        Raises:
+            RegistryError: a file has faults, or one that was named is not there. Nothing of it is ignored.
+        """
+        return cls.from_layers(layers())
+
+    @classmethod
+    def from_directory(cls, dir_path: str | os.PathLike[str]) -> ModelRegistry:
+        """Read ``model_registry.json`` of a folder."""
+        return cls.from_json_file(Path(dir_path) / FILE_NAME)
+
+    @classmethod
+    def from_json_file(cls, file_path: str | os.PathLike[str]) -> ModelRegistry:
+        """Read one registry file.
+
+        Raises:
+            RegistryError: it has faults, or cannot be read.
+        """
+        path = Path(file_path)
+        return cls.from_layers([(str(path), read(path))])
+
+    # -- reading -----------------------------------------------------------------------------------------------
+    @property
+    def model_specs(self) -> list[ModelSpec]:
+        """All specifications, in order."""
+        return list(self._all())
+
+    def _all(self) -> list[ModelSpec]:
+        if self._specs is None:
+            core = self._compiled()
+            self._specs = [ModelSpec.from_frozen(core.entry(index)) for index in range(len(core))]
+        return self._specs
+
+    def _compiled(self) -> _core.Registry:
+        if self._core is None:
+            self._core = _core.Registry.from_specs([spec.to_dict() for spec in self._specs or []])
+        return self._core
+
+    def __len__(self) -> int:
+        """Count the specifications."""
+        return len(self._specs) if self._specs is not None else len(self._compiled())
+
+    def __iter__(self) -> Iterator[ModelSpec]:
+        """Iterate over the specifications, in order."""
+        return iter(self._all())
+
+    def __repr__(self) -> str:
+        """Show the number of specifications."""
+        return f"ModelRegistry({len(self)} entries)"
+
+    def select(self, selector: Callable[[ModelSpec], Any] | str | None = None) -> list[Any]:
+        """Return one value per specification: a field by name, or what a function makes of it."""
+        if selector is None:
+            return self.model_specs
+        if isinstance(selector, str):
+            field = selector
+            return [spec[field] for spec in self]
+        return [selector(spec) for spec in self]
+
+    def where(self, predicate: Callable[[ModelSpec], bool]) -> ModelRegistry:
+        """Return a registry of the specifications for which the predicate holds."""
+        chosen = ModelRegistry(spec for spec in self if predicate(spec))
+        chosen._pending = [row for row in self._pending if predicate(ModelSpec.from_dict(row[0]))]
+        return chosen
+
+    def location(self, index: int) -> tuple[str, int]:
+        """Return source and line of the entry at an index."""
+        return self._compiled().location(index)
+
+    # -- resolving ---------------------------------------------------------------------------------------------
+    def find(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> ModelSpec | None:
+        """Return the first specification that unifies with a selector, merged with it, or None.
+
+        A name is also found as an alias, where no entry of the name itself unifies; the specification has the
+        entry's own name. Fields of the selector's ``override`` then replace those that were found. A specification
+        that was overridden already is returned as it is.
+
+        Raises:
+            SpecError: the override is no dict, or gives a field a value that it cannot have.
+        """
+        if type(model_selector) is dict and OVERRIDE not in model_selector:
+            # A dict that is only compared need not become a specification first.
+            found = self._resolve(model_selector)
+            if found is not None:
+                return ModelSpec.from_frozen(found[1])
+            return _special(ModelSpec.from_dict(model_selector))
+        selector = ModelSpec.from_any(model_selector)
+        if OVERRIDE in selector:
+            selector, replaced = split(selector)
+            spec = self.find(selector)
+            return None if spec is None else overridden(spec, replaced)
+        if isinstance(selector, OverriddenSpec):
+            return selector
+        found = self._compiled().resolve(selector._fields)
+        return _special(selector) if found is None else ModelSpec.from_frozen(found[1])
+
+    def _resolve(self, selector: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+        try:
+            return self._compiled().resolve(selector)
+        except (TypeError, ValueError):
+            ModelSpec.from_dict(selector)  # says it better, if it is the selector's fault
+            raise
+
+    def locate(
+        self, model_selector: str | Mapping[str, Any] | ModelSpec
+    ) -> tuple[ModelSpec, tuple[str, int] | None] | None:
+        """Return what :meth:`find` returns with source and line of its entry, None for a name without an entry."""
+        selector, replaced = split(ModelSpec.from_any(model_selector))
+        found = self._compiled().resolve(selector._fields)
+        if found is not None:
+            return overridden(ModelSpec.from_frozen(found[1]), replaced), self.location(found[0])
+        special = _special(selector)
+        return None if special is None else (overridden(special, replaced), None)
+
+    def explain(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> Explanation:
+        """Say how a selector comes to its specification.
+
+        Args:
+            model_selector: as for ``get_model_for``; it may have an ``override``.
+
+        Returns:
+            Which entries were compared, in which order and layer; which fields refused each; what was taken; and
+            where each field of the specification comes from. ``str()`` of it tells that in lines.
+
+        Raises:
+            SpecError: as :meth:`find`, or the selector says nothing.
+        """
+        from clemcore.registry.explanation import Explanation  # dataclasses take their time to load
+
+        selector = ModelSpec.from_any(model_selector)
+        plain, replaced = split(selector)
+        check_selector(plain)
+        told = self._compiled().explain(selector._fields)
+        found = told.pop("found")
+        if found is not None and not isinstance(selector, OverriddenSpec):
+            spec = self.find(selector)
+            del found["spec"]
+            fields, changes = found.pop("fields"), found.pop("overridden")
+            return Explanation(selector, "entry", spec, **told, taken=found, fields=fields, overridden=changes)
+        special = _special(plain)
+        if special is None and "backend" not in plain:
+            return Explanation(selector, "nothing", None, **told)
+        spec = overridden(plain if special is None else special, replaced)
+        fields = [
+            {"field": name, "value": value, "from": _origin(name, plain, replaced)} for name, value in spec.items()
+        ]
+        outcome = "as is" if special is None else "special"
+        return Explanation(selector, outcome, spec, **told, fields=fields, overridden=changes_of(spec))
+
+    def get_first_model_spec_that_unify_with(
+        self, model_selector: str | Mapping[str, Any] | ModelSpec
+    ) -> ModelSpec:
+        """Return the first specification that unifies with a selector, merged with it.
+
+        Raises:
+            ModelNotFoundError: there is none. The message says which field refused which entry, or names the
+                nearest model names.
+        """
+        selector = ModelSpec.from_any(model_selector)
+        found = self.find(selector)
+        if found is None:
+            raise self.not_found(selector)
+        return found
+
+    def not_found(self, selector: ModelSpec) -> ModelNotFoundError:
+        """Make the error that explains why no entry unifies with a selector; it is explained when that is read."""
+        core = self._compiled()
+        return ModelNotFoundError(lambda: _why_not_found(core, selector))
+
+    def why_not_found(self, selector: ModelSpec) -> str:
+        """Explain why no entry unifies with a selector."""
+        return _why_not_found(self._compiled(), selector)
+
+    # -- changing ----------------------------------------------------------------------------------------------
+    def register_from_list(
+        self, model_specs: list[dict[str, Any]] | dict[str, Any], lookup_source: str | None = None
+    ) -> ModelRegistry:
+        """Append entries given as dicts, which are left as they are.
+
+        Raises:
+            RegistryError: an entry is no dict or has no backend.
+        """
+        entries = [model_specs] if isinstance(model_specs, Mapping) else list(model_specs)
+        faults = [
+            f"entry {index} ({entry.get('model_name', 'unnamed') if isinstance(entry, Mapping) else entry!r}) "
+            + ("has no 'backend'" if isinstance(entry, Mapping) else "is no dict")
+            for index, entry in enumerate(entries)
+            if not isinstance(entry, Mapping) or "backend" not in entry
+        ]
+        if faults:
+            raise RegistryError("cannot register: " + "; ".join(faults))
+        source = {} if lookup_source is None else {"lookup_source": lookup_source}
+        specs = [
+            ModelSpec.from_dict({**entry, **{k: v for k, v in source.items() if k not in entry}})
+            for entry in entries
+        ]
+        self._specs = [*self._all(), *specs]
+        self._core = self._texts = self._entries = None
+        here = self.get_cwd_path()
+        # Each is written before the others, so the last one goes first.
+        self._pending += [(spec.to_dict(), False) for spec in reversed(specs) if spec.get("lookup_source") == here]
+        return self
+
+    def set_model_spec(self, model_spec: dict[str, Any], reset: bool = False) -> ModelSpec:
+        """Set an entry in memory; :meth:`persist` writes it.
+
+        Args:
+            model_spec: the entry. With a ``lookup_source`` only an entry of that source is changed.
+            reset: replace the entry of that name as a whole; otherwise its other fields stay and nested dicts
+                are merged. An entry that changes nothing of another source is put in front.
+
+        Returns:
+            The specification that is in the registry now.
+
+        Raises:
+            SpecError: there is no backend, neither given nor in an entry of that name.
+        """
+        specs = self._all()
+        if self._entries is None:
+            self._entries = Entries(specs)
+        index, merged = self._entries.merged(dict(model_spec), reset)
+        spec = ModelSpec.from_dict(merged)
+        self._entries.put(spec, index)
+        if index is None:
+            specs.insert(0, spec)
+        else:
+            specs[index] = spec
+        self._core = self._texts = None
+        if model_spec.get("lookup_source") == self.get_cwd_path():
+            self._pending.append((merged, True))
+        return spec
+
+    def persist(self) -> None:
+        """Write what was set or registered for the working directory into its registry file.
+
+        That is what has this file as its ``lookup_source`` and does not come from it. Only these entries are
+        written anew; all other bytes of the file stay as they are, and none is taken out. The file is replaced as a
+        whole, under a lock, and never when it could not be read whole.
+
+        Raises:
+            RegistryError: the file there has faults, or would have; it is left as it is.
+        """
+        path = Path(self.get_cwd_path())
+        with locked(path):
+            before = path.read_bytes() if path.exists() else None
+            in_file = Entries([] if before is None else ModelRegistry.from_layers([(str(path), before)]))
+            edits: list[tuple[dict[str, Any], int | None]] = []
+            for entry, takes_a_place in self._pending:
+                stored = {name: value for name, value in entry.items() if name != "lookup_source"}
+                spec = ModelSpec.from_dict({**stored, "lookup_source": str(path)})
+                if spec in in_file:
+                    continue
+                index = in_file.index_of(entry) if takes_a_place else None
+                in_file.put(spec, index)
+                edits.append((stored, index))
+            if edits:
+                text = _core.upsert_entries(before, edits, source=str(path)).encode("utf-8")
+                _check_readable(path, text)
+                replace_file(path, text)
+        self._pending = []
+
+    @classmethod
+    def register(
+        cls,
+        model_name: str,
+        *,
+        backend: str | None = None,
+        reset: bool = False,
+        persist: bool = True,
+        **kwargs: Any,
+    ) -> ModelRegistry:
+        """Set a model's entry in the registry file of the working directory.
+
+        Args:
+            model_name: the model's name.
+            backend: its backend; may be left out where an entry of that name, also a packaged one, has it.
+            reset: replace an entry of the file as a whole instead of changing the given fields.
+            persist: write the file (else in memory only).
+            **kwargs: further fields of the entry.
+
+        Raises:
+            RegistryError: the file there has faults, or would have some with this entry; it is left as it is.
+            SpecError: no backend is known.
+        """
+        entry = {"model_name": model_name, "backend": backend, **kwargs}
+        entry = {name: value for name, value in entry.items() if value is not None}
+        registry = cls.from_packaged_and_cwd_files()
+        registry.set_model_spec({**entry, "lookup_source": cls.get_cwd_path()}, reset=reset)
+        if persist:
+            registry.persist()
+        return registry
+
+
+def _restored(specs: list[ModelSpec], pending: list[tuple[dict[str, Any], bool]]) -> ModelRegistry:
+    registry = ModelRegistry(specs)
+    registry._pending = list(pending)
+    return registry
+
+
+def _check_readable(path: Path, text: bytes) -> None:
+    """Refuse a text that nobody could load again."""
+    try:
+        ModelRegistry.from_layers([(str(path), text)])
+    except RegistryError as fault:
+        raise RegistryError(f"nothing was written, for the file would read:\n{fault}", fault.problems) from None
+
+
+def _why_not_found(core: _core.Registry, selector: ModelSpec) -> str:
+    lines = [f"no model unifies with {selector}"]
+    refusals = core.refusals(selector.to_dict())
+    lines += [f"  {_refusal(refusal)}" for refusal in refusals[:5]]
+    if len(refusals) > 5:  # noqa: PLR2004 - as many as are shown
+        lines.append(f"  … and {len(refusals) - 5} more entries of that name")
+    if refusals:
+        lines.append(
+            "  to change a field of the entry on purpose, put it into the selector's 'override' "
+            "(for 'clem': --set FIELD=VALUE)"
+        )
+    name = selector.get("model_name")
+    if isinstance(name, str) and not refusals:
+        near = core.nearest(name)
+        lines.append(
+            "  did you mean " + ", ".join(f"'{other}'" for other in near) + "?"
+            if near
+            else "  'clem list models' shows all names"
+        )
+        if "backend" not in selector:
+            lines.append(
+                "  a model without an entry can be used by naming its backend: "
+                f'{{"model_name": "{name}", "backend": "…", …}}'
+            )
+    return "\n".join(lines)
+
+
+def check_selector(selector: ModelSpec) -> None:
+    """Refuse a selector that says nothing: it would stand for whatever comes first.
+
+    Raises:
+        SpecError: it has no field.
+    """
+    if not selector._fields:
+        raise SpecError("an empty selector fits every model, so it means none: give a 'model_name', or what it has")
+
+
+def _special(selector: ModelSpec) -> ModelSpec | None:
+    """Give the names that stand for no language model their backend; other fields of the selector stay."""
+    name = selector.get("model_name")
+    if "backend" in selector:
+        return None
+    if name in HUMAN_NAMES:
+        return ModelSpec(**{**selector.to_dict(), "backend": "_player_human"})
+    if name in PROGRAMMATIC_NAMES:
+        return ModelSpec(**{**selector.to_dict(), "backend": "_player_programmed"})
+    if isinstance(name, str) and name.startswith(REPLAY):
+        return ModelSpec(**{**selector.to_dict(), "backend": "replay"})
+    return None
+
+
+def _refusal(refusal: _core.Refusal) -> str:
+    """Say why an entry was refused, secrets masked."""
+    place = f" ({refusal.source}:{refusal.line})" if refusal.line else ""
+    rows = masked({"field": name, "asked": asked, "found": found} for name, asked, found in refusal.mismatches)
+    reasons = "; ".join(f"{row['field']} is {row['found']!r}, not {row['asked']!r}" for row in rows)
+    return f"entry {refusal.entry}{place}: {reasons}"
+
+
+def _origin(field: str, selector: ModelSpec, replaced: Mapping[str, Any]) -> str:
+    """Say where a field comes from that is no entry's."""
+    if field in replaced:
+        return "override"
+    return "selector" if field in selector else "the name"
