@@ -796,7 +796,7 @@ def test_games_of_3_7_2_find_what_they_call(open_room: Open) -> None:
 # -- around it -------------------------------------------------------------------------------------------------
 def test_it_needs_its_extra_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "_is_installed", lambda _: False)
-    file = Path(backends.__file__).parent / "slurk.py"
+    file = Path(backends.__file__).parent / "slurk" / "__init__.py"
     assert requirements.missing_packages(file) == (["aiohttp", "socketio"], "pip install 'clemcore[slurk]'")
 
 
