@@ -41,8 +41,8 @@ SHARED = ("base_url", "ca_file", "key_name", "multimodality", "on_unsupported", 
 
 
 @dataclass(frozen=True)
-class Provider:
-    """What is presupposed about a slurk server: nothing but names."""
+class SlurkService:
+    """What every slurk server has in common: only the names of the backend and its key."""
 
     backend: str = "slurk"
     key_name: str = "slurk"
@@ -182,11 +182,11 @@ _DEADLINES = ("join_timeout", "response_timeout")
 
 def _endpoint(spec: ModelSpec) -> Endpoint:
     """Decide where the server is; ``slurk_host`` is another name of ``base_url``, in an entry and in a key."""
-    provider, host = Provider(), _read(spec, "slurk_host", None)
+    service, host = SlurkService(), _read(spec, "slurk_host", None)
     written = remote_setting(spec, "base_url")
     if host is not None and written is not None and host.rstrip("/") != written.rstrip("/"):
         raise SpecError(f"model '{spec['model_name']}' has both slurk_host and base_url, and they differ: keep one")
-    key_name = remote_setting(spec, "key_name") or provider.key_name
+    key_name = remote_setting(spec, "key_name") or service.key_name
     key = KeyRegistry.from_json().get_key_for(key_name)
     address = host or written
     if address is None and not key.get("slurk_host") and not key.get("base_url"):
@@ -196,7 +196,7 @@ def _endpoint(spec: ModelSpec) -> Endpoint:
         )
     if host is not None:
         spec = ModelSpec.from_dict({**spec.to_dict(), "base_url": host})
-    return resolve_endpoint(spec, provider)
+    return resolve_endpoint(spec, service)
 
 
 def _read(spec: ModelSpec, name: str, default: Any) -> Any:
