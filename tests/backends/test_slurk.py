@@ -24,7 +24,7 @@ import pytest
 
 from clemcore import backends
 from clemcore.backends import requirements
-from clemcore.backends.slurk import room as rooms
+from clemcore.backends.slurk import connection, conversation
 from clemcore.backends.slurk.content import Shown, events_of
 from clemcore.backends.slurk.settings import layout_of
 from clemcore.errors import (
@@ -56,7 +56,7 @@ SOON = {"join_timeout": 0.3, "response_timeout": 0.3}
 
 @pytest.fixture(autouse=True)
 def _quick_returns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(connection, "FIRST_WAIT", 0.05)
 
 
 @pytest.fixture
@@ -319,9 +319,7 @@ def test_where_a_person_gets_in_is_shown_and_not_logged(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     write_keys(slurk={"api_key": ADMIN, "slurk_host": slurk.url})
-    with pytest.raises(
-        JoinTimeoutError, match=r"nobody came into room \d+ within 0.3 s \(join_timeout\)"
-    ) as caught:
+    with pytest.raises(JoinTimeoutError, match=r"room \d+: nobody entered within 0.3 s \(join_timeout\)") as caught:
         backends.get_model_for({"model_name": "slurk", "override": SOON})
     assert isinstance(caught.value, RuntimeError), "as in 3.7.2"
     out, shown = capfd.readouterr()
@@ -485,7 +483,7 @@ def test_an_event_whose_receipt_was_lost_is_not_sent_again(
 def test_an_episode_that_ends_while_the_connection_is_broken(
     open_room: Open, doorman: Doorman, cable: Cable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rooms, "COMMAND_TIMEOUT", 0.1)
+    monkeypatch.setattr(conversation, "COMMAND_TIMEOUT", 0.1)
     model = open_room(lambda _: "x", server=cable.url)
     cable.cut()
     person = doorman.persons[0]
@@ -526,7 +524,7 @@ def test_a_server_that_has_forgotten_the_room(open_room: Open, slurk: FakeSlurk)
 def test_an_event_that_the_server_refuses(open_room: Open, slurk: FakeSlurk) -> None:
     model = open_room(lambda _: "x")
     next(iter(slurk.tables["rooms"].values()))["read_only"] = True
-    with pytest.raises(BadRequestError, match=r"did not take 'text': Room \d+ is read-only"):
+    with pytest.raises(BadRequestError, match=r"refused 'text': Room \d+ is read-only"):
         model.generate_response(ASK)
 
 
@@ -548,6 +546,16 @@ def test_a_closed_room_keeps_its_log_and_nobody_gets_in(
     with pytest.raises(RemoteConnectionError, match="was closed"):
         model.generate_response(ASK)
     doorman.persons[0].come_back()
+
+
+def test_a_room_that_is_closed_while_a_call_waits(open_room: Open, doorman: Doorman) -> None:
+    model = open_room()
+    answer = in_thread(lambda: model.generate_response(ASK))
+    until(lambda: doorman.persons[0].texts)
+    model.close()
+    error = answer()
+    assert isinstance(error, RemoteConnectionError)
+    assert re.search(r"room \d+ was closed", str(error))
 
 
 @pytest.mark.parametrize(("policy", "rooms_left", "logs_left"), [("delete", 0, 0), ("keep", 1, 2)])
@@ -632,6 +640,7 @@ def test_no_token_is_seen_anywhere(
     with backends.record(tmp_path / "requests.json"):
         model = open_room(lambda _: f"you are {ADMIN} with {doorman.links[0].partition('token=')[2]}")
         seen = [repr(model), repr(vars(model)), repr(vars(model._room)), repr(vars(model._room._api))]
+        seen += [repr(vars(model._room.connection)), repr(vars(model._room.conversation))]
         seen += [repr(model._room.settings), repr(vars(model._room.premises))]
         model.generate_response(ASK)
         doorman.persons[0]._says = None

@@ -86,13 +86,13 @@ class SlurkModel(Model):
                 '"incoming-image": "display-image" to its scripts'
             )
         sent: list[Event] = []
-        begin, incidents = time.monotonic(), len(room.incidents)
+        begin, incidents = time.monotonic(), len(room.conversation.incidents)
 
         def facts() -> dict[str, Any]:
             told = {
                 "url": room.settings.endpoint.base_url,
                 "room": room.number,
-                "incidents": room.incidents[incidents:],
+                "incidents": room.conversation.incidents[incidents:],
                 "seconds": round(time.monotonic() - begin, 3),
             }
             if not room.settings.endpoint.verify_tls:
@@ -108,7 +108,7 @@ class SlurkModel(Model):
             }
 
         try:
-            heard, before, text = await room.ask(events, sent)
+            answer = await room.conversation.ask(events, sent)
         except RemoteCallError as fault:
             fault.prompt = {"sent": sent} if sent else None
             fault.facts = facts()
@@ -124,9 +124,10 @@ class SlurkModel(Model):
             raise background.Stopped(stopped) from None
         self._shown.answered(messages)
         known = facts()
-        if before:
-            known["slurk"]["unasked"] = before
-        return Reply({"sent": sent}, {"received": heard}, text, {**known, "outcome": "answer" if text else "empty"})
+        if answer.unasked:
+            known["slurk"]["unasked"] = answer.unasked
+        known["outcome"] = "answer" if answer.text else "empty"
+        return Reply({"sent": sent}, {"received": answer.received}, answer.text, known)
 
     def _ledger(self) -> Ledger:
         ledger = Ledger(self.name, self.asked_gen_args, self._room.settings.on_unsupported)
@@ -138,7 +139,7 @@ class SlurkModel(Model):
     def reset(self) -> None:
         """Tell the person's page that the episode is done; the next dialogue is shown from its beginning."""
         self._shown = Shown()
-        background.run(self._room.command("done"))
+        background.run(self._room.conversation.command("done"))
 
     def close(self) -> None:
         """Leave the room and close it as the entry says (``on_close``); also done when the model is deleted."""
