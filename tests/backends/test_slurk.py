@@ -186,6 +186,23 @@ def test_an_episode_ends(open_room: Open, doorman: Doorman) -> None:
     assert len(model.generate_response(system).prompt["sent"]) == 2, "the next one begins with the rules again"
 
 
+def test_an_episode_that_ends_while_a_call_waits_leaves_nothing_to_the_next(
+    open_room: Open, doorman: Doorman
+) -> None:
+    model, person = open_room(), doorman.persons[0]
+    system = [{"role": "system", "content": "rules"}, *ASK]
+    shown = model.shown
+    answer = in_thread(lambda: model.generate_response(system))
+    until(lambda: len(person.texts) == 2)
+    done = in_thread(model.reset)
+    until(lambda: model.shown is not shown)
+    person.write("late")
+    assert answer().text == "late"
+    assert done() is None
+    person._says = lambda _: "x"
+    assert len(model.generate_response(system).prompt["sent"]) == 2
+
+
 def test_two_players_sit_in_two_rooms(slurk: FakeSlurk, doorman: Doorman, models: list[Any]) -> None:
     write_keys(slurk={"api_key": ADMIN, "slurk_host": slurk.url})
     doorman.expect(lambda text: f"A: {text}", lambda text: f"B: {text}")

@@ -77,34 +77,39 @@ class SlurkModel(Model):
         """Ask without blocking the event loop; otherwise as :meth:`generate_response`."""
         return await background.run_async(self._answer(messages))
 
+    @property
+    def shown(self) -> Shown:
+        """What the person has seen and said in the current conversation.
+
+        This is the only state that a call leaves for the next one. Each call reads it once, when it begins.
+        """
+        return self._shown
+
     async def _answer(self, messages: Messages) -> Reply:
-        room, ledger = self._room, self._ledger()
-        events = events_of(messages, self.model_spec, self._shown, room.number)
+        room, shown, ledger = self._room, self.shown, self._ledger()
+        events = events_of(messages, self.model_spec, shown, room.number)
         if has_images(events) and not room.settings.shows_images:
             raise MessagesError(
-                f"model '{self.name}': the room's layout shows no images: add "
+                f"model '{self.name}': the room's layout cannot show images; add "
                 '"incoming-image": "display-image" to its scripts'
             )
         sent: list[Event] = []
         begin, incidents = time.monotonic(), len(room.conversation.incidents)
 
         def facts() -> dict[str, Any]:
-            told = {
+            slurk = {
                 "url": room.settings.endpoint.base_url,
                 "room": room.number,
                 "incidents": room.conversation.incidents[incidents:],
                 "seconds": round(time.monotonic() - begin, 3),
+                **({} if room.settings.endpoint.verify_tls else {"tls_verified": False}),
             }
-            if not room.settings.endpoint.verify_tls:
-                told["tls_verified"] = False
-            version = importlib.metadata.version("python-socketio")
+            # A replay compares the hash, because only a part of the messages may have been shown.
             return {
                 **ledger.facts(),
-                "messages_sha256": sha256_of(
-                    messages
-                ),  # what was shown is not all of them: a replay compares these
-                "slurk": told,
-                "versions": {"python-socketio": version},
+                "messages_sha256": sha256_of(messages),
+                "slurk": slurk,
+                "versions": {"python-socketio": importlib.metadata.version("python-socketio")},
             }
 
         try:
@@ -116,13 +121,11 @@ class SlurkModel(Model):
         except asyncio.CancelledError:
             if not sent:
                 raise
-            stopped = InterruptedCallError(
-                f"model '{self.name}' (backend slurk): was asked in room {room.number} and then interrupted",
-                prompt={"sent": sent},
-            )
+            where = f"model '{self.name}' (backend slurk): room {room.number}"
+            stopped = InterruptedCallError(f"{where}: interrupted before an answer came", prompt={"sent": sent})
             stopped.facts = facts()
             raise background.Stopped(stopped) from None
-        self._shown.answered(messages)
+        shown.answered(messages)
         known = facts()
         if answer.unasked:
             known["slurk"]["unasked"] = answer.unasked
