@@ -628,7 +628,7 @@ def tls_slurk(tmp_path: Path) -> Iterator[FakeSlurk]:
 
 def test_a_certificate_is_verified(tls_slurk: FakeSlurk) -> None:
     write_keys(slurk={"api_key": ADMIN, "slurk_host": tls_slurk.url})
-    with pytest.raises(CertificateError, match="name it: ca_file"):
+    with pytest.raises(CertificateError, match="set ca_file to its PEM file"):
         backends.get_model_for("slurk")
     assert tls_slurk.requests == []
 
@@ -718,12 +718,15 @@ def test_the_packaged_entry_is_that_of_3_7_2() -> None:
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"join_timeout": 0}, "'join_timeout' must be a number of seconds above 0"),
+        ({"join_timeout": 0}, "'join_timeout' must be a number of seconds > 0"),
         ({"response_timeout": "long"}, "'response_timeout' must be int or float, not 'long'"),
         ({"on_close": "burn"}, "on_close must be one of 'close', 'delete', 'keep', not 'burn'"),
         ({"on_unsupported": "shout"}, "on_unsupported must be one of"),
         ({"bot_name": ""}, "'bot_name' must be str"),
-        ({"room_layout_path": "nowhere"}, r"room_layout_path nowhere.json: cannot be read \(in .*No such file"),
+        (
+            {"room_layout_path": "nowhere"},
+            r"room_layout_path nowhere.json: the file cannot be read \(current folder: .*No such file",
+        ),
         ({"slurk_host": "http://a.example", "base_url": "http://b.example"}, "both slurk_host and base_url"),
         (
             {"slurk_host": "http://a.example"},

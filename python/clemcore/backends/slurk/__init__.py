@@ -1,8 +1,7 @@
 """Backend ``slurk``: a person in a browser answers, in a room on a slurk server (github.com/clp-research/slurk).
 
-Every model is a room of its own, with the game master as a bot and one person in it. What is said there, and how
-long it may take, is in the modules of this folder; this file says what the backend needs.
-It imports no network library.
+Each model has a room of its own, with one person and the game master as a bot. This file only says what the backend
+needs. It imports no network library, and it does not know how a room works: the other modules of this folder do.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from clemcore.registry.spec import ModelSpec
 
 
 class Slurk(Backend):
-    """Makes models that ask a person through a slurk server."""
+    """Builds models that ask a person through a slurk server."""
 
     def get_model_for(self, model_spec: ModelSpec) -> Model:
-        """Make a room, show where a person gets in, and wait until somebody has.
+        """Make a room, show its link, and wait until a person has entered.
 
         Args:
-            model_spec: the entry; the model gets a name of its own, because every room is another person.
+            model_spec: the entry. The model gets a new name, because each room means another person.
 
         Raises:
             MissingExtraError: the Socket.IO library is not installed.
-            SpecError: the entry lacks something or contradicts itself.
-            MissingKeyError: there is no key.
-            JoinTimeoutError: nobody has come within ``join_timeout``.
+            SpecError: the entry lacks a value or contradicts itself.
+            MissingKeyError: no key was found.
+            JoinTimeoutError: nobody entered within ``join_timeout``.
             RemoteCallError: the server refused or failed.
         """
         require("aiohttp", backend="slurk", extra="slurk")
@@ -47,14 +46,14 @@ class Slurk(Backend):
         cls,
         model_spec: ModelSpec,
         messages: Messages,
-        gen_args: Mapping[str, Any],  # noqa: ARG003 - a person is sent none
+        gen_args: Mapping[str, Any],  # noqa: ARG003 - a person gets none
         asked: Collection[str],  # noqa: ARG003
     ) -> Any:
-        """Return the events that a first call would send into the room, whose number is not known yet."""
+        """Return the events that a first call would send; the room's number is None, because no room exists yet."""
         check_settings(model_spec)
         return {"sent": events_of(messages, model_spec, Shown(), room=None)}
 
     @classmethod
     def examine(cls, model_spec: ModelSpec) -> list[Row]:
-        """Return address, key, TLS, proxy, layout and deadlines; open no connection."""
+        """Return the address, key, TLS, proxy, layout and deadlines of an entry, without connecting."""
         return examine(model_spec)

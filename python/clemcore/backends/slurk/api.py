@@ -1,7 +1,7 @@
-"""The HTTP side of a slurk server: rooms, tokens, users, logs. Typed errors, no key in any of them.
+"""Calls the HTTP API of a slurk server (rooms, tokens, users, logs) and raises typed errors that hold no key.
 
-It knows the paths and forms of slurk's API, and nothing of what is said in a room. Tokens are keys until the moment
-in which they are sent, so that no traceback shows one, not even with its local variables.
+It knows the paths and forms of slurk's API. It does not know what is said in a room. Until it is sent, a token is
+wrapped in a ``Key``, so that no traceback shows it, not even one with local variables.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from clemcore.errors import REMOTE_ERRORS, RemoteCallError, SpecError
 from clemcore.keys import Key
 from clemcore.secrets import mask_fields, scrub
 
-# A request of slurk's API is a row in a database; what takes longer is broken.
+# Each request reads or writes a few rows of a database. If that takes longer, the server is broken.
 REQUEST_TIMEOUT = 30.0
-# Another one may change a row between the look at its version and the change.
+# How often a change is tried: somebody else may change the row after we have read its version.
 _CHANGES = 3
 _PRECONDITION_FAILED = 412
 _SHOWN = 600
 
-# A path's parts, as ("tokens", token).
+# The parts of a path, such as ("tokens", token).
 Path = tuple[str | int | Key, ...]
 
 _HINTS = {
     "authentication": "check the key{place}: it must be an API token, such as the admin token that slurk prints",
-    "permission": "the key{place} has no permission for the API",
+    "permission": "the key{place} may not use the API; use the admin token that slurk prints",
     "connection": "is the slurk server at {base_url} up?",
     "timeout": "is the slurk server at {base_url} up?",
-    "certificate": "if the server's certificate is signed by an authority of your own, name it: ca_file",
+    "certificate": "if your own authority has signed the server's certificate, set ca_file to its PEM file",
     "not_found": "is there a slurk server at {base_url}?",
 }
 
 
 @dataclass(frozen=True, repr=False)
 class _Reply:
-    """What came back; its repr shows nothing, because a server may repeat a token."""
+    """The server's reply, or the reason why there is none; it has no repr, because a server may repeat a token."""
 
     status: int = 0
     tag: str | None = None
@@ -54,22 +54,25 @@ class _Reply:
 
 
 class Api:
-    """Speaks to the HTTP API of one slurk server."""
+    """The HTTP API of one slurk server."""
 
     def __init__(self, endpoint: Endpoint, model: str) -> None:
-        """Open nothing yet.
+        """Connect to nothing yet.
 
         Args:
-            endpoint: where the server is, and its key.
+            endpoint: the server's address and key.
             model: the model's name, for messages.
+
+        Raises:
+            SpecError: the environment names a proxy that wants a login.
         """
         self.endpoint = endpoint
         self._model = model
         proxy, login = proxy_of(endpoint.base_url)
         if login:
             raise SpecError(
-                f"the environment sends calls of {endpoint.base_url} through a proxy that wants a login, which the "
-                "connection to a slurk server does not support: put the host into NO_PROXY"
+                f"the environment names a proxy that wants a login for {endpoint.base_url}; the backend slurk "
+                "cannot use such a proxy, so add the server's host to NO_PROXY"
             )
         self._proxy = proxy
         self._tls: ssl.SSLContext | None = None
@@ -79,7 +82,7 @@ class Api:
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The connections to the server, with its certificate verified as the entry says."""
+        """The open connections to the server."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=Connector(self._tls, limit=100), trust_env=False, proxy=self._proxy
@@ -93,14 +96,14 @@ class Api:
             await session.close()
 
     async def create(self, what: str, body: Mapping[str, Any]) -> Any:
-        """Make something and return its id.
+        """Create a row and return its id.
 
         Args:
-            what: the plural that slurk's API has for it.
-            body: its fields.
+            what: the table, as slurk's API names it, such as ``rooms``.
+            body: the fields of the row.
 
         Raises:
-            RemoteCallError: it was not made.
+            RemoteCallError: the server refused or failed.
         """
         _, made = await self._request("POST", (what,), body)
         if not isinstance(made, dict) or not isinstance(made.get("id"), (int, str)):
@@ -112,30 +115,30 @@ class Api:
         await self._request("POST", ("users", user, "rooms", room))
 
     async def there(self, room: int) -> list[int]:
-        """Return the ids of the users that are connected and in a room."""
+        """Return the ids of the connected users in a room."""
         _, users = await self._request("GET", ("rooms", room, "users"))
         return [user["id"] for user in users] if isinstance(users, list) else []
 
     async def log(self, room: int, user: int) -> list[dict[str, Any]]:
-        """Return what the server has logged of a room, as a user may see it, in its order."""
+        """Return the server's log of a room, as far as a user may see it, in the server's order."""
         _, entries = await self._request("GET", ("rooms", room, "users", user, "logs"))
         return sorted(entries, key=lambda entry: entry["id"]) if isinstance(entries, list) else []
 
     async def set_logins(self, token: Key, number: int) -> None:
-        """Say how often somebody may still get in with a token."""
+        """Set how many more logins a token allows."""
         await self._change("PATCH", ("tokens", token), {"registrations_left": number})
 
     async def make_read_only(self, room: int) -> None:
-        """Let nobody write in a room any more."""
+        """Stop everybody from writing in a room."""
         await self._change("PATCH", ("rooms", room), {"read_only": True})
 
     async def users_of(self, token: Key) -> list[int]:
-        """Return the ids of all users that have come in with a token."""
+        """Return the ids of all users who have logged in with a token."""
         _, users = await self._request("GET", ("users",), token=token)
         return [user["id"] for user in users] if isinstance(users, list) else []
 
     async def delete(self, what: str, number: int | Key) -> None:
-        """Take something away, where it is still there."""
+        """Delete a row; if it is not there any more, do nothing."""
         try:
             await self._change("DELETE", (what, number))
         except RemoteCallError as fault:
@@ -143,7 +146,7 @@ class Api:
                 raise
 
     async def _change(self, method: str, path: Path, body: Mapping[str, Any] | None = None) -> None:
-        """Change something that slurk only changes for those who name its present version."""
+        """Change a row; slurk demands that the request names the row's current version."""
         for attempt in range(_CHANGES):
             version, _ = await self._request("GET", path)
             try:
@@ -162,14 +165,17 @@ class Api:
         version: str | None = None,
         token: Key | None = None,
     ) -> tuple[str | None, Any]:
-        """Make one request; return the version (``ETag``) and the body of the reply.
+        """Make one request, and return the version (``ETag``) and the body of the reply.
 
         Args:
-            method: as in HTTP.
-            path: behind the address of the API.
-            body: fields to send.
-            version: the version that is to be changed.
-            token: only rows of this token are asked for.
+            method: the HTTP method.
+            path: the path after the address of the API.
+            body: the fields to send.
+            version: the version of the row that is to be changed.
+            token: return only the rows of this token.
+
+        Raises:
+            RemoteCallError: the server refused or failed.
         """
         reply = await self._send(method, path, body, version, token)
         error = self._failure(f"{method} {path[0]}", reply)
@@ -180,7 +186,7 @@ class Api:
     async def _send(
         self, method: str, path: Path, body: Mapping[str, Any] | None, version: str | None, token: Key | None
     ) -> _Reply:
-        """Make one request; what goes wrong stands in the reply, not in an exception that could hold headers."""
+        """Make one request; the reply holds its fault, because an exception could show the key in the headers."""
         try:
             async with self.session.request(
                 method,
@@ -196,7 +202,7 @@ class Api:
             return _Reply(fault=described(error))
 
     def _failure(self, what: str, reply: _Reply) -> RemoteCallError | None:
-        """Return what is wrong with a reply, or None."""
+        """Return the error for a reply, or None if the reply is good."""
         if reply.fault is not None:
             kind, words = reply.fault
             return self._error(BY_FAULT[kind], f"{what} got no reply: {words}", None, None)
@@ -236,14 +242,14 @@ def _written(path: Path) -> str:
 
 
 def _secret_of(value: object) -> str:
-    """Return the token that a key holds, for JSON."""
+    """Return the token in a key, for JSON."""
     if not isinstance(value, Key):
-        raise TypeError(f"{type(value).__name__} is no JSON")
+        raise TypeError(f"{type(value).__name__} is not JSON")
     return str(value.api_key)
 
 
 def _words(reply: Any) -> str | None:
-    """Return what slurk says of an error: its message, and which fields are wrong in which way."""
+    """Return slurk's own words for an error: its message, and the faults of single fields."""
     if not isinstance(reply, dict):
         return None
     said = [str(reply[name]) for name in ("message", "status") if reply.get(name)][:1]

@@ -1,6 +1,6 @@
-"""From a dialogue to the events that go into a room: what the person has not seen yet, text and images.
+"""Turns a dialogue into the events of a room: the texts and images that the person has not seen yet.
 
-It knows the form of slurk's events and no connection.
+It knows the form of slurk's events. It does not know the connection.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from clemcore.images import images_of
 from clemcore.messages import Message, Messages, ensure_alternating_roles
 from clemcore.registry.spec import ModelSpec
 
-# A slurk server closes the connection at a larger packet (the default of its Socket.IO library is 1,000,000).
+# A slurk server closes the connection at a larger packet: its Socket.IO library allows 1,000,000 bytes.
 LARGEST_EVENT = 990_000
 _IMAGES = {"single_image": True, "multiple_images": True}
 
@@ -24,16 +24,16 @@ class Shown:
     """What the person in a room has seen and said since the episode began."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Begin an episode: nothing was shown yet."""
         self._seen: set[tuple[str, str]] = set()
         self._has_answered = False
 
     def new_in(self, messages: Messages) -> list[int]:
-        """Return the places of the messages that the person has to be shown.
+        """Return the places of the messages that the person still has to see.
 
-        That is what stands behind the last message of the assistant, and before it what was not shown in this
-        episode: a system message, the beginning of a dialogue. Messages of the assistant are the person's own,
-        unless the person has not said anything yet.
+        These are all messages after the last one of the assistant, and earlier ones that were not shown in this
+        episode, such as a system message. The messages of the assistant are the person's own answers. They are
+        shown only if the person has not answered yet.
         """
         last = max((place for place, message in enumerate(messages) if message["role"] == "assistant"), default=-1)
         new = []
@@ -47,22 +47,22 @@ class Shown:
         return new
 
     def answered(self, messages: Messages) -> None:
-        """Note that a dialogue was shown and answered."""
+        """Note that the person has seen and answered a dialogue."""
         self._seen.update(_identity(message) for message in messages)
         self._has_answered = True
 
 
 def events_of(messages: Messages, spec: ModelSpec, shown: Shown, room: int | None) -> list[Event]:
-    """Return the events that show what is new in a dialogue; at least one.
+    """Return the events that show the new part of a dialogue; there is at least one.
 
     Args:
         messages: the dialogue.
-        spec: the entry; ``multimodality`` limits images where it is there.
-        shown: what was shown before.
+        spec: the entry. If it has ``multimodality``, this limits the images.
+        shown: what the person has seen before.
         room: the room's number.
 
     Raises:
-        MessagesError: something cannot be shown; the message says what.
+        MessagesError: a message cannot be shown; the error names the part and the reason.
     """
     messages = ensure_alternating_roles(messages) or messages
     if spec.get("multimodality") is None and (spec.get("model_config") or {}).get("multimodality") is None:
@@ -74,7 +74,7 @@ def events_of(messages: Messages, spec: ModelSpec, shown: Shown, room: int | Non
 
 
 def has_images(events: list[Event]) -> bool:
-    """Tell whether an image is among events."""
+    """Return whether one of the events is an image."""
     return any(event["event"] == "image" for event in events)
 
 
@@ -96,14 +96,14 @@ def _events(message: Message, place: int, spec: ModelSpec, room: int | None) -> 
         if size > LARGEST_EVENT:
             what = "an image" if event["event"] == "image" else "the text"
             raise MessagesError(
-                f"messages[{place}]: {what} has {size} bytes as it is sent, and a slurk server takes "
-                f"{LARGEST_EVENT}: shorten it, or give an image's http(s) address"
+                f"messages[{place}]: {what} has {size} bytes when it is sent, but a slurk server takes at most "
+                f"{LARGEST_EVENT}; shorten it, or give an image by its http(s) address"
             )
     return events
 
 
 def _parts(message: Message, place: int) -> tuple[list[str], list[str]]:
-    """Return the texts and the addresses of the images in a content."""
+    """Return the texts and the image addresses of a message."""
     content = message["content"]
     if not isinstance(content, list):
         return [content or ""], []
@@ -118,7 +118,7 @@ def _parts(message: Message, place: int) -> tuple[list[str], list[str]]:
         else:
             raise MessagesError(
                 f"messages[{place}]['content'][{number}]: a part of type {kind!r} cannot be shown in a slurk room; "
-                "text and image_url can"
+                "use text or image_url"
             )
     return texts, images
 

@@ -1,4 +1,7 @@
-"""The model behind a room: a dialogue goes in, what the person writes comes out. It knows no connection."""
+"""The model of a room: a dialogue goes in, and the person's answer comes out.
+
+It does not know how the bot is connected, or how a question reaches the person.
+"""
 
 from __future__ import annotations
 
@@ -20,61 +23,63 @@ from clemcore.messages import Messages, sha256_of
 from clemcore.model import Model, Reply
 from clemcore.registry.spec import ModelSpec
 
-_WHY_NOT_SENT = "a person answers, who takes no generation arguments"
+_WHY_NOT_SENT = "a person answers, and a person takes no generation arguments"
 
 
 def show(text: str) -> None:
-    """Show where a person gets in; on standard error and in no log, because it holds a token."""
+    """Print the link to a room; on standard error and never in a log, because the link holds a token."""
     print(text, file=sys.stderr, flush=True)
 
 
 class SlurkModel(Model):
     """A person in a room of a slurk server.
 
-    It answers one dialogue at a time: calls from several threads wait for each other, and there are no batches.
+    The person answers one dialogue at a time. Calls from several threads wait for each other, and there are no
+    batches.
     """
 
     def __init__(self, model_spec: ModelSpec, room: Room) -> None:
-        """Take a room that the bot is in.
+        """Take a room that the bot and the person have entered.
 
         Args:
-            model_spec: the entry, under the name of this room's person.
-            room: the room; it is closed with the model.
+            model_spec: the entry, with the name of this room's person.
+            room: the room. The model closes it at its end.
         """
         super().__init__(model_spec)
         self._room = room
         self._shown = Shown()
         self._closing = weakref.finalize(self, _close_later, room)
-        self._closing.atexit = False  # the background loop closes what is open when the program ends
+        self._closing.atexit = False  # at exit, the background loop closes the rooms
 
     @classmethod
     def joined(cls, model_spec: ModelSpec, settings: Settings) -> SlurkModel:
-        """Make a room and the model of the person who comes into it.
+        """Make a room, wait until a person has entered, and return the model of this person.
 
-        Every person is another model, with eight characters of chance for a name, as in 3.7.2: results of two
+        As in 3.7.2, each person is a model with a random name of eight characters, so that the results of two
         persons are never mixed up.
         """
         spec = model_spec.rename(secrets.token_hex(4))
         return cls(spec, background.run(_joined_room(settings, spec["model_name"])))
 
     def generate_response(self, messages: Messages) -> Reply:
-        """Show the person what is new in a dialogue, and wait for the answer.
+        """Show the person the new part of a dialogue, and wait for the answer.
 
         Args:
-            messages: the dialogue; neighbouring messages of one role are merged.
+            messages: the dialogue. Neighbouring messages of the same role are merged.
 
         Returns:
-            The events that were sent into the room, what was heard in it until the answer, and the answer's text.
+            The events that were sent into the room, the events from the question to the answer, and the answer's
+            text.
 
         Raises:
-            GenerationArgumentError: the entry says ``on_unsupported: error``, and some were asked for.
-            MessagesError: something cannot be shown in the room; nothing was sent.
+            GenerationArgumentError: generation arguments were set, and the entry says ``on_unsupported: error``.
+            MessagesError: a message cannot be shown in the room. Nothing was sent.
             RemoteCallError: no answer came in time, or the server failed.
         """
         return background.run(self._answer(messages))
 
     async def agenerate_response(self, messages: Messages) -> Reply:
-        """Ask without blocking the event loop; otherwise as :meth:`generate_response`."""
+        """Do the same as :meth:`generate_response`, without blocking the event loop."""
         return await background.run_async(self._answer(messages))
 
     @property
@@ -140,12 +145,12 @@ class SlurkModel(Model):
         return ledger
 
     def reset(self) -> None:
-        """Tell the person's page that the episode is done; the next dialogue is shown from its beginning."""
+        """End the episode: the person's page is cleared, and the next dialogue is shown from its beginning."""
         self._shown = Shown()
         background.run(self._room.conversation.command("done"))
 
     def close(self) -> None:
-        """Leave the room and close it as the entry says (``on_close``); also done when the model is deleted."""
+        """Leave the room, and close it as the entry says (``on_close``); deleting the model does the same."""
         self._closing.detach()
         background.run(self._room.close())
 

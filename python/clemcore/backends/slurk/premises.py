@@ -1,6 +1,6 @@
-"""What is made on a server for one room, and what becomes of it: layout, permissions, room, tokens, the bot's user.
+"""Makes and removes what a room needs on the server: layout, permissions, the room, tokens, and the bot's user.
 
-It knows no connection and nothing of what is said.
+It does not know the bot's connection, or what is said in the room.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _PERSON_PERMISSIONS = {"send_message": True, "send_command": True}
 
 
 class Premises:
-    """A room on a server with all that belongs to it.
+    """A room on a server, with everything that belongs to it.
 
     Attributes:
-        room: the room's id; 0 as long as there is none.
-        bot: the id of the bot's user; 0 as long as there is none.
-        bot_token: with it the bot comes in.
-        person_token: with it a person comes in; a token is good for one login.
+        room: the room's id, or 0 before it is made.
+        bot: the id of the bot's user, or 0 before it is made.
+        bot_token: the token with which the bot logs in.
+        person_token: the token with which a person logs in. It is good for one login.
     """
 
     def __init__(self, api: Api, settings: Settings) -> None:
@@ -39,10 +39,10 @@ class Premises:
         self._door = asyncio.Lock()
 
     async def make(self) -> None:
-        """Make everything.
+        """Make the room and everything that belongs to it.
 
         Raises:
-            RemoteCallError: the server refused or failed; :meth:`leave` takes away what was made until then.
+            RemoteCallError: the server refused or failed. :meth:`leave` deletes what was made before.
         """
         api, settings = self._api, self._settings
         self._layout = await api.create("layouts", settings.layout)
@@ -59,17 +59,24 @@ class Premises:
         return Key(api_key=await self._api.create("tokens", fields))
 
     def login(self) -> str:
-        """Return the address where a person comes in; it holds the token."""
+        """Return the link with which a person enters; it holds the token."""
         token = quote(str(self.person_token.api_key), safe="")
         return f"{self._settings.endpoint.base_url}/login?name=player&token={token}"
 
     async def mind_door(self, there: set[int]) -> None:
-        """Let somebody in where nobody is, and nobody where somebody is; who is there may change meanwhile."""
+        """Allow one login while the room is empty, and none while somebody is there.
+
+        Args:
+            there: the ids of the users in the room. The set may change until it is this call's turn.
+        """
         async with self._door:
             await self._api.set_logins(self.person_token, 0 if there else 1)
 
     async def leave(self, *, was_used: bool) -> None:
-        """Do with the room what the entry says; one that nobody was in is deleted, for nothing can be lost.
+        """Close, delete or keep the room, as the entry says.
+
+        Args:
+            was_used: whether a person was ever in the room. An unused room is always deleted.
 
         Raises:
             RemoteCallError: the server refused or failed.
@@ -80,9 +87,9 @@ class Premises:
             await asyncio.gather(self._api.set_logins(self.person_token, 0), self._api.make_read_only(self.room))
 
     async def _delete(self) -> None:
-        """Take everything away; what depends on something goes before it.
+        """Delete everything, in the order that slurk wants: users, tokens, room, permissions, layout.
 
-        Whoever has used a token goes as well, also one who has logged in and was never seen in the room.
+        All users of the two tokens are deleted, including those who have logged in and never entered the room.
         """
         tokens = [token for token in (self.bot_token, self.person_token) if token.has_api_key()]
         found = await asyncio.gather(*(self._api.users_of(token) for token in tokens))

@@ -1,6 +1,6 @@
-"""What an entry says about a room: address, key, layout, names, deadlines; checked before anything is sent.
+"""Reads and checks what an entry says about a room: address, key, layout, names, and deadlines.
 
-It reads the layout's file and opens no connection.
+It reads the layout's file and the keys. It does not connect to a server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from clemcore.registry.settings import setting as remote_setting
 from clemcore.registry.spec import ModelSpec
 
 PACKAGED = "packaged"
-# As in 3.7.2 where the entry says nothing.
+# The defaults of 3.7.2.
 DEFAULT_TIMEOUT = 300.0
 DEFAULT_BOT_NAME = "Game Master"
 
@@ -54,15 +54,15 @@ class Settings:
     """What an entry says about a room.
 
     Attributes:
-        endpoint: where the server is, and the key of its API.
-        layout: the room's layout, as slurk takes it.
-        shows_images: whether the layout has a place for images.
-        bot_name: under which name the game master speaks.
-        join_timeout: seconds that a person has to get in.
+        endpoint: the server's address, and the key of its API.
+        layout: the room's layout, in slurk's form.
+        shows_images: whether the layout can show images.
+        bot_name: the name of the game master in the room.
+        join_timeout: seconds that a person has to enter the room.
         response_timeout: seconds that a person has for an answer.
-        on_close: what becomes of the room: ``close`` (nobody can write or get in any more), ``delete`` (with all
-            that the server has logged), or ``keep``.
-        on_unsupported: what becomes of generation arguments, which a person cannot be given.
+        on_close: what happens to the room at the end. ``close``: nobody can write in it or enter it any more;
+            ``delete``: the server deletes it with its log; ``keep``: it stays as it is.
+        on_unsupported: what happens to generation arguments, because a person takes none.
     """
 
     endpoint: Endpoint
@@ -76,11 +76,11 @@ class Settings:
 
 
 def resolve_settings(spec: ModelSpec) -> Settings:
-    """Read everything that an entry says about a room.
+    """Read and check everything that an entry says about a room.
 
     Raises:
-        SpecError: something is missing, wrong, or contradicts something else; the message says what.
-        MissingKeyError: there is no key for the server's API.
+        SpecError: a value is missing or invalid, or two values contradict each other.
+        MissingKeyError: no key for the server's API was found.
     """
     check_settings(spec)
     layout = layout_of(spec)
@@ -97,10 +97,10 @@ def resolve_settings(spec: ModelSpec) -> Settings:
 
 
 def check_settings(spec: ModelSpec) -> None:
-    """Check what can be checked without key and files.
+    """Check the settings of an entry, without reading keys or files.
 
     Raises:
-        SpecError: a setting has another type or value.
+        SpecError: a setting has an invalid type or value.
     """
     for name in SETTINGS:
         _read(spec, name, None)
@@ -113,10 +113,10 @@ def check_settings(spec: ModelSpec) -> None:
 
 
 def layout_of(spec: ModelSpec) -> dict[str, Any]:
-    """Return the room's layout: the one that comes along, or that of a JSON file.
+    """Return the room's layout: the packaged one, or the one in the entry's JSON file.
 
     Raises:
-        SpecError: the file is not there, or holds no layout; with line and column where it is no JSON.
+        SpecError: the file was not found or is not a layout. For invalid JSON, the message has line and column.
     """
     named = _read(spec, "room_layout_path", PACKAGED)
     if named == PACKAGED:
@@ -126,7 +126,7 @@ def layout_of(spec: ModelSpec) -> dict[str, Any]:
     try:
         layout = json.loads(path.read_text(encoding="utf-8"))
     except OSError as fault:
-        reason = f"cannot be read (in {Path.cwd()}): {fault.strerror}"
+        reason = f"the file cannot be read (current folder: {Path.cwd()}): {fault.strerror}"
     except UnicodeDecodeError as fault:
         reason = f"byte {fault.start} is not UTF-8"
     except json.JSONDecodeError as fault:
@@ -143,7 +143,7 @@ def _shows_images(layout: Mapping[str, Any]) -> bool:
 
 
 def _packaged_layout() -> dict[str, Any]:
-    """Return the layout that comes along, its script inside: a room loads nothing from elsewhere."""
+    """Return the packaged layout with its script inside, so that a room loads nothing from elsewhere."""
     folder = importlib.resources.files("clemcore.backends.slurk")
     layout: dict[str, Any] = json.loads(folder.joinpath("layout.json").read_text(encoding="utf-8"))
     script = folder.joinpath("room.js").read_text(encoding="utf-8")
@@ -152,7 +152,7 @@ def _packaged_layout() -> dict[str, Any]:
 
 
 def examine(spec: ModelSpec) -> list[Row]:
-    """Return what a model of this entry would use, and what is wrong with it."""
+    """Return the settings that a model of this entry would use, and the faults in them."""
     rows = examined("settings", lambda: _setting_rows(spec))
     rows += examined("room_layout", lambda: _layout_row(spec))
     return rows + examined("base_url", lambda: _endpoint_rows(spec))
@@ -169,7 +169,7 @@ def _layout_row(spec: ModelSpec) -> Row:
     named, layout = _read(spec, "room_layout_path", PACKAGED), layout_of(spec)
     if _shows_images(layout):
         return Row("room_layout", named)
-    return Row("room_layout", named, "good", 'it shows no images: its scripts have no "incoming-image"')
+    return Row("room_layout", named, "good", 'it cannot show images, because its scripts have no "incoming-image"')
 
 
 def _endpoint_rows(spec: ModelSpec) -> list[Row]:
@@ -181,17 +181,17 @@ _DEADLINES = ("join_timeout", "response_timeout")
 
 
 def _endpoint(spec: ModelSpec) -> Endpoint:
-    """Decide where the server is; ``slurk_host`` is another name of ``base_url``, in an entry and in a key."""
+    """Return the server's address and key; ``slurk_host`` is another name of ``base_url`` in both entry and key."""
     service, host = SlurkService(), _read(spec, "slurk_host", None)
     written = remote_setting(spec, "base_url")
     if host is not None and written is not None and host.rstrip("/") != written.rstrip("/"):
-        raise SpecError(f"model '{spec['model_name']}' has both slurk_host and base_url, and they differ: keep one")
+        raise SpecError(f"model '{spec['model_name']}' has both slurk_host and base_url, and they differ; keep one")
     key_name = remote_setting(spec, "key_name") or service.key_name
     key = KeyRegistry.from_json().get_key_for(key_name)
     address = host or written
     if address is None and not key.get("slurk_host") and not key.get("base_url"):
         raise SpecError(
-            f"model '{spec['model_name']}' does not know where the slurk server is: add \"slurk_host\" (such as "
+            f"model '{spec['model_name']}': no address of the slurk server was found; add \"slurk_host\" (such as "
             f"\"http://127.0.0.1:5000\") to the key '{key_name}' or to the entry"
         )
     if host is not None:
@@ -219,9 +219,7 @@ def _read(spec: ModelSpec, name: str, default: Any) -> Any:
 def _seconds(spec: ModelSpec, name: str) -> float:
     value = _read(spec, name, DEFAULT_TIMEOUT)
     if not value > 0 or not math.isfinite(value):
-        raise SpecError(
-            f"model '{spec['model_name']}': '{name}' must be a number of seconds above 0, not {value!r}"
-        )
+        raise SpecError(f"model '{spec['model_name']}': '{name}' must be a number of seconds > 0, not {value!r}")
     return float(value)
 
 
