@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 import clemcore
 from clemcore import backends, secrets
 from clemcore.calls import recorder
-from clemcore.calls.recorder import Entry, JsonText, encoded_once, to_json
+from clemcore.calls.encoding import JsonText, encoded_once, to_json
+from clemcore.calls.recorder import FinishedCall
+from clemcore.calls.scope import capture
 from clemcore.errors import RecordError
 
 ASK = [{"role": "user", "content": "Hello!"}]
@@ -110,12 +112,12 @@ def test_no_secret_reaches_the_record() -> None:
     assert len(_calls()) == 1
 
 
-def _put(**fields: Any) -> Entry:
+def _put(**fields: Any) -> FinishedCall:
     """Put a call with these values; the rest is plain."""
     known: dict[str, Any] = {"prompt": None, "response": None, "text": "x", "facts": {}, **fields}
-    entry = recorder.put_call(started=datetime.now(timezone.utc), duration=0.5, **known)
-    assert entry is not None
-    return entry
+    call = recorder.finished(started=datetime.now(timezone.utc), duration=0.5, **known)
+    recorder.put(call, capture().sinks)
+    return call
 
 
 JSON = st.recursive(
@@ -136,11 +138,11 @@ def test_what_is_encoded_before_reads_as_what_is_not(prompt: Any, facts: dict[st
         for name, value in facts.items()
     }
     fields = {"manipulated_prompt_obj": prompt, "raw_response_obj": [1.5, "ä"], "clemcore": facts}
-    entry = Entry(
+    entry = FinishedCall(
         {"manipulated_prompt_obj": prompt, "raw_response_obj": JsonText('[1.50,"ä"]'.encode()), "clemcore": encoded}
     )
-    assert json.loads(entry.text()) == fields
-    assert list(json.loads(entry.text())["clemcore"]) == list(facts)
+    assert json.loads(entry.to_json()) == fields
+    assert list(json.loads(entry.to_json())["clemcore"]) == list(facts)
 
 
 @given(JSON, JSON)
@@ -218,12 +220,12 @@ def test_an_awaited_answer_is_in_the_file() -> None:
 def test_a_write_goes_on_when_its_waiter_is_cancelled() -> None:
     async def impatient() -> None:
         _put()
-        waiter = asyncio.create_task(recorder.flushed())
+        waiter = asyncio.create_task(recorder.flushed(capture().sinks))
         await asyncio.sleep(0)
         waiter.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiter
-        await recorder.flushed()
+        await recorder.flushed(capture().sinks)
 
     with backends.record():
         asyncio.run(impatient())

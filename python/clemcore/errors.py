@@ -418,6 +418,9 @@ class ReplayError(ClemcoreError):
         position: the first character that differs, counted from 0, or None.
     """
 
+    # Nothing was called: the record of a replay holds the recorded calls alone.
+    is_recorded = False
+
     def __init__(
         self,
         message: str,

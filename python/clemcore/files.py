@@ -84,10 +84,14 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     lock = path.with_name(f".{path.name}.lock")
     with _told_of(path):
         handle = _acquire(lock, wait)
+    holder = os.getpid()
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)
+        if os.getpid() == holder:  # a forked child only forgets it: the lock is its parent's
+            lock.unlink(missing_ok=True)
+            if fcntl is not None:  # said aloud, because children still hold the same open file
+                fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 

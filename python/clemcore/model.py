@@ -9,18 +9,21 @@ from __future__ import annotations
 import abc
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
-from clemcore.calls import recorder
-from clemcore.calls.call import Call, ReceivedBody, Reply
-from clemcore.messages import Messages, check_messages
+from clemcore.calls import execution
+from clemcore.calls.batch import Batch
+from clemcore.calls.call import ReceivedBody, Reply
+from clemcore.calls.conversation import end_conversation
+from clemcore.calls.request import running
+from clemcore.calls.scope import Scope
+from clemcore.messages import Messages
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
 from clemcore.secrets import mask_fields
 
-__all__ = ["DEFAULT_GEN_ARGS", "BatchGenerativeModel", "Model", "ReceivedBody", "Reply", "records_each_call"]
+__all__ = ["DEFAULT_GEN_ARGS", "BatchGenerativeModel", "Model", "ReceivedBody", "Reply"]
 
 DEFAULT_GEN_ARGS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 300}
 
@@ -50,54 +53,111 @@ class Model(abc.ABC):
         self._defaulted: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Put the checks and the record around the calls that the subclass implements."""
+        """Lead the calls that the subclass implements along the one path of every call."""
         super().__init_subclass__(**kwargs)
-        for name, around in (
-            ("generate_response", _around_one),
-            ("agenerate_response", _around_async),
-            ("generate_batch_response", _around_batch),
-        ):
-            method = cls.__dict__.get(name)
+        for name, around in _AROUND.items():
+            home = next((each for each in cls.__mro__ if name in each.__dict__), Model)
+            if home is not cls and issubclass(home, Model):
+                continue  # led along it already
+            method = home.__dict__[name]  # its own, or that of a mixin that is not a model
             if callable(method) and not getattr(method, "__isabstractmethod__", False):
                 setattr(cls, name, around(method))
 
     @abc.abstractmethod
-    def generate_response(self, messages: Messages) -> Reply:
+    def generate_response(
+        self, messages: Messages, *, gen_args: Mapping[str, Any] | None = None, scope: Scope | None = None
+    ) -> Reply:
         """Answer a dialogue.
+
+        A subclass implements ``generate_response(self, messages)``. It finds the generation arguments of the call in
+        ``self.gen_args``, ``self.temperature`` and ``self.get_gen_arg(name)``.
 
         Args:
             messages: non-empty list of ``{"role": "system" | "user" | "assistant", "content": str}``; for models
                 that see images also ``"image"``: path, URL or a list of them.
+            gen_args: generation arguments of this call alone; they win over those of the model.
+            scope: what the call belongs to; by default the scope of this context (``backends.scope``).
 
         Returns:
             The exact object sent to the model, the exact object received, and the answer's text alone. A
             subclass may return a plain tuple of the three; callers get a :class:`Reply`.
 
         Raises:
-            MessagesError: the messages have not that form.
+            MessagesError: the messages do not have that form.
             ContextExceededError: prompt and reply do not fit the context window; nothing was generated.
         """
 
-    async def agenerate_response(self, messages: Messages) -> Reply:
-        """Answer a dialogue without blocking the event loop; a remote model's own way needs no thread.
+    async def agenerate_response(
+        self, messages: Messages, *, gen_args: Mapping[str, Any] | None = None, scope: Scope | None = None
+    ) -> Reply:
+        """Answer a dialogue without blocking the event loop; the model of a service needs no thread for it.
 
         Args:
             messages: as for :meth:`generate_response`, which this calls in a thread.
+            gen_args: as there.
+            scope: as there.
         """
         import asyncio
 
-        return await asyncio.to_thread(self.generate_response, messages)
+        return await asyncio.to_thread(self.generate_response, messages, gen_args=gen_args, scope=scope)
+
+    def generate_batch_response(
+        self,
+        batch_messages: Iterable[Messages],
+        return_exceptions: bool = False,
+        progress: bool | None = None,
+        *,
+        scopes: Sequence[Scope | None] | None = None,
+        gen_args: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+    ) -> list[Any]:
+        """Answer several dialogues; each is recorded when it is answered, and each fails alone.
+
+        A subclass may implement ``generate_batch_response(self, batch_messages)``.
+
+        Args:
+            batch_messages: the dialogues; any finite iterable.
+            return_exceptions: put the exception of a dialogue that failed in the place of its answer.
+            progress: show a bar where standard error is a terminal; None: when ``CLEMCORE_PROGRESS`` is set to 1.
+            scopes: a scope (or None) for each dialogue; by default the scope of this context for all.
+            gen_args: generation arguments of this batch: one dict for all, or one (or None) for each dialogue.
+
+        Returns:
+            The answers, in the order of the dialogues.
+
+        Raises:
+            Exception: the first failure in the order of the dialogues, unless ``return_exceptions``; all others
+                were answered and recorded before, and are in its ``batch_results``.
+        """
+        return execution.run_batch(
+            self,
+            batch_messages,
+            None,
+            return_exceptions=return_exceptions,
+            progress=progress,
+            scopes=scopes,
+            gen_args=gen_args,
+        )
+
+    def _answer_items(self, batch: Batch) -> None:
+        """Answer the items of a batch; a backend whose models answer many at once overrides this."""
+        execution.answer_one_by_one(self, batch)
 
     # -- generation arguments ----------------------------------------------------------------------------------
     @property
     def gen_args(self) -> dict[str, Any]:
-        """The generation arguments, defaults included."""
-        return self._gen_args
+        """The generation arguments, defaults included; during a call, with those of this call alone."""
+        what = running(self)
+        if what is None or not what.gen_args:
+            return self._gen_args
+        return {**self._gen_args, **what.gen_args}
 
     @property
     def asked_gen_args(self) -> dict[str, Any]:
-        """The generation arguments that somebody asked for, without the defaults."""
-        return {name: value for name, value in self._gen_args.items() if name not in self._defaulted}
+        """The generation arguments that were asked for, without the defaults."""
+        what = running(self)
+        of_this_call = {} if what is None else what.gen_args
+        asked = {name: value for name, value in self._gen_args.items() if name not in self._defaulted}
+        return {**asked, **of_this_call} if of_this_call else asked
 
     def set_gen_args(self, **gen_args: Any) -> None:
         """Replace all generation arguments."""
@@ -121,11 +181,12 @@ class Model(abc.ABC):
         Raises:
             AssertionError: it was never set and has no default (the type that 3.7.2 raised).
         """
-        if arg_name not in self._gen_args and arg_name not in DEFAULT_GEN_ARGS:
+        gen_args = self.gen_args
+        if arg_name not in gen_args and arg_name not in DEFAULT_GEN_ARGS:
             raise AssertionError(
                 f"generation argument '{arg_name}' of model '{self.name}' is not set: set_gen_arg('{arg_name}', …)"
             )
-        return self._gen_args.get(arg_name, DEFAULT_GEN_ARGS.get(arg_name))
+        return gen_args.get(arg_name, DEFAULT_GEN_ARGS.get(arg_name))
 
     @property
     def temperature(self) -> Any:
@@ -195,8 +256,13 @@ class Model(abc.ABC):
         }
 
     # -- capabilities ------------------------------------------------------------------------------------------
-    def reset(self) -> None:  # noqa: B027 - a hook: most models have nothing to do
-        """Do what is necessary after an interaction; nothing by default."""
+    # How many conversations the model can have at once; further callers wait. None: any number. 3.7.2 never called a
+    # model from two threads, so a class of a user says more itself.
+    conversations: ClassVar[int | None] = 1
+
+    def reset(self) -> None:
+        """Forget what the model keeps for the current conversation."""
+        end_conversation(self)
 
     def supports_batching(self) -> bool:
         """Tell whether the model answers several dialogues in one call."""
@@ -209,51 +275,24 @@ class Model(abc.ABC):
 
 
 # -- around a call ---------------------------------------------------------------------------------------------
-# Models whose call is running in this context: a subclass that calls super() is one call, not two.
-_running: ContextVar[frozenset[int]] = ContextVar("clemcore_running_models", default=frozenset())
-
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-
-
-def records_each_call(method: _Method) -> _Method:
-    """Say of a method that answers that it records every call by itself, when the call is answered.
-
-    Such a method makes a :class:`~clemcore.calls.Call` of each item of a batch, or repeats one that was recorded
-    before. Without this mark the items of a batch are recorded together, when the batch is done.
-    """
-    method.records_each_call = True  # type: ignore[attr-defined]
-    return method
-
-
 def _around_one(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    def generate_response(self: Model, messages: Messages, *args: Any, **kwargs: Any) -> Any:
-        if id(self) in _running.get():
-            return method(self, messages, *args, **kwargs)
-        check_messages(messages)
-        if getattr(method, "records_each_call", False):
-            with _marked_running(self):
-                return method(self, messages, *args, **kwargs)
-        with _marked_running(self), Call(self, messages) as call:
-            return call.answered(method(self, messages, *args, **kwargs))
+    def generate_response(
+        self: Model, messages: Messages, *args: Any, gen_args: Any = None, scope: Scope | None = None, **kwargs: Any
+    ) -> Any:
+        return execution.run(self, messages, lambda: method(self, messages, *args, **kwargs), gen_args, scope)
 
     return generate_response
 
 
 def _around_async(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    async def agenerate_response(self: Model, messages: Messages, *args: Any, **kwargs: Any) -> Any:
-        if id(self) in _running.get():
-            return await method(self, messages, *args, **kwargs)
-        check_messages(messages)
-        if getattr(method, "records_each_call", False):
-            with _marked_running(self):
-                return await method(self, messages, *args, **kwargs)
-        with _marked_running(self), Call(self, messages) as call:
-            reply = call.put(await method(self, messages, *args, **kwargs))
-            await recorder.flushed()
-            call.check()
-            return reply
+    async def agenerate_response(
+        self: Model, messages: Messages, *args: Any, gen_args: Any = None, scope: Scope | None = None, **kwargs: Any
+    ) -> Any:
+        return await execution.run_async(
+            self, messages, lambda: method(self, messages, *args, **kwargs), gen_args, scope
+        )
 
     return agenerate_response
 
@@ -261,52 +300,31 @@ def _around_async(method: Callable[..., Any]) -> Callable[..., Any]:
 def _around_batch(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def generate_batch_response(
-        self: Model, batch_messages: list[Messages], *args: Any, **kwargs: Any
+        self: Model,
+        batch_messages: Iterable[Messages],
+        return_exceptions: bool = False,
+        progress: bool | None = None,
+        **given: Any,
     ) -> list[Any]:
-        if id(self) in _running.get():
-            nested: list[Any] = method(self, batch_messages, *args, **kwargs)
-            return nested
-        for index, messages in enumerate(batch_messages):
-            check_messages(messages, where=f"batch_messages[{index}]")
-        if getattr(method, "records_each_call", False):
-            with _marked_running(self):
-                recorded: list[Any] = method(self, batch_messages, *args, **kwargs)
-            return recorded
-        size = len(batch_messages)
-        calls = [Call(self, messages, batch=(index, size)) for index, messages in enumerate(batch_messages)]
-        with _marked_running(self):
-            try:
-                results = method(self, batch_messages, *args, **kwargs)
-            except BaseException as error:
-                for call in calls:
-                    call.failed(error)
-                raise
-        try:
-            replies = [call.put(result) for call, result in zip(calls, results, strict=True)]
-        finally:
-            recorder.flush()
-        for call in calls:
-            call.check()
-        return replies
+        return execution.run_batch(
+            self,
+            batch_messages,
+            functools.partial(method, self),
+            return_exceptions=return_exceptions,
+            progress=progress,
+            **given,
+        )
 
     return generate_batch_response
 
 
-class _marked_running:  # noqa: N801 - used as a statement
-    def __init__(self, model: Model) -> None:
-        self._model = model
-
-    def __enter__(self) -> None:
-        self._token = _running.set(_running.get() | {id(self._model)})
-
-    def __exit__(self, *_: object) -> None:
-        _running.reset(self._token)
+_AROUND: Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    "generate_response": _around_one,
+    "agenerate_response": _around_async,
+    "generate_batch_response": _around_batch,
+}
 
 
-# After the functions above: making a subclass of Model wraps its calls with them.
+# After the functions above: making a subclass of Model calls them.
 class BatchGenerativeModel(Model):
     """A model that answers several dialogues in one call."""
-
-    @abc.abstractmethod
-    def generate_batch_response(self, batch_messages: list[Messages]) -> list[Reply]:
-        """Answer several dialogues; the answers come in the order of the dialogues."""

@@ -17,6 +17,7 @@ import pytest
 
 from clemcore import backends, secrets
 from clemcore.calls import cache
+from clemcore.calls.scope import capture
 from clemcore.errors import CacheError, ServerError
 from support.clem import Clem
 from support.remote import CANARY, HELLO, make_model, open_model, write_keys
@@ -63,7 +64,7 @@ def test_what_was_answered_is_not_sent_again(wire_server: WireServer) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLEMCORE_CALL_CACHE", "calls.sqlite3")
         assert open_model(wire_server.url).generate_response(HELLO).facts["cache"] == "hit"
-        active = cache.active()
+        active = cache.cache_of(capture())
         assert active is not None
         active.close()
     assert len(wire_server.requests) == 1

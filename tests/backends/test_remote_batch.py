@@ -94,11 +94,12 @@ def test_an_item_that_fails_fails_alone(wire_server: WireServer) -> None:
     assert model.generate_batch_response([]) == []
 
 
-def test_a_batch_with_something_that_is_no_message_sends_nothing(wire_server: WireServer) -> None:
+def test_a_malformed_dialogue_fails_alone(wire_server: WireServer) -> None:
     model: Any = open_model(wire_server.url)
-    with pytest.raises(MessagesError, match=r"batch_messages\[1\]"):
-        model.generate_batch_response([HELLO, []])
-    assert not wire_server.requests
+    with pytest.raises(MessagesError, match=r"batch_messages\[1\]") as caught:
+        model.generate_batch_response([HELLO, [], HELLO])
+    assert len(wire_server.requests) == 2
+    assert [type(result).__name__ for result in caught.value.batch_results] == ["Reply", "MessagesError", "Reply"]
 
 
 def test_a_wrong_key_costs_one_request_per_item(wire_server: WireServer) -> None:

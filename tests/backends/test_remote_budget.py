@@ -152,20 +152,20 @@ def test_a_kept_answer_costs_nothing(wire_server: WireServer) -> None:
 
 def test_several_budgets_all_hold() -> None:
     with Budget(1) as outer, Budget(0.5) as inner:
-        first = reserve(0.4)
+        first = reserve(0.4, (outer, inner))
         assert first is not None
-        assert reserve(0.2) is None, "it may fit when the first call has cost less"
+        assert reserve(0.2, (outer, inner)) is None, "it may fit when the first call has cost less"
         first.settle(0.1)
         first.settle(0.4)  # only the first time counts
         with pytest.raises(BudgetExceededError, match=r"budget of 0\.5 USD"):
-            reserve(0.45)
+            reserve(0.45, (outer, inner))
     assert (outer.spent, inner.spent) == (0.1, 0.1)
     assert (outer.left, inner.left) == (0.9, 0.4)
 
 
 @pytest.mark.parametrize("usd", [-1, float("nan"), float("inf"), True, "1"])
 def test_a_budget_is_an_amount(usd: Any) -> None:
-    with pytest.raises(ValueError, match="must be a number of at least 0"):
+    with pytest.raises(ValueError, match="must be a number ≥ 0"):
         backends.budget(usd)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from clemcore import backends
-from clemcore.backends.slurk import room as rooms
+from clemcore.backends.slurk import connection
 from clemcore.errors import AuthenticationError, BadRequestError, JoinTimeoutError
 from support.browser import Browser
 from support.remote import write_keys
@@ -58,7 +58,7 @@ def until(holds: Callable[[], Any]) -> None:
 
 @pytest.fixture
 def open_room(doorman: Doorman, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    monkeypatch.setattr(rooms, "FIRST_WAIT", 0.1)
+    monkeypatch.setattr(connection, "FIRST_WAIT", 0.1)
     made: list[Any] = []
 
     def make(says: Callable[[str], str | None] | None, server: str = SERVER, **entry: Any) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from clemcore.backends.base import Backend
+from clemcore.calls.conversation import state_of
 from clemcore.messages import Messages
 from clemcore.model import Model, Reply
 from clemcore.registry.spec import ModelSpec
@@ -41,16 +42,16 @@ class HumanModel(Model):
         """Take the specification; by default that of the name ``human``."""
         super().__init__(model_spec if model_spec is not None else ModelSpec(model_name="human"))
         self.set_default_gen_args({"temperature": 0.0})
-        self._shown: list[tuple[str, Any]] = []
 
-    def generate_response(self, messages: Messages) -> Reply:
+    def generate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # Model takes the rest
         """Ask the person.
 
         Raises:
             EOFError: standard input has ended.
         """
         dialogue = [(message["role"], message["content"]) for message in messages]
-        seen = self._shown if dialogue[: len(self._shown)] == self._shown else []
+        shown = state_of(self, list[tuple[str, Any]])
+        seen = shown if dialogue[: len(shown)] == shown else []
         for role, content in dialogue[len(seen) :]:
             print(f"[{role}] {content}", file=sys.stderr)
         print(f"[{self.name}] your answer: ", end="", file=sys.stderr, flush=True)
@@ -58,9 +59,5 @@ class HumanModel(Model):
         if not line:
             raise EOFError(f"'{self.name}' was asked for an answer, but standard input has ended")
         text = line.rstrip("\r\n")
-        self._shown = [*dialogue, ("assistant", text)]
+        shown[:] = [*dialogue, ("assistant", text)]
         return Reply(messages, {"text": line}, text)
-
-    def reset(self) -> None:
-        """Show the next dialogue from its beginning."""
-        self._shown = []

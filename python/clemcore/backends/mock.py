@@ -5,10 +5,14 @@ It does not know games: inside one, the framework puts the players into ``Custom
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from clemcore.backends.base import Backend
+from clemcore.calls.batch import Batch, Item
+from clemcore.calls.conversation import state_of
+from clemcore.calls.scope import Membership
 from clemcore.messages import Messages
 from clemcore.model import BatchGenerativeModel, Model, Reply
 from clemcore.registry.spec import ModelSpec
@@ -33,6 +37,22 @@ class Mock(Backend):
         return messages
 
 
+class _Script:
+    """What a mock keeps for one conversation.
+
+    Attributes:
+        responses: what it answers, in order.
+        players: players of a game that answer in its place.
+        numbers: counts its answers; threads may ask at once.
+    """
+
+    def __init__(self, responses: list[str]) -> None:
+        """Begin the script."""
+        self.responses = responses
+        self.players: list[Any] = []
+        self.numbers = itertools.count()
+
+
 class CustomResponseModel(BatchGenerativeModel):
     """Answers with the next of ``model_config.responses``; without any, with the last message's content.
 
@@ -46,54 +66,82 @@ class CustomResponseModel(BatchGenerativeModel):
         ('one', 'two')
     """
 
+    conversations: ClassVar[int | None] = None
+
     def __init__(self, model_spec: ModelSpec | None = None) -> None:
         """Take the specification; by default that of the name ``programmatic``."""
         super().__init__(model_spec if model_spec is not None else ModelSpec(model_name="programmatic"))
         self.set_default_gen_args({"temperature": 0.0})
-        self.players: list[Any] = []
         config = self.model_spec.get("model_config") or {}
-        self.responses: list[str] = list(self.model_spec.get("responses") or config.get("responses") or [])
+        self._script: list[str] = list(self.model_spec.get("responses") or config.get("responses") or [])
         self.on_exhausted: str = config.get("on_exhausted", "error")
         if self.on_exhausted not in ("error", "cycle", "repeat"):
             raise ValueError(
                 f"model_config.on_exhausted of '{self.name}' must be 'error', 'cycle' or 'repeat', "
                 f"not {self.on_exhausted!r}"
             )
-        self._answered = 0
 
-    def generate_response(self, messages: Messages) -> Reply:
+    @property
+    def players(self) -> list[Any]:
+        """The players of the current conversation, which answer themselves; one for each dialogue of a batch."""
+        return self._state().players
+
+    @players.setter
+    def players(self, players: list[Any]) -> None:
+        self._state().players = players
+
+    @property
+    def responses(self) -> list[str]:
+        """The script of the current conversation."""
+        return self._state().responses
+
+    @responses.setter
+    def responses(self, responses: list[str]) -> None:
+        self._state().responses = responses
+
+    def _state(self, belongs: Membership | None = None) -> _Script:
+        return state_of(self, lambda: _Script(list(self._script)), belongs)
+
+    def generate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # Model takes the rest
         """Answer one dialogue."""
-        return self._answer(self.players[0] if self.players else None, messages)
+        state = self._state()
+        return self._answer(state, state.players[0] if state.players else None, messages)
 
-    def generate_batch_response(self, batch_messages: list[Messages]) -> list[Reply]:
+    def _answer_items(self, batch: Batch) -> None:
         """Answer several dialogues, each by its own player where the game gave players."""
-        players = self.players or [None] * len(batch_messages)
-        if len(players) != len(batch_messages):
-            raise ValueError(f"{len(batch_messages)} dialogues for {len(players)} players")
-        return [self._answer(player, messages) for player, messages in zip(players, batch_messages, strict=True)]
+        together: dict[int, list[Item]] = {}
+        for item in batch.pending:
+            together.setdefault(id(self._state(item.request.scope)), []).append(item)
+        for items in together.values():
+            state = self._state(items[0].request.scope)
+            players = state.players or [None] * len(items)
+            if len(players) != len(items):
+                raise ValueError(f"{len(items)} dialogues for {len(players)} players")
+            for item, player in zip(items, players, strict=True):
+                try:
+                    result: Any = self._answer(state, player, item.request.messages)
+                except Exception as error:  # noqa: BLE001 - one item fails alone
+                    result = error
+                batch.finish(item, result)
 
-    def reset(self) -> None:
-        """Start the script again."""
-        self._answered = 0
-
-    def _answer(self, player: Any, messages: Messages) -> Reply:
+    def _answer(self, state: _Script, player: Any, messages: Messages) -> Reply:
         if player is not None:
             context = messages[-1]
             text: str = player._custom_response(context)
             return Reply(context, {"clem_player": {"response": text, "model_name": self.name}}, text)
-        text = self._next(messages)
+        text = self._next(state, messages)
         return Reply(messages, {"text": text}, text)
 
-    def _next(self, messages: Messages) -> str:
-        if not self.responses:
+    def _next(self, state: _Script, messages: Messages) -> str:
+        responses = state.responses
+        if not responses:
             return str(messages[-1]["content"])
-        index = self._answered
-        if index >= len(self.responses):
+        index = next(state.numbers)
+        if index >= len(responses):
             if self.on_exhausted == "error":
                 raise IndexError(
-                    f"the script of '{self.name}' has {len(self.responses)} responses and was asked once more; "
+                    f"the script of '{self.name}' has {len(responses)} responses and was asked once more; "
                     "add responses or set model_config.on_exhausted to 'cycle' or 'repeat'"
                 )
-            index = index % len(self.responses) if self.on_exhausted == "cycle" else -1
-        self._answered += 1
-        return self.responses[index]
+            index = index % len(responses) if self.on_exhausted == "cycle" else -1
+        return responses[index]

@@ -1,118 +1,181 @@
-"""A limit on what calls may cost: what would go beyond it is not sent.
+"""A limit on what calls may cost: a call that could go beyond it is not sent.
 
 Before a call is sent, the most that it can cost is reserved; afterwards the reservation becomes what it did cost.
-It knows amounts and the calls that wait for each other, and neither prices nor providers.
+This module knows amounts and the calls that wait for each other, and neither prices nor providers.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from types import TracebackType
 
+from clemcore import forks
+from clemcore.calls import scope
 from clemcore.errors import BudgetExceededError
 
-_active: tuple[Budget, ...] = ()
-_active_lock = threading.Lock()
+
+class _Limit:
+    """An amount, and what is spent and reserved of it."""
+
+    def __init__(self, usd: float, name: str, spent: float = 0.0) -> None:
+        self.usd = usd
+        self._what = name
+        self._usd = Fraction(str(usd))
+        self.amount_spent = Fraction(str(spent))
+        self.reserved = Fraction(0)
+
+    @property
+    def left(self) -> Fraction:
+        return self._usd - self.amount_spent - self.reserved
+
+    def fits(self, amount: Fraction) -> bool:
+        """Tell whether an amount fits now; False where it may fit when calls under way have ended.
+
+        Raises:
+            BudgetExceededError: it cannot fit.
+        """
+        if amount <= self.left:
+            return True
+        if self.reserved and self.amount_spent + amount <= self._usd:
+            return False
+        raise BudgetExceededError(
+            f"{self._what} of {self.usd:g} USD would be exceeded: {float(self.amount_spent):.6g} USD are spent, and "
+            f"the call may cost up to {float(amount):.6g} USD; nothing was sent. Raise the budget, or lower "
+            "max_tokens",
+            usd=self.usd,
+            spent=float(self.amount_spent),
+            needed=float(amount),
+        )
 
 
 class Budget:
-    """So many USD for the calls of all remote models of this process while it is open; threads may share it.
+    """So many USD for the calls of remote models that belong to it while it is open; see :func:`budget`.
 
     Args:
         usd: what may be spent, in USD.
+        spent: what was spent already, in USD.
+        parts: limits in USD for some of the calls, by a model's name or by a label (``"game=taboo"``).
 
     Raises:
-        ValueError: it is no number of at least 0.
+        ValueError: an amount is not a number ≥ 0, or a part names an unknown label.
 
     Examples:
         >>> with Budget(0.01) as limit:
-        ...     hold = reserve(0.004)
+        ...     hold = reserve(0.004, (limit,))
         ...     hold.settle(0.001)
         >>> limit.spent, limit.left
         (0.001, 0.009)
     """
 
-    def __init__(self, usd: float) -> None:
-        """Start with nothing spent."""
-        if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not math.isfinite(usd) or usd < 0:
-            raise ValueError(f"a budget must be a number of at least 0 (USD), not {usd!r}")
-        self.usd = usd
-        self._usd = Fraction(str(usd))
-        self._spent = Fraction(0)
-        self._reserved = Fraction(0)
+    def __init__(self, usd: float, *, spent: float = 0.0, parts: Mapping[str, float] | None = None) -> None:
+        """Start with what is spent already."""
+        self.usd = _amount(usd, "a budget")
+        self._whole = _Limit(usd, "the budget", _amount(spent, "the amount spent of a budget"))
+        self._parts = {
+            _checked_part(part): _Limit(_amount(limit, f"the part '{part}' of a budget"), f"the budget for {part}")
+            for part, limit in (parts or {}).items()
+        }
+        self._scope: scope.Scope | None = None
+        self._is_inherited = False
+        forks.guard(self, in_child=Budget._start_in_child)
+
+    def _start_in_child(self) -> None:
+        self._is_inherited = True
 
     @property
     def spent(self) -> float:
-        """What the finished calls cost, in USD."""
-        return float(self._spent)
+        """What the finished calls cost, in USD, with what was spent before."""
+        return float(self._whole.amount_spent)
 
     @property
     def left(self) -> float:
         """What is neither spent nor reserved by calls under way, in USD."""
-        return float(self._usd - self._spent - self._reserved)
+        return float(self._whole.left)
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """What the finished calls of each part cost, in USD."""
+        return {part: float(limit.amount_spent) for part, limit in self._parts.items()}
 
     def __enter__(self) -> Budget:
-        """Count every call from now on."""
-        global _active  # noqa: PLW0603 - the open budgets of the process
-        with _active_lock:
-            _active = (*_active, self)
+        """Count the calls that belong to it from now on."""
+        self._scope = scope.attach("budgets", self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Count no further call."""
-        global _active  # noqa: PLW0603 - the open budgets of the process
-        with _active_lock:
-            _active = tuple(each for each in _active if each is not self)
+        node, self._scope = self._scope, None
+        if node is not None:
+            scope.detach("budgets", self, node)
 
-    def _check(self, amount: Fraction) -> bool:
-        """Tell whether an amount fits now; False where it may fit when calls under way have ended.
+    def limits_for(self, model: str | None, labels: scope.Labels) -> list[_Limit]:
+        """Return the limits that a call must fit.
 
         Raises:
-            BudgetExceededError: it cannot fit.
+            BudgetExceededError: this is a forked child, which cannot see what its parent spends.
         """
-        if self._spent + self._reserved + amount <= self._usd:
-            return True
-        if self._reserved and self._spent + amount <= self._usd:
-            return False
-        raise BudgetExceededError(
-            f"the budget of {self.usd:g} USD would be exceeded: {float(self._spent):.6g} USD are spent, and the "
-            f"call may cost up to {float(amount):.6g} USD; nothing was sent. Raise the budget, or lower max_tokens",
-            usd=self.usd,
-            spent=float(self._spent),
-            needed=float(amount),
-        )
+        if self._is_inherited:
+            raise BudgetExceededError(
+                f"the budget of {self.usd:g} USD was opened by the process that forked this one, whose spending cannot "
+                "be seen here; nothing was sent. Open a budget in this process for its share",
+                usd=self.usd,
+                spent=self.spent,
+                needed=0.0,
+            )
+        if not self._parts:
+            return [self._whole]
+        names = {model, *(f"{name}={value}" for name, value in labels.items())}
+        return [self._whole, *(limit for part, limit in self._parts.items() if part in names)]
 
 
-def budget(usd: float) -> Budget:
+def _amount(usd: float, what: str) -> float:
+    if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not math.isfinite(usd) or usd < 0:
+        raise ValueError(f"{what} must be a number ≥ 0 (USD), not {usd!r}")
+    return usd
+
+
+def _checked_part(part: str) -> str:
+    """Return the name of a part; one that looks like a label must be one."""
+    name, is_label, _ = part.partition("=")
+    if is_label and name.isidentifier() and name not in scope.LABELS:
+        import difflib
+
+        near = difflib.get_close_matches(name, scope.LABELS, n=1, cutoff=0.7)
+        if near:
+            raise ValueError(f"the part '{part}' of a budget names no label: did you mean '{near[0]}='?")
+    return part
+
+
+def budget(usd: float, *, spent: float = 0.0, parts: Mapping[str, float] | None = None) -> Budget:
     """Limit what the calls of a block cost, in USD.
 
     A call of a remote model whose highest cost would go beyond what is left is not sent. Models that run on this
-    machine cost nothing; a remote model without ``prices`` in its entry is refused while a budget is open.
+    machine cost nothing; a remote model without ``prices`` in its entry is refused while a budget is open. Which
+    calls belong to it: those of the explicit scope around it; without one, as for :func:`clemcore.backends.record`.
 
     Args:
         usd: what may be spent.
+        spent: what was spent already, by an earlier run for instance.
+        parts: further limits, by a model's name (``"gpt-4o-mini"``) or a label of the scope (``"game=taboo"``). A
+            call must fit the whole budget and every part that it belongs to.
 
     Raises:
-        ValueError: it is no number of at least 0.
+        ValueError: an amount is not a number ≥ 0, or a part names an unknown label.
 
     Examples:
         >>> from clemcore import backends
-        >>> with backends.budget(0.50) as limit:
+        >>> with backends.budget(0.50, parts={"mock": 0.10}) as limit:
         ...     _ = backends.get_model_for("mock").generate_response([{"role": "user", "content": "Hi"}])
         >>> limit.spent
         0.0
     """
-    return Budget(usd)
-
-
-def is_limited() -> bool:
-    """Tell whether any budget is open."""
-    return bool(_active)
+    return Budget(usd, spent=spent, parts=parts)
 
 
 _lock = threading.Lock()
@@ -122,14 +185,14 @@ _waiting: list[Callable[[], None]] = []
 class Hold:
     """What one call has reserved."""
 
-    def __init__(self, budgets: tuple[Budget, ...], amount: Fraction) -> None:
+    def __init__(self, limits: Sequence[_Limit], amount: Fraction) -> None:
         """Take what was reserved already."""
-        self._budgets = budgets
+        self._limits = limits
         self._amount = amount
         self._is_open = True
 
     def settle(self, usd: float | None) -> None:
-        """Put what the call did cost in the place of what it could have cost; only the first time counts.
+        """Replace what the call could have cost by what it did cost; only the first time counts.
 
         Args:
             usd: None where nobody knows: then what it could have cost counts.
@@ -139,35 +202,49 @@ class Hold:
                 return
             self._is_open = False
             cost = self._amount if usd is None else Fraction(str(usd))
-            for each in self._budgets:
-                each._reserved -= self._amount
-                each._spent += cost
+            for limit in self._limits:
+                limit.reserved -= self._amount
+                limit.amount_spent += cost
             waiting, _waiting[:] = list(_waiting), []
         for wake in waiting:
             wake()
 
 
-def reserve(usd: float, wake: Callable[[], None] | None = None) -> Hold | None:
-    """Reserve the most that a call can cost, in every open budget.
+def reserve(
+    usd: float,
+    budgets: Sequence[Budget],
+    wake: Callable[[], None] | None = None,
+    *,
+    model: str | None = None,
+    labels: scope.Labels | None = None,
+) -> Hold | None:
+    """Reserve the most that a call can cost.
 
     Args:
         usd: the amount.
+        budgets: the budgets that the call belongs to.
         wake: called once when it is worth trying again, where the amount may fit when calls under way have ended.
+        model: the model's name, for parts.
+        labels: the labels of the call, for parts.
 
     Returns:
         What is to be settled when the call is over; None where it has to wait (see ``wake``).
 
     Raises:
-        BudgetExceededError: it goes beyond a budget, whatever the calls under way will have cost.
+        BudgetExceededError: it goes beyond a limit, whatever the calls under way will have cost.
     """
     amount = Fraction(str(usd))
     with _lock:
-        budgets = _active
-        fits = [each._check(amount) for each in budgets]  # each of them may raise
+        limits = [limit for each in budgets for limit in each.limits_for(model, labels or {})]
+        fits = [limit.fits(amount) for limit in limits]  # each of them may raise
         if not all(fits):
             if wake is not None:
                 _waiting.append(wake)
             return None
-        for each in budgets:
-            each._reserved += amount
-    return Hold(budgets, amount)
+        for limit in limits:
+            limit.reserved += amount
+    return Hold(limits, amount)
+
+
+# A call that waits in the parent does not wait in a forked child.
+forks.guard(sys.modules[__name__], "_lock", in_child=lambda module: module._waiting.clear())

@@ -12,8 +12,10 @@ import json
 import logging
 import os
 import sqlite3
+import sys
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -23,6 +25,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from clemcore import forks
+from clemcore.calls import scope
 from clemcore.errors import CacheError
 from clemcore.files import cache_dir
 from clemcore.secrets import scrub
@@ -80,26 +84,36 @@ class CallCache:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str] | None = None, *, sampling: bool = False, epoch: int = 0
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        sampling: bool = False,
+        epoch: int = 0,
+        is_of_environment: bool = False,
     ) -> None:
-        """Open or make the file, and use it for every call of this process."""
+        """Open or make the file. The cache of the environment is used where no other is, and is never closed."""
         self.path = default_path() if path is None else Path(path).expanduser().absolute()
         self.sampling = sampling
         self.epoch = epoch
         self._lock = threading.Lock()
+        # How often each key was asked for, in each scope that has labels, and by all other calls together.
         self._asked: Counter[str] = Counter()
+        self._asked_in: weakref.WeakKeyDictionary[scope.Scope, Counter[str]] = weakref.WeakKeyDictionary()
         self._connection = _opened(self.path, make=True)
         self._pid = os.getpid()
-        with _active_lock:
-            _active.append(self)
+        self._scope: scope.Scope | None = None if is_of_environment else scope.attach("caches", self)
+        self.is_open = True
+        forks.guard(self, "_lock")
 
     def close(self) -> None:
         """Stop using the file."""
-        with _active_lock:
-            if self in _active:
-                _active.remove(self)
+        self.is_open = False
+        node, self._scope = self._scope, None
+        if node is not None:
+            scope.detach("caches", self, node)
         with self._lock:
-            self._connection.close()
+            if self._pid == os.getpid():
+                self._connection.close()
 
     def __enter__(self) -> CallCache:
         """Return the cache itself."""
@@ -111,11 +125,17 @@ class CallCache:
         """Close the file."""
         self.close()
 
-    def repeat_of(self, key: str) -> int:
-        """Count the calls of this run that have a key, and return the number of this one, from 0."""
+    def repeat_of(self, key: str, belongs: scope.Scope | None = None) -> int:
+        """Count the calls that have a key, and return the number of this one, from 0.
+
+        Args:
+            key: the key.
+            belongs: count within this scope; None: all calls that have no scope with labels.
+        """
         with self._lock:
-            number = self._asked[key]
-            self._asked[key] += 1
+            asked = self._asked if belongs is None else self._asked_in.setdefault(belongs, Counter())
+            number = asked[key]
+            asked[key] += 1
         return number
 
     def find(self, key: str) -> KeptReply | None:
@@ -160,13 +180,16 @@ class CallCache:
     def _usable(self) -> sqlite3.Connection:
         """Return a connection of this process: those of a parent must not be used in a forked child."""
         if self._pid != os.getpid():
+            _inherited.append(self._connection)  # never closed here: that would undo what the parent writes
             self._connection, self._pid = _opened(self.path, make=True), os.getpid()
         return self._connection
 
 
-_active: list[CallCache] = []
-_active_lock = threading.Lock()
+# Connections of a forked child's ancestors.
+_inherited: list[sqlite3.Connection] = []
 _of_environment: dict[str, CallCache] = {}
+_lock = threading.Lock()
+forks.guard(sys.modules[__name__], "_lock")
 
 
 def cache(path: str | os.PathLike[str] | None = None, *, sampling: bool = False, epoch: int = 0) -> CallCache:
@@ -185,16 +208,17 @@ def cache(path: str | os.PathLike[str] | None = None, *, sampling: bool = False,
     return CallCache(path, sampling=sampling, epoch=epoch)
 
 
-def active() -> CallCache | None:
-    """Return the cache that calls use now: the one that was opened last, or that of the environment; or None."""
-    if _active:
-        return _active[-1]
+def cache_of(belongs: scope.Membership) -> CallCache | None:
+    """Return the cache that a call uses: the innermost of its scope, else that of the environment, or None."""
+    if belongs.cache is not None:
+        return belongs.cache
     named = os.environ.get(VARIABLE)
     if not named:
         return None
-    found = _of_environment.get(named)
-    if found is None or found not in _active:
-        found = _of_environment[named] = CallCache(named)
+    with _lock:
+        found = _of_environment.get(named)
+        if found is None or not found.is_open:
+            found = _of_environment[named] = CallCache(named, is_of_environment=True)
     return found
 
 

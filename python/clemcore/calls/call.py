@@ -5,6 +5,7 @@ It does not know how a call is made, nor what a model is beyond its name, specif
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -12,7 +13,8 @@ from types import TracebackType
 from typing import Any, Protocol, cast
 
 from clemcore.calls import recorder
-from clemcore.messages import Messages
+from clemcore.calls.encoding import JsonText, encoded_once
+from clemcore.calls.request import Request
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
 from clemcore.secrets import mask_fields
@@ -46,7 +48,7 @@ class ReceivedBody(dict[str, Any]):
 
 
 # Prompt and response as JSON text, as far as their bytes are known.
-Texts = tuple[recorder.JsonText | None, recorder.JsonText | None]
+Texts = tuple[JsonText | None, JsonText | None]
 
 
 class Reply(tuple[Any, Any, str]):
@@ -60,6 +62,8 @@ class Reply(tuple[Any, Any, str]):
 
     facts: dict[str, Any]
     texts: Texts = (None, None)
+    # The whole record, where the call is the repetition of one that was recorded before.
+    record: JsonText | None = None
 
     def __new__(
         cls,
@@ -105,8 +109,8 @@ class Reply(tuple[Any, Any, str]):
         return self[2]
 
 
-class Caller(Protocol):
-    """What is recorded of a model."""
+class Recordable(Protocol):
+    """What a record says about a model."""
 
     model_spec: ModelSpec
 
@@ -124,7 +128,7 @@ class Caller(Protocol):
 
 
 class Call:
-    """One call from its start to its place in the record, which it gets once.
+    """One call from its start to its place in the records, which it gets once.
 
     As a context manager it records what is raised inside. :meth:`answered` and :meth:`failed` write at once. Where
     many calls end together, or a loop must not wait for a disk, :meth:`put` and :meth:`put_failure` only hand the
@@ -132,21 +136,20 @@ class Call:
 
     Args:
         model: whose call it is.
-        messages: what was asked.
-        batch: the call's place in its batch and the batch's size, or None.
+        request: what is asked.
     """
 
-    __slots__ = ("_batch", "_begin", "_entry", "_is_put", "_messages", "_model", "_started")
+    __slots__ = ("_begin", "_model", "_record", "_reply", "_started", "is_put", "request")
 
-    def __init__(self, model: Caller, messages: Messages, batch: tuple[int, int] | None = None) -> None:
+    def __init__(self, model: Recordable, request: Request) -> None:
         """Start the clock."""
         self._model = model
-        self._messages = messages
-        self._batch = batch
+        self.request = request
         self._started = time.time()
         self._begin = time.perf_counter()
-        self._is_put = False
-        self._entry: recorder.Entry | None = None
+        self.is_put = False
+        self._record: recorder.FinishedCall | None = None
+        self._reply: Reply | None = None
 
     def __enter__(self) -> Call:
         """Return the call itself."""
@@ -164,31 +167,42 @@ class Call:
 
         Raises:
             TypeError: it is not ``(prompt, response, response_text)``.
-            RecordError: it could not be written.
+            Exception: it could not be recorded; the error has the answer as ``reply``.
         """
         reply = self.put(result)
-        recorder.flush()
-        self.check()
+        self.check(self.flush())
         return reply
 
     def failed(self, error: BaseException) -> None:
         """Record what the call failed with; nothing where it was recorded already."""
-        if not self._is_put:
+        if not self.is_put:
             self.put_failure(error)
-            recorder.flush()
-            self.check()
+            self.check(self.flush())
 
-    def check(self) -> None:
-        """Raise what kept the call out of the record, where something did.
+    def flush(self) -> Mapping[int, Exception]:
+        """Write what was put; return what sinks failed with."""
+        return recorder.flush(self.request.scope.sinks) if self._record is not None else {}
+
+    def check(self, failures: Mapping[int, Exception]) -> None:
+        """Raise what kept the call out of a record.
+
+        Args:
+            failures: what sinks failed with, by their ``id``.
 
         Raises:
-            RecordError: it could not be written.
+            Exception: it could not be recorded; the error has the answer as ``reply``.
         """
-        if self._entry is not None:
-            self._entry.check()
+        if self._record is None:
+            return
+        mine = (failures[id(sink)] for sink in self.request.scope.sinks if id(sink) in failures)
+        error = self._record.error or next(mine, None) if failures else self._record.error
+        if error is not None:
+            with contextlib.suppress(AttributeError):  # an error without a dict of its own
+                error.reply = self._reply  # type: ignore[attr-defined]
+            raise error
 
     def put(self, result: Any) -> Reply:
-        """Hand an answer over to the record and return it as a reply, which nobody may get before the write.
+        """Hand an answer over to the records and return it as a reply, which nobody may get before the write.
 
         Raises:
             TypeError: it is not ``(prompt, response, response_text)``.
@@ -198,9 +212,14 @@ class Call:
                 f"{type(self._model).__name__} must answer with (prompt, response, response_text), "
                 f"but gave {type(result).__name__}"
             )
-        self._is_put = True
+        self.is_put = True
         prompt, response, text = result
         elapsed = time.perf_counter() - self._begin
+        record = getattr(result, "record", None)
+        if record is not None:  # of a call that was recorded before
+            self._hand_over(recorder.FinishedCall.of_text(record, self.request.scope.labels))
+            self._reply = Reply(prompt, response, text, getattr(result, "facts", None))
+            return self._reply
         if isinstance(response, dict) and not isinstance(response, ReceivedBody) and "clem_player" not in response:
             response = ReceivedBody(response)
             response.clem_player = {
@@ -209,81 +228,97 @@ class Call:
                 "response": text,
                 "model_name": self._model.name,
             }
-        facts = getattr(result, "facts", None) or {}
-        if self._batch is not None:
-            facts = {**facts, "batch": {"index": self._batch[0], "size": self._batch[1]}}
-        if recorder.is_recording():
+        facts = self._with_batch(getattr(result, "facts", None) or {})
+        reply = self._reply = Reply(prompt, response, text, facts)
+        if self.request.scope.sinks:
             sent, received = getattr(result, "texts", (None, None))
-            self._entry = recorder.put_call(
-                started=self._moment(),
-                duration=elapsed,
-                prompt=prompt if sent is None else sent,
-                response=response if received is None else received,
-                text=text,
-                facts=_facts(self._model, facts),
+            self._hand_over(
+                recorder.finished(
+                    started=self._moment(),
+                    duration=elapsed,
+                    prompt=prompt if sent is None else sent,
+                    response=response if received is None else received,
+                    text=text,
+                    facts=_facts(self._model, facts, self.request.gen_args),
+                    labels=self.request.scope.labels,
+                )
             )
-        return Reply(prompt, response, text, facts)
+        return reply
 
     def put_failure(self, error: BaseException) -> None:
         """Hand over what the call failed with; nothing where it was handed over already."""
-        if self._is_put or not recorder.is_recording():
+        if self.is_put or not self.request.scope.sinks or not getattr(error, "is_recorded", True):
             return
-        self._is_put = True
+        self.is_put = True
         # An interrupt, or a cancellation, carries what it has stopped where that is known.
         error = getattr(error, "stopped_call", error)
+        record = getattr(error, "record", None)
+        if record is not None:  # of a call that was recorded before
+            self._hand_over(recorder.FinishedCall.of_text(record, self.request.scope.labels))
+            return
         prompt = getattr(error, "prompt", None)
         sent, received = getattr(error, "texts", (None, None))
         known = getattr(error, "facts", None)
-        facts = dict(known) if isinstance(known, Mapping) else {}
-        if self._batch is not None:
-            facts["batch"] = {"index": self._batch[0], "size": self._batch[1]}
-        self._entry = recorder.put_call(
-            started=self._moment(),
-            duration=time.perf_counter() - self._begin,
-            prompt=sent or (self._messages if prompt is None else prompt),
-            response=received or getattr(error, "response", None),
-            text=None,
-            facts=_facts(self._model, facts),
-            error=error,
+        facts = self._with_batch(dict(known) if isinstance(known, Mapping) else {})
+        self._hand_over(
+            recorder.finished(
+                started=self._moment(),
+                duration=time.perf_counter() - self._begin,
+                prompt=sent or (self.request.messages if prompt is None else prompt),
+                response=received or getattr(error, "response", None),
+                text=None,
+                facts=_facts(self._model, facts, self.request.gen_args),
+                error=error,
+                labels=self.request.scope.labels,
+            )
         )
+
+    def _hand_over(self, record: recorder.FinishedCall) -> None:
+        self._record = record
+        recorder.put(record, self.request.scope.sinks)
+
+    def _with_batch(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        batch = self.request.batch
+        return facts if batch is None else {**facts, "batch": {"index": batch[0], "size": batch[1]}}
 
     def _moment(self) -> datetime:
         return datetime.fromtimestamp(self._started, timezone.utc).astimezone()
 
 
-def _facts(model: Caller, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(model: Recordable, facts: Mapping[str, Any], of_this_call: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts of a record; what stays the same from call to call is encoded already."""
     from clemcore._core import __version__
 
     rest = dict(facts)
-    asked = model.asked_gen_args
+    asked = {**model.asked_gen_args, **of_this_call}
+    everything = {**model.gen_args, **of_this_call}
     gen_args = {
-        "all": model.gen_args,
+        "all": everything,
         "asked": asked,
-        "defaults": sorted(name for name in model.gen_args if name not in asked),
+        "defaults": sorted(name for name in everything if name not in asked),
         "sent": rest.pop("sent", None),
     }
     changes = changes_of(model.model_spec)
     fixed = {
         "model_spec": _encoded_spec(model.model_spec),
         **({"overridden": changes} if changes else {}),
-        "gen_args": recorder.encoded_once(gen_args),
-        "versions": recorder.encoded_once({"clemcore": __version__, **rest.pop("versions", {})}),
+        "gen_args": encoded_once(gen_args),
+        "versions": encoded_once({"clemcore": __version__, **rest.pop("versions", {})}),
     }
     if "parameters" in rest:
-        rest["parameters"] = recorder.encoded_once(rest["parameters"])
+        rest["parameters"] = encoded_once(rest["parameters"])
     return {**fixed, **rest}
 
 
 # Specifications never change; the text stands beside the specification itself, so that no other has its id.
-_encoded_specs: dict[int, tuple[ModelSpec, recorder.JsonText]] = {}
+_encoded_specs: dict[int, tuple[ModelSpec, JsonText]] = {}
 _MOST_SPECS = 256
 
 
-def _encoded_spec(spec: ModelSpec) -> recorder.JsonText:
+def _encoded_spec(spec: ModelSpec) -> JsonText:
     known = _encoded_specs.get(id(spec))
     if known is None:
         if len(_encoded_specs) >= _MOST_SPECS:
             _encoded_specs.clear()
-        known = _encoded_specs[id(spec)] = spec, recorder.encoded_once(mask_fields(spec.to_dict()))
+        known = _encoded_specs[id(spec)] = spec, encoded_once(mask_fields(spec.to_dict()))
     return known[1]

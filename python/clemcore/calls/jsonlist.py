@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from clemcore.calls.family import Family, Signature, State
 from clemcore.errors import RecordError
 from clemcore.files import locked, replace_file
 
@@ -24,7 +25,11 @@ _END = b"\n]\n"
 
 
 class JsonListFile:
-    """The writing side of such a file. One writer at a time, kept by a lock; not for use by two threads at once.
+    """The writing side of such a file: one process, and the children that it forks.
+
+    One lock file keeps other programs away. What the family of processes has written stands in memory that they
+    share, and each append holds a lock between them, so that children append safely, too. It is not for use by two
+    threads of one process at once.
 
     Args:
         path: the file; an existing one is continued, whatever made it, if it holds a JSON list.
@@ -60,23 +65,29 @@ class JsonListFile:
     def _open(self) -> None:
         # Plain names instead of Path: they are used once per call of a model. The spare has one of two, in turn.
         self._name = str(self.path)
-        self._spare_name, self._free_name = (
-            str(self.path.with_name(f".{self.path.name}.{end}")) for end in ("spare", "old")
-        )
+        self._spare_names = tuple(str(self.path.with_name(f".{self.path.name}.{end}")) for end in ("spare", "old"))
+        self._owner = os.getpid()
         self._remove_spares()  # of a writer that was killed
-        body, self.count = _read_body(self.path)
-        if not self.path.exists() or self.count == 0:
+        body, count = _read_body(self.path)
+        if not self.path.exists() or count == 0:
             replace_file(self.path, b"[\n]\n" if not body else body + _END)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         mode = self.path.stat().st_mode & 0o777
-        self._spare = os.open(self._spare_name, flags, mode)
-        self._cleanup.callback(self._close_spare)
-        self._visible = os.open(self.path, os.O_WRONLY)
-        _write(self._spare, body + _END, 0)
-        self._spare_end = self._visible_end = len(body)
-        self._lag = b""
-        self._is_torn = False
-        self._seen = _signature(self._name)
+        spare = os.open(self._spare_names[0], flags, mode)
+        self._cleanup.callback(self._remove_spares)
+        # The spare and the visible file, by turns: these two stay the same files, whatever their names.
+        self._handles: tuple[int, int] | None = (spare, os.open(self.path, os.O_RDWR))
+        self._inodes = tuple(os.fstat(handle).st_ino for handle in self._handles)
+        _write(spare, body + _END, 0)
+        self._family = Family()
+        self._state = State(0, 0, len(body), len(body), count, _signature(self._name))
+        self._family.write(self._state)
+        self._lag: tuple[int, bytes] = (0, b"")
+
+    @property
+    def count(self) -> int:
+        """Number of items in the file; in a forked child, those of the whole family."""
+        return self._state.items if self._handles is None else self._family.read().items
 
     def append(self, item: bytes) -> None:
         """Add one item, given as JSON text in UTF-8; otherwise as :meth:`extend`."""
@@ -86,56 +97,108 @@ class JsonListFile:
         """Add items, each given as JSON text in UTF-8, all of them or none: many cost little more than one.
 
         Raises:
-            RecordError: the file was changed or removed by somebody else since the last append.
+            RecordError: the file was changed or removed by somebody else since the last append, or the process that
+                opened it has closed it.
             OSError: the disk is full or gone; the visible file is as it was before.
         """
         if not items:
             return
-        self._check_untouched()
-        text = (b",\n" if self.count else b"\n") + b",\n".join(items)
-        if self._is_torn:  # an append failed: it may have written more than this one
-            os.ftruncate(self._spare, self._spare_end)
-        self._is_torn = True
-        _write(self._spare, self._lag + text + _END, self._spare_end)
-        try:
-            os.link(self._name, self._free_name)
-        except FileExistsError:  # an append failed between these steps
-            os.unlink(self._free_name)  # noqa: PTH108
-            os.link(self._name, self._free_name)
-        os.replace(self._spare_name, self._name)  # noqa: PTH105 - from here on the items are in the file
-        self._spare_name, self._free_name = self._free_name, self._spare_name
-        new_end = self._spare_end + len(self._lag) + len(text)
-        self._spare, self._visible = self._visible, self._spare
-        self._spare_end, self._visible_end = self._visible_end, new_end
-        self._lag = text
-        self.count += len(items)
-        self._is_torn = False
-        self._seen = _signature(self._visible)
+        if self._handles is None:
+            raise RecordError(f"{self.path} is closed: nothing more can be recorded to it")
+        with self._family:
+            state = self._family.read()
+            if state.is_closed:
+                raise RecordError(
+                    f"{self.path} was closed by the process that opened it: let it wait for its children, or record "
+                    "to a file of their own"
+                )
+            if state.is_torn:
+                state = self._repaired(state)
+            self._check_untouched(state)
+            self._state = self._extended(state, items)
 
-    def _check_untouched(self) -> None:
+    def _extended(self, state: State, items: Sequence[bytes]) -> State:
+        spare, visible = self._turned(state)
+        spare_name, free_name = self._spare_names[state.turn], self._spare_names[1 - state.turn]
+        number, lag = self._lag
+        if number != state.number:  # another process of the family has appended
+            lag = os.pread(visible, state.visible_end - state.spare_end, state.spare_end)
+        text = (b",\n" if state.items else b"\n") + b",\n".join(items)
+        self._family.tear(len(items))
+        _write(spare, lag + text + _END, state.spare_end)
+        try:
+            os.link(self._name, free_name)
+        except FileExistsError:  # an append failed between these steps
+            os.unlink(free_name)  # noqa: PTH108
+            os.link(self._name, free_name)
+        os.replace(spare_name, self._name)  # noqa: PTH105 - from here on the items are in the file
+        written = State(
+            state.number + 1,
+            1 - state.turn,
+            state.visible_end,
+            state.visible_end + len(text),
+            state.items + len(items),
+            _signature(spare),
+        )
+        self._family.write(written)
+        self._lag = (written.number, text)
+        return written
+
+    def _turned(self, state: State) -> tuple[int, int]:
+        """Return the handles of the spare and of the visible file."""
+        first, second = self._handles or (-1, -1)
+        return (first, second) if state.turn == 0 else (second, first)
+
+    def _repaired(self, state: State) -> State:
+        """Return the state after an append that failed or was killed half-way, in this process or in another."""
+        spare, _ = self._turned(state)
+        try:
+            there = os.stat(self._name).st_ino  # noqa: PTH116
+        except FileNotFoundError:
+            there = 0
+        if there == self._inodes[state.turn]:  # the spare took the visible name, and then the end came
+            size = os.fstat(spare).st_size
+            signature = _signature(spare)
+            added = state.items + state.torn
+            ends = state.visible_end, size - len(_END)
+            state = State(state.number + 1, 1 - state.turn, *ends, added, signature)
+        else:
+            os.ftruncate(spare, state.spare_end)
+            state = state._replace(torn=0)
+        self._family.write(state)
+        return state
+
+    def _check_untouched(self, state: State) -> None:
         try:
             there = _signature(self._name)
         except FileNotFoundError:
             raise RecordError(f"{self.path} was removed while it was being recorded to") from None
-        if there != self._seen:
+        if there != state.seen:
             raise RecordError(f"{self.path} was changed by another program while it was being recorded to")
 
-    def _close_spare(self) -> None:
-        self._remove_spares()
-        os.close(self._spare)
-
     def _remove_spares(self) -> None:
-        for name in (self._spare_name, self._free_name):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)  # noqa: PTH108
+        if os.getpid() == self._owner:
+            for name in self._spare_names:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name)  # noqa: PTH108
 
     def close(self) -> None:
-        """Write to the disk what the system still holds, remove the spare, release the lock."""
-        if self._visible >= 0:
-            os.fsync(self._visible)
-            os.close(self._visible)
-            self._visible = -1
-            self._cleanup.close()
+        """Write to the disk what the system still holds, remove the spare, release the lock.
+
+        In a forked child, only its own handles are closed: lock and spare belong to the process that opened it.
+        """
+        if self._handles is None:
+            return
+        handles, self._handles = self._handles, None
+        if os.getpid() == self._owner:
+            with self._family:
+                self._state = self._family.read()
+                self._family.end()
+                os.fsync(handles[1 - self._state.turn])
+                self._cleanup.close()
+        self._family.close()
+        for handle in handles:
+            os.close(handle)
 
     def __enter__(self) -> JsonListFile:
         """Return the file itself."""
@@ -146,7 +209,7 @@ class JsonListFile:
         self.close()
 
 
-def _signature(path: str | int) -> tuple[int, int, int, int]:
+def _signature(path: str | int) -> Signature:
     stat = os.stat(path)  # noqa: PTH116
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 

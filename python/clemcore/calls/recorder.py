@@ -1,83 +1,92 @@
 """The record of every call: what was sent, what came back, and under which settings.
 
 A record file is the documented list of ``{timestamp, manipulated_prompt_obj, raw_response_obj}``; everything else
-that is known stands under one further key, ``clemcore``. It does not know how a call is made.
+that is known is under one further key, ``clemcore``. This module does not know how a call is made.
 """
 
 from __future__ import annotations
 
-import json
-import marshal
-import math
 import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from clemcore import secrets
+from clemcore import forks, secrets
+from clemcore.calls import scope
+from clemcore.calls.encoding import JsonText, object_of
 from clemcore.calls.jsonlist import JsonListFile
+from clemcore.calls.scope import Sink
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 RECORD_VERSION = 1
 
-_active: tuple[Recorder, ...] = ()
-_active_lock = threading.Lock()
 
-
-class JsonText(bytes):
-    """JSON text in UTF-8 that stands for a value: it goes into the record as it is, byte for byte."""
-
-    __slots__ = ()
-
-
-class Entry:
-    """One call on its way into the files.
+class FinishedCall:
+    """One call that has ended, on its way to the sinks.
 
     Attributes:
-        error: why it is not in a file, or None.
+        labels: the labels of its scope; empty without a scope.
+        response_text: the answer's text, or None if the call failed.
+        failure: what it failed with, or None.
+        error: why it was not written, or None.
     """
 
-    __slots__ = ("_call", "_text", "error")
+    __slots__ = ("_fields", "_text", "error", "failure", "labels", "response_text")
 
-    def __init__(self, call: Mapping[str, Any]) -> None:
-        """Take what the files shall get; values may be :class:`JsonText`, also those of ``clemcore``."""
-        self._call: Mapping[str, Any] = call
+    def __init__(
+        self,
+        fields: Mapping[str, Any],
+        *,
+        labels: scope.Labels | None = None,
+        response_text: str | None = None,
+        failure: BaseException | None = None,
+    ) -> None:
+        """Take the fields of the record; values may be :class:`JsonText`, also those inside ``clemcore``."""
+        self._fields: Mapping[str, Any] | None = fields
         self._text: bytes | None = None
+        self.labels = labels or {}
+        self.response_text = response_text
+        self.failure = failure
         self.error: Exception | None = None
 
     @classmethod
-    def of_text(cls, text: bytes) -> Entry:
-        """Make an entry that is JSON text already."""
-        entry = cls({})
-        entry._text = text
-        return entry
+    def of_text(cls, text: bytes, labels: scope.Labels | None = None) -> FinishedCall:
+        """Make a call whose record is known already, as JSON text."""
+        call = cls({}, labels=labels)
+        call._text = secrets.scrub_json(text)
+        return call
 
-    def text(self) -> bytes:
-        """Return the entry as JSON text; it is written once, however many files get it."""
-        if self._text is None:
-            extra = self._call.get("clemcore")
+    def to_json(self) -> bytes:
+        """Return the record of the call as JSON text in UTF-8, without secrets; it is encoded once."""
+        text, fields = self._text, self._fields
+        if text is None and fields is not None:
+            extra = fields.get("clemcore")
             if isinstance(extra, dict):
-                self._call = {**self._call, "clemcore": JsonText(_object_of(extra))}
-            self._text = secrets.scrub_json(_object_of(self._call))
-            self._call = {}
-        return self._text
+                fields = {**fields, "clemcore": JsonText(object_of(extra))}
+            text = self._text = secrets.scrub_json(object_of(fields))
+            self._fields = None
+        return text if text is not None else self._text or b""
 
     def check(self) -> None:
-        """Raise what kept the entry from a file."""
+        """Raise what kept the call from being written."""
         if self.error is not None:
             raise self.error
 
 
 class Recorder:
-    """Records every call of every model of this process while it is open.
+    """Records the calls that belong to it while it is open; see :func:`record`.
 
-    Calls that end at the same time share a write: whoever comes first writes for all.
+    Calls that end at the same time share a write: the first to write takes all of them along. A forked child
+    appends to the same file.
 
     Args:
         path: the JSON file; an existing list is continued.
@@ -91,12 +100,14 @@ class Recorder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open the file."""
-        global _active  # noqa: PLW0603 - the open recorders of the process
         self._file = JsonListFile(path)
         self._lock = threading.Lock()
-        self._pending: deque[Entry] = deque()
-        with _active_lock:
-            _active = (*_active, self)
+        self._pending: deque[FinishedCall] = deque()
+        self._scope: scope.Scope | None = scope.attach("sinks", self)
+        forks.guard(self, "_lock", in_child=Recorder._start_in_child)
+
+    def _start_in_child(self) -> None:
+        self._pending.clear()  # the parent writes those
 
     @property
     def path(self) -> str:
@@ -110,40 +121,40 @@ class Recorder:
 
     def add(self, call: dict[str, Any]) -> None:
         """Write one call; it is in the file, whole, when this returns."""
-        entry = Entry(call)
+        entry = FinishedCall(call)
         self.put(entry)
         self.flush()
         entry.check()
 
-    def put(self, entry: Entry) -> None:
-        """Take an entry; the next :meth:`flush` or :meth:`close` writes it, whatever becomes of the caller."""
-        self._pending.append(entry)
+    def put(self, call: FinishedCall) -> None:
+        """Take a call; the next :meth:`flush` or :meth:`close` writes it, whatever becomes of the caller."""
+        self._pending.append(call)
 
     def flush(self) -> None:
-        """Write what was put before this call; why an entry could not be written stands in the entry."""
+        """Write what was put before this call; a call that could not be written has the reason in ``error``."""
         if not self._pending and not self._lock.locked():
             return
         with self._lock:
-            entries: list[Entry] = []
+            calls: list[FinishedCall] = []
             texts: list[bytes] = []
             while self._pending:
-                entry = self._pending.popleft()
+                call = self._pending.popleft()
                 try:
-                    texts.append(entry.text())
-                    entries.append(entry)
-                except Exception as error:  # noqa: BLE001 - one entry fails alone; who put it raises this
-                    entry.error = error
+                    texts.append(call.to_json())
+                    calls.append(call)
+                except Exception as error:  # noqa: BLE001 - one call fails alone; whoever put it raises this
+                    call.error = error
             try:
                 self._file.extend(texts)
             except Exception as error:  # noqa: BLE001 - those who put them raise this
-                for entry in entries:
-                    entry.error = error
+                for call in calls:
+                    call.error = error
 
     def close(self) -> None:
-        """Stop recording, write what is left, and close the file."""
-        global _active  # noqa: PLW0603 - the open recorders of the process
-        with _active_lock:
-            _active = tuple(recorder for recorder in _active if recorder is not self)
+        """Stop recording, write what is left, and close the file. It works from any thread, and more than once."""
+        node, self._scope = self._scope, None
+        if node is not None:
+            scope.detach("sinks", self, node)
         self.flush()
         with self._lock:
             self._file.close()
@@ -159,14 +170,22 @@ class Recorder:
         self.close()
 
 
-def record(path: str | os.PathLike[str] = "requests.json") -> Recorder:
-    """Record every call into a file that is valid JSON after every call.
+def record(to: str | os.PathLike[str] | Sink = "requests.json") -> AbstractContextManager[Any]:
+    """Record calls into a file that is valid JSON after every call, or into a sink of your own.
+
+    Which calls: those of the explicit scope around it (:func:`clemcore.backends.scope`); without one, every call of
+    the process if the main thread opens it outside a task, else the calls of this thread or task.
 
     Args:
-        path: the file; an existing record is continued, its folder is made where it is missing.
+        to: the file, whose folder is made where it is missing; an existing record is continued. Or an object with
+            ``put(call)`` and ``flush()`` (:class:`clemcore.calls.scope.Sink`). No answer is returned before it was
+            flushed; if it fails, the error has the answer as ``reply``.
+
+    Returns:
+        For a file, the open :class:`Recorder`; for a sink, a context manager that gives the sink itself.
 
     Raises:
-        RecordError: the file is there but holds no JSON list, or another recorder writes it.
+        RecordError: the file exists but holds no JSON list, or another recorder writes it.
 
     Examples:
         >>> import tempfile, pathlib, clemcore.backends as backends
@@ -176,15 +195,24 @@ def record(path: str | os.PathLike[str] = "requests.json") -> Recorder:
         >>> recorder.count, list(json.loads(pathlib.Path(path).read_text())[0])
         (1, ['timestamp', 'manipulated_prompt_obj', 'raw_response_obj', 'clemcore'])
     """
-    return Recorder(path)
+    if isinstance(to, (str, os.PathLike)):
+        return Recorder(to)
+    if not (callable(getattr(to, "put", None)) and callable(getattr(to, "flush", None))):
+        raise TypeError(f"record takes a path, or an object with put(call) and flush(), not {type(to).__name__}")
+    return _recording_to(to)
 
 
-def is_recording() -> bool:
-    """Tell whether any recorder is open."""
-    return bool(_active)
+@contextmanager
+def _recording_to(sink: Sink) -> Iterator[Sink]:
+    node = scope.attach("sinks", sink)
+    try:
+        yield sink
+    finally:
+        scope.detach("sinks", sink, node)
+        sink.flush()
 
 
-def put_call(
+def finished(
     *,
     started: datetime,
     duration: float,
@@ -193,8 +221,9 @@ def put_call(
     text: str | None,
     facts: Mapping[str, Any],
     error: BaseException | None = None,
-) -> Entry | None:
-    """Give one finished call, or one that failed, to every open recorder; :func:`flush` writes it.
+    labels: scope.Labels | None = None,
+) -> FinishedCall:
+    """Make the record of a call that was answered or failed.
 
     Args:
         started: when the call began (with time zone).
@@ -205,58 +234,75 @@ def put_call(
         facts: everything else that is known (model specification, generation arguments, versions, usage, …); values
             that were encoded before are :class:`JsonText`.
         error: what the call failed with.
-
-    Returns:
-        The entry, which says after the write why it could not be written; None where nobody records.
+        labels: the labels of its scope.
     """
-    recorders = _active
-    if not recorders:
-        return None
     extra: dict[str, Any] = {"record_version": RECORD_VERSION, "duration_seconds": round(duration, 6)}
     extra["response_text"] = text
+    if labels:
+        extra["scope"] = dict(labels)
     extra.update(facts)
     if error is not None:
         extra["error"] = _error(error)
-    entry = Entry(
-        {
-            "timestamp": started.isoformat(),
-            "manipulated_prompt_obj": prompt,
-            "raw_response_obj": response,
-            "clemcore": extra,
-        }
-    )
-    for recorder in recorders:
-        recorder.put(entry)
-    return entry
+    fields = {
+        "timestamp": started.isoformat(),
+        "manipulated_prompt_obj": prompt,
+        "raw_response_obj": response,
+        "clemcore": extra,
+    }
+    return FinishedCall(fields, labels=labels, response_text=text, failure=error)
 
 
-def flush() -> None:
-    """Write every call that was put; when this returns it is in the files, or its entry says why not."""
-    for recorder in _active:
-        recorder.flush()
+def put(call: FinishedCall, sinks: Iterable[Sink]) -> None:
+    """Give a call to sinks; one that refuses it leaves the reason in the call's ``error``."""
+    for sink in sinks:
+        try:
+            sink.put(call)
+        except Exception as error:  # noqa: BLE001 - the call was answered: the others still get it
+            call.error = error
 
 
-async def flushed() -> None:
-    """Wait until every call that was put is in the files, without stopping the loop.
+def flush(sinks: Sequence[Sink]) -> dict[int, Exception]:
+    """Write every call that was put into sinks; return what those failed with that could not, by their ``id``.
 
-    Those who wait on one loop at the same time share a write. The write is made also when the waiting task is
-    cancelled.
+    A :class:`Recorder` leaves the reason in each call instead.
+    """
+    failures: dict[int, Exception] = {}
+    for sink in sinks:
+        try:
+            sink.flush()
+        except Exception as error:  # noqa: BLE001 - the other sinks are still written
+            failures[id(sink)] = error
+    return failures
+
+
+async def flushed(sinks: Sequence[Sink]) -> dict[int, Exception]:
+    """Do what :func:`flush` does without stopping the loop.
+
+    Those who wait on one loop at the same time share a write, which serves the sinks of all of them. The write is
+    made also when a waiting task is cancelled.
     """
     import asyncio
 
+    if not sinks:
+        return {}
     loop = asyncio.get_running_loop()
-    write = _next_write.get(loop)
-    if write is None:
-        write = _next_write[loop] = loop.create_task(_write_next(loop))
-    await asyncio.shield(write)
+    waiting = _next_write.get(loop)
+    if waiting is None:
+        waiting = _next_write[loop] = {}, loop.create_task(_write_next(loop))
+    waiting[0].update((id(sink), sink) for sink in sinks)
+    failures = await asyncio.shield(waiting[1])
+    return {number: failures[number] for number in map(id, sinks) if number in failures}
 
 
-# For each event loop the write that has not begun, and the one that has.
-_next_write: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
-_last_write: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = weakref.WeakKeyDictionary()
+# For each event loop the write that has not begun, with its sinks, and the one that has.
+_Write = tuple[dict[int, Sink], "asyncio.Task[dict[int, Exception]]"]
+_next_write: dict[asyncio.AbstractEventLoop, _Write] = {}
+_last_write: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[dict[int, Exception]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-async def _write_next(loop: asyncio.AbstractEventLoop) -> None:
+async def _write_next(loop: asyncio.AbstractEventLoop) -> dict[int, Exception]:
     import asyncio
 
     try:
@@ -264,8 +310,11 @@ async def _write_next(loop: asyncio.AbstractEventLoop) -> None:
         if before is not None and not before.done():
             await asyncio.wait([before])
     finally:
-        _last_write[loop] = _next_write.pop(loop)
-    await asyncio.to_thread(flush)
+        sinks, _last_write[loop] = _next_write.pop(loop)
+    return await asyncio.to_thread(flush, tuple(sinks.values()))
+
+
+os.register_at_fork(after_in_child=_next_write.clear)
 
 
 # What an error knows beside its message, where it knows it; a replay raises it again.
@@ -276,101 +325,3 @@ def _error(error: BaseException) -> dict[str, Any]:
     known = {name: getattr(error, name, None) for name in _ERROR_FIELDS}
     more = {name: value for name, value in known.items() if value is not None}
     return {"type": type(error).__name__, "message": str(error), **more}
-
-
-def repeat_call(text: str) -> None:
-    """Give a call of another record, as it stands there, to every open recorder.
-
-    Raises:
-        RecordError: it could not be written.
-    """
-    recorders = _active
-    if recorders:
-        entry = Entry.of_text(secrets.scrub_json(text.encode("utf-8")))
-        for recorder in recorders:
-            recorder.put(entry)
-        flush()
-        entry.check()
-
-
-def to_json(value: Any) -> bytes:
-    """Write a value as one line of strict JSON in UTF-8, without any secret that this process loaded.
-
-    What JSON cannot hold is kept visibly: non-finite numbers as the strings ``NaN``, ``Infinity``, ``-Infinity``,
-    bytes and other objects as ``{"__type__": …, "repr": …}``; lone surrogates stay escaped.
-
-    Examples:
-        >>> to_json({"a": float("nan"), "b": "ä"}).decode()
-        '{"a": "NaN", "b": "ä"}'
-    """
-    return secrets.scrub_json(_dumped(value))
-
-
-# What of the records stays the same from call to call, encoded once; keyed by the value's own bytes.
-_fixed: dict[bytes, JsonText] = {}
-_MOST_FIXED = 512
-
-
-def encoded_once(value: Any) -> JsonText:
-    """Encode a small value that comes again and again, such as the generation arguments of a model.
-
-    Examples:
-        >>> encoded_once({"temperature": 0.0}), encoded_once({"temperature": False})
-        (b'{"temperature": 0.0}', b'{"temperature": false}')
-    """
-    try:
-        key = marshal.dumps(value, 2)  # tells 0 from 0.0 and False, as == does not
-    except ValueError:
-        return JsonText(_dumped(value))
-    text = _fixed.get(key)
-    if text is None:
-        if len(_fixed) >= _MOST_FIXED:
-            _fixed.clear()
-        text = _fixed[key] = JsonText(_dumped(value))
-    return text
-
-
-def _object_of(fields: Mapping[str, Any]) -> bytes:
-    """Write an object some values of which are encoded already; neighbours that are not are encoded together."""
-    parts: list[bytes] = []
-    plain: dict[str, Any] = {}
-    for name, value in fields.items():
-        if not isinstance(value, JsonText):
-            plain[name] = value
-            continue
-        if plain:
-            parts.append(_dumped(plain)[1:-1])
-            plain = {}
-        parts.append(b'"%s": %s' % (name.encode(), value))
-    if plain:
-        parts.append(_dumped(plain)[1:-1])
-    return b"{%s}" % b", ".join(parts)
-
-
-def _dumped(value: Any) -> bytes:
-    try:
-        text = _ENCODER.encode(value)
-    except ValueError:
-        value = _finite(value)
-        text = _ENCODER.encode(value)
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(value, allow_nan=False, default=_object).encode("ascii")
-
-
-def _object(value: Any) -> Any:
-    return {"__type__": f"{type(value).__module__}.{type(value).__qualname__}", "repr": repr(value)[:1000]}
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_object)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value

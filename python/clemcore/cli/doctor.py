@@ -76,7 +76,7 @@ def doctor(
 
 
 def _shown(value: Any) -> str:
-    from clemcore.calls.recorder import to_json
+    from clemcore.calls.encoding import to_json
 
     if value is None:
         return "-"

@@ -132,7 +132,7 @@ def limited(usd: float | None) -> contextlib.AbstractContextManager[object]:
 
 def print_json(value: Any) -> None:
     """Print a value as strict JSON without secrets: one line, or indented on a terminal."""
-    from clemcore.calls.recorder import to_json
+    from clemcore.calls.encoding import to_json
 
     text = to_json(value).decode("utf-8")
     if is_terminal(sys.stdout):

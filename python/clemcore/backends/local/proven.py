@@ -1,7 +1,7 @@
 """A chat template that is rendered by our own engine where that is proven, and by transformers where it is not.
 
 A proof holds for one template with its tokens and variables, one tokenizer and certain versions (see
-:mod:`clemcore.prompts.proof`). If a conversation has a feature that no case of the proof had, both engines render it,
+:mod:`clemcore.prompts.proof`). If a conversation has a feature that no case of the proof had, both render it,
 and their texts are compared at that call.
 """
 

@@ -7,16 +7,18 @@ import weakref
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from clemcore.backends.replay.answers import text_of
 from clemcore.backends.replay.failures import failure_of
 from clemcore.backends.replay.order import Asked, Order
-from clemcore.calls import recorder
+from clemcore.calls.batch import Batch, Item
+from clemcore.calls.encoding import JsonText
 from clemcore.calls.reader import RecordedCall, read_record, record_files
+from clemcore.calls.request import Request, running
 from clemcore.errors import SpecError
 from clemcore.messages import Messages
-from clemcore.model import BatchGenerativeModel, ReceivedBody, Reply, records_each_call
+from clemcore.model import BatchGenerativeModel, ReceivedBody, Reply
 from clemcore.registry.spec import REPLAY, ModelSpec
 
 
@@ -29,6 +31,8 @@ class ReplayModel(BatchGenerativeModel):
     Attributes:
         path: the record.
     """
+
+    conversations: ClassVar[int | None] = None
 
     def __init__(self, model_spec: ModelSpec) -> None:
         """Read the record."""
@@ -54,60 +58,54 @@ class ReplayModel(BatchGenerativeModel):
         """Fill in the recorded generation arguments where nobody gave any."""
         super().set_default_gen_args({**(defaults or {}), **self._recorded_gen_args})
 
-    @records_each_call
-    def generate_response(self, messages: Messages) -> Reply:
+    def generate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # Model takes the rest
         """Answer a dialogue as recorded.
 
         Raises:
             ReplayError: it differs from the recorded call, or no recorded call is left.
             Exception: what the recorded call failed with.
         """
-        (call,) = self._order.take([Asked(messages, self.asked_gen_args)])
+        (call,) = self._order.take([self._asked(messages)])
         return self._repeated(call)
 
-    @records_each_call
-    async def agenerate_response(self, messages: Messages) -> Reply:
+    async def agenerate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # as above
         """Answer a dialogue as recorded; see :meth:`generate_response`."""
-        (call,) = self._order.take([Asked(messages, self.asked_gen_args)])
+        (call,) = self._order.take([self._asked(messages)])
         return self._repeated(call)
 
-    @records_each_call
-    def generate_batch_response(self, batch_messages: list[Messages], return_exceptions: bool = False) -> list[Any]:
-        """Answer several dialogues as recorded; they are recorded again in the order of the record.
+    def _asked(self, messages: Messages, item: Item | None = None) -> Asked:
+        asked = self.asked_gen_args
+        if item is not None:
+            asked = {**asked, **item.request.gen_args}
+        what = item.request if item is not None else running(self)
+        labels = what.scope.labels if isinstance(what, Request) else {}
+        return Asked(messages, asked, labels, None if item is None else item.index)
 
-        Args:
-            batch_messages: the dialogues.
-            return_exceptions: put a recorded failure in the place of its answer.
+    def _answer_items(self, batch: Batch) -> None:
+        """Answer several dialogues as recorded; they are recorded again in the order of the record.
 
         Raises:
             ReplayError: a dialogue differs from every recorded call that may come; none was answered.
-            Exception: the first recorded failure, unless ``return_exceptions``; the others stand in its
-                ``batch_results``.
         """
-        arguments = self.asked_gen_args
-        calls = self._order.take(
-            [Asked(messages, arguments, index) for index, messages in enumerate(batch_messages)]
-        )
-        results: list[Any] = [None] * len(calls)
+        items = batch.pending
+        calls = self._order.take([self._asked(item.request.messages, item) for item in items])
         for number in sorted(range(len(calls)), key=lambda number: (str(calls[number].path), calls[number].index)):
             try:
-                results[number] = self._repeated(calls[number])
+                result: Any = self._repeated(calls[number])
             except Exception as error:  # noqa: BLE001 - a recorded failure; one item fails alone
-                results[number] = error.with_traceback(None)
-        failed = next((result for result in results if isinstance(result, Exception)), None)
-        if failed is not None and not return_exceptions:
-            failed.batch_results = results  # type: ignore[attr-defined]
-            raise failed
-        return results
+                result = error
+            batch.finish(items[number], result)
 
     def _repeated(self, call: RecordedCall) -> Reply:
+        record = JsonText(call.text.encode("utf-8"))
         if call.error is not None:
             failure = failure_of(call)
-            recorder.repeat_call(call.text)
+            failure.record = record  # type: ignore[attr-defined]
             raise failure
         text = text_of(call)
-        recorder.repeat_call(call.text)
-        return Reply(call.prompt, self._received(call, text), text, _facts_of(call))
+        reply = Reply(call.prompt, self._received(call, text), text, _facts_of(call))
+        reply.record = record
+        return reply
 
     def _received(self, call: RecordedCall, text: str) -> Any:
         response = call.response

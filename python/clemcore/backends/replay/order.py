@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from clemcore.backends.replay.dialogue import Dialogue, Turns, asked_turns, recorded_dialogue
@@ -26,12 +26,14 @@ class Asked:
 
     Attributes:
         messages: its messages.
-        arguments: the generation arguments that somebody asked for.
+        arguments: the generation arguments that were asked for.
+        labels: the labels of its scope.
         batch_index: its place in its batch, or None.
     """
 
     messages: Messages
     arguments: dict[str, Any]
+    labels: Mapping[str, Any] = field(default_factory=dict)
     batch_index: int | None = None
 
     @functools.cached_property

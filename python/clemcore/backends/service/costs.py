@@ -12,6 +12,7 @@ from typing import Any
 
 from clemcore.backends.service.dialects.base import Dialect
 from clemcore.calls import budget
+from clemcore.calls.scope import Membership
 from clemcore.errors import SpecError
 from clemcore.images import limit_in
 from clemcore.registry.prices import prices_of
@@ -81,7 +82,7 @@ class Costs:
             raise TypeError("counts are numbers")
         return usd
 
-    async def hold(self, body: Mapping[str, Any]) -> budget.Hold | None:
+    async def hold(self, body: Mapping[str, Any], belongs: Membership) -> budget.Hold | None:
         """Reserve the most that a request can cost; wait where calls under way may leave enough for it.
 
         Returns:
@@ -91,7 +92,7 @@ class Costs:
             BudgetExceededError: it does not fit into the budget; nothing was sent.
             SpecError: as for :meth:`highest`.
         """
-        if not budget.is_limited():
+        if not belongs.budgets:
             return None
         usd = self.highest(body)
         loop, again = asyncio.get_running_loop(), asyncio.Event()
@@ -100,7 +101,7 @@ class Costs:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(again.set)
 
-        while (hold := budget.reserve(usd, wake)) is None:
+        while (hold := budget.reserve(usd, belongs.budgets, wake, model=self._name, labels=belongs.labels)) is None:
             await again.wait()
             again.clear()
         return hold

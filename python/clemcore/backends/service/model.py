@@ -1,21 +1,20 @@
-"""What all remote models share: one answer at a time, many at once, from any thread or event loop.
+"""What all models behind an API share: one answer at a time, many at once, from any thread or event loop.
 
-A remote model says how one dialogue is answered (``_answer``); here it gets its three faces. It does not know
-providers.
+A model says how one request is answered (``_answer``); here it gets its three faces. It does not know providers.
 """
 
 from __future__ import annotations
 
 import abc
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 from clemcore.backends.service.http import background
 from clemcore.calls import recorder
-from clemcore.calls.call import Call
-from clemcore.calls.progress import Progress
+from clemcore.calls.batch import Batch, Item
+from clemcore.calls.request import Request, request_of, running
 from clemcore.messages import Messages
-from clemcore.model import BatchGenerativeModel, Reply, records_each_call
+from clemcore.model import BatchGenerativeModel, Reply
 
 # Seconds for which the answers of a batch are collected before they are written down together.
 _WRITE_EVERY = 0.02
@@ -26,15 +25,17 @@ _PREPARED_AT_ONCE = 20
 class RemoteModel(BatchGenerativeModel):
     """A model behind an API; several threads and event loops may call it at once."""
 
+    conversations: ClassVar[int | None] = None
+
     @abc.abstractmethod
-    async def _answer(self, messages: Messages) -> Reply:
-        """Answer one dialogue; runs on the background loop.
+    async def _answer(self, request: Request) -> Reply:
+        """Answer one request; runs on the background loop.
 
         Raises:
             background.Stopped: it was cancelled, and something had been sent.
         """
 
-    def generate_response(self, messages: Messages) -> Reply:
+    def generate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # Model takes the rest
         """Answer a dialogue by one call.
 
         Args:
@@ -48,52 +49,31 @@ class RemoteModel(BatchGenerativeModel):
             ContextExceededError: prompt and reply do not fit the context window.
             RemoteCallError: the service refused or failed, or its reply holds no answer.
         """
-        return background.run(self._answer(messages))
+        return background.run(self._answer(self._request(messages)))
 
-    async def agenerate_response(self, messages: Messages) -> Reply:
+    async def agenerate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # as above
         """Answer a dialogue without a thread of its own; otherwise as :meth:`generate_response`."""
-        return await background.run_async(self._answer(messages))
+        return await background.run_async(self._answer(self._request(messages)))
 
-    @records_each_call
-    def generate_batch_response(
-        self, batch_messages: list[Messages], return_exceptions: bool = False, progress: bool | None = None
-    ) -> list[Any]:
-        """Answer several dialogues at once; each is recorded when it is answered.
+    def _request(self, messages: Messages) -> Request:
+        """Return the request of the call that runs; a subclass may have changed its messages."""
+        what = running(self)
+        if not isinstance(what, Request):
+            return request_of(messages)
+        return Request(messages, what.gen_args, what.scope, what.batch)
 
-        Args:
-            batch_messages: the dialogues.
-            return_exceptions: put the exception of a call that failed in the place of its answer.
-            progress: show a bar where standard error is a terminal; None: when ``CLEMCORE_PROGRESS`` is set to 1.
+    def _answer_items(self, batch: Batch) -> None:
+        background.run(self._answer_all(batch))
 
-        Returns:
-            The answers, in the order of the dialogues.
-
-        Raises:
-            Exception: the first failure in the order of the dialogues, unless ``return_exceptions``; all others
-                were answered and recorded before, and stand in its ``batch_results``.
-        """
+    async def _answer_all(self, batch: Batch) -> None:
+        writer = _Writer(batch)
+        tasks: list[asyncio.Task[None]] = []
         try:
-            results: list[Any] = background.run(self._answer_all(batch_messages, progress))
-        except BaseException:
-            recorder.flush()  # what was answered before an interrupt, and what was under way at it
-            raise
-        failed = next((result for result in results if isinstance(result, BaseException)), None)
-        if failed is not None and not return_exceptions:
-            failed.batch_results = results  # type: ignore[attr-defined]
-            raise failed
-        return results
-
-    async def _answer_all(self, batch_messages: list[Messages], progress: bool | None) -> list[Any]:
-        size = len(batch_messages)
-        writer, bar = _Writer(), Progress(size, self.name, progress)
-        tasks: list[asyncio.Task[Any]] = []
-        try:
-            for index, messages in enumerate(batch_messages):
-                call = Call(self, messages, batch=(index, size))
-                tasks.append(asyncio.create_task(self._put(call, messages, writer, bar)))
-                if index % _PREPARED_AT_ONCE == _PREPARED_AT_ONCE - 1:
+            for number, item in enumerate(batch.pending):
+                tasks.append(asyncio.create_task(self._put(item, batch, writer)))
+                if number % _PREPARED_AT_ONCE == _PREPARED_AT_ONCE - 1:
                     await asyncio.sleep(0)
-            ended = await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks)
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -101,49 +81,41 @@ class RemoteModel(BatchGenerativeModel):
             raise
         finally:
             writer.stop()
-            bar.close()
-        await recorder.flushed()
-        return [_written(call, result) for call, result in ended]
+        batch.check(await recorder.flushed(batch.sinks))
 
-    async def _put(self, call: Call, messages: Messages, writer: _Writer, bar: Progress) -> tuple[Call, Any]:
+    async def _put(self, item: Item, batch: Batch, writer: _Writer) -> None:
         result: Any
         try:
-            result = call.put(await self._answer(messages))
+            result = await self._answer(item.request)
         except Exception as error:  # noqa: BLE001 - one item fails alone
-            call.put_failure(error)
-            result = error.with_traceback(None)
+            result = error
         except background.Stopped as stop:
-            call.put_failure(stop)
+            item.call.put_failure(stop)
             raise
+        batch.put(item, result)
         writer.start()
-        bar.count(failed=isinstance(result, Exception))
-        return call, result
-
-
-def _written(call: Call, result: Any) -> Any:
-    """Return an answer, or why it could not be written down."""
-    try:
-        call.check()
-    except Exception as error:  # noqa: BLE001 - stands in the answer's place
-        return error.with_traceback(None)
-    return result
 
 
 class _Writer:
     """Sees to it that what a batch has brought is written while the rest is under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._sinks = batch.sinks
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Write soon, once for all that come until then."""
-        if self._timer is None and recorder.is_recording():
+        if self._timer is None and self._sinks:
             self._timer = asyncio.get_running_loop().call_later(_WRITE_EVERY, self._write)
 
     def _write(self) -> None:
         self._timer = None
-        self._task = asyncio.get_running_loop().create_task(recorder.flushed())
+        self._task = asyncio.get_running_loop().create_task(self._written())
+
+    async def _written(self) -> None:
+        self._batch.check(await recorder.flushed(self._sinks))
 
     def stop(self) -> None:
         if self._timer is not None:

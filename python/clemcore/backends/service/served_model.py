@@ -25,8 +25,8 @@ from clemcore.backends.service.limits import resolve_limits
 from clemcore.backends.service.model import RemoteModel
 from clemcore.backends.service.request import model_id_of, written
 from clemcore.backends.service.service import Service
+from clemcore.calls.request import Request
 from clemcore.errors import ContextExceededError
-from clemcore.messages import Messages
 from clemcore.model import Reply
 from clemcore.registry.context_size import parse_context_size
 from clemcore.registry.settings import check_settings
@@ -65,11 +65,11 @@ class ServedModel(RemoteModel):
         state = {"_gen_args": dict(self._gen_args), "_defaulted": self._defaulted}
         return type(self), (self.model_spec, self._service), state
 
-    async def _answer(self, messages: Messages) -> Reply:
-        ledger = self._current_ledger()
+    async def _answer(self, request: Request) -> Reply:
+        ledger = self._ledger_of(request)
         self._check_window(ledger)
-        body = written(self.model_spec, self._model_id, self._dialect, messages, ledger)
-        exchange = await self._calls.post(self._path, body, ledger)
+        body = written(self.model_spec, self._model_id, self._dialect, request.messages, ledger)
+        exchange = await self._calls.post(self._path, body, ledger, request.scope)
         reply = self._read(exchange, ledger)
         # Raised where no local variable holds the body: tracebacks may show them, and it may echo a key.
         if isinstance(reply, Verdict):
@@ -80,11 +80,12 @@ class ServedModel(RemoteModel):
             reply.facts.update(await background.to_its_end(keeping))
         return reply
 
-    def _current_ledger(self) -> Ledger:
+    def _ledger_of(self, request: Request) -> Ledger:
         """Return what becomes of the generation arguments, worked out once for all calls with the same ones."""
-        state = repr(self.gen_args), self._defaulted
+        gen_args, asked = {**self.gen_args, **request.gen_args}, {**self.asked_gen_args, **request.gen_args}
+        state = repr(gen_args), frozenset(asked)
         if self._ledger is None or self._ledger[0] != state:
-            ledger = ledger_of(self.gen_args, self.asked_gen_args, self.model_spec, self._dialect)
+            ledger = ledger_of(gen_args, asked, self.model_spec, self._dialect)
             self._ledger = state, ledger
         return self._ledger[1]
 

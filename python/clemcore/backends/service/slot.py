@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clemcore.calls.cache import CallCache, KeptReply, active, key_of
+from clemcore.calls.cache import CallCache, KeptReply, cache_of, key_of
+from clemcore.calls.scope import Membership
 from clemcore.model import Reply
 
 # Of the headers of a reply: what the record tells.
@@ -25,7 +26,9 @@ class Slot:
         kept: the reply that is there, or None.
     """
 
-    def __init__(self, cache: CallCache, identity: Sequence[Any], body: bytes, *, sampled: bool) -> None:
+    def __init__(
+        self, cache: CallCache, identity: Sequence[Any], body: bytes, belongs: Membership, *, sampled: bool
+    ) -> None:
         """Look into the place."""
         self._cache = cache
         self._identity = identity
@@ -35,8 +38,11 @@ class Slot:
         if self._is_barred:
             return
         if sampled:
-            repeat = cache.repeat_of(self._key)
-            self._key = key_of([*identity, {"epoch": cache.epoch, "repeat": repeat}], body)
+            # Two epochs, episodes or players never share a sampled answer; a run that is repeated does.
+            labels = {name: value for name, value in belongs.labels.items() if name not in ("run", "call")}
+            repeat = cache.repeat_of(self._key, belongs.scope if labels else None)
+            which: dict[str, Any] = {"epoch": cache.epoch, "repeat": repeat}
+            self._key = key_of([*identity, {**which, "scope": labels} if labels else which], body)
         self.kept = cache.find(self._key)
 
     async def facts_after(
@@ -65,7 +71,9 @@ class Slot:
         return None
 
 
-def slot_for(identity: Sequence[Any], url: str, body: bytes, fields: Mapping[str, Any]) -> Slot | None:
+def slot_for(
+    identity: Sequence[Any], url: str, body: bytes, fields: Mapping[str, Any], belongs: Membership
+) -> Slot | None:
     """Return the place of a call; None where no cache is used.
 
     Args:
@@ -73,11 +81,12 @@ def slot_for(identity: Sequence[Any], url: str, body: bytes, fields: Mapping[str
         url: where the call goes.
         body: the request.
         fields: what of it are generation arguments.
+        belongs: what the call belongs to.
     """
-    cache = active()
+    cache = cache_of(belongs)
     if cache is None:
         return None
-    return Slot(cache, (*identity, url), body, sampled=_samples(fields))
+    return Slot(cache, (*identity, url), body, belongs, sampled=_samples(fields))
 
 
 def _samples(fields: Mapping[str, Any]) -> bool:

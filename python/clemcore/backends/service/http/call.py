@@ -27,6 +27,7 @@ from clemcore.backends.service.http.verdict import Verdict, as_json, judge
 from clemcore.backends.service.limits import Limits
 from clemcore.backends.service.slot import slot_for
 from clemcore.calls.cache import KeptReply
+from clemcore.calls.scope import Membership
 from clemcore.errors import MessagesError
 
 logger = logging.getLogger(__name__)
@@ -70,13 +71,14 @@ class CallLayer:
         self._engine = Engine(endpoint, headers, caller.dialect.key_headers)
         self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, caller.model_id, limits)
 
-    async def post(self, path: str, body: Mapping[str, Any], ledger: Ledger) -> Exchange:
+    async def post(self, path: str, body: Mapping[str, Any], ledger: Ledger, belongs: Membership) -> Exchange:
         """Send a body, and return what happened once a reply came that can be read for an answer.
 
         Args:
             path: what is appended to the base URL.
             body: the request.
             ledger: what became of the generation arguments, for errors.
+            belongs: what the call belongs to: its budgets and its cache.
 
         Raises:
             RemoteCallError: the service refused or failed.
@@ -86,12 +88,12 @@ class CallLayer:
             Stopped: it was cancelled after something had been sent.
         """
         exchange = Exchange(self._caller.endpoint.base_url + path, encoded(body), self._limits)
-        exchange.slot = slot_for(self._identity, exchange.url, exchange.body, ledger.fields)
+        exchange.slot = slot_for(self._identity, exchange.url, exchange.body, ledger.fields, belongs)
         if exchange.slot is not None and exchange.slot.kept is not None:
             _take(exchange, exchange.slot.kept)
             return exchange
         try:
-            verdict = await with_retries(exchange, lambda: self._attempt(exchange, body))
+            verdict = await with_retries(exchange, lambda: self._attempt(exchange, body, belongs))
         except asyncio.CancelledError:
             exchange.settle(None if exchange.was_sent else 0)
             if not exchange.was_sent:
@@ -107,7 +109,7 @@ class CallLayer:
             raise self._caller.failure(exchange, verdict, ledger)
         return exchange
 
-    async def _attempt(self, exchange: Exchange, body: Mapping[str, Any]) -> Verdict | None:
+    async def _attempt(self, exchange: Exchange, body: Mapping[str, Any], belongs: Membership) -> Verdict | None:
         dialect = self._caller.dialect
         tokens = len(exchange.body) / _BYTES_PER_TOKEN + dialect.tokens_asked(body)
         queued = time.monotonic()
@@ -115,7 +117,7 @@ class CallLayer:
         outcome: Outcome = "neutral"
         try:
             if exchange.hold is None:
-                exchange.hold = await self._costs.hold(body)
+                exchange.hold = await self._costs.hold(body, belongs)
             exchange.queued += time.monotonic() - queued
             exchange.begin_attempt()
             seconds = min(self._limits.attempt_timeout, max(exchange.time_left, 0.001))

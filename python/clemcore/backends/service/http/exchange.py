@@ -18,7 +18,7 @@ from clemcore.backends.service.limits import Limits
 from clemcore.backends.service.slot import Slot
 from clemcore.calls.budget import Hold
 from clemcore.calls.call import Texts
-from clemcore.calls.recorder import JsonText
+from clemcore.calls.encoding import JsonText
 from clemcore.secrets import has_own_escapes, scrub, scrub_json
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
