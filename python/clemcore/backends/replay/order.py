@@ -8,13 +8,16 @@ it does not know what is made of a call.
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from clemcore import forks
 from clemcore.backends.replay.dialogue import Dialogue, Turns, asked_turns, recorded_dialogue
 from clemcore.backends.replay.difference import Difference, compare_arguments, compare_text, compare_turns
+from clemcore.backends.replay.index import Index, labels_of
 from clemcore.calls.reader import RecordedCall
 from clemcore.errors import ReplayError
 from clemcore.messages import Messages, sha256_of
@@ -62,7 +65,8 @@ class Awaited:
         self.number = number
 
     @functools.cached_property
-    def _dialogue(self) -> Dialogue | None:
+    def dialogue(self) -> Dialogue | None:
+        """The dialogue of its prompt, or None where the prompt is a text."""
         return recorded_dialogue(self.call.prompt, is_ours=bool(self.call.facts))
 
     def difference(self, asked: Asked) -> Difference | None:
@@ -75,8 +79,8 @@ class Awaited:
         digest = self.call.facts.get("messages_sha256")
         if digest is not None and digest == asked.sha256:
             return None
-        if self._dialogue is not None:
-            return compare_turns(self._dialogue.turns, asked.turns(self._dialogue))
+        if self.dialogue is not None:
+            return compare_turns(self.dialogue.turns, asked.turns(self.dialogue))
         text = text_of_prompt(self.call.prompt)
         if not text:
             return None  # 3.7.2 recorded an empty prompt for players of its own: there is nothing to compare
@@ -115,11 +119,24 @@ class Stream:
             self._earliest.append(earliest)
         self._earliest.reverse()
 
+    def may_come(self, awaited: Awaited) -> bool:
+        """Tell whether a call may come now: it is the first, or was under way together with it."""
+        self._advance()
+        if self._is_taken[awaited.number]:
+            return False
+        if awaited.number == self._head:
+            return True
+        end, started = self._awaited[self._head].call.ended, awaited.call.started
+        return end is not None and started is not None and started < end
+
+    def _advance(self) -> None:
+        while self._head < len(self._awaited) and self._is_taken[self._head]:
+            self._head += 1
+
     def next(self) -> Iterator[Awaited]:
         """Give the calls that may come now: the first, and those that were under way together with it."""
         awaited, taken = self._awaited, self._is_taken
-        while self._head < len(awaited) and taken[self._head]:
-            self._head += 1
+        self._advance()
         if self._head == len(awaited):
             return
         first = awaited[self._head]
@@ -131,6 +148,10 @@ class Stream:
             started = awaited[number].call.started
             if not taken[number] and started is not None and started < float(end or 0):
                 yield awaited[number]
+
+    def is_taken(self, awaited: Awaited) -> bool:
+        """Tell whether a call has come."""
+        return self._is_taken[awaited.number]
 
     def take(self, awaited: Awaited) -> None:
         """Strike a call out."""
@@ -145,6 +166,10 @@ class Stream:
     def remaining(self) -> int:
         """Number of calls that have not come yet."""
         return self._is_taken.count(False)
+
+    def __iter__(self) -> Iterator[Awaited]:
+        """Give all calls."""
+        return iter(self._awaited)
 
     def ends_a_prompt(self, text: str) -> bool:
         """Tell whether every prompt of this file ends like this."""
@@ -169,6 +194,11 @@ class Order:
         self._size = sum(len(calls) for calls in files)
         self._what = what
         self._lock = threading.Lock()
+        forks.guard(self, "_lock")
+        self._index: Index[Awaited] = Index(lambda one: one.stream.is_taken(one))
+        for stream in self._streams:
+            for awaited in stream:
+                self._index.add(awaited, awaited.call, awaited.dialogue)
         self._stop: Callable[[], ReplayError] | None = None
 
     @property
@@ -191,12 +221,12 @@ class Order:
         with self._lock:
             if self._stop is not None:
                 raise self._stop()
-            taken: list[Awaited | None] = []
-            for asked in batch:
-                found = next((one for one in self._next() if one.difference(asked) is None), None)
-                if found is not None:
-                    found.stream.take(found)
-                taken.append(found)
+            taken: list[Awaited | None] = [None] * len(batch)
+            # First what had the same place in a batch as well, so that equal dialogues keep their places.
+            for at_its_place in (True, False):
+                for number, asked in enumerate(batch):
+                    if taken[number] is None:
+                        taken[number] = self._found(asked, at_its_place=at_its_place)
             whole = [one for one in taken if one is not None]
             if len(whole) == len(batch):
                 return [one.call for one in whole]
@@ -204,6 +234,24 @@ class Order:
             for one in whole:
                 one.stream.give_back(one)
             raise self._stop()
+
+    def _found(self, asked: Asked, *, at_its_place: bool) -> Awaited | None:
+        """Take the recorded call that is meant, or None. Of equal ones it is that which started first."""
+        if at_its_place and asked.batch_index is None:
+            return None
+        best: Awaited | None = None
+        turns = ((form, asked.turns(dialogue)) for form, dialogue in self._index.forms.items())
+        known = self._index.find(labels_of(asked.labels), asked.sha256, turns)
+        for one in itertools.chain(known, (one for one in self._index.others if not at_its_place)):
+            if best is not None and one.stream is not best.stream:
+                break  # the files have no order: the first that fits is as good as any
+            if not one.stream.may_come(one) or (at_its_place and not _same_place(one, asked)):
+                continue
+            if (best is None or _start(one) < _start(best)) and one.difference(asked) is None:
+                best = one
+        if best is not None:
+            best.stream.take(best)
+        return best
 
     def _next(self) -> Iterator[Awaited]:
         for stream in self._streams:
@@ -232,6 +280,10 @@ class Order:
             field=best.field,
             position=best.position,
         )
+
+
+def _start(awaited: Awaited) -> float:
+    return float("inf") if awaited.call.started is None else awaited.call.started
 
 
 def _same_place(awaited: Awaited, asked: Asked) -> bool:
