@@ -169,6 +169,7 @@ def test_the_public_names_are_pinned() -> None:
         "project_root",
         "record",
         "resolve",
+        "scope",
     ]
     for name in backends.__all__:
         assert getattr(backends, name) is not None

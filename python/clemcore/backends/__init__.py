@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clemcore.calls.budget import Budget, budget
     from clemcore.calls.cache import cache
     from clemcore.calls.recorder import record
+    from clemcore.calls.scope import scope
     from clemcore.errors import BudgetExceededError, ContextExceededError
     from clemcore.keys import Key, KeyRegistry, load_credentials
     from clemcore.loading import (
@@ -80,6 +81,7 @@ __all__ = [
     "project_root",
     "record",
     "resolve",
+    "scope",
 ]
 
 _HOMES = {
@@ -116,6 +118,7 @@ _HOMES = {
     "project_root": "clemcore.loading",
     "record": "clemcore.calls.recorder",
     "resolve": "clemcore.loading",
+    "scope": "clemcore.calls.scope",
 }
 
 # What else modules of 3.7.2 had that are now this package (see clemcore.compat), and its name there.
