@@ -21,7 +21,7 @@ PACKAGE = Path(clemcore.__file__).parent
 LEVELS = (
     {"_core"},
     {"errors"},
-    {"messages", "secrets", "files"},
+    {"messages", "secrets", "files", "forks"},
     {"keys", "registry"},
     {"arguments"},
     {"images", "prompts", "calls", "diagnosis"},

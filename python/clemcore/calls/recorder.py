@@ -188,7 +188,7 @@ def record(to: str | os.PathLike[str] | Sink = "requests.json") -> AbstractConte
         RecordError: the file exists but holds no JSON list, or another recorder writes it.
 
     Examples:
-        >>> import tempfile, pathlib, clemcore.backends as backends
+        >>> import json, tempfile, pathlib, clemcore.backends as backends
         >>> path = tempfile.mkdtemp() + "/requests.json"
         >>> with backends.record(path) as recorder:
         ...     _ = backends.get_model_for("mock").generate_response([{"role": "user", "content": "Hi"}])

@@ -18,6 +18,7 @@ from clemcore.backends.service.http import background
 from clemcore.backends.slurk.content import Event, Shown, events_of, has_images
 from clemcore.backends.slurk.room import Room
 from clemcore.backends.slurk.settings import Settings
+from clemcore.calls.conversation import state_of
 from clemcore.errors import InterruptedCallError, MessagesError, RemoteCallError
 from clemcore.messages import Messages, sha256_of
 from clemcore.model import Model, Reply
@@ -47,7 +48,6 @@ class SlurkModel(Model):
         """
         super().__init__(model_spec)
         self._room = room
-        self._shown = Shown()
         self._closing = weakref.finalize(self, _close_later, room)
         self._closing.atexit = False  # at exit, the background loop closes the rooms
 
@@ -76,11 +76,11 @@ class SlurkModel(Model):
             MessagesError: a message cannot be shown in the room. Nothing was sent.
             RemoteCallError: no answer came in time, or the server failed.
         """
-        return background.run(self._answer(messages))
+        return background.run(self._answer(messages, self.shown, self._ledger()))
 
     async def agenerate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # as above
         """Do the same as :meth:`generate_response`, without blocking the event loop."""
-        return await background.run_async(self._answer(messages))
+        return await background.run_async(self._answer(messages, self.shown, self._ledger()))
 
     @property
     def shown(self) -> Shown:
@@ -88,10 +88,10 @@ class SlurkModel(Model):
 
         This is the only state that a call leaves for the next one. Each call reads it once, when it begins.
         """
-        return self._shown
+        return state_of(self, Shown)
 
-    async def _answer(self, messages: Messages) -> Reply:
-        room, shown, ledger = self._room, self.shown, self._ledger()
+    async def _answer(self, messages: Messages, shown: Shown, ledger: Ledger) -> Reply:
+        room = self._room
         events = events_of(messages, self.model_spec, shown, room.number)
         if has_images(events) and not room.settings.shows_images:
             raise MessagesError(
@@ -146,7 +146,7 @@ class SlurkModel(Model):
 
     def reset(self) -> None:
         """End the episode: the person's page is cleared, and the next dialogue is shown from its beginning."""
-        self._shown = Shown()
+        super().reset()
         background.run(self._room.conversation.command("done"))
 
     def close(self) -> None:
