@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+from clemcore import forks
 from clemcore.backends.replay.answers import text_of
 from clemcore.backends.replay.failures import failure_of
 from clemcore.backends.replay.order import Asked, Order
@@ -177,6 +179,7 @@ def _files_of(path: Path, wanted: str | None) -> list[list[RecordedCall]]:
 # Two models of one record that are loaded before the first call, as for self-play, share its order.
 _orders: weakref.WeakValueDictionary[tuple[str, str | None], Order] = weakref.WeakValueDictionary()
 _orders_lock = threading.Lock()
+forks.guard(sys.modules[__name__], "_orders_lock")
 
 
 def _shared_order(path: Path, name: str | None, files: Sequence[Sequence[RecordedCall]]) -> Order:

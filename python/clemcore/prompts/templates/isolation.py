@@ -24,6 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
+from clemcore import forks
 from clemcore.errors import MissingExtraError, TemplateError
 
 # Seconds of processor time for one render. Long conversations in slow templates take milliseconds.
@@ -68,6 +69,7 @@ class IsolatedTemplate:
         """
         self._source = source
         self._lock = threading.Lock()
+        forks.guard(self, "_lock", hold=False)  # it is held while a template renders
         self._process: subprocess.Popen[bytes] | None = None
         with self._lock:
             self._started()

@@ -18,7 +18,7 @@ import aiohttp
 from clemcore.arguments.ledger import Ledger
 from clemcore.backends.service.costs import Costs
 from clemcore.backends.service.http.background import Stopped
-from clemcore.backends.service.http.engine import Engine
+from clemcore.backends.service.http.engine import engine_for
 from clemcore.backends.service.http.exchange import Exchange
 from clemcore.backends.service.http.failures import Caller
 from clemcore.backends.service.http.gate import Gate, Outcome, gate_for
@@ -68,7 +68,7 @@ class CallLayer:
             dict(headers),
         )
         self._costs = costs
-        self._engine = Engine(endpoint, headers, caller.dialect.key_headers)
+        self._engine = engine_for(endpoint, headers, caller.dialect.key_headers)
         self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, caller.model_id, limits)
 
     async def post(self, path: str, body: Mapping[str, Any], ledger: Ledger, belongs: Membership) -> Exchange:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import hashlib
 import logging
 import os
 import ssl
@@ -193,6 +194,34 @@ class Engine:
         if session is not None:
             _inherited.append(session.connector)
             session.detach()
+
+
+_engines: weakref.WeakValueDictionary[bytes, Engine] = weakref.WeakValueDictionary()
+
+
+def engine_for(
+    endpoint: Endpoint, headers: Mapping[str, str], key_headers: Callable[[Key], Mapping[str, str]]
+) -> Engine:
+    """Return the engine for an endpoint; models that are loaded twice share it, and so its connections.
+
+    Args:
+        endpoint: where requests go.
+        headers: headers of the format.
+        key_headers: writes the headers that carry the key.
+    """
+    carried = {} if endpoint.key is None else dict(key_headers(endpoint.key))
+    changed = None if endpoint.ca_file is None else os.stat(endpoint.ca_file).st_mtime_ns  # noqa: PTH116
+    parts = (
+        (endpoint.base_url, endpoint.account, endpoint.ca_file, changed, endpoint.verify_tls),
+        sorted(headers.items()),
+        sorted(carried.items()),
+        proxy_of(endpoint.base_url),
+    )
+    key = hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).digest()  # the digest holds no secret
+    engine = _engines.get(key)
+    if engine is None:
+        engine = _engines[key] = Engine(endpoint, headers, key_headers)
+    return engine
 
 
 # Connectors of a forked child's ancestors.
