@@ -10,7 +10,7 @@ import abc
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from clemcore.calls import execution
 from clemcore.calls.batch import Batch
@@ -28,7 +28,7 @@ __all__ = ["DEFAULT_GEN_ARGS", "BatchGenerativeModel", "Model", "ReceivedBody", 
 DEFAULT_GEN_ARGS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 300}
 
 
-class Model(abc.ABC):
+class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
     """A model that answers messages, wherever it runs.
 
     A backend's model implements :meth:`generate_response`; checks, timing and the record come by themselves.
@@ -63,80 +63,94 @@ class Model(abc.ABC):
             if callable(method) and not getattr(method, "__isabstractmethod__", False):
                 setattr(cls, name, around(method))
 
-    @abc.abstractmethod
-    def generate_response(
-        self, messages: Messages, *, gen_args: Mapping[str, Any] | None = None, scope: Scope | None = None
-    ) -> Reply:
-        """Answer a dialogue.
+    if TYPE_CHECKING:
+        # For type checkers: a subclass need not repeat the arguments that are dealt with before it is called.
+        @abc.abstractmethod
+        def generate_response(self, *args: Any, **kwargs: Any) -> Reply:
+            """Answer a dialogue."""
 
-        A subclass implements ``generate_response(self, messages)``. It finds the generation arguments of the call in
-        ``self.gen_args``, ``self.temperature`` and ``self.get_gen_arg(name)``.
+        async def agenerate_response(self, *args: Any, **kwargs: Any) -> Reply:
+            """Answer a dialogue without blocking the event loop."""
 
-        Args:
-            messages: non-empty list of ``{"role": "system" | "user" | "assistant", "content": str}``; for models
-                that see images also ``"image"``: path, URL or a list of them.
-            gen_args: generation arguments of this call alone; they win over those of the model.
-            scope: what the call belongs to; by default the scope of this context (``backends.scope``).
+        def generate_batch_response(self, *args: Any, **kwargs: Any) -> list[Any]:
+            """Answer several dialogues."""
 
-        Returns:
-            The exact object sent to the model, the exact object received, and the answer's text alone. A
-            subclass may return a plain tuple of the three; callers get a :class:`Reply`.
+    else:
 
-        Raises:
-            MessagesError: the messages do not have that form.
-            ContextExceededError: prompt and reply do not fit the context window; nothing was generated.
-        """
+        @abc.abstractmethod
+        def generate_response(
+            self, messages: Messages, *, gen_args: Mapping[str, Any] | None = None, scope: Scope | None = None
+        ) -> Reply:
+            """Answer a dialogue.
 
-    async def agenerate_response(
-        self, messages: Messages, *, gen_args: Mapping[str, Any] | None = None, scope: Scope | None = None
-    ) -> Reply:
-        """Answer a dialogue without blocking the event loop; the model of a service needs no thread for it.
+            A subclass implements ``generate_response(self, messages)``. It finds the generation arguments of the
+            call in ``self.gen_args``, ``self.temperature`` and ``self.get_gen_arg(name)``.
 
-        Args:
-            messages: as for :meth:`generate_response`, which this calls in a thread.
-            gen_args: as there.
-            scope: as there.
-        """
-        import asyncio
+            Args:
+                messages: non-empty list of ``{"role": "system" | "user" | "assistant", "content": str}``; for
+                    models that see images also ``"image"``: path, URL or a list of them.
+                gen_args: generation arguments of this call alone; they win over those of the model.
+                scope: what the call belongs to; by default the scope of this context (``backends.scope``).
 
-        return await asyncio.to_thread(self.generate_response, messages, gen_args=gen_args, scope=scope)
+            Returns:
+                The exact object sent to the model, the exact object received, and the answer's text alone. A
+                subclass may return a plain tuple of the three; callers get a :class:`Reply`.
 
-    def generate_batch_response(
-        self,
-        batch_messages: Iterable[Messages],
-        return_exceptions: bool = False,
-        progress: bool | None = None,
-        *,
-        scopes: Sequence[Scope | None] | None = None,
-        gen_args: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
-    ) -> list[Any]:
-        """Answer several dialogues; each is recorded when it is answered, and each fails alone.
+            Raises:
+                MessagesError: the messages do not have that form.
+                ContextExceededError: prompt and reply do not fit the context window; nothing was generated.
+            """
 
-        A subclass may implement ``generate_batch_response(self, batch_messages)``.
+        async def agenerate_response(
+            self, messages: Messages, *, gen_args: Mapping[str, Any] | None = None, scope: Scope | None = None
+        ) -> Reply:
+            """Answer a dialogue without blocking the event loop; the model of a service needs no thread for it.
 
-        Args:
-            batch_messages: the dialogues; any finite iterable.
-            return_exceptions: put the exception of a dialogue that failed in the place of its answer.
-            progress: show a bar where standard error is a terminal; None: when ``CLEMCORE_PROGRESS`` is set to 1.
-            scopes: a scope (or None) for each dialogue; by default the scope of this context for all.
-            gen_args: generation arguments of this batch: one dict for all, or one (or None) for each dialogue.
+            Args:
+                messages: as for :meth:`generate_response`, which this calls in a thread.
+                gen_args: as there.
+                scope: as there.
+            """
+            import asyncio
 
-        Returns:
-            The answers, in the order of the dialogues.
+            return await asyncio.to_thread(self.generate_response, messages, gen_args=gen_args, scope=scope)
 
-        Raises:
-            Exception: the first failure in the order of the dialogues, unless ``return_exceptions``; all others
-                were answered and recorded before, and are in its ``batch_results``.
-        """
-        return execution.run_batch(
+        def generate_batch_response(
             self,
-            batch_messages,
-            None,
-            return_exceptions=return_exceptions,
-            progress=progress,
-            scopes=scopes,
-            gen_args=gen_args,
-        )
+            batch_messages: Iterable[Messages],
+            return_exceptions: bool = False,
+            progress: bool | None = None,
+            *,
+            scopes: Sequence[Scope | None] | None = None,
+            gen_args: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        ) -> list[Any]:
+            """Answer several dialogues; each is recorded when it is answered, and each fails alone.
+
+            A subclass may implement ``generate_batch_response(self, batch_messages)``.
+
+            Args:
+                batch_messages: the dialogues; any finite iterable.
+                return_exceptions: put the exception of a dialogue that failed in the place of its answer.
+                progress: show a bar where standard error is a terminal; None: if ``CLEMCORE_PROGRESS`` is set to 1.
+                scopes: a scope (or None) for each dialogue; by default the scope of this context for all.
+                gen_args: generation arguments of this batch: a dict for all, or one (or None) for each dialogue.
+
+            Returns:
+                The answers, in the order of the dialogues.
+
+            Raises:
+                Exception: the first failure in the order of the dialogues, unless ``return_exceptions``; all others
+                    were answered and recorded before, and are in its ``batch_results``.
+            """
+            return execution.run_batch(
+                self,
+                batch_messages,
+                None,
+                return_exceptions=return_exceptions,
+                progress=progress,
+                scopes=scopes,
+                gen_args=gen_args,
+            )
 
     def _answer_items(self, batch: Batch) -> None:
         """Answer the items of a batch; a backend whose models answer many at once overrides this."""
@@ -256,8 +270,8 @@ class Model(abc.ABC):
         }
 
     # -- capabilities ------------------------------------------------------------------------------------------
-    # How many conversations the model can have at once; further callers wait. None: any number. 3.7.2 never called a
-    # model from two threads, so a class of a user says more itself.
+    # How many conversations the model can have at once; further callers wait. None: any number. 3.7.2 never
+    # called a model from two threads, so a class of a user has 1 unless it says more.
     conversations: ClassVar[int | None] = 1
 
     def reset(self) -> None:

@@ -352,7 +352,8 @@ with backends.record("r.json"):
         try:
             model.generate_response(ask)
         except RecordError as error:
-            os._exit(0 if "closed by the process that opened it" in str(error) and error.reply.text == "late" else 3)
+            is_told = "closed by the process that opened it" in str(error)
+            os._exit(0 if is_told and error.reply.text == "late" else 3)
         os._exit(4)
 with backends.record("r.json"):  # the child does not keep it locked
     os.write(write, b".")

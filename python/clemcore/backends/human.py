@@ -43,7 +43,7 @@ class HumanModel(Model):
         super().__init__(model_spec if model_spec is not None else ModelSpec(model_name="human"))
         self.set_default_gen_args({"temperature": 0.0})
 
-    def generate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # Model takes the rest
+    def generate_response(self, messages: Messages) -> Reply:
         """Ask the person.
 
         Raises:

@@ -102,7 +102,7 @@ class CustomResponseModel(BatchGenerativeModel):
     def _state(self, belongs: Membership | None = None) -> _Script:
         return state_of(self, lambda: _Script(list(self._script)), belongs)
 
-    def generate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # Model takes the rest
+    def generate_response(self, messages: Messages) -> Reply:
         """Answer one dialogue."""
         state = self._state()
         return self._answer(state, state.players[0] if state.players else None, messages)

@@ -1,7 +1,7 @@
 """The dialogues of one batch, each with its request, and what has become of each.
 
-Every item fails alone: one that is malformed, does not fit, or fails does not keep the others from their answers. It
-does not know how a dialogue is answered.
+Every item fails alone: one that is malformed, does not fit, or fails does not keep the others from their answers.
+It does not know how a dialogue is answered.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ class _Limit:
         if self.reserved and self.amount_spent + amount <= self._usd:
             return False
         raise BudgetExceededError(
-            f"{self._what} of {self.usd:g} USD would be exceeded: {float(self.amount_spent):.6g} USD are spent, and "
-            f"the call may cost up to {float(amount):.6g} USD; nothing was sent. Raise the budget, or lower "
+            f"{self._what} of {self.usd:g} USD would be exceeded: {float(self.amount_spent):.6g} USD are spent, "
+            f"and the call may cost up to {float(amount):.6g} USD; nothing was sent. Raise the budget, or lower "
             "max_tokens",
             usd=self.usd,
             spent=float(self.amount_spent),
@@ -122,8 +122,8 @@ class Budget:
         """
         if self._is_inherited:
             raise BudgetExceededError(
-                f"the budget of {self.usd:g} USD was opened by the process that forked this one, whose spending cannot "
-                "be seen here; nothing was sent. Open a budget in this process for its share",
+                f"the budget of {self.usd:g} USD was opened by the process that forked this one, whose spending "
+                "cannot be seen here; nothing was sent. Open a budget in this process for its share",
                 usd=self.usd,
                 spent=self.spent,
                 needed=0.0,

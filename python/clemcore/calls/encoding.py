@@ -1,4 +1,4 @@
-"""Values as one line of JSON, without secrets and without losing anything. It does not know what the values mean."""
+"""Values as one line of JSON: nothing is lost but secrets. It does not know what the values mean."""
 
 from __future__ import annotations
 

@@ -109,8 +109,8 @@ class JsonListFile:
             state = self._family.read()
             if state.is_closed:
                 raise RecordError(
-                    f"{self.path} was closed by the process that opened it: let it wait for its children, or record "
-                    "to a file of their own"
+                    f"{self.path} was closed by the process that opened it: let it wait for its children, or "
+                    "record to a file of their own"
                 )
             if state.is_torn:
                 state = self._repaired(state)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from clemcore import forks, secrets
 from clemcore.calls import scope
@@ -170,7 +170,14 @@ class Recorder:
         self.close()
 
 
-def record(to: str | os.PathLike[str] | Sink = "requests.json") -> AbstractContextManager[Any]:
+_SinkT = TypeVar("_SinkT", bound=Sink)
+
+
+@overload
+def record(to: str | os.PathLike[str] = "requests.json") -> Recorder: ...
+@overload
+def record(to: _SinkT) -> AbstractContextManager[_SinkT]: ...
+def record(to: Any = "requests.json") -> Any:
     """Record calls into a file that is valid JSON after every call, or into a sink of your own.
 
     Which calls: those of the explicit scope around it (:func:`clemcore.backends.scope`); without one, every call of
@@ -203,7 +210,7 @@ def record(to: str | os.PathLike[str] | Sink = "requests.json") -> AbstractConte
 
 
 @contextmanager
-def _recording_to(sink: Sink) -> Iterator[Sink]:
+def _recording_to(sink: _SinkT) -> Iterator[_SinkT]:
     node = scope.attach("sinks", sink)
     try:
         yield sink

@@ -212,7 +212,8 @@ def scope(*, sinks: tuple[Sink, ...] = (), answers: Answers | None = None, **lab
         sinks: what records the calls, besides the recorders that are opened inside.
         answers: asked before any model; see :class:`Answers`.
         labels: ``run``, ``game``, ``experiment``, ``episode``, ``epoch``, ``player`` and ``call``; a text or a
-            whole number. They are recorded as ``clemcore.scope``. Calls are numbered from 0 where no ``call`` is given.
+            whole number. They are recorded as ``clemcore.scope``. Calls are numbered from 0 unless
+            ``call`` is given.
 
     Raises:
         ValueError: a label is unknown.

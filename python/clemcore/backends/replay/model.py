@@ -60,7 +60,7 @@ class ReplayModel(BatchGenerativeModel):
         """Fill in the recorded generation arguments where nobody gave any."""
         super().set_default_gen_args({**(defaults or {}), **self._recorded_gen_args})
 
-    def generate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # Model takes the rest
+    def generate_response(self, messages: Messages) -> Reply:
         """Answer a dialogue as recorded.
 
         Raises:
@@ -70,7 +70,7 @@ class ReplayModel(BatchGenerativeModel):
         (call,) = self._order.take([self._asked(messages)])
         return self._repeated(call)
 
-    async def agenerate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # as above
+    async def agenerate_response(self, messages: Messages) -> Reply:
         """Answer a dialogue as recorded; see :meth:`generate_response`."""
         (call,) = self._order.take([self._asked(messages)])
         return self._repeated(call)

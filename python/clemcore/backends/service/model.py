@@ -35,7 +35,7 @@ class RemoteModel(BatchGenerativeModel):
             background.Stopped: it was cancelled, and something had been sent.
         """
 
-    def generate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # Model takes the rest
+    def generate_response(self, messages: Messages) -> Reply:
         """Answer a dialogue by one call.
 
         Args:
@@ -51,7 +51,7 @@ class RemoteModel(BatchGenerativeModel):
         """
         return background.run(self._answer(self._request(messages)))
 
-    async def agenerate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # as above
+    async def agenerate_response(self, messages: Messages) -> Reply:
         """Answer a dialogue without a thread of its own; otherwise as :meth:`generate_response`."""
         return await background.run_async(self._answer(self._request(messages)))
 

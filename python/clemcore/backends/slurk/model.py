@@ -61,7 +61,7 @@ class SlurkModel(Model):
         spec = model_spec.rename(secrets.token_hex(4))
         return cls(spec, background.run(_joined_room(settings, spec["model_name"])))
 
-    def generate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # Model takes the rest
+    def generate_response(self, messages: Messages) -> Reply:
         """Show the person the new part of a dialogue, and wait for the answer.
 
         Args:
@@ -78,7 +78,7 @@ class SlurkModel(Model):
         """
         return background.run(self._answer(messages, self.shown, self._ledger()))
 
-    async def agenerate_response(self, messages: Messages) -> Reply:  # type: ignore[override]  # as above
+    async def agenerate_response(self, messages: Messages) -> Reply:
         """Do the same as :meth:`generate_response`, without blocking the event loop."""
         return await background.run_async(self._answer(messages, self.shown, self._ledger()))
 
