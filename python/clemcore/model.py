@@ -224,7 +224,7 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
     @property
     def name(self) -> str:
         """The model's name in the registry."""
-        name: str = self.model_spec["model_name"]
+        name: str = self.model_spec.model_name
         return name
 
     def get_name(self) -> str:

@@ -298,10 +298,8 @@ def _facts(model: Recordable, facts: Mapping[str, Any], of_this_call: Mapping[st
         "defaults": sorted(name for name in everything if name not in asked),
         "sent": rest.pop("sent", None),
     }
-    changes = changes_of(model.model_spec)
     fixed = {
-        "model_spec": _encoded_spec(model.model_spec),
-        **({"overridden": changes} if changes else {}),
+        **_encoded_spec(model.model_spec),
         "gen_args": encoded_once(gen_args),
         "versions": encoded_once({"clemcore": __version__, **rest.pop("versions", {})}),
     }
@@ -311,14 +309,17 @@ def _facts(model: Recordable, facts: Mapping[str, Any], of_this_call: Mapping[st
 
 
 # Specifications never change; the text stands beside the specification itself, so that no other has its id.
-_encoded_specs: dict[int, tuple[ModelSpec, JsonText]] = {}
+_encoded_specs: dict[int, tuple[ModelSpec, dict[str, Any]]] = {}
 _MOST_SPECS = 256
 
 
-def _encoded_spec(spec: ModelSpec) -> JsonText:
+def _encoded_spec(spec: ModelSpec) -> dict[str, Any]:
     known = _encoded_specs.get(id(spec))
     if known is None:
         if len(_encoded_specs) >= _MOST_SPECS:
             _encoded_specs.clear()
-        known = _encoded_specs[id(spec)] = spec, encoded_once(mask_fields(spec.to_dict()))
+        fields: dict[str, Any] = {"model_spec": encoded_once(mask_fields(spec.to_dict()))}
+        if changes := changes_of(spec):
+            fields["overridden"] = changes
+        known = _encoded_specs[id(spec)] = spec, fields
     return known[1]

@@ -38,6 +38,9 @@ def run(model: Any, messages: Messages, answer: Answer, gen_args: Any = None, sc
         return _run_in_batch(model, messages, answer, inside, gen_args)
     check_messages(messages)
     request = request_of(messages, gen_args, scope)
+    if model.conversations is None:  # it needs no turn
+        with Call(model, request) as call:
+            return call.answered(_found(request) or _asked(model, request, answer))
     with turn(model), Call(model, request) as call:
         return call.answered(_found(request) or _asked(model, request, answer))
 

@@ -55,7 +55,7 @@ class ServiceBackend(Backend):
         """
         service = self.service_of(model_spec)
         service.require_engine()
-        from clemcore.backends.service.served_model import ServedModel
+        from clemcore.backends.service.model import ServedModel
 
         return ServedModel(model_spec, service)
 

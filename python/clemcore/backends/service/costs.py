@@ -42,7 +42,7 @@ class Costs:
     def __init__(self, spec: ModelSpec, dialect: Dialect) -> None:
         """Read the prices."""
         self._name = spec["model_name"]
-        self._prices = prices_of(spec)
+        self.prices = prices_of(spec)
         self._dialect = dialect
         limits = (spec.get("max_output_tokens"), spec.get("context_size"))
         sees = setting(spec, "multimodality", {})
@@ -52,13 +52,13 @@ class Costs:
     def facts(self, usage: Mapping[str, Any], *, is_kept: bool = False) -> dict[str, Any]:
         """Return what a call did cost: ``cost`` with ``usd`` and the price list's ``date``; 0 for a kept reply."""
         usd = 0.0 if is_kept else self.of(usage)
-        if usd is None or self._prices is None:
+        if usd is None or self.prices is None:
             return {}
-        return {"cost": {"usd": usd, "date": self._prices.date}}
+        return {"cost": {"usd": usd, "date": self.prices.date}}
 
     def of(self, usage: Mapping[str, Any]) -> float | None:
         """Return what a call did cost, in USD; None where prices or counts are not known."""
-        return None if self._prices is None else self._prices.cost(usage)
+        return None if self.prices is None else self.prices.cost(usage)
 
     def highest(self, body: Mapping[str, Any]) -> float:
         """Return the most that a request can cost, in USD: a token is one byte of text at least.
@@ -66,7 +66,7 @@ class Costs:
         Raises:
             SpecError: the entry has no prices, or nothing limits the answer.
         """
-        if self._prices is None:
+        if self.prices is None:
             raise SpecError(
                 f"model '{self._name}' has no prices in its entry, so that a budget cannot be kept; nothing was "
                 'sent. Add "prices": {"input": …, "output": …} (USD per million tokens; 0 where it costs nothing)'
@@ -77,7 +77,7 @@ class Costs:
                 f"nothing limits the answers of model '{self._name}', so that a budget cannot be kept; nothing was "
                 "sent. Set max_tokens, or max_output_tokens in its entry"
             )
-        usd = self._prices.cost({"input_tokens": _most_tokens(body, self._per_image), "output_tokens": answer})
+        usd = self.prices.cost({"input_tokens": _most_tokens(body, self._per_image), "output_tokens": answer})
         if usd is None:
             raise TypeError("counts are numbers")
         return usd

@@ -27,8 +27,8 @@ _PORTS = {"http": 80, "https": 443}
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-class Provider(Protocol):
-    """What is presupposed about a service where the entry says nothing (``service.Service``)."""
+class Defaults(Protocol):
+    """What holds for a service where the entry says nothing (``service.Service``)."""
 
     @property
     def backend(self) -> str:
@@ -64,7 +64,7 @@ class Endpoint:
     verify_tls: bool = True
 
 
-def resolve_endpoint(spec: ModelSpec, service: Provider) -> Endpoint:
+def resolve_endpoint(spec: ModelSpec, service: Defaults) -> Endpoint:
     """Decide where the calls of a model go and which key they carry.
 
     Args:
@@ -100,7 +100,7 @@ def resolve_endpoint(spec: ModelSpec, service: Provider) -> Endpoint:
     return Endpoint(base_url, key, place, account, _ca_file(spec), _verify_tls(spec, base_url))
 
 
-def _address(spec: ModelSpec, service: Provider, key: Key | None, place: str) -> str:
+def _address(spec: ModelSpec, service: Defaults, key: Key | None, place: str) -> str:
     written = setting(spec, "base_url")
     if written is not None:
         return _checked_url(written, f"the entry of model '{spec['model_name']}'")
@@ -170,7 +170,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
-def _check_host(spec: ModelSpec, service: Provider, key: Key, key_name: str, base_url: str, *, named: bool) -> None:
+def _check_host(spec: ModelSpec, service: Defaults, key: Key, key_name: str, base_url: str, *, named: bool) -> None:
     own = _own_address(key, "the key") or service.base_url
     if named or own is None or _origin(own) == _origin(base_url):
         return

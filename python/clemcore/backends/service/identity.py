@@ -39,6 +39,8 @@ class Identity:
                 f"not {self._policy!r}"
             )
         self._first: dict[str, Any] = {}
+        # What the last answer said, where it was no change: the usual case needs no further look.
+        self.last: tuple[Any, Any] | None = None
         self._told: set[tuple[str, Any]] = set()
 
     def change(self, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,6 +57,8 @@ class Identity:
             first = self._first.setdefault(field, now)
             if first != now:
                 found[field] = {"first": first, "now": now}
+        if not found:
+            self.last = facts.get(_FIELDS[0]), facts.get(_FIELDS[1])
         return found
 
     def verdict(self, change: Mapping[str, Any]) -> str | None:

@@ -33,7 +33,8 @@ def written(spec: ModelSpec, model_id: str, dialect: Dialect, messages: Messages
     Raises:
         MessagesError: the format has no place for something in the messages, or the model does not take it.
     """
-    check_number(messages, spec)
+    if any(message.get("image") is not None for message in messages):
+        check_number(messages, spec)
     return dialect.body(spec, model_id, ensure_alternating_roles(messages), ledger.fields)
 
 

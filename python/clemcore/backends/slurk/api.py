@@ -18,7 +18,8 @@ import aiohttp
 from clemcore.backends.service.endpoint import Endpoint
 from clemcore.backends.service.http.connections import proxy_of, tls_context
 from clemcore.backends.service.http.engine import CONNECT_TIMEOUT, Connector, described
-from clemcore.backends.service.http.verdict import BY_FAULT, as_json, kind_of_status
+from clemcore.backends.service.http.exchange import as_json
+from clemcore.backends.service.http.verdict import BY_FAULT, kind_of_status
 from clemcore.errors import REMOTE_ERRORS, RemoteCallError, SpecError
 from clemcore.keys import Key
 from clemcore.secrets import mask_fields, scrub

@@ -115,7 +115,10 @@ class ChatCompletions(Dialect):
 
     def body(self, spec: ModelSpec, model_id: str, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write the request; images become content parts behind the text."""
-        encoded = [_encoded(message, images_of(message, index, spec)) for index, message in enumerate(messages)]
+        encoded = [
+            _encoded(message, [] if message.get("image") is None else images_of(message, index, spec))
+            for index, message in enumerate(messages)
+        ]
         return {"model": model_id, "messages": encoded, **fields}
 
     def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all

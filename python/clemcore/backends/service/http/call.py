@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -20,13 +21,13 @@ from clemcore.backends.service.costs import Costs
 from clemcore.backends.service.http.background import Stopped
 from clemcore.backends.service.http.engine import engine_for
 from clemcore.backends.service.http.exchange import Exchange
-from clemcore.backends.service.http.failures import Caller
+from clemcore.backends.service.http.failures import ErrorBuilder
 from clemcore.backends.service.http.gate import Gate, Outcome, gate_for
 from clemcore.backends.service.http.retries import with_retries
-from clemcore.backends.service.http.verdict import Verdict, as_json, judge
+from clemcore.backends.service.http.verdict import Verdict, judge
 from clemcore.backends.service.limits import Limits
 from clemcore.backends.service.slot import slot_for
-from clemcore.calls.cache import KeptReply
+from clemcore.calls.cache import VARIABLE as CACHE_VARIABLE
 from clemcore.calls.scope import Membership
 from clemcore.errors import MessagesError
 
@@ -44,7 +45,7 @@ class CallLayer:
     """Makes the calls of one model; its coroutines run on the background loop.
 
     Args:
-        caller: who calls, and where.
+        errors: builds the errors of the calls; it knows who calls, and where.
         limits: how much, how often, how long.
         headers: headers of the dialect; the key's and those of every request are added.
         costs: what its calls cost, for budgets.
@@ -54,22 +55,22 @@ class CallLayer:
         gate: what the calls pass, shared with every model of this provider, account and name.
     """
 
-    def __init__(self, caller: Caller, limits: Limits, headers: Mapping[str, str], costs: Costs) -> None:
+    def __init__(self, errors: ErrorBuilder, limits: Limits, headers: Mapping[str, str], costs: Costs) -> None:
         """Open nothing yet."""
-        endpoint = caller.endpoint
+        endpoint = errors.endpoint
         self.version = aiohttp.__version__
-        self._caller = caller
+        self._errors = errors
         self._limits = limits
         self._identity = (
-            caller.backend,
-            caller.dialect.name,
-            caller.model_id,
+            errors.backend,
+            errors.dialect.name,
+            errors.model_id,
             endpoint.account,
             dict(headers),
         )
         self._costs = costs
-        self._engine = engine_for(endpoint, headers, caller.dialect.key_headers)
-        self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, caller.model_id, limits)
+        self._engine = engine_for(endpoint, headers, errors.dialect.key_headers)
+        self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, errors.model_id, limits)
 
     async def post(self, path: str, body: Mapping[str, Any], ledger: Ledger, belongs: Membership) -> Exchange:
         """Send a body, and return what happened once a reply came that can be read for an answer.
@@ -87,10 +88,14 @@ class CallLayer:
             BudgetExceededError: it may cost more than is left of a budget; nothing was sent.
             Stopped: it was cancelled after something had been sent.
         """
-        exchange = Exchange(self._caller.endpoint.base_url + path, encoded(body), self._limits)
-        exchange.slot = slot_for(self._identity, exchange.url, exchange.body, ledger.fields, belongs)
+        endpoint = self._errors.endpoint
+        exchange = Exchange(endpoint.base_url + path, encoded(body), self._limits)
+        exchange.is_tls_verified = endpoint.verify_tls
+        if belongs.cache is not None or os.environ.get(CACHE_VARIABLE):
+            exchange.slot = slot_for(self._identity, exchange.url, exchange.body, ledger.fields, belongs)
         if exchange.slot is not None and exchange.slot.kept is not None:
-            _take(exchange, exchange.slot.kept)
+            kept = exchange.slot.kept
+            exchange.take(kept.status, kept.headers, kept.body)
             return exchange
         try:
             verdict = await with_retries(exchange, lambda: self._attempt(exchange, body, belongs))
@@ -98,7 +103,7 @@ class CallLayer:
             exchange.settle(None if exchange.was_sent else 0)
             if not exchange.was_sent:
                 raise
-            raise Stopped(self._caller.failure(exchange, Verdict("interrupted"), ledger)) from None
+            raise Stopped(self._errors.failure(exchange, Verdict("interrupted"), ledger)) from None
         except BaseException:
             exchange.settle(None if exchange.was_sent else 0)
             raise
@@ -106,24 +111,25 @@ class CallLayer:
         if verdict is not None:
             exchange.settle(0)
             # Raised where nothing holds headers: tracebacks may show local variables.
-            raise self._caller.failure(exchange, verdict, ledger)
+            raise self._errors.failure(exchange, verdict, ledger)
         return exchange
 
     async def _attempt(self, exchange: Exchange, body: Mapping[str, Any], belongs: Membership) -> Verdict | None:
-        dialect = self._caller.dialect
+        dialect = self._errors.dialect
         tokens = len(exchange.body) / _BYTES_PER_TOKEN + dialect.tokens_asked(body)
         queued = time.monotonic()
         sent = await self.gate.enter(tokens, is_repeated=exchange.attempts > 0)
         outcome: Outcome = "neutral"
         try:
-            if exchange.hold is None:
+            if exchange.hold is None and belongs.budgets:
                 exchange.hold = await self._costs.hold(body, belongs)
             exchange.queued += time.monotonic() - queued
             exchange.begin_attempt()
             seconds = min(self._limits.attempt_timeout, max(exchange.time_left, 0.001))
             await self._engine.send(exchange, seconds)
-            exchange.parsed = as_json(exchange.response)
-            verdict = judge(exchange, dialect)
+            exchange.parse()
+            is_good = exchange.has_good_status and exchange.parsed is not None
+            verdict = None if is_good and dialect.fault(exchange.parsed) is None else judge(exchange, dialect)
             if verdict is not None and exchange.was_sent and (exchange.status or 0) < _REFUSED:
                 # No refusal: it may have been generated, and paid for. A further attempt costs again.
                 exchange.settle(None)
@@ -135,14 +141,6 @@ class CallLayer:
         if used is not None:
             self.gate.correct_tokens(used - tokens)
         return verdict
-
-
-def _take(exchange: Exchange, kept: KeptReply) -> None:
-    """Give an exchange the reply that was kept."""
-    exchange.was_sent = True  # once: what is told of it is that call
-    exchange.status, exchange.headers = kept.status, kept.headers
-    exchange.raw = exchange.response = kept.body
-    exchange.parsed = as_json(kept.body)
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:

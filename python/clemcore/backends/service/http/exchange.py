@@ -50,6 +50,7 @@ class Exchange:
         queued: seconds that the call waited for a free connection; they count for no deadline.
         slot: the call's place in a cache, or None where no cache is used.
         hold: what the call has reserved of the budgets, or None.
+        is_tls_verified: whether the server had to prove who it is; false only where the entry says so.
     """
 
     url: str
@@ -71,6 +72,7 @@ class Exchange:
     slot: Slot | None = None
     started: float = field(default_factory=time.monotonic)
     hold: Hold | None = None
+    is_tls_verified: bool = True
 
     def __repr__(self) -> str:
         """Show the outline."""
@@ -85,6 +87,22 @@ class Exchange:
     def time_left(self) -> float:
         """Seconds until the whole call has taken too long."""
         return self.limits.total_timeout - self.elapsed
+
+    @property
+    def has_good_status(self) -> bool:
+        """Whether a whole reply came with a status that means success."""
+        return self.fault_kind is None and 200 <= (self.status or 0) < 300  # noqa: PLR2004 - good statuses
+
+    def parse(self) -> None:
+        """Read the reply's body as JSON."""
+        self.parsed = as_json(self.response)
+
+    def take(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Take a reply that was kept in place of one from the wire."""
+        self.was_sent = True  # once: what is recorded about it is that call
+        self.status, self.headers = status, headers
+        self.raw = self.response = body
+        self.parse()
 
     @property
     def request_id(self) -> str | None:
@@ -140,9 +158,21 @@ class Exchange:
         }
         if self.failed_attempts:
             facts["failed_attempts"] = list(self.failed_attempts)
+        if not self.is_tls_verified:
+            facts["tls_verified"] = False
         if "content-encoding" in self.headers:
             facts["content_encoding"] = scrub(self.headers["content-encoding"])
         return facts
+
+
+def as_json(data: bytes | None) -> Any:
+    """Return a body read as JSON, or None where it is none."""
+    if not data:
+        return None
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _exact_json(data: bytes | None, parsed: Any) -> JsonText | None:

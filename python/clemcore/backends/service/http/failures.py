@@ -54,8 +54,8 @@ _TOO_LARGE = 413
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-class Caller:
-    """Who made a call, for messages: model, backend, endpoint, and the format that they speak."""
+class ErrorBuilder:
+    """Builds the errors of one model: it knows model, backend, endpoint, and the format that they speak."""
 
     def __init__(self, model: str, model_id: str, backend: str, endpoint: Endpoint, dialect: Dialect) -> None:
         self.model = model
@@ -85,13 +85,6 @@ class Caller:
         if error.retryable != verdict.is_retryable:
             error.retryable = verdict.is_retryable
         return self._attach(error, exchange, ledger, verdict.facts)
-
-    def wire(self, exchange: Exchange) -> dict[str, Any]:
-        """Return what goes into the record about the wire."""
-        facts = exchange.facts()
-        if not self.endpoint.verify_tls:
-            facts["tls_verified"] = False
-        return facts
 
     def _what(self, exchange: Exchange) -> str:
         return f"model '{self.model}' (backend {self.backend}): POST {exchange.url} "
@@ -179,7 +172,7 @@ class Caller:
         account = ledger.facts()
         if prompt is None:
             account["sent"] = None
-        wire = self.wire(exchange)
+        wire = exchange.facts()
         error.texts = _exact_texts(exchange, error.response)
         shown = error.response
         is_text = isinstance(shown, str) and shown.encode("utf-8", "surrogatepass") == exchange.response

@@ -7,7 +7,6 @@ whatever the form of the body that carries them (the dialects read that), and no
 from __future__ import annotations
 
 import email.utils
-import json
 import math
 import re
 import time
@@ -100,20 +99,17 @@ class Verdict:
         return self.attempts > 1
 
 
-def judge(exchange: Exchange, dialect: Dialect) -> Verdict | None:
-    """Judge a finished attempt; None where its reply can be read for an answer."""
+def judge(exchange: Exchange, dialect: Dialect) -> Verdict:
+    """Judge a finished attempt whose reply cannot be read for an answer."""
     if exchange.fault_kind is not None:
         return Verdict(BY_FAULT[exchange.fault_kind])
-    status = exchange.status or 0
-    if 200 <= status < 300:  # noqa: PLR2004 - good statuses
-        if exchange.parsed is None:
-            kind = scrub(exchange.headers.get("content-type", "no content type"))
-            return Verdict("bad_reply", f"the body is no JSON ({kind})")
-        fault = dialect.fault(exchange.parsed)
-        if fault is None:
-            return None
-        return _refusal(fault.status or 500, "the body is an error", exchange, fault)
-    return _refusal(status, None, exchange, fault_of(exchange, dialect))
+    if not exchange.has_good_status:
+        return _refusal(exchange.status or 0, None, exchange, fault_of(exchange, dialect))
+    if exchange.parsed is None:
+        kind = scrub(exchange.headers.get("content-type", "no content type"))
+        return Verdict("bad_reply", f"the body is not JSON ({kind})")
+    fault = fault_of(exchange, dialect)
+    return _refusal(fault.status or 500, "the body is an error", exchange, fault)
 
 
 def _refusal(status: int, why: str | None, exchange: Exchange, fault: Fault) -> Verdict:
@@ -179,16 +175,6 @@ def wait_asked(headers: Mapping[str, str]) -> float | None:
     try:
         return max(email.utils.mktime_tz(date) - time.time(), 0.0)
     except (ValueError, OverflowError):
-        return None
-
-
-def as_json(data: bytes | None) -> Any:
-    """Return a body read as JSON, or None where it is none."""
-    if not data:
-        return None
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
         return None
 
 
