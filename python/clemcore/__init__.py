@@ -1,20 +1,20 @@
 """clemcore: one call for any chat model, local or remote.
 
 Examples:
-    >>> from clemcore import backends, compat
-    >>> model = backends.get_model_for("mock")
+    >>> import clemcore
+    >>> model = clemcore.get_model_for("mock")
     >>> model.generate_response([{"role": "user", "content": "Hello!"}]).text
     'Hello!'
 """
 
 from __future__ import annotations
 
-from clemcore import backends, compat
+from clemcore import backends, compat  # noqa: F401 - a public name
 from clemcore._core import __version__
-
-__all__ = ["__version__", "backends", "get_version"]
+from clemcore.names import lazy
 
 compat.install()
+__getattr__, __dir__ = lazy(__name__, __file__)
 
 
 def get_version() -> str:

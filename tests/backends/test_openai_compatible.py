@@ -95,7 +95,7 @@ def test_another_port_or_scheme_is_another_host(wire_server: WireServer) -> None
 def test_openai_keys_go_to_openai_only(wire_server: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     model: Any = make_model("openai")
-    assert model._caller.endpoint.base_url == "https://api.openai.com/v1"
+    assert model._errors.endpoint.base_url == "https://api.openai.com/v1"
     with pytest.raises(
         SpecError, match=r"key 'openai' was written for https://api\.openai\.com/v1 and is not sent"
     ):

@@ -146,16 +146,16 @@ PAGE = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>n
     [
         (
             Answer(200, b'{"id": "x", "choices', JSON),
-            r"answered 200, but the body is no JSON \(application/json\): '{",
+            r"answered 200, but the body is not JSON \(application/json\): '{",
         ),
-        (Answer(200, b"", JSON), r"answered 200, but the body is no JSON \(application/json\): an empty body"),
+        (Answer(200, b"", JSON), r"answered 200, but the body is not JSON \(application/json\): an empty body"),
         (
             Answer(200, PAGE, {"Content-Type": "text/html"}),
-            r"no JSON \(text/html\): an HTML page \('502 Bad Gateway'\)",
+            r"not JSON \(text/html\): an HTML page \('502 Bad Gateway'\)",
         ),
         (Answer(400, PAGE), r"answered 400: an HTML page \('502 Bad Gateway'\)"),
         (Answer(400, b""), "answered 400: an empty body"),
-        (Answer(200, b"\xff\xfe", JSON), "the body is no JSON"),
+        (Answer(200, b"\xff\xfe", JSON), "the body is not JSON"),
         (
             Answer(302, b"", {"Location": "http://elsewhere.example/"}),
             "answered 302, a redirect, which is not followed",
@@ -384,7 +384,7 @@ def test_no_key_is_seen_anywhere(
     seen = [
         repr(model),
         repr(vars(model)),
-        repr(model._caller.endpoint),
+        repr(model._errors.endpoint),
         repr(vars(model._calls)),
         repr(vars(model._calls._engine)),
     ]

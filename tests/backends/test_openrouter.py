@@ -123,6 +123,6 @@ def test_errors(
 def test_the_address_is_known_and_entries_are_rendered_without_a_key() -> None:
     write_keys(openrouter={"api_key": CANARY})
     model: Any = make_model("openrouter")
-    assert model._caller.endpoint.base_url == "https://openrouter.ai/api/v1"
+    assert model._errors.endpoint.base_url == "https://openrouter.ai/api/v1"
     body = loading.render("qwen3.8-27b-or", HELLO, {"max_tokens": 5})
     assert body == {"model": "qwen/qwen3.8-27b", "messages": HELLO, "max_tokens": 5, "temperature": 0.0}

@@ -54,11 +54,11 @@ def raw(head: bytes, body: bytes = b"") -> Answer:
         (raw(OK + b"Transfer-Encoding: chunked\r\n", b"zz\r\n{}\r\n0\r\n\r\n"), BadReplyError, "no HTTP that can"),
         (raw(OK + b"Content-Length: -5\r\n", BODY), BadReplyError, "no HTTP that can be read"),
         (raw(OK + b"Content-Length: 5\r\nContent-Length: 9\r\n", BODY), BadReplyError, "no HTTP that can be read"),
-        (raw(OK + b"Content-Length: 20\r\n", BODY), BadReplyError, "no JSON|no HTTP that can be read"),
+        (raw(OK + b"Content-Length: 20\r\n", BODY), BadReplyError, "not JSON|no HTTP that can be read"),
         (raw(OK + b"X: y\r\n" * 40_000), BadReplyError, "no HTTP that can be read"),
         (raw(b"SSH-2.0-OpenSSH_9\r\n"), BadReplyError, "no HTTP that can be read"),
         (raw(BODY), BadReplyError, "no HTTP that can be read"),
-        (raw(b"HTTP/1.1 204 No Content\r\n"), BadReplyError, "answered 204, but the body is no JSON"),
+        (raw(b"HTTP/1.1 204 No Content\r\n"), BadReplyError, "answered 204, but the body is not JSON"),
         (raw(OK + b"Content-Encoding: gzip, gzip\r\n", BODY), BadReplyError, "compressed as 'gzip, gzip'"),
     ],
 )

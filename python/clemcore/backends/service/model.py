@@ -1,7 +1,7 @@
 """The model behind every API: exactly the call that was asked for, in whatever format the service speaks.
 
 What is sent is decided in ``arguments`` and written by the dialect, where it goes in ``endpoint``. This module puts
-What is sent is decided in ``arguments`` and written by the dialect, where it goes in ``endpoint``. This module puts
+them together. It answers one request at a time or many at once, from any thread or event loop.
 It does not know HTTP, nor any provider.
 """
 

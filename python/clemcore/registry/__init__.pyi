@@ -1,0 +1,3 @@
+# The public names of clemcore.registry, written only here (see clemcore/names.py).
+from clemcore.registry.registry import ModelRegistry as ModelRegistry
+from clemcore.registry.spec import ModelSpec as ModelSpec
