@@ -68,34 +68,58 @@ fn layout(digits: &str, exponent: i32, out: &mut String) {
     let _ = write!(out, "e{sign}{:02}", exponent.abs());
 }
 
+/// A double has no digits but zeros beyond so many decimals; `format!` panics beyond 65,535.
+const EXACT: usize = 1074;
+
 /// `value` in fixed notation with `precision` decimals (`%.3f`).
 pub(crate) fn fixed(value: f64, precision: usize) -> String {
-    format!("{value:.precision$}")
+    let exact = precision.min(EXACT);
+    let mut text = format!("{value:.exact$}");
+    text.extend(std::iter::repeat_n('0', precision - exact));
+    text
 }
 
 /// `value` in scientific notation (`%.3e`): at least two digits of exponent.
 pub(crate) fn scientific(value: f64, precision: usize) -> String {
-    let text = format!("{value:.precision$e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let exact = precision.min(EXACT);
+    let mut text = format!("{value:.exact$e}");
+    let at = text.find('e').unwrap_or(text.len());
+    let exponent: i32 = text.get(at + 1..).and_then(|digits| digits.parse().ok()).unwrap_or(0);
+    text.truncate(at);
+    text.extend(std::iter::repeat_n('0', precision - exact));
     let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exponent.abs())
+    let _ = write!(text, "e{sign}{:02}", exponent.abs());
+    text
+}
+
+/// The exponent of `value` in scientific notation, when it is rounded to so many digits.
+pub(crate) fn exponent(value: f64, digits: usize) -> i32 {
+    let rounded = format!("{value:.*e}", digits.saturating_sub(1).min(EXACT));
+    rounded.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0)
 }
 
 /// `value` in general notation (`%.6g`); `alternate` keeps trailing zeros.
 pub(crate) fn general(value: f64, precision: usize, alternate: bool) -> String {
-    let precision = precision.max(1);
-    let rounded = format!("{value:.*e}", precision - 1);
-    let exponent: i32 = rounded.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
-    let wide = i32::try_from(precision).unwrap_or(i32::MAX);
+    // Further zeros would be cut off again.
+    let precision = if alternate { precision } else { precision.min(EXACT) }.max(1);
+    let exponent = i64::from(exponent(value, precision));
+    let wide = i64::try_from(precision).unwrap_or(i64::MAX);
     if exponent < -4 || exponent >= wide {
         let text = scientific(value, precision - 1);
         let (mantissa, exp) = text.split_once('e').unwrap_or((&text, ""));
         return format!("{}e{exp}", if alternate { mantissa } else { trim_zeros(mantissa) });
     }
-    let decimals = usize::try_from(wide - 1 - exponent).unwrap_or(0);
+    let decimals = usize::try_from((wide - 1).saturating_sub(exponent)).unwrap_or(0);
     let text = fixed(value, decimals);
     if alternate { text } else { trim_zeros(&text).to_owned() }
+}
+
+/// The text of a number with a point, whether digits follow it or not.
+pub(crate) fn with_point(mut text: String) -> String {
+    if !text.contains('.') {
+        text.insert(text.find('e').unwrap_or(text.len()), '.');
+    }
+    text
 }
 
 fn trim_zeros(text: &str) -> &str {

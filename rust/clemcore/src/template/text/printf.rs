@@ -271,7 +271,7 @@ fn real(value: f64, kind: char, spec: &Conversion, out: &mut String) {
             'f' => float::fixed(magnitude, precision),
             _ => float::general(magnitude, precision, spec.alternate),
         };
-        if spec.alternate { with_point(text) } else { text }
+        if spec.alternate { float::with_point(text) } else { text }
     } else {
         String::from(if value.is_nan() { "nan" } else { "inf" })
     };
@@ -279,14 +279,6 @@ fn real(value: f64, kind: char, spec: &Conversion, out: &mut String) {
         text.make_ascii_uppercase();
     }
     pad(sign(value.is_sign_negative() && !value.is_nan(), spec), &text, spec, true, out);
-}
-
-/// The text of a number with a point, whether digits follow it or not.
-fn with_point(mut text: String) -> String {
-    if !text.contains('.') {
-        text.insert(text.find('e').unwrap_or(text.len()), '.');
-    }
-    text
 }
 
 fn pad(lead: &str, body: &str, spec: &Conversion, number: bool, out: &mut String) {

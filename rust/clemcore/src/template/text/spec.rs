@@ -176,34 +176,35 @@ fn integer(value: &BigInt, spec: &Spec) -> Result<String> {
 fn grouped(body: &str, spec: &Spec, every: usize, sign: usize) -> String {
     let Some(mark) = spec.group else { return body.to_owned() };
     let (whole, rest) = body.split_at(body.find(['.', 'e', 'E', '%']).unwrap_or(body.len()));
-    let mut digits = whole.to_owned();
-    let join = |digits: &str| {
-        let mut out = String::new();
-        for (i, c) in digits.chars().enumerate() {
-            if i > 0 && (digits.len() - i).is_multiple_of(every) {
-                out.push(mark);
-            }
-            out.push(c);
-        }
-        out
-    };
+    let mut count = whole.len();
     if spec.fill == '0' && spec.align == Some('=') {
-        while join(&digits).len() + rest.len() + sign < spec.width {
-            digits.insert(0, '0');
-        }
+        // As few zeros as fill the width: of `every + 1` characters one is a separator, but never the first.
+        let room = spec.width.saturating_sub(rest.len() + sign);
+        count = count.max(room - room.saturating_sub(1) / (every + 1));
     }
-    join(&digits) + rest
+    let mut out = String::with_capacity(count + count / every + rest.len());
+    let digits = std::iter::repeat_n('0', count - whole.len()).chain(whole.chars());
+    for (i, digit) in digits.enumerate() {
+        if i > 0 && (count - i).is_multiple_of(every) {
+            out.push(mark);
+        }
+        out.push(digit);
+    }
+    out + rest
 }
 
 fn real(value: f64, spec: &Spec) -> Result<String> {
     let negative = value.is_sign_negative() && !value.is_nan();
-    let magnitude = value.abs();
+    // A large number becomes infinite as a percentage.
+    let magnitude = if spec.kind == Some('%') { value.abs() * 100.0 } else { value.abs() };
     if !matches!(spec.kind, None | Some('e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'n' | '%')) {
         let kind = spec.kind.unwrap_or('f');
         return Err(Error::value(format!("Unknown format code '{kind}' for object of type 'float'")));
     }
-    let mut body = if value.is_finite() {
-        finite(magnitude, spec)
+    let mut body = if magnitude.is_finite() {
+        let text = finite(magnitude, spec);
+        let text = if spec.alternate { float::with_point(text) } else { text };
+        if spec.kind == Some('%') { text + "%" } else { text }
     } else {
         (if value.is_nan() { "nan" } else { "inf" }).to_owned()
             + if spec.kind == Some('%') { "%" } else { "" }
@@ -227,18 +228,17 @@ fn finite(value: f64, spec: &Spec) -> String {
             Some(precision) => plain_general(value, precision.max(1)),
         },
         Some('e' | 'E') => float::scientific(value, precision),
-        Some('f' | 'F') => float::fixed(value, precision),
-        Some('%') => float::fixed(value * 100.0, precision) + "%",
+        Some('f' | 'F' | '%') => float::fixed(value, precision),
         Some(_) => float::general(value, precision, spec.alternate),
     }
 }
 
 /// No presentation type but a precision: like `g`, but with one decimal at least and an earlier exponent.
 fn plain_general(value: f64, precision: usize) -> String {
-    let exponent: i32 =
-        format!("{value:.*e}", precision - 1).split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
-    let text = if exponent >= i32::try_from(precision).unwrap_or(i32::MAX) - 1 && exponent >= 0 {
-        if exponent == i32::try_from(precision).unwrap_or(i32::MAX) - 1 {
+    let exponent = float::exponent(value, precision);
+    let last = i32::try_from(precision - 1).unwrap_or(i32::MAX);
+    let text = if exponent >= last && exponent >= 0 {
+        if exponent == last {
             let text = float::scientific(value, precision - 1);
             let (mantissa, exp) = text.split_once('e').unwrap_or((&text, ""));
             let mantissa = if mantissa.contains('.') {
