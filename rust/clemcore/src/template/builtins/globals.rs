@@ -117,7 +117,8 @@ fn range(args: Args<'_>) -> Result<Value<'_>> {
             "Range too big. The sandbox blocks ranges larger than MAX_RANGE ({MAX_RANGE})."
         )));
     }
-    if args.pos.iter().any(|v| matches!(v, Value::Big(_))) {
+    // The step of the reversed range would have more than 64 bits.
+    if step == i64::MIN || args.pos.iter().any(|v| matches!(v, Value::Big(_))) {
         return Err(Error::unsupported("a range of very large integers"));
     }
     Ok(Value::object(Object::Range { start, stop, step }))

@@ -107,7 +107,7 @@ fn range<'a>(object: &Object<'a>, from: Option<i64>, to: Option<i64>, by: i64) -
     }
     let length = crate::template::value::range_len(*start, *stop, *step);
     let (first, count) = places(usize::try_from(length).unwrap_or(usize::MAX), from, to, by);
-    let stride = step.checked_mul(by);
+    let stride = step.checked_mul(by).filter(|stride| *stride != i64::MIN);
     let begin = first.checked_mul(*step).and_then(|d| start.checked_add(d));
     let span = stride.and_then(|s| s.checked_mul(count));
     match (begin, stride, span.and_then(|d| begin.and_then(|b| b.checked_add(d)))) {
