@@ -18,6 +18,7 @@ __all__ = [
     "TemplateCore",
     "UnsupportedError",
     "__version__",
+    "_panic",
     "catalogue",
     "check",
     "check_layers",
@@ -283,6 +284,13 @@ def thaw(value: _Container) -> _Container:
 
     Raises:
         SpecError: it is nested more than 500 deep, or contains itself.
+    """
+
+def _panic(message: str) -> None:
+    """Panic, so that a test can see what becomes of it.
+
+    Raises:
+        ClemcoreError: always.
     """
 
 def packaged_registry() -> bytes:

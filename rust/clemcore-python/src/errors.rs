@@ -1,6 +1,7 @@
 //! Problems and reports as Python sees them, and the one map from errors of the core to exceptions.
 //!
 //! The exceptions themselves are written in `clemcore/errors.py`.
+use crate::guard::guarded;
 use crate::own::{OwnBackend, own_backends};
 use clemcore::catalogue as kinds;
 use clemcore::edit::Refused;
@@ -88,61 +89,67 @@ impl Problem {
     }
 
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let dict = PyDict::new(py);
-        dict.set_item("code", self.code())?;
-        dict.set_item("kind", self.kind())?;
-        dict.set_item("severity", self.severity())?;
-        dict.set_item("message", self.message())?;
-        dict.set_item("help", self.help())?;
-        dict.set_item("source", self.source())?;
-        dict.set_item("line", self.line())?;
-        dict.set_item("column", self.column())?;
-        dict.set_item("end_line", self.end_line())?;
-        dict.set_item("end_column", self.end_column())?;
-        dict.set_item("entry", self.entry())?;
-        dict.set_item("model", self.model())?;
-        dict.set_item("field", self.field())?;
-        Ok(dict)
+        guarded(|| {
+            let dict = PyDict::new(py);
+            dict.set_item("code", self.code())?;
+            dict.set_item("kind", self.kind())?;
+            dict.set_item("severity", self.severity())?;
+            dict.set_item("message", self.message())?;
+            dict.set_item("help", self.help())?;
+            dict.set_item("source", self.source())?;
+            dict.set_item("line", self.line())?;
+            dict.set_item("column", self.column())?;
+            dict.set_item("end_line", self.end_line())?;
+            dict.set_item("end_column", self.end_column())?;
+            dict.set_item("entry", self.entry())?;
+            dict.set_item("model", self.model())?;
+            dict.set_item("field", self.field())?;
+            Ok(dict)
+        })
     }
 
     /// Pickles by its attributes and the excerpt, which Python does not see otherwise.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Parts<'py>)> {
-        let excerpt = &self.0.excerpt;
-        let excerpt = (excerpt.text.clone(), excerpt.before, excerpt.width);
-        Ok((py.get_type::<Self>().getattr("_from_parts")?, (self.to_dict(py)?, excerpt)))
+        guarded(|| {
+            let excerpt = &self.0.excerpt;
+            let excerpt = (excerpt.text.clone(), excerpt.before, excerpt.width);
+            Ok((py.get_type::<Self>().getattr("_from_parts")?, (self.to_dict(py)?, excerpt)))
+        })
     }
 
     #[staticmethod]
     fn _from_parts(parts: &Bound<'_, PyDict>, excerpt: (String, usize, usize)) -> PyResult<Self> {
-        let part = |name| {
-            parts.get_item(name)?.ok_or_else(|| PyValueError::new_err(format!("a problem has a {name}")))
-        };
-        let code: String = part("code")?.extract()?;
-        let kind = kinds::find(&code)
-            .ok_or_else(|| PyValueError::new_err(format!("there is no kind of problem {code}")))?;
-        let source: String = part("source")?.extract()?;
-        Ok(Self(problem::Problem {
-            kind,
-            message: part("message")?.extract()?,
-            help: part("help")?.extract()?,
-            source: source.into(),
-            line: part("line")?.extract()?,
-            column: part("column")?.extract()?,
-            end_line: part("end_line")?.extract()?,
-            end_column: part("end_column")?.extract()?,
-            entry: part("entry")?.extract()?,
-            model: part("model")?.extract()?,
-            field: part("field")?.extract()?,
-            excerpt: report::Excerpt { text: excerpt.0, before: excerpt.1, width: excerpt.2 },
-        }))
+        guarded(|| {
+            let part = |name| {
+                parts.get_item(name)?.ok_or_else(|| PyValueError::new_err(format!("a problem has a {name}")))
+            };
+            let code: String = part("code")?.extract()?;
+            let kind = kinds::find(&code)
+                .ok_or_else(|| PyValueError::new_err(format!("there is no kind of problem {code}")))?;
+            let source: String = part("source")?.extract()?;
+            Ok(Self(problem::Problem {
+                kind,
+                message: part("message")?.extract()?,
+                help: part("help")?.extract()?,
+                source: source.into(),
+                line: part("line")?.extract()?,
+                column: part("column")?.extract()?,
+                end_line: part("end_line")?.extract()?,
+                end_column: part("end_column")?.extract()?,
+                entry: part("entry")?.extract()?,
+                model: part("model")?.extract()?,
+                field: part("field")?.extract()?,
+                excerpt: report::Excerpt { text: excerpt.0, before: excerpt.1, width: excerpt.2 },
+            }))
+        })
     }
 
-    fn __str__(&self) -> String {
-        self.0.to_string()
+    fn __str__(&self) -> PyResult<String> {
+        guarded(|| Ok(self.0.to_string()))
     }
 
-    fn __repr__(&self) -> String {
-        format!("<Problem {}>", self.0)
+    fn __repr__(&self) -> PyResult<String> {
+        guarded(|| Ok(format!("<Problem {}>", self.0)))
     }
 }
 
@@ -174,21 +181,34 @@ impl Report {
 
     #[pyo3(signature = (format = "human", color = false))]
     fn render(&self, py: Python<'_>, format: &str, color: bool) -> PyResult<String> {
-        let Some(known) = Format::from_name(format) else {
-            let message = format!("format is one of {}, not {format:?}", Format::NAMES.join(", "));
-            return Err(PyValueError::new_err(message));
-        };
-        Ok(py.detach(|| self.0.render(known, color)))
+        guarded(|| {
+            let Some(known) = Format::from_name(format) else {
+                let message = format!("format is one of {}, not {format:?}", Format::NAMES.join(", "));
+                return Err(PyValueError::new_err(message));
+            };
+            Ok(py.detach(|| self.0.render(known, color)))
+        })
     }
 
-    fn joined(&self, other: &Self) -> Self {
-        let mut whole = self.0.clone();
-        whole.extend(other.0.clone());
-        Self(whole)
+    fn joined(&self, other: &Self) -> PyResult<Self> {
+        guarded(|| {
+            Ok({
+                let mut whole = self.0.clone();
+                whole.extend(other.0.clone());
+                Self(whole)
+            })
+        })
     }
 
-    fn __repr__(&self) -> String {
-        format!("<Report errors={} warnings={} hints={}>", self.errors(), self.warnings(), self.hints())
+    fn __repr__(&self) -> PyResult<String> {
+        guarded(|| {
+            Ok(format!(
+                "<Report errors={} warnings={} hints={}>",
+                self.errors(),
+                self.warnings(),
+                self.hints()
+            ))
+        })
     }
 }
 
@@ -223,17 +243,26 @@ impl Fixed {
         Report(self.0.rest.clone())
     }
 
-    fn diff(&self, source: &str) -> String {
-        self.0.diff(source)
+    fn diff(&self, source: &str) -> PyResult<String> {
+        guarded(|| Ok(self.0.diff(source)))
     }
 }
 
 /// Mends what has only one meaning.
 #[pyfunction]
 #[pyo3(signature = (source, text, backends = None))]
-pub(crate) fn fix(py: Python<'_>, source: &str, text: &[u8], backends: Option<Vec<OwnBackend>>) -> Fixed {
-    let backends = backends.map(own_backends);
-    Fixed(py.detach(|| clemcore::fix::fix(source, text, backends.as_deref())))
+pub(crate) fn fix(
+    py: Python<'_>,
+    source: &str,
+    text: &[u8],
+    backends: Option<Vec<OwnBackend>>,
+) -> PyResult<Fixed> {
+    guarded(|| {
+        Ok({
+            let backends = backends.map(own_backends);
+            Fixed(py.detach(|| clemcore::fix::fix(source, text, backends.as_deref())))
+        })
+    })
 }
 
 fn problems(report: &report::Report) -> Vec<Problem> {
@@ -256,35 +285,37 @@ pub(crate) fn edit_error(refused: Refused) -> PyErr {
 
 /// The page about a code such as `R010`, or a key such as `context_size`.
 #[pyfunction]
-pub(crate) fn explain(what: &str) -> Option<String> {
-    kinds::explain(what).or_else(|| clemcore::schema::explain(what))
+pub(crate) fn explain(what: &str) -> PyResult<Option<String>> {
+    guarded(|| Ok(kinds::explain(what).or_else(|| clemcore::schema::explain(what))))
 }
 
 /// The reference page of all keys, in Markdown.
 #[pyfunction]
-pub(crate) fn fields_page() -> String {
-    clemcore::schema::page()
+pub(crate) fn fields_page() -> PyResult<String> {
+    guarded(|| Ok(clemcore::schema::page()))
 }
 
 /// The reference page of all kinds of problems, in Markdown.
 #[pyfunction]
-pub(crate) fn codes_page() -> String {
-    kinds::page()
+pub(crate) fn codes_page() -> PyResult<String> {
+    guarded(|| Ok(kinds::page()))
 }
 
 /// Every kind of problem there is.
 #[pyfunction]
 pub(crate) fn catalogue(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    let row = |kind: &&'static kinds::Kind| {
-        let dict = PyDict::new(py);
-        dict.set_item("code", kind.code)?;
-        dict.set_item("kind", kind.slug)?;
-        dict.set_item("title", kind.title)?;
-        dict.set_item("severity", kind.severity.as_str())?;
-        dict.set_item("explanation", kind.explanation)?;
-        dict.set_item("bad", kind.bad)?;
-        dict.set_item("good", kind.good)?;
-        Ok(dict)
-    };
-    kinds::ALL.iter().map(row).collect()
+    guarded(|| {
+        let row = |kind: &&'static kinds::Kind| {
+            let dict = PyDict::new(py);
+            dict.set_item("code", kind.code)?;
+            dict.set_item("kind", kind.slug)?;
+            dict.set_item("title", kind.title)?;
+            dict.set_item("severity", kind.severity.as_str())?;
+            dict.set_item("explanation", kind.explanation)?;
+            dict.set_item("bad", kind.bad)?;
+            dict.set_item("good", kind.good)?;
+            Ok(dict)
+        };
+        kinds::ALL.iter().map(row).collect()
+    })
 }

@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "empty objects are made as their base class makes them")]
 
 use crate::convert::MAX_DEPTH;
+use crate::guard::guarded;
 use hashbrown::HashSet;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -122,9 +123,11 @@ fn check_depth(depth: usize) -> PyResult<()> {
 /// The fields of a specification: a new dict; dicts and lists in it are copied and refuse changes.
 #[pyfunction]
 pub(crate) fn freeze<'py>(fields: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
-    let made = fields.copy()?;
-    freeze_in(&made, None)?;
-    Ok(made)
+    guarded(|| {
+        let made = fields.copy()?;
+        freeze_in(&made, None)?;
+        Ok(made)
+    })
 }
 
 /// A specification with a copy of these fields, made without a call of its class; `None` where a field has the name
@@ -134,24 +137,28 @@ pub(crate) fn specification<'py>(
     class_: &Bound<'py, PyType>,
     fields: &Bound<'py, PyDict>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let made = fields.copy()?;
-    if !freeze_in(&made, Some(reserved(class_.py())?))? {
-        return Ok(None);
-    }
-    let spec = blank(class_, &raw mut ffi::PyBaseObject_Type)?;
-    set_fields(&spec, &made)?;
-    Ok(Some(spec))
+    guarded(|| {
+        let made = fields.copy()?;
+        if !freeze_in(&made, Some(reserved(class_.py())?))? {
+            return Ok(None);
+        }
+        let spec = blank(class_, &raw mut ffi::PyBaseObject_Type)?;
+        set_fields(&spec, &made)?;
+        Ok(Some(spec))
+    })
 }
 
 /// Gives a specification fields that nobody else has, frozen; false, and it has got none, where a field has the name of
 /// a method.
 #[pyfunction]
 pub(crate) fn fill(spec: &Bound<'_, PyAny>, fields: &Bound<'_, PyDict>) -> PyResult<bool> {
-    let is_free = freeze_in(fields, Some(reserved(spec.py())?))?;
-    if is_free {
-        set_fields(spec, fields)?;
-    }
-    Ok(is_free)
+    guarded(|| {
+        let is_free = freeze_in(fields, Some(reserved(spec.py())?))?;
+        if is_free {
+            set_fields(spec, fields)?;
+        }
+        Ok(is_free)
+    })
 }
 
 /// Freezes what is in a dict; false where a key is among the reserved names.
@@ -201,7 +208,7 @@ fn reserved(py: Python<'_>) -> PyResult<&HashSet<String>> {
 /// Plain dicts and lists, a copy to the depth.
 #[pyfunction]
 pub(crate) fn thaw<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(thawed(value, 0)?.unwrap_or_else(|| value.clone()))
+    guarded(|| Ok(thawed(value, 0)?.unwrap_or_else(|| value.clone())))
 }
 
 fn thawed<'py>(value: &Bound<'py, PyAny>, depth: usize) -> PyResult<Option<Bound<'py, PyAny>>> {

@@ -10,6 +10,7 @@ mod convert;
 mod errors;
 mod explain;
 mod frozen;
+mod guard;
 mod own;
 mod registry;
 mod template;
@@ -36,8 +37,12 @@ mod _core {
     #[pymodule_export]
     use crate::template::{NotPlainError, TemplateCore, UnsupportedError};
 
+    #[pymodule_export]
+    use crate::guard::panic_for_test;
+
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        crate::guard::install();
         crate::template::entry::install(module.py())
     }
 

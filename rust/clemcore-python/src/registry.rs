@@ -2,6 +2,7 @@
 use crate::convert::{self, Objects, PythonEq};
 use crate::errors::{self, Report};
 use crate::explain;
+use crate::guard::guarded;
 use crate::own::{OwnBackend, own_backends};
 use clemcore::edit::{self, Position};
 use clemcore::{patch, registry as core, schema, unify as rule};
@@ -29,43 +30,50 @@ impl Registry {
         layers: Vec<(String, Option<PyBackedBytes>)>,
         backends: Option<Vec<OwnBackend>>,
     ) -> PyResult<Self> {
-        // The registry holds on to Python's bytes; nobody can change them.
-        let text = |bytes| match bytes {
-            Some(bytes) => core::Text::Shared(Arc::<PyBackedBytes>::new(bytes)),
-            None => core::Text::Packaged,
-        };
-        let (sources, bytes): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
-        let texts = bytes.into_iter().map(text);
-        let layers: Vec<_> = sources.iter().map(String::as_str).zip(texts).collect();
-        let backends = backends.map(own_backends);
-        let core = py
-            .detach(|| core::Registry::load_texts(layers, backends.as_deref()))
-            .map_err(|report| errors::registry_error(&report))?;
-        Ok(Self { core, objects: Vec::new() })
+        guarded(|| {
+            // The registry holds on to Python's bytes; nobody can change them.
+            let text = |bytes| match bytes {
+                Some(bytes) => core::Text::Shared(Arc::<PyBackedBytes>::new(bytes)),
+                None => core::Text::Packaged,
+            };
+            let (sources, bytes): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
+            let texts = bytes.into_iter().map(text);
+            let layers: Vec<_> = sources.iter().map(String::as_str).zip(texts).collect();
+            let backends = backends.map(own_backends);
+            let core = py
+                .detach(|| core::Registry::load_texts(layers, backends.as_deref()))
+                .map_err(|report| errors::registry_error(&report))?;
+            Ok(Self { core, objects: Vec::new() })
+        })
     }
 
     #[staticmethod]
     fn from_specs(specs: Vec<Bound<'_, PyDict>>) -> PyResult<Self> {
-        let mut objects = Objects::default();
-        let specs: PyResult<Vec<_>> = specs.iter().map(|spec| convert::to_dict(spec, &mut objects)).collect();
-        Ok(Self { core: core::Registry::from_specs(specs?), objects: objects.into_own() })
+        guarded(|| {
+            let mut objects = Objects::default();
+            let specs: PyResult<Vec<_>> =
+                specs.iter().map(|spec| convert::to_dict(spec, &mut objects)).collect();
+            Ok(Self { core: core::Registry::from_specs(specs?), objects: objects.into_own() })
+        })
     }
 
-    fn __len__(&self) -> usize {
-        self.core.len()
+    fn __len__(&self) -> PyResult<usize> {
+        guarded(|| Ok(self.core.len()))
     }
 
     fn entry<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyDict>> {
-        let dict = self.core.entry(index).ok_or_else(|| self.no_entry(index))?;
-        convert::from_dict(py, &dict, &Objects::over(&self.objects))
+        guarded(|| {
+            let dict = self.core.entry(index).ok_or_else(|| self.no_entry(index))?;
+            convert::from_dict(py, &dict, &Objects::over(&self.objects))
+        })
     }
 
     fn location(&self, index: usize) -> PyResult<(String, usize)> {
-        self.core.location(index).ok_or_else(|| self.no_entry(index))
+        guarded(|| self.core.location(index).ok_or_else(|| self.no_entry(index)))
     }
 
-    fn names(&self) -> Vec<String> {
-        self.core.names()
+    fn names(&self) -> PyResult<Vec<String>> {
+        guarded(|| Ok(self.core.names()))
     }
 
     fn resolve<'py>(
@@ -73,47 +81,53 @@ impl Registry {
         py: Python<'py>,
         selector: &Bound<'py, PyDict>,
     ) -> PyResult<Option<(usize, Bound<'py, PyDict>)>> {
-        let mut objects = Objects::over(&self.objects);
-        let selector = convert::to_dict(selector, &mut objects)?;
-        let equal = PythonEq::new(&objects);
-        let found = py.detach(|| self.core.resolve_with(&selector, &equal));
-        equal
-            .finish(found)?
-            .map(|(index, merged)| Ok((index, convert::from_dict(py, &merged, &objects)?)))
-            .transpose()
+        guarded(|| {
+            let mut objects = Objects::over(&self.objects);
+            let selector = convert::to_dict(selector, &mut objects)?;
+            let equal = PythonEq::new(&objects);
+            let found = py.detach(|| self.core.resolve_with(&selector, &equal));
+            equal
+                .finish(found)?
+                .map(|(index, merged)| Ok((index, convert::from_dict(py, &merged, &objects)?)))
+                .transpose()
+        })
     }
 
     fn refusals(&self, py: Python<'_>, selector: &Bound<'_, PyDict>) -> PyResult<Vec<Refusal>> {
-        let mut objects = Objects::over(&self.objects);
-        let selector = convert::to_dict(selector, &mut objects)?;
-        let equal = PythonEq::new(&objects);
-        let refusals = py.detach(|| self.core.refusals_with(&selector, &equal));
-        let convert = |refusal: &core::Refusal| {
-            let location = self.core.location(refusal.entry).unwrap_or_default();
-            Refusal::new(py, refusal, location, &objects)
-        };
-        equal.finish(refusals)?.iter().map(convert).collect()
+        guarded(|| {
+            let mut objects = Objects::over(&self.objects);
+            let selector = convert::to_dict(selector, &mut objects)?;
+            let equal = PythonEq::new(&objects);
+            let refusals = py.detach(|| self.core.refusals_with(&selector, &equal));
+            let convert = |refusal: &core::Refusal| {
+                let location = self.core.location(refusal.entry).unwrap_or_default();
+                Refusal::new(py, refusal, location, &objects)
+            };
+            equal.finish(refusals)?.iter().map(convert).collect()
+        })
     }
 
     fn explain<'py>(&self, py: Python<'py>, selector: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
-        let mut objects = Objects::over(&self.objects);
-        let selector = convert::to_dict(selector, &mut objects)?;
-        let equal = PythonEq::new(&objects);
-        let explained = py.detach(|| self.core.explain(&selector, &equal));
-        explain::explanation(py, &self.core, &equal.finish(explained)?, &objects)
+        guarded(|| {
+            let mut objects = Objects::over(&self.objects);
+            let selector = convert::to_dict(selector, &mut objects)?;
+            let equal = PythonEq::new(&objects);
+            let explained = py.detach(|| self.core.explain(&selector, &equal));
+            explain::explanation(py, &self.core, &equal.finish(explained)?, &objects)
+        })
     }
 
     #[pyo3(signature = (name, limit = 5))]
-    fn nearest(&self, py: Python<'_>, name: &str, limit: usize) -> Vec<String> {
-        py.detach(|| self.core.nearest(name, limit))
+    fn nearest(&self, py: Python<'_>, name: &str, limit: usize) -> PyResult<Vec<String>> {
+        guarded(|| Ok(py.detach(|| self.core.nearest(name, limit))))
     }
 
-    fn warnings(&self) -> Report {
-        Report(self.core.warnings().clone())
+    fn warnings(&self) -> PyResult<Report> {
+        guarded(|| Ok(Report(self.core.warnings().clone())))
     }
 
-    fn __repr__(&self) -> String {
-        format!("<Registry of {} entries>", self.core.len())
+    fn __repr__(&self) -> PyResult<String> {
+        guarded(|| Ok(format!("<Registry of {} entries>", self.core.len())))
     }
 }
 
@@ -156,36 +170,56 @@ impl Refusal {
 #[pymethods]
 impl Refusal {
     #[getter]
-    fn mismatches<'py>(&self, py: Python<'py>) -> Vec<(&str, Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        let rows = self.mismatches.iter();
-        rows.map(|(field, wanted, found)| (field.as_str(), wanted.bind(py).clone(), found.bind(py).clone()))
-            .collect()
+    fn mismatches<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(&str, Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        guarded(|| {
+            Ok({
+                let rows = self.mismatches.iter();
+                rows.map(|(field, wanted, found)| {
+                    (field.as_str(), wanted.bind(py).clone(), found.bind(py).clone())
+                })
+                .collect()
+            })
+        })
     }
 
     fn __str__(&self, py: Python<'_>) -> PyResult<String> {
-        let mut text = format!("entry {}", self.entry);
-        if self.line > 0 {
-            let _ = write!(text, " ({}:{})", self.source, self.line);
-        }
-        for (at, (field, wanted, found)) in self.mismatches.iter().enumerate() {
-            let (wanted, found) = (wanted.bind(py).repr()?, found.bind(py).repr()?);
-            text.push_str(if at == 0 { ": " } else { "; " });
-            let _ = write!(text, "{field} is {found}, not {wanted}");
-        }
-        Ok(text)
+        guarded(|| {
+            let mut text = format!("entry {}", self.entry);
+            if self.line > 0 {
+                let _ = write!(text, " ({}:{})", self.source, self.line);
+            }
+            for (at, (field, wanted, found)) in self.mismatches.iter().enumerate() {
+                let (wanted, found) = (wanted.bind(py).repr()?, found.bind(py).repr()?);
+                text.push_str(if at == 0 { ": " } else { "; " });
+                let _ = write!(text, "{field} is {found}, not {wanted}");
+            }
+            Ok(text)
+        })
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!("<Refusal {}>", self.__str__(py)?))
+        guarded(|| Ok(format!("<Refusal {}>", self.__str__(py)?)))
     }
 }
 
 /// Checks one file.
 #[pyfunction]
 #[pyo3(signature = (source, text, backends = None))]
-pub(crate) fn check(py: Python<'_>, source: &str, text: &[u8], backends: Option<Vec<OwnBackend>>) -> Report {
-    let backends = backends.map(own_backends);
-    Report(py.detach(|| core::check(source, text, backends.as_deref())))
+pub(crate) fn check(
+    py: Python<'_>,
+    source: &str,
+    text: &[u8],
+    backends: Option<Vec<OwnBackend>>,
+) -> PyResult<Report> {
+    guarded(|| {
+        Ok({
+            let backends = backends.map(own_backends);
+            Report(py.detach(|| core::check(source, text, backends.as_deref())))
+        })
+    })
 }
 
 /// Checks files that are loaded together.
@@ -195,22 +229,26 @@ pub(crate) fn check_layers(
     py: Python<'_>,
     layers: Vec<(String, Option<PyBackedBytes>)>,
     backends: Option<Vec<OwnBackend>>,
-) -> Report {
-    let packaged = core::PACKAGED.as_bytes();
-    let layer = |(source, bytes): &'_ (String, Option<PyBackedBytes>)| -> (String, Vec<u8>, bool) {
-        (source.clone(), bytes.as_ref().map_or(packaged, |bytes| bytes).to_vec(), bytes.is_some())
-    };
-    let layers: Vec<_> = layers.iter().map(layer).collect();
-    let layers: Vec<_> =
-        layers.iter().map(|(source, bytes, is_ours)| (&**source, &**bytes, *is_ours)).collect();
-    let backends = backends.map(own_backends);
-    Report(py.detach(|| core::check_layers(&layers, backends.as_deref())))
+) -> PyResult<Report> {
+    guarded(|| {
+        Ok({
+            let packaged = core::PACKAGED.as_bytes();
+            let layer = |(source, bytes): &'_ (String, Option<PyBackedBytes>)| -> (String, Vec<u8>, bool) {
+                (source.clone(), bytes.as_ref().map_or(packaged, |bytes| bytes).to_vec(), bytes.is_some())
+            };
+            let layers: Vec<_> = layers.iter().map(layer).collect();
+            let layers: Vec<_> =
+                layers.iter().map(|(source, bytes, is_ours)| (&**source, &**bytes, *is_ours)).collect();
+            let backends = backends.map(own_backends);
+            Report(py.detach(|| core::check_layers(&layers, backends.as_deref())))
+        })
+    })
 }
 
 /// The registry that is compiled in.
 #[pyfunction]
-pub(crate) fn packaged_registry() -> &'static [u8] {
-    core::PACKAGED.as_bytes()
+pub(crate) fn packaged_registry() -> PyResult<&'static [u8]> {
+    guarded(|| Ok(core::PACKAGED.as_bytes()))
 }
 
 /// Merges two dicts; None where they contradict each other.
@@ -219,13 +257,15 @@ pub(crate) fn unify<'py>(
     left: &Bound<'py, PyDict>,
     right: &Bound<'py, PyDict>,
 ) -> PyResult<Option<Bound<'py, PyDict>>> {
-    let py = left.py();
-    let mut objects = Objects::default();
-    let left = convert::to_dict(left, &mut objects)?;
-    let right = convert::to_dict(right, &mut objects)?;
-    let equal = PythonEq::new(&objects);
-    let merged = py.detach(|| rule::unify_with(&left, &right, &equal));
-    equal.finish(merged)?.map(|merged| convert::from_dict(py, &merged, &objects)).transpose()
+    guarded(|| {
+        let py = left.py();
+        let mut objects = Objects::default();
+        let left = convert::to_dict(left, &mut objects)?;
+        let right = convert::to_dict(right, &mut objects)?;
+        let equal = PythonEq::new(&objects);
+        let merged = py.detach(|| rule::unify_with(&left, &right, &equal));
+        equal.finish(merged)?.map(|merged| convert::from_dict(py, &merged, &objects)).transpose()
+    })
 }
 
 /// A dict with fields replaced, and what that changed: the field, and where there is one the old and the new value.
@@ -234,14 +274,16 @@ pub(crate) fn override_fields<'py>(
     spec: &Bound<'py, PyDict>,
     fields: &Bound<'py, PyDict>,
 ) -> PyResult<(Bound<'py, PyDict>, Vec<Bound<'py, PyDict>>)> {
-    let py = spec.py();
-    let mut objects = Objects::default();
-    let spec = convert::to_dict(spec, &mut objects)?;
-    let fields = convert::to_dict(fields, &mut objects)?;
-    let patched = py.detach(|| patch::apply(&spec, &fields));
-    let changes: PyResult<Vec<_>> =
-        patched.changes.iter().map(|change| explain::change(py, change, &objects)).collect();
-    Ok((convert::from_dict(py, &patched.dict, &objects)?, changes?))
+    guarded(|| {
+        let py = spec.py();
+        let mut objects = Objects::default();
+        let spec = convert::to_dict(spec, &mut objects)?;
+        let fields = convert::to_dict(fields, &mut objects)?;
+        let patched = py.detach(|| patch::apply(&spec, &fields));
+        let changes: PyResult<Vec<_>> =
+            patched.changes.iter().map(|change| explain::change(py, change, &objects)).collect();
+        Ok((convert::from_dict(py, &patched.dict, &objects)?, changes?))
+    })
 }
 
 /// The text of a registry with entries put in.
@@ -253,22 +295,24 @@ pub(crate) fn upsert_entries(
     entries: Vec<(Bound<'_, PyDict>, Option<usize>)>,
     source: &str,
 ) -> PyResult<String> {
-    let edit = |(entry, index): &(Bound<'_, PyDict>, Option<usize>)| {
-        let entry = convert::to_dict(entry, &mut Objects::default())?;
-        Ok((entry, index.map_or(Position::Front, Position::Replace)))
-    };
-    let edits: Vec<_> = entries.iter().map(edit).collect::<PyResult<_>>()?;
-    py.detach(|| edit::upsert_all(source, text, edits)).map_err(errors::edit_error)
+    guarded(|| {
+        let edit = |(entry, index): &(Bound<'_, PyDict>, Option<usize>)| {
+            let entry = convert::to_dict(entry, &mut Objects::default())?;
+            Ok((entry, index.map_or(Position::Front, Position::Replace)))
+        };
+        let edits: Vec<_> = entries.iter().map(edit).collect::<PyResult<_>>()?;
+        py.detach(|| edit::upsert_all(source, text, edits)).map_err(errors::edit_error)
+    })
 }
 
 /// The JSON Schema of a registry file.
 #[pyfunction]
-pub(crate) fn json_schema() -> String {
-    schema::json_schema()
+pub(crate) fn json_schema() -> PyResult<String> {
+    guarded(|| Ok(schema::json_schema()))
 }
 
 /// The number of tokens that a text such as `128k` means.
 #[pyfunction]
-pub(crate) fn context_tokens(text: &str) -> Option<u64> {
-    core::context_tokens(text)
+pub(crate) fn context_tokens(text: &str) -> PyResult<Option<u64>> {
+    guarded(|| Ok(core::context_tokens(text)))
 }

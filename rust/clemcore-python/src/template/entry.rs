@@ -7,16 +7,15 @@
     reason = "a method is entered in the class, and called, as CPython's C interface has it"
 )]
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
-use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::TemplateCore;
+use crate::guard::guarded;
 
 type Object = *mut ffi::PyObject;
 type Given<'c, 'py> = Borrowed<'c, 'py, PyAny>;
@@ -104,13 +103,13 @@ unsafe extern "C" fn render(
         let (messages, settings) = parsed(py, arguments, positional.cast_unsigned(), names)?;
         TemplateCore::render(&this, &messages, &settings)
     };
-    let failure = match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(text)) => return text.into_ptr(),
-        Ok(Err(failure)) => failure,
-        Err(_) => PanicException::new_err(("the template engine failed",)),
-    };
-    failure.restore(py);
-    null_mut()
+    match guarded(call) {
+        Ok(text) => text.into_ptr(),
+        Err(failure) => {
+            failure.restore(py);
+            null_mut()
+        }
+    }
 }
 
 /// # Safety

@@ -18,6 +18,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 
+use crate::guard::guarded;
 use entry::Settings;
 use memory::Memory;
 use reader::Reader;
@@ -99,32 +100,36 @@ impl TemplateCore {
         drop_none: bool,
         alias_reasoning: bool,
     ) -> PyResult<Self> {
-        let _ = now; // the clock is the subclass's
-        set_printable_oracle(is_printable);
-        let lookup = |name: &str| character(py, name);
-        let compiled = match source.to_str() {
-            Err(_) => Err("a template with a lone surrogate".to_owned()),
-            Ok(source) => match Template::compile(source, &lookup) {
-                Ok(template) => Ok(template),
-                Err(fault) if fault.error.kind == ErrorKind::Unsupported => Err(fault.error.message),
-                Err(fault) => return Err(error(&fault)),
-            },
-        };
-        let mut special = Vec::new();
-        for (name, token) in special_tokens.into_iter().flatten() {
-            let token = match token.extract::<String>() {
-                Ok(text) => Data::Str(text),
-                Err(_) => Data::List(token.extract::<Vec<String>>()?.into_iter().map(Data::Str).collect()),
+        guarded(|| {
+            let _ = now; // the clock is the subclass's
+            set_printable_oracle(is_printable);
+            let lookup = |name: &str| character(py, name);
+            let compiled = match source.to_str() {
+                Err(_) => Err("a template with a lone surrogate".to_owned()),
+                Ok(source) => match Template::compile(source, &lookup) {
+                    Ok(template) => Ok(template),
+                    Err(fault) if fault.error.kind == ErrorKind::Unsupported => Err(fault.error.message),
+                    Err(fault) => return Err(error(&fault)),
+                },
             };
-            let name: String = name.extract()?;
-            if let Some(place) =
-                compiled.as_ref().ok().and_then(|template: &Template| template.place_of(&name))
-            {
-                special.push((place, token));
+            let mut special = Vec::new();
+            for (name, token) in special_tokens.into_iter().flatten() {
+                let token = match token.extract::<String>() {
+                    Ok(text) => Data::Str(text),
+                    Err(_) => {
+                        Data::List(token.extract::<Vec<String>>()?.into_iter().map(Data::Str).collect())
+                    }
+                };
+                let name: String = name.extract()?;
+                if let Some(place) =
+                    compiled.as_ref().ok().and_then(|template: &Template| template.place_of(&name))
+                {
+                    special.push((place, token));
+                }
             }
-        }
-        let arguments = compiled.as_ref().map(Places::of).unwrap_or_default();
-        Ok(Self { compiled, special, arguments, drop_none, alias_reasoning })
+            let arguments = compiled.as_ref().map(Places::of).unwrap_or_default();
+            Ok(Self { compiled, special, arguments, drop_none, alias_reasoning })
+        })
     }
 
     /// Why only jinja2 can render this template, if so.
@@ -155,19 +160,22 @@ impl TemplateCore {
         continue_final_message: Option<&Bound<'py, PyAny>>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let others: Vec<_> = kwargs.into_iter().flatten().collect();
-        let others = others.iter().map(|(name, value)| (name.as_borrowed(), value.as_borrowed())).collect();
-        let settings = Settings {
-            tools: tools.map(Bound::as_borrowed),
-            documents: documents.map(Bound::as_borrowed),
-            add_generation_prompt: match &add_generation_prompt {
-                Flag::Absent => None,
-                Flag::Given(flag) => Some(flag.as_borrowed()),
-            },
-            continue_final_message: continue_final_message.map(Bound::as_borrowed),
-            others,
-        };
-        batch::render(slf, conversations, &settings)
+        guarded(|| {
+            let others: Vec<_> = kwargs.into_iter().flatten().collect();
+            let others =
+                others.iter().map(|(name, value)| (name.as_borrowed(), value.as_borrowed())).collect();
+            let settings = Settings {
+                tools: tools.map(Bound::as_borrowed),
+                documents: documents.map(Bound::as_borrowed),
+                add_generation_prompt: match &add_generation_prompt {
+                    Flag::Absent => None,
+                    Flag::Given(flag) => Some(flag.as_borrowed()),
+                },
+                continue_final_message: continue_final_message.map(Bound::as_borrowed),
+                others,
+            };
+            batch::render(slf, conversations, &settings)
+        })
     }
 
     /// Render with these variables and nothing else; later dicts win. Raises `UnsupportedError` and `NotPlainError`.
@@ -179,21 +187,23 @@ impl TemplateCore {
         context: Vec<Bound<'py, PyDict>>,
         now: Option<Moment>,
     ) -> PyResult<TextAndSpans<'py>> {
-        let template = self.template()?;
-        let mut memory = Memory::taken();
-        let (buffer, arena) = (std::mem::take(&mut memory.buffer), &memory.arena);
-        let mut reader = Reader::new(template, arena);
-        let mut variables = Variables::new(template, arena);
-        for dict in &context {
-            reader.variables(dict, &mut variables)?;
-        }
-        let options = Options { clock: now.map(clock), input_bytes: reader.bytes };
-        let rendered = Template::render(variables, options, buffer).map_err(|fault| error(&fault))?;
-        let text = strings::string(py, &rendered.text)?;
-        let spans = rendered.character_spans();
-        drop(reader);
-        memory.keep(rendered.text);
-        Ok((text, spans))
+        guarded(|| {
+            let template = self.template()?;
+            let mut memory = Memory::taken();
+            let (buffer, arena) = (std::mem::take(&mut memory.buffer), &memory.arena);
+            let mut reader = Reader::new(template, arena);
+            let mut variables = Variables::new(template, arena);
+            for dict in &context {
+                reader.variables(dict, &mut variables)?;
+            }
+            let options = Options { clock: now.map(clock), input_bytes: reader.bytes };
+            let rendered = Template::render(variables, options, buffer).map_err(|fault| error(&fault))?;
+            let text = strings::string(py, &rendered.text)?;
+            let spans = rendered.character_spans();
+            drop(reader);
+            memory.keep(rendered.text);
+            Ok((text, spans))
+        })
     }
 
     /// Whether the template asks for the time.
