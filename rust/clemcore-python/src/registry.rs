@@ -167,21 +167,18 @@ impl Refusal {
     }
 }
 
+/// Field, the selector's value, the entry's value.
+type Mismatch<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyAny>);
+
 #[pymethods]
 impl Refusal {
     #[getter]
-    fn mismatches<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<Vec<(&str, Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+    fn mismatches<'py>(&self, py: Python<'py>) -> PyResult<Vec<Mismatch<'py>>> {
         guarded(|| {
-            Ok({
-                let rows = self.mismatches.iter();
-                rows.map(|(field, wanted, found)| {
-                    (field.as_str(), wanted.bind(py).clone(), found.bind(py).clone())
-                })
-                .collect()
-            })
+            let row = |(field, wanted, found): &'_ (String, Py<PyAny>, Py<PyAny>)| {
+                (field.clone(), wanted.bind(py).clone(), found.bind(py).clone())
+            };
+            Ok(self.mismatches.iter().map(row).collect())
         })
     }
 
