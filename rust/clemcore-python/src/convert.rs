@@ -230,6 +230,10 @@ impl<'o, 'r> PythonEq<'o, 'r> {
     }
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the values that are compared are copies, not borrowed from Python"
+)]
 impl OpaqueEq for PythonEq<'_, '_> {
     fn equal(&self, left: &Value, right: &Value) -> bool {
         Python::attach(|py| {

@@ -5,7 +5,7 @@
 //! done, so nothing that other threads do to the conversations meanwhile is seen.
 #![allow(unsafe_code, reason = "what one thread works on is shown to be its own")]
 
-use clemcore::template::{Fault, Options, Rendered, Template, Variables};
+use clemcore::template::{ErrorKind, Fault, Options, Rendered, Template, Variables};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -13,7 +13,7 @@ use pyo3::types::{PyList, PyTuple};
 use super::entry::Settings;
 use super::memory::{KEPT_MEMORY, Memory};
 use super::reader::Reader;
-use super::{TemplateCore, TemplateError, UnsupportedError, error, strings};
+use super::{TemplateCore, TemplateError, error, strings};
 
 /// How many conversations, or bytes of text, are read before they are rendered. Letting the lock go and taking it
 /// again costs as much as a few short conversations.
@@ -74,7 +74,7 @@ impl<'py> Batch<'_, '_, 'py> {
             let Some(template) = core.compiled.as_ref().ok() else { return Ok(false) };
             let now = core.now(owner)?;
             let mut reader = Reader::holding(template, &memory.arena);
-            let Some(base) = plain(py, core.variables(&mut reader, settings))? else { return Ok(false) };
+            let Ok(base) = core.variables(&mut reader, settings) else { return Ok(false) };
             let shared = reader.bytes;
             let mut jobs: Vec<Job<'_>> = Vec::new();
             for chat in chats {
@@ -115,12 +115,12 @@ impl<'py> Batch<'_, '_, 'py> {
         outcome: Result<Rendered, Fault>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = self.owner.py();
-        let rendered = match outcome.map_err(|fault| error(&fault)) {
+        let rendered = match outcome {
             Ok(rendered) => rendered,
-            Err(failure) if failure.is_instance_of::<UnsupportedError>(py) => {
+            Err(fault) if fault.error.kind == ErrorKind::Unsupported => {
                 return TemplateCore::slowly(self.owner, chat, self.settings);
             }
-            Err(failure) => return Err(failure),
+            Err(fault) => return Err(error(py, &fault)),
         };
         let text = strings::string(py, &rendered.text)?;
         if rendered.text.capacity() <= KEPT_MEMORY / GROUP.0 {
@@ -147,15 +147,6 @@ impl<T> Alone<T> {
     /// All of it at once: a closure would else take the parts one by one.
     fn all(self) -> Self {
         self
-    }
-}
-
-/// The result, or nothing when the data have to be made plain first.
-fn plain<T>(py: Python<'_>, result: PyResult<T>) -> PyResult<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(failure) if TemplateCore::is_uncovered(py, &failure) => Ok(None),
-        Err(failure) => Err(failure),
     }
 }
 

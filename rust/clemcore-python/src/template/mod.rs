@@ -12,16 +12,18 @@ mod reader;
 mod strings;
 
 use clemcore::template::{
-    Clock, Data, ErrorKind, Fault, Input, Options, Template, Variables, set_printable_oracle,
+    Clock, Data, ErrorKind, Fault, Input, Options, Template, UNICODE_VERSION, Variables, set_newer_printable,
+    unassigned,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyString};
 
 use crate::guard::guarded;
 use entry::Settings;
 use memory::Memory;
-use reader::Reader;
+use reader::{Reader, Stop};
 
 pyo3::import_exception!(clemcore.errors, TemplateError);
 pyo3::create_exception!(
@@ -102,14 +104,14 @@ impl TemplateCore {
     ) -> PyResult<Self> {
         guarded(|| {
             let _ = now; // the clock is the subclass's
-            set_printable_oracle(is_printable);
+            learn_newer_characters(py)?;
             let lookup = |name: &str| character(py, name);
             let compiled = match source.to_str() {
                 Err(_) => Err("a template with a lone surrogate".to_owned()),
                 Ok(source) => match Template::compile(source, &lookup) {
                     Ok(template) => Ok(template),
                     Err(fault) if fault.error.kind == ErrorKind::Unsupported => Err(fault.error.message),
-                    Err(fault) => return Err(error(&fault)),
+                    Err(fault) => return Err(error(py, &fault)),
                 },
             };
             let mut special = Vec::new();
@@ -197,7 +199,7 @@ impl TemplateCore {
                 reader.variables(dict, &mut variables)?;
             }
             let options = Options { clock: now.map(clock), input_bytes: reader.bytes };
-            let rendered = Template::render(variables, options, buffer).map_err(|fault| error(&fault))?;
+            let rendered = Template::render(variables, options, buffer).map_err(|fault| error(py, &fault))?;
             let text = strings::string(py, &rendered.text)?;
             let spans = rendered.character_spans();
             drop(reader);
@@ -224,19 +226,12 @@ impl TemplateCore {
         messages: &Bound<'py, PyAny>,
         settings: &Settings<'_, 'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if settings.is_plain()? {
-            match slf.get().quick(slf, messages, settings) {
-                Ok(text) => return Ok(text.into_any()),
-                Err(failure) if Self::is_uncovered(slf.py(), &failure) => {}
-                Err(failure) => return Err(failure),
-            }
+        if settings.is_plain()?
+            && let Some(text) = slf.get().quick(slf, messages, settings)?
+        {
+            return Ok(text.into_any());
         }
         Self::slowly(slf, messages, settings)
-    }
-
-    /// Whether the slow way may do what failed.
-    fn is_uncovered(py: Python<'_>, failure: &PyErr) -> bool {
-        failure.is_instance_of::<NotPlainError>(py) || failure.is_instance_of::<UnsupportedError>(py)
     }
 
     /// The same in Python, for any data and any template.
@@ -259,31 +254,35 @@ impl TemplateCore {
         slf.call_method1(intern!(py, "_render_slowly"), arguments)
     }
 
-    /// Everything in one pass, for data of exact built-in types.
+    /// Everything in one pass; `None` where the data or the template need the slow way.
     fn quick<'py>(
         &self,
         owner: &Bound<'py, Self>,
         messages: &Bound<'py, PyAny>,
         settings: &Settings<'_, 'py>,
-    ) -> PyResult<Bound<'py, PyString>> {
-        let template = self.template()?;
+    ) -> PyResult<Option<Bound<'py, PyString>>> {
+        let Ok(template) = &self.compiled else { return Ok(None) };
         let mut memory = Memory::taken();
         let buffer = std::mem::take(&mut memory.buffer);
-        // The clock is asked first: no Python code may run while the arguments are borrowed.
+        // From the first text that is borrowed to the end of the render, Python is not called (see `reader`).
         let now = self.now(owner)?;
         let mut reader = Reader::new(template, &memory.arena);
-        let mut variables = self.variables(&mut reader, settings)?;
-        // What the template does not read is looked at all the same: it may be something that only Python can judge.
-        let messages = reader.messages(messages)?;
+        let Ok(mut variables) = self.variables(&mut reader, settings) else { return Ok(None) };
+        // Read even if the template does not: it may hold something that only Python can judge.
+        let Ok(messages) = reader.messages(messages) else { return Ok(None) };
         if let Some(place) = self.arguments.messages {
             variables.set_at(place, messages);
         }
         let options = Options { clock: now, input_bytes: reader.bytes };
-        let rendered = Template::render(variables, options, buffer).map_err(|fault| error(&fault))?;
+        let rendered = match Template::render(variables, options, buffer) {
+            Ok(rendered) => rendered,
+            Err(fault) if fault.error.kind == ErrorKind::Unsupported => return Ok(None),
+            Err(fault) => return Err(error(owner.py(), &fault)),
+        };
         let text = strings::string(owner.py(), &rendered.text)?;
         drop(reader);
         memory.keep(rendered.text);
-        Ok(text)
+        Ok(Some(text))
     }
 
     /// The time, if the template asks for it.
@@ -299,12 +298,11 @@ impl TemplateCore {
         &'a self,
         reader: &mut Reader<'a>,
         settings: &'a Settings<'_, '_>,
-    ) -> PyResult<Variables<'a>> {
+    ) -> Result<Variables<'a>, Stop> {
         (reader.drop_none, reader.alias_reasoning) = (self.drop_none, self.alias_reasoning);
         let mut variables = reader.fresh();
         for (place, token) in &self.special {
-            let token = Input::data(token).map_err(|e| UnsupportedError::new_err(e.to_string()))?;
-            variables.set_at(*place, token);
+            variables.set_at(*place, Input::data(token)?);
         }
         for (name, value) in &settings.others {
             reader.variable(name, value, &mut variables)?;
@@ -330,21 +328,20 @@ fn clock(now: Moment) -> Clock {
     Clock { year, month, day, hour, minute, second, microsecond }
 }
 
-fn error(fault: &Fault) -> PyErr {
-    match fault.error.kind {
-        ErrorKind::Unsupported => UnsupportedError::new_err(fault.error.message.clone()),
-        _ => Python::attach(|py| {
-            let place = fault.place.as_ref();
-            let keywords = PyDict::new(py);
-            let build = || {
-                keywords.set_item("line", place.map(|p| p.line))?;
-                keywords.set_item("column", place.map(|p| p.column))?;
-                keywords.set_item("excerpt", place.map(|p| p.excerpt.as_str()))?;
-                py.get_type::<TemplateError>().call((fault.error.message.as_str(),), Some(&keywords))
-            };
-            build().map_or_else(|failure| failure, PyErr::from_value)
-        }),
+/// The exception for a fault. Making it runs Python code, so nothing may be borrowed from Python any more.
+fn error(py: Python<'_>, fault: &Fault) -> PyErr {
+    if fault.error.kind == ErrorKind::Unsupported {
+        return UnsupportedError::new_err(fault.error.message.clone());
     }
+    let place = fault.place.as_ref();
+    let keywords = PyDict::new(py);
+    let build = || {
+        keywords.set_item("line", place.map(|p| p.line))?;
+        keywords.set_item("column", place.map(|p| p.column))?;
+        keywords.set_item("excerpt", place.map(|p| p.excerpt.as_str()))?;
+        py.get_type::<TemplateError>().call((fault.error.message.as_str(),), Some(&keywords))
+    };
+    build().map_or_else(|failure| failure, PyErr::from_value)
 }
 
 /// `unicodedata.lookup(name)`.
@@ -353,10 +350,18 @@ fn character(py: Python<'_>, name: &str) -> Option<char> {
     found.extract::<String>().ok()?.chars().next()
 }
 
-/// `str.isprintable`, for characters that the core's tables do not know.
-fn is_printable(c: char) -> bool {
-    Python::attach(|py| {
-        let text = PyString::new(py, c.encode_utf8(&mut [0; 4]));
-        text.call_method0("isprintable").and_then(|answer| answer.extract()).unwrap_or(false)
-    })
+/// Asks a Python that is newer than the core's Unicode tables which further characters it prints, once.
+fn learn_newer_characters(py: Python<'_>) -> PyResult<()> {
+    static LEARNT: PyOnceLock<()> = PyOnceLock::new();
+    LEARNT
+        .get_or_try_init(py, || {
+            let version: String = py.import("unicodedata")?.getattr("unidata_version")?.extract()?;
+            if version != UNICODE_VERSION {
+                // `repr` escapes what is not printable, so every character beyond ASCII in it is.
+                let shown = PyString::new(py, &unassigned().collect::<String>()).repr()?;
+                set_newer_printable(shown.to_str()?.chars().filter(|c| !c.is_ascii()));
+            }
+            Ok(())
+        })
+        .copied()
 }

@@ -1,10 +1,14 @@
 //! Values that a caller builds from memory it keeps: the texts in them are borrowed, not copied.
 
-use num_bigint::BigInt;
+use num_bigint::{BigInt, BigUint, Sign};
+use num_traits::Num as _;
 
 use super::error::Error;
 use super::error::Result;
 use super::value::{Arena, Dict, MAX_NESTING, Seq, Shape, Shared, Slice, Value, nested};
+
+/// Python writes no integer of more than 4300 decimal digits, which are as many as these.
+const MAX_HEX_DIGITS: usize = 3572;
 
 /// A value for a render, made by the caller.
 #[derive(Clone)]
@@ -33,16 +37,13 @@ impl<'a> Input<'a> {
         Self(Value::Int(value))
     }
 
-    /// An integer of any size, from its decimal digits; nothing when they are none.
+    /// An integer beyond 64 bits in an arena, as Python's `hex` writes it. `None` for very large ones.
     #[must_use]
-    pub fn big_int(digits: &str) -> Option<Self> {
-        digits.parse::<BigInt>().ok().map(|value| Self(Value::big(value)))
-    }
-
-    /// The same in an arena.
-    #[must_use]
-    pub fn big_int_in(arena: &'a Arena, digits: &str) -> Option<Self> {
-        digits.parse::<BigInt>().ok().map(|value| Self(Value::Big(Shared::Lent(arena.put_integer(value)))))
+    pub fn big_int_in(arena: &'a Arena, hex: &str) -> Option<Self> {
+        let (sign, digits) = hex.strip_prefix('-').map_or((Sign::Plus, hex), |rest| (Sign::Minus, rest));
+        let digits = digits.strip_prefix("0x").filter(|digits| digits.len() <= MAX_HEX_DIGITS)?;
+        let magnitude = BigUint::from_str_radix(digits, 16).ok()?;
+        Some(Self(Value::Big(Shared::Lent(arena.put_integer(BigInt::from_biguint(sign, magnitude))))))
     }
 
     /// A float.

@@ -37,7 +37,7 @@ mod variables;
 pub use error::{Error, ErrorKind, Result};
 pub use input::{Input, InputDict, Record};
 pub use text::strftime::Clock;
-pub use text::unicode::set_printable_oracle;
+pub use text::unicode::{UNICODE_VERSION, set_newer_printable, unassigned};
 pub use value::{Arena, Data, Shape};
 pub use variables::Variables;
 

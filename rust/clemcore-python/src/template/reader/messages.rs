@@ -85,16 +85,16 @@ impl<'a> Reader<'a> {
             unsafe {
                 match entries.next() {
                     Some((key, value)) if key == keys[place] && ffi::PyUnicode_CheckExact(value) != 0 => {
-                        self.text(value).map_err(|_| ())
+                        self.text(value)
                     }
-                    _ => Err(()),
+                    _ => Err(Stop::Different),
                 }
             }
         });
         match texts {
-            Ok(record) => Ok(record),
-            // SAFETY: as promised.
-            Err(()) => unsafe { self.alike_mixed(object, &keys, shape) },
+            // SAFETY: as promised; `text` has not failed, so nothing has run.
+            Err(Stop::Different) => unsafe { self.alike_mixed(object, &keys, shape) },
+            done => done,
         }
     }
 

@@ -1,10 +1,21 @@
 //! Reads Python objects as inputs of a render.
 //!
-//! Texts are borrowed from Python's strings, nothing is copied. All `unsafe` here has one reason: the strings are alive,
-//! held by the caller's arguments, and nothing can change those before the render that reads them has ended, because
-//! the interpreter is held and no Python code runs in between. (A render asks Python nothing but `str.isprintable`,
-//! which is C.) Where the interpreter is let go meanwhile, the reader holds the strings itself ([`Reader::holding`]);
-//! everything else that it reads it copies.
+//! Texts are borrowed from Python's strings; nothing is copied. The strings stay alive because no Python code can run
+//! from the first text that is borrowed until the render has ended. Python code could drop any of them: not only other
+//! threads run it, but also each finalizer (`__del__`) that a dropped reference or the garbage collector calls.
+//!
+//! Two rules keep it out:
+//!
+//! * This module calls only functions of `CPython`'s C interface that run no Python code on exact built-in types. They
+//!   look at a type, an item, a size, a number or the UTF-8 form of a string. It never attaches to the interpreter,
+//!   because `PyO3` then drops references that it had put off. One of the functions can fail, for a string with a lone
+//!   surrogate; it then makes an exception, and the collector may run. Reading ends there ([`Stop::Unsupported`]), and
+//!   nothing that was read before is looked at again.
+//! * A render calls nothing outside the core, which knows no Python. The core has the answers that depend on the
+//!   running Python before (`learn_newer_characters` in the parent module).
+//!
+//! `clippy.toml` forbids `Python::attach` in the crate. Where a batch lets other threads run, its reader holds a
+//! reference to each string ([`Reader::holding`]); everything that is not a string is copied when it is read.
 #![allow(unsafe_code, reason = "strings are borrowed from CPython for the length of one call")]
 
 mod messages;
@@ -114,6 +125,9 @@ impl<'a> Reader<'a> {
         // SAFETY: see the module.
         unsafe {
             while let Some((key, value)) = entries.next() {
+                if ffi::PyUnicode_CheckExact(key) == 0 {
+                    return Err(Stop::NotPlain("a variable whose name is not a string"));
+                }
                 out.set(self.text(key)?, self.value(value)?);
             }
         }
@@ -309,10 +323,18 @@ unsafe fn integer(arena: &Arena, object: Object) -> Read<Input<'_>> {
     if overflow == 0 {
         return Ok(Input::int(value));
     }
-    Python::attach(|py| {
-        // SAFETY: a live object; the new reference is its own.
-        let number = unsafe { Bound::from_borrowed_ptr(py, object) };
-        let digits = number.str().map_err(|_| Stop::Unsupported("a very large integer"))?.to_string();
-        Input::big_int_in(arena, &digits).ok_or(Stop::Unsupported("a very large integer"))
-    })
+    // SAFETY: as promised. The new string is ours and ASCII, and is dropped after its last use; to drop a string runs
+    // no Python code.
+    unsafe {
+        let hex = ffi::PyNumber_ToBase(object, 16);
+        let number = if hex.is_null() {
+            ffi::PyErr_Clear();
+            None
+        } else {
+            let number = borrowed(hex).and_then(|hex| Input::big_int_in(arena, hex));
+            ffi::Py_DECREF(hex);
+            number
+        };
+        number.ok_or(Stop::Unsupported("a very large integer"))
+    }
 }

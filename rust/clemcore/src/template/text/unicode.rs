@@ -1,18 +1,46 @@
 //! Character properties as Python's `str` methods see them.
 //!
-//! The built-in tables are Unicode 14 (Python 3.11). Whether a character that was unassigned then is printable depends
-//! on the running Python, which the binding lends as an oracle; without one the answer is "no".
+//! The built-in tables are Unicode 14 (Python 3.11). A newer Python knows more characters as printable. The binding asks
+//! it for these once ([`unassigned`], [`set_newer_printable`]), before the first render: a render itself must not call
+//! Python, because it borrows the texts of Python's strings.
 
 use std::sync::OnceLock;
 
 use super::tables;
 
-static ORACLE: OnceLock<fn(char) -> bool> = OnceLock::new();
+/// What the running Python prints and the built-in tables do not know: inclusive ranges, in order.
+static NEWER: OnceLock<Box<[(u32, u32)]>> = OnceLock::new();
 
-/// Lends the running Python's `str.isprintable` for characters newer than the built-in tables.
-pub fn set_printable_oracle(oracle: fn(char) -> bool) {
+/// The version of Unicode that the built-in tables are.
+pub const UNICODE_VERSION: &str = "14.0.0";
+
+/// The characters that were not assigned in [`UNICODE_VERSION`].
+///
+/// Planes 4 to 13 are left out, and most of plane 14: Unicode has no plans for them.
+pub fn unassigned() -> impl Iterator<Item = char> {
+    let mut known: Vec<_> = tables::PRINTABLE.iter().chain(&tables::HIDDEN).copied().collect();
+    known.extend([(0, 0x7F), (0x4_0000, 0xD_FFFF), (0xE_1000, 0x10_FFFF)]);
+    known.sort_unstable();
+    let mut next = 0;
+    let gaps = known.into_iter().map(move |(low, high)| {
+        let gap = next..low;
+        next = next.max(high + 1);
+        gap
+    });
+    gaps.flatten().filter_map(char::from_u32)
+}
+
+/// Gives the characters among [`unassigned`] that the running Python prints, in order.
+pub fn set_newer_printable(characters: impl Iterator<Item = char>) {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for code in characters.map(u32::from) {
+        match ranges.last_mut() {
+            Some((_, high)) if *high + 1 == code => *high = code,
+            _ => ranges.push((code, code)),
+        }
+    }
     // A second call changes nothing: there is one Python in a process.
-    let _ = ORACLE.set(oracle);
+    let _ = NEWER.set(ranges.into());
 }
 
 fn within(table: &[(u32, u32)], c: char) -> bool {
@@ -38,7 +66,7 @@ pub(crate) fn is_printable(c: char) -> bool {
     if within(&tables::PRINTABLE, c) {
         return true;
     }
-    !within(&tables::HIDDEN, c) && ORACLE.get().is_some_and(|oracle| oracle(c))
+    NEWER.get().is_some_and(|newer| within(newer, c))
 }
 
 /// Whether the built-in tables know the character at all.
@@ -104,4 +132,19 @@ pub(super) fn special_fold(c: char) -> Option<&'static str> {
 
 fn special(table: &'static [(char, &'static str)], c: char) -> Option<&'static str> {
     table.binary_search_by_key(&c, |row| row.0).ok().map(|i| table[i].1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_assigned_is_in_no_table() {
+        let found: Vec<char> = unassigned().collect();
+        assert!(found.is_sorted() && found.contains(&'\u{1FAE8}') && found.contains(&'\u{378}'));
+        let outside = |c: &char| matches!(u32::from(*c), 0x80..0x4_0000 | 0xE_0000..0xE_1000);
+        assert!(found.iter().all(|c| !is_assigned(*c) && outside(c)));
+        let expected = (0x80..0xE_1000).filter_map(char::from_u32).filter(|c| outside(c) && !is_assigned(*c));
+        assert_eq!(found.len(), expected.count());
+    }
 }
