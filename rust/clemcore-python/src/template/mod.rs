@@ -115,7 +115,8 @@ impl TemplateCore {
                 },
             };
             let mut special = Vec::new();
-            for (name, token) in special_tokens.into_iter().flatten() {
+            // A copy, because reading a token that is a sequence can run Python code, and that can change the dict.
+            for (name, token) in special_tokens.map(PyDictMethods::copy).transpose()?.iter().flatten() {
                 let token = match token.extract::<String>() {
                     Ok(text) => Data::Str(text),
                     Err(_) => {
