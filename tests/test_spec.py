@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clemcore import _core
 from clemcore.errors import SpecError
 from clemcore.registry.spec import FrozenDict, FrozenList, MissingFieldError, ModelSpec
 
@@ -227,3 +228,51 @@ def test_special_names() -> None:
     assert ModelSpec.from_name("mock").is_programmatic()
     assert ModelSpec.from_name("dry_run").is_programmatic()
     assert not ModelSpec(backend="x").is_human()
+
+
+class Restless(str):
+    """A key that changes a dict whenever it is hashed or compared."""
+
+    __slots__ = ("action",)
+
+    action: Any
+
+    def __hash__(self) -> int:
+        if action := getattr(self, "action", None):
+            action()
+        return hash(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other)
+
+
+@pytest.mark.parametrize("change", ["clear", "grow"])
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize(
+    "read", [ModelSpec.from_dict, _core.freeze, _core.thaw, lambda spec: _core.unify(spec, {})]
+)
+def test_a_dict_that_changes_while_it_is_read_is_an_error_or_read_whole(read: Any, depth: int, change: str) -> None:
+    key = Restless("restless")
+    fields: dict[Any, Any] = {
+        "a": {"b": [1]},
+        key: {"c": {"d": [2]}},
+        "e": [{"f": 3}],
+        **{f"k{n}": [n] for n in range(9)},
+    }
+    outer: Any = fields
+    for _ in range(depth):
+        outer = {"model_name": "m", "nested": [outer]}
+    key.action = fields.clear if change == "clear" else lambda: fields.update({f"new{len(fields)}": {}})
+    try:
+        read(outer)
+    except (SpecError, RuntimeError) as fault:
+        assert "chang" in str(fault) or "mutated" in str(fault)  # noqa: PT017 - some ways of reading do not notice
+    finally:
+        del key.action
+
+
+def test_nothing_in_a_specification_is_a_class_that_it_was_not_made_of() -> None:
+    spec = ModelSpec(**ENTRY)
+    assert type(spec).__mro__ == (ModelSpec, object)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        spec.__class__ = object  # type: ignore[assignment]

@@ -26,13 +26,11 @@ __all__ = [
     "context_tokens",
     "explain",
     "fields_page",
-    "fill",
     "fix",
     "freeze",
     "json_schema",
     "override_fields",
     "packaged_registry",
-    "specification",
     "thaw",
     "unify",
     "upsert_entries",
@@ -41,7 +39,6 @@ __all__ = [
 __version__: str
 
 _Container = TypeVar("_Container", dict[str, Any], list[Any])
-_Spec = TypeVar("_Spec")
 
 # A backend of somebody's own: its name, or its name and its keys with their types and values.
 _Backend: TypeAlias = str | tuple[str, dict[str, tuple[list[str], list[str]]]]
@@ -270,20 +267,14 @@ def freeze(fields: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         TypeError: a key of the fields is no str.
-        SpecError: the fields are nested more than 500 deep, or contain themselves.
+        SpecError: the fields are nested more than 500 deep, contain themselves, or change meanwhile.
     """
-
-def specification(class_: type[_Spec], fields: dict[str, Any]) -> _Spec | None:
-    """Make a specification of a copy of the fields; None where a field has the name of a method."""
-
-def fill(spec: object, fields: dict[str, Any]) -> bool:
-    """Give a specification fields that nobody else has, frozen; false, and none, where one has a method's name."""
 
 def thaw(value: _Container) -> _Container:
     """Give a dict or a list as plain dicts and lists, a copy to the depth.
 
     Raises:
-        SpecError: it is nested more than 500 deep, or contains itself.
+        SpecError: it is nested more than 500 deep, contains itself, or changes meanwhile.
     """
 
 def _panic(message: str) -> None:

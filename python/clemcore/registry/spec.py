@@ -93,16 +93,7 @@ def _hash(value: Any) -> int:
         return hash(type(value))
 
 
-class _Slots:
-    """What a specification consists of. It refuses no change, so it is filled at the interpreter's own speed."""
-
-    __slots__ = ("__dict__", "__weakref__", "_fields", "_hash_value")
-
-    _fields: dict[str, Any]
-    _hash_value: int
-
-
-class ModelSpec(_Slots):
+class ModelSpec:
     """An immutable model specification.
 
     Fields are read as attributes, as items, with ``in`` and with ``.get``. A field whose name is also a method
@@ -116,19 +107,26 @@ class ModelSpec(_Slots):
         True
     """
 
-    __slots__ = ()
+    __slots__ = ("__dict__", "__weakref__", "_fields", "_hash_value")
+
+    _fields: dict[str, Any]
+    _hash_value: int
 
     PROGRAMMATIC_SPECS: ClassVar[list[str]] = list(PROGRAMMATIC_NAMES)
     HUMAN_SPECS: ClassVar[list[str]] = list(HUMAN_NAMES)
 
     def __init__(self, /, **fields: Any) -> None:
         """Take the fields as keyword arguments; nested dicts and lists are copied and frozen."""
-        if not _core.fill(self, fields):
-            _fill(self, fields)
+        frozen = _core.freeze(fields)
+        object.__setattr__(self, "_fields", frozen)
+        # Fields are attributes of the object itself; names of methods stay methods.
+        if not _RESERVED.isdisjoint(frozen):
+            frozen = {name: value for name, value in frozen.items() if name not in _RESERVED}
+        object.__setattr__(self, "__dict__", frozen)
 
     # -- reading ---------------------------------------------------------------------------------------------
     if TYPE_CHECKING:
-        # Fields are attributes by themselves: a method that finds them would make each access slower.
+        # Fields are attributes by themselves.
         def __getattr__(self, name: str) -> Any: ...
 
     def __getitem__(self, name: str) -> Any:
@@ -235,7 +233,7 @@ class ModelSpec(_Slots):
         """
         if not isinstance(model_name, str) or not model_name.strip():
             raise SpecError(f"a model name must be a non-empty string, not {model_name!r}")
-        return _made(cls, {"model_name": model_name})
+        return cls(model_name=model_name)
 
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any]) -> ModelSpec:
@@ -244,14 +242,10 @@ class ModelSpec(_Slots):
         Raises:
             SpecError: not a mapping, or a field name is not a string.
         """
-        if not isinstance(spec, dict):
-            if not isinstance(spec, Mapping):
-                raise SpecError(f"a model specification must be a dict, not {type(spec).__name__}")
-            spec = dict(spec)
+        if not isinstance(spec, (dict, Mapping)):
+            raise SpecError(f"a model specification must be a dict, not {type(spec).__name__}")
         try:
-            if cls is ModelSpec and (made := _core.specification(cls, spec)) is not None:
-                return made
-            return _made(cls, _core.freeze(spec))
+            return cls(**spec)
         except TypeError:
             odd = [key for key in spec if not isinstance(key, str)]
             if not odd:
@@ -260,8 +254,8 @@ class ModelSpec(_Slots):
 
     @classmethod
     def from_frozen(cls, fields: dict[str, Any]) -> ModelSpec:
-        """Build a specification from fields that the core made: the dict is kept, what is in it refuses changes."""
-        return _made(cls, fields)
+        """Build a specification from fields that the core made."""
+        return cls(**fields)
 
     @classmethod
     def from_string(cls, model_string: str) -> ModelSpec:
@@ -318,7 +312,7 @@ class ModelSpec(_Slots):
 
     def rename(self, other_name: str) -> ModelSpec:
         """Return the same specification under another model name."""
-        return _made(ModelSpec, {**self._fields, "model_name": other_name})
+        return ModelSpec(**{**self._fields, "model_name": other_name})
 
     def unify(self, other: ModelSpec | Mapping[str, Any]) -> ModelSpec:
         """Merge with another specification where they do not contradict each other.
@@ -349,29 +343,3 @@ class ModelSpec(_Slots):
 _RESERVED = frozenset(dir(ModelSpec))
 _from_json = json.JSONDecoder().decode
 _to_json = json.JSONEncoder(separators=(",", ":"), default=repr).encode
-# Where the core puts a specification's fields.
-FIELDS_SLOT = _Slots.__dict__["_fields"]
-_set_fields = FIELDS_SLOT.__set__
-_set_attributes = _Slots.__dict__["__dict__"].__set__
-
-
-def _made(cls: type[ModelSpec], fields: dict[str, Any]) -> ModelSpec:
-    """Make a specification of fields that are frozen; the dict is kept, so nobody else may have it."""
-    if cls is ModelSpec and _RESERVED.isdisjoint(fields):
-        # As _fill does, in half the time.
-        blank = _Slots()
-        blank._fields = blank.__dict__ = fields
-        blank.__class__ = ModelSpec
-        return blank  # type: ignore[return-value]
-    spec = object.__new__(cls)
-    _fill(spec, fields)
-    return spec
-
-
-def _fill(spec: ModelSpec, fields: dict[str, Any]) -> None:
-    """Give a new specification its fields; the dict is kept, so nobody else may have it."""
-    _set_fields(spec, fields)
-    # Attributes at the interpreter's own speed; names of methods stay methods.
-    if not _RESERVED.isdisjoint(fields):
-        fields = {name: value for name, value in fields.items() if name not in _RESERVED}
-    _set_attributes(spec, fields)

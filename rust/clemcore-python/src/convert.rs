@@ -75,7 +75,8 @@ impl Reader<'_, '_> {
     fn dict(&mut self, dict: &Bound<'_, PyDict>) -> PyResult<Dict> {
         self.enter(dict)?;
         let mut read = Dict::with_capacity(dict.len() + 1);
-        for (key, value) in dict.iter() {
+        // A copy, because writing a large integer can run Python code, and that can change the dict.
+        for (key, value) in &dict.copy()? {
             let Ok(key) = key.cast::<PyString>() else {
                 let message =
                     format!("keys of a model spec are str, not {}: {}", key.get_type().name()?, key.repr()?);
@@ -189,7 +190,7 @@ impl<'py> Writer<'_, '_, 'py> {
                 let items: PyResult<Vec<_>> = items.iter().map(|item| self.value(py, item)).collect();
                 let list = PyList::new(py, items?)?;
                 match &self.frozen {
-                    Some(frozen) => frozen.new_list(&list)?,
+                    Some(frozen) => frozen.new_list(&list)?.into_any(),
                     None => list.into_any(),
                 }
             }

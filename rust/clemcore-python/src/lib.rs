@@ -26,7 +26,7 @@ mod _core {
     use crate::errors::{Fixed, Problem, Report, catalogue, codes_page, explain, fields_page, fix};
 
     #[pymodule_export]
-    use crate::frozen::{fill, freeze, specification, thaw};
+    use crate::frozen::{freeze, thaw};
 
     #[pymodule_export]
     use crate::registry::{
