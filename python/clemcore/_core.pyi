@@ -40,7 +40,7 @@ __version__: str
 
 _Container = TypeVar("_Container", dict[str, Any], list[Any])
 
-# A backend of somebody's own: its name, or its name and its keys with their types and values.
+# A custom backend: its name, or its name and its keys with their types and values.
 _Backend: TypeAlias = str | tuple[str, dict[str, tuple[list[str], list[str]]]]
 
 class _Kind(TypedDict):

@@ -1,8 +1,8 @@
 //! Problems and reports as Python sees them, and the one map from errors of the core to exceptions.
 //!
 //! The exceptions themselves are written in `clemcore/errors.py`.
+use crate::custom_backend::{CustomBackend, custom_backends};
 use crate::guard::guarded;
-use crate::own::{OwnBackend, own_backends};
 use clemcore::catalogue as kinds;
 use clemcore::edit::Refused;
 use clemcore::problem::{self, Severity};
@@ -255,11 +255,11 @@ pub(crate) fn fix(
     py: Python<'_>,
     source: &str,
     text: &[u8],
-    backends: Option<Vec<OwnBackend>>,
+    backends: Option<Vec<CustomBackend>>,
 ) -> PyResult<Fixed> {
     guarded(|| {
         Ok({
-            let backends = backends.map(own_backends);
+            let backends = backends.map(custom_backends);
             Fixed(py.detach(|| clemcore::fix::fix(source, text, backends.as_deref())))
         })
     })

@@ -7,11 +7,11 @@
 use pyo3::prelude::*;
 
 mod convert;
+mod custom_backend;
 mod errors;
 mod explain;
 mod frozen;
 mod guard;
-mod own;
 mod registry;
 mod template;
 

@@ -1,9 +1,9 @@
 //! The registry as Python sees it.
 use crate::convert::{self, Objects, PythonEq};
+use crate::custom_backend::{CustomBackend, custom_backends};
 use crate::errors::{self, Report};
 use crate::explain;
 use crate::guard::guarded;
-use crate::own::{OwnBackend, own_backends};
 use clemcore::edit::{self, Position};
 use clemcore::{patch, registry as core, schema, unify as rule};
 use pyo3::exceptions::PyIndexError;
@@ -28,7 +28,7 @@ impl Registry {
     fn load(
         py: Python<'_>,
         layers: Vec<(String, Option<PyBackedBytes>)>,
-        backends: Option<Vec<OwnBackend>>,
+        backends: Option<Vec<CustomBackend>>,
     ) -> PyResult<Self> {
         guarded(|| {
             // The registry holds on to Python's bytes; nobody can change them.
@@ -39,7 +39,7 @@ impl Registry {
             let (sources, bytes): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
             let texts = bytes.into_iter().map(text);
             let layers: Vec<_> = sources.iter().map(String::as_str).zip(texts).collect();
-            let backends = backends.map(own_backends);
+            let backends = backends.map(custom_backends);
             let core = py
                 .detach(|| core::Registry::load_texts(layers, backends.as_deref()))
                 .map_err(|report| errors::registry_error(&report))?;
@@ -209,11 +209,11 @@ pub(crate) fn check(
     py: Python<'_>,
     source: &str,
     text: &[u8],
-    backends: Option<Vec<OwnBackend>>,
+    backends: Option<Vec<CustomBackend>>,
 ) -> PyResult<Report> {
     guarded(|| {
         Ok({
-            let backends = backends.map(own_backends);
+            let backends = backends.map(custom_backends);
             Report(py.detach(|| core::check(source, text, backends.as_deref())))
         })
     })
@@ -225,7 +225,7 @@ pub(crate) fn check(
 pub(crate) fn check_layers(
     py: Python<'_>,
     layers: Vec<(String, Option<PyBackedBytes>)>,
-    backends: Option<Vec<OwnBackend>>,
+    backends: Option<Vec<CustomBackend>>,
 ) -> PyResult<Report> {
     guarded(|| {
         Ok({
@@ -236,7 +236,7 @@ pub(crate) fn check_layers(
             let layers: Vec<_> = layers.iter().map(layer).collect();
             let layers: Vec<_> =
                 layers.iter().map(|(source, bytes, is_ours)| (&**source, &**bytes, *is_ours)).collect();
-            let backends = backends.map(own_backends);
+            let backends = backends.map(custom_backends);
             Report(py.detach(|| core::check_layers(&layers, backends.as_deref())))
         })
     })

@@ -212,8 +212,8 @@ fn layers_that_are_loaded_together_are_compared() {
 
 #[test]
 fn a_backend_of_ones_own_describes_its_keys() {
-    use clemcore::schema::{Backend, OwnKey, Type};
-    let key = |path: &str, types: &[Type], values: &[&str]| OwnKey {
+    use clemcore::schema::{Backend, CustomKey, Type};
+    let key = |path: &str, types: &[Type], values: &[&str]| CustomKey {
         path: path.to_owned(),
         types: types.to_vec(),
         values: values.iter().map(|value| (*value).to_owned()).collect(),

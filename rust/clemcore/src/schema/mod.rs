@@ -3,19 +3,19 @@
 //! From here come the checks of types, the "did you mean", the JSON Schema and the reference page. Unknown keys are
 //! legal everywhere; backends of other people read their own.
 mod backends;
+mod custom_backend;
 mod entry;
 mod field;
 mod json_schema;
 mod model_config;
-mod own;
 mod page;
 
 pub use backends::{BACKENDS, RETIRED};
+pub use custom_backend::{Backend, CustomKey};
 pub use entry::{ENTRY, SELECTOR};
 pub use field::{Field, Rule, Type};
 pub use json_schema::json_schema;
 pub use model_config::MODEL_CONFIG;
-pub use own::{Backend, OwnKey};
 pub use page::{explain, page};
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -94,8 +94,8 @@ fn keys(
 ) {
     let mut near_misses = Vec::new();
     for member in members {
-        if let Some(own) = context.own_key(path, &member.key.text) {
-            values::own(own, &member.value, context);
+        if let Some(known) = context.custom_key(path, &member.key.text) {
+            values::custom(known, &member.value, context);
             continue;
         }
         match lookup(&member.key.text) {
@@ -119,7 +119,7 @@ fn keys(
 
 /// The key that an unknown one was probably meant to be: one that the schema knows, or the entry's backend.
 fn near<'c>(key: &str, path: &'static str, context: &mut Context<'c>) -> Option<&'c str> {
-    let own = context.own_backend().and_then(|backend| similar::near_miss(key, backend.keys_at(path)));
+    let own = context.custom_backend().and_then(|backend| similar::near_miss(key, backend.keys_at(path)));
     own.or_else(|| context.near_miss(key))
 }
 

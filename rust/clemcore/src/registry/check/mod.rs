@@ -17,7 +17,7 @@ use crate::catalogue as kind;
 use crate::json::{self, Cursor, Kind, Node, Root};
 use crate::problem::{Fault, Faults, Words};
 use crate::report::Report;
-use crate::schema::{self, Backend, OwnKey};
+use crate::schema::{self, Backend, CustomKey};
 use crate::text::{Span, decode, similar};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -216,15 +216,15 @@ impl<'c> Context<'c> {
         near
     }
 
-    /// The entry's backend, where it is somebody's own.
-    fn own_backend(&self) -> Option<&'c Backend> {
+    /// The entry's backend, where it is a custom one.
+    fn custom_backend(&self) -> Option<&'c Backend> {
         let name = self.backend.as_deref()?;
         self.backends?.iter().find(|backend| backend.name == name && !backend.keys.is_empty())
     }
 
-    /// What the entry's backend says about a key, where it is somebody's own.
-    fn own_key(&self, path: &str, key: &str) -> Option<&'c OwnKey> {
-        self.own_backend()?.key(path, key)
+    /// What the entry's custom backend says about a key.
+    fn custom_key(&self, path: &str, key: &str) -> Option<&'c CustomKey> {
+        self.custom_backend()?.key(path, key)
     }
 
     fn known_backends(&self) -> impl Iterator<Item = &str> {

@@ -4,7 +4,7 @@ use super::{Context, dates, languages, patterns, sizes};
 use crate::catalogue as kind;
 use crate::fix::Remedy;
 use crate::json::{Kind, Node};
-use crate::schema::{self, Field, OwnKey, Rule, Type};
+use crate::schema::{self, CustomKey, Field, Rule, Type};
 use crate::text::{Span, similar};
 
 /// Whether the value is of a type that the key takes; reports it if not.
@@ -60,8 +60,8 @@ fn type_remedy(wanted: Type, node: &Node<'_>) -> Option<Remedy> {
     Some(Remedy::Write(node.span, meant))
 }
 
-/// Checks the value of a key that a backend of somebody's own describes.
-pub(super) fn own(key: &OwnKey, node: &Node<'_>, context: &mut Context<'_>) {
+/// Checks the value of a key that a custom backend describes.
+pub(super) fn custom(key: &CustomKey, node: &Node<'_>, context: &mut Context<'_>) {
     if matches!(node.kind, Kind::Broken) || context.spoiled(node.span) {
         return;
     }

@@ -1,18 +1,18 @@
-//! Backends that are known besides those that come with clemcore, and the keys that they read.
+//! Custom backends: known besides those that come with clemcore, with the keys that they read.
 use super::Type;
 
-/// A backend of somebody's own.
+/// A custom backend.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Backend {
     /// What entries call it.
     pub name: String,
     /// The keys that it reads beside the known ones, or otherwise than those.
-    pub keys: Vec<OwnKey>,
+    pub keys: Vec<CustomKey>,
 }
 
-/// A key that a backend of somebody's own reads.
+/// A key that a custom backend reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OwnKey {
+pub struct CustomKey {
     /// The key, with `model_config.` before it where it stands in there.
     pub path: String,
     /// What its value may be; empty for anything.
@@ -29,14 +29,14 @@ impl Backend {
     }
 
     /// What it says about the key at a path, `""` or `"model_config."`.
-    pub(crate) fn key(&self, path: &str, key: &str) -> Option<&OwnKey> {
-        self.keys.iter().find(|own| own.path.strip_prefix(path) == Some(key))
+    pub(crate) fn key(&self, path: &str, key: &str) -> Option<&CustomKey> {
+        self.keys.iter().find(|known| known.path.strip_prefix(path) == Some(key))
     }
 
     /// The names of its keys at a path.
     pub(crate) fn keys_at<'k>(&'k self, path: &'k str) -> impl Iterator<Item = &'k str> {
         let is_flat = path.is_empty();
-        let names = self.keys.iter().filter_map(move |own| own.path.strip_prefix(path));
+        let names = self.keys.iter().filter_map(move |key| key.path.strip_prefix(path));
         names.filter(move |name| !(is_flat && name.starts_with("model_config.")))
     }
 }

@@ -1,12 +1,12 @@
-//! Backends of somebody's own, as Python describes them.
-use clemcore::schema::{Backend, OwnKey, Type};
+//! Custom backends, as Python describes them.
+use clemcore::schema::{Backend, CustomKey, Type};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 
 /// A name alone, or a name with the keys that the backend reads.
 #[derive(FromPyObject)]
-pub(crate) enum OwnBackend {
+pub(crate) enum CustomBackend {
     Name(String),
     Described(String, BTreeMap<String, Key>),
 }
@@ -31,11 +31,11 @@ impl<'py> FromPyObject<'_, 'py> for Key {
 }
 
 /// The same for the core.
-pub(crate) fn own_backends(backends: Vec<OwnBackend>) -> Vec<Backend> {
+pub(crate) fn custom_backends(backends: Vec<CustomBackend>) -> Vec<Backend> {
     let backend = |backend| match backend {
-        OwnBackend::Name(name) => Backend::named(name),
-        OwnBackend::Described(name, keys) => {
-            let key = |(path, Key { types, values })| OwnKey { path, types, values };
+        CustomBackend::Name(name) => Backend::named(name),
+        CustomBackend::Described(name, keys) => {
+            let key = |(path, Key { types, values })| CustomKey { path, types, values };
             Backend { name, keys: keys.into_iter().map(key).collect() }
         }
     };
