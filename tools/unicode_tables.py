@@ -1,7 +1,7 @@
 """Write rust/clemcore/src/template/text/tables.rs: the Unicode facts that Python's str methods go by.
 
 Run it with the oldest Python whose answers shall be built in (the tables were made with 3.11, Unicode 14);
-characters assigned later are asked of the running Python (see text/unicode.rs).
+a newer Python is asked once which further characters it prints (see text/unicode.rs).
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@
 use clemcore::template::{ErrorKind, Fault, Options, Rendered, Template, Variables};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyList, PyString, PyTuple};
 
 use super::entry::Settings;
 use super::memory::{KEPT_MEMORY, Memory};
 use super::reader::Reader;
-use super::{TemplateCore, TemplateError, error, strings};
+use super::{TemplateCore, TemplateError, error};
 
 /// How many conversations, or bytes of text, are read before they are rendered. Letting the lock go and taking it
 /// again costs as much as a few short conversations.
@@ -122,7 +122,7 @@ impl<'py> Batch<'_, '_, 'py> {
             }
             Err(fault) => return Err(error(py, &fault)),
         };
-        let text = strings::string(py, &rendered.text)?;
+        let text = PyString::new(py, &rendered.text);
         if rendered.text.capacity() <= KEPT_MEMORY / GROUP.0 {
             self.spare.push(rendered.text);
         }

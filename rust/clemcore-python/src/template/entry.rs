@@ -134,9 +134,9 @@ unsafe fn parsed<'c>(
         for (place, object) in given.iter_mut().take(positional).enumerate() {
             *object = *arguments.add(place);
         }
-        let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names).cast_unsigned() };
+        let keywords = if names.is_null() { 0 } else { ffi::PyTuple_Size(names).cast_unsigned() };
         for place in 0..keywords {
-            let name = ffi::PyTuple_GET_ITEM(names, place.cast_signed());
+            let name = ffi::PyTuple_GetItem(names, place.cast_signed());
             let value = *arguments.add(positional + place);
             match place_of(py, name) {
                 Some(known) if given[known].is_null() => given[known] = value,
@@ -177,6 +177,6 @@ unsafe fn place_of(py: Python<'_>, name: Object) -> Option<usize> {
         return Some(PROMPT);
     }
     // SAFETY: as promised.
-    let name = unsafe { super::strings::borrowed(name)? };
+    let name = unsafe { super::reader::borrowed(name)? };
     NAMES.iter().position(|known| *known == name)
 }

@@ -9,7 +9,6 @@ pub(crate) mod entry;
 pub(crate) mod handwritten;
 mod memory;
 mod reader;
-mod strings;
 
 use clemcore::template::{
     Clock, Data, ErrorKind, Fault, Input, Options, Template, UNICODE_VERSION, Variables, set_newer_printable,
@@ -201,7 +200,7 @@ impl TemplateCore {
             }
             let options = Options { clock: now.map(clock), input_bytes: reader.bytes };
             let rendered = Template::render(variables, options, buffer).map_err(|fault| error(py, &fault))?;
-            let text = strings::string(py, &rendered.text)?;
+            let text = PyString::new(py, &rendered.text);
             let spans = rendered.character_spans();
             drop(reader);
             memory.keep(rendered.text);
@@ -280,7 +279,7 @@ impl TemplateCore {
             Err(fault) if fault.error.kind == ErrorKind::Unsupported => return Ok(None),
             Err(fault) => return Err(error(owner.py(), &fault)),
         };
-        let text = strings::string(owner.py(), &rendered.text)?;
+        let text = PyString::new(owner.py(), &rendered.text);
         drop(reader);
         memory.keep(rendered.text);
         Ok(Some(text))

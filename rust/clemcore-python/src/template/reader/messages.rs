@@ -33,12 +33,12 @@ impl<'a> Reader<'a> {
         // SAFETY: see the module; the places lie within the list.
         unsafe {
             let count =
-                if ffi::PyList_CheckExact(object) == 0 { 0 } else { length(ffi::PyList_GET_SIZE(object)) };
+                if ffi::PyList_CheckExact(object) == 0 { 0 } else { length(ffi::PyList_Size(object)) };
             if count == 0 {
                 return Err(Stop::NotPlain("messages that are no list"));
             }
             Input::records_in(self.arena, count, |place| {
-                let message = ffi::PyList_GET_ITEM(object, place.cast_signed());
+                let message = ffi::PyList_GetItem(object, place.cast_signed());
                 if ffi::PyDict_CheckExact(message) == 0 {
                     return Err(Stop::NotPlain("a message that is no dict"));
                 }

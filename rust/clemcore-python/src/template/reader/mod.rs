@@ -21,13 +21,13 @@
 mod messages;
 
 use std::ptr::null_mut;
+use std::slice::from_raw_parts;
 
 use clemcore::template::{Arena, Error, Input, Record, Template, Variables};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::strings::borrowed;
 use super::{NotPlainError, UnsupportedError};
 
 use messages::{Kind, MAX_KINDS};
@@ -155,8 +155,8 @@ impl<'a> Reader<'a> {
             if ffi::PyList_CheckExact(object) == 0 {
                 return Err(Stop::NotPlain("tools that are no list"));
             }
-            for place in 0..ffi::PyList_GET_SIZE(object) {
-                if ffi::PyDict_CheckExact(ffi::PyList_GET_ITEM(object, place)) == 0 {
+            for place in 0..ffi::PyList_Size(object) {
+                if ffi::PyDict_CheckExact(ffi::PyList_GetItem(object, place)) == 0 {
                     return Err(Stop::NotPlain("a tool that is no dict"));
                 }
             }
@@ -222,10 +222,10 @@ impl<'a> Reader<'a> {
                 return self.nested(|reader| reader.dict(object));
             }
             if ffi::PyList_CheckExact(object) != 0 {
-                let count = length(ffi::PyList_GET_SIZE(object));
+                let count = length(ffi::PyList_Size(object));
                 return self.nested(|reader| {
                     Input::read_list_in(reader.arena, count, false, |place| {
-                        reader.value(ffi::PyList_GET_ITEM(object, place.cast_signed()))
+                        reader.value(ffi::PyList_GetItem(object, place.cast_signed()))
                     })
                 });
             }
@@ -236,10 +236,10 @@ impl<'a> Reader<'a> {
                 return Ok(Input::float(ffi::PyFloat_AsDouble(object)));
             }
             if ffi::PyTuple_CheckExact(object) != 0 {
-                let count = length(ffi::PyTuple_GET_SIZE(object));
+                let count = length(ffi::PyTuple_Size(object));
                 return self.nested(|reader| {
                     Input::read_list_in(reader.arena, count, true, |place| {
-                        reader.value(ffi::PyTuple_GET_ITEM(object, place.cast_signed()))
+                        reader.value(ffi::PyTuple_GetItem(object, place.cast_signed()))
                     })
                 });
             }
@@ -272,6 +272,24 @@ impl<'a> Reader<'a> {
         }
         Ok(Record::of_items(self.arena, &mut self.items, start)?.into())
     }
+}
+
+/// The UTF-8 form of a string, which `CPython` keeps with it and which lives as long; `None` for a lone surrogate.
+///
+/// # Safety
+/// `object` is a live object, and stays so during `'a`; the interpreter is held.
+#[inline]
+pub(super) unsafe fn borrowed<'a>(object: Object) -> Option<&'a str> {
+    let mut length = 0;
+    // SAFETY: as promised; what is not a string is an error, as a lone surrogate is.
+    let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length) };
+    if data.is_null() {
+        // SAFETY: the interpreter is held.
+        unsafe { ffi::PyErr_Clear() };
+        return None;
+    }
+    // SAFETY: CPython gave valid UTF-8 of this length.
+    Some(unsafe { std::str::from_utf8_unchecked(from_raw_parts(data.cast(), length.cast_unsigned())) })
 }
 
 /// Strings to each of which a reference is held. Dropped where the interpreter is held.
