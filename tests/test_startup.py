@@ -29,7 +29,7 @@ def test_importing_backends_imports_next_to_nothing() -> None:
     assert "clemcore.backends" in modules
     assert not modules & (HEAVY - imported("pass"))
     ours = {name for name in modules if name.startswith("clemcore")}
-    assert ours == {"clemcore", "clemcore._core", "clemcore.compat", "clemcore.backends"}
+    assert ours == {"clemcore", "clemcore._core", "clemcore.compat", "clemcore.names", "clemcore.backends"}
 
 
 def test_the_first_model_needs_no_sdk() -> None:
