@@ -96,6 +96,10 @@ lint: setup ## All linters: rustfmt, clippy, ruff, mypy, stubtest, the registry'
 	$(BIN)/python -m mypy.stubtest clemcore._core
 	cargo run --quiet --locked -p clemcore --bin clemcore-check -- --deny warnings model_registry.json
 
+.PHONY: docs
+docs: $(STAMPS)/packages ## Build the documentation site with the API reference into build/docs
+	$(BIN)/mkdocs build --quiet
+
 .PHONY: wheel
 wheel: setup ## Build wheel and sdist into dist/
 	rm -rf dist
@@ -112,7 +116,7 @@ lock: | $(STAMPS)/venv ## Resolve requirements.lock anew from pyproject.toml
 	  --no-annotate --extra all --group dev pyproject.toml -o requirements.lock
 
 .PHONY: ci
-ci: test lint fuzz-check package-check ## What CI runs
+ci: test lint docs fuzz-check package-check ## What CI runs
 
 .PHONY: clean
 clean: ## Remove the virtual environment and everything that was built
