@@ -1,12 +1,22 @@
-"""Every example in docstrings, README and docs runs."""
+"""The documentation holds: every block runs, every link leads somewhere, every name in it exists.
+
+A Python block runs in a namespace and an empty folder of its own, a shell block in an empty folder of its own. A
+block that begins with the name of a file ("# lab_api.py") is in that folder for the blocks below it. Calls of
+providers reach a loopback server (`support.providers`). A block that cannot run says so in its first line ("# needs
+the hub"), and must at least compile.
+"""
 
 from __future__ import annotations
 
 import doctest
 import importlib
+import io
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +26,10 @@ import pytest
 import clemcore
 from clemcore import _core
 from clemcore.cli.app import clem
+from support.pages import DOCS, GENERATED, PAGES, ROOT, Block, anchors, blocks, links, without_blocks
+from support.providers import Providers
+from support.slurk import ADMIN, Doorman, FakeSlurk
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = Path(clemcore.__file__).parent
 
 MODULES = sorted(
@@ -35,57 +47,115 @@ def test_docstring_examples(name: str) -> None:
     assert failures == 0
 
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-# ```python blocks run in order in one namespace per page; a block that needs a key, a hub or a person says so by
-# ```python no-run in its first line, and must at least compile.
-BLOCK = re.compile(r"^```python( no-run)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+def _name(value: Any) -> str:
+    return value.name if isinstance(value, Block) else str(value.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_examples_of_pages(page: Path) -> None:
+def _run_python(block: Block) -> dict[str, Any]:
+    for other in blocks("python"):
+        if other.page == block.page and other.line < block.line and other.file:
+            Path(other.file).write_text(other.code, encoding="utf-8")
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    text = page.read_text(encoding="utf-8")
-    for block in BLOCK.finditer(text):
-        line = text[: block.start()].count("\n") + 1
-        code = compile("\n" * line + block[2], str(page), "exec")
-        if not block[1]:
-            exec(code, namespace)  # noqa: S102 - our own pages
+    code = compile("\n" * block.line + block.code, str(block.page), "exec")
+    exec(code, namespace)  # noqa: S102 - our own pages
+    return namespace
 
 
-DATA = re.compile(r"^```json\n(.*?)^```", re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize("block", [block for block in blocks("python") if not block.needs], ids=_name)
+def test_python_block_runs(block: Block, providers: Providers) -> None:
+    providers.says(block.answer)
+    _run_python(block)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_data_of_pages_is_what_it_says(page: Path) -> None:
-    """JSON is JSON, and registry entries are without a fault."""
-    for block in DATA.findall(page.read_text(encoding="utf-8")):
-        value = json.loads(block)
-        entries = value if isinstance(value, list) else [value]
-        if all("backend" in entry for entry in entries):
-            report = _core.check(str(page), json.dumps(entries).encode())
-            assert [problem.to_dict() for problem in report.problems] == []
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [block for block in blocks("sh") if not block.needs], ids=_name)
+def test_shell_block_runs(block: Block, providers: Providers) -> None:
+    providers.says(block.answer)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.code],
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(PACKAGE.parent)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# Of 3.7.2, named where it is said that they are not there.
+@pytest.mark.parametrize("block", [block for block in blocks("python", "sh") if block.needs], ids=_name)
+def test_block_that_needs_something_compiles(block: Block) -> None:
+    if block.kind == "python":
+        compile(block.code, block.name, "exec")
+    else:
+        subprocess.run(["bash", "-n", "-c", block.code], check=True)
+
+
+def _with_needs(page: str) -> list[Block]:
+    found = [block for block in blocks("python") if block.page == DOCS / page and block.needs]
+    assert found
+    return found
+
+
+def test_blocks_that_need_a_person_run_with_one_at_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for block in _with_needs("backends/human.md"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("Canberra.\n"))
+        assert _run_python(block)["response_text"] == "Canberra."
+
+
+def test_blocks_that_need_a_person_run_with_one_in_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, doorman = FakeSlurk(), Doorman()
+    monkeypatch.setattr("clemcore.backends.slurk.model.show", doorman)
+    monkeypatch.setenv("SLURK_API_KEY", ADMIN)
+    monkeypatch.setenv("SLURK_BASE_URL", server.url)
+    try:
+        for block in _with_needs("backends/slurk.md"):
+            doorman.expect(lambda _: "Canberra.")
+            assert _run_python(block)["response_text"] == "Canberra."
+    finally:
+        for person in doorman.persons:
+            person.close()
+        server.close()
+
+
+def test_blocks_are_of_known_kinds_and_show_nothing_of_the_tests() -> None:
+    for block in blocks():
+        assert block.kind in {"python", "sh", "json", "yaml", "text", ""}, block.name
+        assert "from support" not in block.code, block.name
+        if block.kind in ("text", ""):  # nothing runs these
+            assert not re.search(r"^(clem|pip|make|python) ", block.code, re.MULTILINE), block.name
+
+
+@pytest.mark.parametrize("block", blocks("json", "yaml"), ids=_name)
+def test_data_is_what_it_says(block: Block) -> None:
+    """JSON is JSON, YAML is YAML, and registry entries have no problem."""
+    if block.kind == "yaml":
+        assert pytest.importorskip("yaml").safe_load(block.code)
+        return
+    value = json.loads(block.code)
+    entries = value if isinstance(value, list) else [value]
+    if all("backend" in entry for entry in entries):
+        report = _core.check(block.name, json.dumps(entries).encode())
+        assert [problem.to_dict() for problem in report.problems] == []
+
+
+# Of 3.7.2, named where a page says that they are missing.
 OF_GAMES = {"run", "score", "transcribe", "eval", "serve"}
 
 
-def _commands(text: str) -> set[tuple[str, ...]]:
-    lines = [line for kind, block in FENCED.findall(text) if kind in ("", "sh") for line in block.splitlines()]
-    lines += re.findall(r"`(clem [^`\n]+)`", FENCED.sub("", text))
+def _commands(page: Path) -> set[tuple[str, ...]]:
+    shown = [block.code for block in blocks("sh") if block.page == page]
+    lines = [line.rpartition("| ")[2] for code in shown for line in code.replace("\\\n", " ").splitlines()]
+    lines += re.findall(r"`(clem [^`\n]+)`", without_blocks(page.read_text(encoding="utf-8")))
     found = (re.sub(r"\s{2,}\S.*|\s#.*", "", line) for line in lines if line.startswith("clem "))
     return {words for line in found if (words := tuple(shlex.split(line)[1:]))[0] not in OF_GAMES}
 
 
-@pytest.mark.parametrize(
-    "page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in GENERATED], ids=_name)
 def test_commands_of_pages_exist(page: Path) -> None:
-    """Every ``clem`` command of a page is one, and has the options that it is given there."""
-    if page.name == "cli.md":
-        return  # generated
-    for words in _commands(page.read_text(encoding="utf-8")):
+    """Every ``clem`` command of a page is one, and has the options that the page gives it."""
+    for words in _commands(page):
         command: click.Command = clem
         rest = list(words)
         while rest and isinstance(command, click.Group):
@@ -99,18 +169,55 @@ def test_commands_of_pages_exist(page: Path) -> None:
 
 
 def test_commands_are_found() -> None:
-    readme = _commands((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert ("registry", "resolve", "MODEL", "--explain") in readme
-    assert len(readme) > 8
+    assert ("registry", "resolve", "gpt-4o-mini", "--explain") in _commands(ROOT / "README.md")
 
 
-LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in links(page):
+        assert target.exists(), f"{target} does not exist"
+        assert not anchor or anchor in anchors(target), f"{target} has no heading #{anchor}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_of_pages_lead_somewhere(page: Path) -> None:
-    for target in LINK.findall(page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), f"{page}: {target}"
+def test_the_index_leads_to_every_page() -> None:
+    linked = {target for target, _ in links(DOCS / "index.md")}
+    assert linked >= set(DOCS.rglob("*.md")) - {DOCS / "index.md"}
+
+
+def test_the_site_has_every_page() -> None:
+    yaml = pytest.importorskip("yaml")
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    nav = yaml.safe_load(re.sub(r"!!python/\S+", "", text))["nav"]
+    named = set(re.findall(r"[\w/.-]+\.md", json.dumps(nav)))
+    assert named == {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+
+
+PATHS = re.compile(r"`((?:python|rust|tests|tools|benches|docs|examples)/[\w./-]*)`")
+TESTS = re.compile(r"`(test_\w+|Test\w+)(\.py)?`")
+
+
+def test_files_and_tests_that_pages_name_exist() -> None:
+    files = list((ROOT / "tests").rglob("*.py"))
+    sources = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for path in PATHS.findall(text):
+            assert (ROOT / path).exists(), f"{page}: {path}"
+        for name, ending in TESTS.findall(text):
+            found = (
+                any(file.stem == name for file in files) if ending else re.search(rf"(def|class) {name}\b", sources)
+            )
+            assert found, f"{page}: {name}"
+
+
+def test_the_tree_of_the_readme_names_every_folder_and_module() -> None:
+    tree = next(block.code for block in blocks("text") if block.page.name == "README.md")
+    named = set(re.findall(r"[\w-]+", tree))
+    for path in PACKAGE.rglob("*.py"):
+        folders = path.relative_to(PACKAGE).parent.parts
+        assert set(folders) <= named, path
+        if not folders and not path.stem.startswith("__"):
+            assert path.stem in named, path
 
 
 def _dependencies() -> set[str]:

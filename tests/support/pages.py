@@ -1,0 +1,83 @@
+"""The pages of the documentation: their blocks, links and anchors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted([*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")), *DOCS.rglob("*.md")])
+# Their text comes from code, and other tests compare it with the code.
+GENERATED = {DOCS / f"{name}.md" for name in ("cli", "registry-codes", "registry-fields", "registry-corpus")}
+
+# A block may follow a comment that says what the service answers: <!-- service: chat.completion("Yes.") -->
+_BLOCK = re.compile(r"(?:^<!-- service: (.*?) -->\n+)?^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# The first line of a block that no test can run says what it needs.
+_NEEDS = re.compile(r"# needs (a person|the hub|the network|a clone|a slurk server)\b")
+_HEADING = re.compile(r"^#{1,6} (.+?)\s*$", re.MULTILINE)
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page; `needs` is what it cannot be run without, `answer` what the service says."""
+
+    page: Path
+    line: int
+    kind: str
+    code: str
+    answer: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def needs(self) -> str:
+        found = _NEEDS.match(self.code)
+        return found[1] if found else ""
+
+    @property
+    def file(self) -> str:
+        """The file that the block belongs into, if its first line names one."""
+        found = re.match(r"# (\w+\.py)\n", self.code)
+        return found[1] if found else ""
+
+
+def blocks(*kinds: str) -> list[Block]:
+    """All blocks of the hand-written pages, or those of some kinds."""
+    found = (block for page in PAGES if page not in GENERATED for block in _blocks_of(page))
+    return [block for block in found if not kinds or block.kind in kinds]
+
+
+def _blocks_of(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for match in _BLOCK.finditer(text):
+        yield Block(page, text[: match.start(2)].count("\n") + 1, match[2], match[3], match[1] or "")
+
+
+def without_blocks(text: str) -> str:
+    return _BLOCK.sub("", text)
+
+
+def links(page: Path) -> list[tuple[Path, str]]:
+    """The files and anchors that a page links to within the repository."""
+    targets = _LINK.findall(without_blocks(page.read_text(encoding="utf-8")))
+    parts = [target.partition("#") for target in targets if not re.match(r"[a-z]+:", target)]
+    return [(page if not path else (page.parent / path).resolve(), anchor) for path, _, anchor in parts]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    found: set[str] = set()
+    for heading in _HEADING.findall(without_blocks(page.read_text(encoding="utf-8"))):
+        text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        slug = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+        number = 0
+        while (name := f"{slug}-{number}" if number else slug) in found:
+            number += 1
+        found.add(name)
+    return found
