@@ -8,10 +8,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
-# One thread: with more, small models on small machines are slower, and results could differ.
+# With more threads, small models are slower on small machines, and results could differ.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
-# Nothing here may reach a model hub; weights come from packages or are made on the spot.
+# No command here uses a model hub: weights come from packages or are made locally.
 export HF_HUB_OFFLINE ?= 1
 export UV_PYTHON_DOWNLOADS = never
 
@@ -35,43 +35,44 @@ $(STAMPS)/build: $(RUST_SOURCES) pyproject.toml $(STAMPS)/packages
 	touch $@
 
 .PHONY: setup
-setup: $(STAMPS)/build ## Make the virtual environment with all packages and build clemcore into it
+setup: $(STAMPS)/build ## Make a virtual environment with all packages, and build clemcore into it
 
 .PHONY: demo
-demo: setup ## The main job: one dialogue, answered by a real local model and by the same model behind a server
+demo: setup ## Answer one dialogue with a real local model and with the same model behind a server
 	$(BIN)/python examples/demo/demo.py
 
 .PHONY: test
-test: setup test-rust test-python ## Set up everything and run all tests
+test: setup test-rust test-python ## Run all tests, from a fresh clone too
 
 .PHONY: test-rust
-test-rust: ## Tests of the Rust core
+test-rust: ## Run the tests of the Rust core
 	cargo test --workspace --locked --quiet
 
 .PHONY: test-python
-test-python: setup ## Tests of the Python package, slow ones included
+test-python: setup ## Run the tests of the Python package, slow ones included
 	$(BIN)/python -m pytest -q
 
 .PHONY: test-fast
-test-fast: setup ## Tests of the Python package that take less than a second each
+test-fast: setup ## Run the tests of the Python package that take less than a second each
 	$(BIN)/python -m pytest -q -m 'not slow'
 
 .PHONY: test-litellm
-test-litellm: setup ## The remote backends against litellm's proxy, in an environment of its own (600 MB)
+test-litellm: setup ## Test the remote backends against litellm's proxy, in a separate environment (600 MB)
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python build/litellm
 	$(BIN)/uv pip install --quiet --python build/litellm/bin/python 'litellm[proxy]>=1.106,<1.109'
 	CLEMCORE_LITELLM=$(abspath build/litellm/bin/litellm) $(BIN)/python -m pytest -q tests/backends/test_litellm.py
 
 .PHONY: test-slurk
-test-slurk: setup ## The backend slurk against the slurk server at CLEMCORE_SLURK, its page in CLEMCORE_CHROMIUM
+test-slurk: setup ## Test the backend slurk: server at CLEMCORE_SLURK, browser at CLEMCORE_CHROMIUM
 	$(BIN)/python -m pytest -q -rs tests/backends/test_slurk_server.py
 
 FUZZ_SECONDS ?= 600
 
 .PHONY: fuzz
-fuzz: ## Throw random bytes at the registry for FUZZ_SECONDS; needs `cargo install cargo-fuzz`
+fuzz: ## Fuzz the registry for FUZZ_SECONDS; needs `cargo install cargo-fuzz`
 	mkdir -p rust/clemcore/fuzz/corpus/parse_registry
-	# No sanitizer, for the crate forbids unsafe code; no trace of compares, for the search for near words makes many.
+	# The crate forbids unsafe code, so no sanitizer is needed. Tracing compares would be slow: the search for similar
+	# words makes many of them.
 	cd rust/clemcore && RUSTC_BOOTSTRAP=1 cargo fuzz run -s none --no-trace-compares parse_registry \
 	  fuzz/corpus/parse_registry ../../tests/fixtures/registries/invalid ../../tests/fixtures/registries/valid \
 	  -- -max_total_time=$(FUZZ_SECONDS) -max_len=2048
@@ -87,7 +88,7 @@ format: setup ## Format Rust and Python
 	$(BIN)/ruff check --fix-only --quiet .
 
 .PHONY: lint
-lint: setup ## All linters: rustfmt, clippy, ruff, mypy, stubtest, the registry's own check
+lint: setup ## Run all linters: rustfmt, clippy, ruff, mypy, stubtest, our own registry check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(BIN)/ruff format --check --quiet .
@@ -107,17 +108,17 @@ wheel: setup ## Build wheel and sdist into dist/
 	ls -l dist
 
 .PHONY: package-check
-package-check: setup ## Build wheel and sdist, install each into an empty environment, use it
+package-check: setup ## Build wheel and sdist, and use each in an empty environment
 	$(BIN)/python tests/check_package.py
 
 .PHONY: lock
-lock: | $(STAMPS)/venv ## Resolve requirements.lock anew from pyproject.toml
+lock: | $(STAMPS)/venv ## Update requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
 	  --no-annotate --extra all --group dev pyproject.toml -o requirements.lock
 
 .PHONY: ci
-ci: test lint docs fuzz-check package-check ## What CI runs
+ci: test lint docs fuzz-check package-check ## Run what CI runs
 
 .PHONY: clean
-clean: ## Remove the virtual environment and everything that was built
+clean: ## Remove the virtual environment and all build results
 	rm -rf $(VENV) build dist target
