@@ -16,27 +16,28 @@ PAGE = Path(__file__).parent / "cli.md"
 WIDTH = 98  # what click makes of a terminal of 100 columns or more
 HEAD = """# The command `clem`
 
-This page is made of the help pages by `python docs/build_cli.py`; change the commands in `python/clemcore/cli/`.
+Use `clem` to ask models, to check registries and records, and to see what would be sent. This page lists all commands
+and options. `python docs/build_cli.py` writes it from the help texts in `python/clemcore/cli/`.
 
 Data goes to standard output, everything else to standard error. In a pipe the output is plain: no colours, no
-progress, tables as lines of cells separated by tabs. `NO_COLOR` is honoured on terminals too.
+progress, and tables with tabs between their cells. Set `NO_COLOR` to turn colours off on a terminal.
 
-| exit status | means |
+| exit status | meaning |
 |---|---|
 | 0 | done |
-| 1 | failed; the one message on standard error says what, where and what to do (`CLEM_DEBUG=1`: with traceback) |
-| 2 | used wrongly, or (`registry check`) a file that cannot be read |
+| 1 | failed; one message on standard error says what is wrong, where, and what to do (`CLEM_DEBUG=1` adds the traceback) |
+| 2 | wrong usage, or (`registry check`) a file that cannot be read |
 | 130 | interrupted (Ctrl-C) |
-| 141 | the reader of the output went away, as in `clem list models \\| head -1` |
+| 141 | the reader of the output closed the pipe, as in `clem list models \\| head -1` |
 
-`python -m clemcore` is the same command, unless a script follows: `python -m clemcore SCRIPT.py [ARGUMENTS]` runs
-the script, and in it `import backends` means `clemcore.backends`. All else is as under `python SCRIPT.py`.
-Processes that the script starts are ordinary ones: they know the name only if they are started in this way, too.
+`python -m clemcore` is the same command. `python -m clemcore SCRIPT.py [ARGUMENTS]` runs a script as `python SCRIPT.py`
+does, but `import backends` means `clemcore.backends` in it. If the script starts other processes, start them in this
+way too if they need this name.
 """
 
 
 def build() -> str:
-    """Return the page."""
+    """Build the text of the page."""
     return HEAD + "".join(_sections(clem, "clem", None))
 
 
