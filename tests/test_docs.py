@@ -92,6 +92,24 @@ def test_block_that_needs_something_compiles(block: Block) -> None:
         subprocess.run(["bash", "-n", "-c", block.code], check=True)
 
 
+def test_no_other_block_is_left_out() -> None:
+    """A block that is not run needs a reason; a new one is added here on purpose."""
+    assert sorted(
+        (str(block.page.relative_to(ROOT)), block.kind, block.needs) for block in blocks() if block.needs
+    ) == [
+        ("CONTRIBUTING.md", "sh", "a clone"),
+        ("README.md", "sh", "a clone"),
+        ("README.md", "sh", "the network"),
+        ("docs/backends/huggingface_local.md", "python", "the hub"),
+        ("docs/backends/huggingface_local.md", "sh", "the hub"),
+        ("docs/backends/human.md", "python", "a person"),
+        ("docs/backends/slurk.md", "python", "a person"),
+        ("docs/backends/slurk.md", "sh", "the network"),
+        ("docs/registry.md", "sh", "the network"),
+        ("docs/templates.md", "sh", "the hub"),
+    ]
+
+
 def _with_needs(page: str) -> list[Block]:
     found = [block for block in blocks("python") if block.page == DOCS / page and block.needs]
     assert found

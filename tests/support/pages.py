@@ -16,7 +16,7 @@ GENERATED = {DOCS / f"{name}.md" for name in ("cli", "registry-codes", "registry
 # A block may follow a comment that says what the service answers: <!-- service: chat.completion("Yes.") -->
 _BLOCK = re.compile(r"(?:^<!-- service: (.*?) -->\n+)?^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # The first line of a block that no test can run says what it needs.
-_NEEDS = re.compile(r"# needs (a person|the hub|the network|a clone|a slurk server)\b")
+_NEEDS = re.compile(r"# needs (a person|the hub|the network|a clone)\b")
 _HEADING = re.compile(r"^#{1,6} (.+?)\s*$", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
