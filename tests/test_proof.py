@@ -18,6 +18,7 @@ from clemcore.prompts.proof import Case, Proof, Subject, compare, corpus, prove,
 from clemcore.prompts.proof.cases import adapted
 from clemcore.prompts.proof.compare import RefusalError, first_difference
 from clemcore.prompts.proof.make import OurEngine
+from clemcore.prompts.proof.subject import engine_files
 from clemcore.prompts.templates import ChatTemplate
 from support.templates import FAULTS, RIGHT
 
@@ -330,6 +331,10 @@ class TestStore:
         before = subject.id
         monkeypatch.setattr("jinja2.__version__", "9.9")
         assert subject.id != before
+
+    def test_another_build_of_the_engine_is_another_proof(self) -> None:
+        names = {path.name.partition(".")[0] for path in engine_files()}
+        assert names >= {"_core", "jinja", "template", "isolation", "cases", "features"}
 
     @pytest.mark.parametrize("content", [b"", b"[]", b'{"format": 0}', b'{"format": 1}', b"\xff"])
     def test_a_damaged_file_is_made_anew(self, count: list[Subject], content: bytes) -> None:

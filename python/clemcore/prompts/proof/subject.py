@@ -121,15 +121,20 @@ def versions() -> dict[str, str]:
 @functools.cache
 def _engine() -> str:
     """Tell one build of the engine and of the corpus from another, as versions under development do not."""
-    package = Path(__file__).parent.parent
-    files = [
-        *package.glob("_core.*"),
-        package / "_jinja.py",
-        *package.glob("templates/*"),
-        *package.glob("proof/*"),
-    ]
     digest = hashlib.sha256()
-    for path in sorted(path for path in files if path.is_file()):
+    for path in engine_files():
         found = path.stat()
         digest.update(f"{path.name}:{found.st_size}:{found.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def engine_files() -> list[Path]:
+    """Return the files that render, compare, and hold the corpus: a proof made with others is made anew."""
+    prompts = Path(__file__).parent.parent
+    files = [
+        *prompts.parent.glob("_core.*"),
+        prompts / "jinja.py",
+        *prompts.glob("templates/*"),
+        *prompts.glob("proof/*"),
+    ]
+    return sorted(path for path in files if path.is_file())
