@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from clemcore.backends.local.entry import Entry, read_entry
+from clemcore.backends.local.entry import LocalEntry, read_entry
 from clemcore.backends.local.text import cull_end
 from clemcore.backends.local.transformers.generation import SUPPORTED, Arguments, read_arguments
 from clemcore.errors import GenerationArgumentError, SpecError
@@ -19,7 +19,7 @@ from clemcore.registry.context_size import parse_context_size
 from clemcore.registry.spec import ModelSpec
 
 
-def entry(config: dict[str, Any] | None = None, **fields: Any) -> Entry:
+def entry(config: dict[str, Any] | None = None, **fields: Any) -> LocalEntry:
     fields.setdefault("huggingface_id", "org/model")
     if config is not None:
         fields["model_config"] = config

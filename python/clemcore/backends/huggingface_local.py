@@ -76,7 +76,7 @@ class HuggingfaceLocal(Backend):
     @classmethod
     def examine(cls, model_spec: ModelSpec) -> list[Row]:
         """Return files, context and proof; tokenizer and configuration are loaded, no weights."""
-        from clemcore.backends.local.examination import examine
+        from clemcore.backends.local.diagnosis import examine
 
         return examine(model_spec)
 

@@ -58,7 +58,7 @@ _WORDS = {bool: "true or false", str: "a string", dict: "an object", int: "an in
 
 
 @dataclass(frozen=True)
-class Entry:
+class LocalEntry:
     """The settings of one model.
 
     Attributes:
@@ -101,7 +101,7 @@ class Entry:
     control_tokens: str = "record"
 
 
-def read_entry(spec: ModelSpec) -> Entry:
+def read_entry(spec: ModelSpec) -> LocalEntry:
     """Read and check the settings of a model specification.
 
     Raises:
@@ -134,7 +134,7 @@ def read_entry(spec: ModelSpec) -> Entry:
         settings.pop(read_elsewhere, None)
     source, is_folder = _source(name, fields.get("huggingface_id"))
     size = parse_context_size(fields.get("context_size"), name)
-    return Entry(name, source, is_folder, eos_is_literal, size, **settings)
+    return LocalEntry(name, source, is_folder, eos_is_literal, size, **settings)
 
 
 def _check_names(name: str, nested: Mapping[str, Any]) -> None:

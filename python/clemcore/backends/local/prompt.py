@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from clemcore.backends.local.entry import Entry
+from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.proven import ProvenTemplate
 from clemcore.errors import MessagesError, SpecError
 from clemcore.messages import Messages, ensure_alternating_roles
@@ -62,7 +62,7 @@ class PromptWriter:
         guard: the control tokens of the model.
     """
 
-    def __init__(self, tokenizer: Any, entry: Entry, source: str, now: datetime | None = None) -> None:
+    def __init__(self, tokenizer: Any, entry: LocalEntry, source: str, now: datetime | None = None) -> None:
         """Compile the template.
 
         Args:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clemcore.backends.local.entry import Entry
+from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.transformers.generation import Generated
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Answer:
 class TextCutter:
     """Cuts the answers of one model."""
 
-    def __init__(self, entry: Entry, tokenizer: Any) -> None:
+    def __init__(self, entry: LocalEntry, tokenizer: Any) -> None:
         """Compile what the entry says about ends and tags."""
         self._tokenizer = tokenizer
         self._prefix = entry.output_split_prefix
@@ -104,7 +104,7 @@ class TextCutter:
         )
 
 
-def end_pattern(entry: Entry, tokenizer: Any) -> re.Pattern[str] | None:
+def end_pattern(entry: LocalEntry, tokenizer: Any) -> re.Pattern[str] | None:
     """Compile ``eos_to_cull``: a regular expression, or the text itself in the flat layout of 2024.
 
     A bare special token is taken for the text that it is, with a warning.

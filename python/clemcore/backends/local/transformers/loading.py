@@ -16,7 +16,7 @@ from typing import Any
 
 from clemcore import secrets
 from clemcore.backends.base import require
-from clemcore.backends.local.entry import Entry
+from clemcore.backends.local.entry import LocalEntry
 from clemcore.errors import ModelLoadError, SpecError
 from clemcore.keys import KeyRegistry
 
@@ -27,7 +27,7 @@ FALLBACK_CONTEXT_SIZE = 256
 _NO_LIMIT = 1_000_000
 
 
-def hub_options(entry: Entry, *, need_key: bool = True) -> dict[str, Any]:
+def hub_options(entry: LocalEntry, *, need_key: bool = True) -> dict[str, Any]:
     """Return what every ``from_pretrained`` of this model is given: where to look, and with which rights.
 
     Args:
@@ -52,7 +52,7 @@ def hub_options(entry: Entry, *, need_key: bool = True) -> dict[str, Any]:
     return options
 
 
-def load_tokenizer_and_config(entry: Entry, options: dict[str, Any]) -> tuple[Any, Any]:
+def load_tokenizer_and_config(entry: LocalEntry, options: dict[str, Any]) -> tuple[Any, Any]:
     """Load the tokenizer and the configuration, no weights.
 
     Raises:
@@ -72,7 +72,7 @@ def load_tokenizer_and_config(entry: Entry, options: dict[str, Any]) -> tuple[An
     return tokenizer, config
 
 
-def load_model(entry: Entry, options: dict[str, Any]) -> Any:
+def load_model(entry: LocalEntry, options: dict[str, Any]) -> Any:
     """Load the weights and put the model into evaluation mode.
 
     Raises:
@@ -106,7 +106,7 @@ def load_model(entry: Entry, options: dict[str, Any]) -> Any:
     return model.eval()
 
 
-def _dtype(entry: Entry, torch: Any) -> Any:
+def _dtype(entry: LocalEntry, torch: Any) -> Any:
     if entry.dtype == "auto":
         return "auto"
     dtype = getattr(torch, entry.dtype.removeprefix("torch."), None)
@@ -118,21 +118,21 @@ def _dtype(entry: Entry, torch: Any) -> Any:
     return dtype
 
 
-def _quantization(entry: Entry) -> Any:
+def _quantization(entry: LocalEntry) -> Any:
     _require_package(entry, "bitsandbytes", "load_in_4bit" if entry.load_in_4bit else "load_in_8bit")
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(load_in_4bit=entry.load_in_4bit, load_in_8bit=entry.load_in_8bit)
 
 
-def _with_adapter(model: Any, entry: Entry, token: str | None) -> Any:
+def _with_adapter(model: Any, entry: LocalEntry, token: str | None) -> Any:
     _require_package(entry, "peft", "peft_model")
     peft = importlib.import_module("peft")
     with _loading(entry, f"adapter {entry.peft_model}"):
         return peft.PeftModel.from_pretrained(model, entry.peft_model, token=token)
 
 
-def _require_package(entry: Entry, package: str, setting: str) -> None:
+def _require_package(entry: LocalEntry, package: str, setting: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise SpecError(
             f"model '{entry.model_name}': {setting} needs the package '{package}': pip install {package}"
@@ -140,7 +140,7 @@ def _require_package(entry: Entry, package: str, setting: str) -> None:
 
 
 @contextlib.contextmanager
-def _loading(entry: Entry, what: str) -> Iterator[None]:
+def _loading(entry: LocalEntry, what: str) -> Iterator[None]:
     """Show progress on a terminal only, and turn the library's failures into one error of ours."""
     logger.info("model '%s': loading %s of %s", entry.model_name, what, entry.source)
     try:
@@ -174,7 +174,7 @@ def _progress_on_terminals_only() -> Iterator[None]:
             disable_progress_bars()
 
 
-def find_context_size(config: Any, entry: Entry, tokenizer: Any) -> tuple[int, str]:
+def find_context_size(config: Any, entry: LocalEntry, tokenizer: Any) -> tuple[int, str]:
     """Return the size of the context window in tokens, and where it was found.
 
     The model's own configuration knows best; then the entry's ``context_size``; then the tokenizer.

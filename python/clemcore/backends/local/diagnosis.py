@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from clemcore.backends.local.entry import Entry, read_entry
+from clemcore.backends.local.entry import LocalEntry, read_entry
 from clemcore.diagnosis import Row, examined
 from clemcore.registry.spec import ModelSpec
 
@@ -25,7 +25,7 @@ def examine(spec: ModelSpec) -> list[Row]:
     return rows
 
 
-def _files(entry: Entry) -> list[Row]:
+def _files(entry: LocalEntry) -> list[Row]:
     folder = Path(entry.source) if entry.is_folder else _downloaded(entry)
     if folder is None:
         advice = "not on this machine yet: the first call downloads it"
@@ -42,7 +42,7 @@ def _files(entry: Entry) -> list[Row]:
     return [Row("files", value)]
 
 
-def _downloaded(entry: Entry) -> Path | None:
+def _downloaded(entry: LocalEntry) -> Path | None:
     """Return the folder where the hub's library keeps a model, or None."""
     if importlib.util.find_spec("huggingface_hub") is None:
         return None
