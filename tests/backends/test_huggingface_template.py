@@ -37,7 +37,7 @@ class TestClemcoresOwnEngine:
             if proving is not None:
                 monkeypatch.setattr("clemcore.prompts.proof.make.ChatTemplate", proving)
             if engine is not None:
-                monkeypatch.setattr("clemcore.backends.local.proven.ChatTemplate", engine)
+                monkeypatch.setattr("clemcore.prompts.proven.ChatTemplate", engine)
             model = load(tiny_chat)
             reply = model.generate_response(list(messages))
             oracle = model.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

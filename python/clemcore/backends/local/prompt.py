@@ -1,6 +1,6 @@
 """From messages to the exact prompt text of a model, by its chat template.
 
-Which engine renders it stands in ``proven.py``; here messages are checked and merged, and control tokens inside
+Which engine renders it is decided in ``prompts/proven.py``; here messages are checked and merged, and control tokens inside
 them found. This module knows templates and messages, no weights and no generation.
 """
 
@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry
-from clemcore.backends.local.proven import ProvenTemplate
 from clemcore.errors import MessagesError, SpecError
 from clemcore.messages import Messages, ensure_alternating_roles
 from clemcore.prompts.control_tokens import ControlTokens, Found, facts_of, free_marks, take_marks
+from clemcore.prompts.proven import ProvenTemplate
 
 # Arguments of apply_chat_template that are ours to give; in chat_template_kwargs they would change its meaning.
 _OURS = frozenset(
@@ -101,7 +101,7 @@ class PromptWriter:
 
     def prove(self, template_kwargs: Mapping[str, Any]) -> None:
         """Have the proof ready, so that no call has to wait for it."""
-        self._template.proof(template_kwargs)
+        self._template.prove(template_kwargs)
 
     def write(self, messages: Messages, template_kwargs: Mapping[str, Any], *, merge: bool = True) -> Prompt:
         """Render one dialogue up to where the model goes on.

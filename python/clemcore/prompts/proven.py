@@ -1,4 +1,4 @@
-"""A chat template that is rendered by our own engine where that is proven, and by transformers where it is not.
+"""A chat template, rendered by our own engine where a proof covers the conversation, else by transformers.
 
 A proof holds for one template with its tokens and variables, one tokenizer and certain versions (see
 :mod:`clemcore.prompts.proof`). If a conversation has a feature that no case of the proof had, both render it,
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from clemcore.errors import TemplateError
 from clemcore.messages import Messages
-from clemcore.prompts.proof import Features, Proof, Subject, Transformers, proof_for
+from clemcore.prompts.proof import Features, Subject, Transformers, proof_for
 from clemcore.prompts.proof.compare import BoundsError, first_difference
 from clemcore.prompts.templates import ChatTemplate
 from clemcore.prompts.templates.isolation import IsolatedTemplate, breaks_bounds
@@ -23,6 +24,21 @@ logger = logging.getLogger(__name__)
 
 # Features named in the facts of a call that was compared.
 _NAMED = 5
+
+
+@dataclass(frozen=True)
+class _Cover:
+    """What a proof says about a template with certain variables.
+
+    Attributes:
+        features: a conversation with no other features needs no comparison.
+        facts: the proof, for the record; empty where none could be made.
+        refusal: why our engine must not render, or "".
+    """
+
+    features: frozenset[str]
+    facts: Mapping[str, Any]
+    refusal: str
 
 
 class ProvenTemplate:
@@ -52,28 +68,17 @@ class ProvenTemplate:
         self.variables = self._own.variables if self._own is not None else _variables(source)
         self._theirs = Transformers(tokenizer, source, now)
         self._features = Features(source)
-        self._proofs: dict[str, Proof | str] = {}
-        self._subject = Subject.of_model(source, tokenizer)
-        self.fingerprint = self._subject.fingerprint
+        self._covers: dict[str, _Cover] = {}
+        self._special_tokens = Subject.of_model(source, tokenizer).special_tokens
+        self._fixed: dict[str, Any] = {
+            "engine": "transformers",
+            "fingerprint": Subject.of_model(source, tokenizer).fingerprint,
+            **({} if now is None else {"now": now.isoformat()}),
+        }
 
-    def proof(self, template_kwargs: Mapping[str, Any]) -> Proof | str:
-        """Return the proof for these variables, stored or made now; or why there is none.
-
-        Args:
-            template_kwargs: variables that every conversation is given.
-        """
-        key = repr(sorted(template_kwargs.items()))
-        if key not in self._proofs:
-            try:
-                proof = proof_for(Subject.of_model(self._source, self._tokenizer, template_kwargs), self._now)
-            except BoundsError:
-                raise
-            except Exception as fault:  # noqa: BLE001 - whatever it is, transformers' text is there and is right
-                self._proofs[key] = f"the proof failed: {type(fault).__name__}: {fault}"
-            else:
-                logger.info("model '%s': proof %s holds: %s", self._model_name, proof.id, proof.holds)
-                self._proofs[key] = proof
-        return self._proofs[key]
+    def prove(self, template_kwargs: Mapping[str, Any]) -> None:
+        """Have the proof for these variables ready, stored or made now, so that no call has to wait for it."""
+        self._cover(template_kwargs)
 
     def render(
         self, messages: Messages, template_kwargs: Mapping[str, Any], mode: str
@@ -89,20 +94,16 @@ class ProvenTemplate:
             TemplateError: the template refuses the messages.
         """
         arguments = {**template_kwargs, mode: True}
-        facts: dict[str, Any] = {"engine": "transformers", "fingerprint": self.fingerprint}
-        if self._now is not None:
-            facts["now"] = self._now.isoformat()
+        facts = dict(self._fixed)
         if self._own is None:
             return self._by_transformers(messages, arguments, self._now), {**facts, "reason": self._why_not_own}
-        proof = self.proof(template_kwargs)
-        if isinstance(proof, str):
-            return self._by_transformers(messages, arguments, self._now), {**facts, "reason": proof}
-        facts["proof"] = proof.facts()
-        if not proof.holds:
-            reason = f"the proof does not hold: {proof.reason}"
-            return self._by_transformers(messages, arguments, self._now), {**facts, "reason": reason}
+        cover = self._cover(template_kwargs)
+        if cover.facts:
+            facts["proof"] = {**cover.facts, "versions": dict(cover.facts["versions"])}
+        if cover.refusal:
+            return self._by_transformers(messages, arguments, self._now), {**facts, "reason": cover.refusal}
         now = self._now or datetime.now()
-        unseen = self._features.of(messages, arguments, now) - proof.covered
+        unseen = self._features.of(messages, arguments, now) - cover.features
         if unseen:
             return self._compared(messages, arguments, now, {**facts, "compared": sorted(unseen)[:_NAMED]})
         try:
@@ -114,12 +115,31 @@ class ProvenTemplate:
             return self._by_transformers(messages, arguments, self._now), {**facts, "reason": reason}
         return text, self._by_own(self._own, facts)
 
+    def _cover(self, template_kwargs: Mapping[str, Any]) -> _Cover:
+        """Return what the proof for these variables says; it is looked for once."""
+        key = repr(sorted(template_kwargs.items()))
+        cover = self._covers.get(key)
+        if cover is None:
+            cover = self._covers[key] = self._found_cover(template_kwargs)
+        return cover
+
+    def _found_cover(self, template_kwargs: Mapping[str, Any]) -> _Cover:
+        try:
+            proof = proof_for(Subject.of_model(self._source, self._tokenizer, template_kwargs), self._now)
+        except BoundsError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever it is, transformers' text is there and is right
+            return _Cover(frozenset(), {}, f"the proof failed: {type(fault).__name__}: {fault}")
+        logger.info("model '%s': proof %s holds: %s", self._model_name, proof.id, proof.holds)
+        refusal = "" if proof.holds else f"the proof does not hold: {proof.reason}"
+        return _Cover(proof.covered, proof.facts(), refusal)
+
     def _compared(
         self, messages: Messages, arguments: Mapping[str, Any], now: datetime, facts: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
         """Render by both at one and the same time."""
         try:
-            template = ChatTemplate(self._source, special_tokens=self._subject.special_tokens, now=now)
+            template = ChatTemplate(self._source, special_tokens=self._special_tokens, now=now)
             own = template.render(messages, **arguments)
         except Exception as fault:  # transformers' text is right, whatever it is
             if isinstance(fault, TemplateError) and breaks_bounds(fault):
