@@ -39,7 +39,8 @@ class Format(Protocol):
     Attributes:
         parameters: the generation arguments that it knows, by their uniform or native name.
         takes_any: whether an argument that it does not know is sent under its own name.
-        own_fields: fields of the request that clemcore writes itself; they are not generation arguments.
+        own_fields: fields of the request that clemcore writes itself; they are not generation arguments. A local
+            engine has none: it is sent no body, so ``extra_body`` is an argument like any that it does not know.
     """
 
     parameters: Mapping[str, Parameter]
@@ -69,19 +70,25 @@ def ledger_of(gen_args: Mapping[str, Any], asked: Collection[str], spec: ModelSp
         GenerationArgumentError: an argument cannot be sent as asked.
         SpecError: the entry says something that cannot be sent.
     """
-    from_caller = gen_args.get("extra_body") or {}
-    if not isinstance(from_caller, Mapping):
-        raise GenerationArgumentError(f"'extra_body' must be a dict, not {type(from_caller).__name__}")
-    given = {name: value for name, value in gen_args.items() if name != "extra_body"}
+    from_caller, given = _divided(gen_args) if dialect.own_fields else ({}, gen_args)
     asked_names = set(asked) & given.keys()
     if twice := sorted(asked_names & from_caller.keys()):
         raise GenerationArgumentError(f"asked for twice, by name and in 'extra_body': {', '.join(twice)}")
-    _check_ours({**given, **from_caller}, spec, dialect)
+    if dialect.own_fields:
+        _check_ours({**given, **from_caller}, spec, dialect)
     ledger = Ledger(spec["model_name"], asked_names | from_caller.keys(), _policy(spec))
     filling = _Filling(ledger, spec, dialect)
     for name, value in {**given, **from_caller}.items():
         filling.add(name, value, is_native=name in from_caller)
     return filling.finish()
+
+
+def _divided(gen_args: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the fields that the caller names in the service's own words, and the other arguments."""
+    from_caller = gen_args.get("extra_body") or {}
+    if not isinstance(from_caller, Mapping):
+        raise GenerationArgumentError(f"'extra_body' must be a dict, not {type(from_caller).__name__}")
+    return from_caller, {name: value for name, value in gen_args.items() if name != "extra_body"}
 
 
 class _Filling:
@@ -275,10 +282,11 @@ class _Filling:
 
         near = difflib.get_close_matches(name, sorted(self._dialect.parameters), n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return (
-            f"backend '{self._spec.get('backend')}' does not know the generation argument {name!r}: {hint}"
-            "if the service takes it, list it with a value in model_config.extra_body of the entry"
-        )
+        if self._dialect.own_fields:
+            hint += "if the service takes it, list it with a value in model_config.extra_body of the entry"
+        else:
+            hint += f"it knows {', '.join(self._dialect.parameters)}"
+        return f"backend '{self._spec.get('backend')}' does not know the generation argument {name!r}: {hint}"
 
 
 _ABSENT: Any = object()
@@ -309,6 +317,8 @@ def _in_words(name: str, wish: Reasoning) -> Any:
 
 
 def _extra_body(spec: ModelSpec, dialect: Format) -> dict[str, Any]:
+    if not dialect.own_fields:
+        return {}
     extra: dict[str, Any] = setting(spec, "extra_body", {})
     effort = setting(spec, "reasoning_effort")
     place = dialect.parameters.get("reasoning_effort")
