@@ -1,8 +1,8 @@
 """A chat template, rendered by our own engine where a proof covers the conversation, else by transformers.
 
 A proof holds for one template with its tokens and variables, one tokenizer and certain versions (see
-:mod:`clemcore.prompts.proof`). If a conversation has a feature that no case of the proof had, both render it,
-and their texts are compared at that call.
+:mod:`clemcore.prompts.proof`). If a conversation has a feature that no case of the proof had, both engines render
+it, and their texts are compared at that call.
 """
 
 from __future__ import annotations
