@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from clemcore.arguments.ledger import Ledger
+from clemcore.backends.local import arguments as local_arguments
+from clemcore.backends.local.arguments import Arguments
 from clemcore.backends.local.entry import LocalEntry, read_entry
 from clemcore.backends.local.text import cull_end
-from clemcore.backends.local.transformers.generation import SUPPORTED, Arguments, read_arguments
+from clemcore.backends.local.transformers.generation_config import NAMES
 from clemcore.errors import GenerationArgumentError, SpecError
 from clemcore.registry.context_size import parse_context_size
 from clemcore.registry.spec import ModelSpec
@@ -140,7 +143,31 @@ def test_context_size_that_is_none(value: Any) -> None:
         parse_context_size(value, "m")
 
 
+HONOURED = {**NAMES, "stop": "stop"}
+
+
+def read(gen_args: dict[str, Any], on_unsupported: str = "error") -> tuple[Arguments, Ledger]:
+    config = {"on_unsupported": on_unsupported}
+    spec = ModelSpec(model_name="m", backend="huggingface_local", huggingface_id="o/m", model_config=config)
+    return local_arguments.read_arguments(gen_args, gen_args, spec, HONOURED)
+
+
+def read_arguments(gen_args: dict[str, Any], on_unsupported: str = "error") -> Arguments:
+    return read(gen_args, on_unsupported)[0]
+
+
 class TestGenerationArguments:
+    WRONG = (
+        *(("temperature", value) for value in (-1, "0", True)),
+        *(("max_tokens", value) for value in (0, 1.0, "3", True)),
+        *(("top_p", value) for value in (0, 1.1, "1")),
+        *(("top_k", value) for value in (-1, 2.0)),
+        *(("min_p", value) for value in (-0.1, 2)),
+        ("repetition_penalty", 0),
+        *(("seed", value) for value in (-1, 2**63, 1.0)),
+        *(("stop", value) for value in ("", ["a", ""], [1], 7)),
+    )
+
     def test_what_is_given_is_kept(self) -> None:
         given: dict[str, Any] = {
             "temperature": 0.5,
@@ -150,41 +177,93 @@ class TestGenerationArguments:
             "min_p": 0.1,
             "seed": 1,
         }
-        assert read_arguments({**given, "stop": "x", "repetition_penalty": None}, "m") == Arguments(
-            **given, stop=("x",)
-        )
-        assert read_arguments({"temperature": 0, "max_tokens": 3, "stop": ["x", "y"]}, "m").stop == ("x", "y")
+        assert read_arguments({**given, "stop": "x", "repetition_penalty": None}) == Arguments(**given, stop=("x",))
+        assert read_arguments({"temperature": 0, "max_tokens": 3, "stop": ["x", "y"]}).stop == ("x", "y")
+        assert read_arguments({}) == Arguments(temperature=0.0, max_tokens=300)
 
     def test_an_unknown_one_is_refused_by_name(self) -> None:
         with pytest.raises(
-            GenerationArgumentError, match="argument 'logit_bias', 'n'; it knows temperature"
+            GenerationArgumentError, match=r"argument 'logit_bias': it knows temperature.* argument 'n': it knows"
         ) as caught:
-            read_arguments({"temperature": 0.0, "max_tokens": 3, "logit_bias": {}, "n": 2}, "m")
-        assert all(name in str(caught.value) for name in SUPPORTED)
+            read_arguments({"temperature": 0.0, "max_tokens": 3, "logit_bias": {}, "n": 2})
+        assert all(name in str(caught.value) for name in HONOURED)
 
     @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            *(("temperature", value) for value in (-1, "0", True, float("nan"), float("inf"))),
-            *(("max_tokens", value) for value in (0, 1.0, "3", True)),
-            *(("top_p", value) for value in (0, 1.1, "1")),
-            *(("top_k", value) for value in (-1, 2.0)),
-            *(("min_p", value) for value in (-0.1, 2)),
-            ("repetition_penalty", 0),
-            *(("seed", value) for value in (-1, 2**63, 1.0)),
-            *(("stop", value) for value in ("", ["a", ""], [1], 7)),
-        ],
+        "name", ["extra_body", "timeout", "stream", "messages", "reasoning", "reasoning_effort"]
     )
+    def test_what_only_services_are_asked_for(self, name: str) -> None:
+        asked = {name: {"effort": "low"} if name == "reasoning" else "low"}
+        with pytest.raises(GenerationArgumentError, match=name):
+            read(asked)
+        assert read(asked, "drop")[1].dropped.keys() == {name}
+
+    @pytest.mark.parametrize(("name", "value"), WRONG)
     def test_wrong_values(self, name: str, value: Any) -> None:
-        with pytest.raises(GenerationArgumentError, match=f"'m': {name} must be .*, not "):
-            read_arguments({"temperature": 1.0, "max_tokens": 3, name: value}, "m")
+        with pytest.raises(GenerationArgumentError, match=f"model 'm' .*: {name}: must be .*, not "):
+            read_arguments({"temperature": 1.0, "max_tokens": 3, name: value})
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_what_is_not_a_number(self, value: float) -> None:
+        with pytest.raises(GenerationArgumentError, match="'temperature' cannot be written as JSON"):
+            read_arguments({"temperature": value, "max_tokens": 3})
 
     def test_what_has_no_effect_is_refused(self) -> None:
         for name, value in (("top_p", 0.9), ("top_k", 5), ("min_p", 0.1)):
-            with pytest.raises(GenerationArgumentError, match=f"{name}={value} has no effect at temperature 0"):
-                read_arguments({"temperature": 0.0, "max_tokens": 3, name: value}, "m")
+            with pytest.raises(
+                GenerationArgumentError, match=f"{name}: {value} has no effect at temperature 0"
+            ) as caught:
+                read_arguments({"temperature": 0.0, "max_tokens": 3, name: value})
+            assert "'m'" in str(caught.value)
         neutral = {"temperature": 0.0, "max_tokens": 3, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "seed": 1}
-        assert read_arguments(neutral, "m").seed == 1
+        assert read_arguments(neutral).seed == 1
+
+
+class TestWhatIsNotHonoured:
+    """``on_unsupported`` decides, as for services; the account says what became of it."""
+
+    @pytest.mark.parametrize(("name", "value"), TestGenerationArguments.WRONG)
+    def test_drop(self, name: str, value: Any) -> None:
+        arguments, ledger = read({"temperature": 1.0, "max_tokens": 3, name: value}, "drop")
+        assert ledger.dropped.keys() == {name}
+        assert ledger.clamped == {}
+        default = {"temperature": 0.0, "max_tokens": 300, "stop": ()}
+        assert getattr(arguments, name) == default.get(name)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "nearest"),
+        [
+            ("temperature", -1, 0),
+            ("max_tokens", 0, 1),
+            ("top_p", 1.1, 1),
+            ("top_k", -1, 0),
+            ("min_p", -0.1, 0),
+            ("min_p", 2, 1),
+            ("seed", -1, 0),
+            ("seed", 2**63, 2**63 - 1),
+        ],
+    )
+    def test_nearest(self, name: str, value: Any, nearest: Any) -> None:
+        arguments, ledger = read({"temperature": 1.0, "max_tokens": 3, name: value}, "nearest")
+        assert ledger.clamped.keys() == {name}
+        assert ledger.clamped[name] | {"why": ""} == {"asked": value, "sent": nearest, "why": ""}
+        assert getattr(arguments, name) == nearest
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("top_p", 0), ("seed", 1.0), ("stop", [1]), ("presence_penalty", 1)]
+    )
+    def test_where_nothing_is_near_it_is_left_out(self, name: str, value: Any) -> None:
+        _, ledger = read({"temperature": 1.0, "max_tokens": 3, name: value}, "nearest")
+        assert ledger.dropped.keys() == {name}
+        assert not ledger.clamped
+
+    def test_what_has_no_effect_is_left_out(self) -> None:
+        arguments, ledger = read({"temperature": 0, "top_k": 5}, "drop")
+        assert arguments.top_k is None
+        assert "5 has no effect at temperature 0" in ledger.dropped["top_k"]
+
+    def test_another_policy(self) -> None:
+        with pytest.raises(SpecError, match="on_unsupported must be 'error', 'drop' or 'nearest', not 'ignore'"):
+            read({"top_k": 5}, "ignore")
 
 
 @pytest.mark.parametrize(

@@ -117,11 +117,11 @@ class TestTheTuple:
 
     def test_an_answer_that_repeats_its_prompt_stays_whole(self, model: HuggingfaceLocalModel) -> None:
         """3.7.2 took the prompt out of the whole text by searching for it."""
-        from clemcore.backends.local.transformers.generation import Generated
+        from clemcore.backends.local.engine import Generated
 
         prompt = "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n"
         ids = model.tokenizer(f"You said {prompt} to me<|im_end|>").input_ids
-        answer = model._cutter.cut(Generated(ids, "stop"), frozenset([2]), (), prompt, 300)
+        answer = model._cutter.cut(Generated(ids, "stop", frozenset([2])), (), prompt, 300)
         assert answer.text == f"You said {prompt} to me"
 
 

@@ -120,5 +120,5 @@ class TestSampling:
             assert list(pool.map(texts, models)) == [alone, alone]
 
     def test_an_unknown_argument_is_refused(self, model: HuggingfaceLocalModel) -> None:
-        with pytest.raises(GenerationArgumentError, match=r"'tiny' .* cannot honour .* 'presence_penalty'"):
+        with pytest.raises(GenerationArgumentError, match=r"'tiny' cannot be sent as asked: .* 'presence_penalty'"):
             self.sampled(model, presence_penalty=0.1)

@@ -335,7 +335,7 @@ class TestWithoutWeights:
         with pytest.raises(ContextExceededError):
             HuggingfaceLocal.render(spec, CAPITAL, {"temperature": 0.0, "max_tokens": 500}, [])
         with pytest.raises(GenerationArgumentError, match="'beams'"):
-            HuggingfaceLocal.render(spec, CAPITAL, {"temperature": 0.0, "max_tokens": 5, "beams": 2}, [])
+            HuggingfaceLocal.render(spec, CAPITAL, {"temperature": 0.0, "max_tokens": 5, "beams": 2}, ["beams"])
 
     def test_context_limit_under_its_name_of_3_7_2(
         self, spec: ModelSpec, model: HuggingfaceLocalModel, capsys: pytest.CaptureFixture[str]

@@ -53,10 +53,10 @@ def _downloaded(entry: LocalEntry) -> Path | None:
 
 
 def _template(spec: ModelSpec) -> list[Row]:
-    from clemcore.backends.local.frontend import Frontend
+    from clemcore.backends.local.transformers.opening import frontend_of
     from clemcore.prompts import proof
 
-    front = Frontend(spec, need_key=False)
+    front = frontend_of(spec)
     size: dict[str, Any] = {"tokens": front.context_size, "source": front.context_source}
     stored = proof.load(front.subject())
     if stored is None:

@@ -113,6 +113,8 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
     nested = fields.get("model_config", {})
     if not isinstance(nested, dict):
         raise SpecError(f"model '{name}': model_config must be an object, not {type(nested).__name__}")
+    # That one is read where generation arguments are.
+    nested = {key: value for key, value in nested.items() if key != "on_unsupported"}
     _check_names(name, nested)
     flat = {key: fields[key] for key in (*_SETTINGS, *_NOT_HONOURED) if key in fields}
     for key in flat.keys() & nested.keys():

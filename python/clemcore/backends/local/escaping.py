@@ -1,17 +1,63 @@
-"""Token ids of a prompt in which some control tokens are to be read as the text that they are.
+"""Control tokens of messages that a model is to read as the text that they are: where they stand, and their ids.
 
-The prompt's text stays as it is; only the ids at these places are others. It knows a tokenizer and no messages.
+The prompt's text stays as it is; only the ids at these places are others. It knows no model and no template's
+meaning: it is given what renders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from clemcore.errors import MessagesError
+from clemcore.messages import Messages
+from clemcore.prompts.control_tokens import ControlTokens, free_marks, take_marks
 
 # Put before a piece, so that a tokenizer that adds a blank to the beginning of a text adds it there.
 _ANCHORS = ("\n", "a", "")
+
+
+def places_of(
+    prompt: str,
+    messages: Messages,
+    control: ControlTokens,
+    *,
+    source: str,
+    render: Callable[[Messages], str],
+    model_name: str,
+) -> tuple[tuple[int, int], ...]:
+    """Return where in a prompt the control tokens of its messages stand, apart from those of the template.
+
+    Rendered with marks around them, the text without the marks must be the same: else the template reads the token
+    itself (as some read ``</think>``), and what is escaped would not be what was rendered.
+
+    Args:
+        prompt: the prompt's text.
+        messages: the messages that it is made of.
+        control: the model's control tokens.
+        source: the template's text.
+        render: makes a prompt of messages.
+        model_name: named in errors.
+
+    Raises:
+        MessagesError: the template reads a control token itself.
+    """
+    marks = free_marks(prompt, source, repr(messages))
+    plain, spans = take_marks(render(control.mark(messages, marks)), marks)
+    if plain == prompt:
+        return tuple(spans)
+    for one in control.find(messages):
+        marked = control.mark(messages, marks, only={(one.index, one.token)})
+        if take_marks(render(marked), marks)[0] != prompt:
+            raise MessagesError(
+                f"messages[{one.index}]{one.place} has {one.token!r}, which cannot be escaped: the chat "
+                f"template of '{model_name}' reads it itself; set model_config.control_tokens to "
+                "'record' or 'error'"
+            )
+    raise MessagesError(
+        f"the control tokens in these messages cannot be escaped for '{model_name}': the chat template "
+        "makes another text of them; set model_config.control_tokens to 'record' or 'error'"
+    )
 
 
 def encode_escaped(

@@ -1,57 +1,115 @@
-"""All of a local model but its weights: entry, tokenizer, configuration, chat template, context size.
+"""From messages to the token ids that a local model is given: template, control tokens, tokenizer, context window.
 
-It is what comes before generation, so it also serves those who only want to see or measure a prompt.
+It is all of a model but its weights, so it also serves those who only want to see or measure a prompt. It knows a
+tokenizer and a template, and neither where they came from nor what computes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from clemcore.backends.local.entry import read_entry, read_time
-from clemcore.backends.local.escaping import encode_escaped
-from clemcore.backends.local.prompt import Prompt, PromptWriter, choose_template
-from clemcore.backends.local.transformers import loading
-from clemcore.errors import ContextExceededError, SpecError
-from clemcore.messages import Messages
+from clemcore.backends.local.entry import LocalEntry, read_time
+from clemcore.backends.local.escaping import encode_escaped, places_of
+from clemcore.errors import ContextExceededError, MessagesError, SpecError
+from clemcore.messages import Messages, ensure_alternating_roles
+from clemcore.prompts.control_tokens import ControlTokens, facts_of
 from clemcore.prompts.proof import Subject
-from clemcore.registry.spec import ModelSpec
+from clemcore.prompts.proven import ProvenTemplate
+
+# Arguments of apply_chat_template that are ours to give; in chat_template_kwargs they would change its meaning.
+_OURS = frozenset(
+    {
+        "messages",
+        "conversation",
+        "chat_template",
+        "add_generation_prompt",
+        "continue_final_message",
+        "tokenize",
+        "return_dict",
+        "return_tensors",
+        "padding",
+        "truncation",
+        "max_length",
+        "tokenizer_kwargs",
+        "return_assistant_tokens_mask",
+        "sanitize_control_tokens",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A rendered prompt.
+
+    Attributes:
+        text: exactly what the tokenizer is given.
+        facts: which engine made the text, and why that one.
+        control: what is known of control tokens inside the messages.
+        as_text: character ranges of control tokens that are to be read as text.
+    """
+
+    text: str
+    facts: dict[str, Any]
+    control: dict[str, Any] = field(default_factory=dict)
+    as_text: tuple[tuple[int, int], ...] = ()
+
+
+class Script:
+    """A tokenizer with a chat template, compiled and proven. Models of the same entry share one; it never changes.
+
+    Attributes:
+        tokenizer: a transformers tokenizer.
+        source: the template's text.
+        now: what the template's clock tells by the entry, or None for the real time.
+        template: the template.
+        control_tokens: the control tokens of the tokenizer.
+    """
+
+    def __init__(self, tokenizer: Any, source: str, entry: LocalEntry) -> None:
+        """Compile the template.
+
+        Raises:
+            TemplateError: the template has a fault, with line and column.
+        """
+        self.tokenizer = tokenizer
+        self.source = source
+        self.now = _time_of(entry.template_now, entry.model_name)
+        self.template = ProvenTemplate(tokenizer, entry.model_name, source, self.now)
+        self.control_tokens = ControlTokens.of(tokenizer, source)
 
 
 class Frontend:
-    """What turns messages into the token ids that a model is given.
+    """Makes token ids of messages, for one model with its own template variables and clock.
 
     Attributes:
         entry: the settings.
-        hub_options: what ``from_pretrained`` is given.
         tokenizer: the transformers tokenizer.
         config: the model's configuration.
         context_size: tokens that prompt and reply may have together.
         context_source: where that number was found.
     """
 
-    def __init__(self, model_spec: ModelSpec, *, need_key: bool = True) -> None:
-        """Read the entry, load tokenizer and configuration.
+    def __init__(self, entry: LocalEntry, script: Script, config: Any, context: tuple[int, str]) -> None:
+        """Put the parts together.
 
         Args:
-            model_spec: the model's specification.
-            need_key: whether a missing key is an error at once, where the entry requires one.
+            entry: the settings.
+            script: tokenizer and template; other models may have the same.
+            config: the model's configuration.
+            context: the size of the context window in tokens, and where it was found.
         """
-        self.entry = read_entry(model_spec)
-        self.name = self.entry.model_name
-        self.hub_options = loading.hub_options(self.entry, need_key=need_key)
-        self.tokenizer, self.config = loading.load_tokenizer_and_config(self.entry, self.hub_options)
-        self.context_size, self.context_source = loading.find_context_size(self.config, self.entry, self.tokenizer)
-        self._template = choose_template(
-            self.tokenizer,
-            self.name,
-            self.entry.custom_chat_template,
-            self.entry.premade_chat_template,
-            self.entry.chat_template_language,
-        )
-        self.template_now = self.entry.template_now
-        self.template_kwargs = dict(self.entry.chat_template_kwargs)
+        self.entry = entry
+        self.name = entry.model_name
+        self.tokenizer = script.tokenizer
+        self.config = config
+        self.context_size, self.context_source = context
+        self._script = script
+        self._template = script.template
+        self._now = script.now
+        self.template_kwargs = dict(entry.chat_template_kwargs)
 
     @property
     def template_now(self) -> datetime | None:
@@ -60,10 +118,12 @@ class Frontend:
 
     @template_now.setter
     def template_now(self, value: str | datetime | None) -> None:
-        if isinstance(value, str):
-            value = read_time(value, f"model '{self.name}': template_now")
-        self._now = value
-        self._writer = PromptWriter(self.tokenizer, self.entry, self._template, self._now)
+        self._now = _time_of(value, self.name)
+        script = self._script
+        is_shared = self._now == script.now
+        self._template = (
+            script.template if is_shared else ProvenTemplate(self.tokenizer, self.name, script.source, self._now)
+        )
 
     @property
     def template_kwargs(self) -> dict[str, Any]:
@@ -77,20 +137,67 @@ class Frontend:
         kwargs = dict(value or {})
         if self.entry.cot_effort:
             kwargs.setdefault("reasoning_effort", self.entry.cot_effort)
-        self._writer.check_kwargs(kwargs)
+        self._check_kwargs(kwargs)
         self._template_kwargs = kwargs
 
+    def _check_kwargs(self, kwargs: Mapping[str, Any]) -> None:
+        """Check that the template reads these variables; a misspelt one would have no effect."""
+        read = self._template.variables
+        for key in kwargs:
+            if key in _OURS:
+                raise SpecError(f"model '{self.name}': chat_template_kwargs may not set '{key}', the backend does")
+            if key not in read:
+                raise SpecError(
+                    f"model '{self.name}': its chat template reads no variable '{key}' "
+                    f"(chat_template_kwargs, or reasoning_effort by cot_effort); it reads {', '.join(sorted(read))}"
+                )
+
     def prove(self) -> None:
-        """Have the proof of the template ready, stored or made now."""
-        self._writer.prove(self._template_kwargs)
+        """Have the proof of the template ready, stored or made now, so that no call has to wait for it."""
+        self._template.prove(self._template_kwargs)
 
     def subject(self) -> Subject:
         """Return what a proof of this model's prompts is about."""
-        return Subject.of_model(self._template, self.tokenizer, self._template_kwargs)
+        return Subject.of_model(self._script.source, self.tokenizer, self._template_kwargs)
 
     def write(self, messages: Messages, *, merge: bool = True) -> Prompt:
-        """Render messages; see :meth:`PromptWriter.write`."""
-        return self._writer.write(messages, self._template_kwargs, merge=merge)
+        """Render one dialogue up to where the model goes on.
+
+        Args:
+            messages: the dialogue; it is not changed.
+            merge: merge neighbouring messages of one role first.
+
+        Raises:
+            MessagesError: a message holds something other than text, or a control token that is refused or cannot
+                be escaped.
+            TemplateError: the template refuses the messages.
+        """
+        _check_text_only(messages, self.name)
+        policy, control_tokens = self.entry.control_tokens, self._script.control_tokens
+        if policy == "error":
+            control_tokens.check(messages, self.name)
+        found = control_tokens.find(messages)
+        text, facts = self._render(messages, merge)
+        control = facts_of(found, policy)
+        if not found or policy != "escape":
+            return Prompt(text, facts, control)
+        as_text = places_of(
+            text,
+            messages,
+            control_tokens,
+            source=self._script.source,
+            render=lambda dialogue: self._render(dialogue, merge)[0],
+            model_name=self.name,
+        )
+        return Prompt(text, facts, control, as_text)
+
+    def _render(self, messages: Messages, merge: bool) -> tuple[str, dict[str, Any]]:
+        dialogue = ensure_alternating_roles(messages) if merge else messages
+        mode = "add_generation_prompt"
+        if self.entry.cot_bypass:
+            dialogue = [*dialogue, {"role": "assistant", "content": self.entry.cot_bypass}]
+            mode = "continue_final_message"
+        return self._template.render(dialogue, self._template_kwargs, mode)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Return the token ids of a prompt.
@@ -106,7 +213,7 @@ class Frontend:
             MessagesError: a control token that is to be escaped cannot be.
         """
         if prompt.as_text:
-            tokens = self._writer.guard.tokens
+            tokens = self._script.control_tokens.tokens
             ids, escaped = encode_escaped(self.tokenizer, prompt.text, prompt.as_text, tokens)
             return ids, {**prompt.control, "escaped": escaped}
         ids = self.tokenizer(prompt.text, add_special_tokens=False).input_ids
@@ -131,3 +238,16 @@ class Frontend:
                 tokens_left=self.context_size - used,
                 context_size=self.context_size,
             )
+
+
+def _time_of(value: str | datetime | None, model_name: str) -> datetime | None:
+    return read_time(value, f"model '{model_name}': template_now") if isinstance(value, str) else value
+
+
+def _check_text_only(messages: Messages, model_name: str) -> None:
+    for index, message in enumerate(messages):
+        if message.get("image"):
+            raise MessagesError(f"messages[{index}] has an 'image', but '{model_name}' is a text model: remove it")
+        if not isinstance(message["content"], str):
+            found = type(message["content"]).__name__
+            raise MessagesError(f"messages[{index}]['content'] must be a string for '{model_name}', not {found}")

@@ -1,24 +1,27 @@
 """From new token ids to the answer's text: end tokens culled, thinking split off, stop strings cut.
 
-Only tokens that the model generated are ever looked at, so an answer that repeats its prompt stays whole. This
-module knows text and a tokenizer, no model.
+Only tokens that the model generated are ever looked at, so an answer that repeats its prompt stays whole. It knows
+an engine's tokens and texts, and neither messages nor prompts.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clemcore.arguments.outcome import Outcome, outcome_of
+from clemcore.backends.local.engine import Engine, Generated
 from clemcore.backends.local.entry import LocalEntry
-from clemcore.backends.local.transformers.generation import Generated
 
 logger = logging.getLogger(__name__)
 
 # "<|im_end|>" read as a pattern matches every "<" and every ">": nobody means that.
 _BARE_TOKEN = re.compile(r"<\|[^|\\]*\|>")
+# What the record calls the endings of an engine; on_tokens ends a reply where a stop string is found.
+_FINISH_REASONS: Mapping[str, str] = {"on_tokens": "stop_string"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Answer:
 
     Attributes:
         text: the answer alone, stripped.
-        finish_reason: as generated; "length" also when the answer after the thinking was cut to max_tokens.
+        finish_reason: "stop" (the model ended its reply), "stop_string", "length" (also when the answer after the
+            thinking was cut to max_tokens) or "cancelled".
         thinking: what the model wrote before its answer, or None when the entry names no thinking.
         facts: for the record.
     """
@@ -37,45 +41,56 @@ class Answer:
     thinking: str | None
     facts: dict[str, Any]
 
+    @property
+    def outcome(self) -> Outcome:
+        """What the reply brought."""
+        if self.text:
+            return "answer"
+        return outcome_of("", cut=self.finish_reason == "length", reasoned=bool(self.thinking))
+
 
 class TextCutter:
     """Cuts the answers of one model."""
 
-    def __init__(self, entry: LocalEntry, tokenizer: Any) -> None:
-        """Compile what the entry says about ends and tags."""
-        self._tokenizer = tokenizer
+    def __init__(self, entry: LocalEntry, engine: Engine, added_tokens: Collection[str]) -> None:
+        """Compile what the entry says about ends and tags.
+
+        Args:
+            entry: the model's settings.
+            engine: its tokens and texts.
+            added_tokens: the texts of tokens that are not ordinary words of its vocabulary.
+        """
+        self._engine = engine
         self._prefix = entry.output_split_prefix
-        self._end = end_pattern(entry, tokenizer)
+        self._end = end_pattern(entry, added_tokens)
         self._thinks = entry.cot_output
         self._think_start = entry.cot_start_tag
         self._think_end = re.compile(entry.cot_end_tag)
 
-    def cut(
-        self, generated: Generated, ends: frozenset[int], stops: Sequence[str], prompt: str, max_tokens: int
-    ) -> Answer:
+    def cut(self, generated: Generated, stops: Sequence[str], prompt: str, max_tokens: int) -> Answer:
         """Return the answer in a reply.
 
         Args:
             generated: the reply's tokens.
-            ends: ids of the tokens that end a reply.
             stops: stop strings; the text ends before the first of them.
             prompt: the prompt's text, whose end tells whether the model was already thinking.
             max_tokens: the most tokens that an answer after thinking may have.
         """
-        text = self._decode_without_end(generated.ids, ends)
+        text = self._decode_without_end(generated.ids, generated.ends)
         text = _before_first(text, stops)
+        reason = _FINISH_REASONS.get(generated.ending, generated.ending)
         if self._prefix and self._prefix in text:
             text = text.rsplit(self._prefix, maxsplit=1)[1]
         if not self._thinks:
-            return Answer(text.strip(), generated.finish_reason, None, {})
-        return self._split_thinking(text, generated.finish_reason, prompt, max_tokens)
+            return Answer(text.strip(), reason, None, {})
+        return self._split_thinking(text, reason, prompt, max_tokens)
 
     def _decode_without_end(self, ids: list[int], ends: frozenset[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=False)
+        text = self._engine.decode(ids)
         culled = cull_end(text, self._end)
         if culled == text and ids and ids[-1] in ends:
             # The entry's pattern is for another end token than the one that ended this reply.
-            return str(self._tokenizer.decode(ids[:-1], skip_special_tokens=False))
+            return self._engine.decode(ids[:-1])
         return culled
 
     def _split_thinking(self, text: str, finish_reason: str, prompt: str, max_tokens: int) -> Answer:
@@ -90,10 +105,10 @@ class TextCutter:
         facts: dict[str, Any] = {"end_tag_found": last is not None}
         if self._think_start:
             thinking = thinking.replace(self._think_start, "")
-        ids = self._tokenizer(answer, add_special_tokens=False).input_ids
+        ids = self._engine.encode(answer)
         if len(ids) > max_tokens:
             # The same room for every model's answer, whether it thinks or not.
-            answer = str(self._tokenizer.decode(ids[:max_tokens], skip_special_tokens=False))
+            answer = self._engine.decode(ids[:max_tokens])
             facts["answer_tokens_cut"] = len(ids) - max_tokens
             finish_reason = "length"
         return Answer(answer.strip(), finish_reason, thinking, {"cot": facts})
@@ -104,7 +119,21 @@ class TextCutter:
         )
 
 
-def end_pattern(entry: LocalEntry, tokenizer: Any) -> re.Pattern[str] | None:
+class StopStrings:
+    """Ends a reply as soon as its text holds a stop string: the ``on_tokens`` of a job."""
+
+    def __init__(self, stops: Sequence[str], engine: Engine) -> None:
+        """Take the stop strings, and the engine whose tokens they are looked for in."""
+        self._stops = stops
+        self._engine = engine
+
+    def __call__(self, ids: Sequence[int]) -> bool:
+        """Tell whether the reply is to end here."""
+        text = self._engine.decode(ids)
+        return any(stop in text for stop in self._stops)
+
+
+def end_pattern(entry: LocalEntry, added_tokens: Collection[str]) -> re.Pattern[str] | None:
     """Compile ``eos_to_cull``: a regular expression, or the text itself in the flat layout of 2024.
 
     A bare special token is taken for the text that it is, with a warning.
@@ -114,8 +143,7 @@ def end_pattern(entry: LocalEntry, tokenizer: Any) -> re.Pattern[str] | None:
         return None
     if entry.eos_is_literal:
         return re.compile(re.escape(written))
-    tokens = {str(token) for token in tokenizer.get_added_vocab()}
-    if _BARE_TOKEN.fullmatch(written) or (written in tokens and re.fullmatch(written, written) is None):
+    if _BARE_TOKEN.fullmatch(written) or (written in added_tokens and re.fullmatch(written, written) is None):
         logger.warning(
             "model '%s': eos_to_cull %r is a token, not a pattern that matches it; taken as %r",
             entry.model_name,

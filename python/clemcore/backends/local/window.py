@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from clemcore.backends.local.frontend import Frontend
+from clemcore.backends.local.transformers.opening import frontend_of
 from clemcore.errors import MessagesError, TemplateError
 from clemcore.messages import Messages
 from clemcore.messages import check_messages as check_form
@@ -28,7 +28,7 @@ def check_messages(messages: Messages, model_spec: ModelSpec) -> bool:
     for remark in _remarks([str(message["role"]) for message in messages]):
         print(remark)
     try:
-        Frontend(model_spec, need_key=False).write(messages, merge=False)
+        frontend_of(model_spec).write(messages, merge=False)
     except (TemplateError, MessagesError) as refusal:
         print(refusal)
         return False
@@ -75,7 +75,7 @@ def check_context_limit(
         TemplateError: the chat template refuses the messages.
     """
     check_form(messages)
-    front = Frontend(model_spec, need_key=False)
+    front = frontend_of(model_spec)
     used = len(front.encode(front.write(messages, merge=clean_messages))) + max_new_tokens
     left = front.context_size - used
     if verbose:

@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clemcore import secrets
@@ -52,27 +52,36 @@ def hub_options(entry: LocalEntry, *, need_key: bool = True) -> dict[str, Any]:
     return options
 
 
-def load_tokenizer_and_config(entry: LocalEntry, options: dict[str, Any]) -> tuple[Any, Any]:
-    """Load the tokenizer and the configuration, no weights.
+def load_config(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
+    """Load the configuration.
 
     Raises:
-        ModelLoadError: they are not there or cannot be read.
+        ModelLoadError: it is not there or cannot be read.
     """
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoConfig
+
+    with _loading(entry, "configuration"):
+        return AutoConfig.from_pretrained(entry.source, **options)
+
+
+def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
+    """Load the tokenizer.
+
+    Raises:
+        ModelLoadError: it is not there or cannot be read.
+    """
+    from transformers import AutoTokenizer
 
     if entry.slow_tokenizer:
         logger.warning(
             "model '%s': slow_tokenizer has no effect: transformers 5 has one tokenizer per model",
             entry.model_name,
         )
-    with _loading(entry, "configuration"):
-        config = AutoConfig.from_pretrained(entry.source, **options)
     with _loading(entry, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(entry.source, **options)
-    return tokenizer, config
+        return AutoTokenizer.from_pretrained(entry.source, **options)
 
 
-def load_model(entry: LocalEntry, options: dict[str, Any]) -> Any:
+def load_model(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
     """Load the weights and put the model into evaluation mode.
 
     Raises:

@@ -1,0 +1,274 @@
+"""The model behind every local engine: from what is asked to what is answered, each dialogue by itself.
+
+The flow of a dialogue: messages → prompt text and token ids (``frontend.py``) → context check → new token ids (an
+engine) → answer (``text.py``). It does not know which engine computes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from clemcore.backends.local.arguments import Arguments, read_arguments
+from clemcore.backends.local.engine import Description, Engine, Generated, Job
+from clemcore.backends.local.frontend import Frontend, Prompt
+from clemcore.backends.local.text import Answer, StopStrings, TextCutter
+from clemcore.messages import Messages, check_messages, sha256_of
+from clemcore.model import DEFAULT_GEN_ARGS, BatchGenerativeModel, Reply
+from clemcore.registry.spec import ModelSpec
+
+# Sets of generation arguments whose account is remembered; then all are forgotten.
+_REMEMBERED = 64
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One dialogue to be answered.
+
+    Attributes:
+        messages: the dialogue.
+        gen_args: generation arguments of this call; they override those of the model.
+    """
+
+    messages: Messages
+    gen_args: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Account:
+    """What became of generation arguments: those that are computed with, and the changes for the record."""
+
+    arguments: Arguments
+    parameters: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(eq=False)
+class _Item:
+    """A dialogue on its way to the engine."""
+
+    index: int
+    messages: Messages
+    account: _Account
+    prompt: Prompt
+    ids: list[int]
+    control: dict[str, Any]
+    seconds: dict[str, float]
+
+
+class LocalModel(BatchGenerativeModel):
+    """A loaded chat model.
+
+    Attributes:
+        context_size: tokens that prompt and reply may have together.
+    """
+
+    def __init__(self, model_spec: ModelSpec, front: Frontend, engine: Engine) -> None:
+        """Put the parts together.
+
+        Args:
+            model_spec: the model's specification.
+            front: makes token ids of messages.
+            engine: computes.
+        """
+        super().__init__(model_spec)
+        self._front = front
+        self._entry = front.entry
+        self.context_size = front.context_size
+        self._engine = engine
+        self._cutter = TextCutter(front.entry, engine, {str(token) for token in front.tokenizer.get_added_vocab()})
+        described = engine.describe()
+        self._arguments = {**described.arguments, **({"stop": "stop"} if "on_tokens" in described.hooks else {})}
+        if self._entry.cot_output:
+            self._arguments["max_tokens"] = "max_tokens"  # of the answer; the engine may use the whole window
+        self._accounts: dict[tuple[str, frozenset[str]], _Account] = {}
+
+    @property
+    def chat_template_kwargs(self) -> dict[str, Any]:
+        """Further variables for the chat template; setting them checks that the template reads them."""
+        return self._front.template_kwargs
+
+    @chat_template_kwargs.setter
+    def chat_template_kwargs(self, value: Mapping[str, Any] | None) -> None:
+        self._front.template_kwargs = value
+
+    @property
+    def template_now(self) -> datetime | None:
+        """What the chat template's clock tells (a ``datetime`` or an ISO time); None is the real time."""
+        return self._front.template_now
+
+    @template_now.setter
+    def template_now(self, value: str | datetime | None) -> None:
+        self._front.template_now = value
+
+    def count_tokens(self, messages: Messages) -> int:
+        """Count the tokens of the prompt that these messages make, chat template included."""
+        return len(self._front.encode(self._front.write(messages)))
+
+    def generate_response(self, messages: Messages) -> Reply:
+        """Answer one dialogue; see :meth:`generate_batch_response`."""
+        return self._all_answered([messages])[0]
+
+    def generate_batch_response(self, batch_messages: list[Messages]) -> list[Reply]:
+        """Answer several dialogues at once.
+
+        Args:
+            batch_messages: dialogues of text messages.
+
+        Returns:
+            For each dialogue the prompt ``{"inputs", "max_new_tokens", "temperature", "input_ids"}``, the response
+            ``{"response", "output_ids", "finish_reason"}`` (with ``"cot_content"`` for models that think), both
+            without the padding of the batch, and the answer's text.
+
+        Raises:
+            GenerationArgumentError: a generation argument that this backend cannot honour.
+            MessagesError: a message that is not text.
+            TemplateError: the model's chat template refuses the messages.
+            ContextExceededError: a prompt and its reply do not fit; nothing was generated.
+            ModelLoadError: the model was loaded before this process was forked, and cannot compute here.
+        """
+        return self._all_answered(batch_messages)
+
+    def _all_answered(self, batch: Sequence[Messages]) -> list[Reply]:
+        replies: dict[int, Reply] = {}
+        for index, result in self.answer_all([Ask(messages) for messages in batch]):
+            if isinstance(result, Exception):
+                raise result
+            replies[index] = result
+        return [replies[index] for index in range(len(batch))]
+
+    def answer_all(self, asks: Sequence[Ask]) -> Iterator[tuple[int, Reply | Exception]]:
+        """Answer dialogues, and yield each as it is ready.
+
+        A dialogue that is malformed, that does not fit the context or that fails is an exception in its place; the
+        others are answered. What cannot be asked is yielded first, before anything is generated. Dialogues with
+        the same arguments and seed may be computed together.
+
+        Yields:
+            The index of each dialogue with its reply, or with the exception that it failed with.
+        """
+        items = []
+        for index, ask in enumerate(asks):
+            try:
+                items.append(self._prepared(index, ask, f" at batch index {index}" if len(asks) > 1 else ""))
+            except Exception as error:  # noqa: BLE001 - one dialogue fails alone
+                yield index, error
+        if not items:
+            return
+        described = self._engine.describe()
+        jobs = self._jobs(items)
+        for job, result in self._engine.generate(iter(jobs), described.ways[0]):
+            item = jobs[job]
+            if isinstance(result, Exception):
+                yield item.index, result
+                continue
+            try:
+                reply = self._reply(item, job, result, described)
+            except Exception as error:  # noqa: BLE001 - as above
+                yield item.index, error
+            else:
+                yield item.index, reply
+
+    def _prepared(self, index: int, ask: Ask, place: str) -> _Item:
+        """Make everything that a dialogue needs before it is generated, and check it."""
+        account = self._account(ask.gen_args)
+        check_messages(ask.messages)
+        begin = time.perf_counter()
+        prompt = self._front.write(ask.messages)
+        written = time.perf_counter()
+        ids, control = self._front.encode_guarded(prompt)
+        seconds = {"template": written - begin, "tokenize": time.perf_counter() - written}
+        self._front.check_context(ids, account.arguments.max_tokens, place)
+        return _Item(index, ask.messages, account, prompt, ids, control, seconds)
+
+    def _account(self, more: Mapping[str, Any]) -> _Account:
+        """Return what becomes of generation arguments, worked out once for all calls with the same ones."""
+        gen_args = {**DEFAULT_GEN_ARGS, **self.gen_args, **more}
+        asked = frozenset(self.asked_gen_args).union(more)
+        key = repr(gen_args), asked
+        account = self._accounts.get(key)
+        if account is None:
+            arguments, ledger = read_arguments(gen_args, asked, self.model_spec, self._arguments)
+            if len(self._accounts) >= _REMEMBERED:
+                self._accounts.clear()
+            account = self._accounts[key] = _Account(arguments, ledger.parameters)
+        return account
+
+    def _jobs(self, items: Sequence[_Item]) -> dict[Job, _Item]:
+        """Return what the engine is given for each item."""
+        longest: dict[Arguments, int] = {}
+        for item in items:
+            arguments = item.account.arguments
+            longest[arguments] = max(longest.get(arguments, 0), len(item.ids))
+        jobs = {}
+        for item in items:
+            arguments = item.account.arguments
+            on_tokens = StopStrings(arguments.stop, self._engine) if arguments.stop else None
+            if self._entry.cot_output:
+                # It may use the whole window for thinking, as far as the longest of its batch leaves one to all;
+                # its answer is cut to max_tokens afterwards.
+                room = self.context_size - longest[arguments]
+                arguments = dataclasses.replace(arguments, max_tokens=room)
+            jobs[Job(item.ids, arguments, on_tokens=on_tokens)] = item
+        return jobs
+
+    def _reply(self, item: _Item, job: Job, generated: Generated, described: Description) -> Reply:
+        begin = time.perf_counter()
+        arguments, ids = item.account.arguments, generated.ids
+        answer = self._cutter.cut(generated, arguments.stop, item.prompt.text, arguments.max_tokens)
+        prompt = {
+            "inputs": item.prompt.text,
+            "max_new_tokens": job.arguments.max_tokens,
+            "temperature": arguments.temperature,
+            "input_ids": item.ids,
+        }
+        response: dict[str, Any] = {
+            "response": self._engine.decode([*item.ids, *ids]),
+            "output_ids": ids,
+            "finish_reason": answer.finish_reason,
+        }
+        if answer.thinking is not None:
+            response["cot_content"] = answer.thinking
+        seconds = {
+            **item.seconds,
+            "generate": generated.seconds,
+            "decode": time.perf_counter() - begin,
+        }
+        return Reply(prompt, response, answer.text, self._facts(item, generated, answer, described, seconds))
+
+    def _facts(
+        self,
+        item: _Item,
+        generated: Generated,
+        answer: Answer,
+        described: Description,
+        seconds: Mapping[str, float],
+    ) -> dict[str, Any]:
+        arguments = item.account.arguments
+        sent = {**generated.sent, "stop": list(arguments.stop)}
+        if self._entry.cot_output:
+            sent["max_tokens"] = arguments.max_tokens
+        return {
+            "sent": sent,
+            "parameters": {name: dict(changes) for name, changes in item.account.parameters.items()},
+            "versions": dict(described.libraries),
+            "model": {
+                "source": self._entry.source,
+                "commit": getattr(self._front.config, "_commit_hash", None),
+                "device": described.device,
+                "dtype": described.dtype,
+            },
+            "context": {"size": self.context_size, "source": self._front.context_source},
+            "timings": {f"{name}_seconds": round(value, 6) for name, value in seconds.items()},
+            "template": item.prompt.facts,
+            "control_tokens": item.control,
+            # The prompt is text: this is what says which messages it was made of.
+            "messages_sha256": sha256_of(item.messages),
+            "usage": {"input_tokens": len(item.ids), "output_tokens": len(generated.ids)},
+            "finish_reason": answer.finish_reason,
+            "outcome": answer.outcome,
+            **answer.facts,
+        }

@@ -1,0 +1,101 @@
+"""From generation arguments to transformers' generation configuration, and what of it goes into the record.
+
+What was asked for stands over the model's own defaults; for the rest the library's hold. It generates nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from clemcore.backends.local.arguments import Arguments
+
+# The arguments that are honoured, and what transformers calls them.
+NAMES: Mapping[str, str] = {
+    "temperature": "temperature",
+    "max_tokens": "max_new_tokens",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "repetition_penalty": "repetition_penalty",
+    "seed": "seed",
+}
+# Fields of a generation configuration that choose among likely tokens; greedy decoding has no use for them.
+_SAMPLING_FIELDS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "top_h",
+    "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+)
+# Fields that the record always shows; others only where they differ from the library's defaults.
+_ALWAYS_RECORDED = (
+    "do_sample",
+    "max_new_tokens",
+    "num_beams",
+    "repetition_penalty",
+    "eos_token_id",
+    "pad_token_id",
+)
+_NOT_RECORDED = ("bos_token_id", "transformers_version", "max_length", "_from_model_config")
+
+
+def build_config(arguments: Arguments, own: Any, tokenizer: Any) -> Any:
+    """Return the whole generation configuration of a call: what was asked over the model's own defaults.
+
+    Args:
+        arguments: the checked generation arguments.
+        own: the configuration that came with the model.
+        tokenizer: its tokenizer, for the end and padding tokens where the model names none.
+
+    Returns:
+        A ``transformers.GenerationConfig``; for what it leaves open, the library's defaults hold.
+    """
+    config = copy.deepcopy(own)
+    config.do_sample = arguments.temperature > 0
+    config.max_new_tokens = arguments.max_tokens
+    for field, value in (
+        ("max_length", None),  # max_new_tokens says it
+        ("max_time", None),  # a reply is not to depend on how busy the machine is
+        ("stop_strings", None),  # the pipeline looks for them
+        ("num_return_sequences", 1),
+        ("return_dict_in_generate", False),
+    ):
+        setattr(config, field, value)
+    if arguments.repetition_penalty is not None:
+        config.repetition_penalty = arguments.repetition_penalty
+    for field in _SAMPLING_FIELDS:
+        if not config.do_sample:
+            setattr(config, field, None)
+        elif getattr(arguments, field, None) is not None:
+            setattr(config, field, getattr(arguments, field))
+    if config.eos_token_id is None:
+        config.eos_token_id = tokenizer.eos_token_id
+    if config.pad_token_id is None:
+        ends = end_tokens(config)
+        config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0)
+    return config
+
+
+def end_tokens(config: Any) -> frozenset[int]:
+    """Return the ids of the tokens that end a reply."""
+    ids = config.eos_token_id
+    return frozenset() if ids is None else frozenset([ids] if isinstance(ids, int) else ids)
+
+
+def sent_arguments(config: Any) -> dict[str, Any]:
+    """Return what the model really computes with, for the record: the main fields, and all that are not default."""
+    defaults = {**type(config)().to_dict(), **config._get_default_generation_params()}
+    effective = {**defaults, **{name: value for name, value in config.to_dict().items() if value is not None}}
+    sent = {name: effective.get(name) for name in _ALWAYS_RECORDED}
+    if config.do_sample:
+        sent |= {name: effective[name] for name in _SAMPLING_FIELDS if effective.get(name) is not None}
+    for name, value in effective.items():
+        # False, 0 and None all say "not used".
+        if (value or None) != (defaults.get(name) or None) and name not in sent and name not in _NOT_RECORDED:
+            sent[name] = value
+    return sent

@@ -1,0 +1,98 @@
+"""Opens the front of a transformers model: entry, tokenizer, configuration, chat template; no weights.
+
+Models of one entry share tokenizer, template and proof for as long as one of them is in use and its files stay as
+they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from clemcore.backends.local.entry import LocalEntry, read_entry
+from clemcore.backends.local.frontend import Frontend, Script
+from clemcore.backends.local.transformers import loading
+from clemcore.errors import SpecError
+from clemcore.files import cache_dir
+from clemcore.registry.spec import ModelSpec
+
+# What is in use, by the settings, the state of the files, and the folder in which proofs are kept.
+_scripts: WeakValueDictionary[tuple[str, str, str], Script] = WeakValueDictionary()
+
+
+def frontend_of(spec: ModelSpec) -> Frontend:
+    """Open the front of a model whose weights are not needed; a key that is not there is no error.
+
+    Raises:
+        SpecError: the entry has a setting that is wrong or not honoured.
+        ModelLoadError: tokenizer or configuration are not there or cannot be read.
+        TemplateError: the chat template has a fault.
+    """
+    entry = read_entry(spec)
+    return open_frontend(entry, loading.hub_options(entry, need_key=False))
+
+
+def open_frontend(entry: LocalEntry, options: Mapping[str, Any]) -> Frontend:
+    """Open the front of a model.
+
+    Args:
+        entry: the settings.
+        options: what ``from_pretrained`` is given.
+    """
+    config = loading.load_config(entry, options)
+    script = _script(entry, options, config)
+    return Frontend(entry, script, config, loading.find_context_size(config, entry, script.tokenizer))
+
+
+def _script(entry: LocalEntry, options: Mapping[str, Any], config: Any) -> Script:
+    state = _state_of_files(entry, config)
+    if state is None:
+        return _new_script(entry, options)
+    key = repr(entry), state, str(cache_dir())
+    script = _scripts.get(key)
+    return script if script is not None else _scripts.setdefault(key, _new_script(entry, options))
+
+
+def _new_script(entry: LocalEntry, options: Mapping[str, Any]) -> Script:
+    tokenizer = loading.load_tokenizer(entry, options)
+    return Script(tokenizer, choose_template(tokenizer, entry), entry)
+
+
+def _state_of_files(entry: LocalEntry, config: Any) -> str | None:
+    """Return what changes with a model's files, or None where it is not known."""
+    if not entry.is_folder:
+        commit = getattr(config, "_commit_hash", None)
+        return None if commit is None else str(commit)
+    found = [(path, path.stat()) for path in sorted(Path(entry.source).rglob("*")) if path.is_file()]
+    return repr([(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in found])
+
+
+def choose_template(tokenizer: Any, entry: LocalEntry) -> str:
+    """Return the text of the template that an entry asks for.
+
+    Args:
+        tokenizer: a transformers tokenizer, with the template that came with the model, if any.
+        entry: the settings.
+
+    Raises:
+        SpecError: the entry asks for a template that the model does not have.
+    """
+    if entry.custom_chat_template and not entry.premade_chat_template:
+        return entry.custom_chat_template
+    name, language, premade = entry.model_name, entry.chat_template_language, tokenizer.chat_template
+    if premade is None:
+        raise SpecError(
+            f"model '{name}' comes without a chat template: set model_config.premade_chat_template to false "
+            "and give a custom_chat_template"
+        )
+    if isinstance(premade, dict):
+        wanted = language or "default"
+        if wanted not in premade:
+            key = "model_config.chat_template_language"
+            raise SpecError(f"model '{name}': {key} must be one of {', '.join(premade)}")
+        return str(premade[wanted])
+    if language:
+        raise SpecError(f"model '{name}' comes with one chat template: remove chat_template_language")
+    return str(premade)
