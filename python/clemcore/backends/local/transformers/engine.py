@@ -87,13 +87,14 @@ class TransformersEngine:
         """Return what it is and what it can do."""
         import torch
 
+        dtype = self._model.dtype
         return Description(
             device=str(self._device),
-            dtype=str(self._model.dtype).removeprefix("torch."),
+            dtype=str(dtype).removeprefix("torch."),
             threads=torch.get_num_threads(),
             libraries=self._libraries,
             context_size=self._context_size,
-            state_bytes={kind: n and n * self._model.dtype.itemsize for kind, n in self._state_numbers.items()},
+            state_bytes={kind: n and n * dtype.itemsize for kind, n in self._state_numbers.items()},
             arguments=NAMES,
             ways=WAYS,
             hooks=_HOOKS,
