@@ -55,7 +55,7 @@ class TestEachFailsAlone:
         with pytest.raises(GenerationArgumentError):
             raise next(model.answer_all([Ask(CAPITAL), Ask(CAPITAL, {"beams": 2})]))[1]  # type: ignore[misc]
         with pytest.raises(MessagesError):
-            model.generate_batch_response([CAPITAL, [{"role": "user", "content": ["a"]}]])
+            model.generate_batch_response([[{"role": "user", "content": ["a"]}], CAPITAL])
 
     def test_what_fails_while_it_is_generated(
         self, model: HuggingfaceLocalModel, monkeypatch: pytest.MonkeyPatch

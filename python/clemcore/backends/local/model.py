@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from clemcore.backends.local.arguments import Arguments, read_arguments
 from clemcore.backends.local.engine import Description, Engine, Generated, Job
 from clemcore.backends.local.frontend import Frontend, Prompt
 from clemcore.backends.local.text import Answer, StopStrings, TextCutter
+from clemcore.calls.batch import Batch
 from clemcore.messages import Messages, check_messages, sha256_of
 from clemcore.model import DEFAULT_GEN_ARGS, BatchGenerativeModel, Reply
 from clemcore.registry.spec import ModelSpec
@@ -66,6 +67,8 @@ class LocalModel(BatchGenerativeModel):
         context_size: tokens that prompt and reply may have together.
     """
 
+    conversations: ClassVar[int | None] = None
+
     def __init__(self, model_spec: ModelSpec, front: Frontend, engine: Engine) -> None:
         """Put the parts together.
 
@@ -109,36 +112,37 @@ class LocalModel(BatchGenerativeModel):
         return len(self._front.encode(self._front.write(messages)))
 
     def generate_response(self, messages: Messages) -> Reply:
-        """Answer one dialogue; see :meth:`generate_batch_response`."""
-        return self._all_answered([messages])[0]
-
-    def generate_batch_response(self, batch_messages: list[Messages]) -> list[Reply]:
-        """Answer several dialogues at once.
+        """Answer one dialogue.
 
         Args:
-            batch_messages: dialogues of text messages.
+            messages: a dialogue of text messages.
 
         Returns:
-            For each dialogue the prompt ``{"inputs", "max_new_tokens", "temperature", "input_ids"}``, the response
-            ``{"response", "output_ids", "finish_reason"}`` (with ``"cot_content"`` for models that think), both
-            without the padding of the batch, and the answer's text.
+            The prompt ``{"inputs", "max_new_tokens", "temperature", "input_ids"}``, the response ``{"response",
+            "output_ids", "finish_reason"}`` (with ``"cot_content"`` for models that think), and the answer's text.
+            For an item of a batch, prompt and response are without the padding of the batch.
 
         Raises:
             GenerationArgumentError: a generation argument that this backend cannot honour.
             MessagesError: a message that is not text.
             TemplateError: the model's chat template refuses the messages.
-            ContextExceededError: a prompt and its reply do not fit; nothing was generated.
+            ContextExceededError: prompt and reply do not fit; nothing was generated.
             ModelLoadError: the model was loaded before this process was forked, and cannot compute here.
         """
-        return self._all_answered(batch_messages)
+        ((_, result),) = self.answer_all([Ask(messages)])
+        if isinstance(result, Exception):
+            raise result
+        return result
 
-    def _all_answered(self, batch: Sequence[Messages]) -> list[Reply]:
-        replies: dict[int, Reply] = {}
-        for index, result in self.answer_all([Ask(messages) for messages in batch]):
-            if isinstance(result, Exception):
-                raise result
-            replies[index] = result
-        return [replies[index] for index in range(len(batch))]
+    def _answer_items(self, batch: Batch) -> None:
+        items = batch.pending
+        asks = [Ask(item.request.messages, item.request.gen_args) for item in items]
+        try:
+            for index, result in self.answer_all(asks):
+                batch.finish(items[index], result)
+        except BaseException as stop:
+            batch.finish_rest(stop)
+            raise
 
     def answer_all(self, asks: Sequence[Ask]) -> Iterator[tuple[int, Reply | Exception]]:
         """Answer dialogues, and yield each as it is ready.

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import pickle
 import struct
 import subprocess
@@ -55,9 +54,6 @@ def breaks_bounds(fault: TemplateError) -> bool:
     return str(fault).startswith(_BOUNDS)
 
 
-_templates: weakref.WeakSet[IsolatedTemplate] = weakref.WeakSet()
-
-
 class IsolatedTemplate:
     """One template that jinja2 renders elsewhere."""
 
@@ -73,11 +69,14 @@ class IsolatedTemplate:
         """
         self._source = source
         self._lock = threading.Lock()
-        forks.guard(self, "_lock", hold=False)  # it is held while a template renders
+        # The lock is held while a template renders; a forked child leaves process and pipes to its parent.
+        forks.guard(self, "_lock", hold=False, in_child=IsolatedTemplate._forget)
         self._process: subprocess.Popen[bytes] | None = None
-        _templates.add(self)
         with self._lock:
             self._started()
+
+    def _forget(self) -> None:
+        self._process = None
 
     def render(self, variables: dict[str, Any], now: datetime | None) -> str:
         """Render with these variables and nothing else.
@@ -142,17 +141,6 @@ class IsolatedTemplate:
         if "error" in answer:
             raise TemplateError(answer["error"], line=answer["line"])
         return dict(answer)
-
-
-def _in_forked_child() -> None:
-    """Make all locks new, and leave the processes and their pipes to the parent."""
-    for template in list(_templates):
-        template._lock = threading.Lock()
-        template._process = None
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_in_forked_child)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
