@@ -83,10 +83,9 @@ def test_any_iterable_is_answered_in_order_and_a_malformed_item_fails_alone(mode
         "Reply",
         "MessagesError",
     ]
-    assert [call["clemcore"]["batch"] for call in calls_in()] == [
-        {"index": 0, "size": 4},
-        {"index": 2, "size": 4},
-    ] * 2
+    places = [call["clemcore"]["batch"] for call in calls_in()]
+    for batch in (places[:2], places[2:]):  # a record is in the order in which calls end
+        assert sorted(batch, key=lambda place: place["index"]) == [{"index": 0, "size": 4}, {"index": 2, "size": 4}]
 
 
 def test_arguments_of_one_call(model: Any) -> None:
