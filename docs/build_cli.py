@@ -16,8 +16,8 @@ PAGE = Path(__file__).parent / "cli.md"
 WIDTH = 98  # what click makes of a terminal of 100 columns or more
 HEAD = """# The command `clem`
 
-Use `clem` to ask models, to check registries and records, and to see what would be sent. This page lists all commands
-and options. `python docs/build_cli.py` writes it from the help texts in `python/clemcore/cli/`.
+Use `clem` to ask models, to check registries and records, and to see what would be sent. This page lists all
+commands and options. `python docs/build_cli.py` writes it from the help texts in `python/clemcore/cli/`.
 
 Data goes to standard output, everything else to standard error. In a pipe the output is plain: no colours, no
 progress, and tables with tabs between their cells. Set `NO_COLOR` to turn colours off on a terminal.
@@ -25,14 +25,14 @@ progress, and tables with tabs between their cells. Set `NO_COLOR` to turn colou
 | exit status | meaning |
 |---|---|
 | 0 | done |
-| 1 | failed; one message on standard error says what is wrong, where, and what to do (`CLEM_DEBUG=1` adds the traceback) |
+| 1 | failed; a message on standard error says what is wrong and what to do (`CLEM_DEBUG=1` adds the traceback) |
 | 2 | wrong usage, or (`registry check`) a file that cannot be read |
 | 130 | interrupted (Ctrl-C) |
 | 141 | the reader of the output closed the pipe, as in `clem list models \\| head -1` |
 
-`python -m clemcore` is the same command. `python -m clemcore SCRIPT.py [ARGUMENTS]` runs a script as `python SCRIPT.py`
-does, but `import backends` means `clemcore.backends` in it. If the script starts other processes, start them in this
-way too if they need this name.
+`python -m clemcore` is the same command. `python -m clemcore SCRIPT.py [ARGUMENTS]` runs a script as
+`python SCRIPT.py` does, but `import backends` means `clemcore.backends` in it. If the script starts other
+processes, start them in this way too if they need this name.
 """
 
 

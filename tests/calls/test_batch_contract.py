@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,58 @@ def test_a_batch_method_that_hands_on_to_its_base_class() -> None:
         assert [reply[2] for reply in results] == expected
         assert texts_in("handed.json") == expected
         Path("handed.json").unlink()
+
+
+def test_a_batch_method_that_awaits_its_own_calls() -> None:
+    class Awaiting(Many):
+        async def agenerate_response(self, messages: list[dict[str, Any]]) -> Any:
+            await asyncio.sleep(0)
+            return messages, {}, f"awaited {messages[-1]['content']} at {self.temperature}"
+
+        def generate_batch_response(self, batch_messages: list[Any]) -> Any:
+            async def all_of_them() -> Any:
+                return await asyncio.wait_for(asyncio.gather(*map(self.agenerate_response, batch_messages)), 60)
+
+            return asyncio.run(all_of_them())
+
+    model: Any = Awaiting(SPEC)
+    scopes = [backends.scope(episode=1), backends.scope(episode=2)]
+    with backends.record():
+        results = model.generate_batch_response([ask("a"), ask("b")], scopes=scopes, gen_args={"temperature": 1})
+    assert [reply[2] for reply in results] == ["awaited a at 1", "awaited b at 1"]
+    assert sorted(
+        (call["clemcore"]["scope"]["episode"], call["clemcore"]["response_text"]) for call in calls_in()
+    ) == [
+        (1, "awaited a at 1"),
+        (2, "awaited b at 1"),
+    ]
+
+
+def test_a_batch_method_that_gives_arguments_to_its_own_calls() -> None:
+    class Warm(Many):
+        def generate_batch_response(self, batch_messages: list[Any]) -> Any:
+            again: Any = self.generate_response
+            return [again(messages, gen_args={"temperature": 0.7}) for messages in batch_messages]
+
+    model: Any = Warm(SPEC)
+    with backends.record():
+        results = model.generate_batch_response([ask("a")], gen_args={"top_p": 0.5, "temperature": 1})
+    assert [reply[2] for reply in results] == ["a at 0.7"]
+    assert calls_in()[0]["clemcore"]["gen_args"]["all"] == {"temperature": 0.7, "top_p": 0.5}
+
+
+def test_a_large_batch_takes_time_in_proportion() -> None:
+    class HandingOn(backends.CustomResponseModel):
+        def generate_batch_response(self, batch_messages: list[Any]) -> Any:
+            return super().generate_batch_response(batch_messages)
+
+    batch = [ask(str(number)) for number in range(4000)]
+    expected = [str(number) for number in range(4000)]
+    begin = time.process_time()
+    assert [reply[2] for reply in HandingOn().generate_batch_response(batch)] == expected
+    assert len(Many(SPEC).generate_batch_response(batch)) == 4000
+    assert len(Echo(SPEC).generate_batch_response(batch)) == 4000
+    assert time.process_time() - begin < 60, "with work that grows faster it takes minutes"
 
 
 def test_a_method_of_a_mixin_that_is_not_a_model_is_recorded() -> None:

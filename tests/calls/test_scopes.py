@@ -22,7 +22,7 @@ from clemcore import backends
 from support.remote import open_model
 from support.wire_server import WireServer, completion
 
-PRICES = {"input": 1000, "output": 1000, "unit": "usd_per_million_tokens", "date": "2026-01-01"}
+ANSWER = completion(usage={"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10})
 
 
 def question(who: str) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def model(request: pytest.FixtureRequest) -> Any:
 
         return load(request.getfixturevalue("tiny_chat"))
     server: WireServer = request.getfixturevalue("wire_server")
-    server.script = [completion(usage={"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10})]
+    server.script = [ANSWER]
     return open_model(server.url)
 
 
@@ -149,7 +149,7 @@ def test_workers_of_a_pool_are_recorded_by_what_the_main_thread_opened(model: An
 def _priced(server: WireServer) -> Any:
     from support.remote import make_model
 
-    server.script = [completion(usage={"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10})]
+    server.script = [ANSWER]
     return make_model(
         "openai_compatible",
         {"max_tokens": 10},
@@ -283,12 +283,15 @@ def test_two_forked_children(kind: str, request: pytest.FixtureRequest, monkeypa
     belongs_alone("B", ["A"])
 
 
-_BUDGET_AND_CACHE = """
-import os, signal, sys
-from clemcore import backends
+_PRICED = """
+import sys
 from support.remote import make_model
 model = make_model("openai_compatible", {"max_tokens": 10}, base_url=f"{sys.argv[1]}/v1",
     prices={"input": 1000, "output": 1000}, model_config={"requires_api_key": False})
+"""
+_BUDGET_AND_CACHE = """
+import os, signal, sys
+from clemcore import backends
 ask = [{"role": "user", "content": "both"}]
 children = []
 for who in "AB":
@@ -305,8 +308,8 @@ assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
 
 
 def test_budgets_and_caches_of_forked_children_are_their_own(wire_server: WireServer) -> None:
-    wire_server.script = [completion(usage={"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10})]
-    run_forks(_BUDGET_AND_CACHE, wire_server.url)
+    wire_server.script = [ANSWER]
+    run_forks(_PRICED + _BUDGET_AND_CACHE, wire_server.url)
     assert len(wire_server.requests) == 2
 
 
@@ -393,9 +396,6 @@ _INSIDE_BUDGET = """
 import os, signal, sys
 from clemcore import backends
 from clemcore.errors import BudgetExceededError
-from support.remote import make_model
-model = make_model("openai_compatible", {"max_tokens": 10}, base_url=f"{sys.argv[1]}/v1",
-    prices={"input": 1000, "output": 1000}, model_config={"requires_api_key": False})
 ask = [{"role": "user", "content": "Hi"}]
 with backends.budget(1) as limit:
     model.generate_response(ask)
@@ -414,8 +414,8 @@ with backends.budget(1) as limit:
 
 
 def test_a_fork_inside_a_budget_refuses_paid_calls(wire_server: WireServer) -> None:
-    wire_server.script = [completion(usage={"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10})]
-    run_forks(_INSIDE_BUDGET, wire_server.url)
+    wire_server.script = [ANSWER]
+    run_forks(_PRICED + _INSIDE_BUDGET, wire_server.url)
     assert len(wire_server.requests) == 2
 
 

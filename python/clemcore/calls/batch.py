@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from clemcore.calls import recorder
@@ -111,18 +112,34 @@ class Batch:
         part.gen_args = items[0].request.gen_args if items else NO_ARGUMENTS
         return part
 
-    def item_of(self, messages: Messages, *, same: bool = False, without: Sequence[Item] = ()) -> Item | None:
+    def item_of(self, messages: Messages, *, same: bool = False) -> Item | None:
         """Return the first item without a result that asks these messages, or None.
 
         Args:
             messages: the messages; the very same list is preferred to an equal one.
             same: take the very same list alone.
-            without: items that are not meant.
         """
-        pending = [item for item in self.pending if item not in without]
-        found = next((item for item in pending if item.request.messages is messages), None)
-        if found is None and not same:
-            found = next((item for item in pending if item.request.messages == messages), None)
+        found = self._first(lambda asked: asked is messages)
+        return found if found is not None or same else self._first(lambda asked: asked == messages)
+
+    def _first(self, is_meant: Callable[[Messages], bool]) -> Item | None:
+        results = self.results
+        return next(
+            (item for item in self.items if results[item.index] is None and is_meant(item.request.messages)), None
+        )
+
+    def items_of(self, dialogues: Iterable[Messages]) -> list[Item]:
+        """Return an item without a result for each dialogue that has one, no item twice; others are left out."""
+        left: dict[int, deque[Item]] = {}
+        for item in self.pending:
+            left.setdefault(id(item.request.messages), deque()).append(item)
+        found = []
+        for messages in dialogues:
+            items = left.get(id(messages)) or next(
+                (items for items in left.values() if items and items[0].request.messages == messages), None
+            )
+            if items:
+                found.append(items.popleft())
         return found
 
     def put(self, item: Item, result: Any) -> Any:

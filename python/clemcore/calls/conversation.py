@@ -6,20 +6,21 @@ model are one conversation. It does not know what a model keeps.
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar, cast
 
 from clemcore import forks
 from clemcore.calls.request import Request, running
-from clemcore.calls.scope import Membership, innermost
+from clemcore.calls.scope import Membership, conversation_of, innermost
 
 _T = TypeVar("_T")
 Key = tuple[tuple[str, "str | int"], ...]
 _STATES = "_conversation_states"
 _lock = threading.Lock()
+forks.guard(sys.modules[__name__], "_lock")
 
 
 def current(model: object) -> tuple[Key, Any]:
@@ -28,7 +29,7 @@ def current(model: object) -> tuple[Key, Any]:
     if isinstance(what, Request):
         return what.scope.conversation, what.scope.scope
     node = innermost()
-    return ((), None) if node is None else (Membership(node.labels).conversation, node)
+    return ((), None) if node is None else (conversation_of(node.labels), node)
 
 
 def state_of(model: Any, make: Callable[[], _T], belongs: Membership | None = None) -> _T:
@@ -60,21 +61,23 @@ def end_conversation(model: Any, key: Key | None = None) -> None:
         model.__dict__.get(_STATES, {}).pop(key, None)
 
 
-class _Turns:
+class Turns:
     """Lets so many calls of a model run at once."""
 
     def __init__(self, model: object, most: int) -> None:
+        """Have so many free places."""
         self._most = most
         self._free = threading.Semaphore(most)
         number = id(model)
         self._watch = weakref.finalize(model, _turns.pop, number, None)
         self._watch.atexit = False
-        forks.guard(self, in_child=_Turns._begin_anew)
+        forks.guard(self, in_child=Turns._begin_anew)
 
     def _begin_anew(self) -> None:
         self._free = threading.Semaphore(self._most)
 
     def take(self, *, wait: bool = True) -> bool:
+        """Take a place; tell whether there was one."""
         return self._free.acquire(blocking=wait)
 
     def __enter__(self) -> None:
@@ -84,24 +87,13 @@ class _Turns:
         self._free.release()
 
 
-_turns: dict[int, _Turns] = {}
+_turns: dict[int, Turns] = {}
 
 
-def turns_of(model: Any) -> _Turns | None:
-    """Return what lets the calls of a model through, or None where any number may run at once."""
-    most = model.conversations
-    if most is None:
-        return None
+def turns_of(model: Any) -> Turns:
+    """Return what lets as many calls of a model run at once as its ``conversations`` says."""
     with _lock:
         found = _turns.get(id(model))
         if found is None:
-            found = _turns[id(model)] = _Turns(model, most)
+            found = _turns[id(model)] = Turns(model, model.conversations)
     return found
-
-
-def turn(model: Any) -> AbstractContextManager[None]:
-    """Wait until the model has room for one more call, and keep that place while the block runs."""
-    return turns_of(model) or nullcontext()
-
-
-forks.guard(__import__("sys").modules[__name__], "_lock")

@@ -6,14 +6,18 @@ every record before anybody gets it. It does not know how a model answers.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from types import TracebackType
 from typing import Any
 
+from clemcore import forks
 from clemcore.calls import recorder
 from clemcore.calls.batch import Batch, Item
 from clemcore.calls.call import Call, Reply
-from clemcore.calls.conversation import turn, turns_of
+from clemcore.calls.conversation import Turns, turns_of
 from clemcore.calls.request import Request, Running, checked_arguments, request_of, running
 from clemcore.calls.scope import Scope, innermost
 from clemcore.messages import Messages, check_messages
@@ -22,6 +26,7 @@ Answer = Callable[[], Any]
 # Batches under way by the id of their model, for answers that arrive from the worker threads of a batch.
 _batches: dict[int, list[Batch]] = {}
 _lock = threading.Lock()
+forks.guard(sys.modules[__name__], "_lock")
 # Seconds between two looks for a free place, where a coroutine waits for one.
 _LOOK_AGAIN = 0.005
 
@@ -35,13 +40,12 @@ def run(model: Any, messages: Messages, answer: Answer, gen_args: Any = None, sc
         with Running(model, inside.with_arguments(checked_arguments(gen_args))):
             return answer()
     if isinstance(inside, Batch):
-        return _run_in_batch(model, messages, answer, inside, gen_args)
+        with _InBatch(model, messages, inside, gen_args) as part:
+            part.result = answer()
+        return part.taken
     check_messages(messages)
     request = request_of(messages, gen_args, scope)
-    if model.conversations is None:  # it needs no turn
-        with Call(model, request) as call:
-            return call.answered(_found(request) or _asked(model, request, answer))
-    with turn(model), Call(model, request) as call:
+    with _turn(model) or nullcontext(), Call(model, request) as call:
         return call.answered(_found(request) or _asked(model, request, answer))
 
 
@@ -55,15 +59,19 @@ async def run_async(
     """Answer one dialogue as :func:`run` does, by a coroutine."""
     import asyncio
 
-    inside = running(model)
+    inside = _inside(model, messages)
     if isinstance(inside, Request):
         if gen_args is None:
             return await answer()
         with Running(model, inside.with_arguments(checked_arguments(gen_args))):
             return await answer()
+    if isinstance(inside, Batch):
+        with _InBatch(model, messages, inside, gen_args) as part:
+            part.result = await answer()
+        return part.taken
     check_messages(messages)
     request = request_of(messages, gen_args, scope)
-    turns = turns_of(model)
+    turns = _turn(model)
     while turns is not None and not turns.take(wait=False):
         await asyncio.sleep(_LOOK_AGAIN)
     try:
@@ -78,6 +86,11 @@ async def run_async(
     finally:
         if turns is not None:
             turns.__exit__()
+
+
+def _turn(model: Any) -> Turns | None:
+    """Return what a call of the model has to wait for, or None where any number may run at once."""
+    return None if model.conversations is None else turns_of(model)
 
 
 def _asked(model: Any, request: Request, answer: Answer) -> Any:
@@ -108,26 +121,48 @@ def _inside(model: Any, messages: Messages) -> Request | Batch | None:
     return inside
 
 
-def _run_in_batch(model: Any, messages: Messages, answer: Answer, batch: Batch, gen_args: Any) -> Any:
-    """Answer an item of a batch that asks through ``self.generate_response``; it is recorded at once."""
-    item = batch.item_of(messages)
-    if item is None:  # another question, which helps to answer the batch
-        check_messages(messages)
-        item = Item(-1, Call(model, request_of(messages, gen_args)))
-        with item.call:
-            return item.call.answered(_asked(model, item.request, answer))
-    try:
-        result = _asked(model, item.request, answer)
-    except Exception as error:
-        batch.finish(item, error)
-        raise
-    except BaseException as stop:
-        batch.finish(item, stop)
-        raise
-    found = batch.finish(item, result)
-    if isinstance(found, Exception):
-        raise found
-    return found
+class _InBatch:
+    """A call that the batch method of a model makes of the model itself; it is recorded at once.
+
+    Attributes:
+        result: what the model answers; set inside the block.
+        taken: the reply, once the block has ended.
+    """
+
+    def __init__(self, model: Any, messages: Messages, batch: Batch, gen_args: Any) -> None:
+        """Find the item that asks these messages; other messages are a question that helps to answer the batch."""
+        self.result: Any = None
+        self.taken: Any = None
+        self._batch = batch
+        self._item = batch.item_of(messages)
+        if self._item is None:
+            check_messages(messages)
+            self._call = Call(model, request_of(messages, gen_args))
+        elif gen_args is not None:
+            self._call = self._item.call = Call(
+                model, self._item.request.with_arguments(checked_arguments(gen_args))
+            )
+        else:
+            self._call = self._item.call
+        self._running = Running(model, self._call.request)
+
+    def __enter__(self) -> _InBatch:
+        self._running.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.__exit__(kind, error, trace)
+        if self._item is not None:
+            self.taken = self._batch.finish(self._item, self.result if error is None else error)
+            if error is None and isinstance(self.taken, Exception):
+                raise self.taken
+        elif error is None:
+            with self._call:
+                self.taken = self._call.answered(self.result)
+        else:
+            self._call.failed(error)
 
 
 def run_batch(
@@ -156,7 +191,7 @@ def run_batch(
     batch = Batch.of(model, batch_messages, progress=progress, scopes=scopes, gen_args=gen_args)
     if isinstance(outer, Batch):  # a user's method that calls super()
         return _hand_on(outer, model, batch, return_exceptions=return_exceptions)
-    with turn(model):
+    with _turn(model) or nullcontext():
         for item in batch.items:
             found = _found(item.request)
             if found is not None:
@@ -180,11 +215,7 @@ def run_batch(
 
 def _hand_on(outer: Batch, model: Any, asked: Batch, *, return_exceptions: bool) -> list[Any]:
     """Answer the items that a user's batch method hands on to the class that it derives from."""
-    own: list[Item] = []
-    for item in asked.items:
-        found = outer.item_of(item.request.messages, without=own)
-        if found is not None:
-            own.append(found)
+    own = outer.items_of(item.request.messages for item in asked.items)
     are_the_same = len(own) == len(asked.items)
     part = outer.group(own) if are_the_same else asked  # else other questions, which help to answer the batch
     _ask_model(model, part)
@@ -209,7 +240,8 @@ def answer_one_by_one(model: Any, batch: Batch) -> None:
     """Answer each item by the model's ``generate_response``."""
     for item in batch.pending:
         try:
-            model.generate_response(item.request.messages)
+            with Running(model, batch.group([item])):
+                model.generate_response(item.request.messages)
         except Exception:  # noqa: BLE001, S112 - it is the item's result already
             continue
 

@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from clemcore import forks
+
 if TYPE_CHECKING:
     from clemcore.calls.budget import Budget
     from clemcore.calls.cache import CallCache
@@ -26,6 +28,18 @@ LABELS = ("run", "game", "experiment", "episode", "epoch", "player", "call")
 # Labels that change within one conversation: a scope that gives no other does not end its state.
 _WITHIN = frozenset({"player", "call"})
 Labels = Mapping[str, "str | int"]
+# Labels that say nothing about what is asked: a repeated run asks the same, and calls have an order of their own.
+_OF_ONE_RUN = frozenset({"run", "call"})
+
+
+def conversation_of(labels: Labels) -> tuple[tuple[str, str | int], ...]:
+    """Return the labels that identify a conversation: all but the number of the call."""
+    return tuple((name, value) for name, value in labels.items() if name != "call")
+
+
+def repeated_labels(labels: Labels) -> dict[str, str | int]:
+    """Return the labels that are the same when a run is repeated: all but the run and the number of the call."""
+    return {name: value for name, value in labels.items() if name not in _OF_ONE_RUN}
 
 
 class Sink(Protocol):
@@ -79,7 +93,7 @@ class Membership:
     @property
     def conversation(self) -> tuple[tuple[str, str | int], ...]:
         """The labels that identify the conversation: all but the number of the call."""
-        return tuple((name, value) for name, value in self.labels.items() if name != "call")
+        return conversation_of(self.labels)
 
     def __reduce__(self) -> Any:
         """Copy and pickle the labels alone: files and limits stay in their process."""
@@ -180,11 +194,10 @@ class Scope:
         if known is None or known[0] != _version:
             known = self._membership = _version, self._gathered()
         shared = known[1]
-        if not self.labels:
+        if not self.labels or "call" in self._own:
             return shared
-        labels = self.labels if "call" in self._own else {**self.labels, "call": next(self._numbers)}
         return Membership(
-            labels,
+            {**self.labels, "call": next(self._numbers)},
             sinks=shared.sinks,
             budgets=shared.budgets,
             cache=shared.cache,
@@ -240,6 +253,7 @@ def scope(*, sinks: tuple[Sink, ...] = (), answers: Answers | None = None, **lab
 # -- where a scope is found ------------------------------------------------------------------------------------
 _current: ContextVar[Scope | None] = ContextVar("clemcore_scope", default=None)
 _lock = threading.Lock()
+forks.guard(sys.modules[__name__], "_lock")
 # Raised whenever something is opened or closed: what scopes gathered before no longer holds.
 _version = 0
 _everything: tuple[int, Membership] | None = None

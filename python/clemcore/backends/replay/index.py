@@ -13,10 +13,9 @@ from typing import Any, Generic, TypeVar
 
 from clemcore.backends.replay.dialogue import Dialogue, Turns
 from clemcore.calls.reader import RecordedCall
+from clemcore.calls.scope import repeated_labels
 
 _T = TypeVar("_T")
-# Labels that need not be the same: another run replays a record, and the record itself has the order of calls.
-_NOT_COMPARED = frozenset({"run", "call"})
 Labels = tuple[tuple[str, Any], ...]
 _Form = tuple[str, bool]
 
@@ -25,7 +24,7 @@ def labels_of(labels: Any) -> Labels:
     """Return the labels of a scope that a replay compares."""
     if not isinstance(labels, Mapping):
         return ()
-    return tuple(sorted((name, value) for name, value in labels.items() if name not in _NOT_COMPARED))
+    return tuple(sorted(repeated_labels(labels).items()))
 
 
 class Index(Generic[_T]):

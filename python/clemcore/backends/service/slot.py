@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clemcore.calls.cache import CallCache, KeptReply, cache_of, key_of
-from clemcore.calls.scope import Membership
+from clemcore.calls.scope import Membership, repeated_labels
 from clemcore.model import Reply
 
 # Of the headers of a reply: what the record tells.
@@ -39,7 +39,7 @@ class Slot:
             return
         if sampled:
             # Two epochs, episodes or players never share a sampled answer; a run that is repeated does.
-            labels = {name: value for name, value in belongs.labels.items() if name not in ("run", "call")}
+            labels = repeated_labels(belongs.labels)
             repeat = cache.repeat_of(self._key, belongs.scope if labels else None)
             which: dict[str, Any] = {"epoch": cache.epoch, "repeat": repeat}
             self._key = key_of([*identity, {**which, "scope": labels} if labels else which], body)

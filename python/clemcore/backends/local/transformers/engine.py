@@ -9,15 +9,14 @@ from __future__ import annotations
 import copy
 import gc
 import logging
-import os
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakSet
 
+from clemcore import forks
 from clemcore.backends.local.arguments import LARGEST_SEED, Arguments
 from clemcore.backends.local.engine import Description, Ending, Generated, Job
 from clemcore.backends.local.transformers.description import TokenBytes, library_versions, state_numbers
@@ -36,9 +35,10 @@ _HOOKS = frozenset({"on_tokens", "cancelled"})
 # Generation configurations that are remembered; then all are forgotten.
 _REMEMBERED = 16
 
-_engines: WeakSet[TransformersEngine] = WeakSet()
 # torch has one random state per process: sampled replies of two threads must not draw from it in turns.
 _random_state = threading.Lock()
+# These locks are held while a model generates, so no fork waits for them.
+forks.guard(sys.modules[__name__], "_random_state", hold=False)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class TransformersEngine:
         self._put_aside: Any = None
         self._is_forked = False
         self._lock = threading.Lock()
-        _engines.add(self)
+        forks.guard(self, "_lock", hold=False, in_child=TransformersEngine._in_forked_child)
 
     def describe(self) -> Description:
         """Return what it is and what it can do."""
@@ -179,7 +179,6 @@ class TransformersEngine:
         )
 
     def _in_forked_child(self) -> None:
-        self._lock = threading.Lock()
         self._is_forked = True
         if self._put_aside is not None:  # another thread of the parent was generating
             self._model.generation_config, self._put_aside = self._put_aside, None
@@ -344,15 +343,3 @@ def _wanted(job: Job, ids: list[int]) -> Ending | Exception | None:
     except Exception as error:  # noqa: BLE001 - the job fails alone, with what its own hook raised
         return error
     return None
-
-
-def _in_forked_child() -> None:
-    """Make all locks new: the thread that held one in the parent is not here to release it."""
-    global _random_state  # noqa: PLW0603 - one lock per process
-    _random_state = threading.Lock()
-    for engine in list(_engines):
-        engine._in_forked_child()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_in_forked_child)
