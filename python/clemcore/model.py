@@ -18,6 +18,7 @@ from clemcore.calls.call import ReceivedBody, Reply
 from clemcore.calls.conversation import end_conversation
 from clemcore.calls.request import running
 from clemcore.calls.scope import Scope
+from clemcore.calls.stream import Stream
 from clemcore.messages import Messages
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
@@ -152,6 +153,22 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
                 gen_args=gen_args,
             )
 
+    def stream_response(
+        self, messages: Messages, *, gen_args: Mapping[str, Any] | None = None, scope: Scope | None = None
+    ) -> Stream:
+        """Answer a dialogue piece by piece.
+
+        Args:
+            messages: as for :meth:`generate_response`.
+            gen_args: as there.
+            scope: as there.
+
+        Returns:
+            An iterator over the pieces of the answer's text as they arrive; afterwards it has the whole ``reply``.
+            A model that cannot stream, and an answer that is known already, give one piece.
+        """
+        return Stream(self, messages, gen_args, scope)
+
     def _answer_items(self, batch: Batch) -> None:
         """Answer the items of a batch; a backend whose models answer many at once overrides this."""
         execution.answer_one_by_one(self, batch)
@@ -273,6 +290,8 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
     # How many conversations the model can have at once; further callers wait. None: any number. 3.7.2 never
     # called a model from two threads, so a class of a user has 1 unless it says more.
     conversations: ClassVar[int | None] = 1
+    # Whether the model hands over the pieces of an answer as they arrive; others give the answer as one piece.
+    streams: ClassVar[bool] = False
 
     def reset(self) -> None:
         """Forget what the model keeps for the current conversation."""

@@ -42,6 +42,9 @@ class Answer:
     Faults: "close" (no reply), "reset" (connection reset), "truncate" (half of the body), "hang" (no reply until
     the server stops), "drip" (one byte of the body each 0.05 s), "stall" (half of the body, then nothing), "raw"
     (the body is all that is sent, headers included; then the connection is closed).
+
+    A reply with `pieces` is sent in chunks, one for each piece, with a `pause` (seconds) before each but the first.
+    With the fault "truncate" the last chunk is missing; with "stall" nothing comes after the pieces.
     """
 
     status: int = 200
@@ -49,6 +52,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     fault: str = ""
     delay: float = 0.0
+    pieces: tuple[bytes, ...] = ()
+    pause: float = 0.0
 
 
 Script = Callable[[Received], Answer]
@@ -209,6 +214,8 @@ def _send(connection: Any, answer: Answer, server: WireServer) -> bool:
     """Send a reply; tell whether the connection stays open."""
     if answer.delay:
         time.sleep(answer.delay)
+    if answer.pieces:
+        return _send_pieces(connection, answer, server)
     if answer.fault == "hang":
         server.wait_until_stopped()
         return False
@@ -226,12 +233,25 @@ def _send(connection: Any, answer: Answer, server: WireServer) -> bool:
             connection.sendall(answer.body[index : index + 1])
             time.sleep(0.05)
         return True
+    is_cut = answer.fault in ("stall", "truncate")
+    connection.sendall(head.encode() + answer.body[: len(answer.body) // (2 if is_cut else 1)])
+    if answer.fault == "stall":
+        server.wait_until_stopped()
+    return not is_cut
+
+
+def _send_pieces(connection: Any, answer: Answer, server: WireServer) -> bool:
+    headers = {"Transfer-Encoding": "chunked", **answer.headers}
+    head = f"HTTP/1.1 {answer.status} Whatever\r\n" + "".join(f"{n}: {v}\r\n" for n, v in headers.items()) + "\r\n"
+    connection.sendall(head.encode())
+    for number, piece in enumerate(answer.pieces):
+        time.sleep(answer.pause if number else 0)
+        connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+    if answer.fault == "stall":
+        server.wait_until_stopped()
     if answer.fault in ("stall", "truncate"):
-        connection.sendall(head.encode() + answer.body[: len(answer.body) // 2])
-        if answer.fault == "stall":
-            server.wait_until_stopped()
         return False
-    connection.sendall(head.encode() + answer.body)
+    connection.sendall(b"0\r\n\r\n")
     return True
 
 

@@ -18,7 +18,7 @@ from clemcore.calls import recorder
 from clemcore.calls.batch import Batch, Item
 from clemcore.calls.call import Call, Reply
 from clemcore.calls.conversation import Turns, turns_of
-from clemcore.calls.request import Request, Running, checked_arguments, request_of, running
+from clemcore.calls.request import Request, Running, checked_arguments, listener_of, request_of, running
 from clemcore.calls.scope import Scope, innermost
 from clemcore.messages import Messages, check_messages
 
@@ -44,7 +44,7 @@ def run(model: Any, messages: Messages, answer: Answer, gen_args: Any = None, sc
             part.result = answer()
         return part.taken
     check_messages(messages)
-    request = request_of(messages, gen_args, scope)
+    request = request_of(messages, gen_args, scope, listener=listener_of(model))
     with _turn(model) or nullcontext(), Call(model, request) as call:
         return call.answered(_found(request) or _asked(model, request, answer))
 

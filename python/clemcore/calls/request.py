@@ -6,9 +6,9 @@ does not know how a call is answered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,32 @@ if TYPE_CHECKING:
 NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
 
+class Listener:
+    """Gets the pieces of an answer as they arrive, from whatever thread the model answers in.
+
+    Attributes:
+        is_stopped: whether nobody wants the rest of the answer.
+        take: called by a model with each piece of the answer's text.
+    """
+
+    def __init__(self, take: Callable[[str], None]) -> None:
+        self.take = take
+        self.is_stopped = False
+        self._stops: list[Callable[[], None]] = []
+
+    def on_stop(self, stop: Callable[[], None]) -> None:
+        """Say how the call is stopped, which is done at once where nobody wants it any more."""
+        self._stops.append(stop)
+        if self.is_stopped:
+            self.stop()
+
+    def stop(self) -> None:
+        """Stop the call; nothing happens where it has ended."""
+        self.is_stopped = True
+        while self._stops:
+            self._stops.pop()()
+
+
 @dataclass(frozen=True)
 class Request:
     """One call that is asked for. It can be pickled: then its scope keeps its labels alone.
@@ -31,12 +57,14 @@ class Request:
         gen_args: generation arguments of this call; they win over those of the model.
         scope: what the call belongs to, captured when it started.
         batch: its place in its batch and the size of the batch, or None.
+        listener: gets the pieces of the answer as they arrive, or None. A copy of the request has none.
     """
 
     messages: Messages
     gen_args: Mapping[str, Any] = field(default_factory=lambda: NO_ARGUMENTS)
     scope: Membership = field(default_factory=capture)
     batch: tuple[int, int] | None = None
+    listener: Listener | None = None
 
     def __reduce__(self) -> Any:
         """Copy and pickle by parts."""
@@ -44,7 +72,7 @@ class Request:
 
     def with_arguments(self, gen_args: Mapping[str, Any]) -> Request:
         """Return the same request with further generation arguments, which win."""
-        return Request(self.messages, {**self.gen_args, **gen_args}, self.scope, self.batch)
+        return replace(self, gen_args={**self.gen_args, **gen_args})
 
 
 def request_of(
@@ -52,6 +80,7 @@ def request_of(
     gen_args: Mapping[str, Any] | None = None,
     scope: Scope | None = None,
     batch: tuple[int, int] | None = None,
+    listener: Listener | None = None,
 ) -> Request:
     """Make the request of a call that starts now.
 
@@ -60,7 +89,7 @@ def request_of(
         TypeError: ``scope`` is not a scope.
         ValueError: the scope is closed.
     """
-    return Request(messages, checked_arguments(gen_args), capture(scope), batch)
+    return Request(messages, checked_arguments(gen_args), capture(scope), batch, listener)
 
 
 def checked_arguments(gen_args: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -101,3 +130,28 @@ class Running:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _running.reset(self._token)
+
+
+# Who listens to the next call of a model in this context, by the id of the model.
+_listening: ContextVar[Mapping[int, Listener]] = ContextVar("clemcore_listening", default=MappingProxyType({}))
+
+
+def listener_of(model: object) -> Listener | None:
+    """Return who listens to the call of a model that starts in this context, or None."""
+    return _listening.get().get(id(model))
+
+
+class Listening:
+    """While this block runs, a listener gets the pieces of the call that a model is asked for in this context."""
+
+    def __init__(self, model: object, listener: Listener) -> None:
+        self._model = model
+        self._listener = listener
+
+    def __enter__(self) -> None:
+        self._token = _listening.set({**_listening.get(), id(self._model): self._listener})
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _listening.reset(self._token)

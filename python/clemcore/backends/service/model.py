@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import dataclasses
 import logging
 import marshal
 from typing import Any, ClassVar
@@ -28,9 +29,10 @@ from clemcore.backends.service.identity import Identity
 from clemcore.backends.service.limits import resolve_limits
 from clemcore.backends.service.request import model_id_of, written
 from clemcore.backends.service.service import Service
+from clemcore.backends.service.streaming.arrival import Arrival
 from clemcore.calls import recorder
 from clemcore.calls.batch import Batch, Item
-from clemcore.calls.request import Request, request_of, running
+from clemcore.calls.request import Listener, Request, request_of, running
 from clemcore.errors import ContextExceededError
 from clemcore.messages import Messages
 from clemcore.model import BatchGenerativeModel, Reply
@@ -50,6 +52,7 @@ class RemoteModel(BatchGenerativeModel):
     """A model behind an API; several threads and event loops may call it at once."""
 
     conversations: ClassVar[int | None] = None
+    streams: ClassVar[bool] = True
 
     @abc.abstractmethod
     async def _answer(self, request: Request) -> Reply:
@@ -84,7 +87,7 @@ class RemoteModel(BatchGenerativeModel):
         what = running(self)
         if not isinstance(what, Request):
             return request_of(messages)
-        return Request(messages, what.gen_args, what.scope, what.batch)
+        return dataclasses.replace(what, messages=messages)
 
     def _answer_items(self, batch: Batch) -> None:
         background.run(self._answer_all(batch))
@@ -180,7 +183,10 @@ class ServedModel(RemoteModel):
         ledger, known = self._ledger_of(request)
         self._check_window(ledger)
         body = written(self.model_spec, self._model_id, self._dialect, request.messages, ledger)
-        exchange = await self._calls.post(self._path, body, ledger, request.scope)
+        path, arrival = self._path, None
+        if request.listener is not None:
+            path, body, arrival = self._streamed(body, request.listener)
+        exchange = await self._calls.post(path, body, ledger, request.scope, arrival)
         reply = self._read(exchange, ledger, known)
         # Raised where no local variable holds the body: tracebacks may show them, and it may echo a key.
         if isinstance(reply, Verdict):
@@ -190,6 +196,16 @@ class ServedModel(RemoteModel):
             keeping = exchange.slot.facts_after(exchange.status, exchange.headers, exchange.response, reply)
             reply.facts.update(await background.to_its_end(keeping))
         return reply
+
+    def _streamed(self, body: dict[str, Any], listener: Listener) -> tuple[str, dict[str, Any], Arrival | None]:
+        """Return path and body of a call whose answer comes in pieces; the call stops when nobody listens."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if task is not None:
+            listener.on_stop(lambda: background.stop_soon(loop, task))
+        joiner = self._dialect.joiner
+        if joiner is None:
+            return self._path, body, None
+        return *self._dialect.streamed(self._path, body), Arrival(joiner, listener)
 
     def _ledger_of(self, request: Request) -> tuple[Ledger, bytes]:
         """Return what becomes of the generation arguments, and its facts, marshalled.
@@ -250,7 +266,7 @@ class ServedModel(RemoteModel):
             facts["reasoning_exceeded"] = exceeded
         self._warn_if_empty(text, facts)
         texts, wire = exchange.texts, exchange.facts()
-        if texts[1] is None:
+        if texts[1] is None and not exchange.is_stream:
             wire["response_rewritten"] = True
         return Reply(
             exchange.prompt,

@@ -23,6 +23,7 @@ from clemcore.backends.service.dialects._reply import (
 )
 from clemcore.backends.service.dialects._turns import alone, continues, listed, no_prefill, split_system
 from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError, fault_in
+from clemcore.backends.service.streaming.anthropic_messages import AnthropicJoiner
 from clemcore.errors import MessagesError, SpecError
 from clemcore.images import Image, images_of, text_of
 from clemcore.keys import Key
@@ -88,6 +89,7 @@ class AnthropicMessages(Dialect):
     """
 
     name = "anthropic-messages"
+    joiner = AnthropicJoiner
     address = "without /v1, which is added"
     own_fields = frozenset({"model", "messages", "system"})
     parameters: Mapping[str, Parameter] = {

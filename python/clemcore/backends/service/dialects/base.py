@@ -15,6 +15,7 @@ from typing import Any
 from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
+from clemcore.backends.service.streaming.joiner import Joiner
 from clemcore.keys import Key
 from clemcore.messages import Messages
 from clemcore.registry.spec import ModelSpec
@@ -57,6 +58,7 @@ class Dialect(abc.ABC):
         takes_any: whether an argument that it does not know is sent under its own name, at the top of the body.
         own_fields: fields of the body that clemcore writes; they are no generation arguments.
         address: how a base URL ends, for messages.
+        joiner: joins the events of a streamed answer; None where the format has no streams.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Dialect(abc.ABC):
     takes_any: bool = False
     own_fields: frozenset[str] = frozenset({"model", "messages"})
     address: str = "it usually ends in /v1"
+    joiner: type[Joiner] | None = None
 
     @abc.abstractmethod
     def path(self, spec: ModelSpec, model_id: str) -> str:
@@ -126,6 +129,10 @@ class Dialect(abc.ABC):
 
     def settle(self, ledger: Ledger, spec: ModelSpec) -> None:  # noqa: B027 - a hook: most have nothing to do
         """Fit together what only fits together: called when every argument has its place."""
+
+    def streamed(self, path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return path and body of the same call, whose answer is to come in pieces."""
+        return path, {**body, "stream": True}
 
     def tokens_asked(self, body: Mapping[str, Any]) -> int:
         """Return how many tokens the reply may have, or 0 where the body does not limit it."""

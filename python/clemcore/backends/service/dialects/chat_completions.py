@@ -11,6 +11,7 @@ from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
 from clemcore.backends.service.dialects._reply import check_role, count_of, counts, known, object_at, object_of
 from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError
+from clemcore.backends.service.streaming.chat_completions import ChatCompletionsJoiner
 from clemcore.images import Image, images_of, text_of
 from clemcore.keys import Key
 from clemcore.messages import Message, Messages
@@ -96,6 +97,7 @@ class ChatCompletions(Dialect):
     """
 
     name = "chat-completions"
+    joiner = ChatCompletionsJoiner
     own_fields = _OWN
     parameters: Mapping[str, Parameter] = {name: Parameter((name,)) for name in sorted(FIELDS - _OWN)}
     # Finish reasons of a reply that the limit on tokens, or the window, has cut.
@@ -190,6 +192,12 @@ class ChatCompletions(Dialect):
                 )
             else:
                 ledger.drop("temperature", f"default {value!r}; reasoning models refuse it")
+
+    def streamed(self, path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Ask for pieces, and for the counts of tokens, which streams leave out by default."""
+        options = body.get("stream_options")
+        options = {"include_usage": True, **(options if isinstance(options, dict) else {})}
+        return path, {**body, "stream": True, "stream_options": options}
 
     def tokens_asked(self, body: Mapping[str, Any]) -> int:
         """Return the limit, under whichever name it stands."""

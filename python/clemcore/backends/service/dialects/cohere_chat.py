@@ -12,6 +12,7 @@ from clemcore.arguments.reasoning import Reasoning
 from clemcore.backends.service.dialects._reply import check_role, known, object_of, texts_of, total_of
 from clemcore.backends.service.dialects._turns import alone, listed, no_prefill
 from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError, fault_in
+from clemcore.backends.service.streaming.cohere_chat import CohereJoiner
 from clemcore.errors import MessagesError
 from clemcore.images import images_of, text_of
 from clemcore.messages import Message, Messages
@@ -44,6 +45,7 @@ class CohereChat(Dialect):
     """Cohere's chat format."""
 
     name = "cohere-chat"
+    joiner = CohereJoiner
     address = "without /v2, which is added"
     # Bounds as the SDK's description of the call gives them.
     parameters: Mapping[str, Parameter] = {

@@ -15,6 +15,7 @@ from clemcore.arguments.reasoning import Reasoning, thinking_of
 from clemcore.backends.service.dialects._reply import count_of, object_at, object_of
 from clemcore.backends.service.dialects._turns import alone, continues, listed, split_system
 from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError, fault_in
+from clemcore.backends.service.streaming.google_generate import GoogleJoiner
 from clemcore.errors import MessagesError, SpecError
 from clemcore.images import Image, images_of, text_of
 from clemcore.keys import Key
@@ -111,6 +112,7 @@ class GoogleGenerate(Dialect):
     """The generateContent format."""
 
     name = "google-generate-content"
+    joiner = GoogleJoiner
     address = "without a version, which is added"
     own_fields = frozenset({"model", "contents", "messages", "systemInstruction", "system_instruction"})
     parameters: Mapping[str, Parameter] = {
@@ -252,6 +254,10 @@ class GoogleGenerate(Dialect):
         is_native = any(name in ledger for name in ("thinkingConfig", "thinking_config"))
         if budget and not (is_native and ledger.was_asked("max_tokens")):
             make_room(ledger, spec, budget)
+
+    def streamed(self, path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Ask for pieces, which is another path and the same body."""
+        return path.replace(":generateContent", ":streamGenerateContent?alt=sse"), body
 
     def tokens_asked(self, body: Mapping[str, Any]) -> int:
         """Return the limit on the answer."""

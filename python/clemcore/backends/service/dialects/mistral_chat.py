@@ -91,6 +91,10 @@ class MistralChat(ChatCompletions):
         kind = next((_KIND_OF_TYPE[code] for code in sorted(common.codes) if code in _KIND_OF_TYPE), None)
         return Fault(codes=common.codes, message=common.message, status=_status(body), kind=kind)
 
+    def streamed(self, path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Ask for pieces; the last one always has the counts of tokens."""
+        return Dialect.streamed(self, path, body)
+
     def settle(self, ledger: Ledger, spec: ModelSpec) -> None:
         """Nothing has to be fitted together: the limit on tokens has one name for all models."""
 

@@ -20,6 +20,7 @@ from clemcore.backends.service.dialects._reply import (
 )
 from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError
 from clemcore.backends.service.dialects.chat_completions import effort_of, openai_key_headers
+from clemcore.backends.service.streaming.responses import ResponsesJoiner
 from clemcore.images import Image, images_of, text_of
 from clemcore.keys import Key
 from clemcore.messages import Message, Messages
@@ -92,6 +93,7 @@ class Responses(Dialect):
     """
 
     name = "responses"
+    joiner = ResponsesJoiner
     own_fields = _OWN
     parameters: Mapping[str, Parameter] = {
         **{name: Parameter((name,)) for name in sorted(FIELDS - _OWN)},

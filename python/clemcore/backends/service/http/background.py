@@ -191,6 +191,12 @@ async def run_async(work: Coroutine[Any, Any, _T]) -> _T:
         raise
 
 
+def stop_soon(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+    """Cancel a task of the loop from any thread; nothing happens when the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(task.cancel)
+
+
 async def to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
     """Run a short coroutine to its end, also where it is cancelled: an answer has come, and must not be lost."""
     task = asyncio.ensure_future(work)

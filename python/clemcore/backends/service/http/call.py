@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -27,6 +28,7 @@ from clemcore.backends.service.http.retries import with_retries
 from clemcore.backends.service.http.verdict import Verdict, judge
 from clemcore.backends.service.limits import Limits
 from clemcore.backends.service.slot import slot_for
+from clemcore.backends.service.streaming.arrival import Arrival
 from clemcore.calls.cache import VARIABLE as CACHE_VARIABLE
 from clemcore.calls.scope import Membership
 from clemcore.errors import MessagesError
@@ -72,7 +74,14 @@ class CallLayer:
         self._engine = engine_for(endpoint, headers, errors.dialect.key_headers)
         self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, errors.model_id, limits)
 
-    async def post(self, path: str, body: Mapping[str, Any], ledger: Ledger, belongs: Membership) -> Exchange:
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        ledger: Ledger,
+        belongs: Membership,
+        arrival: Arrival | None = None,
+    ) -> Exchange:
         """Send a body, and return what happened once a reply came that can be read for an answer.
 
         Args:
@@ -80,6 +89,7 @@ class CallLayer:
             body: the request.
             ledger: what became of the generation arguments, for errors.
             belongs: what the call belongs to: its budgets and its cache.
+            arrival: gets the answer as it arrives, or None.
 
         Raises:
             RemoteCallError: the service refused or failed.
@@ -90,7 +100,7 @@ class CallLayer:
         """
         endpoint = self._errors.endpoint
         exchange = Exchange(endpoint.base_url + path, encoded(body), self._limits)
-        exchange.is_tls_verified = endpoint.verify_tls
+        exchange.is_tls_verified, exchange.arrival = endpoint.verify_tls, arrival
         if belongs.cache is not None or os.environ.get(CACHE_VARIABLE):
             exchange.slot = slot_for(self._identity, exchange.url, exchange.body, ledger.fields, belongs)
         if exchange.slot is not None and exchange.slot.kept is not None:
@@ -103,6 +113,7 @@ class CallLayer:
             exchange.settle(None if exchange.was_sent else 0)
             if not exchange.was_sent:
                 raise
+            exchange.keep_what_arrived()
             raise Stopped(self._errors.failure(exchange, Verdict("interrupted"), ledger)) from None
         except BaseException:
             exchange.settle(None if exchange.was_sent else 0)
@@ -134,6 +145,8 @@ class CallLayer:
                 # No refusal: it may have been generated, and paid for. A further attempt costs again.
                 exchange.settle(None)
                 exchange.hold = None
+            if verdict is not None and exchange.arrival is not None and exchange.arrival.has_begun:
+                verdict = replace(verdict, should_retry=False, is_final=True)  # somebody has read a part of it
             outcome = "answered" if verdict is None else _OUTCOMES.get(verdict.kind, "neutral")
         finally:
             self.gate.leave(sent, outcome)

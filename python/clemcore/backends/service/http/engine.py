@@ -142,6 +142,7 @@ class Engine:
             await self._post_fresh(exchange, seconds, begin)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, _BadReplyError) as fault:
             exchange.fault_kind, exchange.fault = described(fault)
+            exchange.keep_what_arrived()
         finally:
             exchange.attempt_seconds = time.monotonic() - begin
 
@@ -162,7 +163,11 @@ class Engine:
             timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT),
         ) as response:
             exchange.first_byte = time.monotonic() - begin
-            raw = await _read(response, exchange.limits.idle_timeout)
+            arrival = exchange.arrival
+            if arrival is not None:
+                arrival.begin(response.status, response.headers)
+                exchange.status, exchange.headers = response.status, response.headers
+            raw = await _read(response, exchange.limits.idle_timeout, None if arrival is None else arrival.feed)
             # Found by any case; of a header that came twice, the first counts.
             headers: Mapping[str, str] = response.headers
             exchange.status, exchange.headers = response.status, headers
@@ -263,13 +268,17 @@ class _Body(aiohttp.Payload):
         await self.write(writer)
 
 
-async def _read(response: aiohttp.ClientResponse, idle: float) -> bytes:
-    """Read a reply's body; give up when nothing comes for so long."""
+async def _read(
+    response: aiohttp.ClientResponse, idle: float, feed: Callable[[bytes], None] | None = None
+) -> bytes:
+    """Read a reply's body and hand over what arrives; give up when nothing comes for so long."""
     content = response.content
     if content.is_eof() and content.exception() is None:  # it came with its headers: nothing to wait for
         raw = content.read_nowait(LARGEST_REPLY + 1)
         if len(raw) > LARGEST_REPLY:
             raise _BadReplyError(f"the reply is larger than {LARGEST_REPLY} bytes")
+        if feed is not None:
+            feed(raw)
         return raw
     loop = asyncio.get_running_loop()
     last = loop.time()
@@ -292,6 +301,8 @@ async def _read(response: aiohttp.ClientResponse, idle: float) -> bytes:
             if size > LARGEST_REPLY:
                 raise _BadReplyError(f"the reply is larger than {LARGEST_REPLY} bytes")
             pieces.append(piece)
+            if feed is not None:
+                feed(piece)
     finally:
         timers[0].cancel()
     return b"".join(pieces)

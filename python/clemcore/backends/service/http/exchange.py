@@ -16,6 +16,7 @@ from typing import Any
 
 from clemcore.backends.service.limits import Limits
 from clemcore.backends.service.slot import Slot
+from clemcore.backends.service.streaming.arrival import Arrival, is_stream, reply_in
 from clemcore.calls.budget import Hold
 from clemcore.calls.call import Texts
 from clemcore.calls.encoding import JsonText
@@ -50,6 +51,7 @@ class Exchange:
         queued: seconds that the call waited for a free connection; they count for no deadline.
         slot: the call's place in a cache, or None where no cache is used.
         hold: what the call has reserved of the budgets, or None.
+        arrival: the answer as it arrives, or None where it was not asked for in pieces.
         is_tls_verified: whether the server had to prove who it is; false only where the entry says so.
     """
 
@@ -73,6 +75,7 @@ class Exchange:
     started: float = field(default_factory=time.monotonic)
     hold: Hold | None = None
     is_tls_verified: bool = True
+    arrival: Arrival | None = None
 
     def __repr__(self) -> str:
         """Show the outline."""
@@ -93,9 +96,19 @@ class Exchange:
         """Whether a whole reply came with a status that means success."""
         return self.fault_kind is None and 200 <= (self.status or 0) < 300  # noqa: PLR2004 - good statuses
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether the reply is a stream of events that was asked for."""
+        return self.arrival is not None and is_stream(self.headers, self.response or b"")
+
     def parse(self) -> None:
-        """Read the reply's body as JSON."""
-        self.parsed = as_json(self.response)
+        """Read the reply's body as JSON, or join the events that it consists of."""
+        streamed = None if self.arrival is None else reply_in(self.arrival, self.headers, self.response)
+        if streamed is None:
+            self.parsed = as_json(self.response)
+        elif self.fault_kind is None:
+            self.parsed, self.fault = streamed
+            self.fault_kind = None if self.fault is None else "reply"
 
     def take(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Take a reply that was kept in place of one from the wire."""
@@ -103,6 +116,11 @@ class Exchange:
         self.status, self.headers = status, headers
         self.raw = self.response = body
         self.parse()
+
+    def keep_what_arrived(self) -> None:
+        """Keep the part of a streamed reply that came before it was cut."""
+        if self.arrival is not None and self.arrival.received and self.response is None:
+            self.raw = self.response = bytes(self.arrival.received)
 
     @property
     def request_id(self) -> str | None:
@@ -118,7 +136,7 @@ class Exchange:
     def texts(self) -> Texts:
         """What was sent and what came back as bytes for the record, where they are JSON that can stand in it."""
         sent = JsonText(self.body) if self.was_sent else None
-        return sent, _exact_json(self.response, self.parsed)
+        return sent, None if self.is_stream else _exact_json(self.response, self.parsed)
 
     def settle(self, usd: float | None) -> None:
         """Say what the call did cost; None where nobody knows."""
@@ -158,6 +176,8 @@ class Exchange:
         }
         if self.failed_attempts:
             facts["failed_attempts"] = list(self.failed_attempts)
+        if self.is_stream and self.response is not None:
+            facts["events"] = scrub(self.response.decode("utf-8", "replace"))
         if not self.is_tls_verified:
             facts["tls_verified"] = False
         if "content-encoding" in self.headers:

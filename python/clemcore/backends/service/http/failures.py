@@ -176,7 +176,7 @@ class ErrorBuilder:
         error.texts = _exact_texts(exchange, error.response)
         shown = error.response
         is_text = isinstance(shown, str) and shown.encode("utf-8", "surrogatepass") == exchange.response
-        if exchange.raw is not None and error.texts[1] is None and not is_text:
+        if exchange.raw is not None and error.texts[1] is None and not is_text and not exchange.is_stream:
             wire["response_rewritten"] = True
         error.facts = {**account, "dialect": self.dialect.name, **(more or {}), "wire": wire}
         failure: ClemcoreError = error

@@ -77,6 +77,7 @@ class Verdict:
         why: what is wrong with a reply that came with a good status, or None.
         retry_after: seconds that the service asks to wait, or None.
         should_retry: whether the service asks for a further attempt, or for none; None: it does not say.
+        is_final: whether no further attempt may follow, whatever it was.
         facts: what was read from a reply all the same, as how many tokens it had.
     """
 
@@ -84,11 +85,14 @@ class Verdict:
     why: str | None = None
     retry_after: float | None = None
     should_retry: bool | None = None
+    is_final: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def attempts(self) -> int:
         """How many attempts that end like this a call may make; the service's own word counts first."""
+        if self.is_final:
+            return 1
         if self.should_retry is None or self.kind in _FINAL:
             return ATTEMPTS.get(self.kind, 1)
         return ATTEMPTS.get(self.kind, _ATTEMPTS_ASKED_FOR) if self.should_retry else 1
