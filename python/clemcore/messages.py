@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from clemcore.errors import MessagesError
@@ -73,6 +74,31 @@ def sha256_of(messages: Messages) -> str:
     """
     text = json.dumps(messages, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=repr)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def texts_of(messages: Messages) -> Iterator[tuple[int, str, str]]:
+    """Yield every text in messages but the roles: index of the message, place (``['content']``) and text.
+
+    Examples:
+        >>> list(texts_of([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]))
+        [(0, "['content'][0]['type']", 'text'), (0, "['content'][0]['text']", 'Hi')]
+    """
+    for index, message in enumerate(messages):
+        for field, value in message.items():
+            if field != "role":
+                for place, text in _texts_in(value, f"[{field!r}]"):
+                    yield index, place, text
+
+
+def _texts_in(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts_in(item, f"{place}[{key!r}]")
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield from _texts_in(item, f"{place}[{number}]")
 
 
 def ensure_alternating_roles(messages: Messages, cull_system_message: bool = True) -> Messages:

@@ -38,6 +38,7 @@ class TestClemcoresOwnEngine:
                 monkeypatch.setattr("clemcore.prompts.proof.make.ChatTemplate", proving)
             if engine is not None:
                 monkeypatch.setattr("clemcore.prompts.proven.ChatTemplate", engine)
+                monkeypatch.setattr("clemcore.prompts.proof.cover.ChatTemplate", engine)
             model = load(tiny_chat)
             reply = model.generate_response(list(messages))
             oracle = model.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

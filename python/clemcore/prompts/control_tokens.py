@@ -8,12 +8,12 @@ of tokens; what becomes of marked places is the backend's business.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from clemcore.errors import MessagesError
-from clemcore.messages import Messages
+from clemcore.messages import Messages, texts_of
 
 POLICIES = ("record", "escape", "error")
 
@@ -45,12 +45,14 @@ class ControlTokens:
 
     Attributes:
         tokens: their texts, longest first, as a tokenizer prefers them.
+        search: finds the first one in a text, or None.
     """
 
     def __init__(self, tokens: Iterable[str]) -> None:
         """Take the tokens' texts."""
         self.tokens = sorted({token for token in tokens if token}, key=lambda token: (-len(token), token))
         self._pattern = re.compile("|".join(map(re.escape, self.tokens)) or "(?!)")
+        self.search = self._pattern.search
 
     @classmethod
     def of(cls, tokenizer: Any, template: str) -> ControlTokens:
@@ -74,14 +76,11 @@ class ControlTokens:
 
     def find(self, messages: Messages) -> list[Found]:
         """Return every control token in the texts of messages, whatever field they stand in but the role."""
-        search = self._pattern.search
-        found: list[Found] = []
-        for index, message in enumerate(messages):
-            for place, text in _texts(message):
-                if search(text) is not None:
-                    matches = self._pattern.finditer(text)
-                    found += [Found(index, place, match.start(), match.group()) for match in matches]
-        return found
+        return [
+            Found(index, place, match.start(), match.group())
+            for index, place, text in texts_of(messages)
+            for match in self._pattern.finditer(text)
+        ]
 
     def check(self, messages: Messages, model_name: str) -> None:
         """Refuse messages with a control token.
@@ -155,18 +154,6 @@ def facts_of(found: Collection[Found], policy: str) -> dict[str, Any]:
         facts["tokens"] = counts
         facts["messages"] = sorted({one.index for one in found})
     return facts
-
-
-def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if place or key != "role":
-                yield from _texts(item, f"{place}[{key!r}]")
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _texts(item, f"{place}[{index}]")
 
 
 def _mapped(value: Any, change: Callable[[str], str], *, whole: bool = True) -> Any:

@@ -14,10 +14,10 @@ from typing import Any
 from clemcore.backends.local.entry import LocalEntry, read_time
 from clemcore.backends.local.escaping import encode_escaped, places_of
 from clemcore.errors import ContextExceededError, MessagesError, SpecError
-from clemcore.messages import Messages, ensure_alternating_roles
+from clemcore.messages import Messages, ensure_alternating_roles, texts_of
 from clemcore.prompts.control_tokens import ControlTokens, facts_of
 from clemcore.prompts.proof import Subject
-from clemcore.prompts.proven import ProvenTemplate
+from clemcore.prompts.proven import proven_template
 
 # Arguments of apply_chat_template that are ours to give; in chat_template_kwargs they would change its meaning.
 _OURS = frozenset(
@@ -77,7 +77,7 @@ class Script:
         self.tokenizer = tokenizer
         self.source = source
         self.now = _time_of(entry.template_now, entry.model_name)
-        self.template = ProvenTemplate(tokenizer, entry.model_name, source, self.now)
+        self.template = proven_template(tokenizer, entry.model_name, source, self.now)
         self.control_tokens = ControlTokens.of(tokenizer, source)
 
 
@@ -109,6 +109,7 @@ class Frontend:
         self._script = script
         self._template = script.template
         self._now = script.now
+        self._no_control = facts_of((), entry.control_tokens)
         self.template_kwargs = dict(entry.chat_template_kwargs)
 
     @property
@@ -122,7 +123,7 @@ class Frontend:
         script = self._script
         is_shared = self._now == script.now
         self._template = (
-            script.template if is_shared else ProvenTemplate(self.tokenizer, self.name, script.source, self._now)
+            script.template if is_shared else proven_template(self.tokenizer, self.name, script.source, self._now)
         )
 
     @property
@@ -174,12 +175,12 @@ class Frontend:
         """
         _check_text_only(messages, self.name)
         policy, control_tokens = self.entry.control_tokens, self._script.control_tokens
-        if policy == "error":
+        has_some = control_tokens.search("\n".join(text for _, _, text in texts_of(messages))) is not None
+        if has_some and policy == "error":
             control_tokens.check(messages, self.name)
-        found = control_tokens.find(messages)
         text, facts = self._render(messages, merge)
-        control = facts_of(found, policy)
-        if not found or policy != "escape":
+        control = facts_of(control_tokens.find(messages), policy) if has_some else dict(self._no_control)
+        if not control["count"] or policy != "escape":
             return Prompt(text, facts, control)
         as_text = places_of(
             text,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from clemcore.prompts.proof.cases import Case, corpus, read_cases
 from clemcore.prompts.proof.compare import Comparison, Difference, compare
-from clemcore.prompts.proof.features import Features
+from clemcore.prompts.proof.cover import Features
 from clemcore.prompts.proof.make import prove
 from clemcore.prompts.proof.oracle import Transformers, pinned_clock
 from clemcore.prompts.proof.result import Proof

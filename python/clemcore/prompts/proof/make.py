@@ -11,7 +11,7 @@ from typing import Any
 from clemcore.errors import TemplateError
 from clemcore.prompts.proof.cases import Case, adapted, corpus
 from clemcore.prompts.proof.compare import BoundsError, Renderer, compare
-from clemcore.prompts.proof.features import Features
+from clemcore.prompts.proof.cover import Features
 from clemcore.prompts.proof.oracle import Transformers
 from clemcore.prompts.proof.result import Proof
 from clemcore.prompts.proof.subject import Subject, versions

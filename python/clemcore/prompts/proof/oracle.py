@@ -52,6 +52,10 @@ class Transformers:
         self._source = source
         self._now = now
 
+    def at(self, now: datetime | None) -> Transformers:
+        """Return the same with the clock at a time."""
+        return self if now == self._now else Transformers(self._tokenizer, self._source, now)
+
     def __call__(self, case: Case) -> str:
         """Render a case.
 

@@ -32,7 +32,7 @@ class Proof:
         rendered: how many of them gave a text; both sides refused the others.
         differing: ids of the cases that differ.
         first: the first difference, or None.
-        covered: features that the cases with equal texts had; see :mod:`clemcore.prompts.proof.features`.
+        covered: features that the cases with equal texts had; see :mod:`clemcore.prompts.proof.cover`.
         seconds: how long it took.
     """
 

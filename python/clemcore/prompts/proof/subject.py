@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clemcore.prompts.proof.features import CLOCK
+from clemcore.prompts.proof.cover import CLOCK
 from clemcore.prompts.proof.oracle import NAMED_TOKENS, empty_tokenizer
 
 _PROBE = "A probe: Größe 42 ١٢ 日本語 👍🏽\n\n  x\t</s> don't\r\n"
