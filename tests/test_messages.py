@@ -60,12 +60,12 @@ def test_neighbours_are_merged_and_nothing_is_lost() -> None:
         [
             _say("system", ""),
             _say("user", "a", image="1.png"),
-            _say("user", "b", image=["2.png"], note=1),
+            _say("user", "b", image=["2.png"]),
             _say("user", "c"),
             _say("assistant", "d"),
         ]
     )
-    assert merged == [_say("user", "a\n\nb\n\nc", image=["1.png", "2.png"], note=1), _say("assistant", "d")]
+    assert merged == [_say("user", "a\n\nb\n\nc", image=["1.png", "2.png"]), _say("assistant", "d")]
 
 
 def test_a_single_image_keeps_its_form() -> None:
@@ -75,9 +75,25 @@ def test_a_single_image_keeps_its_form() -> None:
     assert merged == [_say("user", "a\n\nb", image=["1.png"])]
 
 
-def test_contradicting_fields_are_refused() -> None:
-    with pytest.raises(MessagesError, match="'name' differs"):
-        ensure_alternating_roles([_say("user", "a", name="x"), _say("user", "b", name="y")])
+@pytest.mark.parametrize(
+    "neighbours",
+    [
+        [_say("user", "a", name="Ann"), _say("user", "b", name="Ben")],
+        [_say("user", "a"), _say("user", "b", name="Ben")],
+        [_say("user", "a", name="Ann"), _say("user", "b")],
+        [_say("tool", "18", tool_call_id="1"), _say("tool", "21", tool_call_id="2")],
+        [_say("tool", "18"), _say("tool", "18")],
+        [_say("assistant", None, tool_calls=[{"id": "1"}]), _say("assistant", None, tool_calls=[{"id": "1"}])],
+        [_say("assistant", "a", reasoning_content="r"), _say("assistant", "b", reasoning_content="s")],
+    ],
+)
+def test_a_field_belongs_to_its_own_message(neighbours: Messages) -> None:
+    assert ensure_alternating_roles(neighbours) == neighbours
+
+
+def test_equal_fields_do_not_keep_messages_apart() -> None:
+    merged = ensure_alternating_roles([_say("user", "a", name="Ann"), _say("user", "b", name="Ann")])
+    assert merged == [_say("user", "a\n\nb", name="Ann")]
 
 
 def test_text_and_parts_merge_into_parts() -> None:

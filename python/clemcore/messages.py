@@ -105,8 +105,9 @@ def ensure_alternating_roles(messages: Messages, cull_system_message: bool = Tru
     """Merge neighbouring messages of one role, joined by a blank line.
 
     Linear in the number of messages; the given list and its dicts are never changed, and dicts that need no
-    change are not copied to the depth. What a merged message carries beside its text is kept: images are
-    concatenated, other fields taken from the first message that has them (3.7.2 lost the second's).
+    change are not copied to the depth. Images of merged messages are concatenated (3.7.2 lost the second's).
+    Messages whose other fields differ (``name``, ``tool_calls``, …) stay separate, because each field belongs to its
+    own text. Results of tools always stay separate.
 
     Args:
         messages: the dialogue.
@@ -114,22 +115,36 @@ def ensure_alternating_roles(messages: Messages, cull_system_message: bool = Tru
 
     Returns:
         A new list of new dicts.
-
-    Raises:
-        MessagesError: two messages to be merged carry different values in the same further field.
     """
+    return [_merge(run) for run in runs_of(messages, cull_system_message)]
+
+
+def runs_of(messages: Messages, cull_system_message: bool = True) -> list[Messages]:
+    """Return the neighbours that :func:`ensure_alternating_roles` merges, in their order."""
     if messages and cull_system_message and messages[0]["role"] == "system" and not messages[0]["content"]:
         messages = messages[1:]
-    merged: Messages = []
-    run: Messages = []  # neighbours of one role, merged when the run ends: linear, however long it is
+    runs: list[Messages] = []
     for message in messages:
-        if run and run[0]["role"] != message["role"]:
-            merged.append(_merge(run))
-            run = []
-        run.append(message)
-    if run:
-        merged.append(_merge(run))
-    return merged
+        if runs and _belong_together(runs[-1][0], message):
+            runs[-1].append(message)
+        else:
+            runs.append([message])
+    return runs
+
+
+_MERGED = frozenset({"role", "content", "image"})
+
+
+def _belong_together(message: Message, other: Message) -> bool:
+    if message["role"] != other["role"] or message["role"] == "tool":
+        return False
+    fields = (message.keys() | other.keys()) - _MERGED
+    if not fields:
+        return True
+    # Two calls of tools are two, even if they are equal.
+    return "tool_calls" not in fields and all(
+        name in message and name in other and message[name] == other[name] for name in fields
+    )
 
 
 def _merge(run: Messages) -> Message:
@@ -142,13 +157,6 @@ def _merge(run: Messages) -> Message:
         image = message.get("image")
         if image is not None:
             images += image if isinstance(image, list) else [image]
-        for field, value in message.items():
-            if field in ("role", "content", "image"):
-                continue
-            if result.setdefault(field, value) != value:
-                raise MessagesError(
-                    f"neighbouring '{message['role']}' messages cannot be merged: their field '{field}' differs"
-                )
     if images:
         result["image"] = images if len(images) > 1 else _as_given(run, images[0])
     return result

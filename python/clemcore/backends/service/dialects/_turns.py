@@ -34,7 +34,9 @@ def split_system(messages: Messages) -> tuple[str, list[tuple[int, Message]]]:
     for index, message in enumerate(messages):
         if message["role"] != "system":
             if turns and turns[-1][1]["role"] == message["role"]:
-                turns[-1] = (turns[-1][0], ensure_alternating_roles([turns[-1][1], message])[0])
+                place, before = turns.pop()
+                merged, *separate = ensure_alternating_roles([before, message])
+                turns += [(place, merged), *((index, other) for other in separate)]
             else:
                 turns.append((index, message))
             continue
