@@ -19,7 +19,7 @@ PACKAGE = Path(clemcore.__file__).parent
 # From the bottom up: a module imports only from its own family and from lower levels
 # (docs/decisions/0001-layout-and-flow.md). Families of one level do not import each other.
 LEVELS = (
-    {"_core"},
+    {"_core", "visible"},
     {"errors"},
     {"messages", "secrets", "files", "forks", "names"},
     {"keys", "registry"},

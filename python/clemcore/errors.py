@@ -65,6 +65,12 @@ class ClemcoreError(Exception):
 
     batch_results: list[Any] | None = None
 
+    def __str__(self) -> str:
+        """Give the message with control characters as escapes; ``args`` holds it unchanged."""
+        from clemcore.visible import visible  # only here: most programs never show an error
+
+        return visible(super().__str__())
+
 
 class RegistryError(ClemcoreError, ValueError):
     """A model registry has faults, or something was asked of it that it cannot do.
@@ -97,9 +103,11 @@ class ModelNotFoundError(ClemcoreError, ValueError):
 
     def __str__(self) -> str:
         """Give the message."""
+        from clemcore.visible import visible
+
         if not isinstance(self._message, str):
             self._message = self._message()
-        return self._message
+        return visible(self._message)
 
     @property
     def args(self) -> tuple[Any, ...]:  # type: ignore[override]

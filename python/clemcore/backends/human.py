@@ -14,6 +14,7 @@ from clemcore.calls.conversation import state_of
 from clemcore.messages import Messages
 from clemcore.model import Model, Reply
 from clemcore.registry.spec import ModelSpec
+from clemcore.visible import visible
 
 
 class Human(Backend):
@@ -53,8 +54,9 @@ class HumanModel(Model):
         shown = state_of(self, list[tuple[str, Any]])
         seen = shown if dialogue[: len(shown)] == shown else []
         for role, content in dialogue[len(seen) :]:
-            print(f"[{role}] {content}", file=sys.stderr)
-        print(f"[{self.name}] your answer: ", end="", file=sys.stderr, flush=True)
+            # The words may come from a model: on a terminal they must not do more than be read.
+            print(visible(f"[{role}] {content}"), file=sys.stderr)
+        print(visible(f"[{self.name}] your answer: "), end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         if not line:
             raise EOFError(f"'{self.name}' was asked for an answer, but standard input has ended")

@@ -9,6 +9,8 @@ import os
 import sys
 from typing import Any
 
+from clemcore.visible import visible
+
 VARIABLE = "CLEMCORE_PROGRESS"
 _NO = ("", "0", "false", "no", "off")
 
@@ -32,7 +34,7 @@ class Progress:
         if wanted and total and sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=name, unit="call", file=sys.stderr, dynamic_ncols=True)
+            self._bar = tqdm(total=total, desc=visible(name), unit="call", file=sys.stderr, dynamic_ncols=True)
 
     def count(self, *, failed: bool) -> None:
         """Count a call that has ended."""

@@ -6,6 +6,8 @@ It knows the names of the commands and nothing of what they do; each is imported
 from __future__ import annotations
 
 import importlib
+import io
+import logging
 import os
 import select
 import sys
@@ -17,7 +19,7 @@ import click
 from clemcore import secrets
 from clemcore._core import __version__
 from clemcore.cli.inputs import examples
-from clemcore.cli.terminal import is_terminal, note, styled
+from clemcore.cli.terminal import Styled, is_terminal, note
 from clemcore.errors import ClemcoreError
 
 # Command and the module that has it, as an object of the same name (``list`` would hide Python's own).
@@ -95,6 +97,7 @@ def clem(debug: bool) -> None:
 def run(arguments: list[str]) -> int:
     """Run a command line and return its exit status; errors become one message on standard error."""
     _open_closed_streams()
+    logging.lastResort = _Warnings(logging.WARNING)
     for stream in (sys.stdout, sys.stderr):
         # Half a character of a model's answer, or a terminal without UTF-8, must not end the command.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -108,6 +111,14 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last place that sees it
         return failed(error)
     return status
+
+
+class _Warnings(logging.Handler):
+    """Shows warnings as notes, where no custom backend has configured logging."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the message; it may hold words of a server."""
+        note(secrets.scrub(self.format(record)))
 
 
 def _open_closed_streams() -> None:
@@ -154,9 +165,11 @@ def failed(error: Exception) -> int:
         _mute(1)  # a full disk takes no more; the error itself says so
     try:
         if isinstance(error, click.ClickException):  # click's own texts: wrong usage, with a hint at --help
-            error.show()
+            text = io.StringIO()
+            error.show(text)
+            note(text.getvalue().rstrip())
             return error.exit_code
-        note(f"{styled('clem:', 'red', sys.stderr)} {secrets.scrub(message_of(error)).rstrip()}")
+        note(Styled("clem:", "red"), f" {secrets.scrub(message_of(error)).rstrip()}")
     except OSError:
         return _silenced()
     return FAILED

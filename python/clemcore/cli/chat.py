@@ -19,7 +19,7 @@ from clemcore.cli.inputs import (
     with_set,
 )
 from clemcore.cli.respond import BUDGET_HELP, CACHE_HELP, RECORD_HELP, cached, limited, load, recorded
-from clemcore.cli.terminal import is_terminal, note, out, styled
+from clemcore.cli.terminal import Styled, is_terminal, note, out
 from clemcore.errors import MessagesError
 from clemcore.messages import Messages
 from clemcore.registry.spec import ModelSpec
@@ -67,7 +67,7 @@ def chat(
     with recorded(record), cached(cache), limited(budget):
         loaded = load(with_set(model, set_), gen_args)
         if is_terminal(sys.stdin):
-            note(styled(f"{loaded.name}: {HELP}", "dim", sys.stderr))
+            note(Styled(f"{loaded.name}: {HELP}", "dim"))
         _talk(loaded, system)
 
 
@@ -96,7 +96,7 @@ def _turn(model: Model, dialogue: Messages, line: str) -> Messages:
     except Exception as error:
         if not is_terminal(sys.stdin):
             raise
-        note(f"{styled('clem:', 'red', sys.stderr)} {scrub(message_of(error))}")
+        note(Styled("clem:", "red"), f" {scrub(message_of(error))}")
         return dialogue
     out(text, end="" if text.endswith("\n") else "\n")
     sys.stdout.flush()

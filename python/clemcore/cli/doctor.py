@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +17,7 @@ from clemcore.cli.inputs import (
     read_model,
 )
 from clemcore.cli.respond import print_json
-from clemcore.cli.terminal import note, out, styled
+from clemcore.cli.terminal import Styled, note, out
 from clemcore.registry.spec import ModelSpec
 
 _SAMPLE = [{"role": "user", "content": "Tell me the name of the capital of Australia."}]
@@ -68,7 +67,7 @@ def doctor(
         return 0 if is_good else 1
     for row in rows:
         word, style = _MARKS[row.state]
-        out(f"{styled(f'{word:<8}', style, sys.stdout)} {row.name:<17} {_shown(row.value)}".rstrip())
+        out(Styled(f"{word:<8}", style), f" {row.name:<17} {_shown(row.value)}".rstrip())
         if row.advice:
             out(f"{'':<26} {row.advice}")
     note("nothing was sent")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import click
 
 from clemcore.cli.inputs import chosen_template, examples, read_time, set_option, template_options, with_set
 from clemcore.cli.respond import print_json
-from clemcore.cli.terminal import note, out, progress, styled, table
+from clemcore.cli.terminal import Styled, note, out, progress, table
 from clemcore.errors import ClemcoreError, TemplateError
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
@@ -88,7 +87,7 @@ def prove(
                 changes = changes_of(spec)
                 proof = loading.prove(spec, cases, template_now)
     except ClemcoreError as fault:
-        note(f"{styled('clem:', 'red', sys.stderr)} {fault}")
+        note(Styled("clem:", "red"), f" {fault}")
         return CANNOT_BE_RUN
     if as_json:
         print_json({**proof.to_dict(), **({"overridden": changes} if changes else {})})

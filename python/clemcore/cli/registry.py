@@ -16,6 +16,7 @@ from clemcore.cli.terminal import has_colors, note, out
 from clemcore.errors import ClemcoreError
 from clemcore.registry.override import masked
 from clemcore.registry.spec import ModelSpec
+from clemcore.visible import visible_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +116,7 @@ def _mended(name: str, backends: Sequence[Described], *, show_only: bool) -> _co
     path = Path(name)
     if show_only:
         fixed = _core.fix(name, path.read_bytes(), backends)
-        sys.stdout.write(fixed.diff(name))
+        out(fixed.diff(name), end="")
         return fixed.rest
     path.stat()  # before a lock is made for a file that is not there
     with locked(path):
@@ -174,7 +175,7 @@ def resolve(selector: ModelSpec, set_: tuple[str, ...], how: bool, as_json: bool
     note(f"{source}:{line}" if told.taken else WITHOUT_ENTRY[told.outcome])
     for change in masked(told.overridden):
         note(f"overridden: {_change(change)}")
-    out(json.dumps(shown, indent=2, ensure_ascii=False))
+    out(visible_json(json.dumps(shown, indent=2, ensure_ascii=False)))
     return 0
 
 

@@ -22,6 +22,7 @@ from clemcore.cli.inputs import (
 from clemcore.cli.terminal import is_terminal, out, progress
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
+from clemcore.visible import visible_json
 
 if TYPE_CHECKING:
     from clemcore.model import Model
@@ -136,5 +137,5 @@ def print_json(value: Any) -> None:
 
     text = to_json(value).decode("utf-8")
     if is_terminal(sys.stdout):
-        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        text = visible_json(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
     out(text)

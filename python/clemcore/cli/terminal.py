@@ -11,13 +11,12 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import TextIO
+from typing import NamedTuple, TextIO
+
+from clemcore.visible import visible
 
 _BOLD, _DIM, _RED, _YELLOW, _GREEN = "1", "2", "31", "33", "32"
 STYLES = {"bold": _BOLD, "dim": _DIM, "red": _RED, "yellow": _YELLOW, "green": _GREEN}
-
-# Control characters that are harmless on a terminal.
-_PLAIN_CONTROLS = "\n\t"
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -33,36 +32,31 @@ def has_colors(stream: TextIO) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def styled(text: str, style: str, stream: TextIO) -> str:
-    """Return the text in a style where the stream shows styles."""
-    return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if has_colors(stream) else text
+class Styled(NamedTuple):
+    """A text that has a style where the stream shows styles."""
+
+    text: str
+    style: str
 
 
-def out(text: str, *, end: str = "\n") -> None:
+def out(*pieces: str | Styled, end: str = "\n") -> None:
     """Write data to standard output; on a terminal, control characters are shown and not obeyed."""
-    sys.stdout.write((visible(text) if is_terminal(sys.stdout) else text) + end)
+    is_seen = is_terminal(sys.stdout)
+    sys.stdout.write("".join(_shown(piece, sys.stdout, is_seen=is_seen) for piece in pieces) + end)
 
 
-def note(text: str, *, end: str = "\n") -> None:
-    """Write a message for the person to standard error."""
-    sys.stderr.write(text + end)
+def note(*pieces: str | Styled, end: str = "\n") -> None:
+    """Write a message for the person to standard error; control characters are shown and not obeyed."""
+    sys.stderr.write("".join(_shown(piece, sys.stderr, is_seen=True) for piece in pieces) + end)
     sys.stderr.flush()
 
 
-def visible(text: str) -> str:
-    r"""Replace control characters other than line ends and tabs by their escapes.
-
-    A model's answer, or a name in a file, must not move the cursor or retitle the window.
-
-    Examples:
-        >>> visible("a\x1b[31m\nb")
-        'a\\x1b[31m\nb'
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c in _PLAIN_CONTROLS or unicodedata.category(c) != "Cc" else f"\\x{ord(c):02x}" for c in text
-    )
+def _shown(piece: str | Styled, stream: TextIO, *, is_seen: bool) -> str:
+    """Return a piece as the stream takes it; the style comes last, because it consists of control characters."""
+    if isinstance(piece, str):
+        return visible(piece) if is_seen else piece
+    text = visible(piece.text) if is_seen else piece.text
+    return f"\x1b[{STYLES[piece.style]}m{text}\x1b[0m" if has_colors(stream) else text
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -80,9 +74,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if not cells:
         return
     widths = [max(_width(row[column]) for row in [list(header), *cells]) for column in range(len(header))]
-    sys.stdout.write(styled(_aligned(header, widths), "bold", sys.stdout) + "\n")
+    out(Styled(_aligned(header, widths), "bold"))
     for row in cells:
-        sys.stdout.write(_aligned(row, widths) + "\n")
+        out(_aligned(row, widths))
 
 
 def _one_line(cell: str) -> str:
@@ -109,7 +103,7 @@ def progress(what: str) -> Iterator[None]:
         yield
         return
     begin = time.perf_counter()
-    note(styled(f"{visible(what)} …", "dim", sys.stderr))
+    note(Styled(f"{what} …", "dim"))
     yield
     took = time.perf_counter() - begin
-    note(styled(f"{visible(what)}: done in {took:.1f} s", "dim", sys.stderr))
+    note(Styled(f"{what}: done in {took:.1f} s", "dim"))

@@ -24,7 +24,9 @@ class MissingFieldError(KeyError, AttributeError):
 
     def __str__(self) -> str:
         """Give the message itself; KeyError alone would quote it."""
-        return str(self.args[0]) if self.args else ""
+        from clemcore.visible import visible  # only here: most programs never show an error
+
+        return visible(str(self.args[0])) if self.args else ""
 
 
 def _refuse(self: object, *_: object, **__: object) -> NoReturn:

@@ -12,6 +12,7 @@ from clemcore.errors import MessagesError, TemplateError
 from clemcore.messages import Messages
 from clemcore.messages import check_messages as check_form
 from clemcore.registry.spec import ModelSpec
+from clemcore.visible import visible
 
 
 def check_messages(messages: Messages, model_spec: ModelSpec) -> bool:
@@ -26,13 +27,13 @@ def check_messages(messages: Messages, model_spec: ModelSpec) -> bool:
     """
     check_form(messages)
     for remark in _remarks([str(message["role"]) for message in messages]):
-        print(remark)
+        print(visible(remark))
     try:
         frontend_of(model_spec).write(messages, merge=False)
     except (TemplateError, MessagesError) as refusal:
         print(refusal)
         return False
-    print(f"The chat template of '{model_spec['model_name']}' accepts these messages.")
+    print(visible(f"The chat template of '{model_spec['model_name']}' accepts these messages."))
     return True
 
 

@@ -23,13 +23,14 @@ from clemcore.errors import InterruptedCallError, MessagesError, RemoteCallError
 from clemcore.messages import Messages, sha256_of
 from clemcore.model import Model, Reply
 from clemcore.registry.spec import ModelSpec
+from clemcore.visible import visible
 
 _WHY_NOT_SENT = "a person answers, and a person takes no generation arguments"
 
 
 def show(text: str) -> None:
     """Print the link to a room; on standard error and never in a log, because the link holds a token."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
 
 
 class SlurkModel(Model):

@@ -5,7 +5,7 @@ use clemcore::catalogue;
 use clemcore::fix::fix;
 use clemcore::problem::Severity;
 use clemcore::registry::check;
-use clemcore::report::{Format, Report};
+use clemcore::report::{Format, Report, visible_lines};
 use clemcore::schema::{self, BACKENDS, Backend};
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
@@ -182,7 +182,8 @@ fn mend(file: &str, options: &Options) -> Result<Report, String> {
     let bytes = std::fs::read(&path).map_err(|error| format!("cannot be read: {error}"))?;
     let fixed = fix(file, &bytes, Some(&options.backends));
     if options.diff {
-        print(&fixed.diff(file));
+        let diff = fixed.diff(file);
+        print(&if io::stdout().is_terminal() { visible_lines(&diff) } else { diff.into() });
     } else if fixed.is_changed() {
         replace::file(&path, fixed.text.as_bytes()).map_err(|error| format!("cannot be written: {error}"))?;
         complain(&format!("{file}: mended {}", count(fixed.count)));
@@ -214,5 +215,5 @@ fn print(text: &str) {
 }
 
 fn complain(message: &str) {
-    let _ = writeln!(io::stderr().lock(), "clemcore-check: {message}");
+    let _ = writeln!(io::stderr().lock(), "clemcore-check: {}", visible_lines(message));
 }

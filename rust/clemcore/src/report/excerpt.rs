@@ -1,4 +1,5 @@
 //! The source line that a report shows: cut to a readable window, without tabs, without secrets.
+use super::visible::is_hidden;
 use crate::text::{Span, lines::Lines, mask};
 use unicode_width::UnicodeWidthChar;
 
@@ -48,7 +49,7 @@ impl Excerpt {
     fn push_character(&mut self, character: char, inside: bool, before: bool) {
         match character {
             '\t' => (0..4).for_each(|_| self.push(' ', inside, before)),
-            control if control.is_control() => self.push(char::REPLACEMENT_CHARACTER, inside, before),
+            hidden if is_hidden(hidden) => self.push(char::REPLACEMENT_CHARACTER, inside, before),
             other => self.push(other, inside, before),
         }
     }

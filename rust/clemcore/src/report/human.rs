@@ -1,7 +1,7 @@
 //! The report for people, in the manner of a compiler.
 use super::Report;
+use super::visible::visible;
 use crate::problem::{KEPT, Problem, Severity};
-use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 /// Writes every problem and a summary line.
@@ -80,15 +80,6 @@ fn entry_and_field(problem: &Problem) -> Option<String> {
         parts.push(format!("field {field}"));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-/// The text with its control characters escaped: a file must not steer the terminal of who checks it.
-fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    Cow::Owned(text.chars().map(escape).collect())
 }
 
 /// Colours of a terminal, where they are wanted.

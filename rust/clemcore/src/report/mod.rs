@@ -3,9 +3,11 @@ mod excerpt;
 mod human;
 mod machine;
 mod sarif;
+mod visible;
 
 use crate::problem::{Problem, Severity};
 pub use excerpt::Excerpt;
+pub use visible::visible_lines;
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,6 +20,7 @@ from clemcore.backends.service.http.verdict import Verdict, fault_of
 from clemcore.calls.call import Texts
 from clemcore.errors import REMOTE_ERRORS, ClemcoreError, ContextExceededError
 from clemcore.secrets import mask_fields, scrub, scrub_json
+from clemcore.visible import visible
 
 _SHOWN = 600
 _LONGEST_ID = 100
@@ -50,8 +51,6 @@ _HINTS = {
     "rate_limit": "wait, ask for a higher limit, or set requests_per_minute",
 }
 _TOO_LARGE = 413
-# Control characters but tab and line break, and those that change the direction of writing.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class ErrorBuilder:
@@ -191,8 +190,8 @@ def _shown_response(exchange: Exchange) -> Any:
 
 
 def _shown(words: str) -> str:
-    """Return words for people: without secrets, with control characters written out: they could fool a terminal."""
-    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], scrub(words))
+    """Return words for people: without secrets, and with nothing that could fool a terminal."""
+    return visible(scrub(words))
 
 
 def _exact_texts(exchange: Exchange, shown: Any) -> Texts:
