@@ -86,7 +86,7 @@ def test_of_thousands_the_near_ones_are_shown() -> None:
 
 def test_names_that_need_no_entry_and_names_that_nothing_has() -> None:
     assert (explain("mock").outcome, explain("mock").fields[1]["from"]) == ("special", "the name")
-    assert explain({"model_name": "own", "backend": "mock", "seed": 1}).outcome == "as is"
+    assert explain({"model_name": "own", "backend": "mock", "seed": 1}).outcome == "inline"
     told = explain("gpt4o")
     assert (told.outcome, told.spec, told.tried, told.near[0]) == ("nothing", None, [], "gpt-4o")
 
@@ -130,15 +130,16 @@ def test_it_tells_what_happens(entries: list[dict[str, Any]], selector: dict[str
             with pytest.raises(SpecError, match="an empty selector"):
                 ask(selector)
         return
-    told = registry.explain(selector)
     try:
         spec = resolve(selector, registry)
     except ModelNotFoundError:
-        assert told.outcome == "nothing"
+        assert registry.explain(selector).outcome == "nothing"
         return
-    except SpecError:  # used as it is, but without a name
-        assert told.outcome == "as is"
+    except SpecError:  # without a name
+        with pytest.raises(SpecError):
+            registry.explain(selector)
         return
+    told = registry.explain(selector)
     assert told.spec == spec
     assert list(told.spec) == list(spec)
     rebuilt: dict[str, Any] = {}

@@ -15,19 +15,17 @@ from clemcore.arguments.parameter import SAMPLING_FIELDS
 from clemcore.backends.lookup import BackendRegistry
 from clemcore.backends.requirements import missing_packages
 from clemcore.diagnosis import Row, cost_rows, end_date, examined
-from clemcore.errors import SpecError
 from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, Model
-from clemcore.registry.override import overridden, split
-from clemcore.registry.registry import ModelRegistry, check_selector
+from clemcore.registry import resolution
+from clemcore.registry.registry import ModelRegistry
+from clemcore.registry.resolution import ModelSelector
 from clemcore.registry.spec import MissingFieldError, ModelSpec
 
 if TYPE_CHECKING:
     from clemcore.prompts.proof import Case, Proof
 
 logger = logging.getLogger(__name__)
-
-ModelSelector = str | Mapping[str, Any] | ModelSpec
 
 
 def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = None) -> Model:
@@ -85,24 +83,13 @@ def load_models(model_specs: Sequence[ModelSelector], gen_args: Mapping[str, Any
 def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> ModelSpec:
     """Find the specification that a selector stands for, without loading anything.
 
+    :func:`clemcore.registry.resolve` also says where its entry is.
+
     Raises:
         ModelNotFoundError: no entry unifies and the selector names no backend.
         SpecError: the selector says nothing, or has no model name where one is needed.
     """
-    selector = ModelSpec.from_any(model)
-    check_selector(split(selector)[0])
-    registry = registry if registry is not None else ModelRegistry.from_packaged_and_cwd_files()
-    found = registry.find(selector)
-    if found is not None:
-        return found
-    selector, replaced = split(selector)
-    if "backend" not in selector:
-        raise registry.not_found(selector)
-    if not isinstance(selector.get("model_name"), str):
-        raise SpecError(f"a specification that matches no registry entry needs a 'model_name': {selector}")
-    # Documented since 2024: a specification that names its backend needs no entry.
-    logger.info("%s; it names a backend and is used as it is", registry.not_found(selector))
-    return overridden(selector, replaced)
+    return resolution.resolve(model, registry).spec
 
 
 def render(model: ModelSelector, messages: Messages, gen_args: Mapping[str, Any] | None = None) -> Any:
@@ -144,13 +131,11 @@ def examine(
         ModelNotFoundError: no entry unifies and the selector names no backend.
     """
     check_messages(messages)
-    selector = ModelSpec.from_any(model)
-    registry = ModelRegistry.from_packaged_and_cwd_files()
-    located = registry.locate(selector)
-    spec = resolve(selector, registry) if located is None else located[0]
-    place = None if located is None else located[1]
+    found = resolution.resolve(model)
+    spec = found.spec
+    place = None if found.source is None else f"{found.source}:{found.line}"
     advice = "" if place else "there is no entry: the selector is used as it is"
-    rows = [Row("entry", None if place is None else f"{place[0]}:{place[1]}", "good", advice)]
+    rows = [Row("entry", place, "good", advice)]
     backends = BackendRegistry.from_packaged_and_cwd_files()
     row = backends.get_first_file_matching(spec["backend"])
     rows.append(_backend_row(row))

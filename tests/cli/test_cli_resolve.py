@@ -81,7 +81,7 @@ def test_explain_of_nothing_has_its_own_status(clem: Clem) -> None:
     assert done.returncode == 1
     assert "result: nothing; did you mean 'gpt-4o'" in done.stdout
     done = clem("registry", "resolve", '{"model_name": "m", "backend": "nowhere"}', "--explain", "--json")
-    assert (done.returncode, json.loads(done.stdout)["outcome"]) == (0, "as is")
+    assert (done.returncode, json.loads(done.stdout)["outcome"]) == (0, "inline")
 
 
 MOCK = '{"model_name": "m", "backend": "mock"}'

@@ -28,7 +28,8 @@ NOT_FOUND = 1
 
 WITHOUT_ENTRY = {
     "special": "a name that needs no entry",
-    "as is": "no entry fits; the selector names its backend and is used as it is",
+    "inline": "no entry fits; the selector names its backend and is used as it is",
+    "resolved": "the specification was resolved before",
 }
 
 

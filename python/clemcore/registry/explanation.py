@@ -1,15 +1,19 @@
 """How a selector came to its specification: what was tried, what refused it, and where each field comes from.
 
-It shows what :meth:`clemcore.registry.ModelRegistry.explain` found out, and finds out nothing itself.
+What a selector stands for is decided in :mod:`clemcore.registry.resolution`; here it is only explained.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clemcore.registry.override import masked
+from clemcore import _core
+from clemcore.errors import ModelNotFoundError
+from clemcore.registry.override import changes_of, masked, split
+from clemcore.registry.resolution import decide
 from clemcore.registry.spec import ModelSpec
 from clemcore.secrets import mask_fields
 
@@ -24,7 +28,8 @@ class Explanation:
     Attributes:
         selector: what was asked for.
         outcome: ``"entry"`` (the first that fits was taken), ``"special"`` (a name that needs no entry),
-            ``"as is"`` (no entry fits, and the selector names its backend) or ``"nothing"``.
+            ``"inline"`` (no entry fits, and the selector names its backend), ``"resolved"`` (the specification was
+            resolved before) or ``"nothing"``.
         spec: what the selector stands for; None for ``"nothing"``.
         layers: sources and how many entries each has, in the order in which they are tried; the source is None for
             entries that come from no file.
@@ -115,10 +120,38 @@ class Explanation:
             return f"result, of {_place(self.taken)}:"
         if self.outcome == "special":
             return "result, of a name that needs no entry:"
-        if self.outcome == "as is":
+        if self.outcome in ("inline", "resolved"):
             return "result: no entry fits; the selector names its backend and is used as it is:"
         near = "did you mean " + ", ".join(f"'{name}'" for name in self.near) + "?" if self.near else ""
         return f"result: nothing; {near}" if near else "result: nothing"
+
+
+def explain(selector: ModelSpec, core: _core.Registry) -> Explanation:
+    """Say how a selector comes to its specification; see :meth:`clemcore.registry.ModelRegistry.explain`."""
+    plain, replaced = split(selector)
+    try:
+        resolution = decide(selector, core)
+    except ModelNotFoundError:
+        told = core.explain(selector._fields)
+        del told["found"]
+        return Explanation(selector, "nothing", None, **told)
+    told = core.explain(selector._fields)
+    found, spec = told.pop("found"), resolution.spec
+    if resolution.outcome == "entry":
+        del found["spec"]
+        fields, changes = found.pop("fields"), found.pop("overridden")
+        return Explanation(selector, "entry", spec, **told, taken=found, fields=fields, overridden=changes)
+    fields = [
+        {"field": name, "value": value, "from": _origin(name, plain, replaced)} for name, value in spec.items()
+    ]
+    return Explanation(selector, resolution.outcome, spec, **told, fields=fields, overridden=changes_of(spec))
+
+
+def _origin(field: str, selector: ModelSpec, replaced: Mapping[str, Any]) -> str:
+    """Say where a field comes from that is no entry's."""
+    if field in replaced:
+        return "override"
+    return "selector" if field in selector else "the name"
 
 
 def _place(row: dict[str, Any]) -> str:

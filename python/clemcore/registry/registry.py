@@ -6,24 +6,23 @@ backends, nor what an entry's fields mean to them.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore import _core
-from clemcore.errors import ModelNotFoundError, RegistryError, SpecError
+from clemcore.errors import ModelNotFoundError, RegistryError
 from clemcore.files import locked, replace_file
 from clemcore.registry.edits import Entries
 from clemcore.registry.layers import FILE_NAME, layers, read
-from clemcore.registry.override import OVERRIDE, OverriddenSpec, changes_of, masked, overridden, split
-from clemcore.registry.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES, REPLAY, ModelSpec
+from clemcore.registry.override import OVERRIDE, OverriddenSpec, overridden, split
+from clemcore.registry.refusal import why_not_found
+from clemcore.registry.spec import ModelSpec
+from clemcore.registry.special import special
 
 if TYPE_CHECKING:
     from clemcore.registry.explanation import Explanation
-
-logger = logging.getLogger(__name__)
 
 
 class ModelRegistry:
@@ -111,18 +110,19 @@ class ModelRegistry:
 
     def _all(self) -> list[ModelSpec]:
         if self._specs is None:
-            core = self._compiled()
+            core = self.compiled()
             self._specs = [ModelSpec.from_frozen(core.entry(index)) for index in range(len(core))]
         return self._specs
 
-    def _compiled(self) -> _core.Registry:
+    def compiled(self) -> _core.Registry:
+        """Return the core's registry of these specifications."""
         if self._core is None:
             self._core = _core.Registry.from_specs([spec.to_dict() for spec in self._specs or []])
         return self._core
 
     def __len__(self) -> int:
         """Count the specifications."""
-        return len(self._specs) if self._specs is not None else len(self._compiled())
+        return len(self._specs) if self._specs is not None else len(self.compiled())
 
     def __iter__(self) -> Iterator[ModelSpec]:
         """Iterate over the specifications, in order."""
@@ -149,7 +149,7 @@ class ModelRegistry:
 
     def location(self, index: int) -> tuple[str, int]:
         """Return source and line of the entry at an index."""
-        return self._compiled().location(index)
+        return self.compiled().location(index)
 
     # -- resolving ---------------------------------------------------------------------------------------------
     def find(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> ModelSpec | None:
@@ -167,7 +167,7 @@ class ModelRegistry:
             found = self._resolve(model_selector)
             if found is not None:
                 return ModelSpec.from_frozen(found[1])
-            return _special(ModelSpec.from_dict(model_selector))
+            return special(ModelSpec.from_dict(model_selector))
         selector = ModelSpec.from_any(model_selector)
         if OVERRIDE in selector:
             selector, replaced = split(selector)
@@ -175,26 +175,15 @@ class ModelRegistry:
             return None if spec is None else overridden(spec, replaced)
         if isinstance(selector, OverriddenSpec):
             return selector
-        found = self._compiled().resolve(selector._fields)
-        return _special(selector) if found is None else ModelSpec.from_frozen(found[1])
+        found = self.compiled().resolve(selector._fields)
+        return special(selector) if found is None else ModelSpec.from_frozen(found[1])
 
     def _resolve(self, selector: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
         try:
-            return self._compiled().resolve(selector)
+            return self.compiled().resolve(selector)
         except (TypeError, ValueError):
             ModelSpec.from_dict(selector)  # says it better, if it is the selector's fault
             raise
-
-    def locate(
-        self, model_selector: str | Mapping[str, Any] | ModelSpec
-    ) -> tuple[ModelSpec, tuple[str, int] | None] | None:
-        """Return what :meth:`find` returns with source and line of its entry, None for a name without an entry."""
-        selector, replaced = split(ModelSpec.from_any(model_selector))
-        found = self._compiled().resolve(selector._fields)
-        if found is not None:
-            return overridden(ModelSpec.from_frozen(found[1]), replaced), self.location(found[0])
-        special = _special(selector)
-        return None if special is None else (overridden(special, replaced), None)
 
     def explain(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> Explanation:
         """Say how a selector comes to its specification.
@@ -207,29 +196,11 @@ class ModelRegistry:
             where each field of the specification comes from. ``str()`` of it tells that in lines.
 
         Raises:
-            SpecError: as :meth:`find`, or the selector says nothing.
+            SpecError: the selector or its override is invalid.
         """
-        from clemcore.registry.explanation import Explanation  # dataclasses take their time to load
+        from clemcore.registry.explanation import explain  # dataclasses take their time to load
 
-        selector = ModelSpec.from_any(model_selector)
-        plain, replaced = split(selector)
-        check_selector(plain)
-        told = self._compiled().explain(selector._fields)
-        found = told.pop("found")
-        if found is not None and not isinstance(selector, OverriddenSpec):
-            spec = self.find(selector)
-            del found["spec"]
-            fields, changes = found.pop("fields"), found.pop("overridden")
-            return Explanation(selector, "entry", spec, **told, taken=found, fields=fields, overridden=changes)
-        special = _special(plain)
-        if special is None and "backend" not in plain:
-            return Explanation(selector, "nothing", None, **told)
-        spec = overridden(plain if special is None else special, replaced)
-        fields = [
-            {"field": name, "value": value, "from": _origin(name, plain, replaced)} for name, value in spec.items()
-        ]
-        outcome = "as is" if special is None else "special"
-        return Explanation(selector, outcome, spec, **told, fields=fields, overridden=changes_of(spec))
+        return explain(ModelSpec.from_any(model_selector), self.compiled())
 
     def get_first_model_spec_that_unify_with(
         self, model_selector: str | Mapping[str, Any] | ModelSpec
@@ -248,12 +219,12 @@ class ModelRegistry:
 
     def not_found(self, selector: ModelSpec) -> ModelNotFoundError:
         """Make the error that explains why no entry unifies with a selector; it is explained when that is read."""
-        core = self._compiled()
-        return ModelNotFoundError(lambda: _why_not_found(core, selector))
+        core = self.compiled()
+        return ModelNotFoundError(lambda: why_not_found(core, selector))
 
     def why_not_found(self, selector: ModelSpec) -> str:
         """Explain why no entry unifies with a selector."""
-        return _why_not_found(self._compiled(), selector)
+        return why_not_found(self.compiled(), selector)
 
     # -- changing ----------------------------------------------------------------------------------------------
     def register_from_list(
@@ -387,69 +358,3 @@ def _check_readable(path: Path, text: bytes) -> None:
         ModelRegistry.from_layers([(str(path), text)])
     except RegistryError as fault:
         raise RegistryError(f"nothing was written, for the file would read:\n{fault}", fault.problems) from None
-
-
-def _why_not_found(core: _core.Registry, selector: ModelSpec) -> str:
-    lines = [f"no model unifies with {selector}"]
-    refusals = core.refusals(selector.to_dict())
-    lines += [f"  {_refusal(refusal)}" for refusal in refusals[:5]]
-    if len(refusals) > 5:  # noqa: PLR2004 - as many as are shown
-        lines.append(f"  … and {len(refusals) - 5} more entries of that name")
-    if refusals:
-        lines.append(
-            "  to change a field of the entry on purpose, put it into the selector's 'override' "
-            "(for 'clem': --set FIELD=VALUE)"
-        )
-    name = selector.get("model_name")
-    if isinstance(name, str) and not refusals:
-        near = core.nearest(name)
-        lines.append(
-            "  did you mean " + ", ".join(f"'{other}'" for other in near) + "?"
-            if near
-            else "  'clem list models' shows all names"
-        )
-        if "backend" not in selector:
-            lines.append(
-                "  a model without an entry can be used by naming its backend: "
-                f'{{"model_name": "{name}", "backend": "…", …}}'
-            )
-    return "\n".join(lines)
-
-
-def check_selector(selector: ModelSpec) -> None:
-    """Refuse a selector that says nothing: it would stand for whatever comes first.
-
-    Raises:
-        SpecError: it has no field.
-    """
-    if not selector._fields:
-        raise SpecError("an empty selector fits every model, so it means none: give a 'model_name', or what it has")
-
-
-def _special(selector: ModelSpec) -> ModelSpec | None:
-    """Give the names that stand for no language model their backend; other fields of the selector stay."""
-    name = selector.get("model_name")
-    if "backend" in selector:
-        return None
-    if name in HUMAN_NAMES:
-        return ModelSpec(**{**selector.to_dict(), "backend": "_player_human"})
-    if name in PROGRAMMATIC_NAMES:
-        return ModelSpec(**{**selector.to_dict(), "backend": "_player_programmed"})
-    if isinstance(name, str) and name.startswith(REPLAY):
-        return ModelSpec(**{**selector.to_dict(), "backend": "replay"})
-    return None
-
-
-def _refusal(refusal: _core.Refusal) -> str:
-    """Say why an entry was refused, secrets masked."""
-    place = f" ({refusal.source}:{refusal.line})" if refusal.line else ""
-    rows = masked({"field": name, "asked": asked, "found": found} for name, asked, found in refusal.mismatches)
-    reasons = "; ".join(f"{row['field']} is {row['found']!r}, not {row['asked']!r}" for row in rows)
-    return f"entry {refusal.entry}{place}: {reasons}"
-
-
-def _origin(field: str, selector: ModelSpec, replaced: Mapping[str, Any]) -> str:
-    """Say where a field comes from that is no entry's."""
-    if field in replaced:
-        return "override"
-    return "selector" if field in selector else "the name"
