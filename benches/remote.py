@@ -33,6 +33,8 @@ CLIENTS = {
     "openai_on_aiohttp": "openai",
     "inspect_ai": "inspect-ai openai",
     "clemcore": "",
+    "clemcore_on_openai": "",
+    "clemcore_on_async_openai": "",
 }
 SETTINGS = ((100, 1000), (1000, 1000))
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -175,7 +177,8 @@ def main() -> None:
     options = parser.parse_args()
     names: list[str] = options.clients or list(CLIENTS)
     _many_files()
-    peers = peers_python(options.peers.absolute(), names) if set(names) != {"clemcore"} else Path(sys.executable)
+    has_peers = any(not name.startswith("clemcore") for name in names)
+    peers = peers_python(options.peers.absolute(), names) if has_peers else Path(sys.executable)
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,))
     process.start()
@@ -189,7 +192,7 @@ def main() -> None:
             failed: set[str] = set()
             for _ in range(options.rounds):
                 for name in (name for name in names if name not in failed):
-                    python = Path(sys.executable) if name == "clemcore" else peers
+                    python = Path(sys.executable) if name.startswith("clemcore") else peers
                     figures = measure(python, name, url, setting)
                     if figures is None:
                         failed.add(name)

@@ -183,13 +183,20 @@ async def run_peer(name: str, url: str, concurrency: int, count: int) -> tuple[M
     return meter, texts
 
 
-def run_clemcore(url: str, concurrency: int, count: int) -> tuple[Meter, list[str]]:
-    """The batch of clemcore itself, every call recorded."""
+def run_clemcore(name: str, url: str, concurrency: int, count: int) -> tuple[Meter, list[str]]:
+    """The batch of clemcore itself, every call recorded; also through a client of the openai package."""
     from clemcore import backends
+
+    client: Any = None
+    if name != "clemcore":
+        import openai
+
+        made: Any = openai.AsyncOpenAI if name == "clemcore_on_async_openai" else openai.OpenAI
+        client = made(api_key="none", base_url=url)
 
     config = {"requires_api_key": False, "max_connections": concurrency}
     entry = {"model_name": "m", "backend": "openai_compatible", "model_id": "m", "base_url": url}
-    model: Any = backends.get_model_for({**entry, "model_config": config})
+    model: Any = backends.get_model_for({**entry, "model_config": config}, client=client)
     with tempfile.TemporaryDirectory() as folder, backends.record(f"{folder}/requests.json") as recorder:
         model.generate_response(messages(0))
         batch = [messages(number) for number in range(count)]
@@ -204,8 +211,8 @@ def run_clemcore(url: str, concurrency: int, count: int) -> tuple[Meter, list[st
 def main() -> None:
     """Run one client and print its figures."""
     name, url, concurrency, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    if name == "clemcore":
-        meter, texts = run_clemcore(url, concurrency, count)
+    if name.startswith("clemcore"):
+        meter, texts = run_clemcore(name, url, concurrency, count)
     else:
         meter, texts = asyncio.run(run_peer(name, url, concurrency, count))
     if texts != [f"said {number}" for number in range(count)]:

@@ -170,7 +170,10 @@ def test_a_client_of_3_7_2_for_another_address_is_not_passed_over() -> None:
                 return "a client of the lab's own server"
     """,
     )
-    with pytest.raises(BackendLoadError, match=r"lab_api\.Lab makes a client, which this backend does not use"):
+    with pytest.raises(
+        BackendLoadError,
+        match=r"the client for backend .openai. must be made with the openai package .* but is a str",
+    ):
         backends.get_model_for({"model_name": "m", "backend": "lab", "model_id": "m"})
 
 

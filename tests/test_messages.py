@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clemcore.errors import MessagesError
-from clemcore.messages import check_messages, ensure_alternating_roles
+from clemcore.messages import Messages, check_messages, ensure_alternating_roles
 
 
 def _say(role: str, content: Any, **more: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ It does not know how any step is done; each stands in its own module.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ from clemcore.arguments.parameter import SAMPLING_FIELDS
 from clemcore.backends.lookup import BackendRegistry
 from clemcore.backends.requirements import missing_packages
 from clemcore.diagnosis import Row, cost_rows, end_date, examined
+from clemcore.errors import BackendLoadError
 from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, Model
 from clemcore.registry import resolution
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = None) -> Model:
+def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = None, *, client: Any = None) -> Model:
     """Load the model that a name, a dict or a specification stands for.
 
     Args:
@@ -38,6 +40,8 @@ def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = Non
             under ``override`` play no part in finding the entry and replace its own (nested dicts are merged, None
             removes a field); the record lists them.
         gen_args: generation arguments; they win over those that the specification carries.
+        client: a client of the ``openai`` package that sends the calls of a remote model, with its own address and
+            key (``docs/backends/clients.md``).
 
     Returns:
         The model; ``temperature`` 0.0 and ``max_tokens`` 300 are set where nothing else was given.
@@ -57,7 +61,7 @@ def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = Non
         >>> model.generate_response([{"role": "user", "content": "Really?"}])[2]
         'Yes.'
     """
-    return load_models([model], gen_args)[0]
+    return _load_all([model], gen_args, client)[0]
 
 
 def load_model(model_spec: ModelSelector, gen_args: Mapping[str, Any] | None = None) -> Model:
@@ -72,12 +76,16 @@ def load_models(model_specs: Sequence[ModelSelector], gen_args: Mapping[str, Any
         model_specs: names, dicts or specifications; see :func:`get_model_for`.
         gen_args: generation arguments of all of them.
     """
+    return _load_all(model_specs, gen_args, None)
+
+
+def _load_all(model_specs: Sequence[ModelSelector], gen_args: Mapping[str, Any] | None, client: Any) -> list[Model]:
     registry = ModelRegistry.from_packaged_and_cwd_files()
     specs = [resolve(model, registry) for model in model_specs]
     backends = BackendRegistry.from_packaged_and_cwd_files()
     for spec in specs:
         backends.get_first_file_matching(spec["backend"])
-    return [_load(spec, backends, gen_args or {}) for spec in specs]
+    return [_load(spec, backends, gen_args or {}, client) for spec in specs]
 
 
 def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> ModelSpec:
@@ -180,10 +188,17 @@ def prove(model: ModelSelector, cases: Sequence[Case] = (), now: datetime | None
     return cls.prove(spec, cases, now)
 
 
-def _load(spec: ModelSpec, backends: BackendRegistry, gen_args: Mapping[str, Any]) -> Model:
+def _load(spec: ModelSpec, backends: BackendRegistry, gen_args: Mapping[str, Any], client: Any) -> Model:
     logger.info("loading %s with backend %s", spec["model_name"], spec["backend"])
     try:
-        model = backends.get_backend_for(spec["backend"]).get_model_for(spec)
+        backend: Any = backends.get_backend_for(spec["backend"])
+        model: Model
+        if client is None:
+            model = backend.get_model_for(spec)
+        elif "client" in inspect.signature(backend.get_model_for).parameters:
+            model = backend.get_model_for(spec, client=client)
+        else:
+            raise BackendLoadError(f"backend '{spec['backend']}' takes no client; leave 'client' out")
     except AttributeError as fault:
         # A backend that reads a field as an attribute; Python's own words do not say what fields there are.
         if isinstance(fault.obj, ModelSpec) and fault.name and not isinstance(fault, MissingFieldError):

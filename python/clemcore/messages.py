@@ -106,8 +106,8 @@ def ensure_alternating_roles(messages: Messages, cull_system_message: bool = Tru
 
     Linear in the number of messages; the given list and its dicts are never changed, and dicts that need no
     change are not copied to the depth. Images of merged messages are concatenated (3.7.2 lost the second's).
-    Messages whose other fields differ (``name``, ``tool_calls``, …) stay separate, because each field belongs to its
-    own text. Results of tools always stay separate.
+    Messages whose other fields differ (``name``, ``tool_calls``, …) stay separate, because each field belongs to
+    its own text. Results of tools always stay separate.
 
     Args:
         messages: the dialogue.

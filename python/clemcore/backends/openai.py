@@ -7,6 +7,7 @@ that speaks these protocols is reached by ``openai_compatible``.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from clemcore.backends.service.backend import ServiceBackend
 from clemcore.backends.service.dialects.chat_completions import ChatCompletions
@@ -29,3 +30,12 @@ class OpenAI(ServiceBackend):
         return (
             cls.service if api_of(model_spec) == "chat_completions" else replace(cls.service, dialect=Responses())
         )
+
+
+def __getattr__(name: str) -> Any:
+    """Find ``OpenAIModel``, which needs the HTTP engine, when it is asked for."""
+    if name != "OpenAIModel":
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from clemcore.backends.service.client_model import OpenAIModel
+
+    return OpenAIModel

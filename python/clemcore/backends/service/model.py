@@ -12,7 +12,7 @@ import asyncio
 import dataclasses
 import logging
 import marshal
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from clemcore.arguments.account import ledger_of
 from clemcore.arguments.ledger import Ledger
@@ -39,6 +39,9 @@ from clemcore.model import BatchGenerativeModel, Reply
 from clemcore.registry.context_size import parse_context_size
 from clemcore.registry.settings import check_settings
 from clemcore.registry.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from clemcore.backends.service.client import OwnClient
 
 logger = logging.getLogger(__name__)
 
@@ -152,12 +155,13 @@ class _Writer:
 class ServedModel(RemoteModel):
     """A model behind an API."""
 
-    def __init__(self, model_spec: ModelSpec, service: Service) -> None:
+    def __init__(self, model_spec: ModelSpec, service: Service, own: OwnClient | None = None) -> None:
         """Find address and key; open nothing yet.
 
         Args:
             model_spec: the entry.
             service: who runs it, and the format that it speaks.
+            own: a client of the user's own that sends, or None.
         """
         super().__init__(model_spec)
         check_settings(model_spec)
@@ -166,18 +170,21 @@ class ServedModel(RemoteModel):
         self._dialect = service.dialect
         self._context_size = parse_context_size(model_spec.get("context_size"), self.name)
         self._ledger: tuple[tuple[str, frozenset[str]], Ledger, bytes] | None = None
-        endpoint = resolve_endpoint(model_spec, service)
+        self._own = own
+        endpoint = resolve_endpoint(model_spec, service) if own is None else own.endpoint(model_spec)
         self._errors = ErrorBuilder(self.name, self._model_id, service.backend, endpoint, self._dialect)
-        self._path = beyond(endpoint.base_url, self._dialect.path(model_spec, self._model_id))
+        path = self._dialect.path(model_spec, self._model_id)
+        self._path = beyond(endpoint.base_url, path if own is None else own.path(path, self._model_id))
         self._identity = Identity(model_spec)
         self._costs = Costs(model_spec, self._dialect)
         headers = self._dialect.headers(model_spec)
-        self._calls = CallLayer(self._errors, resolve_limits(model_spec), headers, self._costs)
+        engine = None if own is None else own.engine(endpoint.base_url, headers)
+        self._calls = CallLayer(self._errors, resolve_limits(model_spec), headers, self._costs, engine)
 
     def __reduce__(self) -> Any:
         """Copy and pickle the entry and the arguments; a copy finds its key and opens its connections by itself."""
         state = {"_gen_args": dict(self._gen_args), "_defaulted": self._defaulted}
-        return type(self), (self.model_spec, self._service), state
+        return type(self), (self.model_spec, self._service, self._own), state
 
     async def _answer(self, request: Request) -> Reply:
         ledger, known = self._ledger_of(request)
@@ -203,7 +210,7 @@ class ServedModel(RemoteModel):
         if task is not None:
             listener.on_stop(lambda: background.stop_soon(loop, task))
         joiner = self._dialect.joiner
-        if joiner is None:
+        if joiner is None or self._own is not None:  # a client of the user's own gives whole replies
             return self._path, body, None
         return *self._dialect.streamed(self._path, body), Arrival(joiner, listener)
 
@@ -277,7 +284,7 @@ class ServedModel(RemoteModel):
                 "dialect": self._dialect.name,
                 **facts,
                 "wire": wire,
-                "versions": {"aiohttp": self._calls.version},
+                "versions": self._calls.versions,
             },
             texts,
         )

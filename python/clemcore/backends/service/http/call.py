@@ -13,9 +13,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
-
-import aiohttp
+from typing import Any, Protocol
 
 from clemcore.arguments.ledger import Ledger
 from clemcore.backends.service.costs import Costs
@@ -43,6 +41,17 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 _OUTCOMES: Mapping[str, Outcome] = {"rate_limit": "refused"}
 
 
+class Sender(Protocol):
+    """What sends the bytes of an exchange and notes what came back."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Names and versions of the libraries that send, for the record."""
+
+    async def send(self, exchange: Exchange, seconds: float) -> None:
+        """Send once and read the whole reply within so many seconds; note faults of the network."""
+
+
 class CallLayer:
     """Makes the calls of one model; its coroutines run on the background loop.
 
@@ -51,16 +60,23 @@ class CallLayer:
         limits: how much, how often, how long.
         headers: headers of the dialect; the key's and those of every request are added.
         costs: what its calls cost, for budgets.
+        engine: what sends, or None for the engine of clemcore.
 
     Attributes:
-        version: the version of the HTTP engine.
+        versions: what sends, for the record.
         gate: what the calls pass, shared with every model of this provider, account and name.
     """
 
-    def __init__(self, errors: ErrorBuilder, limits: Limits, headers: Mapping[str, str], costs: Costs) -> None:
+    def __init__(
+        self,
+        errors: ErrorBuilder,
+        limits: Limits,
+        headers: Mapping[str, str],
+        costs: Costs,
+        engine: Sender | None = None,
+    ) -> None:
         """Open nothing yet."""
         endpoint = errors.endpoint
-        self.version = aiohttp.__version__
         self._errors = errors
         self._limits = limits
         self._identity = (
@@ -71,7 +87,8 @@ class CallLayer:
             dict(headers),
         )
         self._costs = costs
-        self._engine = engine_for(endpoint, headers, errors.dialect.key_headers)
+        self._engine = engine or engine_for(endpoint, headers, errors.dialect.key_headers)
+        self.versions = self._engine.versions
         self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, errors.model_id, limits)
 
     async def post(

@@ -1,7 +1,7 @@
 """One answer on its way: from the bytes that arrive to the pieces of text for whoever listens.
 
-The bytes are kept as they came. Pieces are given out while they arrive. The reply is read from all bytes at the end,
-so that what arrives live and what a cache holds give the same reply.
+The bytes are kept as they came. Pieces are given out while they arrive. The reply is read from all bytes at the
+end, so that what arrives live and what a cache holds give the same reply.
 """
 
 from __future__ import annotations
