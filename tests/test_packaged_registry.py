@@ -94,7 +94,9 @@ def leaves(value: object) -> list[object]:
 def test_it_is_large_enough_and_clean() -> None:
     assert len(ENTRIES) >= 250
     report = _core.check(FILE.name, TEXT.encode())
-    assert [problem.to_dict() for problem in report.problems] == []
+    # Some models need a backend, or a setting, of another version of clemcore.
+    assert [problem.to_dict() for problem in report.problems if problem.kind != "unrunnable"] == []
+    assert (report.errors, report.warnings) == (0, 0)
 
 
 def test_it_is_what_comes_along() -> None:

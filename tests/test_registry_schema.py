@@ -1,63 +1,129 @@
-"""The schema of the core against what the backends read."""
+"""The table of settings in the core, against the backends that clemcore includes and what they read."""
 
 from __future__ import annotations
 
+import ast
+import functools
+import inspect
 import json
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clemcore import _core
-from clemcore.backends.local import entry as huggingface
-from clemcore.backends.slurk import settings as slurk
-from clemcore.registry import settings as remote
+import clemcore
+from clemcore import _core, backends, loading
+from clemcore.backends.local.entry import LocalEntry
+from clemcore.backends.lookup import ALIASES, packaged_backends
+from clemcore.errors import BackendNotFoundError, SpecError
+from clemcore.registry.settings import setting, settings_of
+from clemcore.registry.spec import ModelSpec
 
 SCHEMA: dict[str, Any] = json.loads(_core.json_schema())
-NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object"}
+SOURCES = Path(inspect.getfile(clemcore)).parent
+SERVICES = ("anthropic", "azure", "cohere", "google", "mistral", "openai", "openai_compatible", "openrouter")
 
 
-def types_of(backend: str) -> dict[str, Any]:
-    """Return the types that the schema demands of keys in entries of a backend, `model_config` included."""
-    entry = SCHEMA["$defs"]["entry"]
-    found = {name: field.get("type") for name, field in entry["properties"].items()}
-    for rule in entry["allOf"]:
-        if backend in rule["if"]["properties"]["backend"]["enum"]:
-            found.update(
-                {name: field["type"] for name, field in rule["then"]["properties"].items() if "type" in field}
-            )
+def test_the_core_knows_the_backends_that_there_are() -> None:
+    known = _core.known_backends()
+    assert sorted(known) == sorted([*packaged_backends(), *ALIASES, "llamacpp"])
+    assert "replay" in known
+    assert [name for name in known if _core.absence(name) is not None] == ["llamacpp"]
+
+
+@pytest.mark.parametrize("name", ["llamacpp", "vllm", "huggingface_multimodal", "alephalpha"])
+def test_check_loading_and_doctor_say_one_sentence_about_a_backend_that_is_not_included(name: str) -> None:
+    sentence = _core.absence(name)
+    assert sentence is not None
+    entry = {"model_name": "m", "backend": name, "huggingface_id": "org/m"}
+    (problem,) = _core.check("r.json", json.dumps([entry]).encode()).problems
+    assert (problem.message, problem.help, problem.field) == (sentence, None, "backend")
+    messages = [{"role": "user", "content": "Hello!"}]
+    for use in (lambda: backends.get_model_for(entry), lambda: loading.examine(entry, messages)):
+        with pytest.raises(BackendNotFoundError) as caught:
+            use()
+        assert str(caught.value) == sentence
+
+
+def test_a_custom_backend_may_have_the_name_of_one_that_is_not_included(tmp_path: Path) -> None:
+    text = b'[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "org/m"}]'
+    assert _core.check("r.json", text).hints == 1
+    assert not _core.check("r.json", text, ["llamacpp"]).problems
+
+
+def _literals(name: str) -> set[str]:
+    """Return the texts that the code gives to calls of a function as its second argument."""
+    found = set()
+    for path in SOURCES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_call = isinstance(node, ast.Call) and getattr(node.func, "id", None) == name and len(node.args) > 1
+            if is_call and isinstance(node.args[1], ast.Constant):
+                found.add(node.args[1].value)
     return found
 
 
-@pytest.mark.parametrize("backend", ["openai", "openai_compatible"])
-def test_what_remote_backends_read_is_in_the_schema(backend: str) -> None:
-    types = types_of(backend)
-    for name, allowed in remote.SETTINGS.items():
-        assert types[name] in {NAMES[each] for each in allowed}, name
+@functools.cache
+def _texts() -> set[str]:
+    """Return all texts in the code, with the names of fields."""
+    found: set[str] = set()
+    for path in SOURCES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                found.add(node.target.id)
+    return found
 
 
-def test_what_the_backend_slurk_reads_is_in_the_schema() -> None:
-    types = types_of("slurk")
-    read = {**slurk.SETTINGS, **{name: remote.SETTINGS[name] for name in slurk.SHARED}}
-    for name, allowed in read.items():
-        assert types[name] in {NAMES[each] for each in allowed}, name
-    known = {
-        name
-        for rule in SCHEMA["$defs"]["entry"]["allOf"]
-        if "slurk" in rule["if"]["properties"]["backend"]["enum"]
-        for name in rule["then"]["properties"]["model_config"]["properties"]
-    }
-    assert known <= read.keys()
+def test_every_setting_that_the_code_reads_is_in_the_table() -> None:
+    read = _literals("setting") | _literals("_text") | _literals("_seconds")
+    assert {"base_url", "on_close", "thinking_budget"} <= read
+    known = {name for backend in (*SERVICES, "slurk") for name in settings_of(backend)}
+    assert read <= known
 
 
-def test_what_the_local_backend_reads_is_in_the_schema() -> None:
-    types = types_of("huggingface_local")
-    for name, wanted in huggingface._SETTINGS.items():
-        assert types[name] == NAMES[wanted], name
-    # And nothing that it would refuse is said to be read by it.
-    conditional = [
-        rule["then"]["properties"]["model_config"]["properties"]
-        for rule in SCHEMA["$defs"]["entry"]["allOf"]
-        if "huggingface_local" in rule["if"]["properties"]["backend"]["enum"]
-    ]
-    known = {*huggingface._SETTINGS, *huggingface._NOT_HONOURED}
-    assert {name for properties in conditional for name in properties} <= known
+@pytest.mark.parametrize("backend", [*SERVICES, "slurk", "mock", "huggingface_local"])
+def test_every_setting_of_the_table_is_read_by_the_code(backend: str) -> None:
+    nested = {name for name, row in settings_of(backend).items() if row["is_nested"] and not row["refused"]}
+    assert nested <= _texts()
+
+
+def test_the_local_backend_reads_its_settings_of_the_table() -> None:
+    rows = settings_of("huggingface_local")
+    refused = {name for name, row in rows.items() if row["refused"]}
+    assert refused == {"multimodal", "do_sample"}
+    elsewhere = {"on_unsupported", "multimodality", "torch_dtype", "padding_side", "huggingface_id"}
+    of_the_entry = {"model_name", "source", "is_folder", "eos_is_literal", "context_size"}
+    assert {each.name for each in fields(LocalEntry)} - of_the_entry == rows.keys() - refused - elsewhere
+
+
+@pytest.mark.parametrize("backend", _core.known_backends())
+def test_the_table_says_what_the_json_schema_says(backend: str) -> None:
+    entry = SCHEMA["$defs"]["entry"]
+    types = {name: field.get("type") for name, field in entry["properties"].items()}
+    for rule in entry["allOf"]:
+        if backend in rule["if"]["properties"]["backend"]["enum"]:
+            types |= {name: field["type"] for name, field in rule["then"]["properties"].items() if "type" in field}
+    for name, row in settings_of(backend).items():
+        wanted = list(row["types"]) if len(row["types"]) > 1 else row["types"][0]
+        assert types[name] == wanted, name
+        assert row["meaning"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("backend", "name", "value", "words"),
+    [
+        ("openai", "total_timeout", float("inf"), "must be a finite number of seconds, not inf"),
+        ("openai", "total_timeout", -1, "must be a positive number of seconds, not -1"),
+        ("openai", "thinking_mode", 1, "must be true or false, not 1"),
+        ("openai", "max_connections", 2.5, "must be an integer, not 2.5"),
+        ("slurk", "on_close", "Close", "must be one of 'close', 'delete', 'keep', not 'Close'"),
+        ("mine", "extra_body", [], r"must be an object, not \[\]"),
+    ],
+)
+def test_a_setting_is_held_against_the_table(backend: str, name: str, value: Any, words: str) -> None:
+    spec = ModelSpec(model_name="m", backend=backend, model_config={name: value})
+    with pytest.raises(SpecError, match=f"model 'm': '{name}' {words}"):
+        setting(spec, name)
+    assert setting(ModelSpec(model_name="m", backend=backend), name, "nothing") == "nothing"

@@ -19,6 +19,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "_panic",
+    "absence",
     "catalogue",
     "check",
     "check_layers",
@@ -29,8 +30,10 @@ __all__ = [
     "fix",
     "freeze",
     "json_schema",
+    "known_backends",
     "override_fields",
     "packaged_registry",
+    "settings",
     "thaw",
     "unify",
     "upsert_entries",
@@ -42,6 +45,23 @@ _Container = TypeVar("_Container", dict[str, Any], list[Any])
 
 # A custom backend: its name, or its name and its keys with their types and values.
 _Backend: TypeAlias = str | tuple[str, dict[str, tuple[list[str], list[str]]]]
+
+class _Setting(TypedDict):
+    """What the schema says about one setting of a backend;."""
+
+    types: tuple[str, ...]
+    values: tuple[str, ...]
+    above: int | None
+    least: int | None
+    most: int | None
+    is_pattern: bool
+    is_nested: bool
+    unit: str
+    default: str
+    meaning: str
+    deprecated: str
+    refused: str
+    counts_if_false: bool
 
 class _Kind(TypedDict):
     code: str
@@ -326,6 +346,22 @@ def override_fields(spec: dict[str, Any], fields: dict[str, Any]) -> tuple[dict[
         The new dict; and for each field that changed a dict of ``field``, ``old`` (where there was a value) and
         ``new`` (where it was not removed).
     """
+
+def settings(backend: str) -> dict[str, _Setting]:
+    """Give the settings that a backend reads, by name: its keys of ``model_config`` and further keys of the entry.
+
+    Each has ``types`` (of JSON Schema), ``values`` (empty for any), a range (``above``, ``least``, ``most``),
+    ``unit``, ``default`` and ``meaning`` in words, ``is_nested`` (it stands in ``model_config``), ``deprecated``
+    (what to write today), ``refused`` (why the backend does not support it), and ``counts_if_false`` (it counts by
+    being there).
+    A backend that the core does not know has the settings that every backend reads.
+    """
+
+def known_backends() -> list[str]:
+    """Give the names of the backends whose entries the core knows."""
+
+def absence(backend: str) -> str | None:
+    """Say that clemcore does not include a backend that older registries name; None for every other name."""
 
 def json_schema() -> str:
     """Give the JSON Schema (draft 2020-12) of a registry file."""

@@ -61,7 +61,7 @@ class TestLayouts:
                         refused[fields["model_name"]] = str(error)
         assert count == 111
         assert len(refused) == 2
-        assert all("'multimodal' is not honoured" in text for text in refused.values()), refused
+        assert all("does not support 'multimodal'" in text for text in refused.values()), refused
 
 
 class TestFlagsCountByValue:
@@ -70,7 +70,9 @@ class TestFlagsCountByValue:
         assert entry(dict.fromkeys(names, False)) == entry({})
 
     def test_true_of_what_is_not_honoured_is_an_error(self) -> None:
-        with pytest.raises(SpecError, match=r"model 'm': 'multimodal' is not honoured: .* openai_compatible"):
+        with pytest.raises(
+            SpecError, match=r"model 'm': huggingface_local does not support 'multimodal': .* openai_compatible"
+        ):
             entry({"multimodal": True})
 
 
@@ -81,17 +83,17 @@ class TestFlagsCountByValue:
         ({"colour": "x"}, "no setting model_config.colour; known are attn_implementation, "),
         ({"premade_chat_template": "true"}, "'premade_chat_template' must be true or false, not 'true'"),
         ({"torch_num_threads": True}, "'torch_num_threads' must be an integer, not True"),
-        ({"torch_num_threads": 0}, "torch_num_threads must be at least 1"),
+        ({"torch_num_threads": 0}, "'torch_num_threads' must be a positive number of threads, not 0"),
         ({"chat_template_kwargs": ["a"]}, "'chat_template_kwargs' must be an object"),
         ({"premade_chat_template": False}, "a custom_chat_template is needed"),
         ({"premade_chat_template": True, "custom_chat_template": "x"}, "keep one of them"),
-        ({"padding_side": "right"}, "padding_side must be 'left'"),
+        ({"padding_side": "right"}, "'padding_side' must be 'left', not 'right'"),
         ({"eos_to_cull": "(<eos>"}, "'eos_to_cull' is no regular expression: missing"),
         ({"cot_end_tag": "["}, "'cot_end_tag' is no regular expression"),
         ({"cot_output": True}, "cot_output needs cot_end_tag"),
         ({"load_in_4bit": True, "load_in_8bit": True}, "exclude each other"),
         ({"dtype": "float32", "torch_dtype": "float16"}, "dtype and torch_dtype are two names of one setting"),
-        ({"do_sample": False}, "'do_sample' is not honoured: sampling follows .* temperature"),
+        ({"do_sample": False}, "does not support 'do_sample': sampling follows .* temperature"),
     ],
 )
 def test_wrong_settings_are_named(config: dict[str, Any], message: str) -> None:
@@ -262,7 +264,9 @@ class TestWhatIsNotHonoured:
         assert "5 has no effect at temperature 0" in ledger.dropped["top_k"]
 
     def test_another_policy(self) -> None:
-        with pytest.raises(SpecError, match="on_unsupported must be 'error', 'drop' or 'nearest', not 'ignore'"):
+        with pytest.raises(
+            SpecError, match="'on_unsupported' must be one of 'error', 'drop', 'nearest', not 'ignore'"
+        ):
             read({"top_k": 5}, "ignore")
 
 

@@ -309,9 +309,9 @@ def test_one_limit_of_tokens(wire_server: WireServer) -> None:
 
 
 def test_a_flag_that_is_no_flag_is_refused(wire_server: WireServer) -> None:
-    with pytest.raises(SpecError, match="'reasoning_model' must be bool, not 'yes'"):
+    with pytest.raises(SpecError, match="'reasoning_model' must be true or false, not 'yes'"):
         open_model(wire_server.url, reasoning_model="yes")
-    with pytest.raises(SpecError, match="'multimodality' must be dict, not True"):
+    with pytest.raises(SpecError, match="'multimodality' must be an object, not True"):
         open_model(wire_server.url, multimodality=True)
     with pytest.raises(SpecError, match="extra_body must not hold messages, stream"):
         ask(open_model(wire_server.url, extra_body={"stream": False, "messages": []}))

@@ -718,11 +718,11 @@ def test_the_packaged_entry_is_that_of_3_7_2() -> None:
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"join_timeout": 0}, "'join_timeout' must be a number of seconds > 0"),
-        ({"response_timeout": "long"}, "'response_timeout' must be int or float, not 'long'"),
-        ({"on_close": "burn"}, "on_close must be one of 'close', 'delete', 'keep', not 'burn'"),
-        ({"on_unsupported": "shout"}, "on_unsupported must be one of"),
-        ({"bot_name": ""}, "'bot_name' must be str"),
+        ({"join_timeout": 0}, "'join_timeout' must be a positive number of seconds"),
+        ({"response_timeout": "long"}, "'response_timeout' must be a number, not 'long'"),
+        ({"on_close": "burn"}, "'on_close' must be one of 'close', 'delete', 'keep', not 'burn'"),
+        ({"on_unsupported": "shout"}, "'on_unsupported' must be one of"),
+        ({"bot_name": ""}, "'bot_name' must be a string that is not empty"),
         (
             {"room_layout_path": "nowhere"},
             r"room_layout_path nowhere.json: the file cannot be read \(current folder: .*No such file",

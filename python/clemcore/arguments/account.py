@@ -293,12 +293,7 @@ _ABSENT: Any = object()
 
 
 def _policy(spec: ModelSpec) -> OnUnsupported:
-    value = setting(spec, "on_unsupported", "error")
-    if value not in ("error", "drop", "nearest"):
-        raise SpecError(
-            f"model '{spec['model_name']}': on_unsupported must be 'error', 'drop' or 'nearest', not {value!r}"
-        )
-    policy: OnUnsupported = value
+    policy: OnUnsupported = setting(spec, "on_unsupported", "error")
     return policy
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from clemcore import _core
 from clemcore.backends.base import Backend
 from clemcore.errors import BackendLoadError, BackendNotFoundError
 
@@ -130,6 +131,8 @@ class BackendRegistry:
         row = self._find(backend_selector)
         if row is not None:
             return row
+        if (sentence := _core.absence(backend_selector)) is not None:
+            raise BackendNotFoundError(sentence)
         import difflib
 
         known = sorted({row["backend"] for row in self if not row["backend"].startswith("_")})

@@ -15,8 +15,6 @@ from typing import Any
 from clemcore.errors import MessagesError
 from clemcore.messages import Messages, texts_of
 
-POLICIES = ("record", "escape", "error")
-
 # Nobody writes these by chance: such an added token counts even where the tokenizer calls it no special one.
 _MARKER_FORM = re.compile(r"<[|\uff5c].*[|\uff5c]>", re.DOTALL)
 # Private-use characters, of which two that occur nowhere mark a place.

@@ -289,12 +289,6 @@ pub(crate) fn explain(what: &str) -> PyResult<Option<String>> {
     guarded(|| Ok(kinds::explain(what).or_else(|| clemcore::schema::explain(what))))
 }
 
-/// The reference page of all keys, in Markdown.
-#[pyfunction]
-pub(crate) fn fields_page() -> PyResult<String> {
-    guarded(|| Ok(clemcore::schema::page()))
-}
-
 /// The reference page of all kinds of problems, in Markdown.
 #[pyfunction]
 pub(crate) fn codes_page() -> PyResult<String> {

@@ -13,6 +13,7 @@ mod explain;
 mod frozen;
 mod guard;
 mod registry;
+mod schema;
 mod template;
 
 // Strings are borrowed and dicts are walked under the interpreter's lock.
@@ -23,16 +24,19 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
-    use crate::errors::{Fixed, Problem, Report, catalogue, codes_page, explain, fields_page, fix};
+    use crate::errors::{Fixed, Problem, Report, catalogue, codes_page, explain, fix};
 
     #[pymodule_export]
     use crate::frozen::{freeze, thaw};
 
     #[pymodule_export]
     use crate::registry::{
-        Refusal, Registry, check, check_layers, context_tokens, json_schema, override_fields,
-        packaged_registry, unify, upsert_entries,
+        Refusal, Registry, check, check_layers, context_tokens, override_fields, packaged_registry, unify,
+        upsert_entries,
     };
+
+    #[pymodule_export]
+    use crate::schema::{absence, fields_page, json_schema, known_backends, settings};
 
     #[pymodule_export]
     use crate::template::{NotPlainError, TemplateCore, UnsupportedError};

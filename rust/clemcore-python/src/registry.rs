@@ -5,7 +5,7 @@ use crate::errors::{self, Report};
 use crate::explain;
 use crate::guard::guarded;
 use clemcore::edit::{self, Position};
-use clemcore::{patch, registry as core, schema, unify as rule};
+use clemcore::{patch, registry as core, unify as rule};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -300,12 +300,6 @@ pub(crate) fn upsert_entries(
         let edits: Vec<_> = entries.iter().map(edit).collect::<PyResult<_>>()?;
         py.detach(|| edit::upsert_all(source, text, edits)).map_err(errors::edit_error)
     })
-}
-
-/// The JSON Schema of a registry file.
-#[pyfunction]
-pub(crate) fn json_schema() -> PyResult<String> {
-    guarded(|| Ok(schema::json_schema()))
 }
 
 /// The number of tokens that a text such as `128k` means.

@@ -161,7 +161,7 @@ fn piece() -> impl Strategy<Value = &'static str> {
         "\"release_date\": \"13/01/2024\"",
         "\"context_size\": \"131,072\"",
         "\"eos_to_cull\": \"<|a|><|b|>\"",
-        "\"backend\": \"llamacpp\"",
+        "\"backend\": \"huggingface_local\"",
         ",",
         ",",
         ",",

@@ -56,5 +56,5 @@ fn every_backend_of_a_model_says_what_it_needs() {
         ENTRY.iter().any(|field| field.rule == Rule::Needed && field.backends.contains(&backend))
     };
     let without: Vec<_> = BACKENDS.iter().copied().filter(|backend| !needed(backend)).collect();
-    assert_eq!(without, ["human", "mock", "slurk", "_player_human", "_player_programmed"]);
+    assert_eq!(without, ["human", "mock", "replay", "slurk", "_player_human", "_player_programmed"]);
 }

@@ -9,13 +9,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from clemcore.errors import SpecError
 from clemcore.registry.settings import setting
 from clemcore.registry.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 
-POLICIES = ("warn", "error", "ignore")
 _FIELDS = ("served_model", "system_fingerprint")
 
 
@@ -33,11 +31,6 @@ class Identity:
         """Know nobody yet."""
         self._name = spec["model_name"]
         self._policy = setting(spec, "on_identity_change", "warn")
-        if self._policy not in POLICIES:
-            raise SpecError(
-                f"model '{self._name}': on_identity_change must be 'warn', 'error' or 'ignore', "
-                f"not {self._policy!r}"
-            )
         self._first: dict[str, Any] = {}
         # What the last answer said, where it was no change: the usual case needs no further look.
         self.last: tuple[Any, Any] | None = None

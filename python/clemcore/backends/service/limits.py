@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from clemcore.errors import SpecError
@@ -41,14 +40,6 @@ def resolve_limits(spec: ModelSpec) -> Limits:
     """
     given = {name: setting(spec, name) for name in (*Limits.__dataclass_fields__, "timeout")}
     given = {name: value for name, value in given.items() if value is not None}
-    for name, value in given.items():
-        if not (math.isfinite(value) and value > 0):
-            unit = "seconds" if name.endswith("timeout") else "calls" if name == "max_connections" else "a minute"
-            raise SpecError(
-                f"model '{spec['model_name']}': '{name}' must be a positive number of {unit}, not {value}"
-                if unit != "a minute"
-                else f"model '{spec['model_name']}': '{name}' must be a positive number, not {value}"
-            )
     if "timeout" in given:
         if "total_timeout" in given:
             raise SpecError(

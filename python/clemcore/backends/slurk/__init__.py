@@ -11,10 +11,11 @@ from typing import Any
 
 from clemcore.backends.base import Backend, require
 from clemcore.backends.slurk.content import Shown, events_of
-from clemcore.backends.slurk.settings import check_settings, examine, resolve_settings
+from clemcore.backends.slurk.settings import examine, resolve_settings
 from clemcore.diagnosis import Row
 from clemcore.messages import Messages
 from clemcore.model import Model
+from clemcore.registry.settings import check_settings
 from clemcore.registry.spec import ModelSpec
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.resources
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from clemcore.backends.service.endpoint_rows import endpoint_rows
 from clemcore.diagnosis import Row, examined
 from clemcore.errors import SpecError
 from clemcore.keys import KeyRegistry
-from clemcore.registry.settings import setting as remote_setting
+from clemcore.registry.settings import check_settings, setting
 from clemcore.registry.spec import ModelSpec
 
 PACKAGED = "packaged"
@@ -28,16 +27,6 @@ DEFAULT_TIMEOUT = 300.0
 DEFAULT_BOT_NAME = "Game Master"
 
 OnClose = Literal["close", "delete", "keep"]
-SETTINGS: dict[str, tuple[type, ...]] = {
-    "bot_name": (str,),
-    "join_timeout": (int, float),
-    "on_close": (str,),
-    "response_timeout": (int, float),
-    "room_layout_path": (str,),
-    "slurk_host": (str,),
-}
-# What it reads as every remote backend does.
-SHARED = ("base_url", "ca_file", "key_name", "multimodality", "on_unsupported", "verify_tls")
 
 
 @dataclass(frozen=True)
@@ -88,28 +77,12 @@ def resolve_settings(spec: ModelSpec) -> Settings:
         endpoint=_endpoint(spec),
         layout=layout,
         shows_images=_shows_images(layout),
-        bot_name=_read(spec, "bot_name", DEFAULT_BOT_NAME),
+        bot_name=_text(spec, "bot_name", DEFAULT_BOT_NAME),
         join_timeout=_seconds(spec, "join_timeout"),
         response_timeout=_seconds(spec, "response_timeout"),
-        on_close=_one_of(spec, "on_close", ("close", "delete", "keep"), "close"),
-        on_unsupported=_one_of(spec, "on_unsupported", ("error", "drop", "nearest"), "drop"),
+        on_close=setting(spec, "on_close", "close"),
+        on_unsupported=setting(spec, "on_unsupported", "drop"),
     )
-
-
-def check_settings(spec: ModelSpec) -> None:
-    """Check the settings of an entry, without reading keys or files.
-
-    Raises:
-        SpecError: a setting has an invalid type or value.
-    """
-    for name in SETTINGS:
-        _read(spec, name, None)
-    for name in SHARED:
-        remote_setting(spec, name)
-    for name in ("join_timeout", "response_timeout"):
-        _seconds(spec, name)
-    _one_of(spec, "on_close", ("close", "delete", "keep"), "close")
-    _one_of(spec, "on_unsupported", ("error", "drop", "nearest"), "drop")
 
 
 def layout_of(spec: ModelSpec) -> dict[str, Any]:
@@ -118,7 +91,7 @@ def layout_of(spec: ModelSpec) -> dict[str, Any]:
     Raises:
         SpecError: the file was not found or is not a layout. For invalid JSON, the message has line and column.
     """
-    named = _read(spec, "room_layout_path", PACKAGED)
+    named = _text(spec, "room_layout_path", PACKAGED)
     if named == PACKAGED:
         return _packaged_layout()
     path = Path(named if named.endswith(".json") else f"{named}.json").expanduser()
@@ -160,13 +133,12 @@ def examine(spec: ModelSpec) -> list[Row]:
 
 def _setting_rows(spec: ModelSpec) -> list[Row]:
     check_settings(spec)
-    named = ("bot_name", DEFAULT_BOT_NAME), ("on_close", "close")
-    values = {name: _read(spec, name, default) for name, default in named}
+    values = {"bot_name": _text(spec, "bot_name", DEFAULT_BOT_NAME), "on_close": setting(spec, "on_close", "close")}
     return [Row("settings", {**values, **{name: _seconds(spec, name) for name in _DEADLINES}})]
 
 
 def _layout_row(spec: ModelSpec) -> Row:
-    named, layout = _read(spec, "room_layout_path", PACKAGED), layout_of(spec)
+    named, layout = _text(spec, "room_layout_path", PACKAGED), layout_of(spec)
     if _shows_images(layout):
         return Row("room_layout", named)
     return Row("room_layout", named, "good", 'it cannot show images, because its scripts have no "incoming-image"')
@@ -182,11 +154,11 @@ _DEADLINES = ("join_timeout", "response_timeout")
 
 def _endpoint(spec: ModelSpec) -> Endpoint:
     """Return the server's address and key; ``slurk_host`` is another name of ``base_url`` in both entry and key."""
-    service, host = SlurkService(), _read(spec, "slurk_host", None)
-    written = remote_setting(spec, "base_url")
+    service, host = SlurkService(), _text(spec, "slurk_host", None)
+    written = setting(spec, "base_url")
     if host is not None and written is not None and host.rstrip("/") != written.rstrip("/"):
         raise SpecError(f"model '{spec['model_name']}' has both slurk_host and base_url, and they differ; keep one")
-    key_name = remote_setting(spec, "key_name") or service.key_name
+    key_name = setting(spec, "key_name") or service.key_name
     key = KeyRegistry.from_json().get_key_for(key_name)
     address = host or written
     if address is None and not key.get("slurk_host") and not key.get("base_url"):
@@ -199,33 +171,12 @@ def _endpoint(spec: ModelSpec) -> Endpoint:
     return resolve_endpoint(spec, service)
 
 
-def _read(spec: ModelSpec, name: str, default: Any) -> Any:
-    config = spec.get("model_config")
-    config = config if isinstance(config, Mapping) else {}
-    if name in config and name in spec and config[name] != spec[name]:
-        raise SpecError(
-            f"model '{spec['model_name']}' has two values for '{name}': {spec[name]!r} at the top level and "
-            f"{config[name]!r} in model_config; keep one"
-        )
-    value = config[name] if name in config else spec.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, SETTINGS[name]) or isinstance(value, bool) or value == "":
-        names = " or ".join(each.__name__ for each in SETTINGS[name])
-        raise SpecError(f"model '{spec['model_name']}': '{name}' must be {names}, not {value!r}")
+def _text(spec: ModelSpec, name: str, default: Any) -> Any:
+    value = setting(spec, name, default)
+    if value == "":
+        raise SpecError(f"model '{spec['model_name']}': '{name}' must be a string that is not empty")
     return value
 
 
 def _seconds(spec: ModelSpec, name: str) -> float:
-    value = _read(spec, name, DEFAULT_TIMEOUT)
-    if not value > 0 or not math.isfinite(value):
-        raise SpecError(f"model '{spec['model_name']}': '{name}' must be a number of seconds > 0, not {value!r}")
-    return float(value)
-
-
-def _one_of(spec: ModelSpec, name: str, values: tuple[str, ...], default: str) -> Any:
-    value = _read(spec, name, default) if name in SETTINGS else remote_setting(spec, name, default)
-    if value not in values:
-        listed = ", ".join(map(repr, values))
-        raise SpecError(f"model '{spec['model_name']}': {name} must be one of {listed}, not {value!r}")
-    return value
+    return float(setting(spec, name, DEFAULT_TIMEOUT))

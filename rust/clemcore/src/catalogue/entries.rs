@@ -202,8 +202,8 @@ pub const BAD_PATTERN: Kind = Kind {
     explanation: "`eos_to_cull` and `cot_end_tag` in `model_config` are Python regular expressions, and this one does \
         not compile. Characters with a meaning, such as `|`, `*` and brackets, need a backslash, which JSON \
         writes twice.",
-    bad: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "*END*"}}]"#,
-    good: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "\\*END\\*"}}]"#,
+    bad: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "*END*"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "\\*END\\*"}}]"#,
 };
 
 /// R063: regular expression that matches too much.
@@ -215,8 +215,8 @@ pub const LOOSE_PATTERN: Kind = Kind {
     explanation: "`eos_to_cull` and `cot_end_tag` in `model_config` are regular expressions, in which `|` means \"or\" \
         and `[EOS]` means one of three letters. Without backslashes this one matches other text than the \
         marker that it shows, or matches everywhere.",
-    bad: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "<|im_end|>"}}]"#,
-    good: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "<\\|im_end\\|>"}}]"#,
+    bad: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "<|im_end|>"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "model_config": {"eos_to_cull": "<\\|im_end\\|>"}}]"#,
 };
 
 /// R064: flag that counts by being there.
@@ -251,8 +251,8 @@ pub const CHAT_TEMPLATE: Kind = Kind {
     severity: Severity::Warning,
     explanation: "`custom_chat_template` is a Jinja template as transformers renders it. This one has a fault \
         of syntax, or uses a filter or a test that does not exist, so no prompt can be made of it.",
-    bad: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"custom_chat_template": "{{ messages[0].content | trimm }}"}}]"#,
-    good: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m", "model_config": {"custom_chat_template": "{{ messages[0].content | trim }}"}}]"#,
+    bad: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "model_config": {"custom_chat_template": "{{ messages[0].content | trimm }}"}}]"#,
+    good: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "model_config": {"custom_chat_template": "{{ messages[0].content | trim }}"}}]"#,
 };
 
 /// R067: variable that the chat template never reads.
@@ -304,4 +304,28 @@ pub const IDLE_ALLOW: Kind = Kind {
         cannot be allowed.",
     bad: r#"[{"model_name": "m", "backend": "mock", "lint": {"allow": ["R060"]}}]"#,
     good: r#"[{"model_name": "m", "backend": "mock", "release_date": "spring", "lint": {"allow": ["R060"]}}]"#,
+};
+
+/// R071: model that clemcore cannot run.
+pub const UNRUNNABLE: Kind = Kind {
+    code: "R071",
+    slug: "unrunnable",
+    title: "model that clemcore cannot run",
+    severity: Severity::Hint,
+    explanation: "This version of clemcore does not include the backend of the entry, or the backend refuses one of the \
+        entry's keys. Loading the model fails with the same sentence, and `clem list models` marks it.",
+    bad: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m"}]"#,
+    good: r#"[{"model_name": "m", "backend": "openai_compatible", "model_id": "m", "base_url": "http://127.0.0.1:8080/v1"}]"#,
+};
+
+/// R072: number outside of its range.
+pub const OUT_OF_RANGE: Kind = Kind {
+    code: "R072",
+    slug: "out-of-range",
+    title: "number outside of its range",
+    severity: Severity::Warning,
+    explanation: "The key takes numbers of a certain range, and this one is outside: shares are numbers between 0 and 1, \
+        not percentages, and no sampling temperature is below zero. Calls with it are refused.",
+    bad: r#"[{"model_name": "m", "backend": "openai", "model_id": "m", "top_p": 90}]"#,
+    good: r#"[{"model_name": "m", "backend": "openai", "model_id": "m", "top_p": 0.9}]"#,
 };

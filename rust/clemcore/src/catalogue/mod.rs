@@ -80,6 +80,8 @@ pub const ALL: &[&Kind] = &[
     &LANGUAGE,
     &DEPRECATED_KEY,
     &IDLE_ALLOW,
+    &UNRUNNABLE,
+    &OUT_OF_RANGE,
 ];
 
 /// The kind of that code or slug.

@@ -1,6 +1,7 @@
 //! The backends that come with clemcore, and those that older registries name.
 
-/// The values of `"backend"` that clemcore itself provides. Callers with plugins name those besides.
+/// The values of `"backend"` whose entries are known: those of the backends that clemcore includes, and of
+/// [`NOT_INCLUDED`]. Callers with plugins name those besides.
 pub const BACKENDS: &[&str] = &[
     "anthropic",
     "azure",
@@ -14,25 +15,59 @@ pub const BACKENDS: &[&str] = &[
     "openai",
     "openai_compatible",
     "openrouter",
+    "replay",
     "slurk",
     "_player_human",
     "_player_programmed",
 ];
 
-/// Backends of earlier releases, and what became of them.
+/// Backends whose entries are known although clemcore does not include them, and what to do instead.
+pub const NOT_INCLUDED: &[(&str, &str)] = &[(
+    "llamacpp",
+    "serve the GGUF file (`llama-server -m FILE`) and use the backend openai_compatible, or write a llamacpp_api.py",
+)];
+
+/// Backends of earlier releases, and what to do instead.
 pub const RETIRED: &[(&str, &str)] = &[
-    ("alephalpha", "it is no longer part of clemcore; a NAME_api.py of your own can provide it"),
+    ("alephalpha", "use another backend, or write an alephalpha_api.py"),
     (
         "huggingface_multimodal",
-        "it became part of huggingface_local, where an entry says \"model_config\": {\"multimodal\": true}",
+        "serve the model (`vllm serve`) and use the backend openai_compatible; huggingface_local answers text only",
     ),
-    ("vllm", "it is no longer part of clemcore; `vllm serve` answers through openai_compatible"),
+    ("vllm", "serve the model (`vllm serve`) and use the backend openai_compatible"),
 ];
+
+/// That clemcore does not include a backend that older registries name, and what to do instead; `None` for every
+/// other name. The check, the loader, `clem list` and `clem doctor` all say this sentence.
+///
+/// ```
+/// let sentence = clemcore::schema::absence("vllm").unwrap();
+/// assert!(sentence.starts_with("clemcore does not include the backend 'vllm': serve the model"));
+/// assert!(clemcore::schema::absence("openai").is_none());
+/// ```
+#[must_use]
+pub fn absence(backend: &str) -> Option<String> {
+    let (name, instead) = NOT_INCLUDED.iter().chain(RETIRED).find(|(name, _)| *name == backend)?;
+    Some(format!("clemcore does not include the backend '{name}': {instead}"))
+}
 
 /// Models that run in this process.
 pub(super) const LOCAL: &[&str] = &["huggingface_local", "llamacpp"];
 pub(super) const HUGGINGFACE: &[&str] = &["huggingface_local"];
 pub(super) const LLAMACPP: &[&str] = &["llamacpp"];
+/// Backends that take generation arguments which they do not all support.
+pub(super) const SELECTIVE: &[&str] = &[
+    "anthropic",
+    "azure",
+    "cohere",
+    "google",
+    "huggingface_local",
+    "mistral",
+    "openai",
+    "openai_compatible",
+    "openrouter",
+    "slurk",
+];
 pub(super) const SLURK: &[&str] = &["slurk"];
 pub(super) const MOCK: &[&str] = &["mock"];
 /// Services that are asked over the network.

@@ -114,16 +114,16 @@ pub const ENTRY: &[Field] = &[
         ),
     field("multimodality", &[Object], "What the model takes beside text.").holds(super::model_config::MODALITIES),
     // How it is asked when nobody says otherwise.
-    field("temperature", &[Number], "Sampling temperature; 0 is greedy.").default("0"),
-    field("max_tokens", &[Int], "How many tokens an answer may have.").unit("tokens").default("300"),
-    field("seed", &[Int], "Seed of the sampling, where the backend has one."),
-    field("top_p", &[Number], "Nucleus sampling: the share of probability that is sampled from."),
-    field("top_k", &[Int], "How many tokens are sampled from."),
-    field("min_p", &[Number], "Least probability of a sampled token, relative to the best."),
-    field("stop", &[Strings, String], "Texts at which the answer ends."),
-    field("presence_penalty", &[Number], "Penalty for tokens that have occurred."),
-    field("frequency_penalty", &[Number], "Penalty for tokens by how often they have occurred."),
-    field("repetition_penalty", &[Number], "Factor by which tokens that have occurred become less likely.")
+    field("temperature", &[Number], "Sampling temperature; 0 is greedy.").argument().rule(Rule::Within(Some(0), None)).default("0"),
+    field("max_tokens", &[Int], "How many tokens an answer may have.").argument().rule(Rule::Positive).unit("tokens").default("300"),
+    field("seed", &[Int], "Seed of the sampling, where the backend has one.").argument(),
+    field("top_p", &[Number], "Nucleus sampling: the share of probability that is sampled from.").argument().rule(Rule::Within(Some(0), Some(1))),
+    field("top_k", &[Int], "How many tokens are sampled from.").argument().rule(Rule::Within(Some(-1), None)),
+    field("min_p", &[Number], "Least probability of a sampled token, relative to the best.").argument().rule(Rule::Within(Some(0), Some(1))),
+    field("stop", &[Strings, String], "Texts at which the answer ends.").argument(),
+    field("presence_penalty", &[Number], "Penalty for tokens that have occurred.").argument().rule(Rule::Within(Some(-2), Some(2))),
+    field("frequency_penalty", &[Number], "Penalty for tokens by how often they have occurred.").argument().rule(Rule::Within(Some(-2), Some(2))),
+    field("repetition_penalty", &[Number], "Factor by which tokens that have occurred become less likely.").argument().rule(Rule::Positive)
         .read_by(&["huggingface_local", "llamacpp", "openai_compatible", "openrouter"]),
     // Where it is.
     field("base_url", &[String], "Address of the server.")

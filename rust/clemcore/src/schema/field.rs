@@ -21,6 +21,10 @@ pub struct Field {
     pub backends: &'static [&'static str],
     /// What to write today; empty for a key that is current.
     pub deprecated: &'static str,
+    /// Whether it is a generation argument: calls can give it too, and `model_config` cannot hold it.
+    pub is_argument: bool,
+    /// Why the backends that know the key refuse it, and what to do instead; empty where they honour it.
+    pub refused: &'static str,
     /// What is asked of its value, beside the type.
     pub rule: Rule,
 }
@@ -47,6 +51,20 @@ pub enum Type {
 }
 
 impl Type {
+    /// The name that JSON Schema gives to the type.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "boolean",
+            Self::Int => "integer",
+            Self::Number => "number",
+            Self::String => "string",
+            Self::Strings | Self::List => "array",
+            Self::Object => "object",
+            Self::Null => "null",
+        }
+    }
+
     /// In the words of a report.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -78,6 +96,8 @@ pub enum Rule {
     Size,
     /// A number greater than zero.
     Positive,
+    /// A number that is at least the first and at most the second, where these are given.
+    Within(Option<i32>, Option<i32>),
     /// A Python regular expression.
     Pattern,
     /// A chat template in Jinja.
@@ -101,6 +121,8 @@ impl Field {
             default: "",
             backends: &[],
             deprecated: "",
+            is_argument: false,
+            refused: "",
             rule: Rule::Plain,
         }
     }
@@ -135,8 +157,34 @@ impl Field {
         self
     }
 
+    pub(super) const fn argument(mut self) -> Self {
+        self.is_argument = true;
+        self
+    }
+
+    pub(super) const fn refused(mut self, why: &'static str) -> Self {
+        self.refused = why;
+        self
+    }
+
+    /// Whether it is one of the keys that only some backends read, and this backend is one of those.
+    #[must_use]
+    pub fn is_read_by(&self, backend: &str) -> bool {
+        self.backends.contains(&backend)
+    }
+
     pub(super) const fn deprecated(mut self, instead: &'static str) -> Self {
         self.deprecated = instead;
         self
+    }
+}
+
+/// The numbers of a range, as "between 0 and 1".
+pub(crate) fn range_words(least: Option<i32>, most: Option<i32>) -> String {
+    match (least, most) {
+        (Some(least), Some(most)) => format!("between {least} and {most}"),
+        (Some(least), None) => format!("at least {least}"),
+        (None, Some(most)) => format!("at most {most}"),
+        (None, None) => "a number".to_owned(),
     }
 }

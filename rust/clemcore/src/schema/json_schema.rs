@@ -96,7 +96,7 @@ fn types_for(backends: &'static [&'static str]) -> Value {
 
 fn types(field: &Field) -> Map<String, Value> {
     let mut property = Map::new();
-    let types: Vec<&str> = field.types.iter().map(|of| json_type(*of)).collect();
+    let types: Vec<&str> = field.types.iter().map(|of| of.name()).collect();
     property.insert("type".to_owned(), if let [only] = types[..] { only.into() } else { types.into() });
     if field.types.contains(&Type::Strings) {
         property.insert("items".to_owned(), json!({"type": "string"}));
@@ -107,19 +107,12 @@ fn types(field: &Field) -> Map<String, Value> {
     match field.rule {
         Rule::Required | Rule::Needed => property.insert("minLength".to_owned(), 1.into()),
         Rule::Positive => property.insert("exclusiveMinimum".to_owned(), 0.into()),
+        Rule::Within(least, most) => {
+            let ends = [("minimum", least), ("maximum", most)];
+            property.extend(ends.into_iter().filter_map(|(key, end)| Some((key.to_owned(), end?.into()))));
+            None
+        }
         _ => None,
     };
     property
-}
-
-const fn json_type(of: Type) -> &'static str {
-    match of {
-        Type::Bool => "boolean",
-        Type::Int => "integer",
-        Type::Number => "number",
-        Type::String => "string",
-        Type::Strings | Type::List => "array",
-        Type::Object => "object",
-        Type::Null => "null",
-    }
 }

@@ -9,14 +9,17 @@ mod field;
 mod json_schema;
 mod model_config;
 mod page;
+mod settings;
 
-pub use backends::{BACKENDS, RETIRED};
+pub use backends::{BACKENDS, NOT_INCLUDED, RETIRED, absence};
 pub use custom_backend::{Backend, CustomKey};
 pub use entry::{ENTRY, SELECTOR};
+pub(crate) use field::range_words;
 pub use field::{Field, Rule, Type};
 pub use json_schema::json_schema;
 pub use model_config::MODEL_CONFIG;
 pub use page::{explain, page};
+pub use settings::{Setting, settings};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 

@@ -1,7 +1,7 @@
 //! The known keys of `model_config`.
 use super::Type::{Bool, Int, Number, Object, String, Strings};
 use super::backends::{
-    COMPLETIONS, HUGGINGFACE, KEYED, LLAMACPP, LOCAL, MOCK, OLD_MULTIMODAL, REMOTE, SERVERS, SLURK,
+    COMPLETIONS, HUGGINGFACE, KEYED, LLAMACPP, LOCAL, MOCK, OLD_MULTIMODAL, REMOTE, SELECTIVE, SERVERS, SLURK,
 };
 use super::{Field, Rule};
 
@@ -49,10 +49,14 @@ pub const MODEL_CONFIG: &[Field] = &[
     .read_by(HUGGINGFACE)
     .one_of(&["record", "escape", "error"])
     .default("`record`"),
-    field("padding_side", &[String], "The side on which a batch is padded.")
+    field(
+        "padding_side",
+        &[String],
+        "The side on which a batch is padded. With padding on the right, a model would continue the padding.",
+    )
         .read_by(HUGGINGFACE)
-        .one_of(&["left", "right"])
-        .default("`left`; the only one that huggingface_local takes today"),
+        .one_of(&["left"])
+        .default("`left`"),
     field("bos_string", &[String], "The text of the token that begins a sequence.").read_by(LLAMACPP),
     field("eos_string", &[String], "The text of the token that ends a sequence.").read_by(LLAMACPP),
     // From tokens to an answer.
@@ -96,8 +100,11 @@ pub const MODEL_CONFIG: &[Field] = &[
         .deprecated("it has no effect: transformers 5 has one tokenizer per model"),
     field("do_sample", &[Bool], "Whether tokens are sampled; otherwise the best one is taken.")
         .read_by(HUGGINGFACE)
-        .deprecated("sampling follows the temperature (0 is greedy); huggingface_local refuses the key"),
-    field("multimodal", &[Bool], "Whether the model is run as a vision-language model.").read_by(HUGGINGFACE),
+        .rule(Rule::Presence)
+        .refused("sampling follows the generation argument temperature (0 is greedy); remove the key"),
+    field("multimodal", &[Bool], "Whether the model is run as a vision-language model.")
+        .read_by(HUGGINGFACE)
+        .refused("it answers text only; serve the model and use the backend openai_compatible"),
     field("filename", &[String], "The GGUF file in the repository; may be a glob.").read_by(LLAMACPP),
     field("additional_files", &[Strings], "The further parts of a model that is split over files.")
         .read_by(LLAMACPP),
@@ -149,7 +156,7 @@ pub const MODEL_CONFIG: &[Field] = &[
         &[String],
         "What becomes of a generation argument that was asked for and is not taken: it is refused, left out, or the nearest that is taken is sent.",
     )
-    .read_by(SERVERS)
+    .read_by(SELECTIVE)
     .one_of(&["error", "drop", "nearest"])
     .default("`error`; `drop` for slurk"),
     field(

@@ -1,5 +1,5 @@
 //! One entry: what must be there, and each key against the schema.
-use super::{Context, MANY_KEYS, secrets, templates, values};
+use super::{Context, MANY_KEYS, secrets, templates, unrunnable, values};
 use crate::catalogue as kind;
 use crate::json::{Kind, Member, Node};
 use crate::schema::{self, Field, Rule};
@@ -21,6 +21,9 @@ pub(super) fn check(node: &Node<'_>, context: &mut Context<'_>) {
     if !context.spoiled(node.span) {
         missing_fields(node, context);
         missing_id(node, context);
+    }
+    if context.thorough {
+        unrunnable::backend(node, context);
     }
     secrets::check(members, context);
     keys(members, "", schema::entry_field, context);
@@ -139,6 +142,9 @@ fn known_key(field: &'static Field, member: &Member<'_>, path: &'static str, con
             .help(field.deprecated);
     }
     if !values::has_type(field, &member.value, name, context) {
+        return;
+    }
+    if context.thorough && unrunnable::key(field, member, name, context) {
         return;
     }
     // A flat `eos_to_cull` of 2024 is plain text, not a pattern.

@@ -11,6 +11,7 @@ mod secrets;
 pub(super) mod shadow;
 pub(super) mod sizes;
 mod templates;
+pub(super) mod unrunnable;
 mod values;
 
 use crate::catalogue as kind;

@@ -121,6 +121,7 @@ pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Co
         Rule::Template | Rule::Needed => {}
         Rule::Languages => languages::check(node, name, context),
         Rule::Positive => positive(node, name, context),
+        Rule::Within(least, most) => within(least, most, node, name, context),
         Rule::Required => required(field, node, name, context),
         Rule::Date => {
             let is_wrong = node.as_str().is_some_and(|text| !dates::is_right(text));
@@ -168,7 +169,7 @@ fn written(node: &Node<'_>, meant: Option<String>) -> Option<Remedy> {
 
 /// Whether a text is one of those that the key takes.
 fn known_value(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
-    let known = |text: &str| field.values.iter().any(|value| value.eq_ignore_ascii_case(text));
+    let known = |text: &str| field.values.iter().any(|value| *value == text);
     let Some(text) = node.as_str().filter(|text| !field.values.is_empty() && !known(text)) else { return };
     let shown: String = text.chars().take(40).collect();
     let help = similar::near_miss(text, field.values.iter().copied()).map_or_else(
@@ -194,6 +195,26 @@ fn positive(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
         .help("write a number above zero, or leave the key out where there is no limit");
 }
 
+/// Shares and penalties have ends on both sides.
+fn within(least: Option<i32>, most: Option<i32>, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
+    let number = match &node.kind {
+        #[allow(clippy::cast_precision_loss, reason = "what is lost lies far outside of every range")]
+        Kind::Int(number) => *number as f64,
+        Kind::Float(number) => *number,
+        _ => return,
+    };
+    if least.is_none_or(|least| number >= f64::from(least))
+        && most.is_none_or(|most| number <= f64::from(most))
+    {
+        return;
+    }
+    let message = format_args!("{name} must be {}, not {number}", schema::range_words(least, most));
+    let fault = context.at(&kind::OUT_OF_RANGE, node.span, message).field(format_args!("{name}"));
+    if (least, most) == (Some(0), Some(1)) && (1.0..=100.0).contains(&number) {
+        fault.help(format_args!("for {number} percent, write {}", number / 100.0));
+    }
+}
+
 fn required(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     let Some(text) = node.as_str() else { return };
     if text.trim().is_empty() {
@@ -205,6 +226,7 @@ fn required(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_
     }
 }
 
+/// Whether the entry's backend exists. One that clemcore does not include is reported by [`super::unrunnable`].
 fn backend(backend: &str, node: &Node<'_>, context: &mut Context<'_>) {
     if context.known_backends().any(|known| known == backend) {
         return;
@@ -212,23 +234,27 @@ fn backend(backend: &str, node: &Node<'_>, context: &mut Context<'_>) {
     if context.tallies(&kind::UNKNOWN_BACKEND) {
         return;
     }
-    let retired = schema::RETIRED.iter().find(|(name, _)| *name == backend);
-    let help = match (retired, similar::near_miss(backend, context.known_backends())) {
-        (Some((_, fate)), _) => (*fate).to_owned(),
-        (None, Some(near)) => format!("did you mean \"{near}\"?"),
-        (None, None) => {
-            let known: Vec<_> = context.known_backends().filter(|known| !known.starts_with('_')).collect();
-            format!(
-                "known are {}; a NAME_api.py in the working directory can provide others",
-                known.join(", ")
-            )
+    let (message, help) = match schema::absence(backend) {
+        Some(sentence) => (sentence, None),
+        None => {
+            let shown: String = backend.chars().take(40).collect();
+            (format!("no backend is called {shown:?}"), Some(known_backends(backend, context)))
         }
     };
-    let shown: String = backend.chars().take(40).collect();
-    context
-        .at(&kind::UNKNOWN_BACKEND, node.span, format_args!("no backend is called {shown:?}"))
-        .field("backend")
-        .help(help);
+    let fault = context.at(&kind::UNKNOWN_BACKEND, node.span, message).field("backend");
+    if let Some(help) = help {
+        fault.help(help);
+    }
+}
+
+/// Which backend was probably meant, or which ones there are.
+fn known_backends(unknown: &str, context: &Context<'_>) -> String {
+    let is_ours = |name: &&str| !name.starts_with('_') && schema::absence(name).is_none();
+    let known: Vec<_> = context.known_backends().filter(is_ours).collect();
+    if let Some(near) = similar::near_miss(unknown, known.iter().copied()) {
+        return format!("did you mean \"{near}\"?");
+    }
+    format!("known are {}; a NAME_api.py in the working directory can provide others", known.join(", "))
 }
 
 fn pattern(node: &Node<'_>, name: Name, context: &mut Context<'_>) {

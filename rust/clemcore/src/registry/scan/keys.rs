@@ -203,7 +203,10 @@ pub(super) fn is_flat_pattern(field: &Field, level: Level) -> bool {
 
 /// Whether loading has nothing to say about a field, and the full check may.
 pub(super) fn is_for_the_thorough(field: &Field) -> bool {
-    field.rule == Rule::Template || !field.deprecated.is_empty() || field.name == "lint"
+    field.rule == Rule::Template
+        || !field.deprecated.is_empty()
+        || !field.refused.is_empty()
+        || field.name == "lint"
 }
 
 /// The first and the last eight bytes of a text, and its length.

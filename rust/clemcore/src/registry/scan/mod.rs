@@ -17,7 +17,7 @@
 //! for in [`Scan::entry`]; the tests fail on its fixture as long as it is not.
 mod keys;
 
-use super::check::{clean, languages};
+use super::check::{clean, languages, unrunnable};
 use crate::json::{self, Cursor, Kind, MAX_DEPTH, Number};
 use crate::problem::Faults;
 use crate::schema::{Backend, Rule};
@@ -169,7 +169,10 @@ impl<'t> Scan<'t, '_> {
         if let Some((_, ids)) = self.needs.iter().find(|(known, _)| *known == backend) {
             return *ids;
         }
-        let ids = keys::needed_by(backend.trim_matches('"'));
+        let name = backend.trim_matches('"');
+        // Only the full check has something to say about entries that cannot be run.
+        let is_for_the_full_check = self.thorough && unrunnable::is_not_included(name);
+        let ids = if is_for_the_full_check { u8::MAX } else { keys::needed_by(name) };
         if self.needs.len() < MANY_BACKENDS {
             self.needs.push((backend, ids));
         }
@@ -331,6 +334,7 @@ impl<'t> Scan<'t, '_> {
             Rule::Presence => kind != FALSE,
             Rule::Needed => kind == STRING && first.is_ascii_alphanumeric(),
             Rule::Languages => languages::are_plain(text.as_bytes()),
+            Rule::Within(Some(0), _) if kind == INT => first == b'0' || first == b'1' && text.len() == 1,
             Rule::Required => field.name == super::MODEL_NAME && first.is_ascii_alphanumeric(),
             _ => false,
         };
@@ -349,7 +353,7 @@ impl<'t> Scan<'t, '_> {
         if (self.asked[slot].0, self.asked[slot].1) != (key, text) {
             let mut faults = Faults::default();
             let node = json::parse(text, &mut faults);
-            let clean = kind & (STRING | STRINGS) != 0
+            let clean = kind & (STRING | STRINGS | INT | FLOAT) != 0
                 && node.is_some_and(|node| clean::value(known.field, &node, self.backends));
             self.asked[slot] = (key, text, clean);
         }
