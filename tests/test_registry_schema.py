@@ -57,9 +57,9 @@ def _literals(name: str) -> set[str]:
     found = set()
     for path in SOURCES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            is_call = isinstance(node, ast.Call) and getattr(node.func, "id", None) == name and len(node.args) > 1
-            if is_call and isinstance(node.args[1], ast.Constant):
-                found.add(node.args[1].value)
+            if not isinstance(node, ast.Call) or getattr(node.func, "id", None) != name:
+                continue
+            found |= {str(given.value) for given in node.args[1:2] if isinstance(given, ast.Constant)}
     return found
 
 

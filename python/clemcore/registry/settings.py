@@ -1,7 +1,7 @@
 """What an entry's ``model_config`` says: settings, read and checked against the table of the core.
 
-The table (``rust/clemcore/src/schema/``) says which settings a backend reads, and their types, values and ranges. This
-module does not know what a setting does.
+The table (``rust/clemcore/src/schema/``) says which settings a backend reads, and their types, values and ranges.
+This module does not know what a setting does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "string": (str,),
     "array": (list, tuple),
-    "object": (Mapping,),  # type: ignore[type-abstract]
+    "object": (Mapping,),
     "null": (type(None),),
 }
 _WORDS = {"boolean": "true or false", "array": "a list", "integer": "an integer", "object": "an object"}
@@ -117,10 +117,7 @@ def _config(spec: ModelSpec) -> Mapping[str, Any]:
 
 def _wrong(value: Any, row: _Setting) -> str | None:
     """Say what a value would have to be; None where it is right."""
-    fits = any(
-        isinstance(value, _TYPES[name]) and isinstance(value, bool) == (name == "boolean") for name in row["types"]
-    )
-    if not fits:
+    if not any(_is_of(name, value) for name in row["types"]):
         return " or ".join(_WORDS.get(name, f"a {name}") for name in row["types"] if name != "null")
     if row["values"] and isinstance(value, str) and value not in row["values"]:
         listed = ", ".join(map(repr, row["values"]))
@@ -128,6 +125,10 @@ def _wrong(value: Any, row: _Setting) -> str | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _outside(value, row)
     return None
+
+
+def _is_of(type_name: str, value: Any) -> bool:
+    return isinstance(value, _TYPES[type_name]) and isinstance(value, bool) == (type_name == "boolean")
 
 
 def _outside(value: float, row: _Setting) -> str | None:
