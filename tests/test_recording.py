@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import clemcore
 from clemcore import backends, secrets
 from clemcore.calls import recorder
-from clemcore.calls.encoding import JsonText, encoded_once, to_json
+from clemcore.calls.encoding import JsonText, encoded_once, sha256_of_value, to_json
 from clemcore.calls.recorder import FinishedCall
 from clemcore.calls.scope import capture
 from clemcore.errors import RecordError
@@ -141,8 +141,11 @@ def test_what_is_encoded_before_reads_as_what_is_not(prompt: Any, facts: dict[st
     entry = FinishedCall(
         {"manipulated_prompt_obj": prompt, "raw_response_obj": JsonText('[1.50,"ä"]'.encode()), "clemcore": encoded}
     )
-    assert json.loads(entry.to_json()) == fields
-    assert list(json.loads(entry.to_json())["clemcore"]) == list(facts)
+    read = json.loads(entry.to_json())
+    hashes = read["clemcore"].pop("hashes")
+    assert hashes["response"] == sha256_of_value([1.5, "ä"])
+    assert read == fields
+    assert list(read["clemcore"]) == list(facts)
 
 
 @given(JSON, JSON)
@@ -159,12 +162,14 @@ def test_bytes_stand_in_the_record_as_they_were() -> None:
     assert _calls()[0]["manipulated_prompt_obj"] == {"n": 1.0, "a": 100.0}
 
 
-def test_secrets_are_taken_out_of_bytes_too() -> None:
+def test_bytes_that_hold_a_key_are_left_out() -> None:
     secrets.remember("sk-canary-bytes-ä")
     with backends.record():
         _put(prompt=JsonText('"sk-canary-bytes-ä"'.encode()), response=JsonText(b'"sk-canary-bytes-\\u00e4"'))
     assert "canary" not in Path("requests.json").read_text()
-    assert _calls()[0]["manipulated_prompt_obj"] == _calls()[0]["raw_response_obj"] == "***"
+    (call,) = _calls()
+    assert call["manipulated_prompt_obj"] is call["raw_response_obj"] is None
+    assert call["clemcore"]["left_out"] == ["manipulated_prompt_obj", "raw_response_obj"]
 
 
 def test_a_longer_secret_goes_before_one_that_it_holds() -> None:

@@ -151,4 +151,4 @@ def test_two_records_are_compared_without_their_times(recorded: WireServer, clem
 def test_what_is_no_record_is_an_error(clem: Clem) -> None:
     assert "cannot be read" in clem.fails("verify", "nothing.json")
     Path("requests.json").write_text("{")
-    assert "requests.json:1:2: no valid JSON" in clem.fails("verify", "requests.json")
+    assert "requests.json:1:2: is not valid JSON" in clem.fails("verify", "requests.json")

@@ -22,13 +22,68 @@ _SECRET_NAME = re.compile(
 # A flag that carries such a word and is no secret.
 _HARMLESS = frozenset({"requires_api_key"})
 
-# Values of keys loaded in this process; text that is shown or recorded is searched for them. Longest first: one may
-# hold another. The forms are what stands for them in JSON text, the plain ones and those with every escape.
+# Values of keys loaded in this process, longest first: one may hold another. What people read is searched for all
+# of them. A record is searched only for those with the shape of a key, in the forms that JSON text may have.
 _loaded: tuple[str, ...] = ()
+_keys: tuple[str, ...] = ()
 _forms: tuple[bytes, ...] = ()
 
 # Shorter values would match ordinary words; a key that short protects nothing.
 _SHORTEST = 6
+# What local servers are given in place of a key: words that an experiment may use.
+_PLACEHOLDERS = frozenset(
+    {
+        "anything",
+        "api-key",
+        "changeme",
+        "example",
+        "foobar",
+        "insert-key-here",
+        "llama-cpp",
+        "llama.cpp",
+        "llamacpp",
+        "lm-studio",
+        "lmstudio",
+        "localai",
+        "localhost",
+        "my-key",
+        "no-api-key",
+        "no-key",
+        "no-key-needed",
+        "no-key-required",
+        "not-needed",
+        "not-required",
+        "not-used",
+        "ollama",
+        "openai",
+        "password",
+        "placeholder",
+        "secret",
+        "sglang",
+        "sk-1234",
+        "sk-dummy",
+        "sk-fake",
+        "sk-no-key-needed",
+        "sk-no-key-required",
+        "sk-placeholder",
+        "sk-test",
+        "sk-xxx",
+        "test-key",
+        "testing",
+        "token-abc123",
+        "unused",
+        "whatever",
+        "xinference",
+        "your-api-key",
+        "your-api-key-here",
+        "your-key",
+        "your-key-here",
+    }
+)
+# A value this long is not an ordinary word; a shorter one may be a name, or a few words with a hyphen.
+_LONG, _RATHER_LONG = 20, 16
+_NOT_OF_A_WORD = re.compile(r"[^A-Za-z\-_.:\s]")
+_FEW = 4
 
 
 def is_secret_name(name: str) -> bool:
@@ -41,17 +96,39 @@ def is_secret_name(name: str) -> bool:
     return name not in _HARMLESS and _SECRET_NAME.search(name) is not None
 
 
+def has_key_shape(value: str) -> bool:
+    """Tell whether a value can be nothing but a key: no word, no name, no placeholder.
+
+    Examples:
+        >>> has_key_shape("sk-0123456789abcdef"), has_key_shape("ollama"), has_key_shape("token-abc123")
+        (True, False, False)
+    """
+    if len(value) < _RATHER_LONG or value.casefold() in _PLACEHOLDERS or len(set(value)) <= _FEW:
+        return False
+    return len(value) >= _LONG or _NOT_OF_A_WORD.search(value) is not None
+
+
 def remember(value: object) -> None:
-    """Remember a secret, so that :func:`scrub` finds it wherever it turns up later."""
-    global _loaded, _forms
+    """Remember a secret, so that :func:`scrub` finds it wherever it turns up later.
+
+    A placeholder such as ``ollama`` is not remembered. A short value is searched for only in what people read:
+    in a prompt it may be an ordinary word.
+    """
+    global _loaded, _keys, _forms
     if not isinstance(value, str) or len(value.strip()) < _SHORTEST:
         return
     secret = value.strip()
+    if secret.casefold() in _PLACEHOLDERS:
+        return
     # Also as an address would hold it: an error may show one.
     written = {secret, *(quote(secret, safe=safe, errors="replace") for safe in ("", "/"))}
-    loaded = tuple(sorted({*_loaded, *written}, key=lambda secret: (-len(secret), secret)))
-    forms = (form for secret in loaded for form in _forms_of(secret))
-    _loaded, _forms = loaded, tuple(dict.fromkeys(forms))
+    keys = _longest_first({*_keys, *written}) if has_key_shape(secret) else _keys
+    forms = (form for key in keys for form in _forms_of(key))
+    _loaded, _keys, _forms = _longest_first({*_loaded, *written}), keys, tuple(dict.fromkeys(forms))
+
+
+def _longest_first(secrets: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(secrets, key=lambda secret: (-len(secret), secret)))
 
 
 def _forms_of(secret: str) -> list[bytes]:
@@ -64,15 +141,19 @@ def _forms_of(secret: str) -> list[bytes]:
 
 
 def scrub(text: str) -> str:
-    """Replace every remembered secret in a text by ``***``."""
-    for secret in _loaded:
-        if secret in text:
-            text = text.replace(secret, MASK)
+    """Replace every remembered secret by ``***`` in a text that people read."""
+    return _masked(text, _loaded)
+
+
+def _masked(text: str, values: tuple[str, ...]) -> str:
+    for value in values:
+        if value in text:
+            text = text.replace(value, MASK)
     return text
 
 
 def mask_fields(value: Any) -> Any:
-    """Copy nested dicts and lists with the values of secret fields replaced and remembered secrets scrubbed."""
+    """Copy nested dicts and lists; values of secret fields, and remembered keys in any text, become ``***``."""
     if isinstance(value, dict):
         return {
             key: MASK
@@ -82,15 +163,20 @@ def mask_fields(value: Any) -> Any:
         }
     if isinstance(value, (list, tuple)):
         return [mask_fields(item) for item in value]
-    return scrub(value) if isinstance(value, str) else value
+    return _masked(value, _keys) if isinstance(value, str) else value
 
 
-def scrub_json(text: bytes) -> bytes:
-    r"""Replace every remembered secret in JSON text, where it may stand with escapes.
+def holds_key(text: bytes) -> bool:
+    r"""Tell whether JSON text, or any other text in UTF-8, holds a remembered key.
 
     It finds the escapes that Python's ``json`` writes, with ``ensure_ascii`` or without. Text from elsewhere may
     hold others (``\/``, ``\u0041``): see :func:`has_own_escapes`.
     """
+    return any(form in text for form in _forms)
+
+
+def scrub_json(text: bytes) -> bytes:
+    """Replace every remembered key in JSON text by ``***``; in the same forms as :func:`holds_key`."""
     for form in _forms:
         if form in text:
             text = text.replace(form, MASK.encode())

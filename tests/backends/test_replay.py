@@ -394,7 +394,7 @@ def test_a_folder_of_records_is_one_run() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[{]", r"requests\.json:1:3: no valid JSON"),
+        ("[{]", r"requests\.json:1:3: is not valid JSON"),
         ("{}", "must hold a JSON list of calls"),
         ("[7]", r"requests\.json\[0\] must be an object"),
         ('[{"timestamp": 1}]', r"requests\.json\[0\] lacks manipulated_prompt_obj, raw_response_obj"),

@@ -6,6 +6,7 @@ It does not know how a call is made, nor what a model is beyond its name, specif
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -197,9 +198,7 @@ class Call:
         mine = (failures[id(sink)] for sink in self.request.scope.sinks if id(sink) in failures)
         error = self._record.error or next(mine, None) if failures else self._record.error
         if error is not None:
-            with contextlib.suppress(AttributeError):  # an error without a dict of its own
-                error.reply = self._reply  # type: ignore[attr-defined]
-            raise error
+            raise _with_reply(error, self._reply)
 
     def put(self, result: Any) -> Reply:
         """Hand an answer over to the records and return it as a reply, which nobody may get before the write.
@@ -283,6 +282,18 @@ class Call:
 
     def _moment(self) -> datetime:
         return datetime.fromtimestamp(self._started, timezone.utc).astimezone()
+
+
+def _with_reply(error: Exception, reply: Reply | None) -> Exception:
+    """Return the error of this call alone; several calls may have failed in one write."""
+    try:
+        own = copy.copy(error)
+    except Exception:  # noqa: BLE001 - an error that cannot be copied is shared
+        own = error
+    own.__cause__ = error.__cause__
+    with contextlib.suppress(AttributeError):  # an error without a dict of its own
+        own.reply = reply  # type: ignore[attr-defined]
+    return own
 
 
 def _facts(model: Recordable, facts: Mapping[str, Any], of_this_call: Mapping[str, Any]) -> dict[str, Any]:

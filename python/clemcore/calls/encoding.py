@@ -1,14 +1,35 @@
-"""Values as one line of JSON: nothing is lost but secrets. It does not know what the values mean."""
+"""Values as one line of JSON, where nothing is lost but secrets, and the links between the lines of a record.
+
+A line has a hash that does not depend on how it is written: that of its canonical form. It does not know what the
+values mean.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import marshal
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from clemcore import secrets
+
+# The fields of an entry, and the key, inside the facts, of the hash of the entry in front of it.
+FIELDS = ("timestamp", "manipulated_prompt_obj", "raw_response_obj")
+PROMPT, RESPONSE = FIELDS[1:]
+FACTS = "clemcore"
+LINK = "previous_sha256"
+# Facts that repeat a reply's own words.
+_WORDS = ("response_text", "reasoning", "refusal")
+# Values that any reader can take: Python's own fails at about a thousand levels, and at 4,300 digits or fewer.
+_MOST_LEVELS = 100
+_MOST_DIGITS = 600
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class JsonText(bytes):
@@ -27,7 +48,7 @@ def to_json(value: Any) -> bytes:
         >>> to_json({"a": float("nan"), "b": "ä"}).decode()
         '{"a": "NaN", "b": "ä"}'
     """
-    return secrets.scrub_json(_dumped(value))
+    return secrets.scrub_json(dumped(value))
 
 
 # What of the records stays the same from call to call, encoded once; keyed by the value's own bytes.
@@ -45,12 +66,12 @@ def encoded_once(value: Any) -> JsonText:
     try:
         key = marshal.dumps(value, 2)  # tells 0 from 0.0 and False, as == does not
     except ValueError:
-        return JsonText(_dumped(value))
+        return JsonText(dumped(value))
     text = _fixed.get(key)
     if text is None:
         if len(_fixed) >= _MOST_FIXED:
             _fixed.clear()
-        text = _fixed[key] = JsonText(_dumped(value))
+        text = _fixed[key] = JsonText(dumped(value))
     return text
 
 
@@ -63,19 +84,20 @@ def object_of(fields: Mapping[str, Any]) -> bytes:
             plain[name] = value
             continue
         if plain:
-            parts.append(_dumped(plain)[1:-1])
+            parts.append(dumped(plain)[1:-1])
             plain = {}
         parts.append(b'"%s": %s' % (name.encode(), value))
     if plain:
-        parts.append(_dumped(plain)[1:-1])
+        parts.append(dumped(plain)[1:-1])
     return b"{%s}" % b", ".join(parts)
 
 
-def _dumped(value: Any) -> bytes:
+def dumped(value: Any) -> bytes:
+    """Write a value as :func:`to_json` does, with the secrets that it may hold."""
     try:
         text = _ENCODER.encode(value)
-    except ValueError:
-        value = _finite(value)
+    except (ValueError, TypeError, RecursionError):
+        value = _plain(value, ())
         text = _ENCODER.encode(value)
     try:
         return text.encode("utf-8")
@@ -90,11 +112,199 @@ def _object(value: Any) -> Any:
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_object)
 
 
-def _finite(value: Any) -> Any:
+def _plain(value: Any, around: tuple[int, ...]) -> Any:
+    """Return a value that JSON can hold; ``around`` identifies the objects that it is in."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, int) and value.bit_length() > 3 * _MOST_DIGITS:
+        return {"__type__": "builtins.int", "repr": hex(value)[:1000]}
+    if not isinstance(value, (dict, list, tuple)):
+        return value
+    if id(value) in around or len(around) >= _MOST_LEVELS:
+        return {"__type__": f"builtins.{type(value).__name__}", "repr": "nested too deeply"}
+    around = (*around, id(value))
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
+        return {key if isinstance(key, str) else str(key): _plain(item, around) for key, item in value.items()}
+    return [_plain(item, around) for item in value]
+
+
+def is_hard_to_read(text: bytes) -> bool:
+    """Tell whether a reader of JSON may fail at a text: it is nested too deeply, or a number in it is too long.
+
+    Examples:
+        >>> is_hard_to_read(b"[" * 5000 + b"]" * 5000), is_hard_to_read(b"1" * 5000), is_hard_to_read(b'{"a": [1]}')
+        (True, True, False)
+    """
+    if b"0" * _MOST_DIGITS in text.translate(_DIGITS) and b"0" * _MOST_DIGITS in _STRING.sub(b"", text).translate(
+        _DIGITS
+    ):
+        return True
+    if text.count(b"[") + text.count(b"{") <= _MOST_LEVELS:
+        return False
+    brackets = _STRING.sub(b"", text).translate(_BRACKETS, _NO_BRACKETS)
+    for _ in range(_MOST_LEVELS):
+        brackets = brackets.replace(b"[]", b"")  # the innermost level
+        if not brackets:
+            return False
+    return True
+
+
+# -- entries ---------------------------------------------------------------------------------------------------
+def entry_of(fields: Mapping[str, Any]) -> bytes:
+    """Write the entry of a call, without any key of this process.
+
+    Args:
+        fields: the fields of the entry; values may be :class:`JsonText`, also those inside the facts.
+    """
+    extra = fields.get(FACTS)
+    if isinstance(extra, dict):
+        wire = extra.get("wire") or {}
+        sides = ((PROMPT, "request_sha256"), (RESPONSE, "response_sha256"))
+        # What did not go over a wire has no hash of its bytes.
+        parts = {name: _encoded(fields.get(name)) for name, digest in sides if wire.get(digest) is None}
+        if parts:
+            fields = {**fields, **parts}
+            extra = {**extra, "hashes": hashes_of(parts, extra.get("response_text"))}
+        fields = {**fields, FACTS: JsonText(object_of(extra))}
+    text = object_of(fields)
+    if secrets.holds_key(text):
+        text = without_keys(json.loads(text))
+    return _readable(json.loads(text)) if is_hard_to_read(text) else text
+
+
+def _encoded(value: Any) -> JsonText:
+    return value if isinstance(value, JsonText) else JsonText(dumped(value))
+
+
+def without_keys(fields: dict[str, Any]) -> bytes:
+    """Write a call that holds a key of this process.
+
+    Prompt, response and the words of the reply are left out where they hold it, because they are never rewritten.
+    In everything else, ``***`` stands for the key.
+    """
+    facts = _facts_of(fields)
+    left_out = list(facts.get("left_out", []))
+    for place, names in ((fields, (PROMPT, RESPONSE)), (facts, _WORDS)):
+        for name in names:
+            if place.get(name) is not None and secrets.holds_key(dumped(place[name])):
+                place[name] = None
+                left_out.append(name)
+    if left_out and facts:
+        facts["left_out"] = left_out
+    return secrets.scrub_json(dumped(fields))
+
+
+def _readable(fields: dict[str, Any]) -> bytes:
+    """Write a call with parts that a reader of JSON may fail at: these become texts that hold the JSON."""
+    for place in (fields, _facts_of(fields)):
+        for name, value in place.items():
+            if name != FACTS and is_hard_to_read(text := dumped(value)):
+                place[name] = text.decode("utf-8")
+    return dumped(fields)
+
+
+def _facts_of(fields: dict[str, Any]) -> dict[str, Any]:
+    facts = fields.get(FACTS)
+    return facts if isinstance(facts, dict) else {}
+
+
+# -- links -----------------------------------------------------------------------------------------------------
+def sha256_of_value(value: Any) -> str:
+    """Return the SHA-256 of a JSON value in its canonical form: ASCII, names sorted, no blanks.
+
+    Examples:
+        >>> sha256_of_value({"b": 1, "a": 2}) == hashlib.sha256(b'{"a":2,"b":1}').hexdigest()
+        True
+    """
+    return hashlib.sha256(_CANONICAL.encode(value).encode("ascii")).hexdigest()
+
+
+def hashes_of(parts: Mapping[str, bytes], response_text: Any) -> dict[str, str]:
+    """Return the hashes of a call's parts: prompt and response, the token ids in them, and the answer's text.
+
+    Args:
+        parts: prompt and response as JSON text; what has a hash elsewhere is missing.
+        response_text: the answer's text.
+    """
+    found = {}
+    for name, side, ids in ((PROMPT, "prompt", "input_ids"), (RESPONSE, "response", "output_ids")):
+        value = json.loads(parts[name]) if name in parts else None
+        if value is not None:
+            found[side] = sha256_of_value(value)
+            if isinstance(value, dict) and isinstance(value.get(ids), list):
+                found[ids] = sha256_of_value(value[ids])
+    if RESPONSE in parts and isinstance(response_text, str):
+        found["response_text"] = sha256_of_value(response_text)
+    return found
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_DECODER = json.JSONDecoder()
+
+
+def linked(entry: bytes, previous: str | None) -> tuple[bytes, str]:
+    """Add to an entry the hash of the one in front of it; return both the entry and its own hash.
+
+    An entry without facts, which an older release has written, gets no link.
+
+    Examples:
+        >>> linked(b'{"clemcore": {"a": 1}}', None)[0]
+        b'{"clemcore": {"a": 1, "previous_sha256": null}}'
+    """
+    text = entry.decode("utf-8")
+    places = members(text, 0)
+    fields = {name: value for name, (_, _, value) in places.items()}
+    facts = fields.get(FACTS)
+    if isinstance(facts, dict) and facts:
+        end = len(text[: places[FACTS][1] - 1].rstrip())
+        text = f'{text[:end]}, "{LINK}": {json.dumps(previous)}{text[end:]}'
+        facts[LINK] = previous
+    return text.encode("utf-8"), sha256_of_value(fields)
+
+
+def unlinked(entry: bytes) -> bytes:
+    """Return an entry without its link.
+
+    Examples:
+        >>> unlinked(b'{"clemcore": {"a": 1, "previous_sha256": null}}')
+        b'{"clemcore": {"a": 1}}'
+    """
+    text = entry.decode("utf-8")
+    begin = members(text, 0).get(FACTS, (0, 0, None))[0]
+    facts = members(text, begin) if begin and text[begin] == "{" else {}
+    if LINK not in facts:
+        return entry
+    names = list(facts)
+    at = names.index(LINK)
+    if at:  # from the value in front of it to its own end
+        cut = facts[names[at - 1]][1], facts[LINK][1]
+    else:  # from the bracket to the next name
+        cut = begin + 1, text.index('"', facts[LINK][1]) if len(names) > 1 else facts[LINK][1]
+    return (text[: cut[0]] + text[cut[1] :]).encode("utf-8")
+
+
+# -- the places of parts, in text that is known to be valid JSON ---------------------------------------------------
+def members(text: str, at: int) -> dict[str, tuple[int, int, Any]]:
+    """Return the members of the object that begins at a place: where each value begins and ends, and the value."""
+    found = {}
+    at = skip_blanks(text, at + 1)
+    while text[at] != "}":
+        name, at = _DECODER.raw_decode(text, at)
+        at = skip_blanks(text, skip_blanks(text, at) + 1)
+        value, end = _DECODER.raw_decode(text, at)
+        found[name] = (at, end, value)
+        at = next_part(text, end)
+    return found
+
+
+def next_part(text: str, at: int) -> int:
+    """Return where the next part of an object or a list begins, or its bracket stands."""
+    at = skip_blanks(text, at)
+    return skip_blanks(text, at + 1) if text[at] == "," else at
+
+
+def skip_blanks(text: str, at: int) -> int:
+    """Return the first place from here on that is not a blank."""
+    while text[at] in " \t\r\n":
+        at += 1
+    return at

@@ -3,7 +3,7 @@
 Appending costs what the items cost, not what the file costs: two files take turns. The visible one is never
 written to; the spare one, which lags by one append, gets what it lacks and is then renamed over the visible name,
 whose file becomes the spare. A reader, or a process that comes after a kill, sees the list before or after an
-append, never in between.
+append, never in between. Where the folder has no hard links, each append copies the file instead.
 
 It does not know what the items are.
 """
@@ -14,12 +14,14 @@ import contextlib
 import json
 import mmap
 import os
+import shutil
 import struct
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from clemcore.calls.place import check_place, read_list
 from clemcore.errors import RecordError
 from clemcore.files import locked, replace_file
 
@@ -30,9 +32,10 @@ except ImportError:  # pragma: no cover - only where there are no forks either
 
 _END = b"\n]\n"
 Signature = tuple[int, int, int, int]
-_LAYOUT = struct.Struct("=QqqqqqqQQQQ")
-# Where the two fields stand that are written alone.
-_CLOSED, _TORN = 5, 6
+_LAYOUT = struct.Struct("=QqqqqQQQQ32s")
+# The shared memory holds two states, and in front of them which of them counts and what is written alone.
+_COUNTS, _CLOSED, _TORN, _STATES = 0, 8, 16, 24
+NO_ITEM = bytes(32)
 
 
 class State(NamedTuple):
@@ -45,6 +48,7 @@ class State(NamedTuple):
         visible_end: length of the visible file's items, in bytes.
         items: number of items.
         seen: device, inode, size and time of the visible file when it was written.
+        last: what follows from the last item for the next one; :data:`NO_ITEM` where there is none.
         closed: 1 when the process that opened the file has closed it.
         torn: number of items whose append has begun and not ended; 0 otherwise.
     """
@@ -55,6 +59,7 @@ class State(NamedTuple):
     visible_end: int
     items: int
     seen: Signature
+    last: bytes = NO_ITEM
     closed: int = 0
     torn: int = 0
 
@@ -74,7 +79,7 @@ class Family:
 
     def __init__(self) -> None:
         """Make both; children get them by being forked."""
-        self._memory = mmap.mmap(-1, _LAYOUT.size)
+        self._memory = mmap.mmap(-1, _STATES + 2 * _LAYOUT.size)
         # A lock of its own file: closing any other handle of a file would release its locks. It belongs to the
         # process, not to the open file, so a parent and its child exclude each other.
         with tempfile.TemporaryFile() as file:
@@ -92,12 +97,18 @@ class Family:
 
     def read(self) -> State:
         """Return the state."""
-        number, turn, spare, visible, items, closed, torn, *seen = _LAYOUT.unpack_from(self._memory)
-        return State(number, turn, spare, visible, items, (seen[0], seen[1], seen[2], seen[3]), closed, torn)
+        number, turn, spare, visible, items, dev, inode, size, time, last = _LAYOUT.unpack_from(
+            self._memory, self._place(self._get(_COUNTS))
+        )
+        seen = (dev, inode, size, time)
+        return State(number, turn, spare, visible, items, seen, last, self._get(_CLOSED), self._get(_TORN))
 
     def write(self, state: State) -> None:
-        """Set the state."""
-        _LAYOUT.pack_into(self._memory, 0, *state[:5], state.closed, state.torn, *state.seen)
+        """Set the state. A kill in between leaves the one before it, and the note that it was torn."""
+        other = 1 - self._get(_COUNTS)
+        _LAYOUT.pack_into(self._memory, self._place(other), *state[:5], *state.seen, state.last)
+        self._set(_COUNTS, other)
+        self._set(_TORN, state.torn)
 
     def tear(self, items: int) -> None:
         """Note that an append begins; :meth:`write` notes its end."""
@@ -112,8 +123,16 @@ class Family:
         os.close(self._lock)
         self._memory.close()
 
-    def _set(self, field: int, value: int) -> None:
-        struct.pack_into("=q", self._memory, 8 * field, value)
+    @staticmethod
+    def _place(which: int) -> int:
+        return _STATES + which * _LAYOUT.size
+
+    def _get(self, place: int) -> int:
+        value: int = struct.unpack_from("=q", self._memory, place)[0]
+        return value
+
+    def _set(self, place: int, value: int) -> None:
+        struct.pack_into("=q", self._memory, place, value)
 
 
 class JsonListFile:
@@ -127,7 +146,8 @@ class JsonListFile:
         path: the file; an existing one is continued, whatever made it, if it holds a JSON list.
 
     Raises:
-        RecordError: the file is there but holds no JSON list (it is left as it is), or another writer has it open.
+        RecordError: the path is not that of a file, or the file holds something else than a JSON list (it is left
+            as it is), or another writer has it open.
 
     Examples:
         >>> import tempfile
@@ -142,6 +162,7 @@ class JsonListFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Lock the file, read it whole, and make the spare."""
         self.path = Path(path).resolve()
+        check_place(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._cleanup = contextlib.ExitStack()
         try:
@@ -160,21 +181,47 @@ class JsonListFile:
         self._spare_names = tuple(str(self.path.with_name(f".{self.path.name}.{end}")) for end in ("spare", "old"))
         self._owner = os.getpid()
         self._remove_spares()  # of a writer that was killed
-        body, count = _read_body(self.path)
-        if not self.path.exists() or count == 0:
+        body, items = read_list(self.path)
+        self._check(items)
+        if not self.path.exists() or not items:
             replace_file(self.path, b"[\n]\n" if not body else body + _END)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-        mode = self.path.stat().st_mode & 0o777
-        spare = os.open(self._spare_names[0], flags, mode)
+        self._mode = self.path.stat().st_mode & 0o777
         self._cleanup.callback(self._remove_spares)
-        # The spare and the visible file, by turns: these two stay the same files, whatever their names.
-        self._handles: tuple[int, int] | None = (spare, os.open(self.path, os.O_RDWR))
-        self._inodes = tuple(os.fstat(handle).st_ino for handle in self._handles)
-        _write(spare, body + _END, 0)
+        # The spare and the visible file, by turns: these two stay the same files, whatever their names. Without
+        # hard links, the visible file is another one after each append.
+        self._handles: tuple[int, ...] | None = ()
+        self._inodes: tuple[int, ...] = ()
+        self._has_links = self._try_link()
+        if self._has_links:
+            spare = os.open(self._spare_names[0], os.O_RDWR | os.O_CREAT | os.O_EXCL, self._mode)
+            self._handles = (spare, os.open(self.path, os.O_RDWR))
+            self._inodes = tuple(os.fstat(handle).st_ino for handle in self._handles)
+            _write(spare, body + _END, 0)
+        last = self._following(items[-1]) if items else NO_ITEM
         self._family = Family()
-        self._state = State(0, 0, len(body), len(body), count, _signature(self._name))
+        self._state = State(0, 0, len(body), len(body), len(items), _signature(self._name), last)
         self._family.write(self._state)
         self._lag: tuple[int, bytes] = (0, b"")
+
+    def _try_link(self) -> bool:
+        """Tell whether the folder has hard links."""
+        try:
+            os.link(self._name, self._spare_names[1])
+        except OSError:
+            return False
+        os.unlink(self._spare_names[1])  # noqa: PTH108
+        return True
+
+    def _check(self, items: list[Any]) -> None:
+        """Raise RecordError where the items of a file are not what may be continued."""
+
+    def _following(self, item: Any) -> bytes:  # noqa: ARG002 - an override needs what this does not
+        """Return what follows from an item for the next one: 32 bytes."""
+        return NO_ITEM
+
+    def _linked(self, item: bytes, last: bytes) -> tuple[bytes, bytes]:
+        """Return an item as it is written after the last one, and what follows from it for the next."""
+        return item, last
 
     @property
     def count(self) -> int:
@@ -210,13 +257,34 @@ class JsonListFile:
             self._state = self._extended(state, items)
 
     def _extended(self, state: State, items: Sequence[bytes]) -> State:
+        last = state.last
+        parts: list[bytes] = []
+        for item in items:
+            part, last = self._linked(item, last)
+            parts.append(part)
+        text = (b",\n" if state.items else b"\n") + b",\n".join(parts)
+        self._family.tear(len(items))
+        signature = self._swap(state, text) if self._has_links else self._copy(state, text)
+        written = State(
+            state.number + 1,
+            1 - state.turn,
+            state.visible_end,
+            state.visible_end + len(text),
+            state.items + len(items),
+            signature,
+            last,
+        )
+        self._family.write(written)
+        self._lag = (written.number, text)
+        return written
+
+    def _swap(self, state: State, text: bytes) -> Signature:
+        """Append to the spare, and let it and the visible file change places."""
         spare, visible = self._turned(state)
         spare_name, free_name = self._spare_names[state.turn], self._spare_names[1 - state.turn]
         number, lag = self._lag
         if number != state.number:  # another process of the family has appended
             lag = os.pread(visible, state.visible_end - state.spare_end, state.spare_end)
-        text = (b",\n" if state.items else b"\n") + b",\n".join(items)
-        self._family.tear(len(items))
         _write(spare, lag + text + _END, state.spare_end)
         try:
             os.link(self._name, free_name)
@@ -224,17 +292,17 @@ class JsonListFile:
             os.unlink(free_name)  # noqa: PTH108
             os.link(self._name, free_name)
         os.replace(spare_name, self._name)  # noqa: PTH105 - from here on the items are in the file
-        written = State(
-            state.number + 1,
-            1 - state.turn,
-            state.visible_end,
-            state.visible_end + len(text),
-            state.items + len(items),
-            _signature(spare),
-        )
-        self._family.write(written)
-        self._lag = (written.number, text)
-        return written
+        return _signature(spare)
+
+    def _copy(self, state: State, text: bytes) -> Signature:
+        """Append to a copy, and let it replace the visible file."""
+        with open(self._name, "rb") as old, open(self._spare_names[0], "wb") as new:  # noqa: PTH123
+            shutil.copyfileobj(old, new)
+            new.seek(state.visible_end)
+            new.write(text + _END)
+            os.fchmod(new.fileno(), self._mode)
+        os.replace(self._spare_names[0], self._name)  # noqa: PTH105 - as above
+        return _signature(self._name)
 
     def _turned(self, state: State) -> tuple[int, int]:
         """Return the handles of the spare and of the visible file."""
@@ -243,19 +311,21 @@ class JsonListFile:
 
     def _repaired(self, state: State) -> State:
         """Return the state after an append that failed or was killed half-way, in this process or in another."""
-        spare, _ = self._turned(state)
         try:
-            there = os.stat(self._name).st_ino  # noqa: PTH116
+            there = _signature(self._name)
         except FileNotFoundError:
-            there = 0
-        if there == self._inodes[state.turn]:  # the spare took the visible name, and then the end came
-            size = os.fstat(spare).st_size
-            signature = _signature(spare)
-            added = state.items + state.torn
-            ends = state.visible_end, size - len(_END)
-            state = State(state.number + 1, 1 - state.turn, *ends, added, signature)
+            there = (0, 0, 0, 0)
+        has_taken = there[1] == self._inodes[state.turn] if self._has_links else there[1] not in (0, state.seen[1])
+        if has_taken:  # the new file took the visible name, and then the end came
+            end = there[2] - len(_END)
+            with open(self._name, "rb") as file:  # noqa: PTH123
+                file.seek(state.visible_end)
+                added = json.loads(b"[" + file.read(end - state.visible_end).lstrip(b",\n") + b"]")
+            ends, last = (state.visible_end, end), self._following(added[-1])
+            state = State(state.number + 1, 1 - state.turn, *ends, state.items + len(added), there, last)
         else:
-            os.ftruncate(spare, state.spare_end)
+            if self._has_links:
+                os.ftruncate(self._turned(state)[0], state.spare_end)
             state = state._replace(torn=0)
         self._family.write(state)
         return state
@@ -286,11 +356,15 @@ class JsonListFile:
             with self._family:
                 self._state = self._family.read()
                 self._family.end()
-                os.fsync(handles[1 - self._state.turn])
+                self._cleanup.callback(self._sync)
                 self._cleanup.close()
         self._family.close()
         for handle in handles:
             os.close(handle)
+
+    def _sync(self) -> None:
+        with contextlib.suppress(FileNotFoundError), open(self._name, "rb") as file:  # noqa: PTH123
+            os.fsync(file.fileno())
 
     def __enter__(self) -> JsonListFile:
         """Return the file itself."""
@@ -311,23 +385,3 @@ def _write(handle: int, data: bytes, offset: int) -> None:
     while view:
         written = os.pwrite(handle, view, offset)
         view, offset = view[written:], offset + written
-
-
-def _read_body(path: Path) -> tuple[bytes, int]:
-    """Return the file's text without its closing bracket, and the number of items."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return b"[", 0
-    if not data.strip():
-        return b"[", 0
-    try:
-        items: Any = json.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as fault:
-        raise RecordError(f"{path}: byte {fault.start} is not UTF-8; it is left as it is") from None
-    except json.JSONDecodeError as fault:
-        place = f"{path}:{fault.lineno}:{fault.colno}"
-        raise RecordError(f"{place}: no valid JSON ({fault.msg}); it is left as it is") from None
-    if not isinstance(items, list):
-        raise RecordError(f"{path}: must hold a JSON list, not {type(items).__name__}; it is left as it is")
-    return data.rstrip()[:-1].rstrip(), len(items)

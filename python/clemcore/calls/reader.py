@@ -14,9 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from clemcore.calls.encoding import FACTS, FIELDS, PROMPT, RESPONSE, members, next_part, skip_blanks
+from clemcore.calls.place import check_place, decoded
 from clemcore.errors import RecordError
 
-FIELDS = ("timestamp", "manipulated_prompt_obj", "raw_response_obj")
 _DECODER = json.JSONDecoder()
 
 
@@ -50,12 +51,12 @@ class RecordedCall:
     @property
     def prompt(self) -> Any:
         """What was sent."""
-        return self.fields.get("manipulated_prompt_obj")
+        return self.fields.get(PROMPT)
 
     @property
     def response(self) -> Any:
         """What came back, or None."""
-        return self.fields.get("raw_response_obj")
+        return self.fields.get(RESPONSE)
 
     @property
     def player(self) -> dict[str, Any]:
@@ -107,23 +108,18 @@ def read_record(path: str | os.PathLike[str]) -> list[RecordedCall]:
     """
     path = Path(path)
     text = _text_of(path)
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as fault:
-        raise RecordError(f"{path}:{fault.lineno}:{fault.colno}: no valid JSON: {fault.msg}") from None
-    except RecursionError:
-        raise RecordError(f"{path}: nested too deeply") from None
-    begin = _skip(text, 0)
+    value = decoded(path, text)
+    begin = skip_blanks(text, 0)
     if isinstance(value, list):
         return [_call(path, index, text, span, {}) for index, span in enumerate(_items(text, begin))]
     calls = value.get("calls") if isinstance(value, dict) else None
     if not isinstance(calls, list):
         raise RecordError(f"{path}: must hold a JSON list of calls, or an object with 'calls'; it is no record")
     meta = value.get("meta")
-    places = _members(text, begin)
+    places = members(text, begin)
     found = []
     for index, (at, _) in enumerate(_items(text, places["calls"][0])):
-        inner = _members(text, at).get("call") if text[at] == "{" else None
+        inner = members(text, at).get("call") if text[at] == "{" else None
         if inner is None:
             raise RecordError(f"{path}: calls[{index}] must be an object with 'call'")
         found.append(_call(path, index, text, inner[:2], meta if isinstance(meta, dict) else {}))
@@ -146,6 +142,7 @@ def record_files(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def _text_of(path: Path) -> str:
+    check_place(path)
     try:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as fault:
@@ -158,47 +155,22 @@ def _call(path: Path, index: int, text: str, span: tuple[int, int], meta: dict[s
     at, end = span
     if text[at] != "{":
         raise RecordError(f"{path}[{index}] must be an object with {', '.join(FIELDS)}")
-    places = _members(text, at)
+    places = members(text, at)
     fields = {name: value for name, (_, _, value) in places.items()}
     missing = [name for name in FIELDS if name not in fields]
     if missing:
         raise RecordError(f"{path}[{index}] lacks {', '.join(missing)}: it is no recorded call")
-    facts = fields.get("clemcore")
+    facts = fields.get(FACTS)
     sent, received = (text[slice(*places[name][:2])] for name in FIELDS[1:])
     return RecordedCall(
         path, index, text[at:end], fields, facts if isinstance(facts, dict) else {}, (sent, received), meta
     )
 
 
-# The text was decoded as a whole before: what follows reads valid JSON, to know where its parts stand.
-def _members(text: str, at: int) -> dict[str, tuple[int, int, Any]]:
-    """Return an object's values, each with its place, by name."""
-    found = {}
-    at = _skip(text, at + 1)
-    while text[at] != "}":
-        name, at = _DECODER.raw_decode(text, at)
-        at = _skip(text, _skip(text, at) + 1)
-        value, end = _DECODER.raw_decode(text, at)
-        found[name] = (at, end, value)
-        at = _next(text, end)
-    return found
-
-
 def _items(text: str, at: int) -> Iterator[tuple[int, int]]:
-    """Give the places of a list's items."""
-    at = _skip(text, at + 1)
+    """Give the places of a list's items; the text was decoded as a whole before."""
+    at = skip_blanks(text, at + 1)
     while text[at] != "]":
         _, end = _DECODER.raw_decode(text, at)
         yield at, end
-        at = _next(text, end)
-
-
-def _next(text: str, at: int) -> int:
-    at = _skip(text, at)
-    return _skip(text, at + 1) if text[at] == "," else at
-
-
-def _skip(text: str, at: int) -> int:
-    while text[at] in " \t\r\n":
-        at += 1
-    return at
+        at = next_part(text, end)

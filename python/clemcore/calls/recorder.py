@@ -1,11 +1,13 @@
 """The record of every call: what was sent, what came back, and under which settings.
 
 A record file is the documented list of ``{timestamp, manipulated_prompt_obj, raw_response_obj}``; everything else
-that is known is under one further key, ``clemcore``. This module does not know how a call is made.
+that is known is under one further key, ``clemcore``. It does not know how a call is made.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import threading
 import weakref
@@ -13,19 +15,34 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from clemcore import forks, secrets
 from clemcore.calls import scope
-from clemcore.calls.encoding import JsonText, object_of
-from clemcore.calls.jsonlist import JsonListFile
+from clemcore.calls.encoding import (
+    FACTS,
+    FIELDS,
+    PROMPT,
+    RESPONSE,
+    entry_of,
+    linked,
+    sha256_of_value,
+    unlinked,
+    without_keys,
+)
+from clemcore.calls.jsonlist import NO_ITEM, JsonListFile
+from clemcore.calls.place import Nowhere, is_nowhere
 from clemcore.calls.scope import Sink
+from clemcore.errors import RecordError
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+
+logger = logging.getLogger(__name__)
 
 RECORD_VERSION = 1
 
@@ -60,19 +77,18 @@ class FinishedCall:
 
     @classmethod
     def of_text(cls, text: bytes, labels: scope.Labels | None = None) -> FinishedCall:
-        """Make a call whose record is known already, as JSON text."""
+        """Make a call whose record is known already, as JSON text; it is linked anew where it is written."""
         call = cls({}, labels=labels)
-        call._text = secrets.scrub_json(text)
+        call._text = unlinked(text)
+        if secrets.holds_key(call._text):
+            call._text = without_keys(json.loads(call._text))
         return call
 
     def to_json(self) -> bytes:
-        """Return the record of the call as JSON text in UTF-8, without secrets; it is encoded once."""
+        """Return the record of the call as JSON text in UTF-8, without keys; it is encoded once."""
         text, fields = self._text, self._fields
         if text is None and fields is not None:
-            extra = fields.get("clemcore")
-            if isinstance(extra, dict):
-                fields = {**fields, "clemcore": JsonText(object_of(extra))}
-            text = self._text = secrets.scrub_json(object_of(fields))
+            text = self._text = entry_of(fields)
             self._fields = None
         return text if text is not None else self._text or b""
 
@@ -80,6 +96,25 @@ class FinishedCall:
         """Raise what kept the call from being written."""
         if self.error is not None:
             raise self.error
+
+
+class _RecordFile(JsonListFile):
+    """A list of recorded calls, each of which holds the hash of the one in front of it."""
+
+    def _check(self, items: list[Any]) -> None:
+        for index, item in enumerate(items):
+            if not isinstance(item, dict) or not all(name in item for name in FIELDS):
+                raise RecordError(
+                    f"{self.path} is not a record: its item {index} is not a call with {', '.join(FIELDS)}. The "
+                    "file is left as it is; choose another one"
+                )
+
+    def _following(self, item: Any) -> bytes:
+        return bytes.fromhex(sha256_of_value(item))
+
+    def _linked(self, item: bytes, last: bytes) -> tuple[bytes, bytes]:
+        text, digest = linked(item, None if last == NO_ITEM else last.hex())
+        return text, bytes.fromhex(digest)
 
 
 class Recorder:
@@ -95,19 +130,22 @@ class Recorder:
         count: number of calls in the file.
 
     Raises:
-        RecordError: the file cannot be continued; it is left as it is.
+        RecordError: the path is not that of a file, or the file cannot be continued; it is left as it is.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open the file."""
-        self._file = JsonListFile(path)
+        """Open the file; the null device takes calls and keeps none."""
+        self._file = Nowhere() if is_nowhere(Path(path)) else _RecordFile(path)
         self._lock = threading.Lock()
         self._pending: deque[FinishedCall] = deque()
+        # What a full disk has kept out, to be written first when there is room again.
+        self._late: list[bytes] = []
         self._scope: scope.Scope | None = scope.attach("sinks", self)
         forks.guard(self, "_lock", in_child=Recorder._start_in_child)
 
     def _start_in_child(self) -> None:
         self._pending.clear()  # the parent writes those
+        self._late.clear()
 
     @property
     def path(self) -> str:
@@ -131,33 +169,59 @@ class Recorder:
         self._pending.append(call)
 
     def flush(self) -> None:
-        """Write what was put before this call; a call that could not be written has the reason in ``error``."""
+        """Write what was put before this call; a call that could not be written has the reason in ``error``.
+
+        What the disk had no room for is kept and written by the next flush that works.
+        """
         if not self._pending and not self._lock.locked():
             return
         with self._lock:
-            calls: list[FinishedCall] = []
-            texts: list[bytes] = []
-            while self._pending:
-                call = self._pending.popleft()
-                try:
-                    texts.append(call.to_json())
-                    calls.append(call)
-                except Exception as error:  # noqa: BLE001 - one call fails alone; whoever put it raises this
-                    call.error = error
+            self._write()
+
+    def _write(self) -> Exception | None:
+        """Write what is pending; return what kept anything of it out."""
+        calls: list[FinishedCall] = []
+        texts = self._late
+        fault: Exception | None = None
+        while self._pending:
+            call = self._pending.popleft()
             try:
-                self._file.extend(texts)
-            except Exception as error:  # noqa: BLE001 - those who put them raise this
-                for call in calls:
-                    call.error = error
+                texts.append(call.to_json())
+                calls.append(call)
+            except Exception as error:  # noqa: BLE001 - one call fails alone; whoever put it raises this
+                fault = call.error = error
+        try:
+            self._file.extend(texts)
+        except OSError as error:
+            reason = error.strerror or error
+            fault = RecordError(
+                f"{self.path} cannot be written: {reason}. The answer is the 'reply' of this error, and is written "
+                "to the file as soon as there is room"
+            )
+            fault.__cause__ = error
+        except Exception as error:  # noqa: BLE001 - as below
+            self._late = []
+            fault = error
+        else:
+            self._late, calls = [], []
+        for call in calls:
+            call.error = fault  # those who put them raise this
+        return fault
 
     def close(self) -> None:
-        """Stop recording, write what is left, and close the file. It works from any thread, and more than once."""
+        """Stop recording, write what is left, and close the file. It works from any thread, and more than once.
+
+        Raises:
+            Exception: what kept the calls that were left out of the file.
+        """
         node, self._scope = self._scope, None
         if node is not None:
             scope.detach("sinks", self, node)
-        self.flush()
         with self._lock:
+            fault = self._write() if self._pending or self._late else None
             self._file.close()
+        if fault is not None:
+            raise fault
 
     def __enter__(self) -> Recorder:
         """Return the recorder itself."""
@@ -166,8 +230,13 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the file."""
-        self.close()
+        """Close the file; what is raised in the block is not replaced by a fault of the file."""
+        try:
+            self.close()
+        except Exception as fault:
+            if error is None:
+                raise
+            logger.error("%s: calls were not recorded: %s", self.path, fault)  # noqa: TRY400 - one line is enough
 
 
 _SinkT = TypeVar("_SinkT", bound=Sink)
@@ -192,7 +261,7 @@ def record(to: Any = "requests.json") -> Any:
         For a file, the open :class:`Recorder`; for a sink, a context manager that gives the sink itself.
 
     Raises:
-        RecordError: the file exists but holds no JSON list, or another recorder writes it.
+        RecordError: something stands at the path that is not a record file, or another recorder writes it.
 
     Examples:
         >>> import json, tempfile, pathlib, clemcore.backends as backends
@@ -250,17 +319,14 @@ def finished(
     extra.update(facts)
     if error is not None:
         extra["error"] = _error(error)
-    fields = {
-        "timestamp": started.isoformat(),
-        "manipulated_prompt_obj": prompt,
-        "raw_response_obj": response,
-        "clemcore": extra,
-    }
+    if RESPONSE in extra.get("left_out", ()):
+        response = None
+    fields = {"timestamp": started.isoformat(), PROMPT: prompt, RESPONSE: response, FACTS: extra}
     return FinishedCall(fields, labels=labels, response_text=text, failure=error)
 
 
 def put(call: FinishedCall, sinks: Iterable[Sink]) -> None:
-    """Give a call to sinks; one that refuses it leaves the reason in the call's ``error``."""
+    """Give a call to sinks; one that refuses it leaves the reason in its ``error``."""
     for sink in sinks:
         try:
             sink.put(call)
