@@ -14,6 +14,7 @@
     ├── MessagesError             (ValueError)      messages are not a list of {role, content}
     ├── TemplateError             (ValueError)      a chat template does not compile or refuses the messages
     ├── ModelLoadError            (OSError)         a local model is not there or cannot be read
+    ├── GenerationError           (RuntimeError)    a local model failed while it computed a reply
     ├── GenerationArgumentError   (ValueError)      a generation argument that cannot be sent as asked
     ├── ContextExceededError                        prompt and reply do not fit the context window
     ├── RemoteCallError                             a provider refused or failed; .kind says how
@@ -188,6 +189,10 @@ class TemplateError(ClemcoreError, ValueError):
 
 class ModelLoadError(ClemcoreError, OSError):
     """Tokenizer, configuration or weights of a local model are not there, not whole, or cannot be read."""
+
+
+class GenerationError(ClemcoreError, RuntimeError):
+    """A local model failed while it computed a reply; the message names the model, the step and the versions."""
 
 
 class GenerationArgumentError(ClemcoreError, ValueError):

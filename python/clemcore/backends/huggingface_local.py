@@ -26,6 +26,7 @@ from clemcore.backends.local.transformers import loading
 from clemcore.backends.local.transformers.engine import TransformersEngine
 from clemcore.backends.local.transformers.generation_config import NAMES
 from clemcore.backends.local.transformers.opening import frontend_of, open_frontend
+from clemcore.backends.local.transformers.weights import load_model
 from clemcore.backends.local.window import check_context_limit, check_messages
 from clemcore.diagnosis import Row
 from clemcore.messages import Messages
@@ -97,6 +98,8 @@ def _require_libraries() -> None:
 class HuggingfaceLocalModel(LocalModel):
     """A loaded chat model; ``del model`` gives its memory back.
 
+    ``copy.deepcopy`` gives a model with its own settings that shares the weights.
+
     Attributes:
         model: the transformers model.
         tokenizer: its tokenizer.
@@ -111,16 +114,26 @@ class HuggingfaceLocalModel(LocalModel):
         options = loading.hub_options(entry)
         front = open_frontend(entry, options)
         front.prove()
-        model = loading.load_model(entry, options)
-        super().__init__(
-            model_spec, front, TransformersEngine(model, front.tokenizer, entry.model_name, front.context_size)
-        )
-        self.model = model
+        loaded = load_model(entry, options)
+        engine = TransformersEngine(loaded.model, front.tokenizer, entry.model_name, front.context_size)
+        super().__init__(model_spec, front, engine, loaded.facts)
+        self.model = loaded.model
         self.tokenizer = front.tokenizer
         self.config = front.config
-        self.device = next(model.parameters()).device
+        self.device = next(loaded.model.parameters()).device
+        self._lease = _Lease(engine)
 
     def __del__(self) -> None:
-        """Give the memory back at once."""
-        if self.__dict__.pop("model", None) is not None:
-            self._engine.close()
+        """Give the memory back at once, unless a copy of this model still needs it."""
+        self.__dict__.pop("model", None)
+        self.__dict__.pop("_lease", None)
+
+
+class _Lease:
+    """Closes an engine when the last of the models that share it is gone."""
+
+    def __init__(self, engine: TransformersEngine) -> None:
+        self._engine = engine
+
+    def __del__(self) -> None:
+        self._engine.close()

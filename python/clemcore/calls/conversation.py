@@ -18,7 +18,7 @@ from clemcore.calls.scope import Membership, conversation_of, innermost
 
 _T = TypeVar("_T")
 Key = tuple[tuple[str, "str | int"], ...]
-_STATES = "_conversation_states"
+STATES = "_conversation_states"
 _lock = threading.Lock()
 forks.guard(sys.modules[__name__], "_lock")
 
@@ -42,7 +42,7 @@ def state_of(model: Any, make: Callable[[], _T], belongs: Membership | None = No
     """
     key, node = current(model) if belongs is None else (belongs.conversation, belongs.scope)
     with _lock:
-        states: dict[Key, Any] = model.__dict__.setdefault(_STATES, {})
+        states: dict[Key, Any] = model.__dict__.setdefault(STATES, {})
         if key in states:
             return cast("_T", states[key])
         state = states[key] = make()
@@ -58,7 +58,7 @@ def end_conversation(model: Any, key: Key | None = None) -> None:
         return
     key = current(model)[0] if key is None else key
     with _lock:
-        model.__dict__.get(_STATES, {}).pop(key, None)
+        model.__dict__.get(STATES, {}).pop(key, None)
 
 
 class Turns:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry, read_entry
+from clemcore.backends.local.weight_files import fault_of, folder_of, weight_files
 from clemcore.diagnosis import Row, examined
 from clemcore.registry.spec import ModelSpec
-
-_WEIGHTS = (".safetensors", ".bin")
 
 
 def examine(spec: ModelSpec) -> list[Row]:
@@ -26,30 +24,19 @@ def examine(spec: ModelSpec) -> list[Row]:
 
 
 def _files(entry: LocalEntry) -> list[Row]:
-    folder = Path(entry.source) if entry.is_folder else _downloaded(entry)
+    folder = folder_of(entry)
     if folder is None:
         advice = "not on this machine yet: the first call downloads it"
         return [Row("files", entry.source, "warning", advice)]
-    names = sorted(path.name for path in folder.iterdir())
-    weights = [folder / name for name in names if name.endswith(_WEIGHTS)]
+    weights = [path for path in weight_files(folder) if path.exists()]
     size = sum(path.stat().st_size for path in weights)
     value = {"folder": str(folder), "weights": len(weights), "bytes": size}
-    lacking = [
-        name for name, there in (("config.json", "config.json" in names), ("weights", bool(weights))) if not there
-    ]
+    has_config = (folder / "config.json").exists()
+    lacking = [name for name, there in (("config.json", has_config), ("weights", bool(weights))) if not there]
     if lacking:
         return [Row("files", value, "fault", f"{', '.join(lacking)} missing in {folder}")]
-    return [Row("files", value)]
-
-
-def _downloaded(entry: LocalEntry) -> Path | None:
-    """Return the folder where the hub's library keeps a model, or None."""
-    if importlib.util.find_spec("huggingface_hub") is None:
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(entry.source, "config.json", revision=entry.revision)
-    return Path(found).parent if isinstance(found, str) else None
+    fault = next((fault for fault in map(fault_of, weights) if fault), None)
+    return [Row("files", value, "fault", fault) if fault else Row("files", value)]
 
 
 def _template(spec: ModelSpec) -> list[Row]:

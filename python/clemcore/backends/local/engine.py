@@ -28,6 +28,8 @@ class Description:
     Attributes:
         device: where it computes, as ``cpu`` or ``cuda:0``.
         dtype: the number format of its weights, as ``bfloat16``.
+        attention: the implementation of attention, as ``sdpa``, or None if it does not say.
+        quantization: how its weights are quantized (``method``, ``bits``), or None if they are not.
         threads: how many threads it computes with, or None where it does not say.
         libraries: versions of what it computes with, by the name of the library.
         context_size: tokens that prompt and reply may have together.
@@ -37,6 +39,7 @@ class Description:
         ways: how :meth:`Engine.generate` can compute jobs: ``padded`` (together, filled up to one length) or
             ``alone`` (one after another). The first one is taken where no other is asked for.
         hooks: which of the optional fields ``choose``, ``on_tokens`` and ``cancelled`` of a job it honours.
+        stop_strings: the model's own stop strings, which hold for a call without any.
         can_continue: whether it is a :class:`ContinuingEngine`.
     """
 
@@ -49,6 +52,9 @@ class Description:
     arguments: Mapping[str, str]
     ways: tuple[str, ...]
     hooks: frozenset[str]
+    attention: str | None = None
+    quantization: Mapping[str, Any] | None = None
+    stop_strings: tuple[str, ...] = ()
     can_continue: bool = False
 
 

@@ -6,6 +6,7 @@ tokenizer and a template, and neither where they came from nor what computes.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry, read_time
 from clemcore.backends.local.escaping import encode_escaped, places_of
-from clemcore.errors import ContextExceededError, MessagesError, SpecError
+from clemcore.errors import ContextExceededError, MessagesError, SpecError, TemplateError
 from clemcore.messages import Messages, ensure_alternating_roles, texts_of
 from clemcore.prompts.control_tokens import ControlTokens, facts_of
 from clemcore.prompts.proof import Subject
@@ -112,6 +113,10 @@ class Frontend:
         self._no_control = facts_of((), entry.control_tokens)
         self.template_kwargs = dict(entry.chat_template_kwargs)
 
+    def copy(self) -> Frontend:
+        """Return the same with template variables and a clock of its own."""
+        return copy.copy(self)
+
     @property
     def template_now(self) -> datetime | None:
         """What the template's clock tells; None is the real time. An ISO time may be set, too."""
@@ -179,6 +184,10 @@ class Frontend:
         if has_some and policy == "error":
             control_tokens.check(messages, self.name)
         text, facts = self._render(messages, merge)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise self._not_text(messages) from None
         control = facts_of(control_tokens.find(messages), policy) if has_some else dict(self._no_control)
         if not control["count"] or policy != "escape":
             return Prompt(text, facts, control)
@@ -191,6 +200,17 @@ class Frontend:
             model_name=self.name,
         )
         return Prompt(text, facts, control, as_text)
+
+    def _not_text(self, messages: Messages) -> Exception:
+        """Return the error of a prompt that cannot be encoded."""
+        for index, place, text in texts_of(messages):
+            for offset, character in enumerate(text):
+                if "\ud800" <= character <= "\udfff":
+                    return MessagesError(
+                        f"messages[{index}]{place} has the lone surrogate {character!a} at character {offset}, "
+                        "which is half a character and not text: remove it, or decode its source correctly"
+                    )
+        return TemplateError(f"the chat template of '{self.name}' writes a lone surrogate, which is not text")
 
     def _render(self, messages: Messages, merge: bool) -> tuple[str, dict[str, Any]]:
         dialogue = ensure_alternating_roles(messages) if merge else messages
@@ -212,12 +232,15 @@ class Frontend:
 
         Raises:
             MessagesError: a control token that is to be escaped cannot be.
+            TemplateError: the prompt is empty.
         """
         if prompt.as_text:
             tokens = self._script.control_tokens.tokens
             ids, escaped = encode_escaped(self.tokenizer, prompt.text, prompt.as_text, tokens)
             return ids, {**prompt.control, "escaped": escaped}
-        ids = self.tokenizer(prompt.text, add_special_tokens=False).input_ids
+        ids = self.tokenizer(prompt.text, add_special_tokens=False, verbose=False).input_ids
+        if not ids:
+            raise TemplateError(f"the chat template of '{self.name}' renders a prompt without a single token")
         return ids, prompt.control
 
     def check_context(self, ids: list[int], max_tokens: int, place: str = "") -> None:
@@ -249,6 +272,7 @@ def _check_text_only(messages: Messages, model_name: str) -> None:
     for index, message in enumerate(messages):
         if message.get("image"):
             raise MessagesError(f"messages[{index}] has an 'image', but '{model_name}' is a text model: remove it")
-        if not isinstance(message["content"], str):
+        # An assistant that only calls tools may have none.
+        if not isinstance(message["content"], str) and message["content"] is not None:
             found = type(message["content"]).__name__
             raise MessagesError(f"messages[{index}]['content'] must be a string for '{model_name}', not {found}")

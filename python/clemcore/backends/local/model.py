@@ -6,21 +6,30 @@ engine) → answer (``text.py``). It does not know which engine computes.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from clemcore.backends.local.arguments import Arguments, read_arguments
 from clemcore.backends.local.engine import Description, Engine, Generated, Job
+from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend, Prompt
 from clemcore.backends.local.text import Answer, StopStrings, TextCutter
 from clemcore.calls.batch import Batch
+from clemcore.calls.conversation import STATES
+from clemcore.errors import GenerationError
 from clemcore.messages import Messages, check_messages, sha256_of
 from clemcore.model import DEFAULT_GEN_ARGS, BatchGenerativeModel, Reply
 from clemcore.registry.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # Sets of generation arguments whose account is remembered; then all are forgotten.
 _REMEMBERED = 64
@@ -41,9 +50,16 @@ class Ask:
 
 @dataclass(frozen=True)
 class _Account:
-    """What became of generation arguments: those that are computed with, and the changes for the record."""
+    """What became of generation arguments: those that are computed with, and the changes for the record.
+
+    Attributes:
+        arguments: what is computed with.
+        has_stop: whether stop strings were given, which may be none; else the model's own hold.
+        parameters: the changes.
+    """
 
     arguments: Arguments
+    has_stop: bool
     parameters: Mapping[str, Mapping[str, Any]]
 
 
@@ -54,6 +70,7 @@ class _Item:
     index: int
     messages: Messages
     account: _Account
+    stops: tuple[str, ...]
     prompt: Prompt
     ids: list[int]
     control: dict[str, Any]
@@ -69,15 +86,23 @@ class LocalModel(BatchGenerativeModel):
 
     conversations: ClassVar[int | None] = None
 
-    def __init__(self, model_spec: ModelSpec, front: Frontend, engine: Engine) -> None:
+    def __init__(
+        self,
+        model_spec: ModelSpec,
+        front: Frontend,
+        engine: Engine,
+        facts: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         """Put the parts together.
 
         Args:
             model_spec: the model's specification.
             front: makes token ids of messages.
             engine: computes.
+            facts: what else identifies the model, for the record.
         """
         super().__init__(model_spec)
+        self._model_facts = facts
         self._front = front
         self._entry = front.entry
         self.context_size = front.context_size
@@ -88,6 +113,19 @@ class LocalModel(BatchGenerativeModel):
         if self._entry.cot_output:
             self._arguments["max_tokens"] = "max_tokens"  # of the answer; the engine may use the whole window
         self._accounts: dict[tuple[str, frozenset[str]], _Account] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a model with the same weights and its own copy of the settings."""
+        other = type(self).__new__(type(self))
+        memo[id(self)] = other
+        shared = {name: value for name, value in vars(self).items() if name != STATES}
+        own = {"_gen_args": copy.deepcopy(self._gen_args, memo), "_front": self._front.copy(), "_accounts": {}}
+        vars(other).update(shared, **own)
+        return other
+
+    def __copy__(self) -> Self:
+        """Return the same as a deep copy: two models never share their settings."""
+        return copy.deepcopy(self)
 
     @property
     def chat_template_kwargs(self) -> dict[str, Any]:
@@ -124,7 +162,8 @@ class LocalModel(BatchGenerativeModel):
 
         Raises:
             GenerationArgumentError: a generation argument that this backend cannot honour.
-            MessagesError: a message that is not text.
+            GenerationError: the engine failed.
+            MessagesError: a message that is not text, or whose text is not in the prompt.
             TemplateError: the model's chat template refuses the messages.
             ContextExceededError: prompt and reply do not fit; nothing was generated.
             ModelLoadError: the model was loaded before this process was forked, and cannot compute here.
@@ -155,14 +194,16 @@ class LocalModel(BatchGenerativeModel):
             The index of each dialogue with its reply, or with the exception that it failed with.
         """
         items = []
+        described = self._engine.describe()
         for index, ask in enumerate(asks):
             try:
-                items.append(self._prepared(index, ask, f" at batch index {index}" if len(asks) > 1 else ""))
+                items.append(
+                    self._prepared(index, ask, described, f" at batch index {index}" if len(asks) > 1 else "")
+                )
             except Exception as error:  # noqa: BLE001 - one dialogue fails alone
-                yield index, error
+                yield index, self._wrapped(error, "it failed while it made the prompt")
         if not items:
             return
-        described = self._engine.describe()
         jobs = self._jobs(items)
         for job, result in self._engine.generate(iter(jobs), described.ways[0]):
             item = jobs[job]
@@ -172,11 +213,14 @@ class LocalModel(BatchGenerativeModel):
             try:
                 reply = self._reply(item, job, result, described)
             except Exception as error:  # noqa: BLE001 - as above
-                yield item.index, error
+                yield item.index, self._wrapped(error, "it failed while it read the reply")
             else:
                 yield item.index, reply
 
-    def _prepared(self, index: int, ask: Ask, place: str) -> _Item:
+    def _wrapped(self, error: Exception, step: str) -> Exception:
+        return wrapped(error, GenerationError, self.name, step, self._engine.describe().libraries)
+
+    def _prepared(self, index: int, ask: Ask, described: Description, place: str) -> _Item:
         """Make everything that a dialogue needs before it is generated, and check it."""
         account = self._account(ask.gen_args)
         check_messages(ask.messages)
@@ -186,7 +230,8 @@ class LocalModel(BatchGenerativeModel):
         ids, control = self._front.encode_guarded(prompt)
         seconds = {"template": written - begin, "tokenize": time.perf_counter() - written}
         self._front.check_context(ids, account.arguments.max_tokens, place)
-        return _Item(index, ask.messages, account, prompt, ids, control, seconds)
+        stops = account.arguments.stop if account.has_stop else described.stop_strings
+        return _Item(index, ask.messages, account, stops, prompt, ids, control, seconds)
 
     def _account(self, more: Mapping[str, Any]) -> _Account:
         """Return what becomes of generation arguments, worked out once for all calls with the same ones."""
@@ -198,23 +243,21 @@ class LocalModel(BatchGenerativeModel):
             arguments, ledger = read_arguments(gen_args, asked, self.model_spec, self._arguments)
             if len(self._accounts) >= _REMEMBERED:
                 self._accounts.clear()
-            account = self._accounts[key] = _Account(arguments, ledger.parameters)
+            account = self._accounts[key] = _Account(arguments, gen_args.get("stop") is not None, ledger.parameters)
         return account
 
     def _jobs(self, items: Sequence[_Item]) -> dict[Job, _Item]:
         """Return what the engine is given for each item."""
-        longest: dict[Arguments, int] = {}
-        for item in items:
-            arguments = item.account.arguments
-            longest[arguments] = max(longest.get(arguments, 0), len(item.ids))
         jobs = {}
         for item in items:
             arguments = item.account.arguments
-            on_tokens = StopStrings(arguments.stop, self._engine) if arguments.stop else None
+            on_tokens = None
+            if item.stops:
+                start = functools.partial(self._cutter.answer_start, prompt=item.prompt.text)
+                on_tokens = StopStrings(item.stops, self._engine, start)
             if self._entry.cot_output:
-                # It may use the whole window for thinking, as far as the longest of its batch leaves one to all;
-                # its answer is cut to max_tokens afterwards.
-                room = self.context_size - longest[arguments]
+                # It may use the whole window for thinking; its answer is cut to max_tokens afterwards.
+                room = self.context_size - len(item.ids)
                 arguments = dataclasses.replace(arguments, max_tokens=room)
             jobs[Job(item.ids, arguments, on_tokens=on_tokens)] = item
         return jobs
@@ -222,7 +265,7 @@ class LocalModel(BatchGenerativeModel):
     def _reply(self, item: _Item, job: Job, generated: Generated, described: Description) -> Reply:
         begin = time.perf_counter()
         arguments, ids = item.account.arguments, generated.ids
-        answer = self._cutter.cut(generated, arguments.stop, item.prompt.text, arguments.max_tokens)
+        answer = self._cutter.cut(generated, item.stops, item.prompt.text, arguments.max_tokens)
         prompt = {
             "inputs": item.prompt.text,
             "max_new_tokens": job.arguments.max_tokens,
@@ -252,7 +295,7 @@ class LocalModel(BatchGenerativeModel):
         seconds: Mapping[str, float],
     ) -> dict[str, Any]:
         arguments = item.account.arguments
-        sent = {**generated.sent, "stop": list(arguments.stop)}
+        sent = {**generated.sent, "stop": list(item.stops)}
         if self._entry.cot_output:
             sent["max_tokens"] = arguments.max_tokens
         return {
@@ -264,6 +307,9 @@ class LocalModel(BatchGenerativeModel):
                 "commit": getattr(self._front.config, "_commit_hash", None),
                 "device": described.device,
                 "dtype": described.dtype,
+                "attention": described.attention,
+                "quantization": described.quantization,
+                **self._model_facts,
             },
             "context": {"size": self.context_size, "source": self._front.context_source},
             "timings": {f"{name}_seconds": round(value, 6) for name, value in seconds.items()},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,18 +72,37 @@ class TextCutter:
 
         Args:
             generated: the reply's tokens.
-            stops: stop strings; the text ends before the first of them.
+            stops: stop strings; the answer ends before the first of them. Those inside the thinking do not count.
             prompt: the prompt's text, whose end tells whether the model was already thinking.
             max_tokens: the most tokens that an answer after thinking may have.
         """
         text = self._decode_without_end(generated.ids, generated.ends)
-        text = _before_first(text, stops)
         reason = _FINISH_REASONS.get(generated.ending, generated.ending)
-        if self._prefix and self._prefix in text:
-            text = text.rsplit(self._prefix, maxsplit=1)[1]
         if not self._thinks:
+            text = self._after_prefix(_before_first(text, stops))
             return Answer(text.strip(), reason, None, {})
-        return self._split_thinking(text, reason, prompt, max_tokens)
+        return self._split_thinking(self._after_prefix(text), reason, stops, prompt, max_tokens)
+
+    def answer_start(self, text: str, prompt: str) -> int | None:
+        """Return where the answer begins in what was generated so far; None while the model may still be thinking.
+
+        Blanks between the thinking and the answer belong to neither.
+        """
+        if not self._thinks:
+            return 0
+        last = _last_match(self._think_end, text)
+        if last is not None:
+            return len(text) - len(text[last.end() :].lstrip())
+        begun = text.strip()
+        may_think = (
+            not self._think_start or self._think_started(text, prompt) or self._think_start.startswith(begun)
+        )
+        return None if may_think else 0
+
+    def _after_prefix(self, text: str) -> str:
+        if self._prefix and self._prefix in text:
+            return text.rsplit(self._prefix, maxsplit=1)[1]
+        return text
 
     def _decode_without_end(self, ids: list[int], ends: frozenset[int]) -> str:
         text = self._engine.decode(ids)
@@ -93,7 +112,9 @@ class TextCutter:
             return self._engine.decode(ids[:-1])
         return culled
 
-    def _split_thinking(self, text: str, finish_reason: str, prompt: str, max_tokens: int) -> Answer:
+    def _split_thinking(
+        self, text: str, finish_reason: str, stops: Sequence[str], prompt: str, max_tokens: int
+    ) -> Answer:
         last = _last_match(self._think_end, text)
         if last is not None:
             thinking, answer = text[: last.start()], text[last.end() :]
@@ -103,6 +124,10 @@ class TextCutter:
             # It answered at once: 3.7.2 lost such answers.
             thinking, answer = "", text
         facts: dict[str, Any] = {"end_tag_found": last is not None}
+        answer = answer.lstrip() if last is not None else answer
+        before_stop = _before_first(answer, stops)
+        if before_stop != answer:
+            answer, finish_reason = before_stop, "stop_string"
         if self._think_start:
             thinking = thinking.replace(self._think_start, "")
         ids = self._engine.encode(answer)
@@ -120,17 +145,27 @@ class TextCutter:
 
 
 class StopStrings:
-    """Ends a reply as soon as its text holds a stop string: the ``on_tokens`` of a job."""
+    """Ends a reply as soon as its answer holds a stop string: the ``on_tokens`` of a job."""
 
-    def __init__(self, stops: Sequence[str], engine: Engine) -> None:
-        """Take the stop strings, and the engine whose tokens they are looked for in."""
+    def __init__(self, stops: Sequence[str], engine: Engine, answer_start: Callable[[str], int | None]) -> None:
+        """Take what is looked for.
+
+        Args:
+            stops: the stop strings.
+            engine: has the tokens.
+            answer_start: returns where the answer begins in a text, or None.
+        """
         self._stops = stops
         self._engine = engine
+        self._answer_start = answer_start
 
     def __call__(self, ids: Sequence[int]) -> bool:
         """Tell whether the reply is to end here."""
         text = self._engine.decode(ids)
-        return any(stop in text for stop in self._stops)
+        if not any(stop in text for stop in self._stops):
+            return False
+        start = self._answer_start(text)
+        return start is not None and any(stop in text[start:] for stop in self._stops)
 
 
 def end_pattern(entry: LocalEntry, added_tokens: Collection[str]) -> re.Pattern[str] | None:

@@ -43,6 +43,20 @@ def state_numbers(config: Any) -> dict[str, int | None]:
     return {kind: each * count if kind in _ATTENTION else None for kind, count in Counter(types).items()}
 
 
+def quantization_of(config: Any) -> dict[str, Any] | None:
+    """Return how a model's weights are quantized, or None: ``method``, and ``bits`` if they are known.
+
+    Args:
+        config: the configuration of the loaded model.
+    """
+    found = getattr(config, "quantization_config", None)
+    if found is None:
+        return None
+    fields = found if isinstance(found, dict) else found.to_dict()
+    bits = 4 if fields.get("load_in_4bit") else 8 if fields.get("load_in_8bit") else fields.get("bits")
+    return {"method": str(getattr(fields.get("quant_method"), "value", fields.get("quant_method"))), "bits": bits}
+
+
 class TokenBytes:
     """Tells what single tokens add to the UTF-8 of a text."""
 

@@ -6,7 +6,9 @@ and ``cancelled`` of a job; tokens are chosen by ``generate`` itself.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import dataclasses
 import gc
 import logging
 import sys
@@ -19,14 +21,24 @@ from typing import Any
 from clemcore import forks
 from clemcore.backends.local.arguments import LARGEST_SEED, Arguments
 from clemcore.backends.local.engine import Description, Ending, Generated, Job
-from clemcore.backends.local.transformers.description import TokenBytes, library_versions, state_numbers
+from clemcore.backends.local.failures import wrapped
+from clemcore.backends.local.transformers.description import (
+    TokenBytes,
+    library_versions,
+    quantization_of,
+    state_numbers,
+)
 from clemcore.backends.local.transformers.generation_config import (
     NAMES,
     build_config,
     end_tokens,
+    fault_of,
+    own_stop_strings,
     sent_arguments,
 )
-from clemcore.errors import ClemcoreError, ModelLoadError
+from clemcore.backends.local.transformers.masking import honours_mask
+from clemcore.backends.local.transformers.quiet import QUIET
+from clemcore.errors import ClemcoreError, GenerationError, ModelLoadError
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +81,25 @@ class TransformersEngine:
             tokenizer: its tokenizer.
             name: the model's name, for messages.
             context_size: tokens that prompt and reply may have together.
+
+        Raises:
+            ModelLoadError: the model's generation configuration has a fault.
         """
+        fault = fault_of(model.generation_config)
+        if fault:
+            raise ModelLoadError(
+                f"model '{name}': the generation configuration that came with it has a fault: {fault}; correct "
+                "generation_config.json, or config.json if there is none"
+            )
         self._model = model
         self._tokenizer = tokenizer
         self._name = name
         self._context_size = context_size
         self._libraries = library_versions()
         self._state_numbers = state_numbers(model.config)
+        self._quantization = quantization_of(model.config)
+        self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
+        self._honours_mask: bool | None = None
         self._token_bytes: TokenBytes | None = None
         self._settings: dict[Arguments, _Settings] = {}
         self._put_aside: Any = None
@@ -98,6 +122,9 @@ class TransformersEngine:
             arguments=NAMES,
             ways=WAYS,
             hooks=_HOOKS,
+            attention=getattr(self._model.config, "_attn_implementation", None),
+            quantization=self._quantization,
+            stop_strings=own_stop_strings(self._model.generation_config),
         )
 
     def encode(self, text: str) -> list[int]:
@@ -119,8 +146,9 @@ class TransformersEngine:
     def generate(self, jobs: Iterable[Job], way: str) -> Iterator[tuple[Job, Generated | Exception]]:
         """Generate replies, and yield each job with its result.
 
-        All jobs are taken at once. Jobs with equal arguments are one padded batch, in which a seed is that of the
-        whole batch. A batch that fails, for example because memory is short, is asked again job by job.
+        All jobs are taken at once. Jobs whose arguments are equal but for ``max_tokens`` are one padded batch, in
+        which a seed is that of the whole batch. A batch that fails, for example because memory is short, is asked
+        again job by job; so are jobs that this model cannot compute together.
         """
         if way not in WAYS:
             raise ClemcoreError(f"the engine transformers has no way {way!r} to generate; it has {', '.join(WAYS)}")
@@ -130,7 +158,8 @@ class TransformersEngine:
             if refusal is not None:
                 yield job, refusal
             else:
-                groups.setdefault(job.arguments if way == "padded" else job, []).append(job)
+                alike = dataclasses.replace(job.arguments, max_tokens=1)
+                groups.setdefault(alike if way == "padded" else job, []).append(job)
         for batch in groups.values():
             yield from self._results(batch)
 
@@ -160,6 +189,12 @@ class TransformersEngine:
                 "the engine transformers chooses tokens itself ('choose' is not in describe().hooks): "
                 "leave choose out"
             )
+        if max(job.ids) >= self._vocabulary:
+            token = max(job.ids)
+            return GenerationError(
+                f"model '{self._name}': token {token} ({self.decode([token])!r}) of the prompt has no embedding: "
+                f"the model has {self._vocabulary}; leave it out, or load the tokenizer that belongs to the weights"
+            )
         return self._refusal_after_fork() if self._is_forked else None
 
     def _refusal_after_fork(self) -> Exception | None:
@@ -185,6 +220,10 @@ class TransformersEngine:
 
     # -- a batch -----------------------------------------------------------------------------------------------
     def _results(self, batch: list[Job]) -> Iterator[tuple[Job, Generated | Exception]]:
+        if len(batch) > 1 and not self._can_be_one(batch):
+            for job in batch:
+                yield from self._results([job])
+            return
         failure: Exception | None = None
         try:
             results = self._batch(batch)
@@ -194,10 +233,11 @@ class TransformersEngine:
             yield from zip(batch, results, strict=True)
             return
         if len(batch) == 1:
-            yield batch[0], failure
+            step = "it failed while it generated a reply"
+            yield batch[0], wrapped(failure, GenerationError, self._name, step, self._libraries)
             del failure  # its frames hold this one
             return
-        logger.warning(
+        logger.info(
             "model '%s': a batch of %d failed (%s: %s); each is computed alone",
             self._name,
             len(batch),
@@ -209,25 +249,45 @@ class TransformersEngine:
         for job in batch:
             yield from self._results([job])
 
+    def _can_be_one(self, batch: list[Job]) -> bool:
+        """Tell whether each of several jobs gets the reply in a batch that it gets alone."""
+        with self._lock:
+            config = self._settings_for(_of_all(batch)).config
+            if config.get_generation_mode() == "assisted_generation":
+                return False
+            # Beams change their places, so that hooks and limits of several jobs cannot be told apart.
+            if (config.num_beams or 1) > 1 and _is_watched(batch):
+                return False
+            if len({len(job.ids) for job in batch}) == 1:
+                return True
+            if self._honours_mask is None:
+                try:
+                    with self._undisturbed():
+                        self._honours_mask = honours_mask(self._model, batch[0].ids)
+                except Exception:  # noqa: BLE001 - then it is not known, and alone is right for all
+                    self._honours_mask = False
+                logger.info("model '%s' honours the attention mask: %s", self._name, self._honours_mask)
+            return self._honours_mask
+
     def _batch(self, batch: list[Job]) -> list[Generated | Exception]:
-        """Compute jobs with equal arguments."""
+        """Compute jobs whose arguments are equal but for ``max_tokens``."""
         import torch
 
         begin = time.perf_counter()
         with self._lock:
-            model, arguments = self._model, batch[0].arguments
+            model, arguments = self._model, _of_all(batch)
             settings = self._settings_for(arguments)
             longest = max(len(job.ids) for job in batch)
             pads = [longest - len(job.ids) for job in batch]
             pad, device = settings.config.pad_token_id, self._device
-            watch = _Watch(batch, longest, settings.ends)
+            watch = self._watch(batch, longest, settings) if _is_watched(batch) else None
             inputs = {
                 "input_ids": torch.tensor(
                     [[pad] * n + list(job.ids) for n, job in zip(pads, batch, strict=True)], device=device
                 ),
                 "attention_mask": torch.tensor([[0] * n + [1] * (longest - n) for n in pads], device=device),
                 "generation_config": settings.config,
-                "stopping_criteria": [watch] if watch.is_needed else None,
+                "stopping_criteria": None if watch is None else [watch],
             }
             if model.training:
                 model.eval()
@@ -238,11 +298,22 @@ class TransformersEngine:
                 sequences, sent = self._called(inputs), dict(settings.sent)
         rows = [row[longest:] for row in sequences.tolist()]
         seconds = time.perf_counter() - begin
-        found = [_ended(row, settings.ends, watch.ended.get(index)) for index, row in enumerate(rows)]
-        return [
-            end if isinstance(end, Exception) else Generated(ids, end, settings.ends, dict(sent), seconds)
-            for ids, end in found
+        found = [
+            _ended(row, settings.ends, None if watch is None else watch.ending_of(index, row))
+            for index, row in enumerate(rows)
         ]
+        return [
+            end
+            if isinstance(end, Exception)
+            else Generated(ids, end, settings.ends, {**sent, "max_new_tokens": job.arguments.max_tokens}, seconds)
+            for job, (ids, end) in zip(batch, found, strict=True)
+        ]
+
+    @staticmethod
+    def _watch(batch: list[Job], longest: int, settings: _Settings) -> Any:
+        from clemcore.backends.local.transformers.watch import Watch
+
+        return Watch(batch, longest, settings.ends, beams=(settings.config.num_beams or 1) > 1)
 
     def _settings_for(self, arguments: Arguments) -> _Settings:
         """Return what generate() is given, made anew where the model's own configuration has changed."""
@@ -251,7 +322,7 @@ class TransformersEngine:
         if settings is None or settings.own != vars(own):
             if len(self._settings) >= _REMEMBERED:
                 self._settings.clear()
-            config = build_config(arguments, own, self._tokenizer)
+            config = build_config(arguments, own, self._tokenizer, self._vocabulary)
             fields = copy.deepcopy(vars(own))
             settings = _Settings(config, end_tokens(config), sent_arguments(config), fields)
             self._settings[arguments] = settings
@@ -271,19 +342,38 @@ class TransformersEngine:
                 return self._called(inputs), seed
 
     def _called(self, inputs: dict[str, Any]) -> Any:
-        """Call generate() with our configuration alone.
+        """Call generate() with our configuration alone."""
+        with self._undisturbed():
+            return self._model.generate(**inputs)
 
-        It would fill fields that we left open from the model's own configuration, and warn of sampling fields there
-        that greedy decoding has no use for; so the model's own is put aside meanwhile.
+    @contextlib.contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Put the model's own generation configuration aside, and keep the library quiet.
+
+        generate() would fill fields that we left open from it.
         """
         from transformers import GenerationConfig
 
         model = self._model
         self._put_aside, model.generation_config = model.generation_config, GenerationConfig()
+        token = QUIET.set(True)
         try:
-            return model.generate(**inputs)
+            yield
         finally:
+            QUIET.reset(token)
             model.generation_config, self._put_aside = self._put_aside, None
+
+
+def _of_all(batch: Sequence[Job]) -> Arguments:
+    """Return the arguments that a batch is computed with: those of its job that may have the most tokens."""
+    return max((job.arguments for job in batch), key=lambda arguments: arguments.max_tokens)
+
+
+def _is_watched(batch: Sequence[Job]) -> bool:
+    """Tell whether rows of a batch may end by something else than transformers knows of."""
+    return len({job.arguments.max_tokens for job in batch}) > 1 or any(
+        job.on_tokens is not None or job.cancelled is not None for job in batch
+    )
 
 
 def _ended(
@@ -296,50 +386,3 @@ def _ended(
         if token in ends:
             return row[: index + 1], "stop"
     return row, "length"
-
-
-class _Watch:
-    """Lets the jobs of a batch watch their new tokens, and ends each row whose job wants it.
-
-    transformers has a criterion of its own for stop strings; it first works through the whole vocabulary, and it
-    does not tell which row ended by it.
-
-    Attributes:
-        ended: for each row that ended here, after how many tokens and why.
-    """
-
-    def __init__(self, batch: Sequence[Job], prompt_length: int, ends: frozenset[int]) -> None:
-        self.ended: dict[int, tuple[int, Ending | Exception]] = {}
-        self._batch = batch
-        self._prompt_length = prompt_length
-        self._ends = ends
-
-    @property
-    def is_needed(self) -> bool:
-        return any(job.on_tokens is not None or job.cancelled is not None for job in self._batch)
-
-    def __call__(self, input_ids: Any, _scores: Any, **_: Any) -> Any:
-        """Return for each row, shape (batch,), whether it is done."""
-        import torch
-
-        rows = input_ids[:, self._prompt_length :].tolist()
-        for index, row in enumerate(rows):
-            # A row that has ended before now holds the end token and padding after it.
-            if index in self.ended or not self._ends.isdisjoint(row[:-1]):
-                continue
-            ending = _wanted(self._batch[index], row)
-            if ending is not None:
-                self.ended[index] = len(row), ending
-        return torch.tensor([index in self.ended for index in range(len(rows))], device=input_ids.device)
-
-
-def _wanted(job: Job, ids: list[int]) -> Ending | Exception | None:
-    """Return how a job wants to end after these tokens, or None."""
-    try:
-        if job.cancelled is not None and job.cancelled():
-            return "cancelled"
-        if job.on_tokens is not None and job.on_tokens(ids):
-            return "on_tokens"
-    except Exception as error:  # noqa: BLE001 - the job fails alone, with what its own hook raised
-        return error
-    return None

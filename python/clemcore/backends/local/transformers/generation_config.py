@@ -44,13 +44,30 @@ _ALWAYS_RECORDED = (
 _NOT_RECORDED = ("bos_token_id", "transformers_version", "max_length", "_from_model_config")
 
 
-def build_config(arguments: Arguments, own: Any, tokenizer: Any) -> Any:
+def fault_of(own: Any) -> str | None:
+    """Return why a generation configuration that came with a model cannot be used, or None."""
+    for field in ("eos_token_id", "pad_token_id"):
+        value = getattr(own, field, None)
+        ids = value if isinstance(value, list) and field == "eos_token_id" else [value]
+        if value is not None and not all(isinstance(number, int) for number in ids):
+            return f"{field} must be the id of a token (an integer), not {value!r}"
+    return None
+
+
+def own_stop_strings(own: Any) -> tuple[str, ...]:
+    """Return the stop strings of the configuration that came with a model."""
+    found = getattr(own, "stop_strings", None) or ()
+    return (found,) if isinstance(found, str) else tuple(found)
+
+
+def build_config(arguments: Arguments, own: Any, tokenizer: Any, vocabulary: int) -> Any:
     """Return the whole generation configuration of a call: what was asked over the model's own defaults.
 
     Args:
         arguments: the checked generation arguments.
         own: the configuration that came with the model.
-        tokenizer: its tokenizer, for the end and padding tokens where the model names none.
+        tokenizer: its tokenizer, whose end token ends a reply as well as those of the configuration.
+        vocabulary: number of tokens that the model has embeddings for.
 
     Returns:
         A ``transformers.GenerationConfig``; for what it leaves open, the library's defaults hold.
@@ -61,7 +78,7 @@ def build_config(arguments: Arguments, own: Any, tokenizer: Any) -> Any:
     for field, value in (
         ("max_length", None),  # max_new_tokens says it
         ("max_time", None),  # a reply is not to depend on how busy the machine is
-        ("stop_strings", None),  # the pipeline looks for them
+        ("stop_strings", None),  # the pipeline looks for them: see own_stop_strings
         ("num_return_sequences", 1),
         ("return_dict_in_generate", False),
     ):
@@ -73,11 +90,12 @@ def build_config(arguments: Arguments, own: Any, tokenizer: Any) -> Any:
             setattr(config, field, None)
         elif getattr(arguments, field, None) is not None:
             setattr(config, field, getattr(arguments, field))
-    if config.eos_token_id is None:
-        config.eos_token_id = tokenizer.eos_token_id
-    if config.pad_token_id is None:
-        ends = end_tokens(config)
-        config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0)
+    ends = end_tokens(config)
+    if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ends:
+        config.eos_token_id = [*sorted(ends), tokenizer.eos_token_id] if ends else tokenizer.eos_token_id
+    # Padding is hidden from the model, so any token of its vocabulary will do.
+    pads = (config.pad_token_id, tokenizer.pad_token_id, *sorted(ends), 0)
+    config.pad_token_id = next(pad for pad in pads if pad is not None and 0 <= pad < vocabulary)
     return config
 
 

@@ -1,22 +1,20 @@
-"""Loads tokenizer, configuration and weights of a local transformers model, and finds its context size.
+"""Loads tokenizer and configuration of a local transformers model, and finds its context size.
 
-The cheap parts come first, so that a wrong entry fails before gigabytes are read. Weights go to CUDA devices where
-there are any, else to the CPU. This module knows how to load, not what the model is used for.
+The cheap parts come first, so that a wrong entry fails before gigabytes are read. This module knows how to load,
+not what the model is used for.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
 import logging
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clemcore import secrets
-from clemcore.backends.base import require
 from clemcore.backends.local.entry import LocalEntry
+from clemcore.backends.local.failures import wrapped
+from clemcore.backends.local.transformers.description import library_versions
+from clemcore.backends.local.transformers.quiet import progress_on_terminals_only, quietly
 from clemcore.errors import ModelLoadError, SpecError
 from clemcore.keys import KeyRegistry
 
@@ -37,9 +35,8 @@ def hub_options(entry: LocalEntry, *, need_key: bool = True) -> dict[str, Any]:
     Raises:
         MissingKeyError: the entry requires a key and there is none.
     """
-    options: dict[str, Any] = {}
-    if entry.trust_remote_code:
-        options["trust_remote_code"] = True
+    # Left out, transformers would ask on standard input whether code of the model may run.
+    options: dict[str, Any] = {"trust_remote_code": entry.trust_remote_code}
     if entry.revision:
         options["revision"] = entry.revision
     if entry.is_folder:
@@ -60,8 +57,23 @@ def load_config(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
     """
     from transformers import AutoConfig
 
-    with _loading(entry, "configuration"):
-        return AutoConfig.from_pretrained(entry.source, **options)
+    with loading(entry, "configuration"):
+        config = AutoConfig.from_pretrained(entry.source, **options)
+    check_attention(entry, getattr(config, "_attn_implementation", None))
+    return config
+
+
+def check_attention(entry: LocalEntry, attention: Any) -> None:
+    """Refuse attention that is code from the hub, unless the entry consents to such code.
+
+    Raises:
+        SpecError: it names a repository.
+    """
+    if isinstance(attention, str) and "/" in attention and not entry.trust_remote_code:
+        raise SpecError(
+            f"model '{entry.model_name}': attn_implementation '{attention}' is code from the hub, which is not run "
+            "without your consent: read it, then set model_config.trust_remote_code to true"
+        )
 
 
 def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
@@ -77,110 +89,30 @@ def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
             "model '%s': slow_tokenizer has no effect: transformers 5 has one tokenizer per model",
             entry.model_name,
         )
-    with _loading(entry, "tokenizer"):
+    with loading(entry, "tokenizer"):
         return AutoTokenizer.from_pretrained(entry.source, **options)
 
 
-def load_model(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
-    """Load the weights and put the model into evaluation mode.
-
-    Raises:
-        ModelLoadError: weights are not there, cannot be read, or are not all there.
-        SpecError: the entry asks for a number format or a package that is not there.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    if entry.torch_num_threads is not None:
-        torch.set_num_threads(entry.torch_num_threads)
-    options = {**options, "dtype": _dtype(entry, torch)}
-    if entry.attn_implementation:
-        options["attn_implementation"] = entry.attn_implementation
-    if entry.load_in_4bit or entry.load_in_8bit:
-        options["quantization_config"] = _quantization(entry)
-    if torch.cuda.is_available():
-        require("accelerate", backend="huggingface_local", extra="huggingface")
-        options["device_map"] = "auto"
-    with _loading(entry, "weights"):
-        model, report = AutoModelForCausalLM.from_pretrained(entry.source, output_loading_info=True, **options)
-    missing = sorted(report["missing_keys"])
-    if missing:
-        # transformers fills them with random numbers and goes on.
-        shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")  # noqa: PLR2004 - a few are enough
-        raise ModelLoadError(
-            f"model '{entry.model_name}': {len(missing)} weights are missing in '{entry.source}': {shown}"
-        )
-    if entry.peft_model:
-        model = _with_adapter(model, entry, options.get("token"))
-    return model.eval()
-
-
-def _dtype(entry: LocalEntry, torch: Any) -> Any:
-    if entry.dtype == "auto":
-        return "auto"
-    dtype = getattr(torch, entry.dtype.removeprefix("torch."), None)
-    if not isinstance(dtype, torch.dtype):
-        raise SpecError(
-            f"model '{entry.model_name}': dtype must be 'auto' or one of torch's, like 'float32' or 'bfloat16', "
-            f"not {entry.dtype!r}"
-        )
-    return dtype
-
-
-def _quantization(entry: LocalEntry) -> Any:
-    _require_package(entry, "bitsandbytes", "load_in_4bit" if entry.load_in_4bit else "load_in_8bit")
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(load_in_4bit=entry.load_in_4bit, load_in_8bit=entry.load_in_8bit)
-
-
-def _with_adapter(model: Any, entry: LocalEntry, token: str | None) -> Any:
-    _require_package(entry, "peft", "peft_model")
-    peft = importlib.import_module("peft")
-    with _loading(entry, f"adapter {entry.peft_model}"):
-        return peft.PeftModel.from_pretrained(model, entry.peft_model, token=token)
-
-
-def _require_package(entry: LocalEntry, package: str, setting: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        raise SpecError(
-            f"model '{entry.model_name}': {setting} needs the package '{package}': pip install {package}"
-        )
-
-
 @contextlib.contextmanager
-def _loading(entry: LocalEntry, what: str) -> Iterator[None]:
-    """Show progress on a terminal only, and turn the library's failures into one error of ours."""
+def loading(entry: LocalEntry, what: str) -> Iterator[None]:
+    """Show nothing but progress on a terminal, and turn whatever the library raises into one error of ours.
+
+    Args:
+        entry: the settings.
+        what: the part that is loaded, as ``weights``.
+    """
     logger.info("model '%s': loading %s of %s", entry.model_name, what, entry.source)
     try:
-        with _progress_on_terminals_only():
+        with quietly(), progress_on_terminals_only():
             yield
-    except (OSError, ValueError) as fault:
-        reason = secrets.scrub(str(fault)).strip()
-        raise ModelLoadError(
-            f"model '{entry.model_name}': cannot load the {what} of '{entry.source}': {reason}"
-        ) from fault
-
-
-@contextlib.contextmanager
-def _progress_on_terminals_only() -> Iterator[None]:
-    from huggingface_hub import constants
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
-    from transformers.utils import logging as library
-
-    # Somebody who set the variable has decided already.
-    decided = constants.HF_HUB_DISABLE_PROGRESS_BARS is not None
-    if decided or sys.stderr.isatty() or not library.is_progress_bar_enabled():
-        yield
-        return
-    downloads_hidden = are_progress_bars_disabled()
-    library.disable_progress_bar()
-    try:
-        yield
-    finally:
-        library.enable_progress_bar()  # that of downloads, too
-        if downloads_hidden:
-            disable_progress_bars()
+    except Exception as error:
+        if not entry.trust_remote_code and "trust_remote_code" in str(error):
+            raise ModelLoadError(
+                f"model '{entry.model_name}': the {what} of '{entry.source}' needs code that comes with the model, "
+                "which is not run without your consent: read it, then set model_config.trust_remote_code to true"
+            ) from error
+        step = f"cannot load the {what} of '{entry.source}'"
+        raise wrapped(error, ModelLoadError, entry.model_name, step, library_versions()) from error
 
 
 def find_context_size(config: Any, entry: LocalEntry, tokenizer: Any) -> tuple[int, str]:

@@ -1,0 +1,41 @@
+"""Turns whatever escapes from a library into one error that names the model, the step and the versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from clemcore import secrets
+from clemcore.errors import ClemcoreError
+
+_ErrorT = TypeVar("_ErrorT", bound=ClemcoreError)
+# Characters of a library's own message; some print whole tables.
+_LONGEST = 600
+
+
+def wrapped(
+    error: BaseException, kind: type[_ErrorT], model_name: str, step: str, versions: Mapping[str, str]
+) -> ClemcoreError:
+    """Return the error to raise in place of one that escaped; errors of ours stay as they are.
+
+    Args:
+        error: what escaped.
+        kind: the class of the new error.
+        model_name: the model's name in the registry.
+        step: what failed, as ``cannot load the weights of '/models/x'``.
+        versions: of the libraries, by their names.
+    """
+    if isinstance(error, ClemcoreError):
+        return error
+    libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
+    wrapper = kind(f"model '{model_name}': {step}: {reason_of(error)} ({libraries})")
+    wrapper.__cause__ = error
+    return wrapper
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the type and the message of an error in one line, without secrets."""
+    text = " ".join(secrets.scrub(str(error)).split())
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}…"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,67 @@
+"""Keeps what transformers prints away from standard error while a model of ours loads or computes.
+
+Its messages go to the logger of this module instead, at level INFO. Progress bars are shown on terminals only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+logger = logging.getLogger(__name__)
+
+# Whether what transformers logs in this context goes to our own logger; other contexts are as before.
+QUIET: ContextVar[bool] = ContextVar("clemcore_transformers_quiet", default=False)
+
+
+class _Redirect(logging.Filter):
+    """Takes records of quiet contexts away from a handler."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not QUIET.get():
+            return True
+        logger.info("%s: %s", record.name, record.getMessage())
+        return False
+
+
+_redirect = _Redirect()
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Keep transformers quiet in this block; afterwards :data:`QUIET` alone does the same."""
+    from transformers.utils import logging as library
+
+    library.get_logger()  # makes its handler, if it was not made yet
+    for handler in logging.getLogger("transformers").handlers:
+        handler.addFilter(_redirect)  # adding it again changes nothing
+    token = QUIET.set(True)
+    try:
+        yield
+    finally:
+        QUIET.reset(token)
+
+
+@contextlib.contextmanager
+def progress_on_terminals_only() -> Iterator[None]:
+    """Hide the progress bars of transformers and of downloads where standard error is not a terminal."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
+    from transformers.utils import logging as library
+
+    # Somebody who set the variable has decided already.
+    decided = constants.HF_HUB_DISABLE_PROGRESS_BARS is not None
+    if decided or sys.stderr.isatty() or not library.is_progress_bar_enabled():
+        yield
+        return
+    downloads_hidden = are_progress_bars_disabled()
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library.enable_progress_bar()  # that of downloads, too
+        if downloads_hidden:
+            disable_progress_bars()

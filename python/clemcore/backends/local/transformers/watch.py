@@ -1,0 +1,80 @@
+"""Ends rows of a batch while transformers generates: by the hooks of their jobs, and at their own max_tokens.
+
+transformers has a criterion of its own for stop strings. It first works through the whole vocabulary, and it does
+not tell which row ended by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clemcore.backends.local.engine import Ending, Job
+
+
+class Watch:
+    """A stopping criterion for one call of ``generate``.
+
+    Attributes:
+        ended: for each row that ended here, after how many tokens and why. Empty with beams, whose rows change
+            their places: see :meth:`ending_of`.
+    """
+
+    def __init__(self, batch: Sequence[Job], prompt_length: int, ends: frozenset[int], *, beams: bool) -> None:
+        """Take the jobs.
+
+        Args:
+            batch: the jobs, one for each row; with beams there is one job.
+            prompt_length: tokens before the new ones.
+            ends: ids of the tokens that end a reply.
+            beams: whether the rows are beams of the one job.
+        """
+        self.ended: dict[int, tuple[int, Ending | Exception]] = {}
+        self._batch = batch
+        self._prompt_length = prompt_length
+        self._ends = ends
+        self._beams = beams
+
+    def __call__(self, input_ids: Any, _scores: Any, **_: Any) -> Any:
+        """Return for each row, shape (rows,), whether it is done."""
+        import torch
+
+        rows = input_ids[:, self._prompt_length :].tolist()
+        if self._beams:
+            done = [_wanted(self._batch[0], row) is not None for row in rows]
+            return torch.tensor(done, device=input_ids.device)
+        for index, row in enumerate(rows):
+            # A row that has ended before now holds the end token and padding after it.
+            if index in self.ended or not self._ends.isdisjoint(row[:-1]):
+                continue
+            ending = _wanted(self._batch[index], row)
+            # The batch goes on for the job that may have the most tokens.
+            if ending is None and len(row) >= self._batch[index].arguments.max_tokens and row[-1] not in self._ends:
+                ending = "length"
+            if ending is not None:
+                self.ended[index] = len(row), ending
+        return torch.tensor([index in self.ended for index in range(len(rows))], device=input_ids.device)
+
+    def ending_of(self, index: int, row: list[int]) -> tuple[int, Ending | Exception] | None:
+        """Return after how many tokens a finished row ended by its job, and why; None if it did not."""
+        if not self._beams:
+            return self.ended.get(index)
+        for length, token in enumerate(row, start=1):
+            ending = _wanted(self._batch[0], row[:length])
+            if ending is not None:
+                return length, ending
+            if token in self._ends:
+                break
+        return None
+
+
+def _wanted(job: Job, ids: list[int]) -> Ending | Exception | None:
+    """Return how a job wants to end after these tokens, or None."""
+    try:
+        if job.cancelled is not None and job.cancelled():
+            return "cancelled"
+        if job.on_tokens is not None and job.on_tokens(ids):
+            return "on_tokens"
+    except Exception as error:  # noqa: BLE001 - the job fails alone, with what its own hook raised
+        return error
+    return None

@@ -1,0 +1,136 @@
+"""The files that hold a model's weights: whether they are whole, and what identifies them.
+
+It reads files and needs neither torch nor transformers, so it also serves those who only examine a model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import json
+import re
+import struct
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from clemcore.backends.local.entry import LocalEntry
+from clemcore.files import cache_dir, replace_file
+
+# As transformers looks for them: the first of these that is there; an index names its files.
+_NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_SUFFIXES = (".safetensors", ".bin")
+_POINTER = b"version https://git-lfs.github.com/spec/"
+# A pickle of torch before 1.6 is no archive; its first bytes are those of any pickle.
+_PICKLE = b"\x80"
+_SHA256 = re.compile("[0-9a-f]{64}")
+_CHUNK = 2**22
+_AT_ONCE = 4
+
+
+def folder_of(entry: LocalEntry) -> Path | None:
+    """Return the folder of a model: its own, or where the hub's library keeps it; None if it is not there yet."""
+    return Path(entry.source) if entry.is_folder else downloaded_folder(entry.source, "config.json", entry.revision)
+
+
+def downloaded_folder(source: str, file: str, revision: str | None = None) -> Path | None:
+    """Return where the hub's library keeps a repository that has a file, or None."""
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(source, file, revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files that the weights of a folder are read from; some may not be there."""
+    first = next((folder / name for name in _NAMES if (folder / name).is_file()), None)
+    if first is None:
+        return sorted(path for path in folder.iterdir() if path.name.endswith(_SUFFIXES) and path.is_file())
+    if first.suffix != ".json":
+        return [first]
+    try:
+        names = set(json.loads(first.read_bytes())["weight_map"].values())
+        return sorted(folder / name for name in names)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return [first]  # its fault is found when it is loaded
+
+
+def fault_of(path: Path) -> str | None:
+    """Return why a file cannot hold whole weights, or None; only its head and its size are looked at."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_POINTER))
+        if head == _POINTER:
+            return f"{path} is a git-lfs pointer, not the weights: run 'git lfs pull' in its folder"
+        if path.suffix == ".safetensors":
+            return _fault_of_safetensors(path)
+        if path.suffix == ".bin" and not head.startswith(_PICKLE) and not zipfile.is_zipfile(path):
+            return f"{path} is not a whole weights file: copy or download it again"
+    except OSError as fault:
+        return f"{path} cannot be read: {fault.strerror or fault}"
+    return None
+
+
+def _fault_of_safetensors(path: Path) -> str | None:
+    """Compare the size of the file with what its header promises."""
+    size = path.stat().st_size
+    again = "copy or download it again"
+    with path.open("rb") as file:
+        first = file.read(8)
+        length = struct.unpack("<Q", first)[0] if len(first) == 8 else size  # noqa: PLR2004 - bytes of the length
+        if length + 8 > size:
+            return f"{path} is not a safetensors file, or only its beginning: {again}"
+        try:
+            header = json.loads(file.read(length))
+            tensors = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            promised = 8 + length + max(tensors, default=0)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+            return f"{path} has a header that is not that of a safetensors file: {again}"
+    if promised != size:
+        return f"{path} has {size} bytes, but its header promises {promised}: {again}"
+    return None
+
+
+def sha256_of_weights(paths: list[Path]) -> str | None:
+    """Return the SHA-256 of weights, or None without files.
+
+    It is that of the file, or for several files that of the lines which ``sha256sum`` prints for their names in
+    alphabetical order. The hash of a file is kept in the cache for as long as the file stays as it is.
+    """
+    if not paths:
+        return None
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        hashes = list(pool.map(_sha256_of_file, paths))
+    if len(hashes) == 1:
+        return hashes[0]
+    lines = "".join(f"{value}  {path.name}\n" for value, path in zip(hashes, paths, strict=True))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _sha256_of_file(path: Path) -> str:
+    path = path.resolve()
+    if path.parent.name == "blobs" and _SHA256.fullmatch(path.name):
+        return path.name  # so the hub's library names what it has checked
+    state = path.stat()
+    key = hashlib.sha256(
+        repr((str(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)).encode()
+    ).hexdigest()
+    kept = cache_dir() / "weights" / key
+    try:
+        known = kept.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        known = ""
+    if _SHA256.fullmatch(known):
+        return known
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in iter(functools.partial(file.read, _CHUNK), b""):
+            digest.update(chunk)
+    with contextlib.suppress(OSError):  # then it is computed again next time
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(kept, digest.hexdigest().encode())
+    return digest.hexdigest()
