@@ -6,13 +6,10 @@ that speaks these protocols is reached by ``openai_compatible``.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+from clemcore.backends.openai.service import OPENAI, service_of
 from clemcore.backends.service.backend import ServiceBackend
-from clemcore.backends.service.dialects.chat_completions import ChatCompletions
-from clemcore.backends.service.dialects.responses import Responses
-from clemcore.backends.service.request import api_of
 from clemcore.backends.service.service import Service
 from clemcore.registry.spec import ModelSpec
 
@@ -20,22 +17,18 @@ from clemcore.registry.spec import ModelSpec
 class OpenAI(ServiceBackend):
     """Makes models that OpenAI runs."""
 
-    service = Service(
-        backend="openai", key_name="openai", dialect=ChatCompletions(), base_url="https://api.openai.com/v1"
-    )
+    service = OPENAI
 
     @classmethod
     def service_of(cls, model_spec: ModelSpec) -> Service:
         """Return the service with the protocol that the entry names."""
-        return (
-            cls.service if api_of(model_spec) == "chat_completions" else replace(cls.service, dialect=Responses())
-        )
+        return service_of(model_spec)
 
 
 def __getattr__(name: str) -> Any:
     """Find ``OpenAIModel``, which needs the HTTP engine, when it is asked for."""
     if name != "OpenAIModel":
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from clemcore.backends.service.client_model import OpenAIModel
+    from clemcore.backends.openai.model import OpenAIModel
 
     return OpenAIModel

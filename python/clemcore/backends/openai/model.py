@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clemcore.backends.openai import OpenAI
+from clemcore.backends.openai.service import service_of
 from clemcore.backends.service.client import OwnClient
 from clemcore.backends.service.model import ServedModel
 from clemcore.registry.spec import ModelSpec
@@ -31,7 +31,7 @@ class OpenAIModel(ServedModel):
             BackendLoadError: the client is of another kind.
             SpecError: the entry lacks something or contradicts the client.
         """
-        service = OpenAI.service_of(model_spec)
+        service = service_of(model_spec)
         service.require_engine()
         own = client if isinstance(client, OwnClient) else OwnClient(client, service.backend)
         super().__init__(model_spec, service, own)
