@@ -349,7 +349,7 @@ def test_thoughts_are_split_from_the_answer(wire_server: WireServer) -> None:
         (generated(thought("Long."), finishReason="MAX_TOKENS"), "length", "", None),
         (generated("Canb", finishReason="MAX_TOKENS"), "answer", "Canb", None),
         (generated(thought("Hm.")), "reasoning_only", "", None),
-        (generated(content=None, finishReason="OTHER"), "empty", "", None),
+        (generated(content=None, finishReason="OTHER"), "unknown", "", None),
     ],
 )
 def test_outcomes(wire_server: WireServer, answer: Answer, outcome: str, words: str, refusal: str | None) -> None:

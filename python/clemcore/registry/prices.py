@@ -5,7 +5,6 @@ It knows entries and counts of tokens, and nothing of where the counts come from
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +14,8 @@ from clemcore.errors import SpecError
 from clemcore.registry.spec import ModelSpec
 
 _PER = 1_000_000
+# USD per million tokens: one dollar for a token. What is above is no price.
+_HIGHEST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,17 @@ class Prices:
             0.00315
         """
         counts = [usage.get(name) for name in ("input_tokens", "output_tokens")]
-        if not all(isinstance(count, int) for count in counts):
+        if not all(isinstance(count, int) and count >= 0 for count in counts):
             return None
-        given, made = (max(int(count or 0), 0) for count in counts)
+        given, made = (int(count or 0) for count in counts)
         tier = next(tier for tier in reversed(self.tiers) if given > tier.above or tier.above == 0)
         given, made = _billed(usage, "billed_input_tokens", given), _billed(usage, "billed_output_tokens", made)
         cached = min(max(int(usage.get("cached_tokens") or 0), 0), given)
         total = (given - cached) * tier.input + cached * tier.cached_input + made * tier.output
-        return float(total / _PER)
+        try:
+            return float(total / _PER)
+        except OverflowError:  # counts that no call has
+            return None
 
 
 def _billed(usage: Mapping[str, Any], name: str, counted: int) -> int:
@@ -97,7 +101,10 @@ def prices_of(spec: ModelSpec | Mapping[str, Any]) -> Prices | None:
     first = Tier(0, *_three(written, where, discount=None))
     discount = first.cached_input / first.input if first.input else Fraction(1)
     tiers = [first]
-    for index, tier in enumerate(written.get("tiers") or ()):
+    further = written.get("tiers") or []
+    if not isinstance(further, list):
+        raise SpecError(f"{where}.tiers must be a list of objects, not {further!r}")
+    for index, tier in enumerate(further):
         place = f"{where}.tiers[{index}]"
         if not isinstance(tier, Mapping):
             raise SpecError(f"{place} must be an object, not {tier!r}")
@@ -122,6 +129,16 @@ def _three(
 
 def _price(written: Mapping[str, Any], field: str, where: str) -> Fraction:
     value = written.get(field)
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
-        raise SpecError(f"{where}.{field} must be a number of at least 0 (USD per million tokens), not {value!r}")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= _HIGHEST:
+        raise SpecError(
+            f"{where}.{field} must be a number from 0 to {_HIGHEST:,} (USD per million tokens), not {_shown(value)}"
+        )
     return Fraction(str(value))
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message; a number may have more digits than Python writes."""
+    try:
+        return f"{value!r}"[:60]
+    except ValueError:
+        return "a number of thousands of digits"

@@ -49,9 +49,8 @@ class Costs:
         self._per_image = limit_in(sees, "max_image_tokens", self._name) or _TOKENS_PER_IMAGE
         self._most_output = next((limit for limit in limits if isinstance(limit, int)), None)
 
-    def facts(self, usage: Mapping[str, Any], *, is_kept: bool = False) -> dict[str, Any]:
-        """Return what a call did cost: ``cost`` with ``usd`` and the price list's ``date``; 0 for a kept reply."""
-        usd = 0.0 if is_kept else self.of(usage)
+    def facts(self, usd: float | None) -> dict[str, Any]:
+        """Return what a call did cost as facts: ``cost`` with ``usd`` and the price list's ``date``."""
         if usd is None or self.prices is None:
             return {}
         return {"cost": {"usd": usd, "date": self.prices.date}}
@@ -77,9 +76,13 @@ class Costs:
                 f"nothing limits the answers of model '{self._name}', so that a budget cannot be kept; nothing was "
                 "sent. Set max_tokens, or max_output_tokens in its entry"
             )
+        answer *= self._dialect.answers_asked(body)
         usd = self.prices.cost({"input_tokens": _most_tokens(body, self._per_image), "output_tokens": answer})
         if usd is None:
-            raise TypeError("counts are numbers")
+            raise SpecError(
+                f"the highest cost of a call of model '{self._name}' is too large for a number, so that a budget "
+                "cannot be kept; nothing was sent. Check prices, max_tokens and the number of answers"
+            )
         return usd
 
     async def hold(self, body: Mapping[str, Any], belongs: Membership) -> budget.Hold | None:

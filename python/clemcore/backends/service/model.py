@@ -18,7 +18,7 @@ from clemcore.arguments.account import ledger_of
 from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.outcome import outcome_of
 from clemcore.backends.service.costs import Costs
-from clemcore.backends.service.dialects.base import NoAnswerError
+from clemcore.backends.service.dialects.thoughts import tags_of
 from clemcore.backends.service.endpoint import beyond, resolve_endpoint
 from clemcore.backends.service.http import background
 from clemcore.backends.service.http.call import CallLayer
@@ -165,6 +165,7 @@ class ServedModel(RemoteModel):
         """
         super().__init__(model_spec)
         check_settings(model_spec)
+        tags_of(model_spec)
         self._service = service
         self._model_id = model_id_of(model_spec)
         self._dialect = service.dialect
@@ -176,10 +177,12 @@ class ServedModel(RemoteModel):
         path = self._dialect.path(model_spec, self._model_id)
         self._path = beyond(endpoint.base_url, path if own is None else own.path(path, self._model_id))
         self._identity = Identity(model_spec)
+        self._told: set[str] = set()
         self._costs = Costs(model_spec, self._dialect)
         headers = self._dialect.headers(model_spec)
         engine = None if own is None else own.engine(endpoint.base_url, headers)
-        self._calls = CallLayer(self._errors, resolve_limits(model_spec), headers, self._costs, engine)
+        limits = resolve_limits(model_spec)
+        self._calls = CallLayer(self._errors, limits, headers, self._costs, model_spec, engine)
 
     def __reduce__(self) -> Any:
         """Copy and pickle the entry and the arguments; a copy finds its key and opens its connections by itself."""
@@ -194,7 +197,10 @@ class ServedModel(RemoteModel):
         if request.listener is not None:
             path, body, arrival = self._streamed(body, request.listener)
         exchange = await self._calls.post(path, body, ledger, request.scope, arrival)
-        reply = self._read(exchange, ledger, known)
+        try:
+            reply = self._reply(exchange, ledger, known)
+        finally:
+            exchange.settle(None)  # whatever was not settled before
         # Raised where no local variable holds the body: tracebacks may show them, and it may echo a key.
         if isinstance(reply, Verdict):
             raise self._errors.failure(exchange, reply, ledger)
@@ -240,24 +246,17 @@ class ServedModel(RemoteModel):
             context_size=size,
         )
 
-    def _read(self, exchange: Exchange, ledger: Ledger, known: bytes) -> Reply | Verdict:
-        """Return the reply, or what is wrong with it."""
-        body = exchange.parsed
-        try:
-            text, facts = self._dialect.read(body, self.model_spec)
-        except NoAnswerError as fault:
-            exchange.settle(None)
-            return Verdict("bad_reply", str(fault))
-        except (LookupError, TypeError, AttributeError, ValueError) as fault:
-            # A format that does not look before it reads; the reply is kept, with what was wrong.
-            return Verdict(
-                "bad_reply", f"the reply has not the form of an answer ({type(fault).__name__}: {fault})"
-            )
+    def _reply(self, exchange: Exchange, ledger: Ledger, known: bytes) -> Reply | Verdict:
+        """Return the reply, or why the answer must not be used."""
+        if exchange.answer is None:
+            raise TypeError("a call without an answer has failed before")
+        body, (text, facts) = exchange.parsed, exchange.answer
         facts.setdefault("usage", {})
         is_kept = exchange.slot is not None and exchange.slot.kept is not None
         if self._costs.prices is not None:
-            facts.update(self._costs.facts(facts["usage"], is_kept=is_kept))
-            exchange.settle(self._costs.of(facts["usage"]))
+            usd = self._costs.of(facts["usage"])
+            facts.update(self._costs.facts(0.0 if is_kept else usd))
+            exchange.settle(usd)
         facts.setdefault("outcome", outcome_of(text, reasoned=bool(facts.get("reasoning"))))
         if (facts.get("served_model"), facts.get("system_fingerprint")) != self._identity.last:
             change = self._identity.change(facts)
@@ -271,7 +270,7 @@ class ServedModel(RemoteModel):
             if ledger.on_exceed == "error":
                 return Verdict("reasoning_exceeded", exceeded, facts=facts)
             facts["reasoning_exceeded"] = exceeded
-        self._warn_if_empty(text, facts)
+        self._warn(text, facts)
         texts, wire = exchange.texts, exchange.facts()
         if texts[1] is None and not exchange.is_stream:
             wire["response_rewritten"] = True
@@ -289,15 +288,26 @@ class ServedModel(RemoteModel):
             texts,
         )
 
-    def _warn_if_empty(self, text: str, facts: dict[str, Any]) -> None:
-        if text:
-            return
-        why = f"{facts.get('outcome')}; finish_reason {facts.get('finish_reason')!r}"
-        if facts.get("refusal"):
-            why += ", a refusal"
-        if facts.get("reasoning"):
-            why += ", reasoning only"
-        logger.warning("the answer of model '%s' is empty (%s)", self.name, why)
+    def _warn(self, text: str, facts: dict[str, Any]) -> None:
+        outcome, finish = facts.get("outcome"), facts.get("finish_reason")
+        if not text:
+            why = f"{outcome}; finish_reason {finish!r}"
+            if facts.get("refusal"):
+                why += ", a refusal"
+            if facts.get("reasoning"):
+                why += ", reasoning only"
+            logger.warning("the answer of model '%s' is empty (%s)", self.name, why)
+        elif outcome == "unknown":
+            self._warn_once(
+                f"finish_reason {finish!r} is not known, so a reply may be incomplete; it is not cached"
+            )
+        if self._costs.prices is not None and "cost" not in facts:
+            self._warn_once("the cost of a call is not known, because the reply does not count its tokens")
+
+    def _warn_once(self, words: str) -> None:
+        if words not in self._told:
+            self._told.add(words)
+            logger.warning("model '%s': %s", self.name, words)
 
 
 def _exceeded(ledger: Ledger, facts: dict[str, Any]) -> str | None:

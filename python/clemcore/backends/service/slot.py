@@ -65,10 +65,14 @@ class Slot:
     def _why_not(self, reply: Reply) -> str | None:
         if self._is_barred:
             return "the call samples: no temperature of 0 and no seed"
-        outcome = reply.facts.get("outcome")
-        if outcome != "answer" or not reply.text:
-            return f"the reply is no answer: {outcome}"
+        if not is_worth_keeping((reply.text, reply.facts)):
+            return f"the reply is not an answer: {reply.facts.get('outcome')}"
         return None
+
+
+def is_worth_keeping(answer: tuple[str, Mapping[str, Any]] | None) -> bool:
+    """Tell whether a text, with its facts, is an answer: what is not may be another the next time."""
+    return answer is not None and bool(answer[0]) and answer[1].get("outcome", "answer") == "answer"
 
 
 def slot_for(

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from clemcore.arguments.ledger import Ledger, make_room, value_at
-from clemcore.arguments.outcome import outcome_of
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning, thinking_of
 from clemcore.backends.service.dialects._reply import (
+    answered,
     check_role,
     count_of,
     counts,
@@ -128,34 +128,27 @@ class AnthropicMessages(Dialect):
         written["messages"] = [_encoded(message, index, spec) for index, message in turns]
         return {**written, **fields}
 
-    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
+    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:
         """Join the text blocks; thinking is reasoning, never part of the answer."""
         blocks = object_of(body).get("content")
         if not isinstance(blocks, list):
             raise NoAnswerError("the reply has no list of content blocks")
         check_role(body, "the reply")
-        text = "".join(texts_of(blocks, "text", "text")).strip()
-        reasoning = "\n\n".join(texts_of(blocks, "thinking", "thinking")) or None
         redacted = sum(block.get("type") == "redacted_thinking" for block in parts_of(blocks))
         stop = body.get("stop_reason")
+        more = (
+            ("stop_sequence", body.get("stop_sequence")),
+            ("refusal", _refusal(body.get("stop_details")) if stop == "refusal" else None),
+            ("reasoning", "\n\n".join(texts_of(blocks, "thinking", "thinking")) or None),
+            ("redacted_reasoning_blocks", redacted or None),
+        )
         facts: dict[str, Any] = {
             "usage": _usage(body.get("usage")),
             "served_model": body.get("model"),
             "finish_reason": stop,
-            "outcome": outcome_of(
-                text,
-                refused=stop == "refusal",
-                cut=stop in ("max_tokens", "model_context_window_exceeded"),
-                reasoned=reasoning is not None or redacted > 0,
-            ),
+            **known(more),
         }
-        more = (
-            ("stop_sequence", body.get("stop_sequence")),
-            ("refusal", _refusal(body.get("stop_details")) if stop == "refusal" else None),
-            ("reasoning", reasoning),
-            ("redacted_reasoning_blocks", redacted or None),
-        )
-        return text, {**facts, **known(more)}
+        return answered("".join(texts_of(blocks, "text", "text")), facts, spec, reasoned=redacted > 0)
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error body; its type and code say what kind of error it is."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,28 @@ from clemcore.registry.spec import ModelSpec
 
 
 class NoAnswerError(ValueError):
-    """A reply that holds no answer; the message says what is wrong with it."""
+    """A reply that holds no answer; the message says what is wrong with it.
+
+    Attributes:
+        kind: the kind of error that follows, a key of ``errors.REMOTE_ERRORS``.
+        may_repeat: whether the service failed in a way that may pass, so that the request is sent again. A reply
+            in another form than expected would come again, and would be paid for again.
+        facts: what was read all the same, such as ``usage``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str = "bad_reply",
+        may_repeat: bool = False,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take the message and what is known of the failure."""
+        super().__init__(message)
+        self.kind = kind
+        self.may_repeat = may_repeat
+        self.facts = dict(facts or {})
 
 
 @dataclass(frozen=True)
@@ -139,6 +161,10 @@ class Dialect(abc.ABC):
         limit = body.get("max_tokens")
         return limit if isinstance(limit, int) else 0
 
+    def answers_asked(self, body: Mapping[str, Any]) -> int:  # noqa: ARG002 - as above
+        """Return how many answers are generated, each as long as the limit on tokens allows."""
+        return 1
+
     def tokens_used(self, reply: Any) -> int | None:  # noqa: ARG002 - as above
         """Return how many tokens prompt and reply had together, or None where the reply does not say it."""
         return None
@@ -153,7 +179,7 @@ def fault_in(body: Any) -> Fault:
     """
     part = _faulty_part(body)
     code = part.get("code")
-    if isinstance(code, str) and code.isdigit():
+    if isinstance(code, str) and re.fullmatch("[0-9]{3}", code):
         code = int(code)
     return Fault(
         codes=frozenset(str(part[name]) for name in ("code", "type") if part.get(name) is not None),

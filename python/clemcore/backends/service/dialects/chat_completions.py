@@ -6,11 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from clemcore.arguments.ledger import Ledger
-from clemcore.arguments.outcome import outcome_of
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
-from clemcore.backends.service.dialects._reply import check_role, count_of, counts, known, object_at, object_of
-from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError
+from clemcore.backends.service.dialects._reply import (
+    answered,
+    check_role,
+    count_of,
+    counts,
+    known,
+    number_in,
+    object_at,
+    object_of,
+)
+from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError, fault_in
 from clemcore.backends.service.streaming.chat_completions import ChatCompletionsJoiner
 from clemcore.images import Image, images_of, text_of
 from clemcore.keys import Key
@@ -100,8 +108,6 @@ class ChatCompletions(Dialect):
     joiner = ChatCompletionsJoiner
     own_fields = _OWN
     parameters: Mapping[str, Parameter] = {name: Parameter((name,)) for name in sorted(FIELDS - _OWN)}
-    # Finish reasons of a reply that the limit on tokens, or the window, has cut.
-    cut_reasons = frozenset({"length"})
 
     def __init__(self, *, takes_any: bool = False, token_limit: str = _LIMIT) -> None:
         self.takes_any = takes_any
@@ -123,42 +129,38 @@ class ChatCompletions(Dialect):
         ]
         return {"model": model_id, "messages": encoded, **fields}
 
-    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
+    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:
         """Read the first choice."""
         choices = object_of(body).get("choices")
         if not isinstance(choices, list) or not choices:
-            raise NoAnswerError("the reply has no choices")
+            # An empty list is what gateways send where the provider behind them has failed.
+            raise NoAnswerError("the reply has no choices", may_repeat=choices == [])
         choice = choices[0]
         message = choice.get("message") if isinstance(choice, dict) else None
         if not isinstance(message, dict):
             raise NoAnswerError("the reply's first choice has no message")
         check_role(message)
-        text = _text(message.get("content")).strip()
-        finish, refusal, reasoning = choice.get("finish_reason"), message.get("refusal"), _reasoning(message)
+        refusal = message.get("refusal")
         facts: dict[str, Any] = {
             "usage": _usage(body.get("usage")),
             "served_model": body.get("model"),
-            "finish_reason": finish,
-            "outcome": outcome_of(
-                text,
-                refused=bool(refusal),
-                filtered=finish == "content_filter",
-                cut=finish in self.cut_reasons,
-                reasoned=reasoning is not None,
-            ),
+            "finish_reason": choice.get("finish_reason"),
         }
         more = (
             ("system_fingerprint", body.get("system_fingerprint")),
             ("refusal", refusal),
-            ("reasoning", reasoning),
+            ("reasoning", _reasoning(message)),
         )
-        return text, {**facts, **known(more)}
+        facts.update(known(more))
+        reasoned = bool(message.get("reasoning_details"))
+        return answered(_text(message.get("content")), facts, spec, refused=bool(refusal), reasoned=reasoned)
 
     def fault(self, body: Any) -> Fault | None:
-        """Read an error body; one with choices is an answer, whatever else it holds."""
-        if isinstance(body, dict) and body.get("choices"):
-            return None
-        return super().fault(body)
+        """Read an error body, or the error of its first choice; any other body with choices is an answer."""
+        if not isinstance(body, dict) or not body.get("choices"):
+            return super().fault(body)
+        error = error_of_choice(body)
+        return None if error is None else fault_in({"error": error})
 
     def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - the same for all
         """Ask by effort; the format knows no budget."""
@@ -201,8 +203,11 @@ class ChatCompletions(Dialect):
 
     def tokens_asked(self, body: Mapping[str, Any]) -> int:
         """Return the limit, under whichever name it stands."""
-        limit = body.get("max_completion_tokens", body.get("max_tokens"))
-        return limit if isinstance(limit, int) else 0
+        return max(count_of(body.get(name)) or 0 for name in ("max_completion_tokens", "max_tokens"))
+
+    def answers_asked(self, body: Mapping[str, Any]) -> int:
+        """Return the number of choices, or of those among which the service takes the best."""
+        return max(number_in(body, "n"), number_in(body, "best_of"))
 
     def tokens_used(self, reply: Any) -> int | None:
         """Return the total that the service counted."""
@@ -222,42 +227,97 @@ def _encoded(message: Message, images: list[Image]) -> Message:
     return rest
 
 
+def error_of_choice(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the error that stands inside the first choice of a reply: gateways report it so, with status 200."""
+    choices = body["choices"]
+    first = choices[0] if isinstance(choices, list) else None
+    error = first.get("error") if isinstance(first, dict) else None
+    return error if isinstance(error, dict) and error else None
+
+
+_TEXTS = ("text", "output_text", None)
+
+
 def _text(content: Any) -> str:
     """Return the content's text; some servers send a list of parts, reasoning among them."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
         return ""
-    parts = (part.get("text") for part in content if isinstance(part, dict) and part.get("type") in ("text", None))
+    parts = (part.get("text") for part in content if isinstance(part, dict) and part.get("type") in _TEXTS)
     return "".join(part for part in parts if isinstance(part, str))
 
 
+# Where services put the words of reasoning: fields of a message, and within these.
+_REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
+_REASONING_PARTS = ("text", "thinking", "reasoning", "reasoning_content", "summary", "content")
+
+
 def _reasoning(message: dict[str, Any]) -> str | None:
+    """Return what the model has thought: parts of the content, or else the first field that has words."""
     content = message.get("content")
     if isinstance(content, list):
-        thoughts = (part.get("thinking") for part in content if isinstance(part, dict))
-        if thinking := "\n\n".join(words for thought in thoughts if (words := _text(thought))):
-            return thinking
-    for name in ("reasoning_content", "reasoning"):
-        if isinstance(message.get(name), str) and message[name]:
-            text: str = message[name]
-            return text
+        parts = [part for part in content if isinstance(part, dict) and part.get("type") not in _TEXTS]
+        if words := _words(parts):
+            return words
+    for name in _REASONING_FIELDS:
+        if words := _words(message.get(name)):
+            return words
     return None
+
+
+def _words(thought: Any, joint: str = "\n\n", depth: int = 4) -> str:
+    """Return the words of a thought: a text, a part with one of several fields, or a list of these."""
+    if isinstance(thought, str):
+        return thought
+    if isinstance(thought, list) and depth:
+        return joint.join(words for part in thought if (words := _words(part, joint, depth - 1)))
+    if isinstance(thought, dict) and depth:
+        for name in _REASONING_PARTS:
+            # A summary has paragraphs; other lists hold one text in pieces.
+            if words := _words(thought.get(name), "\n\n" if name == "summary" else "", depth - 1):
+                return words
+    return ""
+
+
+# Where the counts stand, in the order in which they are looked for: OpenAI's places, then those of others.
+_PROMPT, _COMPLETION = "prompt_tokens_details", "completion_tokens_details"
+_COUNTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "input_tokens": (("prompt_tokens",), ("input_tokens",)),
+    "output_tokens": (("completion_tokens",), ("output_tokens",)),
+    "reasoning_tokens": ((_COMPLETION, "reasoning_tokens"), ("reasoning_tokens",)),
+    "cached_tokens": (
+        (_PROMPT, "cached_tokens"),
+        ("prompt_cache_hit_tokens",),
+        ("cached_tokens",),
+        ("num_cached_tokens",),
+        ("cache_read_input_tokens",),
+    ),
+    "cache_write_tokens": ((_PROMPT, "cache_write_tokens"), ("cache_creation_input_tokens",)),
+}
 
 
 def _usage(usage: Any) -> dict[str, int]:
     if not isinstance(usage, dict):
         return {}
-    prompt = object_at(usage, "prompt_tokens_details")
-    return counts(
-        {
-            "input_tokens": usage.get("prompt_tokens"),
-            "output_tokens": usage.get("completion_tokens"),
-            "reasoning_tokens": object_at(usage, "completion_tokens_details").get("reasoning_tokens"),
-            "cached_tokens": prompt.get("cached_tokens"),
-            "cache_write_tokens": prompt.get("cache_write_tokens"),
-        }
-    )
+    found = {name: _first_count(usage, places) for name, places in _COUNTS.items()}
+    if found["input_tokens"] is None:  # DeepSeek counts both parts of the prompt
+        parts = [count_of(usage.get(f"prompt_cache_{part}_tokens")) for part in ("hit", "miss")]
+        if None not in parts:
+            found["input_tokens"] = sum(part or 0 for part in parts)
+    return counts(found, usage.get("total_tokens"))
+
+
+def _first_count(usage: dict[str, Any], places: tuple[tuple[str, ...], ...]) -> int | None:
+    """Return the first count that is not 0, or 0 where one of them is."""
+    found = None
+    for place in places:
+        inside = object_at(usage, place[0]) if len(place) > 1 else usage
+        count = count_of(inside.get(place[-1]))
+        if count:
+            return count
+        found = count if found is None else found
+    return found
 
 
 def _is_positive(value: Any) -> bool:

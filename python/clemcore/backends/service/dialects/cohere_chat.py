@@ -6,10 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from clemcore.arguments.outcome import outcome_of
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
-from clemcore.backends.service.dialects._reply import check_role, known, object_of, texts_of, total_of
+from clemcore.backends.service.dialects._reply import (
+    answered,
+    check_role,
+    counts,
+    known,
+    object_of,
+    texts_of,
+    total_of,
+)
 from clemcore.backends.service.dialects._turns import alone, listed, no_prefill
 from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError, fault_in
 from clemcore.backends.service.streaming.cohere_chat import CohereJoiner
@@ -72,7 +79,7 @@ class CohereChat(Dialect):
         encoded = [_encoded(message, index, spec) for index, message in enumerate(messages)]
         return {"model": model_id, "messages": encoded, **fields}
 
-    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
+    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:
         """Join the text blocks; thinking is reasoning, never part of the answer."""
         message = object_of(body).get("message")
         if not isinstance(message, dict):
@@ -83,24 +90,14 @@ class CohereChat(Dialect):
             blocks = [{"type": "text", "text": blocks}]
         if blocks is not None and not isinstance(blocks, list):
             raise NoAnswerError("the reply's message has no list of content blocks")
-        finish = body.get("finish_reason")
-        if finish in ("ERROR", "TIMEOUT"):
-            raise NoAnswerError(f"the service ended the answer with an error (finish_reason {finish!r})")
-        text = "".join(texts_of(blocks, "text", "text")).strip()
-        reasoning = "\n\n".join(texts_of(blocks, "thinking", "thinking")) or None
         facts: dict[str, Any] = {
             "usage": _usage(body.get("usage")),
             # The service does not say which model has answered.
             "served_model": body.get("model"),
-            "finish_reason": finish,
-            "outcome": outcome_of(
-                text,
-                filtered=finish == "ERROR_TOXIC",
-                cut=finish == "MAX_TOKENS",
-                reasoned=reasoning is not None,
-            ),
+            "finish_reason": body.get("finish_reason"),
+            **known([("reasoning", "\n\n".join(texts_of(blocks, "thinking", "thinking")) or None)]),
         }
-        return text, {**facts, **known([("reasoning", reasoning)])}
+        return answered("".join(texts_of(blocks, "text", "text")), facts, spec)
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error body: an id and a message."""
@@ -176,16 +173,12 @@ def _usage(usage: Any) -> dict[str, int]:
     tokens, billed = (usage.get(name) for name in ("tokens", "billed_units"))
     billed = billed if isinstance(billed, dict) else {}
     counted = tokens if isinstance(tokens, dict) else billed
-    counts = {
-        "input_tokens": counted.get("input_tokens"),
-        "output_tokens": counted.get("output_tokens"),
-        "cached_tokens": usage.get("cached_tokens"),
-        "billed_input_tokens": billed.get("input_tokens"),
-        "billed_output_tokens": billed.get("output_tokens"),
-    }
-    # The service writes counts as floating point numbers.
-    return {
-        name: int(count)
-        for name, count in counts.items()
-        if isinstance(count, (int, float)) and not isinstance(count, bool)
-    }
+    return counts(
+        {
+            "input_tokens": counted.get("input_tokens"),
+            "output_tokens": counted.get("output_tokens"),
+            "cached_tokens": usage.get("cached_tokens"),
+            "billed_input_tokens": billed.get("input_tokens"),
+            "billed_output_tokens": billed.get("output_tokens"),
+        }
+    )

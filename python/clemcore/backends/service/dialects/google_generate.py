@@ -9,10 +9,18 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from clemcore.arguments.ledger import Ledger, make_room, value_at
-from clemcore.arguments.outcome import outcome_of
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning, thinking_of
-from clemcore.backends.service.dialects._reply import count_of, object_at, object_of
+from clemcore.backends.service.dialects._reply import (
+    answered,
+    count_of,
+    counts,
+    ending_of,
+    number_in,
+    object_at,
+    object_of,
+    parts_of,
+)
 from clemcore.backends.service.dialects._turns import alone, continues, listed, split_system
 from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError, fault_in
 from clemcore.backends.service.streaming.google_generate import GoogleJoiner
@@ -54,21 +62,6 @@ DEFAULT_BUDGET = 4096
 BUDGETS = {"minimal": 512, "low": 1024, "medium": 8192, "high": 24576}
 
 _THINKING = ("generationConfig", "thinkingConfig")
-_FILTERED = frozenset(
-    {
-        "SAFETY",
-        "RECITATION",
-        "BLOCKLIST",
-        "PROHIBITED_CONTENT",
-        "SPII",
-        "ESCALATION",
-        "MODEL_ARMOR",
-        "IMAGE_SAFETY",
-        "IMAGE_PROHIBITED_CONTENT",
-        "IMAGE_RECITATION",
-    }
-)
-_CUT = frozenset({"MAX_TOKENS", "CONTINUATION"})
 _KIND_OF_STATUS = {
     "UNAUTHENTICATED": "authentication",
     "PERMISSION_DENIED": "permission",
@@ -84,7 +77,7 @@ _TOO_LONG = re.compile(
 _BAD_KEY = re.compile(r"API key (not valid|expired)|API_KEY_", re.IGNORECASE)
 _NO_CREDIT = re.compile(r"prepay|credits? (are|is) depleted|billing account", re.IGNORECASE)
 _DAILY = re.compile(r"per_?day", re.IGNORECASE)
-_SECONDS = re.compile(r"([\d.]+)s")
+_SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s", re.ASCII)
 
 
 def _camel(name: str) -> str:
@@ -155,39 +148,33 @@ class GoogleGenerate(Dialect):
             written["systemInstruction"] = {"parts": [{"text": system}], "role": "user"}
         return {**written, **fields}
 
-    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
+    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:
         """Join the text parts of the first candidate; thoughts are reasoning, never part of the answer."""
         candidates = object_of(body).get("candidates")
         blocked = object_at(body, "promptFeedback").get("blockReason")
         if not isinstance(candidates, list) or not candidates:
             if blocked is None:
-                raise NoAnswerError("the reply has no candidates")
+                raise NoAnswerError("the reply has no candidates", may_repeat=True)
             candidates = [{}]
         candidate = candidates[0]
         if not isinstance(candidate, dict):
             raise NoAnswerError("the reply's first candidate is no object")
         parts = _parts(candidate)
-        text = "".join(part["text"] for part in parts if not part.get("thought")).strip()
         reasoning = "".join(part["text"] for part in parts if part.get("thought")) or None
         finish = candidate.get("finishReason")
         facts: dict[str, Any] = {
             "usage": _usage(body.get("usageMetadata")),
             "served_model": body.get("modelVersion"),
             "finish_reason": finish,
-            "outcome": outcome_of(
-                text,
-                filtered=blocked is not None or finish in _FILTERED,
-                cut=finish in _CUT,
-                reasoned=reasoning is not None,
-            ),
         }
         if blocked is not None:
             facts["refusal"] = f"the prompt was blocked: {blocked}"
-        elif finish in _FILTERED:
+        elif ending_of(finish) == "filtered":
             facts["refusal"] = candidate.get("finishMessage") or f"the answer was blocked: {finish}"
         if reasoning is not None:
             facts["reasoning"] = reasoning
-        return text, facts
+        text = "".join(part["text"] for part in parts if not part.get("thought"))
+        return answered(text, facts, spec, filtered=blocked is not None)
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error body; its status, reasons and details say what kind of error it is."""
@@ -197,7 +184,7 @@ class GoogleGenerate(Dialect):
         if not isinstance(error, dict):
             return None
         common = fault_in(body)
-        details = [each for each in error.get("details") or () if isinstance(each, dict)]
+        details = parts_of(error.get("details"))
         status = error.get("status")
         reasons = [each["reason"] for each in details if isinstance(each.get("reason"), str)]
         message = common.message or ""
@@ -262,6 +249,11 @@ class GoogleGenerate(Dialect):
     def tokens_asked(self, body: Mapping[str, Any]) -> int:
         """Return the limit on the answer."""
         return count_of(object_at(body, "generationConfig").get("maxOutputTokens")) or 0
+
+    def answers_asked(self, body: Mapping[str, Any]) -> int:
+        """Return the number of candidates, in either of the spellings that the service takes."""
+        config = object_at(body, "generationConfig")
+        return max(number_in(config, name) for name in ("candidateCount", "candidate_count"))
 
     def tokens_used(self, reply: Any) -> int | None:
         """Return the total that the service counted."""
@@ -346,17 +338,19 @@ def _usage(usage: Any) -> dict[str, int]:
         return {}
 
     def count(*names: str) -> int | None:
-        found = [usage[name] for name in names if isinstance(usage.get(name), int)]
+        found = [number for name in names if (number := count_of(usage.get(name))) is not None]
         return sum(found) if found else None
 
-    counts = {
-        "input_tokens": count("promptTokenCount", "toolUsePromptTokenCount"),
-        # The service counts thoughts apart from what the candidates say.
-        "output_tokens": count("candidatesTokenCount", "thoughtsTokenCount"),
-        "reasoning_tokens": count("thoughtsTokenCount"),
-        "cached_tokens": count("cachedContentTokenCount"),
-    }
-    return {name: number for name, number in counts.items() if number is not None}
+    return counts(
+        {
+            "input_tokens": count("promptTokenCount", "toolUsePromptTokenCount"),
+            # The service counts thoughts apart from what the candidates say.
+            "output_tokens": count("candidatesTokenCount", "thoughtsTokenCount"),
+            "reasoning_tokens": count("thoughtsTokenCount"),
+            "cached_tokens": count("cachedContentTokenCount"),
+        },
+        usage.get("totalTokenCount"),
+    )
 
 
 def _kind(status: Any, words: list[str], details: list[dict[str, Any]]) -> str | None:
@@ -364,8 +358,8 @@ def _kind(status: Any, words: list[str], details: list[dict[str, Any]]) -> str |
         return "authentication"
     if status == "RESOURCE_EXHAUSTED":
         # A limit of the minute ends by waiting; one of the day, and an empty account, do not.
-        quotas = [violation for each in details for violation in each.get("violations") or ()]
-        ids = [str(quota.get("quotaId", "")) for quota in quotas if isinstance(quota, dict)]
+        quotas = [violation for each in details for violation in parts_of(each.get("violations"))]
+        ids = [str(quota.get("quotaId", "")) for quota in quotas]
         if any(_DAILY.search(name) for name in ids) or any(_NO_CREDIT.search(text) for text in words):
             return "quota"
     return _KIND_OF_STATUS.get(status) if isinstance(status, str) else None

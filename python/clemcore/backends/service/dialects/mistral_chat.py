@@ -8,7 +8,7 @@ from typing import Any
 from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.parameter import Parameter
 from clemcore.backends.service.dialects._turns import continues
-from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError, fault_in
+from clemcore.backends.service.dialects.base import Dialect, Fault, fault_in
 from clemcore.backends.service.dialects.chat_completions import ChatCompletions
 from clemcore.keys import Key
 from clemcore.messages import Messages
@@ -59,7 +59,6 @@ class MistralChat(ChatCompletions):
         "top_p": Parameter(("top_p",), 0, 1),
         "seed": Parameter(("random_seed",), 0),
     }
-    cut_reasons = frozenset({"length", "model_length"})
 
     def key_headers(self, key: Key) -> Mapping[str, str]:
         """Return the key's header alone."""
@@ -73,13 +72,6 @@ class MistralChat(ChatCompletions):
         if "prefix" not in last and continues(len(turns) - 1, last, spec):
             turns[-1] = {**last, "prefix": True}
         return body
-
-    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:
-        """Read the first choice; one that an error has ended is no answer."""
-        text, facts = super().read(body, spec)
-        if facts["finish_reason"] == "error":
-            raise NoAnswerError("the service ended the answer with an error (finish_reason 'error')")
-        return text, facts
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error body: flat, with a type, or with FastAPI's list of what is wrong."""

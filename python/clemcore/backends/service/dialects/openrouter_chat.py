@@ -8,8 +8,8 @@ from typing import Any
 
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
-from clemcore.backends.service.dialects.base import Fault, fault_in
-from clemcore.backends.service.dialects.chat_completions import ChatCompletions
+from clemcore.backends.service.dialects.base import Fault
+from clemcore.backends.service.dialects.chat_completions import ChatCompletions, error_of_choice
 from clemcore.registry.spec import ModelSpec
 
 
@@ -59,11 +59,10 @@ class OpenRouterChat(ChatCompletions):
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error, also one that stands inside the first choice, with what the provider behind it said."""
-        inside = _inside_choice(body)
-        fault = super().fault(body) if inside is None else fault_in({"error": inside})
-        if fault is None:
-            return None
-        error = body.get("error") if inside is None else inside
+        fault = super().fault(body)
+        if fault is None or not isinstance(body, dict):
+            return fault
+        error = error_of_choice(body) if body.get("choices") else body.get("error")
         details = error.get("metadata") if isinstance(error, dict) else None
         if not isinstance(details, dict):
             return fault
@@ -71,10 +70,3 @@ class OpenRouterChat(ChatCompletions):
         words += [f"{name}: {details[name]}" for name in ("provider_name", "raw") if details.get(name)]
         fault = replace(fault, message="; ".join(word for word in words if word))
         return replace(fault, kind="content_filter") if details.get("reasons") else fault
-
-
-def _inside_choice(body: Any) -> dict[str, Any] | None:
-    choices = body.get("choices") if isinstance(body, dict) else None
-    first = choices[0] if isinstance(choices, list) and choices else None
-    error = first.get("error") if isinstance(first, dict) else None
-    return error if isinstance(error, dict) else None

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from clemcore.arguments.ledger import Ledger
-from clemcore.arguments.outcome import outcome_of
 from clemcore.arguments.parameter import Parameter
 from clemcore.arguments.reasoning import Reasoning
 from clemcore.backends.service.dialects._reply import (
+    answered,
     count_of,
     counts,
     known,
@@ -147,7 +147,7 @@ class Responses(Dialect):
         del ledger.dropped["logprobs"]
         ledger.put("logprobs", ("include",), [*(name for name in included if name != _LOGPROBS), _LOGPROBS])
 
-    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:  # noqa: ARG002 - the same for all
+    def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:
         """Read the messages among the items of the output, and the reasoning beside them."""
         output, status = object_of(body).get("output"), body.get("status")
         if not isinstance(output, list):
@@ -156,23 +156,16 @@ class Responses(Dialect):
             raise NoAnswerError(f"the response is not complete: its status is {status!r}")
         items = parts_of(output)
         parts = [part for item in items if item.get("type") == "message" for part in parts_of(item.get("content"))]
-        text = "".join(texts_of(parts, "output_text", "text")).strip()
         refusal = "\n".join(texts_of(parts, "refusal", "refusal")) or None
-        reasoning = _reasoning(items)
-        reason = object_at(body, "incomplete_details").get("reason")
         facts: dict[str, Any] = {
             "usage": _usage(body.get("usage")),
             "served_model": body.get("model"),
-            "finish_reason": reason or status,
-            "outcome": outcome_of(
-                text,
-                refused=refusal is not None,
-                filtered=reason == "content_filter",
-                cut=reason == "max_output_tokens",
-                reasoned=any(item.get("type") == "reasoning" for item in items),
-            ),
+            "finish_reason": object_at(body, "incomplete_details").get("reason") or status,
+            **known([("refusal", refusal), ("reasoning", _reasoning(items))]),
         }
-        return text, {**facts, **known([("refusal", refusal), ("reasoning", reasoning)])}
+        reasoned = any(item.get("type") == "reasoning" for item in items)
+        text = "".join(texts_of(parts, "output_text", "text"))
+        return answered(text, facts, spec, refused=refusal is not None, reasoned=reasoned)
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error body, or the error of a response that failed with a good status."""
@@ -185,8 +178,7 @@ class Responses(Dialect):
 
     def tokens_asked(self, body: Mapping[str, Any]) -> int:
         """Return the limit on the output."""
-        limit = body.get("max_output_tokens")
-        return limit if isinstance(limit, int) else 0
+        return count_of(body.get("max_output_tokens")) or 0
 
     def tokens_used(self, reply: Any) -> int | None:
         """Return the total that the service counted."""
@@ -241,5 +233,6 @@ def _usage(usage: Any) -> dict[str, int]:
             "reasoning_tokens": object_at(usage, "output_tokens_details").get("reasoning_tokens"),
             "cached_tokens": given.get("cached_tokens"),
             "cache_write_tokens": given.get("cache_write_tokens"),
-        }
+        },
+        usage.get("total_tokens"),
     )

@@ -17,19 +17,21 @@ from typing import Any, Protocol
 
 from clemcore.arguments.ledger import Ledger
 from clemcore.backends.service.costs import Costs
+from clemcore.backends.service.dialects.base import NoAnswerError
 from clemcore.backends.service.http.background import Stopped
 from clemcore.backends.service.http.engine import engine_for
 from clemcore.backends.service.http.exchange import Exchange
 from clemcore.backends.service.http.failures import ErrorBuilder
 from clemcore.backends.service.http.gate import Gate, Outcome, gate_for
 from clemcore.backends.service.http.retries import with_retries
-from clemcore.backends.service.http.verdict import Verdict, judge
+from clemcore.backends.service.http.verdict import Verdict, judge, may_repeat
 from clemcore.backends.service.limits import Limits
-from clemcore.backends.service.slot import slot_for
+from clemcore.backends.service.slot import is_worth_keeping, slot_for
 from clemcore.backends.service.streaming.arrival import Arrival
 from clemcore.calls.cache import VARIABLE as CACHE_VARIABLE
 from clemcore.calls.scope import Membership
 from clemcore.errors import MessagesError
+from clemcore.registry.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class CallLayer:
         limits: how much, how often, how long.
         headers: headers of the dialect; the key's and those of every request are added.
         costs: what its calls cost, for budgets.
+        spec: the entry, for reading replies.
         engine: what sends, or None for the engine of clemcore.
 
     Attributes:
@@ -73,6 +76,7 @@ class CallLayer:
         limits: Limits,
         headers: Mapping[str, str],
         costs: Costs,
+        spec: ModelSpec,
         engine: Sender | None = None,
     ) -> None:
         """Open nothing yet."""
@@ -87,6 +91,7 @@ class CallLayer:
             dict(headers),
         )
         self._costs = costs
+        self._spec = spec
         self._engine = engine or engine_for(endpoint, headers, errors.dialect.key_headers)
         self.versions = self._engine.versions
         self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, errors.model_id, limits)
@@ -123,7 +128,11 @@ class CallLayer:
         if exchange.slot is not None and exchange.slot.kept is not None:
             kept = exchange.slot.kept
             exchange.take(kept.status, kept.headers, kept.body)
-            return exchange
+            if self._judged(exchange) is None and is_worth_keeping(exchange.answer):
+                return exchange
+            # Kept by a version that took it for an answer.
+            exchange.slot.kept = None
+            exchange.put_back()
         try:
             verdict = await with_retries(exchange, lambda: self._attempt(exchange, body, belongs))
         except asyncio.CancelledError:
@@ -144,7 +153,7 @@ class CallLayer:
 
     async def _attempt(self, exchange: Exchange, body: Mapping[str, Any], belongs: Membership) -> Verdict | None:
         dialect = self._errors.dialect
-        tokens = len(exchange.body) / _BYTES_PER_TOKEN + dialect.tokens_asked(body)
+        tokens = len(exchange.body) / _BYTES_PER_TOKEN + dialect.tokens_asked(body) * dialect.answers_asked(body)
         queued = time.monotonic()
         sent = await self.gate.enter(tokens, is_repeated=exchange.attempts > 0)
         outcome: Outcome = "neutral"
@@ -156,11 +165,10 @@ class CallLayer:
             seconds = min(self._limits.attempt_timeout, max(exchange.time_left, 0.001))
             await self._engine.send(exchange, seconds)
             exchange.parse()
-            is_good = exchange.has_good_status and exchange.parsed is not None
-            verdict = None if is_good and dialect.fault(exchange.parsed) is None else judge(exchange, dialect)
+            verdict = self._judged(exchange)
             if verdict is not None and exchange.was_sent and (exchange.status or 0) < _REFUSED:
                 # No refusal: it may have been generated, and paid for. A further attempt costs again.
-                exchange.settle(None)
+                exchange.settle(self._costs.of(verdict.facts.get("usage", {})))
                 exchange.hold = None
             if verdict is not None and exchange.arrival is not None and exchange.arrival.has_begun:
                 verdict = replace(verdict, should_retry=False, is_final=True)  # somebody has read a part of it
@@ -171,6 +179,24 @@ class CallLayer:
         if used is not None:
             self.gate.correct_tokens(used - tokens)
         return verdict
+
+    def _judged(self, exchange: Exchange) -> Verdict | None:
+        """Read the answer of a finished attempt; return what is wrong where there is none."""
+        dialect = self._errors.dialect
+        is_good = exchange.has_good_status and exchange.parsed is not None
+        if not is_good or dialect.fault(exchange.parsed) is not None:
+            return judge(exchange, dialect)
+        try:
+            exchange.answer = dialect.read(exchange.parsed, self._spec)
+        except NoAnswerError as fault:
+            return Verdict(
+                fault.kind, str(fault), should_retry=may_repeat(exchange, fault.may_repeat), facts=fault.facts
+            )
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as fault:
+            # A format that does not look before it reads; the reply is kept, with what was wrong.
+            why = f"the reply has not the form of an answer ({type(fault).__name__}: {fault})"
+            return Verdict("bad_reply", why, should_retry=False)
+        return None
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:

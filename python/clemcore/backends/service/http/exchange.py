@@ -41,6 +41,7 @@ class Exchange:
         raw: the last reply's body as it came, still compressed where the server compressed it.
         response: the last reply's body, or None.
         parsed: the reply's body as JSON, or None where it is none.
+        answer: the answer's text and the facts that were read from the reply, or None.
         fault: why there was no whole reply, or None.
         fault_kind: the kind of that fault: ``connection``, ``certificate``, ``refused`` (by a proxy), ``timeout``,
             ``reply``, or None.
@@ -64,6 +65,7 @@ class Exchange:
     raw: bytes | None = None
     response: bytes | None = None
     parsed: Any = None
+    answer: tuple[str, dict[str, Any]] | None = None
     fault: str | None = None
     fault_kind: str | None = None
     failed_attempts: list[dict[str, Any]] = field(default_factory=list)
@@ -122,6 +124,12 @@ class Exchange:
         if self.arrival is not None and self.arrival.received and self.response is None:
             self.raw = self.response = bytes(self.arrival.received)
 
+    def put_back(self) -> None:
+        """Forget the kept reply that was taken; nothing was sent."""
+        self.was_sent = False
+        self.status = self.raw = self.response = self.parsed = self.answer = None
+        self.headers = NO_HEADERS
+
     @property
     def request_id(self) -> str | None:
         """The service's id of the last request, without secrets."""
@@ -150,7 +158,7 @@ class Exchange:
             last["seconds"] = round(self.attempt_seconds, 6)
             self.failed_attempts.append({name: value for name, value in last.items() if value is not None})
         self.attempts += 1
-        self.status = self.raw = self.response = self.parsed = self.first_byte = None
+        self.status = self.raw = self.response = self.parsed = self.answer = self.first_byte = None
         self.fault = self.fault_kind = None
         self.headers = NO_HEADERS
         self.attempt_seconds = 0.0

@@ -117,9 +117,14 @@ def judge(exchange: Exchange, dialect: Dialect) -> Verdict:
 
 
 def _refusal(status: int, why: str | None, exchange: Exchange, fault: Fault) -> Verdict:
+    return Verdict(_kind(status, fault), why, _wait(exchange, fault), may_repeat(exchange))
+
+
+def may_repeat(exchange: Exchange, otherwise: bool | None = None) -> bool | None:
+    """Return whether the service asks for a further attempt; where it does not say, what holds otherwise."""
     # OpenAI and Anthropic say it of their errors, and their SDKs obey.
-    asked = {"true": True, "false": False}.get(exchange.headers.get("x-should-retry", "").strip().lower())
-    return Verdict(_kind(status, fault), why, _wait(exchange, fault), asked)
+    asked = exchange.headers.get("x-should-retry", "").strip().lower()
+    return {"true": True, "false": False}.get(asked, otherwise)
 
 
 def kind_of_status(status: int) -> str:
