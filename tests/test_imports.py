@@ -20,7 +20,7 @@ PACKAGE = Path(clemcore.__file__).parent
 # (docs/decisions/0001-layout-and-flow.md). Families of one level do not import each other.
 LEVELS = (
     {"_core", "visible"},
-    {"errors"},
+    {"errors", "spelling"},
     {"messages", "secrets", "files", "forks", "names"},
     {"keys", "registry"},
     {"arguments"},

@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
+from clemcore.arguments.fitting import as_json, fit
 from clemcore.arguments.ledger import Ledger, OnUnsupported, Path, leaves, merge, value_at
 from clemcore.arguments.parameter import SAMPLING_FIELDS, NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import (
@@ -18,7 +19,6 @@ from clemcore.arguments.reasoning import (
     WISHES,
     Reasoning,
     impossible,
-    nearest_choice,
     read_on_exceed,
     read_wish,
     thinking_of,
@@ -26,6 +26,7 @@ from clemcore.arguments.reasoning import (
 from clemcore.errors import GenerationArgumentError, SpecError
 from clemcore.registry.settings import setting
 from clemcore.registry.spec import ModelSpec
+from clemcore.spelling import misspelling_of
 
 # Arguments of the SDKs' own calls that never were part of a body.
 _NOT_IN_BODY = ("extra_headers", "extra_query", "timeout")
@@ -100,20 +101,22 @@ class _Filling:
         self._dialect = dialect
         self._wish: tuple[str, Reasoning] | None = None
         self._wished: Any = None  # the wish as somebody has written it
-        self._extra = {name: _as_json(name, value) for name, value in _extra_body(spec, dialect).items()}
+        self._extra = {name: as_json(name, value) for name, value in _extra_body(spec, dialect).items()}
         merge(ledger.fields, json.loads(json.dumps(self._extra)))
 
     def add(self, name: str, value: Any, *, is_native: bool) -> None:
         """Find the place of one argument."""
-        value = _as_json(name, value)
+        value = as_json(name, value)
         ledger = self._ledger
         parameter = None if is_native else self._dialect.parameters.get(name)
         if not is_native and self._is_wish(name, value, parameter):
             self._wish_for(name, value)
             return
-        if parameter is None and not (is_native or self._dialect.takes_any or name in self._extra):
-            ledger.unsupported(name, self._unknown(name))
-            return
+        if parameter is None and not is_native and name not in self._extra:
+            why = self._unknown(name)
+            if why is not None:
+                ledger.unsupported(name, why)
+                return
         path = (name,) if parameter is None else parameter.path
         if self._is_taken(name, value, path):
             return
@@ -130,7 +133,7 @@ class _Filling:
             return
         ledger.put(name, path, value)
         if parameter is not None and value is not None:
-            _fit(ledger, name, value, parameter)
+            fit(ledger, name, value, parameter)
 
     def _is_taken(self, name: str, value: Any, path: Path) -> bool:
         """Tell whether another argument has the place already; a default makes room for what was asked for."""
@@ -277,15 +280,19 @@ class _Filling:
             if name in ledger and name not in allowed:
                 ledger.unsupported(name, when)
 
-    def _unknown(self, name: str) -> str:
-        import difflib
-
-        near = difflib.get_close_matches(name, sorted(self._dialect.parameters), n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        if self._dialect.own_fields:
+    def _unknown(self, name: str) -> str | None:
+        """Return why a name that no list has is not sent; None where the service takes any."""
+        dialect = self._dialect
+        near = misspelling_of(name, {*dialect.parameters, *SAMPLING_FIELDS})
+        if near is None and dialect.takes_any:
+            return None
+        hint = f"did you mean {near!r}? " if near is not None else ""
+        if dialect.takes_any:
+            hint += "If the service takes it, ask for it in 'extra_body'"
+        elif dialect.own_fields:
             hint += "if the service takes it, list it with a value in model_config.extra_body of the entry"
         else:
-            hint += f"it knows {', '.join(self._dialect.parameters)}"
+            hint += f"it knows {', '.join(dialect.parameters)}"
         return f"backend '{self._spec.get('backend')}' does not know the generation argument {name!r}: {hint}"
 
 
@@ -346,43 +353,3 @@ def _names(spec: ModelSpec, field: str) -> list[str] | None:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise SpecError(f"model '{spec['model_name']}': '{field}' must be a list of names, not {value!r}")
     return value
-
-
-def _fit(ledger: Ledger, name: str, value: Any, parameter: Parameter) -> None:
-    """Bring a value into the form and range that the service takes, or say that it is in none."""
-    low, high = parameter.minimum, parameter.maximum
-    if low is not None or high is not None:
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            ledger.unsupported(name, f"must be a number, not {value!r}")
-            return
-        nearest = value if low is None or value >= low else low
-        nearest = nearest if high is None or nearest <= high else high
-        if nearest != value:
-            ledger.unsupported(name, f"must be {_range(low, high)}, not {value!r}", nearest)
-            return
-    if parameter.choices and value not in parameter.choices:
-        listed = ", ".join(repr(choice) for choice in parameter.choices)
-        why = f"must be one of {listed}, not {value!r}"
-        near = nearest_choice(value, parameter.choices)
-        ledger.unsupported(name, why, *(() if near is None else (near,)))
-        return
-    if parameter.convert is not None:
-        try:
-            ledger.put(name, parameter.path, parameter.convert(value))
-        except NotExpressibleError as fault:
-            ledger.unsupported(name, str(fault), *(() if fault.nearest is None else (fault.nearest,)))
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if low is None:
-        return f"at most {high:g}"
-    return f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
-
-
-def _as_json(name: str, value: Any) -> Any:
-    """Return the value as JSON will carry it (tuples become lists, keys become text), or refuse it."""
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as fault:
-        reason = str(fault)
-    raise GenerationArgumentError(f"generation argument '{name}' cannot be written as JSON: {reason}")

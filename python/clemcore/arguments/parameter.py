@@ -52,6 +52,7 @@ class Parameter:
         maximum: the greatest, or None.
         choices: the only values that it takes, from the weakest to the strongest; empty: any.
         convert: makes the value that is sent; raises :class:`NotExpressibleError` where there is none.
+        whole: whether it must be a whole number.
     """
 
     path: tuple[str, ...]
@@ -59,3 +60,9 @@ class Parameter:
     maximum: float | None = None
     choices: tuple[Any, ...] = ()
     convert: Callable[[Any], Any] | None = None
+    whole: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its value must be a number."""
+        return self.whole or self.minimum is not None or self.maximum is not None

@@ -83,7 +83,7 @@ def read_set(texts: Iterable[str]) -> dict[str, Any]:
         name = name.strip()
         if not equals or not all(name.split(".")):
             raise click.BadParameter(f"'{text}' is not FIELD=VALUE", param_hint="--set")
-        value = {"True": True, "False": False}.get(given.strip(), json_or_text(given))
+        value = _value(given, name, "--set")
         if isinstance(value, str) and value == given and _SECOND.search(given):
             raise click.BadParameter(
                 f"'{text}': one field for each --set (a text that is meant so stands in JSON quotes)",
@@ -170,8 +170,31 @@ def generation_arguments(
             raise click.BadParameter(f"'{text}' is not NAME=JSON", param_hint="--gen-arg")
         if name in arguments:
             raise click.BadParameter(f"'{name}' is given twice", param_hint="--gen-arg")
-        arguments[name] = json_or_text(value)
+        arguments[name] = _value(value, name, "--gen-arg")
     return arguments
+
+
+def _value(text: str, name: str, option: str) -> Any:
+    """Return the value of ``NAME=VALUE``: JSON, or the text as it stands where it does not begin like JSON.
+
+    Raises:
+        click.BadParameter: it begins as a list, an object or a quoted text does, and is not one.
+    """
+    plain = text.strip()
+    if plain in ("True", "False"):
+        return plain == "True"
+    if not plain.startswith(("[", "{", '"')):
+        return json_or_text(text)
+    try:
+        return json.loads(plain, parse_constant=_refuse)
+    except json.JSONDecodeError as fault:
+        reason = f"{fault.msg} at character {fault.pos + 1}"
+    except (ValueError, RecursionError) as fault:
+        reason = str(fault)
+    raise click.BadParameter(
+        f"the value of '{name}' is not valid JSON: {reason}. A text that begins so stands in JSON quotes",
+        param_hint=option,
+    )
 
 
 def json_or_text(text: str) -> Any:

@@ -94,9 +94,9 @@ class AnthropicMessages(Dialect):
     own_fields = frozenset({"model", "messages", "system"})
     parameters: Mapping[str, Parameter] = {
         "temperature": Parameter(("temperature",), 0, 1),
-        "max_tokens": Parameter(("max_tokens",), 1),
+        "max_tokens": Parameter(("max_tokens",), 1, whole=True),
         "top_p": Parameter(("top_p",), 0, 1),
-        "top_k": Parameter(("top_k",), 0),
+        "top_k": Parameter(("top_k",), 0, whole=True),
         "stop": Parameter(("stop_sequences",), convert=listed),
         **{name: Parameter((name,)) for name in NATIVE},
     }

@@ -8,6 +8,7 @@ from typing import Any
 from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
+from clemcore.backends.service.dialects._parameters import EXTENSIONS, RANGES
 from clemcore.backends.service.dialects._reply import (
     answered,
     check_role,
@@ -107,10 +108,15 @@ class ChatCompletions(Dialect):
     name = "chat-completions"
     joiner = ChatCompletionsJoiner
     own_fields = _OWN
-    parameters: Mapping[str, Parameter] = {name: Parameter((name,)) for name in sorted(FIELDS - _OWN)}
+    parameters: Mapping[str, Parameter] = {
+        **{name: Parameter((name,)) for name in sorted(FIELDS - _OWN)},
+        **RANGES,
+    }
 
     def __init__(self, *, takes_any: bool = False, token_limit: str = _LIMIT) -> None:
         self.takes_any = takes_any
+        if takes_any:
+            self.parameters = {**EXTENSIONS, **self.parameters}
         self._token_limit = token_limit
 
     def path(self, spec: ModelSpec, model_id: str) -> str:  # noqa: ARG002 - the same for all

@@ -61,6 +61,8 @@ DEFAULT_BUDGET = 4096
 # What comes nearest where a model takes tokens and a word was asked for.
 BUDGETS = {"minimal": 512, "low": 1024, "medium": 8192, "high": 24576}
 
+_LIMITS = ("max_tokens", "max_output_tokens", "maxOutputTokens")
+_CANDIDATES = ("candidate_count", "candidateCount")
 _THINKING = ("generationConfig", "thinkingConfig")
 _KIND_OF_STATUS = {
     "UNAUTHENTICATED": "authentication",
@@ -111,15 +113,16 @@ class GoogleGenerate(Dialect):
     parameters: Mapping[str, Parameter] = {
         **_natives(),
         "temperature": Parameter(("generationConfig", "temperature"), 0, 2),
-        "max_tokens": Parameter(("generationConfig", "maxOutputTokens"), 1),
+        **{name: Parameter(("generationConfig", "maxOutputTokens"), 1, whole=True) for name in _LIMITS},
+        **{name: Parameter(("generationConfig", "candidateCount"), 1, whole=True) for name in _CANDIDATES},
         "top_p": Parameter(("generationConfig", "topP"), 0, 1),
-        "top_k": Parameter(("generationConfig", "topK"), 1),
+        "top_k": Parameter(("generationConfig", "topK"), 1, whole=True),
         "stop": Parameter(("generationConfig", "stopSequences"), convert=listed),
-        "seed": Parameter(("generationConfig", "seed")),
+        "seed": Parameter(("generationConfig", "seed"), whole=True),
         "presence_penalty": Parameter(("generationConfig", "presencePenalty"), -2, 2),
         "frequency_penalty": Parameter(("generationConfig", "frequencyPenalty"), -2, 2),
         "logprobs": Parameter(("generationConfig", "responseLogprobs"), convert=_flag),
-        "top_logprobs": Parameter(("generationConfig", "logprobs"), 0, 20),
+        "top_logprobs": Parameter(("generationConfig", "logprobs"), 0, 20, whole=True),
     }
 
     def path(self, spec: ModelSpec, model_id: str) -> str:

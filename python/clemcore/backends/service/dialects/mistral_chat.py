@@ -7,6 +7,7 @@ from typing import Any
 
 from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.parameter import Parameter
+from clemcore.backends.service.dialects._parameters import RANGES
 from clemcore.backends.service.dialects._turns import continues
 from clemcore.backends.service.dialects.base import Dialect, Fault, fault_in
 from clemcore.backends.service.dialects.chat_completions import ChatCompletions
@@ -43,6 +44,7 @@ NATIVE = (
     "top_logprobs",
     "top_prompt_logprobs",
 )
+_RANGED = ("frequency_penalty", "max_tokens", "n", "presence_penalty", "stop", "top_logprobs", "top_p")
 _KIND_OF_TYPE = {
     "invalid_model": "not_found",
     "service_tier_capacity_exceeded": "overloaded",
@@ -56,8 +58,10 @@ class MistralChat(ChatCompletions):
     parameters: Mapping[str, Parameter] = {
         **{name: Parameter((name,)) for name in NATIVE},
         "temperature": Parameter(("temperature",), 0, 1.5),
-        "top_p": Parameter(("top_p",), 0, 1),
-        "seed": Parameter(("random_seed",), 0),
+        **{name: RANGES[name] for name in _RANGED},
+        "min_tokens": Parameter(("min_tokens",), 0, whole=True),
+        "random_seed": Parameter(("random_seed",), 0, whole=True),
+        "seed": Parameter(("random_seed",), 0, whole=True),
     }
 
     def key_headers(self, key: Key) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.parameter import Parameter
 from clemcore.arguments.reasoning import Reasoning
+from clemcore.backends.service.dialects._parameters import EXTENSIONS, RANGES
 from clemcore.backends.service.dialects._reply import (
     answered,
     count_of,
@@ -66,6 +67,7 @@ FIELDS = frozenset(
     }
 )
 _OWN = frozenset({"model", "input"})
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _LOGPROBS = "message.output_text.logprobs"
 # Codes of a failed response whose status would have said more; the others are failures of the server.
 _KINDS = {
@@ -97,8 +99,8 @@ class Responses(Dialect):
     own_fields = _OWN
     parameters: Mapping[str, Parameter] = {
         **{name: Parameter((name,)) for name in sorted(FIELDS - _OWN)},
-        "max_tokens": Parameter(("max_output_tokens",)),
-        "max_completion_tokens": Parameter(("max_output_tokens",)),
+        **{name: RANGES[name] for name in ("temperature", "top_p", "top_logprobs")},
+        **{name: Parameter(("max_output_tokens",), 1, whole=True) for name in _LIMITS},
         "reasoning_effort": Parameter(("reasoning", "effort")),
         "response_format": Parameter(("text", "format"), convert=_text_format),
         "verbosity": Parameter(("text", "verbosity")),
@@ -107,6 +109,8 @@ class Responses(Dialect):
 
     def __init__(self, *, takes_any: bool = False) -> None:
         self.takes_any = takes_any
+        if takes_any:
+            self.parameters = {**EXTENSIONS, **self.parameters}
 
     def path(self, spec: ModelSpec, model_id: str) -> str:  # noqa: ARG002 - the same for all
         """Return the path of the one call."""
