@@ -91,7 +91,8 @@ def test_a_key_that_a_server_sends_back_in_escapes_is_found(wire_server: WireSer
     wire_server.script = [answer_with(escaped(secret, form))]
     model: Any = make_model("openai_compatible", base_url=f"{wire_server.url}/v1", key_name="openai_compatible")
     _, call, text = record_of(model)
-    assert call["raw_response_obj"]["choices"][0]["message"]["content"] == "***"
+    assert call["raw_response_obj"] is call["clemcore"]["response_text"] is None
+    assert call["clemcore"]["left_out"] == ["raw_response_obj", "response_text"]
     assert escaped(secret, form).encode() not in text
     assert CANARY.encode() not in text
 

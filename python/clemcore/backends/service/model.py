@@ -271,9 +271,6 @@ class ServedModel(RemoteModel):
                 return Verdict("reasoning_exceeded", exceeded, facts=facts)
             facts["reasoning_exceeded"] = exceeded
         self._warn(text, facts)
-        texts, wire = exchange.texts, exchange.facts()
-        if texts[1] is None and not exchange.is_stream:
-            wire["response_rewritten"] = True
         return Reply(
             exchange.prompt,
             body,
@@ -282,10 +279,10 @@ class ServedModel(RemoteModel):
                 **marshal.loads(known),  # noqa: S302 - the quickest deep copy, of our own bytes
                 "dialect": self._dialect.name,
                 **facts,
-                "wire": wire,
+                "wire": exchange.facts(),
                 "versions": self._calls.versions,
             },
-            texts,
+            exchange.texts,
         )
 
     def _warn(self, text: str, facts: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ It does not know HTTP libraries.
 
 from __future__ import annotations
 
+import base64
 import codecs
 import hashlib
 import json
@@ -12,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from clemcore.backends.service.limits import Limits
 from clemcore.backends.service.slot import Slot
@@ -20,11 +21,25 @@ from clemcore.backends.service.streaming.arrival import Arrival, is_stream, repl
 from clemcore.calls.budget import Hold
 from clemcore.calls.call import Texts
 from clemcore.calls.encoding import JsonText
-from clemcore.secrets import has_own_escapes, scrub, scrub_json
+from clemcore.secrets import has_own_escapes, holds_key, scrub
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 # Where services put their id of a request.
 _REQUEST_ID = ("x-request-id", "request-id", "x-goog-request-id", "apim-request-id")
+
+
+class Shown(NamedTuple):
+    """A reply's body as the record shows it: JSON text, and what stands around it.
+
+    Attributes:
+        before: what stands in front of the JSON: blanks, a byte order mark, comments.
+        text: the JSON.
+        after: what stands behind it.
+    """
+
+    before: bytes
+    text: JsonText
+    after: bytes
 
 
 @dataclass(repr=False, eq=False, slots=True)
@@ -42,6 +57,7 @@ class Exchange:
         response: the last reply's body, or None.
         parsed: the reply's body as JSON, or None where it is none.
         answer: the answer's text and the facts that were read from the reply, or None.
+        shown: the reply's body as the record shows it, or None where it cannot be shown as JSON, byte for byte.
         fault: why there was no whole reply, or None.
         fault_kind: the kind of that fault: ``connection``, ``certificate``, ``refused`` (by a proxy), ``timeout``,
             ``reply``, or None.
@@ -66,6 +82,7 @@ class Exchange:
     response: bytes | None = None
     parsed: Any = None
     answer: tuple[str, dict[str, Any]] | None = None
+    shown: Shown | None = None
     fault: str | None = None
     fault_kind: str | None = None
     failed_attempts: list[dict[str, Any]] = field(default_factory=list)
@@ -108,6 +125,7 @@ class Exchange:
         streamed = None if self.arrival is None else reply_in(self.arrival, self.headers, self.response)
         if streamed is None:
             self.parsed = as_json(self.response)
+            self.shown = None if self.parsed is None else _shown(self.response or b"", self.parsed)
         elif self.fault_kind is None:
             self.parsed, self.fault = streamed
             self.fault_kind = None if self.fault is None else "reply"
@@ -127,7 +145,7 @@ class Exchange:
     def put_back(self) -> None:
         """Forget the kept reply that was taken; nothing was sent."""
         self.was_sent = False
-        self.status = self.raw = self.response = self.parsed = self.answer = None
+        self.status = self.raw = self.response = self.parsed = self.shown = self.answer = None
         self.headers = NO_HEADERS
 
     @property
@@ -144,7 +162,14 @@ class Exchange:
     def texts(self) -> Texts:
         """What was sent and what came back as bytes for the record, where they are JSON that can stand in it."""
         sent = JsonText(self.body) if self.was_sent else None
-        return sent, None if self.is_stream else _exact_json(self.response, self.parsed)
+        return sent, None if self.shown is None else self.shown.text
+
+    @property
+    def echoes_key(self) -> bool:
+        """Whether the reply holds a key of this process."""
+        if self.response is None:
+            return False
+        return holds_key(self.response) or (self.parsed is not None and holds_key(json.dumps(self.parsed).encode()))
 
     def settle(self, usd: float | None) -> None:
         """Say what the call did cost; None where nobody knows."""
@@ -158,7 +183,8 @@ class Exchange:
             last["seconds"] = round(self.attempt_seconds, 6)
             self.failed_attempts.append({name: value for name, value in last.items() if value is not None})
         self.attempts += 1
-        self.status = self.raw = self.response = self.parsed = self.answer = self.first_byte = None
+        self.status = self.raw = self.response = self.first_byte = None
+        self.parsed = self.shown = self.answer = None
         self.fault = self.fault_kind = None
         self.headers = NO_HEADERS
         self.attempt_seconds = 0.0
@@ -184,12 +210,31 @@ class Exchange:
         }
         if self.failed_attempts:
             facts["failed_attempts"] = list(self.failed_attempts)
-        if self.is_stream and self.response is not None:
-            facts["events"] = scrub(self.response.decode("utf-8", "replace"))
+        if self.raw is not None:
+            facts.update(self._beside_the_reply(self.raw))
         if not self.is_tls_verified:
             facts["tls_verified"] = False
         if "content-encoding" in self.headers:
             facts["content_encoding"] = scrub(self.headers["content-encoding"])
+        return facts
+
+    def _beside_the_reply(self, raw: bytes) -> dict[str, Any]:
+        """Return what the record needs beside the reply, so that it holds the very bytes that came."""
+        facts: dict[str, Any] = {}
+        plain = self.response or b""
+        text = plain.decode("utf-8", "replace")
+        recorded: bytes | None = text.encode("utf-8")
+        if self.is_stream:
+            facts["events"] = None if holds_key(plain) else text
+        elif self.shown is not None:
+            around = {"response_before": self.shown.before, "response_after": self.shown.after}
+            facts = {name: part.decode("utf-8") for name, part in around.items() if part}
+            recorded = b"".join(self.shown)
+        elif self.parsed is not None:
+            facts["response_rewritten"] = True
+            recorded = None
+        if recorded != raw and not self.echoes_key:
+            facts["response_base64"] = base64.b64encode(raw).decode("ascii")
         return facts
 
 
@@ -203,22 +248,36 @@ def as_json(data: bytes | None) -> Any:
         return None
 
 
-def _exact_json(data: bytes | None, parsed: Any) -> JsonText | None:
-    """Return a reply's bytes as JSON text, or None where they are not strict JSON in UTF-8 or hide a secret."""
-    if data is None or parsed is None or b"NaN" in data or b"Infinity" in data:
-        return None
+def _shown(data: bytes, parsed: Any) -> Shown | None:
+    """Return a reply's bytes as the record shows them, or None where they are not strict JSON in UTF-8.
+
+    Args:
+        data: the body.
+        parsed: the JSON in it.
+    """
+    text = data.removeprefix(codecs.BOM_UTF8).strip(b" \t\r\n")
     if not data.isascii():
         try:
             data.decode("utf-8")
         except UnicodeDecodeError:
             return None
-    if b"\0" in data or data.startswith(codecs.BOM_UTF8):  # UTF-16, or a mark that JSON does not have
+    if b"\0" in data or ((b"NaN" in text or b"Infinity" in text) and not _is_strict(text)):
         return None
-    if has_own_escapes(data):
-        text = json.dumps(parsed).encode("ascii")
-        if scrub_json(text) != text:
-            return None
-    return JsonText(data)
+    if has_own_escapes(text) and holds_key(json.dumps(parsed).encode("ascii")):  # hidden from a search
+        return None
+    begin = data.index(text)
+    return Shown(data[:begin], JsonText(text), data[begin + len(text) :])
+
+
+def _is_strict(text: bytes) -> bool:
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    try:
+        json.loads(text, parse_constant=refuse)
+    except ValueError:
+        return False
+    return True
 
 
 def _sha256(data: bytes | None) -> str | None:

@@ -8,6 +8,7 @@ full context window.
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,9 +18,8 @@ from clemcore.backends.service.dialects.base import Dialect, Fault
 from clemcore.backends.service.endpoint import Endpoint
 from clemcore.backends.service.http.exchange import Exchange
 from clemcore.backends.service.http.verdict import Verdict, fault_of
-from clemcore.calls.call import Texts
 from clemcore.errors import REMOTE_ERRORS, ClemcoreError, ContextExceededError
-from clemcore.secrets import mask_fields, scrub, scrub_json
+from clemcore.secrets import scrub, scrub_json
 from clemcore.visible import visible
 
 _SHOWN = 600
@@ -171,33 +171,25 @@ class ErrorBuilder:
         account = ledger.facts()
         if prompt is None:
             account["sent"] = None
+        sent, received = exchange.texts
+        left_out = {"left_out": ["raw_response_obj"]} if exchange.echoes_key else {}
+        error.texts = sent, None if left_out else received
         wire = exchange.facts()
-        error.texts = _exact_texts(exchange, error.response)
-        shown = error.response
-        is_text = isinstance(shown, str) and shown.encode("utf-8", "surrogatepass") == exchange.response
-        if exchange.raw is not None and error.texts[1] is None and not is_text and not exchange.is_stream:
-            wire["response_rewritten"] = True
-        error.facts = {**account, "dialect": self.dialect.name, **(more or {}), "wire": wire}
+        error.facts = {**account, "dialect": self.dialect.name, **(more or {}), **left_out, "wire": wire}
         failure: ClemcoreError = error
         return failure
 
 
 def _shown_response(exchange: Exchange) -> Any:
-    """Return the body of a refusal for the error and the record: as JSON where it is, without secrets."""
-    if exchange.parsed is not None:
-        return mask_fields(exchange.parsed)
-    return None if exchange.response is None else scrub(exchange.response.decode("utf-8", "replace"))
+    """Return the body of a refusal for the error: as JSON where it is, without keys."""
+    if exchange.parsed is None:
+        return None if exchange.response is None else scrub_json(exchange.response).decode("utf-8", "replace")
+    return json.loads(scrub_json(json.dumps(exchange.parsed).encode())) if exchange.echoes_key else exchange.parsed
 
 
 def _shown(words: str) -> str:
     """Return words for people: without secrets, and with nothing that could fool a terminal."""
     return visible(scrub(words))
-
-
-def _exact_texts(exchange: Exchange, shown: Any) -> Texts:
-    """Return what was sent and what came back as bytes for the record, where nothing had to be masked."""
-    sent, received = (None if text is None or scrub_json(text) != text else text for text in exchange.texts)
-    return sent, received if shown == exchange.parsed else None
 
 
 def _excerpt(data: bytes | None) -> str:
