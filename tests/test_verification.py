@@ -45,7 +45,8 @@ def recorded(wire_server: WireServer) -> WireServer:
 def test_every_hash_is_proven_from_the_file(recorded: WireServer) -> None:
     report = verify("requests.json")
     assert report.findings == []
-    assert (report.calls, report.failed, report.hashes, report.without_hashes) == (6, 3, 10, 0)
+    assert (report.calls, report.failed, report.hashes, report.without_hashes) == (6, 3, 11, 0)
+    assert report.linked == 6
 
 
 @pytest.mark.parametrize("call", range(5))
@@ -59,12 +60,14 @@ def test_a_changed_byte_is_found(recorded: WireServer, call: int, side: str) -> 
     begin = before.index(found.text.encode()) + found.text.encode().index(text.encode())
     letter = before.index(b"e", begin)
     Path("requests.json").write_bytes(before[:letter] + b"E" + before[letter + 1 :])
-    (finding,) = verify("requests.json").wrong
+    wrong = verify("requests.json").wrong
+    finding = next(each for each in wrong if each.field.endswith("_sha256"))
     assert finding.place == f"requests.json[{call}]"
     assert finding.field.endswith(("request_sha256", "response_sha256")[side == "raw_response_obj"])
+    assert any(each.field == "clemcore.previous_sha256" for each in wrong)  # of the call behind it
 
 
-def test_what_was_masked_is_not_proven_and_not_wrong(wire_server: WireServer, clem: Clem) -> None:
+def test_what_was_left_out_is_not_proven_and_not_wrong(wire_server: WireServer, clem: Clem) -> None:
     write_keys(openai_compatible={"api_key": CANARY})
     secrets.remember(CANARY)
     wire_server.script = [completion(f"{CANARY} you said")]
@@ -72,9 +75,9 @@ def test_what_was_masked_is_not_proven_and_not_wrong(wire_server: WireServer, cl
         open_model(wire_server.url).generate_response(HELLO)
     report = verify("requests.json")
     assert report.wrong == []
-    (finding,) = report.unproven
-    assert "a key was masked" in str(finding)
-    assert "1 hashes proven; 1 not proven, 0 wrong" in clem.ok("verify", "requests.json")
+    assert all("left out, because it holds a key" in str(finding) for finding in report.unproven)
+    assert "1 hashes proven; 1 calls linked" in (shown := clem.ok("verify", "requests.json"))
+    assert "2 not proven, 0 wrong" in shown
     assert clem("verify", "requests.json", "--strict").returncode == 1
 
 
@@ -110,8 +113,8 @@ def test_the_order_of_times() -> None:
     calls = _calls()
     calls[0]["timestamp"] = "2999-01-01T00:00:00+00:00"
     Path("requests.json").write_text(json.dumps(calls))
-    (finding,) = verify("requests.json").findings
-    assert (finding.place, finding.is_wrong) == ("requests.json[1]", False)
+    (finding,) = verify("requests.json").unproven
+    assert (finding.place, finding.field) == ("requests.json[1]", "timestamp")
 
 
 def test_older_records_are_checked_for_their_structure(clem: Clem) -> None:

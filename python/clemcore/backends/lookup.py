@@ -44,6 +44,14 @@ def packaged_file(name: str) -> Path:
     return folder if folder.is_file() else _HERE / f"{name}.py"
 
 
+def packaged_backend(name: str) -> type[Backend] | None:
+    """Return the class of a backend that comes with clemcore, or None; files of a user are not looked at."""
+    if name not in packaged_backends():
+        return None
+    row = _row(name, packaged_file(name).name, str(packaged_file(name)), "packaged")
+    return _backend_class(importlib.import_module(f"clemcore.backends.{name}"), row)
+
+
 def to_backend_name(file_name: str) -> str:
     """Return the backend name that a file in the working directory stands for."""
     return file_name.removesuffix(SUFFIX)
