@@ -165,11 +165,22 @@ def entry_of(fields: Mapping[str, Any]) -> bytes:
         if parts:
             fields = {**fields, **parts}
             extra = {**extra, "hashes": hashes_of(parts, extra.get("response_text"))}
-        fields = {**fields, FACTS: JsonText(object_of(extra))}
-    text = object_of(fields)
-    if secrets.holds_key(text):
-        text = without_keys(json.loads(text))
-    return _readable(json.loads(text)) if is_hard_to_read(text) else text
+    text = _joined(fields, extra)
+    if is_hard_to_read(text):
+        text = _joined(_readable(fields), _readable(extra) if isinstance(extra, dict) else extra)
+    return without_keys(json.loads(text)) if secrets.holds_key(text) else text
+
+
+def _joined(fields: Mapping[str, Any], extra: Any) -> bytes:
+    return object_of({**fields, FACTS: JsonText(object_of(extra))} if isinstance(extra, dict) else fields)
+
+
+def _readable(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields with texts in the place of values that a reader of JSON may fail at; they hold the JSON."""
+    return {
+        name: text.decode("utf-8") if name != FACTS and is_hard_to_read(text := _encoded(value)) else value
+        for name, value in fields.items()
+    }
 
 
 def _encoded(value: Any) -> JsonText:
@@ -192,15 +203,6 @@ def without_keys(fields: dict[str, Any]) -> bytes:
     if left_out and facts:
         facts["left_out"] = left_out
     return secrets.scrub_json(dumped(fields))
-
-
-def _readable(fields: dict[str, Any]) -> bytes:
-    """Write a call with parts that a reader of JSON may fail at: these become texts that hold the JSON."""
-    for place in (fields, _facts_of(fields)):
-        for name, value in place.items():
-            if name != FACTS and is_hard_to_read(text := dumped(value)):
-                place[name] = text.decode("utf-8")
-    return dumped(fields)
 
 
 def _facts_of(fields: dict[str, Any]) -> dict[str, Any]:

@@ -132,8 +132,8 @@ def _why_unproven(call: RecordedCall, wire: dict[str, Any], side: str) -> str | 
             "the reply's bytes could not stand in the record, which holds it written anew",
         ),
         (
-            is_reply and not call.text.startswith(_BEGIN),
-            "another program has written the file anew, so that the blanks in the reply are lost",
+            not call.text.startswith(_BEGIN),
+            "another program has written the file anew, so that the bytes are lost",
         ),
     )
     return next((why for holds, why in reasons if holds), None)
