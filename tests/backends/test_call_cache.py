@@ -149,7 +149,7 @@ def test_no_secret_is_kept(wire_server: WireServer) -> None:
     wire_server.script = [completion(f"your key is {CANARY}")]
     with backends.cache("calls.sqlite3"):
         reply = make_model("openai_compatible", base_url=f"{wire_server.url}/v1").generate_response(HELLO)
-    assert reply.facts["cache_reason"] == "it holds a secret"
+    assert reply.facts["cache_reason"] == "it holds a key"
     assert CANARY.encode() not in b"".join(path.read_bytes() for path in Path().glob("calls.sqlite3*"))
     assert secrets.scrub(CANARY) == "***"
 

@@ -29,7 +29,7 @@ from clemcore import forks
 from clemcore.calls import scope
 from clemcore.errors import CacheError
 from clemcore.files import cache_dir
-from clemcore.secrets import scrub
+from clemcore.secrets import holds_key
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,10 @@ CREATE TABLE IF NOT EXISTS replies (
   sha256 TEXT NOT NULL
 ) WITHOUT ROWID
 """
+# All columns of a row; the body as bytes, whatever type it was given.
+_FIND = (
+    "SELECT key, provider, model, stored, status, headers, CAST(body AS BLOB), sha256 FROM replies WHERE key = ?"
+)
 _WAIT = 30.0
 
 
@@ -139,24 +143,18 @@ class CallCache:
         return number
 
     def find(self, key: str) -> KeptReply | None:
-        """Return the reply of a key, or None; one that was damaged counts as none."""
+        """Return the reply of a key, or None; a row that is damaged, or is another one, counts as none."""
         try:
             with self._lock:
-                row = (
-                    self._usable()
-                    .execute(
-                        "SELECT stored, status, headers, CAST(body AS BLOB), sha256 FROM replies WHERE key = ?",
-                        (key,),
-                    )
-                    .fetchone()
-                )
+                row = self._usable().execute(_FIND, (key,)).fetchone()
         except sqlite3.Error as fault:
             logger.warning("the cache %s cannot be read (%s): the call is sent", self.path, fault)
             return None
         if row is None:
             return None
-        stored, status, headers, body, digest = row
-        if _digest(status, headers, body) != digest:
+        *values, digest = row
+        found, _, _, stored, status, headers, body = values
+        if found != key or _digest(values) != digest:
             logger.warning("a reply in the cache %s was damaged: the call is sent", self.path)
             return None
         return KeptReply(key, stored, status, json.loads(headers), bytes(body))
@@ -165,13 +163,14 @@ class CallCache:
         """Keep a reply; return why it was not kept, or None. A fault of the store never costs an answer."""
         status, headers, body = reply
         written = json.dumps(dict(headers))
-        text = body.decode("utf-8", "replace") + written
-        if scrub(text) != text:
-            return "it holds a secret"
-        row = (key, provider, model, _now(), status, written, body, _digest(status, written, body))
+        if holds_key(body) or holds_key(written.encode()):
+            return "it holds a key"
+        row = (key, provider, model, _now(), status, written, body)
         try:
             with self._lock, self._usable() as connection:
-                connection.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+                connection.execute(
+                    "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, _digest(row))
+                )
         except sqlite3.Error as fault:
             logger.warning("the cache %s cannot be written (%s): an answer was not kept", self.path, fault)
             return f"the store failed: {fault}"
@@ -328,8 +327,11 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing; a power cut may lose the last
 
 
-def _digest(status: int, headers: str, body: bytes) -> str:
-    return hashlib.sha256(f"{status}\n{headers}\n".encode() + body).hexdigest()
+def _digest(row: Sequence[Any]) -> str:
+    """Return the hash of a whole row; its key is part of it, so that no row can take the place of another."""
+    *values, body = row
+    head = json.dumps(values, default=repr).encode()
+    return hashlib.sha256(b"%d\n%s%s" % (len(head), head, body if isinstance(body, bytes) else b"")).hexdigest()
 
 
 def _now() -> str:

@@ -7,16 +7,19 @@ does not know how replies are stored (``clemcore.calls.cache`` does).
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clemcore.arguments.ledger import value_at
+from clemcore.backends.service.dialects.base import Dialect
 from clemcore.calls.cache import CallCache, KeptReply, cache_of, key_of
 from clemcore.calls.scope import Membership, repeated_labels
 from clemcore.model import Reply
+from clemcore.secrets import holds_key
 
 # Of the headers of a reply: what the record tells.
 _KEPT = ("content-type", "x-request-id", "request-id", "x-goog-request-id", "apim-request-id")
-_SEEDS = ("seed", "random_seed", "randomSeed")
 
 
 class Slot:
@@ -67,6 +70,8 @@ class Slot:
             return "the call samples: no temperature of 0 and no seed"
         if not is_worth_keeping((reply.text, reply.facts)):
             return f"the reply is not an answer: {reply.facts.get('outcome')}"
+        if holds_key(json.dumps(reply.response).encode()):  # also where escapes hide it in the bytes
+            return "it holds a key"
         return None
 
 
@@ -76,27 +81,43 @@ def is_worth_keeping(answer: tuple[str, Mapping[str, Any]] | None) -> bool:
 
 
 def slot_for(
-    identity: Sequence[Any], url: str, body: bytes, fields: Mapping[str, Any], belongs: Membership
+    identity: Sequence[Any],
+    url: str,
+    body: bytes,
+    belongs: Membership,
+    *,
+    fields: Mapping[str, Any],
+    dialect: Dialect,
 ) -> Slot | None:
     """Return the place of a call; None where no cache is used.
 
     Args:
-        identity: provider, protocol, model, headers of the protocol.
+        identity: provider, protocol, model, account, headers of the protocol.
         url: where the call goes.
         body: the request.
-        fields: what of it are generation arguments.
         belongs: what the call belongs to.
+        fields: the generation arguments in the request.
+        dialect: the format, which says where seed and temperature stand.
     """
     cache = cache_of(belongs)
     if cache is None:
         return None
-    return Slot(cache, (*identity, url), body, belongs, sampled=_samples(fields))
+    return Slot(cache, (*identity, url), body, belongs, sampled=_samples(fields, dialect))
 
 
-def _samples(fields: Mapping[str, Any]) -> bool:
-    """Tell whether the answer may be another one the next time: a temperature that is not 0, and no seed."""
-    places = [fields, *(value for value in fields.values() if isinstance(value, Mapping))]
-    if any(place.get(name) is not None for place in places for name in _SEEDS):
+def _samples(fields: Mapping[str, Any], dialect: Dialect) -> bool:
+    """Tell whether the answer may be another one the next time: a temperature that is not 0, and no seed.
+
+    A number below 0 asks some servers for a seed of their choice.
+    """
+    seed = _number(fields, dialect, "seed")
+    if seed is not None and seed >= 0:
         return False
-    temperatures = [place["temperature"] for place in places if place.get("temperature") is not None]
-    return not temperatures or any(temperature != 0 for temperature in temperatures)
+    return _number(fields, dialect, "temperature") != 0
+
+
+def _number(fields: Mapping[str, Any], dialect: Dialect, name: str) -> int | float | None:
+    """Return an argument where the format has it and it is a number."""
+    parameter = dialect.parameters.get(name)
+    value = None if parameter is None else value_at(fields, parameter.path)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

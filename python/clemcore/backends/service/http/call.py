@@ -89,6 +89,7 @@ class CallLayer:
             errors.model_id,
             endpoint.account,
             dict(headers),
+            {} if endpoint.key is None else {name: endpoint.key.get(name) for name in ("organization", "project")},
         )
         self._costs = costs
         self._spec = spec
@@ -124,7 +125,14 @@ class CallLayer:
         exchange = Exchange(endpoint.base_url + path, encoded(body), self._limits)
         exchange.is_tls_verified, exchange.arrival = endpoint.verify_tls, arrival
         if belongs.cache is not None or os.environ.get(CACHE_VARIABLE):
-            exchange.slot = slot_for(self._identity, exchange.url, exchange.body, ledger.fields, belongs)
+            exchange.slot = slot_for(
+                self._identity,
+                exchange.url,
+                exchange.body,
+                belongs,
+                fields=ledger.fields,
+                dialect=self._errors.dialect,
+            )
         if exchange.slot is not None and exchange.slot.kept is not None:
             kept = exchange.slot.kept
             exchange.take(kept.status, kept.headers, kept.body)
