@@ -161,13 +161,16 @@ def entry_of(fields: Mapping[str, Any]) -> bytes:
         wire = extra.get("wire") or {}
         sides = ((PROMPT, "request_sha256"), (RESPONSE, "response_sha256"))
         # What did not go over a wire has no hash of its bytes.
-        parts = {name: _encoded(fields.get(name)) for name, digest in sides if wire.get(digest) is None}
+        parts = {name: _readable(fields.get(name)) for name, digest in sides if wire.get(digest) is None}
         if parts:
             fields = {**fields, **parts}
             extra = {**extra, "hashes": hashes_of(parts, extra.get("response_text"))}
     text = _joined(fields, extra)
     if is_hard_to_read(text):
-        text = _joined(_readable(fields), _readable(extra) if isinstance(extra, dict) else extra)
+        fields = {name: value if name == FACTS else _readable(value) for name, value in fields.items()}
+        if isinstance(extra, dict):
+            extra = {name: _readable(value) for name, value in extra.items()}
+        text = _joined(fields, extra)
     return without_keys(json.loads(text)) if secrets.holds_key(text) else text
 
 
@@ -175,16 +178,10 @@ def _joined(fields: Mapping[str, Any], extra: Any) -> bytes:
     return object_of({**fields, FACTS: JsonText(object_of(extra))} if isinstance(extra, dict) else fields)
 
 
-def _readable(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields with texts in the place of values that a reader of JSON may fail at; they hold the JSON."""
-    return {
-        name: text.decode("utf-8") if name != FACTS and is_hard_to_read(text := _encoded(value)) else value
-        for name, value in fields.items()
-    }
-
-
-def _encoded(value: Any) -> JsonText:
-    return value if isinstance(value, JsonText) else JsonText(dumped(value))
+def _readable(value: Any) -> JsonText:
+    """Write a value; one that a reader of JSON may fail at becomes a text that holds the JSON."""
+    text = value if isinstance(value, JsonText) else JsonText(dumped(value))
+    return JsonText(dumped(text.decode("utf-8"))) if is_hard_to_read(text) else text
 
 
 def without_keys(fields: dict[str, Any]) -> bytes:

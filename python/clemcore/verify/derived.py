@@ -45,7 +45,9 @@ def check_service(call: RecordedCall, checked: CheckedCall) -> None:
         )
     elif call.response is not None:
         reply = _reply_of(call, checked, dialect)
-        if call.error is None:
+        if reply is None and isinstance(call.response, str):  # it was too deep to stand in the record as JSON
+            checked.unproven("clemcore.response_text", "cannot be compared: the reply cannot be read again")
+        elif call.error is None:
             _check_answer(call, checked, dialect, spec, reply)
         else:
             _check_refusal(call, checked, dialect, reply)
