@@ -114,16 +114,16 @@ def test_the_table_says_what_the_json_schema_says(backend: str) -> None:
 @pytest.mark.parametrize(
     ("backend", "name", "value", "words"),
     [
-        ("openai", "total_timeout", float("inf"), "must be a finite number of seconds, not inf"),
+        ("openai", "total_timeout", float("inf"), "must be a positive number of seconds, not inf"),
         ("openai", "total_timeout", -1, "must be a positive number of seconds, not -1"),
-        ("openai", "thinking_mode", 1, "must be true or false, not 1"),
-        ("openai", "max_connections", 2.5, "must be an integer, not 2.5"),
-        ("slurk", "on_close", "Close", "must be one of 'close', 'delete', 'keep', not 'Close'"),
-        ("mine", "extra_body", [], r"must be an object, not \[\]"),
+        ("openai", "thinking_mode", 1, "must be true or false, not an integer; write true"),
+        ("openai", "max_connections", 2.5, "must be an integer, not a number"),
+        ("slurk", "on_close", "Close", 'must be one of close, delete, keep, not "Close"; did you mean "close"'),
+        ("mine", "extra_body", [], "must be an object, not a list"),
     ],
 )
 def test_a_setting_is_held_against_the_table(backend: str, name: str, value: Any, words: str) -> None:
     spec = ModelSpec(model_name="m", backend=backend, model_config={name: value})
-    with pytest.raises(SpecError, match=f"model 'm': '{name}' {words}"):
+    with pytest.raises(SpecError, match=f"model 'm': model_config.{name} {words}"):
         setting(spec, name)
     assert setting(ModelSpec(model_name="m", backend=backend), name, "nothing") == "nothing"

@@ -20,6 +20,7 @@ __all__ = [
     "__version__",
     "_panic",
     "absence",
+    "address_fault",
     "catalogue",
     "check",
     "check_layers",
@@ -30,6 +31,7 @@ __all__ = [
     "fix",
     "freeze",
     "json_schema",
+    "judge",
     "known_backends",
     "override_fields",
     "packaged_registry",
@@ -85,6 +87,9 @@ class Problem:
     @property
     def severity(self) -> Literal["error", "warning", "hint"]:
         """How bad it is; only an error stops a registry from loading."""
+    @property
+    def stops_model(self) -> bool:
+        """Whether a model whose entry has this problem is not loaded."""
     @property
     def message(self) -> str:
         """What is wrong, in one sentence."""
@@ -362,6 +367,17 @@ def known_backends() -> list[str]:
 
 def absence(backend: str) -> str | None:
     """Say that clemcore does not include a backend that older registries name; None for every other name."""
+
+def judge(entry: dict[str, Any], backend: str | None = None) -> list[Problem]:
+    """Find what is wrong with one entry that comes from no file; the places of the problems mean nothing.
+
+    Args:
+        entry: its fields. Nothing is said about values that JSON cannot hold.
+        backend: the backend by whose rules it is judged; None for its own.
+    """
+
+def address_fault(text: str) -> str | None:
+    """Say what is wrong with the address of a server, as the rest of a sentence; None for one that can be called."""
 
 def json_schema() -> str:
     """Give the JSON Schema (draft 2020-12) of a registry file."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from clemcore.errors import ClemcoreError
 from clemcore.registry.prices import prices_of
+from clemcore.registry.settings import problems_of
 from clemcore.registry.spec import ModelSpec
 from clemcore.secrets import scrub
 
@@ -46,6 +47,23 @@ def examined(name: str, look: Callable[[], Row | list[Row]]) -> list[Row]:
     except ClemcoreError as fault:
         return [Row(name, None, "fault", scrub(str(fault)))]
     return found if isinstance(found, list) else [found]
+
+
+def problem_rows(spec: ModelSpec) -> list[Row]:
+    """Return what ``clem registry check`` finds in an entry, hints left out unless they keep the model from loading.
+
+    Examples:
+        >>> spec = ModelSpec(model_name="m", backend="openai", model_id="m", top_p=90)
+        >>> [(row.name, row.value, row.state) for row in problem_rows(spec)]
+        [('R072', 'top_p', 'warning')]
+    """
+    rows = []
+    for problem in problems_of(spec):
+        if problem.stops_model or problem.severity != "hint":
+            advice = problem.message + (f"; {problem.help}" if problem.help else "")
+            state: State = "fault" if problem.stops_model else "warning"
+            rows.append(Row(problem.code, problem.field, state, advice))
+    return rows
 
 
 def end_date(spec: ModelSpec, today: date | None = None) -> Row | None:

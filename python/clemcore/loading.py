@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from clemcore.arguments.parameter import SAMPLING_FIELDS
 from clemcore.backends.lookup import BackendRegistry
 from clemcore.backends.requirements import missing_packages
-from clemcore.diagnosis import Row, cost_rows, end_date, examined
+from clemcore.diagnosis import Row, cost_rows, end_date, examined, problem_rows
 from clemcore.errors import BackendLoadError
 from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, Model
@@ -147,6 +147,7 @@ def examine(
     backends = BackendRegistry.from_packaged_and_cwd_files()
     row = backends.get_first_file_matching(spec["backend"])
     rows.append(_backend_row(row))
+    rows += problem_rows(spec)
     ended = end_date(spec)
     rows += [] if ended is None else [ended]
     cls = backends.get_backend_class(spec["backend"])

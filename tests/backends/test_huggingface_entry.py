@@ -44,7 +44,7 @@ class TestLayouts:
 
     def test_two_values_for_one_setting(self) -> None:
         assert entry({"requires_api_key": True}, requires_api_key=True).requires_api_key
-        with pytest.raises(SpecError, match="'requires_api_key' has one value in the entry and another"):
+        with pytest.raises(SpecError, match="requires_api_key has one value in the entry and another"):
             entry({"requires_api_key": True}, requires_api_key=False)
 
     def test_every_entry_of_the_released_registries_is_read(self, shared: Path) -> None:
@@ -61,7 +61,7 @@ class TestLayouts:
                         refused[fields["model_name"]] = str(error)
         assert count == 111
         assert len(refused) == 2
-        assert all("does not support 'multimodal'" in text for text in refused.values()), refused
+        assert all("does not support model_config.multimodal" in text for text in refused.values()), refused
 
 
 class TestFlagsCountByValue:
@@ -71,7 +71,7 @@ class TestFlagsCountByValue:
 
     def test_true_of_what_is_not_honoured_is_an_error(self) -> None:
         with pytest.raises(
-            SpecError, match=r"model 'm': huggingface_local does not support 'multimodal': .* openai_compatible"
+            SpecError, match=r"model 'm': huggingface_local does not support model_config.multimodal: .* openai_compatible"
         ):
             entry({"multimodal": True})
 
@@ -79,21 +79,21 @@ class TestFlagsCountByValue:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"eos_to_kull": "x"}, "no setting model_config.eos_to_kull; did you mean 'eos_to_cull'"),
-        ({"colour": "x"}, "no setting model_config.colour; known are attn_implementation, "),
-        ({"premade_chat_template": "true"}, "'premade_chat_template' must be true or false, not 'true'"),
-        ({"torch_num_threads": True}, "'torch_num_threads' must be an integer, not True"),
-        ({"torch_num_threads": 0}, "'torch_num_threads' must be a positive number of threads, not 0"),
-        ({"chat_template_kwargs": ["a"]}, "'chat_template_kwargs' must be an object"),
+        ({"eos_to_kull": "x"}, 'nothing reads the key "eos_to_kull"; did you mean "eos_to_cull"'),
+        ({"colour": "x"}, "no setting model_config.colour; leave it out; known are attn_implementation, "),
+        ({"premade_chat_template": "true"}, "premade_chat_template must be true or false, not a string; write true"),
+        ({"torch_num_threads": True}, "torch_num_threads must be an integer, not a boolean"),
+        ({"torch_num_threads": 0}, "torch_num_threads must be a positive number of threads, not 0"),
+        ({"chat_template_kwargs": ["a"]}, "chat_template_kwargs must be an object, not a list"),
         ({"premade_chat_template": False}, "a custom_chat_template is needed"),
         ({"premade_chat_template": True, "custom_chat_template": "x"}, "keep one of them"),
-        ({"padding_side": "right"}, "'padding_side' must be 'left', not 'right'"),
+        ({"padding_side": "right"}, 'padding_side must be left, not "right"'),
         ({"eos_to_cull": "(<eos>"}, "'eos_to_cull' is no regular expression: missing"),
         ({"cot_end_tag": "["}, "'cot_end_tag' is no regular expression"),
         ({"cot_output": True}, "cot_output needs cot_end_tag"),
         ({"load_in_4bit": True, "load_in_8bit": True}, "exclude each other"),
         ({"dtype": "float32", "torch_dtype": "float16"}, "dtype and torch_dtype are two names of one setting"),
-        ({"do_sample": False}, "does not support 'do_sample': sampling follows .* temperature"),
+        ({"do_sample": False}, "does not support model_config.do_sample: sampling follows .* temperature"),
     ],
 )
 def test_wrong_settings_are_named(config: dict[str, Any], message: str) -> None:
@@ -103,7 +103,7 @@ def test_wrong_settings_are_named(config: dict[str, Any], message: str) -> None:
 
 
 def test_model_config_must_be_an_object() -> None:
-    with pytest.raises(SpecError, match="model_config must be an object, not list"):
+    with pytest.raises(SpecError, match="model_config must be an object, not a list"):
         entry(model_config=[])
 
 
@@ -265,7 +265,7 @@ class TestWhatIsNotHonoured:
 
     def test_another_policy(self) -> None:
         with pytest.raises(
-            SpecError, match="'on_unsupported' must be one of 'error', 'drop', 'nearest', not 'ignore'"
+            SpecError, match="'on_unsupported' must be one of error, drop, nearest, not \"ignore\""
         ):
             read({"top_k": 5}, "ignore")
 

@@ -1,14 +1,14 @@
-"""What an entry's ``model_config`` says: settings, read and checked against the table of the core.
+"""What an entry's ``model_config`` says: settings, read and checked by the rules of the core.
 
-The table (``rust/clemcore/src/schema/``) says which settings a backend reads, and their types, values and ranges.
-This module does not know what a setting does.
+The core (``rust/clemcore/src/schema/`` and ``registry/check/``) says which settings a backend reads, their types, values
+and ranges, and what is wrong with an entry. This module does not know what a setting does.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from clemcore import _core
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # At the top level of a specification these are generation arguments.
 _ARGUMENTS = ("reasoning", "reasoning_effort")
-# Custom backends for services, and every service's model, may read what this backend reads.
+# Custom backends for services may read what this backend reads, and are held against its rules.
 _ANY_SERVICE = "openai_compatible"
+_NEAR_MISS = "R053"
 _TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "integer": (int,),
@@ -31,7 +32,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (Mapping,),
     "null": (type(None),),
 }
-_WORDS = {"boolean": "true or false", "array": "a list", "integer": "an integer", "object": "an object"}
 
 
 @functools.cache
@@ -52,97 +52,66 @@ def setting(spec: ModelSpec, name: str, default: Any = None) -> Any:
     Raises:
         SpecError: it stands in both places with different values, or its type, value or range is wrong.
     """
-    config = _config(spec)
+    config = spec.get("model_config") or {}
     beside: Any = {} if name in _ARGUMENTS else spec
-    if name in config and name in beside and config[name] != beside[name]:
-        raise SpecError(
-            f"model '{spec['model_name']}' has two values for '{name}': {beside[name]!r} at the top level and "
-            f"{config[name]!r} in model_config; keep one"
-        )
+    if not isinstance(config, Mapping) or (name in config and name in beside and config[name] != beside[name]):
+        raise _refusal(spec, name)
     value = config[name] if name in config else beside.get(name)
     if value is None:
         return default
-    check_value(spec, name, value, _readable(_backend(spec))[name])
+    if not _fits(value, _readable(spec.get("backend", _ANY_SERVICE))[name]):
+        raise _refusal(spec, name)
     return value
 
 
-def check_value(spec: ModelSpec, name: str, value: Any, row: _Setting) -> None:
-    """Check type, value and range of a setting.
-
-    Raises:
-        SpecError: the setting is wrong; the message names the model and the setting.
-    """
-    wrong = _wrong(value, row)
-    if wrong:
-        raise SpecError(f"model '{spec.get('model_name')}': '{name}' must be {wrong}, not {value!r}")
-
-
 def check_settings(spec: ModelSpec) -> None:
-    """Check all settings of an entry, and refuse one that is nearly the name of a setting.
+    """Refuse an entry with which its model cannot be loaded, or in which a setting is nearly the name of a known one.
 
     Other unknown settings are none of this backend's business: entries also hold those of other backends.
 
     Raises:
-        SpecError: a setting is wrong, or looks misspelt; without this it would silently not count.
+        SpecError: the entry is wrong; the message is that of ``clem registry check``.
     """
-    known = _readable(_backend(spec))
-    for name in known:
-        setting(spec, name)
-    unknown = sorted(str(name) for name in _config(spec) if name not in known)
-    for name in unknown:
-        if near := nearest(name, known, cutoff=0.85):
-            raise SpecError(f"model '{spec['model_name']}': model_config has '{name}'; did you mean '{near}'?")
+    for problem in problems_of(spec):
+        is_misspelt = problem.code == _NEAR_MISS and (problem.field or "").startswith("model_config.")
+        if problem.stops_model or is_misspelt:
+            raise SpecError(sentence(spec, problem))
 
 
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the name that is most like an unknown one, if one is."""
-    import difflib
-
-    return next(iter(difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=cutoff)), None)
-
-
-def _backend(spec: ModelSpec) -> str:
+def problems_of(spec: ModelSpec) -> list[_core.Problem]:
+    """Return what the rules of the core find in an entry; custom backends are judged as services."""
     backend = spec.get("backend")
-    return backend if isinstance(backend, str) else _ANY_SERVICE
+    return _core.judge(spec._fields, backend if backend in _known_backends() else _ANY_SERVICE)
 
 
-def _config(spec: ModelSpec) -> Mapping[str, Any]:
-    config = spec.get("model_config")
-    if config is not None and not isinstance(config, Mapping):
-        raise SpecError(
-            f"model '{spec['model_name']}': model_config must be an object, not {type(config).__name__}"
-        )
-    return config or {}
+def sentence(spec: ModelSpec, problem: _core.Problem) -> str:
+    """Say what is wrong with an entry and what to do."""
+    return f"model '{spec.get('model_name')}': {problem.message}" + (f"; {problem.help}" if problem.help else "")
 
 
-def _wrong(value: Any, row: _Setting) -> str | None:
-    """Say what a value would have to be; None where it is right."""
-    if not any(_is_of(name, value) for name in row["types"]):
-        return " or ".join(_WORDS.get(name, f"a {name}") for name in row["types"] if name != "null")
-    if row["values"] and isinstance(value, str) and value not in row["values"]:
-        listed = ", ".join(map(repr, row["values"]))
-        return f"one of {listed}" if len(row["values"]) > 1 else listed
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _outside(value, row)
-    return None
+@functools.cache
+def _known_backends() -> frozenset[str]:
+    return frozenset(_core.known_backends())
 
 
-def _is_of(type_name: str, value: Any) -> bool:
-    return isinstance(value, _TYPES[type_name]) and isinstance(value, bool) == (type_name == "boolean")
+def _refusal(spec: ModelSpec, name: str) -> SpecError:
+    """Make the error about a setting that cannot be used, in the words of the core."""
+    fields = (name, f"model_config.{name}", "model_config")
+    for problem in problems_of(spec):
+        if problem.field in fields and problem.stops_model:
+            return SpecError(sentence(spec, problem))
+    # An object that no file can hold, or a field that this backend does not read.
+    return SpecError(f"model '{spec.get('model_name')}': '{name}' has a value that cannot be used")
 
 
-def _outside(value: float, row: _Setting) -> str | None:
-    """Say which numbers a setting takes; None where a number is one of these."""
-    of = f" of {row['unit']}" if row["unit"] else ""
-    above, least, most = row["above"], row["least"], row["most"]
-    if not math.isfinite(value):
-        return f"a finite number{of}"
-    if above is not None and not value > above:
-        return f"a positive number{of}" if above == 0 else f"a number{of} above {above}"
-    if (least is not None and value < least) or (most is not None and value > most):
-        return (
-            f"a number{of}"
-            + (f" ≥ {least}" if least is not None else "")
-            + (f" ≤ {most}" if most is not None else "")
-        )
-    return None
+def _fits(value: Any, row: _Setting) -> bool:
+    """Tell whether type, value and range of a setting are right."""
+    if not any(
+        isinstance(value, _TYPES[name]) and isinstance(value, bool) == (name == "boolean") for name in row["types"]
+    ):
+        return False
+    if isinstance(value, str):
+        return not row["values"] or value in row["values"]
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return row["above"] is None or not isinstance(value, (int, float)) or value > row["above"]

@@ -19,7 +19,7 @@ type Parts<'py> = (Bound<'py, PyDict>, (String, usize, usize));
 /// One thing that is wrong with a registry.
 #[pyclass(frozen, eq, module = "clemcore._core")]
 #[derive(Clone, PartialEq)]
-pub(crate) struct Problem(problem::Problem);
+pub(crate) struct Problem(pub(crate) problem::Problem);
 
 #[pymethods]
 impl Problem {
@@ -36,6 +36,11 @@ impl Problem {
     #[getter]
     fn severity(&self) -> &'static str {
         self.0.kind.severity.as_str()
+    }
+
+    #[getter]
+    fn stops_model(&self) -> bool {
+        self.0.kind.stops_model()
     }
 
     #[getter]

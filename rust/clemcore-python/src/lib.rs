@@ -31,8 +31,8 @@ mod _core {
 
     #[pymodule_export]
     use crate::registry::{
-        Refusal, Registry, check, check_layers, context_tokens, override_fields, packaged_registry, unify,
-        upsert_entries,
+        Refusal, Registry, address_fault, check, check_layers, context_tokens, judge, override_fields,
+        packaged_registry, unify, upsert_entries,
     };
 
     #[pymodule_export]

@@ -1,7 +1,7 @@
 //! The registry as Python sees it.
 use crate::convert::{self, Objects, PythonEq};
 use crate::custom_backend::{CustomBackend, custom_backends};
-use crate::errors::{self, Report};
+use crate::errors::{self, Problem, Report};
 use crate::explain;
 use crate::guard::guarded;
 use clemcore::edit::{self, Position};
@@ -240,6 +240,22 @@ pub(crate) fn check_layers(
             Report(py.detach(|| core::check_layers(&layers, backends.as_deref())))
         })
     })
+}
+
+/// What is wrong with one entry that comes from no file.
+#[pyfunction]
+#[pyo3(signature = (entry, backend = None))]
+pub(crate) fn judge(entry: &Bound<'_, PyDict>, backend: Option<&str>) -> PyResult<Vec<Problem>> {
+    guarded(|| {
+        let entry = convert::to_dict(entry, &mut Objects::default())?;
+        Ok(core::judge(&entry, backend).into_iter().map(Problem).collect())
+    })
+}
+
+/// What is wrong with the address of a server; None for one that can be called.
+#[pyfunction]
+pub(crate) fn address_fault(text: &str) -> PyResult<Option<&'static str>> {
+    guarded(|| Ok(core::address_fault(text)))
 }
 
 /// The registry that is compiled in.

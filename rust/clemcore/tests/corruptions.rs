@@ -217,6 +217,8 @@ fn assert_agrees_with_serde(bytes: &[u8], report: &Report) {
             let allowed = ["number out of range", "recursion limit"];
             assert!(allowed.iter().any(|words| error.to_string().contains(words)), "{error}");
         }
+        // Of YAML no more is said than that it is YAML.
+        (Err(_), Err(_)) if report.problems.iter().any(|problem| problem.kind.code == "R031") => {}
         (Err(ours), Err(_)) => assert!(report.count(Severity::Error) >= ours.count(Severity::Error)),
     }
 }

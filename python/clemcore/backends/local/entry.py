@@ -17,10 +17,12 @@ from typing import Any
 
 from clemcore.errors import SpecError
 from clemcore.registry.context_size import parse_context_size
-from clemcore.registry.settings import check_value, nearest, settings_of
+from clemcore.registry.settings import problems_of, sentence, settings_of
 from clemcore.registry.spec import ModelSpec
 
 _BACKEND = "huggingface_local"
+# Codes of problems: keys without effect, and an id that the hub does not have.
+_WITHOUT_EFFECT, _HUB_ID = ("R053", "R083"), "R079"
 # What this backend reads elsewhere: where generation arguments are, where images are, or by its newer name.
 _READ_ELSEWHERE = ("on_unsupported", "multimodality", "torch_dtype", "padding_side")
 
@@ -77,8 +79,10 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
             message names the model and the setting.
     """
     name = spec["model_name"]
+    _check(spec)
     settings, eos_is_literal = _settings(spec)
-    _check_together(name, settings)
+    if "template_now" in settings:
+        read_time(settings["template_now"], f"model '{name}': template_now")
     for key, row in settings_of(_BACKEND).items():
         if row["is_pattern"] and settings.get(key) and not (key == "eos_to_cull" and eos_is_literal):
             _check_pattern(name, key, settings[key])
@@ -87,54 +91,27 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
     settings["dtype"] = settings.get("dtype", settings.get("torch_dtype", "auto"))
     for read_elsewhere in _READ_ELSEWHERE:
         settings.pop(read_elsewhere, None)
-    source, is_folder = _source(name, spec.get("huggingface_id"))
+    source, is_folder = _source(spec)
     size = parse_context_size(spec.get("context_size"), name)
     return LocalEntry(name, source, is_folder, eos_is_literal, size, **settings)
 
 
+def _check(spec: ModelSpec) -> None:
+    """Refuse an entry by the rules of the core; in ``model_config`` a key without effect is refused, too."""
+    for problem in problems_of(spec):
+        has_no_effect = problem.code in _WITHOUT_EFFECT and (problem.field or "").startswith("model_config.")
+        if problem.stops_model or has_no_effect:
+            raise SpecError(sentence(spec, problem))
+
+
 def _settings(spec: ModelSpec) -> tuple[dict[str, Any], bool]:
     """Return the settings of both layouts, and whether ``eos_to_cull`` is the literal text of the flat one."""
-    name, fields = spec["model_name"], spec.to_dict()
-    nested = fields.get("model_config", {})
-    if not isinstance(nested, dict):
-        raise SpecError(f"model '{name}': model_config must be an object, not {type(nested).__name__}")
-    known = {key: row for key, row in settings_of(_BACKEND).items() if row["is_nested"]}
-    for key in nested:
-        if key not in known:
-            near = nearest(str(key), known)
-            hint = f"did you mean '{near}'?" if near else f"known are {', '.join(sorted(known))}"
-            raise SpecError(f"model '{name}': backend {_BACKEND} has no setting model_config.{key}; {hint}")
-    flat = {key: fields[key] for key in known if key in fields}
-    for key in flat.keys() & nested.keys():
-        if flat[key] != nested[key]:
-            raise SpecError(f"model '{name}': '{key}' has one value in the entry and another in model_config")
-    settings = {**flat, **nested}
-    for key, value in list(settings.items()):
-        if not known[key]["refused"]:
-            check_value(spec, key, value, known[key])
-        elif settings.pop(key) or known[key]["counts_if_false"]:
-            raise SpecError(f"model '{name}': {_BACKEND} does not support '{key}': {known[key]['refused']}")
-    return settings, "eos_to_cull" in flat and "eos_to_cull" not in nested
-
-
-def _check_together(name: str, settings: Mapping[str, Any]) -> None:
-    if settings.get("premade_chat_template") is True and settings.get("custom_chat_template"):
-        raise SpecError(
-            f"model '{name}': premade_chat_template is true and custom_chat_template is given; keep one of them"
-        )
-    if settings.get("premade_chat_template") is False and not settings.get("custom_chat_template"):
-        raise SpecError(
-            f"model '{name}': premade_chat_template is false, so a custom_chat_template is needed: without one "
-            "there is no telling what the model wants to read"
-        )
-    if "dtype" in settings and settings.get("torch_dtype", settings["dtype"]) != settings["dtype"]:
-        raise SpecError(f"model '{name}': dtype and torch_dtype are two names of one setting and differ")
-    if settings.get("load_in_4bit") and settings.get("load_in_8bit"):
-        raise SpecError(f"model '{name}': load_in_4bit and load_in_8bit exclude each other")
-    if settings.get("cot_output") and not settings.get("cot_end_tag"):
-        raise SpecError(f"model '{name}': cot_output needs cot_end_tag, the pattern that ends the thinking")
-    if "template_now" in settings:
-        read_time(settings["template_now"], f"model '{name}': template_now")
+    fields = spec.to_dict()
+    nested = fields.get("model_config") or {}
+    # What is refused and stands there nevertheless is false.
+    honoured = [key for key, row in settings_of(_BACKEND).items() if not row["refused"]]
+    settings = {key: (nested if key in nested else fields)[key] for key in honoured if key in nested or key in fields}
+    return settings, "eos_to_cull" in fields and "eos_to_cull" not in nested
 
 
 def read_time(text: str, what: str) -> datetime:
@@ -164,13 +141,17 @@ def _expanded(path: str) -> str:
     return os.path.expandvars(str(Path(path).expanduser()) if path.startswith("~") else path)
 
 
-def _source(name: str, given: object) -> tuple[str, bool]:
+def _source(spec: ModelSpec) -> tuple[str, bool]:
     """Return the hub id or the expanded folder, and whether it is a folder."""
+    name, given = spec["model_name"], spec.get("huggingface_id")
     if not isinstance(given, str) or not given.strip():
         raise SpecError(f"model '{name}': huggingface_id must be a hub id or a folder's path, not {given!r}")
     expanded = _expanded(given)
     if Path(expanded).is_dir():
         return expanded, True
+    for problem in problems_of(spec):
+        if problem.code == _HUB_ID:
+            raise SpecError(sentence(spec, problem))
     if expanded.startswith((".", "/", "~", "$")) or expanded.count("/") > 1 or "$" in expanded:
         meant = "" if expanded == given else f" (that is {expanded})"
         raise SpecError(f"model '{name}': huggingface_id '{given}'{meant} is a path, but there is no such folder")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from clemcore import _core
 from clemcore.errors import MissingKeyError, SpecError
 from clemcore.keys import Key, KeyRegistry
 from clemcore.registry.settings import setting
@@ -134,21 +135,14 @@ def _own_address(key: Key | None, place: str) -> str | None:
 
 def _checked_url(value: str, where: str) -> str:
     """Return the address in one form; what it holds is not shown, it could be a password."""
+    if (fault := _core.address_fault(value)) is not None:
+        raise SpecError(f"the base_url of {where} {fault}")
     try:
         parts = urlsplit(value.strip())
         port = parts.port
     except ValueError:
-        raise SpecError(f"the base_url of {where} is no URL") from None
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise SpecError(f"the base_url of {where} must start with http:// or https:// and name a host")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise SpecError(
-            f"the base_url of {where} must hold no user, password, query or fragment: a key belongs into key.json "
-            "or the environment"
-        )
+        raise SpecError(f"the base_url of {where} is not a URL") from None
     path = parts.path.rstrip("/")
-    if path.endswith("/completions"):
-        raise SpecError(f"the base_url of {where} must end before '/chat/completions', which is added by itself")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
 

@@ -55,6 +55,7 @@ pub const ALL: &[&Kind] = &[
     &UNEXPECTED,
     &MISSING_VALUE,
     &DUPLICATE_KEY,
+    &YAML,
     &NOT_A_LIST,
     &NOT_AN_ENTRY,
     &MISSING_FIELD,
@@ -82,7 +83,39 @@ pub const ALL: &[&Kind] = &[
     &IDLE_ALLOW,
     &UNRUNNABLE,
     &OUT_OF_RANGE,
+    &CONTRADICTION,
+    &INCOMPLETE,
+    &SIZE_CONFLICT,
+    &PRICE,
+    &PRICE_UNIT,
+    &ADDRESS,
+    &HUB_ID,
+    &BLANKS,
+    &MISPLACED,
+    &ESCAPED_TEXT,
+    &NO_EFFECT,
 ];
+
+/// Kinds with which a model is not loaded, whether its entry comes from a file or from a selector.
+const STOPS_MODEL: &[&Kind] = &[
+    &WRONG_TYPE,
+    &UNKNOWN_VALUE,
+    &NOT_POSITIVE,
+    &UNRUNNABLE,
+    &CONTRADICTION,
+    &INCOMPLETE,
+    &PRICE,
+    &ADDRESS,
+    &MISPLACED,
+];
+
+impl Kind {
+    /// Whether a model whose entry has this problem is not loaded.
+    #[must_use]
+    pub fn stops_model(&self) -> bool {
+        STOPS_MODEL.contains(&self)
+    }
+}
 
 /// The kind of that code or slug.
 ///

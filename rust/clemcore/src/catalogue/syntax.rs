@@ -284,3 +284,14 @@ pub const DUPLICATE_KEY: Kind = Kind {
     bad: r#"[{"model_name": "m", "backend": "mock", "seed": 1, "seed": 2}]"#,
     good: r#"[{"model_name": "m", "backend": "mock", "seed": 1}]"#,
 };
+
+/// R031: YAML.
+pub const YAML: Kind = Kind {
+    code: "R031",
+    slug: "yaml",
+    title: "YAML in place of JSON",
+    severity: Severity::Error,
+    explanation: "A registry is written in JSON: lists in `[]`, objects in `{}`, keys and texts in double quotes.",
+    bad: "- model_name: m\n  backend: mock\n",
+    good: r#"[{"model_name": "m", "backend": "mock"}]"#,
+};

@@ -75,6 +75,30 @@ impl<'t> Node<'t> {
         }
     }
 
+    /// A dict as a node that stands nowhere. What JSON cannot hold is broken, so that nothing is said about it.
+    pub(crate) fn of_dict(dict: &'t Dict) -> Self {
+        let member = |(key, value): (&'t str, &'t Value)| Member {
+            key: Key { span: Span::default(), text: Cow::Borrowed(key) },
+            value: Self::of(value),
+        };
+        Self { span: Span::default(), kind: Kind::Object(dict.iter().map(member).collect()) }
+    }
+
+    fn of(value: &'t Value) -> Self {
+        let kind = match value {
+            Value::Null => Kind::Null,
+            Value::Bool(flag) => Kind::Bool(*flag),
+            Value::Int(number) => Kind::Int(*number),
+            Value::BigInt(digits) => Kind::BigInt(digits),
+            Value::Float(number) => Kind::Float(*number),
+            Value::String(text) => Kind::String(Cow::Borrowed(text)),
+            Value::List(items) => Kind::List(items.iter().map(Self::of).collect()),
+            Value::Dict(dict) => return Self::of_dict(dict),
+            Value::Opaque(_) => Kind::Broken,
+        };
+        Self { span: Span::default(), kind }
+    }
+
     /// The value without its place. What was broken is null; such a file is never used.
     pub(crate) fn to_value(&self) -> Value {
         match &self.kind {

@@ -14,7 +14,7 @@ mod scan;
 
 pub use check::sizes::context_tokens;
 pub(crate) use check::{Manner, read};
-pub use check::{check, check_layers, check_slowly};
+pub use check::{address_fault, check, check_layers, check_slowly, judge};
 pub use explain::{By, Explanation, Field, Found, OVERRIDE, Origin, Trial};
 pub use layer::Text;
 pub(crate) use layer::{Outline, outline};

@@ -72,7 +72,7 @@ pub const ENTRY: &[Field] = &[
         .unit("tokens")
         .read_by(REMOTE)
         .rule(Rule::Positive),
-    field("prices", &[Object], "What tokens cost.")
+    field("prices", &[Object], "What tokens cost.").rule(Rule::Prices)
         .unit("USD per million tokens")
         .read_by(REMOTE)
         .holds(&[
@@ -126,32 +126,32 @@ pub const ENTRY: &[Field] = &[
     field("repetition_penalty", &[Number], "Factor by which tokens that have occurred become less likely.").argument().rule(Rule::Positive)
         .read_by(&["huggingface_local", "llamacpp", "openai_compatible", "openrouter"]),
     // Where it is.
-    field("base_url", &[String], "Address of the server.")
+    field("base_url", &[String], "Address of the server.").rule(Rule::Address).nests()
         .read_by(SERVERS),
     field(
         "key_name",
         &[String],
         "The key that is sent, by its name in `key.json` or in front of `_API_KEY` in the environment.",
-    )
+    ).nests()
     .read_by(SERVERS)
     .default("the backend's name"),
-    field("slurk_host", &[String], "Address of the Slurk server.").read_by(SLURK),
+    field("slurk_host", &[String], "Address of the Slurk server.").rule(Rule::Address).nests().read_by(SLURK),
     field(
         "room_layout_path",
         &[String],
         "The layout of the chat room, a JSON file; `packaged` for the one that comes along.",
-    )
+    ).nests()
     .read_by(SLURK)
     .default("`packaged`"),
-    field("bot_name", &[String], "The name under which the game master speaks.")
+    field("bot_name", &[String], "The name under which the game master speaks.").nests()
         .read_by(SLURK)
         .default("`Game Master`"),
-    field("join_timeout", &[Number], "How long to wait for a player to join.")
+    field("join_timeout", &[Number], "How long to wait for a player to join.").nests()
         .unit("seconds")
         .read_by(SLURK)
         .rule(Rule::Positive)
         .default("300"),
-    field("response_timeout", &[Number], "How long to wait for an answer.")
+    field("response_timeout", &[Number], "How long to wait for an answer.").nests()
         .unit("seconds")
         .read_by(SLURK)
         .rule(Rule::Positive)

@@ -23,6 +23,8 @@ pub struct Field {
     pub deprecated: &'static str,
     /// Whether it is a generation argument: calls can give it too, and `model_config` cannot hold it.
     pub is_argument: bool,
+    /// Whether a key of the entry may stand in `model_config` too.
+    pub nests: bool,
     /// Why the backends that know the key refuse it, and what to do instead; empty where they honour it.
     pub refused: &'static str,
     /// What is asked of its value, beside the type.
@@ -102,6 +104,10 @@ pub enum Rule {
     Pattern,
     /// A chat template in Jinja.
     Template,
+    /// What tokens cost: an object of numbers.
+    Prices,
+    /// The address of a server.
+    Address,
     /// A list of BCP-47 codes.
     Languages,
     /// Older readers only look whether it is there.
@@ -122,6 +128,7 @@ impl Field {
             backends: &[],
             deprecated: "",
             is_argument: false,
+            nests: false,
             refused: "",
             rule: Rule::Plain,
         }
@@ -159,6 +166,11 @@ impl Field {
 
     pub(super) const fn argument(mut self) -> Self {
         self.is_argument = true;
+        self
+    }
+
+    pub(super) const fn nests(mut self) -> Self {
+        self.nests = true;
         self
     }
 

@@ -2,6 +2,7 @@
 //!
 //! From here come the checks of types, the "did you mean", the JSON Schema and the reference page. Unknown keys are
 //! legal everywhere; backends of other people read their own.
+mod arguments;
 mod backends;
 mod custom_backend;
 mod entry;
@@ -11,6 +12,7 @@ mod model_config;
 mod page;
 mod settings;
 
+pub use arguments::{ARGUMENTS, senders};
 pub use backends::{BACKENDS, NOT_INCLUDED, RETIRED, absence};
 pub use custom_backend::{Backend, CustomKey};
 pub use entry::{ENTRY, SELECTOR};
@@ -19,7 +21,7 @@ pub use field::{Field, Rule, Type};
 pub use json_schema::json_schema;
 pub use model_config::MODEL_CONFIG;
 pub use page::{explain, page};
-pub use settings::{Setting, settings};
+pub use settings::{Setting, misplaced, settings};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 

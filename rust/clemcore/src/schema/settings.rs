@@ -1,5 +1,5 @@
 //! The settings of one backend: the keys of an entry that this backend reads.
-use super::{ENTRY, Field, MODEL_CONFIG};
+use super::{ENTRY, Field, MODEL_CONFIG, config_field};
 
 /// A key that a backend reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,8 +10,8 @@ pub struct Setting {
     pub is_nested: bool,
 }
 
-/// The settings of a backend: everything in `model_config` that it reads, and the keys of the entry itself that only
-/// some backends read, generation arguments left out. A backend that the schema does not know has those that all backends read.
+/// The settings of a backend: what it reads from `model_config`, or from the entry itself where some keys stand. A backend
+/// that the schema does not know has the settings that all backends read.
 ///
 /// ```
 /// let names: Vec<_> = clemcore::schema::settings("slurk").iter().map(|setting| setting.field.name).collect();
@@ -21,13 +21,21 @@ pub struct Setting {
 #[must_use]
 pub fn settings(backend: &str) -> Vec<Setting> {
     let nested = MODEL_CONFIG.iter().filter(|field| field.backends.is_empty() || field.is_read_by(backend));
-    let flat = ENTRY
-        .iter()
-        .filter(|field| field.is_read_by(backend) && !field.is_argument && !stands_in_config(field));
+    let flat = ENTRY.iter().filter(|field| field.nests && field.is_read_by(backend));
     let setting = |is_nested| move |field| Setting { field, is_nested };
     nested.map(setting(true)).chain(flat.map(setting(false))).collect()
 }
 
-fn stands_in_config(field: &Field) -> bool {
-    MODEL_CONFIG.iter().any(|nested| nested.name == field.name)
+/// The key of an entry that has no effect in `model_config`, where nothing looks for it.
+///
+/// ```
+/// assert!(clemcore::schema::misplaced("temperature").is_some_and(|field| field.is_argument));
+/// assert!(clemcore::schema::misplaced("base_url").is_none());
+/// ```
+#[must_use]
+pub fn misplaced(name: &str) -> Option<&'static Field> {
+    config_field(name).filter(|field| {
+        let stands_there = MODEL_CONFIG.iter().any(|nested| nested.name == name);
+        !field.nests && !stands_there
+    })
 }

@@ -13,10 +13,12 @@ pub(in crate::registry) fn value(
     field: &'static Field,
     node: &Node<'_>,
     backends: Option<&[Backend]>,
+    thorough: bool,
 ) -> bool {
     let mut faults = Faults::default();
     let name = Name { path: "", field: field.name };
-    values::check(field, node, name, &mut Context::new(&mut faults, Manner::loading(backends)));
+    let manner = Manner { thorough, ..Manner::loading(backends) };
+    values::check(field, node, name, &mut Context::new(&mut faults, manner));
     faults.list.is_empty()
 }
 

@@ -1,10 +1,9 @@
 //! One entry: what must be there, and each key against the schema.
-use super::{Context, MANY_KEYS, secrets, templates, unrunnable, values};
+use super::{Context, MANY_KEYS, between, effect, secrets, templates, unrunnable, values};
 use crate::catalogue as kind;
 use crate::json::{Kind, Member, Node};
 use crate::schema::{self, Field, Rule};
 use crate::text::{Span, similar};
-use std::collections::HashSet;
 use std::fmt;
 
 /// Checks an entry.
@@ -32,10 +31,13 @@ pub(super) fn check(node: &Node<'_>, context: &mut Context<'_>) {
             keys(members, "model_config.", schema::config_field, context);
         }
     }
+    if context.thorough {
+        between::check(node, context);
+    }
     let reads_templates = schema::config_field(TEMPLATE).is_some_and(|field| {
         context.backend.as_deref().is_some_and(|backend| field.backends.contains(&backend))
     });
-    if context.thorough && reads_templates {
+    if context.compiles && context.thorough && reads_templates {
         templates::check(node, node.get("model_config").map(|member| &member.value), context);
     }
 }
@@ -95,7 +97,6 @@ fn keys(
     lookup: fn(&str) -> Option<&'static Field>,
     context: &mut Context<'_>,
 ) {
-    let mut near_misses = Vec::new();
     for member in members {
         if let Some(known) = context.custom_key(path, &member.key.text) {
             values::custom(known, &member.value, context);
@@ -105,17 +106,14 @@ fn keys(
             Some(field) => known_key(field, member, path, context),
             // A key that nobody knows is legal; one that is almost known is probably a typing error.
             None if context.spoiled(member.key.span) => {}
-            None => near_misses.extend(near(&member.key.text, path, context).map(|near| (member, near))),
-        }
-    }
-    if near_misses.is_empty() {
-        return;
-    }
-    let present: HashSet<&str> = members.iter().map(|member| &*member.key.text).collect();
-    for (member, near) in near_misses {
-        // A required key that is missing was reported, and this one with it.
-        if !present.contains(near) && !schema::REQUIRED.contains(&near) {
-            unknown_key(member, near, path, context);
+            None if context.thorough && effect::unknown(member, path, context) => {}
+            None => match near(&member.key.text, path, context) {
+                // A required key that is missing was reported, and this one with it.
+                Some(near) if schema::REQUIRED.contains(&near) => {}
+                Some(near) => unknown_key(member, near, path, context),
+                None if context.thorough => effect::strange(member, path, context),
+                None => {}
+            },
         }
     }
 }
@@ -128,6 +126,9 @@ fn near<'c>(key: &str, path: &'static str, context: &mut Context<'c>) -> Option<
 
 /// Checks the value of a key that the schema knows.
 fn known_key(field: &'static Field, member: &Member<'_>, path: &'static str, context: &mut Context<'_>) {
+    if context.thorough && effect::known(field, member, path, context) {
+        return;
+    }
     // Who else reads a key of that name may mean something else by it.
     let is_read = context.backend.as_deref().is_some_and(|backend| field.backends.contains(&backend));
     if !field.backends.is_empty() && !is_read {
@@ -147,8 +148,10 @@ fn known_key(field: &'static Field, member: &Member<'_>, path: &'static str, con
     if context.thorough && unrunnable::key(field, member, name, context) {
         return;
     }
-    // A flat `eos_to_cull` of 2024 is plain text, not a pattern.
-    if field.rule == Rule::Pattern && path.is_empty() {
+    if values::is_literal(field, path.is_empty()) {
+        if context.thorough {
+            values::literal(&member.value, name, context);
+        }
         return;
     }
     context.key = member.key.span;

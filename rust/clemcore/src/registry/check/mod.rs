@@ -1,29 +1,36 @@
 //! What is wrong with a registry file: every check, one file each, all in one pass.
+mod addresses;
 mod aliases;
 mod allow;
+pub(super) mod between;
 pub(super) mod clean;
 mod dates;
+pub(super) mod effect;
 mod entry;
+mod foreign;
 pub(super) mod languages;
 mod layers;
 mod patterns;
+mod prices;
 mod secrets;
 pub(super) mod shadow;
 pub(super) mod sizes;
 mod templates;
 pub(super) mod unrunnable;
-mod values;
+pub(super) mod values;
 
 use crate::catalogue as kind;
 use crate::json::{self, Cursor, Kind, Node, Root};
-use crate::problem::{Fault, Faults, Words};
+use crate::problem::{Fault, Faults, Problem, Words};
 use crate::report::Report;
 use crate::schema::{self, Backend, CustomKey};
 use crate::text::{Span, decode, similar};
+use crate::value::Dict;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::scan;
+pub use addresses::address_fault;
 use layers::Elsewhere;
 pub use layers::check_layers;
 
@@ -57,7 +64,7 @@ pub fn check_slowly(source: &str, bytes: &[u8], backends: Option<&[Backend]>) ->
 pub(crate) struct Manner<'m> {
     /// Backends that are known besides those that come with clemcore.
     backends: Option<&'m [Backend]>,
-    /// Whether chat templates and the like are compiled too, which loading has no time for.
+    /// Whether everything is checked, which loading has no time for.
     thorough: bool,
     /// Whether entries of which a quick pass is sure need not be read.
     quick: bool,
@@ -65,12 +72,14 @@ pub(crate) struct Manner<'m> {
     wanted: Option<fn(&Fault) -> bool>,
     /// What stands in later layers.
     elsewhere: Option<&'m Elsewhere>,
+    /// Whether chat templates are compiled.
+    compiles: bool,
 }
 
 impl<'m> Manner<'m> {
     /// Everything is checked.
     pub(crate) const fn thorough(backends: Option<&'m [Backend]>) -> Self {
-        Self { backends, thorough: true, quick: true, wanted: None, elsewhere: None }
+        Self { backends, thorough: true, quick: true, wanted: None, elsewhere: None, compiles: true }
     }
 
     /// The same, where certain faults are kept however many there are.
@@ -153,6 +162,7 @@ pub(super) struct Context<'c> {
     /// Allows that something was found for.
     used: allow::Used,
     thorough: bool,
+    compiles: bool,
     elsewhere: Option<&'c Elsewhere>,
 }
 
@@ -170,6 +180,7 @@ impl<'c> Context<'c> {
             key: Span::default(),
             used: allow::Used::new(),
             thorough: manner.thorough,
+            compiles: manner.compiles,
             elsewhere: manner.elsewhere,
         }
     }
@@ -223,6 +234,12 @@ impl<'c> Context<'c> {
         self.backends?.iter().find(|backend| backend.name == name && !backend.keys.is_empty())
     }
 
+    /// The entry's backend, where clemcore knows which keys it reads.
+    fn known_backend(&self) -> Option<&'static str> {
+        let name = self.backend.as_deref()?;
+        schema::BACKENDS.iter().copied().find(|known| *known == name)
+    }
+
     /// What the entry's custom backend says about a key.
     fn custom_key(&self, path: &str, key: &str) -> Option<&'c CustomKey> {
         self.custom_backend()?.key(path, key)
@@ -232,6 +249,33 @@ impl<'c> Context<'c> {
         let further = self.backends.into_iter().flatten().map(|backend| backend.name.as_str());
         schema::BACKENDS.iter().copied().chain(further.filter(|name| !schema::BACKENDS.contains(name)))
     }
+}
+
+/// What is wrong with one entry that comes from no file, by everything that the check knows about single entries.
+///
+/// `backend` is judged in place of the entry's own, where one is given. Complaints that the entry allows are reported
+/// too, chat templates are not compiled, and the places mean nothing.
+///
+/// ```
+/// use clemcore::{registry::judge, value::{Dict, Value}};
+/// let mut entry = Dict::with_capacity(3);
+/// for (key, value) in [("model_name", "m"), ("backend", "openai"), ("base_url", "localhost/v1")] {
+///     entry.insert(key, Value::from(value));
+/// }
+/// let problems = judge(&entry, None);
+/// assert!(problems.iter().any(|problem| problem.kind.code == "R078"));
+/// ```
+#[must_use]
+pub fn judge(entry: &Dict, backend: Option<&str>) -> Vec<Problem> {
+    let node = Node::of_dict(entry);
+    let mut faults = Faults::default();
+    let manner = Manner { compiles: false, ..Manner::thorough(None) };
+    let mut context = Context::new(&mut faults, manner);
+    context.turn_to(0, &node);
+    context.allowed.clear();
+    context.backend = backend.map(str::to_owned).or(context.backend);
+    entry::check(&node, &mut context);
+    faults.into_report(&"".into(), "").problems
 }
 
 /// Reads and checks a file, and hands over the result while the text lives.
@@ -244,6 +288,7 @@ pub(crate) fn read<R>(bytes: &[u8], manner: Manner<'_>, then: impl for<'t> FnOnc
     let mut reader = Reader { context, entries: Vec::new(), encoding: (0, fresh), fresh };
     let list = match decoded.as_deref() {
         None => None,
+        Some(text) if foreign::check(text, reader.context.faults) => None,
         // A fault of the encoding lies in an entry.
         Some(text) if manner.quick && matches!(decoded, Some(Cow::Borrowed(_))) => {
             reader.quickly(text).or_else(|| reader.fully(text))
@@ -315,6 +360,9 @@ impl<'t> Reader<'_, 't> {
         *self.context.faults = faults;
         match root? {
             Root::List(span) => return Some(span),
+            Root::Other(node) if foreign::is_no_entry(&node) => {
+                foreign::report(&node, self.context.faults);
+            }
             Root::Other(node) if matches!(node.kind, Kind::Object(_)) => self.entry(&node),
             Root::Other(node) if matches!(node.kind, Kind::Broken) => {}
             Root::Other(node) => {

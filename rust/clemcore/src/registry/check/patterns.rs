@@ -119,6 +119,19 @@ impl Scan {
     }
 }
 
+/// The text that an escaped one stands for; `None` for a text without escapes of punctuation, or with others.
+pub(super) fn unescaped(text: &str) -> Option<String> {
+    let mut plain = String::new();
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => plain.push(letters.next().filter(char::is_ascii_punctuation)?),
+            _ => plain.push(letter),
+        }
+    }
+    (plain != text).then_some(plain)
+}
+
 /// The pattern that matches the marker that it shows.
 pub(super) fn tightened(pattern: &str) -> Option<String> {
     if let Some((start, end)) = bare_token(pattern) {

@@ -33,6 +33,15 @@ pub fn context_tokens(text: &str) -> Option<u64> {
     (scaled > 0 && scaled.is_multiple_of(scale)).then_some(scaled / scale)
 }
 
+/// The number of tokens that a value means, if it means one.
+pub(super) fn tokens_of(node: &Node<'_>) -> Option<u64> {
+    match &node.kind {
+        Kind::Int(number) => u64::try_from(*number).ok(),
+        Kind::String(text) => context_tokens(text),
+        _ => None,
+    }
+}
+
 /// What is wrong with a size; `None` for one that is right or empty (not known).
 pub(super) fn fault(node: &Node<'_>) -> Option<(String, String)> {
     let rule = "write a number of tokens, as 131072, 128k (k is 1024) or 1.5k".to_owned();

@@ -1,6 +1,6 @@
 //! Values of known keys: their type, and what the type alone does not say.
 use super::entry::Name;
-use super::{Context, dates, languages, patterns, sizes};
+use super::{Context, addresses, dates, languages, patterns, prices, sizes};
 use crate::catalogue as kind;
 use crate::fix::Remedy;
 use crate::json::{Kind, Node};
@@ -17,13 +17,13 @@ pub(super) fn has_type(field: &Field, node: &Node<'_>, name: Name, context: &mut
     }
     if let (true, Kind::List(items)) = (field.types.contains(&Type::Strings), &node.kind) {
         for (at, item) in items.iter().enumerate().filter(|(_, item)| !is_of(Type::String, item)) {
-            let message = format_args!("{name}[{at}] has to be a string, not {}", item.kind_name());
+            let message = format_args!("{name}[{at}] must be a string, not {}", item.kind_name());
             context.at(&kind::WRONG_TYPE, item.span, message).field(format_args!("{name}[{at}]"));
         }
         return false;
     }
     let words: Vec<_> = field.types.iter().filter(|of| **of != Type::Null).map(|of| of.words()).collect();
-    let message = format_args!("{name} has to be {}, not {}", words.join(" or "), node.kind_name());
+    let message = format_args!("{name} must be {}, not {}", words.join(" or "), node.kind_name());
     let help = type_help(field.types[0], node);
     let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(format_args!("{name}"));
     fault.remedy(type_remedy(field.types[0], node));
@@ -68,7 +68,7 @@ pub(super) fn custom(key: &CustomKey, node: &Node<'_>, context: &mut Context<'_>
     let path = &key.path;
     if !key.types.is_empty() && !key.types.iter().any(|of| is_of(*of, node)) {
         let words: Vec<_> = key.types.iter().map(|of| of.words()).collect();
-        let message = format_args!("{path} has to be {}, not {}", words.join(" or "), node.kind_name());
+        let message = format_args!("{path} must be {}, not {}", words.join(" or "), node.kind_name());
         let help = type_help(key.types[0], node);
         let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(path.as_str());
         if let Some(help) = help {
@@ -118,9 +118,13 @@ fn type_help(wanted: Type, node: &Node<'_>) -> Option<String> {
 pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     match field.rule {
         Rule::Plain => known_value(field, node, name, context),
-        Rule::Template | Rule::Needed => {}
+        Rule::Template => {}
+        Rule::Needed => id(field, node, name, context),
+        Rule::Prices if context.thorough => prices::check(node, name, context),
+        Rule::Address if context.thorough => address(node, name, context),
+        Rule::Prices | Rule::Address => {}
         Rule::Languages => languages::check(node, name, context),
-        Rule::Positive => positive(node, name, context),
+        Rule::Positive => positive(field, node, name, context),
         Rule::Within(least, most) => within(least, most, node, name, context),
         Rule::Required => required(field, node, name, context),
         Rule::Date => {
@@ -172,25 +176,31 @@ fn known_value(field: &Field, node: &Node<'_>, name: Name, context: &mut Context
     let known = |text: &str| field.values.iter().any(|value| *value == text);
     let Some(text) = node.as_str().filter(|text| !field.values.is_empty() && !known(text)) else { return };
     let shown: String = text.chars().take(40).collect();
-    let help = similar::near_miss(text, field.values.iter().copied()).map_or_else(
-        || format!("it is one of {}", field.values.join(", ")),
-        |near| format!("did you mean \"{near}\"?"),
-    );
-    context
-        .at(&kind::UNKNOWN_VALUE, node.span, format_args!("{name} is never {shown:?}"))
-        .field(format_args!("{name}"))
-        .help(help);
+    let words = if field.values.len() > 1 { "one of " } else { "" };
+    let message = format_args!("{name} must be {words}{}, not {shown:?}", field.values.join(", "));
+    let fault = context.at(&kind::UNKNOWN_VALUE, node.span, message).field(format_args!("{name}"));
+    match similar::near_miss(text, field.values.iter().copied()) {
+        Some(near) => {
+            fault.help(format_args!("did you mean \"{near}\"?"));
+        }
+        // Why a key takes one value only is part of what it means.
+        None if field.values.len() == 1 => {
+            fault.help(field.meaning);
+        }
+        None => {}
+    }
 }
 
 /// Counts and times are more than nothing.
-fn positive(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
+fn positive(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     let shown = match &node.kind {
         Kind::Int(number) if *number <= 0 => number.to_string(),
-        Kind::Float(number) if *number <= 0.0 => number.to_string(),
+        Kind::Float(number) if *number <= 0.0 || !number.is_finite() => number.to_string(),
         _ => return,
     };
+    let of = if field.unit.is_empty() { String::new() } else { format!(" of {}", field.unit) };
     context
-        .at(&kind::NOT_POSITIVE, node.span, format_args!("{name} is {shown}"))
+        .at(&kind::NOT_POSITIVE, node.span, format_args!("{name} must be a positive number{of}, not {shown}"))
         .field(format_args!("{name}"))
         .help("write a number above zero, or leave the key out where there is no limit");
 }
@@ -223,6 +233,8 @@ fn required(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_
             .field(format_args!("{name}"));
     } else if field.name == "backend" {
         backend(text, node, context);
+    } else if context.thorough {
+        blanks(text, node, name, context);
     }
 }
 
@@ -255,6 +267,64 @@ fn known_backends(unknown: &str, context: &Context<'_>) -> String {
         return format!("did you mean \"{near}\"?");
     }
     format!("known are {}; a NAME_api.py in the working directory can provide others", known.join(", "))
+}
+
+/// The id under which a backend knows a model.
+fn id(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
+    let Some(text) = node.as_str().filter(|text| context.thorough && !text.trim().is_empty()) else { return };
+    let fault = if field.name == "huggingface_id" { addresses::hub_id_fault(text) } else { None };
+    let Some(fault) = fault else { return blanks(text, node, name, context) };
+    let meant = addresses::certain_hub_id(text);
+    let help = meant.as_ref().map_or_else(|| "write OWNER/NAME".to_owned(), |id| format!("write {id:?}"));
+    context
+        .at(&kind::HUB_ID, node.span, format_args!("{name} {fault}"))
+        .field(format_args!("{name}"))
+        .help(help)
+        .remedy(written(node, meant));
+}
+
+/// Nobody writes the blanks around a name when he asks for it.
+fn blanks(text: &str, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
+    let plain = text.trim();
+    if plain != text {
+        context
+            .at(&kind::BLANKS, node.span, format_args!("{name} begins or ends with a blank"))
+            .field(format_args!("{name}"))
+            .help("leave out the blanks")
+            .remedy(written(node, Some(plain.to_owned())));
+    }
+}
+
+fn address(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
+    let Some(text) = node.as_str() else { return };
+    let Some(fault) = addresses::address_fault(text) else { return };
+    let meant = addresses::certain(text);
+    let problem =
+        context.at(&kind::ADDRESS, node.span, format_args!("{name} {fault}")).field(format_args!("{name}"));
+    if let Some(meant) = &meant {
+        problem.help(format_args!("write {meant:?}"));
+    }
+    problem.remedy(written(node, meant));
+}
+
+/// Whether a pattern stands where it is plain text: a flat `eos_to_cull` of 2024.
+pub(in crate::registry) fn is_literal(field: &Field, is_flat: bool) -> bool {
+    is_flat && field.name == "eos_to_cull"
+}
+
+/// Plain text with the backslashes of a pattern is never found in an answer.
+pub(super) fn literal(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
+    let Some(text) = node.as_str() else { return };
+    let Some(plain) = patterns::unescaped(text) else { return };
+    context
+        .at(
+            &kind::ESCAPED_TEXT,
+            node.span,
+            format_args!("{name} is plain text in the flat layout, but is escaped like a pattern"),
+        )
+        .field(format_args!("{name}"))
+        .help(format_args!("write {}", serde_json::Value::from(plain.as_str())))
+        .remedy(written(node, Some(plain)));
 }
 
 fn pattern(node: &Node<'_>, name: Name, context: &mut Context<'_>) {

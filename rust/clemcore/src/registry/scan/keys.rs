@@ -1,4 +1,5 @@
 //! The keys of one file: each different one is judged once, by the same functions as in the full check.
+use super::super::check::{between, effect, values};
 use crate::json::Cursor;
 use crate::schema::{self, Field, Rule, Type};
 use crate::text::{mask, similar};
@@ -79,7 +80,7 @@ pub(super) enum Level {
 }
 
 pub(super) struct Key<'t> {
-    text: &'t str,
+    pub(super) text: &'t str,
     ends: Ends,
     /// The list or object that stood last under this key in an entry, if nothing was to be said about it.
     last: &'t str,
@@ -196,17 +197,15 @@ fn judge(text: &str, lookup: fn(&str) -> Option<&'static Field>) -> Standing {
     if similar::near_miss(text, names).is_some() { Standing::NearMiss } else { Standing::Own }
 }
 
-/// Whether a pattern stands where it is one: a flat one of 2024 is plain text.
-pub(super) fn is_flat_pattern(field: &Field, level: Level) -> bool {
-    field.rule == Rule::Pattern && level == Level::Entry
-}
-
 /// Whether loading has nothing to say about a field, and the full check may.
-pub(super) fn is_for_the_thorough(field: &Field) -> bool {
+pub(super) fn is_for_the_thorough(field: &'static Field, level: Level, kind: Types) -> bool {
     field.rule == Rule::Template
         || !field.deprecated.is_empty()
         || !field.refused.is_empty()
         || field.name == "lint"
+        || between::may_concern(field.name, kind == TRUE)
+        || values::is_literal(field, level == Level::Entry)
+        || level == Level::Config && effect::may_concern_known(field)
 }
 
 /// The first and the last eight bytes of a text, and its length.

@@ -17,7 +17,7 @@
 //! for in [`Scan::entry`]; the tests fail on its fixture as long as it is not.
 mod keys;
 
-use super::check::{clean, languages, unrunnable};
+use super::check::{clean, effect, languages, unrunnable, values};
 use crate::json::{self, Cursor, Kind, MAX_DEPTH, Number};
 use crate::problem::Faults;
 use crate::schema::{Backend, Rule};
@@ -65,6 +65,7 @@ pub(super) fn scan(text: &str, backends: Option<&[Backend]>, thorough: bool) -> 
         asked: vec![(usize::MAX, "", false); REMEMBERED],
         doubt: false,
         has_aliases: false,
+        in_config: Seen::default(),
         ids: 0,
         backend: None,
         name: None,
@@ -94,6 +95,8 @@ struct Scan<'t, 'b> {
     /// Of the entry: whether the full check has to look at it, whether it has aliases, its ids, its backend, and where its name stands.
     doubt: bool,
     has_aliases: bool,
+    /// The keys of its `model_config`.
+    in_config: Seen,
     ids: u8,
     backend: Option<&'t str>,
     name: Option<(usize, usize)>,
@@ -107,6 +110,11 @@ struct Seen {
 }
 
 impl Seen {
+    /// Whether a key may be in both objects.
+    fn shares_a_key(&self, other: &Self) -> bool {
+        self.quick & other.quick != 0 || !self.slow.is_empty() && !other.slow.is_empty()
+    }
+
     /// Notes a key; `None` where it stands there twice, or where there are too many.
     #[inline]
     fn note(&mut self, key: usize) -> Option<()> {
@@ -185,6 +193,9 @@ impl<'t> Scan<'t, '_> {
             return None;
         }
         let mut seen = Seen::default();
+        if level == Level::Entry {
+            self.in_config = Seen::default();
+        }
         self.cursor.at += 1;
         if self.cursor.closes(b'}')? {
             return Some(());
@@ -201,9 +212,15 @@ impl<'t> Scan<'t, '_> {
                 _ => self.read(key, level, depth)?,
             }
             if !self.cursor.goes_on(b'}')? {
-                return Some(());
+                break;
             }
         }
+        match level {
+            Level::Entry => self.doubt |= self.thorough && seen.shares_a_key(&self.in_config),
+            Level::Config => self.in_config = seen,
+            Level::Inner => {}
+        }
+        Some(())
     }
 
     /// Reads and judges a value of an entry, unless it is the same as last time.
@@ -309,7 +326,12 @@ impl<'t> Scan<'t, '_> {
         // The full check notes what must not be shown: a complaint about a neighbour may quote the whole line.
         self.doubt |= self.keys.get(key).secret && kind & (NULL | FALSE | TRUE) == 0;
         let known = match self.keys.standing(key, level) {
-            None | Some(Standing::Own) => return Some(()),
+            None => return Some(()),
+            Some(Standing::Own) => {
+                let is_nested = level == Level::Config;
+                self.doubt |= self.thorough && effect::may_concern(self.keys.get(key).text, is_nested);
+                return Some(());
+            }
             Some(Standing::NearMiss) => None,
             Some(Standing::Known(known)) => Some(known),
         };
@@ -319,9 +341,9 @@ impl<'t> Scan<'t, '_> {
             return Some(());
         };
         let field = known.field;
-        self.doubt |= self.thorough && keys::is_for_the_thorough(field);
+        self.doubt |= self.thorough && keys::is_for_the_thorough(field, level, kind);
         let plain = field.rule == Rule::Plain && (field.values.is_empty() || kind != STRING);
-        if plain || keys::is_flat_pattern(field, level) {
+        if plain || values::is_literal(field, level == Level::Entry) {
             return Some(());
         }
         let text = self.cursor.text.get(start..self.cursor.at)?;
@@ -332,10 +354,17 @@ impl<'t> Scan<'t, '_> {
             // Loading does not compile templates.
             Rule::Template => true,
             Rule::Presence => kind != FALSE,
-            Rule::Needed => kind == STRING && first.is_ascii_alphanumeric(),
+            Rule::Needed => {
+                kind == STRING && first.is_ascii_alphanumeric() && (!self.thorough || is_plain_id(text))
+            }
+            // Only the full check looks at these.
+            Rule::Prices | Rule::Address => !self.thorough,
             Rule::Languages => languages::are_plain(text.as_bytes()),
             Rule::Within(Some(0), _) if kind == INT => first == b'0' || first == b'1' && text.len() == 1,
-            Rule::Required => field.name == super::MODEL_NAME && first.is_ascii_alphanumeric(),
+            Rule::Required => {
+                let is_plain = !self.thorough || ends_plainly(text);
+                field.name == super::MODEL_NAME && first.is_ascii_alphanumeric() && is_plain
+            }
             _ => false,
         };
         if field.rule == Rule::Needed && quick && level == Level::Entry {
@@ -353,13 +382,26 @@ impl<'t> Scan<'t, '_> {
         if (self.asked[slot].0, self.asked[slot].1) != (key, text) {
             let mut faults = Faults::default();
             let node = json::parse(text, &mut faults);
-            let clean = kind & (STRING | STRINGS | INT | FLOAT) != 0
-                && node.is_some_and(|node| clean::value(known.field, &node, self.backends));
+            let clean = kind & (STRING | STRINGS | INT | FLOAT | OBJECT) != 0
+                && node.is_some_and(|node| clean::value(known.field, &node, self.backends, self.thorough));
             self.asked[slot] = (key, text, clean);
         }
         // Another backend may mean something else by the key; the full check knows.
         self.doubt |= !self.asked[slot].2;
     }
+}
+
+/// Whether a JSON string is an id that is written as one.
+fn is_plain_id(text: &str) -> bool {
+    let is_address =
+        text.contains(':') || text.starts_with("\"hf.co/") || text.starts_with("\"huggingface.co/");
+    ends_plainly(text) && !is_address && !text.ends_with("/\"")
+}
+
+/// Whether a JSON string ends with something that can be seen.
+fn ends_plainly(text: &str) -> bool {
+    let seen = text.strip_suffix('"').and_then(|text| text.bytes().last());
+    seen.is_some_and(|last| last.is_ascii_graphic()) && !text.contains('\\')
 }
 
 /// Whether a JSON string is a date that every calendar has.

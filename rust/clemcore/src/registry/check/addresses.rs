@@ -1,0 +1,118 @@
+//! Addresses of servers, and ids of models that are written as addresses.
+
+/// What is wrong with the address of a server, as the rest of a sentence that begins with its name; `None` for one that
+/// can be called. What the address holds is never part of the words: it may be a password.
+///
+/// ```
+/// use clemcore::registry::address_fault;
+/// assert_eq!(address_fault("http://127.0.0.1:8000/v1"), None);
+/// assert_eq!(address_fault("localhost:8000").unwrap(), "must start with http:// or https:// and name a host");
+/// ```
+#[must_use]
+pub fn address_fault(text: &str) -> Option<&'static str> {
+    const START: &str = "must start with http:// or https:// and name a host";
+    let text = text.trim();
+    let Some((scheme, rest)) = text.split_once("://") else { return Some(START) };
+    if !["http", "https"].contains(&&*scheme.to_ascii_lowercase()) {
+        return Some(START);
+    }
+    let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if authority.contains('@') || after.contains(['?', '#']) {
+        return Some(
+            "must hold no user, password, query or fragment: a key belongs into key.json or the environment",
+        );
+    }
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            if !port.is_empty() && port.parse::<u16>().is_err() {
+                return Some("has a port that is not a number from 0 to 65535");
+            }
+            host
+        }
+        _ => authority,
+    };
+    if host.is_empty() || host.contains(char::is_whitespace) {
+        return Some(START);
+    }
+    after
+        .trim_end_matches('/')
+        .ends_with("/completions")
+        .then_some("must end before '/chat/completions', which is added automatically")
+}
+
+/// The address that is meant, where only one can be.
+pub(super) fn certain(text: &str) -> Option<String> {
+    let meant = text.trim().trim_end_matches('/').trim_end_matches("/completions").trim_end_matches("/chat");
+    let meant = match meant.split_once(":/") {
+        Some((scheme @ ("http" | "https"), rest)) if !rest.starts_with('/') => format!("{scheme}://{rest}"),
+        _ => meant.to_owned(),
+    };
+    (address_fault(text).is_some() && address_fault(&meant).is_none()).then_some(meant)
+}
+
+/// What is wrong with the id of a repository on the hub.
+pub(super) fn hub_id_fault(text: &str) -> Option<&'static str> {
+    if text.contains("://") || text.starts_with("huggingface.co/") || text.starts_with("hf.co/") {
+        return Some("is an address, not the id of a repository");
+    }
+    let is_path = text.starts_with(['.', '/', '~', '$']);
+    (!is_path && text.ends_with('/') && text.trim_end_matches('/').matches('/').count() <= 1)
+        .then_some("ends with a slash")
+}
+
+/// The id that is meant, where only one can be.
+pub(super) fn certain_hub_id(text: &str) -> Option<String> {
+    let text = text.trim();
+    let path = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let hosts = ["www.huggingface.co/", "huggingface.co/", "hf.co/"];
+    let on_the_hub = hosts.iter().find_map(|host| path.strip_prefix(host));
+    let id = on_the_hub.or((path == text).then_some(text))?.trim_end_matches('/');
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let is_id = id.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name));
+    (is_id && id != text && hub_id_fault(id).is_none()).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_can_be_called() {
+        for right in ["http://h", "https://h/v1/", " http://[::1]:8000/v1", "HTTPS://h:443", "http://h:"] {
+            assert_eq!(address_fault(right), None, "{right}");
+        }
+        for wrong in [
+            "",
+            "h",
+            "h:80/v1",
+            "https:/h/v1",
+            "ftp://h",
+            "http://",
+            "http:///v1",
+            "http://h:x/v1",
+            "http://u:p@h",
+            "http://h?k=1",
+        ] {
+            assert!(address_fault(wrong).is_some(), "{wrong}");
+        }
+        assert_eq!(certain("https:/h/v1").as_deref(), Some("https://h/v1"));
+        assert_eq!(certain("https://h/v1/chat/completions/").as_deref(), Some("https://h/v1"));
+        for doubtful in ["h:80/v1", "http://u:p@h/chat/completions", "http://h/v1"] {
+            assert_eq!(certain(doubtful), None, "{doubtful}");
+        }
+    }
+
+    #[test]
+    fn ids_of_repositories() {
+        for right in ["org/m", "m", "~/models/m/", "./m/", "/models/m/", "a/b/c/"] {
+            assert_eq!(hub_id_fault(right), None, "{right}");
+        }
+        assert_eq!(certain_hub_id("https://huggingface.co/org/m-7.1_b/").as_deref(), Some("org/m-7.1_b"));
+        assert_eq!(certain_hub_id("hf.co/org/m").as_deref(), Some("org/m"));
+        assert_eq!(certain_hub_id("org/m/").as_deref(), Some("org/m"));
+        assert_eq!(certain_hub_id("https://huggingface.co/org/m/tree/main"), None);
+        assert_eq!(certain_hub_id("https://example.org/m"), None);
+    }
+}
