@@ -50,10 +50,10 @@ PARROT = """
 def test_a_name_a_dict_and_a_spec_find_the_first_entry_that_unifies() -> None:
     _registry(
         {"model_name": "m", "backend": "mock", "model_config": {"responses": ["first"]}},
-        {"model_name": "m", "backend": "mock", "version": 2, "model_config": {"responses": ["second"]}},
+        {"model_name": "m", "backend": "mock", "seed": 2, "model_config": {"responses": ["second"]}},
     )
-    spec = backends.ModelSpec(model_name="m", version=2)
-    for selector, answer in (("m", "first"), ({"model_name": "m", "version": 2}, "first"), (spec, "first")):
+    spec = backends.ModelSpec(model_name="m", seed=2)
+    for selector, answer in (("m", "first"), ({"model_name": "m", "seed": 2}, "first"), (spec, "first")):
         assert backends.get_model_for(selector).generate_response(ASK).text == answer
     picked = backends.get_model_for({"model_name": "m", "model_config": {"responses": ["second"]}})
     assert picked.generate_response(ASK)[2] == "second"
@@ -78,7 +78,7 @@ def test_load_models_gives_one_model_each() -> None:
 def test_a_spec_with_a_backend_needs_no_entry() -> None:
     model = backends.get_model_for({"model_name": "nowhere", "backend": "mock"})
     assert model.generate_response(ASK)[2] == "Hello!"
-    with pytest.raises(SpecError, match="model_name"):
+    with pytest.raises(ModelNotFoundError, match="give its 'model_name'"):
         backends.get_model_for({"backend": "mock", "x": 1})
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "_panic",
     "absence",
     "address_fault",
+    "added_fields",
     "catalogue",
     "check",
     "check_layers",
@@ -64,6 +65,9 @@ class _Setting(TypedDict):
     deprecated: str
     refused: str
     counts_if_false: bool
+
+# A field that a selector adds. Why it may not: "unread", "misplaced" or "unknown", the nearest name, who reads it.
+_Added: TypeAlias = tuple[str, tuple[str, str | None, list[str]] | None]
 
 class _Kind(TypedDict):
     code: str
@@ -220,8 +224,17 @@ class Registry:
 
         Where none of the selector's name does, those that have it as an alias are tried.
         """
+    def select(self, selector: dict[str, Any]) -> tuple[int, str, dict[str, Any], list[_Added]] | None:
+        """Find the first entry that the selector names and that unifies with it (docs/decisions/0010).
+
+        Returns:
+            The entry's index; by what the selector names it (``"name"``, ``"alias"``, ``"model_id"``,
+            ``"huggingface_id"``); the two merged; and the fields that the selector adds.
+        """
+    def named_by(self, selector: dict[str, Any]) -> list[int]:
+        """Return the indexes of all entries that the selector names, in the order in which they are tried."""
     def refusals(self, selector: dict[str, Any]) -> list[Refusal]:
-        """Say of each entry of the selector's name, or alias, that does not unify: why."""
+        """Say of each entry that the selector names and that does not unify: why."""
     def explain(self, selector: dict[str, Any]) -> dict[str, Any]:
         """Say how the selector comes to its entry, its ``override`` included.
 
@@ -230,10 +243,13 @@ class Registry:
             :class:`clemcore.registry.explanation.Explanation` has them; ``found`` is None, or holds ``entry``,
             ``model_name``, ``source``, ``line``, ``also``, ``spec``, ``fields`` and ``overridden``.
         """
-    def nearest(self, name: str, limit: int = 5) -> list[str]:
-        """Give the names and aliases that are most like a name, best first; empty where none is."""
+    def nearest(self, name: str, limit: int = 5, further: list[str] = ...) -> list[str]:
+        """Return the names, aliases and further names that are most like a name, best first."""
     def warnings(self) -> Report:
         """Give what was found on loading; never an error."""
+
+def added_fields(selector: dict[str, Any], entry: dict[str, Any]) -> list[_Added]:
+    """Return the fields that a selector adds to an entry, and why it may not add some of them."""
 
 def check(source: str, text: bytes, backends: Sequence[_Backend] | None = None) -> Report:
     """Check one registry file.

@@ -4,7 +4,7 @@
 
     ClemcoreError
     ├── RegistryError             (ValueError)      a registry file has faults; .problems holds all of them
-    ├── ModelNotFoundError        (ValueError)      no registry entry unifies with the selector
+    ├── ModelNotFoundError        (ValueError)      no registry entry matches the selector
     ├── SpecError                 (ValueError)      something that is no model specification
     ├── BackendNotFoundError      (ValueError)      no backend of that name
     ├── BackendLoadError          (LookupError)     the backend's module has no single Backend class
@@ -91,7 +91,7 @@ class RegistryError(ClemcoreError, ValueError):
 
 
 class ModelNotFoundError(ClemcoreError, ValueError):
-    """No registry entry unifies with the selector; the message names the nearest ones.
+    """No registry entry matches the selector; the message names the nearest ones.
 
     To find those takes a look at every name, so a message given as a function is made when it is first read: who
     asks for a model that may not be there, and goes on without, does not wait for it.

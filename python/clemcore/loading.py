@@ -34,11 +34,13 @@ def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = Non
     """Load the model that a name, a dict or a specification stands for.
 
     Args:
-        model: a name finds the first registry entry of that name; a dict or a :class:`ModelSpec` finds the first
-            entry that it unifies with, and may carry sampling parameters (``temperature``, ``max_tokens``,
-            ``seed``, …), which are honoured. One that matches no entry but names a backend is used as it is. Fields
-            under ``override`` play no part in finding the entry and replace its own (nested dicts are merged, None
-            removes a field); the record lists them.
+        model: a name finds the first registry entry of that name. A dict (also as JSON text) finds the first entry
+            of its ``model_name``, or else of its ``model_id`` or ``huggingface_id``, that does not contradict it;
+            it may add fields that the backend reads, and sampling parameters (``temperature``, ``max_tokens``,
+            ``seed``, …). One with a name and a backend that matches no entry is an entry itself. A
+            :class:`ModelSpec` that was resolved before stands for itself. Fields under ``override`` play no part in
+            finding the entry and replace its own (nested dicts are merged, None removes a field); the record lists
+            them.
         gen_args: generation arguments; they win over those that the specification carries.
         client: a client of the ``openai`` package that sends the calls of a remote model, with its own address and
             key (``docs/backends/clients.md``).
@@ -47,8 +49,8 @@ def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = Non
         The model; ``temperature`` 0.0 and ``max_tokens`` 300 are set where nothing else was given.
 
     Raises:
-        ModelNotFoundError: no entry unifies; the message names the nearest.
-        SpecError: the selector, or what it overrides, cannot be what it says.
+        ModelNotFoundError: no entry matches; the message names the nearest.
+        SpecError: the selector or its override is invalid.
         BackendNotFoundError: the entry's backend does not exist.
         MissingExtraError: the backend's packages are not installed.
         RegistryError: the registry file of the working directory has faults.
@@ -94,8 +96,8 @@ def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> Mode
     :func:`clemcore.registry.resolve` also says where its entry is.
 
     Raises:
-        ModelNotFoundError: no entry unifies and the selector names no backend.
-        SpecError: the selector says nothing, or has no model name where one is needed.
+        ModelNotFoundError: no entry matches; the message names the nearest.
+        SpecError: the selector or its override is invalid.
     """
     return resolution.resolve(model, registry).spec
 
@@ -136,7 +138,8 @@ def examine(
         the request, and its estimated cost. A row whose state is ``fault`` says why a call cannot work.
 
     Raises:
-        ModelNotFoundError: no entry unifies and the selector names no backend.
+        ModelNotFoundError: no entry matches; the message names the nearest.
+        SpecError: the selector or its override is invalid.
     """
     check_messages(messages)
     found = resolution.resolve(model)

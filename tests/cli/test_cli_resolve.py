@@ -79,7 +79,7 @@ def test_explain_shows_what_was_tried_and_where_fields_come_from(clem: Clem) -> 
 def test_explain_of_nothing_has_its_own_status(clem: Clem) -> None:
     done = clem("registry", "resolve", "gtp-4o", "--explain")
     assert done.returncode == 1
-    assert "result: nothing; did you mean 'gpt-4o'" in done.stdout
+    assert "result, by rule 5: nothing; did you mean 'gpt-4o'" in done.stdout
     done = clem("registry", "resolve", '{"model_name": "m", "backend": "nowhere"}', "--explain", "--json")
     assert (done.returncode, json.loads(done.stdout)["outcome"]) == (0, "inline")
 

@@ -72,7 +72,7 @@ def test_wrong_usage_ends_with_2_and_says_where_help_is(clem: Clem) -> None:
 
 def test_an_error_is_one_message_and_debug_shows_the_traceback(clem: Clem) -> None:
     message = clem.fails("respond", "-m", "zephyr-7b-bet", "Hi")
-    assert message.startswith("clem: no model unifies with {'model_name': 'zephyr-7b-bet'}")
+    assert message.startswith("clem: no model matches {'model_name': 'zephyr-7b-bet'}")
     assert "did you mean 'zephyr-7b-beta'" in message
     for done in (
         clem("--debug", "respond", "-m", "nope", "Hi"),

@@ -18,9 +18,9 @@ from typing import Any
 from clemcore import _core
 from clemcore.backends.base import Backend
 from clemcore.errors import BackendLoadError, BackendNotFoundError
+from clemcore.registry.judgement import BACKEND_SUFFIX as SUFFIX
 
 GROUP = "clemcore.backends"
-SUFFIX = "_api.py"
 
 # Names that registry entries of 3.7.2 carry for what is no language model.
 ALIASES = {"_player_human": "human", "_player_programmed": "mock"}

@@ -14,7 +14,7 @@ from clemcore.cli.inputs import examples, read_model, set_option, with_set
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import has_colors, note, out
 from clemcore.errors import ClemcoreError
-from clemcore.registry.override import masked
+from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
 from clemcore.visible import visible_json
 
@@ -28,8 +28,7 @@ NOT_FOUND = 1
 
 WITHOUT_ENTRY = {
     "special": "a name that needs no entry",
-    "inline": "no entry fits; the selector names its backend and is used as it is",
-    "resolved": "the specification was resolved before",
+    "inline": "no entry matches; the selector is an entry itself",
 }
 
 
@@ -152,29 +151,27 @@ def resolve(selector: ModelSpec, set_: tuple[str, ...], how: bool, as_json: bool
     """
     from clemcore.registry.layers import PACKAGED
     from clemcore.registry.registry import ModelRegistry
+    from clemcore.registry.resolution import resolve as resolve_selector
     from clemcore.secrets import mask_fields
 
     models = ModelRegistry.from_packaged_and_cwd_files()
     asked = with_set(selector, set_)
-    told = models.explain(asked)
     if how:
+        told = models.explain(asked)
         if as_json:
             print_json(told.to_dict())
         else:
             out(str(told))
         return NOT_FOUND if told.spec is None else 0
-    if told.spec is None:
-        raise models.not_found(asked)
-    source, line = PACKAGED if told.outcome == "special" else None, None
-    if told.taken is not None:
-        source, line = told.taken["source"], told.taken["line"]
-    shown = mask_fields(told.spec.to_dict())
+    found = resolve_selector(asked, models)
+    shown, changes = mask_fields(found.spec.to_dict()), changes_of(found.spec)
     if as_json:
-        changes = {"overridden": masked(told.overridden)} if told.overridden else {}
-        print_json({"source": source, "line": line, "spec": shown, **changes})
+        source = PACKAGED if found.outcome == "special" else found.source
+        overridden = {"overridden": changes} if changes else {}
+        print_json({"source": source, "line": found.line, "spec": shown, **overridden})
         return 0
-    note(f"{source}:{line}" if told.taken else WITHOUT_ENTRY[told.outcome])
-    for change in masked(told.overridden):
+    note(f"{found.source}:{found.line}" if found.source else WITHOUT_ENTRY[found.outcome])
+    for change in changes:
         note(f"overridden: {_change(change)}")
     out(visible_json(json.dumps(shown, indent=2, ensure_ascii=False)))
     return 0

@@ -7,13 +7,13 @@ one. It does not know how entries are found.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from clemcore import _core
 from clemcore.errors import SpecError
-from clemcore.registry.spec import ModelSpec
+from clemcore.registry.judgement import NEAR_MISS, UNKNOWN_BACKEND, UNKNOWN_VALUE, is_within, problems_of, sentence
+from clemcore.registry.spec import ModelSpec, ResolvedSpec
 from clemcore.secrets import mask_fields
 
 OVERRIDE = "override"
@@ -22,16 +22,10 @@ OVERRIDE = "override"
 _NEEDED = ("model_name", "backend")
 # What says where the entry is, and what asks for an override, are no fields of a model.
 _FIXED = ("lookup_source", OVERRIDE)
-# Codes of complaints. What is a warning in a file is an error in a value that somebody just wrote; a secret is
-# masked wherever it is shown, and no file holds it here.
-_OWN_BACKEND, _NEAR_MISS, _UNKNOWN_VALUE, _SECRET = "R052", "R053", "R054", "R065"
 
 
-class OverriddenSpec(ModelSpec):
-    """A specification of which some fields are not its entry's.
-
-    It is equal to a plain specification of the same fields, and stands for itself: no entry is looked for again.
-    """
+class OverriddenSpec(ResolvedSpec):
+    """A specification of which some fields are not its entry's; equal to a plain one of the same fields."""
 
     __slots__ = ("_changes",)
 
@@ -144,25 +138,17 @@ def _check(fields: Mapping[str, Any], replaced: dict[str, Any], changes: list[di
     """Refuse what the check of registries finds wrong with the fields that changed."""
     # Alone: beside the right key, one that is nearly the same would pass for a key of somebody's own.
     alone = {name: fields[name] for name in _NEEDED if name in fields}
-    try:
-        text = json.dumps([_core.override_fields(alone, replaced)[0]]).encode()
-    except (TypeError, ValueError):  # an object that no file can hold is the backend's to judge
-        return
     changed = {change["field"] for change in changes}
     new = {change["field"] for change in changes if "old" not in change}
     faults = []
-    problems = _core.check(OVERRIDE, text).problems
-    is_known = all(problem.code != _OWN_BACKEND for problem in problems)
+    problems = problems_of(_core.override_fields(alone, replaced)[0], OVERRIDE)
+    is_known = all(problem.code != UNKNOWN_BACKEND for problem in problems)
     for problem in problems:
-        if problem.code == _SECRET or not _is_within(problem.field or "", changed):
+        if not is_within(problem.field or "", changed):
             continue
         # A key that the entry has already is one of somebody's own, however it looks; so is any of their backends.
-        is_typo = is_known and problem.code == _NEAR_MISS and _is_within(problem.field or "", new)
-        if problem.severity == "error" or problem.code == _UNKNOWN_VALUE or is_typo:
-            faults.append(problem.message + (f": {problem.help}" if problem.help else ""))
+        is_typo = is_known and problem.code == NEAR_MISS and is_within(problem.field or "", new)
+        if problem.severity == "error" or problem.code == UNKNOWN_VALUE or is_typo:
+            faults.append(sentence(problem))
     if faults:
         raise SpecError(f"'{OVERRIDE}': " + "; ".join(faults))
-
-
-def _is_within(field: str, paths: set[str]) -> bool:
-    return any(field == path or field.startswith((f"{path}.", f"{path}[")) for path in paths)

@@ -5,17 +5,21 @@ It does not know the rule by which entries are selected.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from clemcore import _core
 from clemcore.registry.override import masked
 from clemcore.registry.spec import ModelSpec
+from clemcore.registry.special import NAMES
 
 # So many refusals are shown.
 _SHOWN = 5
+_IDS = ("model_id", "huggingface_id")
 
 
 def why_not_found(core: _core.Registry, selector: ModelSpec) -> str:
-    """Explain why no entry unifies with a selector."""
-    lines = [f"no model unifies with {selector}"]
+    """Explain why no entry matches a selector, and name the nearest models."""
+    lines = [f"no model matches {selector}"]
     refusals = core.refusals(selector.to_dict())
     lines += [f"  {_refusal(refusal)}" for refusal in refusals[:_SHOWN]]
     if len(refusals) > _SHOWN:
@@ -25,20 +29,62 @@ def why_not_found(core: _core.Registry, selector: ModelSpec) -> str:
             "  to change a field of the entry on purpose, put it into the selector's 'override' "
             "(for 'clem': --set FIELD=VALUE)"
         )
-    name = selector.get("model_name")
-    if isinstance(name, str) and not refusals:
-        near = core.nearest(name)
-        lines.append(
-            "  did you mean " + ", ".join(f"'{other}'" for other in near) + "?"
-            if near
-            else "  'clem list models' shows all names"
-        )
-        if "backend" not in selector:
-            lines.append(
-                "  a model without an entry can be used by naming its backend: "
-                f'{{"model_name": "{name}", "backend": "…", …}}'
-            )
+    elif isinstance(selector.get("model_name"), str):
+        lines += _about_name(core, selector)
+    elif any(name in selector for name in _IDS):
+        ids = {str(core.entry(index).get(name)) for index in range(len(core)) for name in _IDS} - {"None"}
+        given = [str(selector[name]) for name in _IDS if name in selector]
+        near = [other for text in given for other in core.nearest(_printable(text), 3, sorted(ids))]
+        lines.append(_did_you_mean(near))
+    else:
+        lines += _about_fields(core, selector)
     return "\n".join(lines)
+
+
+def nearest(core: _core.Registry, name: str) -> list[str]:
+    """Return the names of models that are most like a name, best first."""
+    return core.nearest(_printable(name), 5, NAMES)
+
+
+def _about_name(core: _core.Registry, selector: ModelSpec) -> list[str]:
+    name = _printable(selector["model_name"])
+    lines = [_did_you_mean(nearest(core, name))]
+    if "backend" not in selector:
+        lines.append(
+            "  a model without an entry can be used by naming its backend: "
+            f'{{"model_name": "{name}", "backend": "…", …}}'
+        )
+    return lines
+
+
+def _about_fields(core: _core.Registry, selector: ModelSpec) -> list[str]:
+    """Say that a selector names no model, and what it probably meant."""
+    lines = ["  it does not name a model: give its 'model_name', or else its 'model_id' or 'huggingface_id'"]
+    for field, value in selector.items():
+        if isinstance(value, str) and field != "backend":
+            for name in ("model_name", *_IDS):
+                if core.named_by({name: value}) or (name == "model_name" and value in NAMES):
+                    return [*lines, f"  did you mean {{'{name}': '{value}'}}?"]
+    # A backend that reads nearly everything: only the spelling of the fields is asked for.
+    for field, denied in _core.added_fields(selector.to_dict(), {"backend": "openai_compatible"}):
+        if denied is not None and denied[1] is not None:
+            return [*lines, f"  did you mean '{denied[1]}' instead of '{field}'?"]
+    return lines
+
+
+def _did_you_mean(names: Iterable[str]) -> str:
+    near = ", ".join(f"'{name}'" for name in dict.fromkeys(names))
+    return f"  did you mean {near}?" if near else "  'clem list models' shows all names"
+
+
+def _printable(text: str) -> str:
+    r"""Return a text that can be encoded: half a character (a lone surrogate) is shown by its escape.
+
+    Examples:
+        >>> _printable("m\udc80")
+        'm\\udc80'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _refusal(refusal: _core.Refusal) -> str:

@@ -18,7 +18,7 @@ from clemcore.registry.edits import Entries
 from clemcore.registry.layers import FILE_NAME, layers, read
 from clemcore.registry.override import OVERRIDE, OverriddenSpec, overridden, split
 from clemcore.registry.refusal import why_not_found
-from clemcore.registry.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec, ResolvedSpec
 from clemcore.registry.special import special
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class ModelRegistry:
     def _all(self) -> list[ModelSpec]:
         if self._specs is None:
             core = self.compiled()
-            self._specs = [ModelSpec.from_frozen(core.entry(index)) for index in range(len(core))]
+            self._specs = [ResolvedSpec.from_frozen(core.entry(index)) for index in range(len(core))]
         return self._specs
 
     def compiled(self) -> _core.Registry:
@@ -166,7 +166,7 @@ class ModelRegistry:
             # A dict that is only compared need not become a specification first.
             found = self._resolve(model_selector)
             if found is not None:
-                return ModelSpec.from_frozen(found[1])
+                return ResolvedSpec.from_frozen(found[1])
             return special(ModelSpec.from_dict(model_selector))
         selector = ModelSpec.from_any(model_selector)
         if OVERRIDE in selector:
@@ -176,7 +176,7 @@ class ModelRegistry:
         if isinstance(selector, OverriddenSpec):
             return selector
         found = self.compiled().resolve(selector._fields)
-        return special(selector) if found is None else ModelSpec.from_frozen(found[1])
+        return special(selector) if found is None else ResolvedSpec.from_frozen(found[1])
 
     def _resolve(self, selector: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
         try:

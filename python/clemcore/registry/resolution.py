@@ -1,6 +1,7 @@
 """What a selector stands for. This is the only place that decides it.
 
-Loading, ``clem`` and the explanation ask :func:`resolve`. It does not know backends.
+Loading, ``clem`` and the explanation ask :func:`resolve`; ``docs/decisions/0010-what-a-selector-means.md`` has the
+rule. It does not know backends.
 """
 
 from __future__ import annotations
@@ -12,10 +13,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clemcore import _core
 from clemcore.errors import ModelNotFoundError, SpecError
+from clemcore.registry.judgement import (
+    MISSING_ID,
+    UNKNOWN_BACKEND,
+    UNKNOWN_VALUE,
+    Added,
+    denials,
+    is_within,
+    misspelt,
+    problems_of,
+    sentence,
+)
 from clemcore.registry.layers import layers
-from clemcore.registry.override import OverriddenSpec, overridden, split
+from clemcore.registry.override import overridden, split
 from clemcore.registry.refusal import why_not_found
-from clemcore.registry.spec import ModelSpec
+from clemcore.registry.spec import ModelSpec, ResolvedSpec
 from clemcore.registry.special import special
 
 if TYPE_CHECKING:
@@ -54,8 +66,8 @@ def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> Reso
             :meth:`ModelRegistry.from_packaged_and_cwd_files`.
 
     Raises:
-        ModelNotFoundError: no entry unifies and the selector names no backend.
-        SpecError: the selector says nothing, or has no model name where one is needed.
+        ModelNotFoundError: no entry matches, and the selector is not an entry itself; it names the nearest.
+        SpecError: the selector or its override is invalid, or adds a field that the entry's backend does not read.
     """
     selector = ModelSpec.from_any(model)
     return decide(selector, _core.Registry.load(layers()) if registry is None else registry.compiled())
@@ -65,34 +77,96 @@ def decide(selector: ModelSpec, core: _core.Registry) -> Resolution:
     """Find the specification that a selector stands for among the entries of the core's registry.
 
     Raises:
-        ModelNotFoundError: no entry unifies and the selector names no backend.
-        SpecError: the selector says nothing, or has no model name where one is needed.
+        ModelNotFoundError: as :func:`resolve`.
+        SpecError: as :func:`resolve`.
     """
+    if isinstance(selector, ResolvedSpec):
+        return Resolution(selector, "resolved", selector.get("lookup_source"))
     plain, replaced = split(selector)
     check_selector(plain)
-    if isinstance(selector, OverriddenSpec):
-        return Resolution(selector, "resolved")
-    found = core.resolve(plain._fields)
+    found = core.select(plain._fields)
     if found is not None:
-        source, line = core.location(found[0])
-        return Resolution(overridden(ModelSpec.from_frozen(found[1]), replaced), "entry", source, line)
+        index, _, fields, added = found
+        place = core.location(index)
+        if added:
+            _check_added(plain, fields, added, place, core)
+        return Resolution(overridden(ResolvedSpec.from_frozen(fields), replaced), "entry", *place)
     by_name = special(plain)
     if by_name is not None:
+        _check_inline(by_name, core)
         return Resolution(overridden(by_name, replaced), "special")
-    if "backend" not in plain:
+    if "model_name" not in plain or "backend" not in plain:
         raise ModelNotFoundError(lambda: why_not_found(core, plain))
-    if not isinstance(plain.get("model_name"), str):
-        raise SpecError(f"a specification that matches no registry entry needs a 'model_name': {plain}")
-    # Documented since 2024: a specification that names its backend needs no entry.
+    _check_inline(plain, core)
     logger.info("'%s' has no entry; it names a backend and is used as it is", plain["model_name"])
-    return Resolution(overridden(plain, replaced), "inline")
+    return Resolution(overridden(ResolvedSpec(**plain), replaced), "inline")
 
 
 def check_selector(selector: ModelSpec) -> None:
-    """Refuse a selector that says nothing: it would stand for whatever comes first.
+    """Refuse a selector that says nothing, or whose name is not a name.
 
     Raises:
-        SpecError: it has no field.
+        SpecError: it has no field, or an invalid 'model_name'.
     """
     if not len(selector):
-        raise SpecError("an empty selector fits every model, so it means none: give a 'model_name', or what it has")
+        raise SpecError("an empty selector fits every model, so it means none: give a 'model_name'")
+    name = selector.get("model_name", "named otherwise")
+    if not isinstance(name, str) or not name.strip():
+        raise SpecError(f"'model_name' must be a non-empty string, not {name!r}: {selector}")
+
+
+def _check_added(
+    selector: ModelSpec, fields: dict[str, Any], added: list[Added], place: tuple[str, int], core: _core.Registry
+) -> None:
+    """Refuse fields that a selector adds to its entry if nothing reads them, or if their values are invalid."""
+    backend = str(fields.get("backend"))
+    faults = denials(added, backend)
+    paths = {field for field, _ in added}
+    names: dict[str, Any] = {name: fields[name] for name in ("model_name", "backend") if name in fields}
+    for problem in problems_of({**selector.to_dict(), **names}, "selector"):
+        if is_within(problem.field or "", paths) and (problem.severity == "error" or problem.code == UNKNOWN_VALUE):
+            faults.append(sentence(problem))
+    if not faults:
+        return
+    source, line = place
+    where = f"its entry {source}:{line}" if line else "its entry"
+    denied = [field for field, why in added if why is not None]
+    other = next((text for field in denied if (text := _entry_that_has(field, selector, backend, core))), "")
+    raise SpecError(f"the selector {selector} does not fit {where}: {'; '.join(faults)}{other}")
+
+
+def _entry_that_has(field: str, selector: ModelSpec, backend: str, core: _core.Registry) -> str:
+    """Point at an entry of another backend that has the value that was asked for."""
+    for index in core.named_by(selector._fields):
+        entry = core.entry(index)
+        other = entry.get("backend")
+        if other != backend and field in entry and entry[field] == selector.get(field):
+            source, line = core.location(index)
+            return f". {source}:{line} has this {field}: add 'backend': '{other}' to mean that entry"
+    return ""
+
+
+def _check_inline(entry: ModelSpec, core: _core.Registry) -> None:
+    """Judge a selector that is itself the entry as the check of registries judges an entry."""
+    fields, name, backend = entry.to_dict(), entry["model_name"], str(entry["backend"])
+    faults = misspelt(_core.added_fields(fields, {"model_name": name, "backend": backend}), backend)
+    for problem in problems_of(fields, "selector"):
+        is_error = problem.severity == "error" or problem.code in (MISSING_ID, UNKNOWN_VALUE)
+        if is_error and problem.code != UNKNOWN_BACKEND:
+            faults.append(sentence(problem))
+    if faults:
+        raise SpecError(
+            f"'{name}' has no matching entry, so the selector is an entry itself, and it is invalid: "
+            + "; ".join(faults)
+            + _difference(entry, core)
+        )
+
+
+def _difference(entry: ModelSpec, core: _core.Registry) -> str:
+    """Say in which fields an entry of the same name and backend differs."""
+    for refusal in core.refusals(entry.to_dict()):
+        differing = [field for field, _, _ in refusal.mismatches]
+        if "backend" not in differing:
+            place = f"{refusal.source}:{refusal.line}" if refusal.line else f"entry {refusal.entry}"
+            return f". {place} has the same name and backend, but another {', '.join(differing)}"
+    return ""

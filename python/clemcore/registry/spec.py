@@ -213,7 +213,7 @@ class ModelSpec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by fields."""
-        return ModelSpec.from_dict, (dict(self._fields),)
+        return type(self).from_dict, (dict(self._fields),)
 
     def __repr__(self) -> str:
         """Show the fields; values of fields that hold secrets are masked."""
@@ -299,7 +299,7 @@ class ModelSpec:
 
     @classmethod
     def from_any(cls, model: str | Mapping[str, Any] | ModelSpec) -> ModelSpec:
-        """Read what ``get_model_for`` takes: a name, a dict, or a specification.
+        """Read what ``get_model_for`` takes: a name, a dict (also as text), or a specification.
 
         Raises:
             SpecError: it is none of these.
@@ -307,14 +307,14 @@ class ModelSpec:
         if isinstance(model, ModelSpec):
             return model
         if isinstance(model, str):
-            return cls.from_name(model)
+            return cls.from_string(model)
         if isinstance(model, Mapping):
             return cls.from_dict(model)
         raise SpecError(f"a model is given as a name, a dict or a ModelSpec, not {type(model).__name__}")
 
     def rename(self, other_name: str) -> ModelSpec:
         """Return the same specification under another model name."""
-        return ModelSpec(**{**self._fields, "model_name": other_name})
+        return type(self)(**{**self._fields, "model_name": other_name})
 
     def unify(self, other: ModelSpec | Mapping[str, Any]) -> ModelSpec:
         """Merge with another specification where they do not contradict each other.
@@ -339,6 +339,12 @@ class ModelSpec:
     def to_string(self) -> str:
         """Return the fields as compact JSON."""
         return _to_json(self._fields)
+
+
+class ResolvedSpec(ModelSpec):
+    """A specification that has been resolved: it stands for itself, and no entry is looked for again."""
+
+    __slots__ = ()
 
 
 # Names that no attribute of a specification has, for they are those of its methods.

@@ -274,9 +274,9 @@ fn problems(report: &report::Report) -> Vec<Problem> {
     report.problems.iter().cloned().map(Problem).collect()
 }
 
-/// The exception for a registry that cannot be used: its text is the report.
+/// The exception for a registry that cannot be used: its text is the report of the errors.
 pub(crate) fn registry_error(report: &report::Report) -> PyErr {
-    RegistryError::new_err((report.render(Format::Human, false), problems(report)))
+    RegistryError::new_err((report.errors_only().render(Format::Human, false), problems(report)))
 }
 
 /// The exception for an entry that cannot be put into a file.

@@ -31,7 +31,7 @@ mod _core {
 
     #[pymodule_export]
     use crate::registry::{
-        Refusal, Registry, address_fault, check, check_layers, context_tokens, judge, override_fields,
+        Refusal, Registry, added_fields, address_fault, check, check_layers, context_tokens, judge, override_fields,
         packaged_registry, unify, upsert_entries,
     };
 

@@ -93,6 +93,29 @@ impl Registry {
         })
     }
 
+    fn select<'py>(
+        &self,
+        py: Python<'py>,
+        selector: &Bound<'py, PyDict>,
+    ) -> PyResult<Option<Selection<'py>>> {
+        guarded(|| {
+            let mut objects = Objects::over(&self.objects);
+            let selector = convert::to_dict(selector, &mut objects)?;
+            let equal = PythonEq::new(&objects);
+            let selected = py.detach(|| self.core.select(&selector, &equal));
+            let Some(selected) = equal.finish(selected)? else { return Ok(None) };
+            let spec = convert::from_dict(py, &selected.spec, &objects)?;
+            Ok(Some((selected.entry, selected.by.as_str(), spec, additions(selected.added))))
+        })
+    }
+
+    fn named_by<'py>(&self, py: Python<'py>, selector: &Bound<'py, PyDict>) -> PyResult<Vec<usize>> {
+        guarded(|| {
+            let selector = convert::to_dict(selector, &mut Objects::over(&self.objects))?;
+            Ok(py.detach(|| self.core.named_by(&selector).map(|(entry, _)| entry).collect()))
+        })
+    }
+
     fn refusals(&self, py: Python<'_>, selector: &Bound<'_, PyDict>) -> PyResult<Vec<Refusal>> {
         guarded(|| {
             let mut objects = Objects::over(&self.objects);
@@ -117,9 +140,15 @@ impl Registry {
         })
     }
 
-    #[pyo3(signature = (name, limit = 5))]
-    fn nearest(&self, py: Python<'_>, name: &str, limit: usize) -> PyResult<Vec<String>> {
-        guarded(|| Ok(py.detach(|| self.core.nearest(name, limit))))
+    #[pyo3(signature = (name, limit = 5, further = Vec::new()))]
+    fn nearest(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        limit: usize,
+        further: Vec<String>,
+    ) -> PyResult<Vec<String>> {
+        guarded(|| Ok(py.detach(|| self.core.nearest_with(name, &further, limit))))
     }
 
     fn warnings(&self) -> PyResult<Report> {
@@ -134,6 +163,27 @@ impl Registry {
 impl Registry {
     fn no_entry(&self, index: usize) -> PyErr {
         PyIndexError::new_err(format!("there is no entry {index} in a registry of {}", self.core.len()))
+    }
+}
+
+/// Entry, by what the selector names it, the merged fields, and each field that the selector adds with its denial.
+type Selection<'py> = (usize, &'static str, Bound<'py, PyDict>, Vec<Addition>);
+
+/// A field that a selector adds, and why it may not.
+type Addition = (String, Option<Denial>);
+
+/// What kind of denial, the name that was perhaps meant, and the backends that read the field.
+type Denial = (&'static str, Option<&'static str>, Vec<&'static str>);
+
+fn additions(added: Vec<core::Added>) -> Vec<Addition> {
+    added.into_iter().map(|added| (added.field, added.denied.map(denial))).collect()
+}
+
+fn denial(denied: schema::Denied) -> Denial {
+    match denied {
+        schema::Denied::Unread(backends) => ("unread", None, backends.to_vec()),
+        schema::Denied::Misplaced => ("misplaced", None, Vec::new()),
+        schema::Denied::Unknown(near) => ("unknown", near, Vec::new()),
     }
 }
 
@@ -278,6 +328,21 @@ pub(crate) fn unify<'py>(
         let equal = PythonEq::new(&objects);
         let merged = py.detach(|| rule::unify_with(&left, &right, &equal));
         equal.finish(merged)?.map(|merged| convert::from_dict(py, &merged, &objects)).transpose()
+    })
+}
+
+/// The fields that a selector adds to an entry, each with the reason why it may not.
+#[pyfunction]
+pub(crate) fn added_fields(
+    py: Python<'_>,
+    selector: &Bound<'_, PyDict>,
+    entry: &Bound<'_, PyDict>,
+) -> PyResult<Vec<Addition>> {
+    guarded(|| {
+        let mut objects = Objects::default();
+        let selector = convert::to_dict(selector, &mut objects)?;
+        let entry = convert::to_dict(entry, &mut objects)?;
+        Ok(additions(py.detach(|| core::added(&selector, &entry))))
     })
 }
 

@@ -22,7 +22,7 @@ Options:
   --format NAME                how the report is written: human, json, github, sarif [human]
   --fix                        mend what has only one meaning, then report the rest
   --diff                       with --fix: show what would change, write nothing
-  --deny-warnings              warnings fail too (also: --deny warnings)
+  --deny warnings              warnings fail too
   --backend NAME               a backend of your own that is known (can be repeated)
   --explain CODE|KEY           what a code such as R010, or a key such as context_size, means
   -h, --help                   this text
@@ -32,7 +32,7 @@ Exit status: 0 nothing that fails, 1 a fault that fails, 2 a file cannot be read
 
 Examples:
   clemcore-check model_registry.json
-  clemcore-check --deny-warnings --format github *.json
+  clemcore-check --deny warnings --format github *.json
   clemcore-check --fix --diff model_registry.json
 ";
 
@@ -98,7 +98,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
             "--explain" => return explain(&value()?),
             "--format" => options.format = format(&value()?)?,
             "--deny" => deny(&value()?, &mut options)?,
-            // As `clem registry check` calls it.
+            // Its former spelling.
             "--deny-warnings" => options.deny_warnings = true,
             "--fix" => options.fix = true,
             "--diff" => options.diff = true,

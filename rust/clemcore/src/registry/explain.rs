@@ -1,5 +1,6 @@
 //! How a selector came to its entry: what was tried, what refused it, and where each field of the result comes from.
 use super::resolve::renamed;
+use super::select::By;
 use super::{LOOKUP_SOURCE, MODEL_NAME, Registry};
 use crate::patch::{self, Change};
 use crate::text::nearest::FEW;
@@ -16,7 +17,7 @@ pub struct Explanation {
     pub tried: Vec<Trial>,
     /// How many more were compared.
     pub omitted: usize,
-    /// How many were not: they have other names, or come after the one that was found.
+    /// How many were not: the selector does not name them, or they come after the one that was found.
     pub passed: usize,
     /// The entry that was found; `None` where none fits.
     pub found: Option<Found>,
@@ -29,33 +30,10 @@ pub struct Explanation {
 pub struct Trial {
     /// Which one.
     pub entry: usize,
-    /// Why this one.
+    /// By what the selector names it.
     pub by: By,
     /// What contradicts the selector (`left` is the selector's value); nothing where the entry was found.
     pub mismatches: Vec<Mismatch>,
-}
-
-/// Why an entry is compared with a selector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
-    /// It has the selector's name.
-    Name,
-    /// It has the selector's name as an alias.
-    Alias,
-    /// The selector names none, or the entry has none.
-    Fields,
-}
-
-impl By {
-    /// `"name"`, `"alias"` or `"fields"`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Alias => "alias",
-            Self::Fields => "fields",
-        }
-    }
 }
 
 /// The entry that was found, and what came of it.
@@ -69,7 +47,7 @@ pub struct Found {
     pub fields: Vec<Field>,
     /// What the override changed.
     pub changes: Vec<Change>,
-    /// Entries of the same name, or alias, that fit too and come later.
+    /// Entries that the selector names too, that fit too, and that come later.
     pub also: Vec<usize>,
 }
 
@@ -121,15 +99,12 @@ impl Registry {
     pub fn explain(&self, selector: &Dict, opaque: &dyn OpaqueEq) -> Explanation {
         let mut plain = selector.clone();
         let replaced = plain.remove(OVERRIDE);
-        let name = match plain.get(MODEL_NAME) {
-            Some(Value::String(name)) => Some(name.clone()),
-            _ => None,
-        };
         let mut trials = Trials::default();
-        let found = self.first_fit(&plain, name.as_deref(), opaque, &mut trials);
+        let found = self.first_fit(&plain, opaque, &mut trials);
         let (tried, omitted, compared) = trials.finish();
-        let is_strange = found.is_none() && tried.iter().all(|trial| trial.by == By::Fields);
-        let near = name.filter(|_| is_strange).map_or_else(Vec::new, |name| self.nearest(&name, FEW));
+        let is_strange = found.is_none() && compared == 0;
+        let name = plain.get(MODEL_NAME).and_then(Value::as_str);
+        let near = name.filter(|_| is_strange).map_or_else(Vec::new, |name| self.nearest(name, FEW));
         Explanation {
             tried,
             omitted,
@@ -139,28 +114,10 @@ impl Registry {
         }
     }
 
-    /// The entries that are compared, in their order, and why.
-    fn compared<'r>(&'r self, name: Option<&'r str>) -> Box<dyn Iterator<Item = (usize, By)> + 'r> {
-        let Some(name) = name else { return Box::new((0..self.len()).map(|at| (at, By::Fields))) };
-        let by = |at: usize| if self.layers.name(at).is_some() { By::Name } else { By::Fields };
-        let named = self.index.candidates(&self.layers, name).map(move |at| (at, by(at)));
-        let aliased = self.aliases.entries(&self.layers, name).map(|at| (at, By::Alias));
-        Box::new(named.chain(aliased))
-    }
-
-    fn first_fit(
-        &self,
-        selector: &Dict,
-        name: Option<&str>,
-        opaque: &dyn OpaqueEq,
-        trials: &mut Trials,
-    ) -> Option<(usize, By)> {
-        self.compared(name).find(|(at, by)| {
+    fn first_fit(&self, selector: &Dict, opaque: &dyn OpaqueEq, trials: &mut Trials) -> Option<(usize, By)> {
+        self.named_by(selector).find(|(at, by)| {
             let Some(entry) = self.layers.dict(*at) else { return false };
-            let mismatches = match by {
-                By::Alias => mismatches(&renamed(selector, &entry), &entry, opaque),
-                By::Name | By::Fields => mismatches(selector, &entry, opaque),
-            };
+            let mismatches = mismatches(&renamed(selector, &entry), &entry, opaque);
             let fits = mismatches.is_empty();
             trials.add(Trial { entry: *at, by: *by, mismatches });
             fits
@@ -203,10 +160,9 @@ impl Registry {
         })
     }
 
-    /// Later entries that a name could have meant.
+    /// Later entries that the selector could have meant.
     fn also(&self, selector: &Dict, found: usize, opaque: &dyn OpaqueEq) -> Vec<usize> {
-        let Some(Value::String(name)) = selector.get(MODEL_NAME) else { return Vec::new() };
-        let later = self.compared(Some(name)).skip_while(|(at, _)| *at != found).skip(1);
+        let later = self.named_by(selector).skip_while(|(at, _)| *at != found).skip(1);
         let fits = |at: &usize| {
             self.layers
                 .dict(*at)

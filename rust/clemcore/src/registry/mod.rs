@@ -1,7 +1,8 @@
 //! A registry: layers of files, their entries, and the one that a selector means.
 //!
-//! The first entry that unifies with the selector is the one, in the order of the layers and of the files. An index
-//! by name makes that quick; it never changes which entry is found.
+//! The first entry that a selector names and that unifies with it is the one ([`Registry::select`]), in the order of
+//! the layers and of the files. Plain unification ([`Registry::resolve`]) is the arithmetic beneath it. An index by
+//! name makes both quick; it never changes which entry is found.
 //!
 //! Loading reads the bytes once ([`scan`]) and keeps them; an entry becomes a dict when it is asked for.
 mod alias;
@@ -11,14 +12,16 @@ mod index;
 mod layer;
 mod resolve;
 mod scan;
+mod select;
 
 pub use check::sizes::context_tokens;
 pub(crate) use check::{Manner, read};
 pub use check::{address_fault, check, check_layers, check_slowly, judge};
-pub use explain::{By, Explanation, Field, Found, OVERRIDE, Origin, Trial};
+pub use explain::{Explanation, Field, Found, OVERRIDE, Origin, Trial};
 pub use layer::Text;
 pub(crate) use layer::{Outline, outline};
 pub use resolve::Refusal;
+pub use select::{Added, By, Selection, added};
 
 use crate::json;
 use crate::problem::Faults;

@@ -52,7 +52,7 @@ impl Registry {
         contradicts(text, source, selector, opaque).unwrap_or(false)
     }
 
-    /// For each entry with the selector's name, or with it as an alias, that refuses it: where and why.
+    /// For each entry that the selector names and that refuses it: where and why.
     #[must_use]
     pub fn refusals(&self, selector: &Dict) -> Vec<Refusal> {
         self.refusals_with(selector, &ById)
@@ -60,25 +60,30 @@ impl Registry {
 
     /// [`Registry::refusals`] where `opaque` decides about values that JSON cannot hold.
     pub fn refusals_with(&self, selector: &Dict, opaque: &dyn OpaqueEq) -> Vec<Refusal> {
-        let Some(Value::String(name)) = selector.get(MODEL_NAME) else { return Vec::new() };
-        let refusal = |index| {
+        let refusal = |(index, _)| {
             let entry = self.layers.dict(index)?;
             let mismatches = mismatches(&renamed(selector, &entry), &entry, opaque);
             (!mismatches.is_empty()).then_some(Refusal { entry: index, mismatches })
         };
-        let named = self.index.named(&self.layers, name);
-        named.chain(self.aliases.entries(&self.layers, name)).filter_map(refusal).collect()
+        self.named_by(selector).filter_map(refusal).collect()
     }
 
     /// The names and aliases most like `name`, best first: to be shown, never to be used silently.
     #[must_use]
     pub fn nearest(&self, name: &str, limit: usize) -> Vec<String> {
+        self.nearest_with(name, &[], limit)
+    }
+
+    /// [`Registry::nearest`] among further names, too.
+    #[must_use]
+    pub fn nearest_with(&self, name: &str, further: &[String], limit: usize) -> Vec<String> {
         let names = (0..self.len()).filter_map(|index| match self.layers.name(index)? {
             Cow::Borrowed(name) => std::str::from_utf8(name).ok().map(Cow::Borrowed),
             Cow::Owned(name) => String::from_utf8(name).ok().map(Cow::Owned),
         });
         let aliases = self.aliases.all(&self.layers).map(Cow::Borrowed);
-        nearest::nearest(name, names.chain(aliases), limit)
+        let further = further.iter().map(|name| Cow::Borrowed(name.as_str()));
+        nearest::nearest(name, names.chain(aliases).chain(further), limit)
     }
 }
 

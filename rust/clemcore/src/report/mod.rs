@@ -77,6 +77,13 @@ impl Report {
         self.counts.iter().sum::<usize>() - self.problems.len()
     }
 
+    /// The same report, showing its errors only; the others are still counted.
+    #[must_use]
+    pub fn errors_only(&self) -> Self {
+        let is_error = |problem: &&Problem| problem.kind.severity == Severity::Error;
+        Self { problems: self.problems.iter().filter(is_error).cloned().collect(), ..*self }
+    }
+
     /// Adds the problems of another file.
     pub fn extend(&mut self, other: Self) {
         self.problems.extend(other.problems);

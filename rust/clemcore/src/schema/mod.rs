@@ -10,6 +10,7 @@ mod field;
 mod json_schema;
 mod model_config;
 mod page;
+mod selector;
 mod settings;
 
 pub use arguments::{ARGUMENTS, senders};
@@ -21,6 +22,7 @@ pub use field::{Field, Rule, Type};
 pub use json_schema::json_schema;
 pub use model_config::MODEL_CONFIG;
 pub use page::{explain, page};
+pub use selector::{Denied, Part, denied};
 pub use settings::{Setting, misplaced, settings};
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -156,11 +156,29 @@ pub(crate) fn shown(secret: &str) -> &str {
     if end == 0 { secret } else { &bare[..end] }
 }
 
+/// Byte range of the login in the first address of `text` that has one, as `me:password` in `http://me:password@host`.
+fn find_login(text: &str) -> Option<(usize, usize)> {
+    // In JSON, a slash can be written with an escape.
+    ["://", ":\\/\\/"].iter().find_map(|mark| {
+        text.match_indices(mark).find_map(|(at, _)| {
+            let start = at + mark.len();
+            let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '\\' | '?' | '#' | '"' | '\'' | '`');
+            let length = text[start..].find(ends).unwrap_or(text.len() - start);
+            let login = text[start..start + length].rfind('@').filter(|login| *login > 0)?;
+            Some((start, start + login))
+        })
+    })
+}
+
 /// `text` with everything that looks like a secret replaced.
 pub(crate) fn mask_text(text: &str) -> String {
+    masked(&masked(text, find_login), find_secret)
+}
+
+fn masked(text: &str, find: fn(&str) -> Option<(usize, usize)>) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((start, end)) = find_secret(rest) {
+    while let Some((start, end)) = find(rest) {
         shown.push_str(&rest[..start]);
         shown.extend(std::iter::repeat_n('*', rest[start..end].chars().count()));
         rest = &rest[end..];
@@ -195,6 +213,19 @@ mod tests {
             for length in 0..20 {
                 assert!(!may_hold_secret(&format!("{}{}/x", ".".repeat(before), "k".repeat(length))));
             }
+        }
+    }
+
+    #[test]
+    fn logins_in_addresses_are_hidden() {
+        for (text, shown) in [
+            ("at http://me:pw@host/v1, now", "at http://*****@host/v1, now"),
+            (r#""http:\/\/me:pä@host:80\/v1""#, r#""http:\/\/*****@host:80\/v1""#),
+            ("https://token@a/b https://c:d@e", "https://*****@a/b https://***@e"),
+            ("https://me:p@ss@host", "https://*******@host"),
+            ("https://host/@name?x=a@b", "https://host/@name?x=a@b"),
+        ] {
+            assert_eq!(mask_text(text), shown);
         }
     }
 

@@ -1,0 +1,66 @@
+"""What the check of registries finds wrong with fields that somebody wrote into a selector.
+
+Some of what is a warning in a file is an error here, because whoever wrote it can correct it at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clemcore import _core
+
+# A file NAME_api.py in the working directory is backend NAME, also in place of a packaged one.
+BACKEND_SUFFIX = "_api.py"
+
+# A field that a selector adds to an entry, and why it may not: what kind of reason, the nearest name, who reads it.
+Added = tuple[str, tuple[str, str | None, list[str]] | None]
+
+UNKNOWN_BACKEND, NEAR_MISS, UNKNOWN_VALUE, MISSING_ID = "R052", "R053", "R054", "R045"
+# A secret is masked wherever it is shown, and no file holds it here.
+_MASKED_ANYWAY = "R065"
+
+
+def problems_of(fields: Mapping[str, Any], source: str) -> list[_core.Problem]:
+    """Return what the check of registries says about an entry of these fields; a secret is not a problem here.
+
+    Fields that JSON cannot hold are the backend's to judge: then there are no problems.
+    """
+    try:
+        text = json.dumps([fields]).encode()
+    except (TypeError, ValueError):
+        return []
+    return [problem for problem in _core.check(source, text).problems if problem.code != _MASKED_ANYWAY]
+
+
+def sentence(problem: _core.Problem) -> str:
+    """Return a problem and its help in one line."""
+    return (problem.message + (f": {problem.help}" if problem.help else "")).rstrip(".")
+
+
+def is_within(field: str, paths: set[str]) -> bool:
+    """Tell whether a field is one of these, or a part of one."""
+    return any(field == path or field.startswith((f"{path}.", f"{path}[")) for path in paths)
+
+
+def denials(added: list[Added], backend: str) -> list[str]:
+    """Say which fields a selector may not add to an entry of a backend, and why."""
+    faults = [_denial(field, *denied, backend) for field, denied in added if denied is not None]
+    return [] if faults and Path(f"{backend}{BACKEND_SUFFIX}").exists() else faults
+
+
+def _denial(field: str, kind: str, near: str | None, readers: list[str], backend: str) -> str:
+    name = field.rpartition(".")[2]
+    if kind == "unread":
+        return f"backend '{backend}' does not read '{field}' (read by {', '.join(readers)})"
+    if kind == "misplaced":
+        return f"'{field}' has no effect: write '{name}' outside of model_config"
+    path = field.removesuffix(name)
+    return f"nothing reads '{field}'" + (f": did you mean '{path}{near}'?" if near else "")
+
+
+def misspelt(added: list[Added], backend: str) -> list[str]:
+    """Say which fields of an entry are nearly the name of a known one; other unknown ones are legal in an entry."""
+    return denials([(field, denied) for field, denied in added if denied is not None and denied[1]], backend)
