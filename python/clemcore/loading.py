@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from clemcore.arguments.parameter import SAMPLING_FIELDS
 from clemcore.backends.lookup import BackendRegistry
 from clemcore.backends.requirements import missing_packages
+from clemcore.backends.shadowing import warn_of_shadows
 from clemcore.diagnosis import Row, cost_rows, end_date, examined, problem_rows
-from clemcore.errors import BackendLoadError
+from clemcore.errors import BackendLoadError, SpecError
 from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, Model
 from clemcore.registry import resolution
@@ -77,17 +78,22 @@ def load_models(model_specs: Sequence[ModelSelector], gen_args: Mapping[str, Any
     Args:
         model_specs: names, dicts or specifications; see :func:`get_model_for`.
         gen_args: generation arguments of all of them.
+
+    Raises:
+        SpecError: a single model was given where a list is wanted.
     """
+    if isinstance(model_specs, (str, Mapping, ModelSpec)):
+        raise SpecError(f"load_models takes a list of models, not one: write load_models([{model_specs!r}])")
     return _load_all(model_specs, gen_args, None)
 
 
 def _load_all(model_specs: Sequence[ModelSelector], gen_args: Mapping[str, Any] | None, client: Any) -> list[Model]:
     registry = ModelRegistry.from_packaged_and_cwd_files()
-    specs = [resolve(model, registry) for model in model_specs]
+    found = [resolution.resolve(model, registry) for model in model_specs]
     backends = BackendRegistry.from_packaged_and_cwd_files()
-    for spec in specs:
-        backends.get_first_file_matching(spec["backend"])
-    return [_load(spec, backends, gen_args or {}, client) for spec in specs]
+    for model, one in zip(model_specs, found, strict=True):
+        warn_of_shadows(model, one, registry, backends)
+    return [_load(one.spec, backends, gen_args or {}, client) for one in found]
 
 
 def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> ModelSpec:
@@ -117,8 +123,8 @@ def render(model: ModelSelector, messages: Messages, gen_args: Mapping[str, Any]
         ClemcoreError: the backend does not show what it would send.
     """
     check_messages(messages)
-    spec = resolve(model)
-    cls = BackendRegistry.from_packaged_and_cwd_files().get_backend_class(spec["backend"])
+    spec, backends, _, _ = _found(model)
+    cls = backends.get_backend_class(spec["backend"])
     asked = {**_carried(spec), **(gen_args or {})}
     return cls.render(spec, messages, {**DEFAULT_GEN_ARGS, **asked}, asked.keys())
 
@@ -142,12 +148,9 @@ def examine(
         SpecError: the selector or its override is invalid.
     """
     check_messages(messages)
-    found = resolution.resolve(model)
-    spec = found.spec
-    place = None if found.source is None else f"{found.source}:{found.line}"
-    advice = "" if place else "there is no entry: the selector is used as it is"
-    rows = [Row("entry", place, "good", advice)]
-    backends = BackendRegistry.from_packaged_and_cwd_files()
+    spec, backends, place, shadows = _found(model)
+    rows = [Row("entry", place, "good", "" if place else "there is no entry: the selector is used as it is")]
+    rows += [Row("shadows", None, "warning", text) for text in shadows]
     row = backends.get_first_file_matching(spec["backend"])
     rows.append(_backend_row(row))
     rows += problem_rows(spec)
@@ -163,6 +166,16 @@ def examine(
         return [Row("body", request), *cost_rows(spec, request, arguments)]
 
     return spec, rows + examined("body", body)
+
+
+def _found(model: ModelSelector) -> tuple[ModelSpec, BackendRegistry, str | None, list[str]]:
+    """Return what a selector stands for, the backends, the place of its entry, and what the two shadow."""
+    registry = ModelRegistry.from_packaged_and_cwd_files()
+    found = resolution.resolve(model, registry)
+    backends = BackendRegistry.from_packaged_and_cwd_files()
+    shadows = warn_of_shadows(model, found, registry, backends)
+    place = None if found.source is None else f"{found.source}:{found.line}"
+    return found.spec, backends, place, shadows
 
 
 def _backend_row(row: Mapping[str, str]) -> Row:
@@ -187,8 +200,8 @@ def prove(model: ModelSelector, cases: Sequence[Case] = (), now: datetime | None
     Raises:
         ClemcoreError: the model's prompts are not made here, or it cannot be loaded.
     """
-    spec = resolve(model)
-    cls = BackendRegistry.from_packaged_and_cwd_files().get_backend_class(spec["backend"])
+    spec, backends, _, _ = _found(model)
+    cls = backends.get_backend_class(spec["backend"])
     return cls.prove(spec, cases, now)
 
 

@@ -22,6 +22,9 @@ _SECRET_NAME = re.compile(
 # A flag that carries such a word and is no secret.
 _HARMLESS = frozenset({"requires_api_key"})
 
+# The login in an address: a user with a password, or a token.
+_LOGIN = re.compile(r"(?<=://)[^\s/?#\\\"'`]+@")
+
 # Values of keys loaded in this process, longest first: one may hold another. What people read is searched for all
 # of them. A record is searched only for those with the shape of a key, in the forms that JSON text may have.
 _loaded: tuple[str, ...] = ()
@@ -153,7 +156,14 @@ def _masked(text: str, values: tuple[str, ...]) -> str:
 
 
 def mask_fields(value: Any) -> Any:
-    """Copy nested dicts and lists; values of secret fields, and remembered keys in any text, become ``***``."""
+    """Copy nested dicts and lists without secrets.
+
+    Values of secret fields, logins in addresses and remembered secrets are replaced by ``***``.
+
+    Examples:
+        >>> mask_fields({"api_key": "x", "base_url": "https://me:password@models.example/v1"})
+        {'api_key': '***', 'base_url': 'https://***@models.example/v1'}
+    """
     if isinstance(value, dict):
         return {
             key: MASK
@@ -163,7 +173,7 @@ def mask_fields(value: Any) -> Any:
         }
     if isinstance(value, (list, tuple)):
         return [mask_fields(item) for item in value]
-    return _masked(value, _keys) if isinstance(value, str) else value
+    return _LOGIN.sub(f"{MASK}@", _masked(value, _keys)) if isinstance(value, str) else value
 
 
 def holds_key(text: bytes) -> bool:

@@ -28,7 +28,7 @@ ALIASES = {"_player_human": "human", "_player_programmed": "mock"}
 _HERE = Path(__file__).parent
 # Modules and folders here that are not backends.
 _NOT_BACKENDS = frozenset(
-    {"__init__", "base", "lookup", "utils", "custom_keys", "requirements", "service", "local"}
+    {"__init__", "base", "lookup", "utils", "custom_keys", "requirements", "shadowing", "service", "local"}
 )
 
 
@@ -130,6 +130,16 @@ class BackendRegistry:
             None,
         )
 
+    def names(self) -> list[str]:
+        """Return the names of all backends, sorted, without the second names of 3.7.2."""
+        return sorted({row["backend"] for row in self if not row["backend"].startswith("_")})
+
+    def nearest(self, backend_name: str, likeness: float = 0.6) -> str | None:
+        """Return the name that is most like another, or None where none is like it (1.0 is equal)."""
+        import difflib
+
+        return next(iter(difflib.get_close_matches(backend_name, self.names(), n=1, cutoff=likeness)), None)
+
     def get_first_file_matching(self, backend_selector: str) -> dict[str, str]:
         """Return the first row of that name.
 
@@ -141,11 +151,8 @@ class BackendRegistry:
             return row
         if (sentence := _core.absence(backend_selector)) is not None:
             raise BackendNotFoundError(sentence)
-        import difflib
-
-        known = sorted({row["backend"] for row in self if not row["backend"].startswith("_")})
-        near = difflib.get_close_matches(str(backend_selector), known, n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
+        known, near = self.names(), self.nearest(str(backend_selector))
+        hint = f"did you mean '{near}'? " if near else ""
         raise BackendNotFoundError(
             f"no backend '{backend_selector}': {hint}known are {', '.join(known)}; "
             f"a backend of your own is a file {backend_selector}{SUFFIX} in {Path.cwd()}"

@@ -51,6 +51,8 @@ def list_(what: str, filter_: str | None, backends: tuple[str, ...], verbose: bo
     a table with a header; in a pipe one line per row, cells separated by tabs, no header. Keys are never shown.
     """
     rows = {"models": _models, "backends": _backends, "keys": _keys}[what]()
+    for name in backends:
+        _check_known(name, {row["backend"] for row in rows})
     wanted = [
         row
         for row in rows
@@ -68,6 +70,18 @@ def list_(what: str, filter_: str | None, backends: tuple[str, ...], verbose: bo
         table(header, cells)
 
 
+def _check_known(backend: str, listed: set[str]) -> None:
+    """Refuse a backend that does not exist and that no row has: it is probably misspelt."""
+    from clemcore.backends.lookup import BackendRegistry
+
+    if backend not in listed and not BackendRegistry.from_packaged_and_cwd_files().is_supported(backend):
+        import difflib
+
+        near = difflib.get_close_matches(backend, sorted(listed), n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "'clem list backends' shows all"
+        raise click.BadParameter(f"there is no backend '{backend}': {hint}", param_hint="--backend")
+
+
 def _names(row: dict[str, Any]) -> list[str]:
     """Return what FILTER is looked for in."""
     spec = row.get("spec")
@@ -79,13 +93,14 @@ def _names(row: dict[str, Any]) -> list[str]:
 # -- models ----------------------------------------------------------------------------------------------------
 def _models() -> list[dict[str, Any]]:
     from clemcore.registry.registry import ModelRegistry
+    from clemcore.secrets import mask_fields
 
     registry = ModelRegistry.from_packaged_and_cwd_files()
     rows = []
     for index, spec in enumerate(registry):
         source, line = registry.location(index)
         row = {"model_name": spec.get("model_name"), "backend": spec.get("backend")}
-        rows.append({**row, "source": source, "line": line, "spec": spec.to_dict()})
+        rows.append({**row, "source": source, "line": line, "spec": mask_fields(spec.to_dict())})
     return rows
 
 

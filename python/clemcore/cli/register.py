@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -55,12 +56,44 @@ def model_(name: str, backend: str | None, values: tuple[str, ...], reset: bool)
         )
     from clemcore.registry.registry import ModelRegistry
 
+    if "backend" in fields:
+        _check_backend(str(fields["backend"]))
     registry = ModelRegistry.from_packaged_and_cwd_files()
     path = ModelRegistry.get_cwd_path()
     first = {"model_name": name, **({"backend": fields["backend"]} if "backend" in fields else {})}
     registry.set_model_spec({**first, **fields, "lookup_source": path}, reset=reset)
     registry.persist()
     note(f"wrote the entry of '{name}' into {path}")
+
+
+# A name that is so like another one is probably that one, misspelt.
+_ALIKE = 0.8
+
+
+def _check_backend(name: str) -> None:
+    """Refuse a misspelt backend; warn of one that is not here, which can be written later."""
+    from clemcore.backends.lookup import BackendRegistry
+
+    backends = BackendRegistry.from_packaged_and_cwd_files()
+    if backends.is_supported(name):
+        return
+    near = backends.nearest(name, _ALIKE)
+    if near is not None:
+        raise click.BadParameter(f"there is no backend '{name}': did you mean '{near}'?", param_hint="-b")
+    note(f"clem: there is no backend '{name}' here; the entry can be used once there is a file {name}_api.py")
+
+
+def _check_key_name(name: str, known: Iterable[str]) -> None:
+    """Warn of the name of a key that is nearly that of a backend or a service."""
+    import difflib
+
+    from clemcore.backends.lookup import BackendRegistry
+    from clemcore.backends.service.hosts import HOSTS
+
+    names = {*known, *HOSTS, *BackendRegistry.from_packaged_and_cwd_files().names()}
+    near = [] if name in names else difflib.get_close_matches(name, sorted(names), n=1, cutoff=_ALIKE)
+    if near:
+        note(f"clem: no backend or service is called '{name}': did you mean '{near[0]}'?")
 
 
 def _secret_names(fields: dict[str, Any], prefix: str = "") -> list[str]:
@@ -104,6 +137,7 @@ def key_(name: str, values: tuple[str, ...], from_env: str | None, reset: bool, 
         remember(fields["api_key"])
         note("clem: a key on the command line stays in the shell's history; leave it out to be asked for it")
     registry = KeyRegistry.from_json(fallback=not cwd)  # before the question: a broken file is told first
+    _check_key_name(name, registry)
     if "api_key" not in fields:
         secret = _from_env(from_env) if from_env is not None else _asked(name)
         if secret:

@@ -46,7 +46,7 @@ def registry() -> None:
 @registry.command(
     epilog=examples(
         "clem registry check",
-        "clem registry check a.json b.json --deny-warnings",
+        "clem registry check a.json b.json --deny warnings",
         "clem registry check --format github",
         "clem registry check --fix --diff",
     )
@@ -61,8 +61,11 @@ def registry() -> None:
 )
 @click.option("--fix", is_flag=True, help="Mend what has only one meaning, then report the rest.")
 @click.option("--diff", is_flag=True, help="With --fix: show what would change, write nothing.")
-@click.option("--deny-warnings", is_flag=True, help="Let warnings fail, too.")
-def check(files: tuple[str, ...], format_: str, fix: bool, diff: bool, deny_warnings: bool) -> int:
+@click.option("--deny", type=click.Choice(["warnings"]), metavar="warnings", help="Let warnings fail, too.")
+@click.option("--deny-warnings", is_flag=True, hidden=True)  # the former spelling
+def check(
+    *, files: tuple[str, ...], format_: str, fix: bool, diff: bool, deny: str | None, deny_warnings: bool
+) -> int:
     """Check registry files (- is standard input); without FILE, those that models are looked for in here.
 
     Every fault is reported with line and column. Without FILE these are ./model_registry.json and the further
@@ -92,7 +95,7 @@ def check(files: tuple[str, ...], format_: str, fix: bool, diff: bool, deny_warn
     if whole is None:
         return status
     sys.stdout.write(whole.render(format_, has_colors(sys.stdout)))
-    return status or (FAULTY if whole.errors or (deny_warnings and whole.warnings) else 0)
+    return status or (FAULTY if whole.errors or ((deny or deny_warnings) and whole.warnings) else 0)
 
 
 def _together(backends: Sequence[Described]) -> _core.Report | None:
@@ -149,6 +152,7 @@ def resolve(selector: ModelSpec, set_: tuple[str, ...], how: bool, as_json: bool
     asked and what was found; and whether a field of the result comes from the selector, the entry or an override.
     The exit status is 1 when nothing is found.
     """
+    from clemcore.backends.shadowing import shadowed_entry
     from clemcore.registry.layers import PACKAGED
     from clemcore.registry.registry import ModelRegistry
     from clemcore.registry.resolution import resolve as resolve_selector
@@ -171,6 +175,9 @@ def resolve(selector: ModelSpec, set_: tuple[str, ...], how: bool, as_json: bool
         print_json({"source": source, "line": found.line, "spec": shown, **overridden})
         return 0
     note(f"{found.source}:{found.line}" if found.source else WITHOUT_ENTRY[found.outcome])
+    shadowed = shadowed_entry(asked, found, models)
+    if shadowed is not None:
+        note(shadowed)
     for change in changes:
         note(f"overridden: {_change(change)}")
     out(visible_json(json.dumps(shown, indent=2, ensure_ascii=False)))

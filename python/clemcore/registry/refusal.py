@@ -5,7 +5,7 @@ It does not know the rule by which entries are selected.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from clemcore import _core
 from clemcore.registry.override import masked
@@ -34,20 +34,21 @@ def why_not_found(core: _core.Registry, selector: ModelSpec) -> str:
     elif any(name in selector for name in _IDS):
         ids = {str(core.entry(index).get(name)) for index in range(len(core)) for name in _IDS} - {"None"}
         given = [str(selector[name]) for name in _IDS if name in selector]
-        near = [other for text in given for other in core.nearest(_printable(text), 3, sorted(ids))]
-        lines.append(_did_you_mean(near))
+        lines.append(_did_you_mean(other for text in given for other in nearest(core, text, sorted(ids))))
     else:
         lines += _about_fields(core, selector)
     return "\n".join(lines)
 
 
-def nearest(core: _core.Registry, name: str) -> list[str]:
-    """Return the names of models that are most like a name, best first."""
-    return core.nearest(_printable(name), 5, NAMES)
+def nearest(core: _core.Registry, name: str, further: Sequence[str] = NAMES) -> list[str]:
+    """Return the names of models, and further names, that are most like a name, best first."""
+    from clemcore.visible import visible  # only here: most programs never ask for a model that is not there
+
+    return core.nearest(visible(name), 5, list(further))
 
 
 def _about_name(core: _core.Registry, selector: ModelSpec) -> list[str]:
-    name = _printable(selector["model_name"])
+    name = selector["model_name"]
     lines = [_did_you_mean(nearest(core, name))]
     if "backend" not in selector:
         lines.append(
@@ -75,16 +76,6 @@ def _about_fields(core: _core.Registry, selector: ModelSpec) -> list[str]:
 def _did_you_mean(names: Iterable[str]) -> str:
     near = ", ".join(f"'{name}'" for name in dict.fromkeys(names))
     return f"  did you mean {near}?" if near else "  'clem list models' shows all names"
-
-
-def _printable(text: str) -> str:
-    r"""Return a text that can be encoded: half a character (a lone surrogate) is shown by its escape.
-
-    Examples:
-        >>> _printable("m\udc80")
-        'm\\udc80'
-    """
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _refusal(refusal: _core.Refusal) -> str:

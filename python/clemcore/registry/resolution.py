@@ -103,16 +103,29 @@ def decide(selector: ModelSpec, core: _core.Registry) -> Resolution:
 
 
 def check_selector(selector: ModelSpec) -> None:
-    """Refuse a selector that says nothing, or whose name is not a name.
+    """Refuse a selector that says nothing, or whose name, or the name of a field, is not a name.
 
     Raises:
-        SpecError: it has no field, or an invalid 'model_name'.
+        SpecError: it has no field, an invalid 'model_name', or half a character in the name of a field.
     """
     if not len(selector):
         raise SpecError("an empty selector fits every model, so it means none: give a 'model_name'")
     name = selector.get("model_name", "named otherwise")
     if not isinstance(name, str) or not name.strip():
         raise SpecError(f"'model_name' must be a non-empty string, not {name!r}: {selector}")
+    _check_names(selector._fields)
+
+
+def _check_names(fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise SpecError(
+                f"half a character (a lone surrogate) is in the field name {name!r}"
+            ) from None
+        if isinstance(value, dict):
+            _check_names(value)
 
 
 def _check_added(

@@ -15,6 +15,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from clemcore import _core
+from clemcore.backends.service.hosts import hosts_of, is_at
 from clemcore.errors import MissingKeyError, SpecError
 from clemcore.keys import Key, KeyRegistry
 from clemcore.registry.settings import setting
@@ -164,15 +165,33 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
+def _has_origin(base_url: str, other: str | None) -> bool:
+    return other is not None and _origin(base_url) == _origin(other)
+
+
 def _check_host(spec: ModelSpec, service: Defaults, key: Key, key_name: str, base_url: str, *, named: bool) -> None:
-    own = _own_address(key, "the key") or service.base_url
-    if named or own is None or _origin(own) == _origin(base_url):
+    """Refuse to send a key elsewhere than where it belongs.
+
+    The key's own address counts, which the user wrote into the key file or the environment. Without one, a key of a
+    fixed service belongs to the hosts of that service. Any other key belongs to the service that it is the default
+    of, or to the entry that names it.
+    """
+    own, hosts = _own_address(key, "the key"), hosts_of(key_name)
+    is_default = key_name == service.key_name and _has_origin(base_url, service.base_url)
+    if own is not None:
+        belongs = _has_origin(base_url, own)
+    elif hosts:
+        belongs = is_default or is_at(base_url, hosts)
+    else:
+        belongs = is_default or named or service.base_url is None
+    if belongs:
         return
+    home = own or " and ".join(hosts) or service.base_url
     raise SpecError(
-        f"model '{spec['model_name']}' is at {base_url}, but the key '{key_name}' was written for {own} and is not "
-        f'sent elsewhere: give this address a key of its own and name it in the entry ("key_name": …), set '
-        "model_config.requires_api_key to false, or write "
-        f'"key_name": "{key_name}" into the entry if this very key belongs there'
+        f"model '{spec['model_name']}' is at {base_url}, but the key '{key_name}' was written for "
+        f"{home} and is not sent elsewhere: give this address a key of its own and name it in the "
+        'entry ("key_name": …), set model_config.requires_api_key to false, or write "base_url" beside the key (in '
+        f"key.json: clem register key -n {key_name}) if this very key belongs there"
     )
 
 
