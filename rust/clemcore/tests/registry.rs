@@ -1,8 +1,10 @@
 //! Loading layers, finding entries, explaining refusals.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 use clemcore::problem::Severity;
-use clemcore::registry::{Registry, check};
+use clemcore::registry::{By, Registry, added, check};
 use clemcore::report::Format;
+use clemcore::schema::Denied;
+use clemcore::unify::ById;
 use clemcore::value::{Dict, Value};
 
 const HERE: &str = r#"[
@@ -256,4 +258,74 @@ fn a_backend_of_ones_own_describes_its_keys() {
         ["R054 model_config.mode is never \"quik\""]
     );
     assert_eq!(found(r#""contxt_size": 5"#, "mock"), ["R053 nothing reads the key \"contxt_size\""]);
+}
+
+const NAMED: &str = r#"[
+  {"model_name": "m", "backend": "openai", "model_id": "id-1", "seed": 1},
+  {"model_name": "n", "backend": "huggingface_local", "huggingface_id": "id-1", "aliases": ["m"]},
+  {"model_name": "o", "backend": "openai", "model_id": "id-\u0031", "nested": {"model_id": "id-2"}}
+]"#;
+
+fn selected(pairs: &[(&str, Value)]) -> Option<(usize, By)> {
+    let registry = Registry::load(&[("here.json", NAMED)], None).unwrap();
+    registry.select(&dict(pairs), &ById).map(|found| (found.entry, found.by))
+}
+
+#[test]
+fn a_selector_selects_what_it_names() {
+    assert_eq!(selected(&[("model_name", "m".into())]), Some((0, By::Name)));
+    assert_eq!(selected(&[("model_name", "m".into()), ("seed", 2.into())]), Some((1, By::Alias)));
+    assert_eq!(selected(&[("model_id", "id-1".into())]), Some((0, By::ModelId)));
+    assert_eq!(selected(&[("model_id", "id-1".into()), ("seed", 2.into())]), Some((2, By::ModelId)));
+    assert_eq!(selected(&[("huggingface_id", "id-1".into())]), Some((1, By::HuggingfaceId)));
+    let both = [("model_id", "id-1".into()), ("huggingface_id", "id-1".into())];
+    assert_eq!(selected(&both), Some((0, By::ModelId)));
+    // Nothing else names an entry, and a name counts alone.
+    assert_eq!(selected(&[("model_id", "id-2".into())]), None);
+    assert_eq!(selected(&[("backend", "openai".into())]), None);
+    assert_eq!(selected(&[("model_nam", "m".into())]), None);
+    assert_eq!(selected(&[("model_name", Value::Null), ("model_id", "id-1".into())]), None);
+    assert_eq!(selected(&[("model_name", "x".into()), ("model_id", "id-1".into())]), None);
+}
+
+#[test]
+fn entries_of_no_file_are_selected_alike() {
+    let entries = vec![
+        dict(&[("backend", "openai".into())]),
+        dict(&[("model_name", "m".into()), ("model_id", "id".into())]),
+    ];
+    let registry = Registry::from_specs(entries);
+    let select = |key: &str, value: &str| {
+        registry.select(&dict(&[(key, value.into())]), &ById).map(|found| found.entry)
+    };
+    assert_eq!((select("model_name", "m"), select("model_id", "id")), (Some(1), Some(1)));
+    assert_eq!(select("model_name", "other"), None, "an entry without a name has no name");
+}
+
+#[test]
+fn added_fields_are_told_with_the_reason_why_they_may_not_be_added() {
+    let entry = dict(&[("backend", "openai".into()), ("own", 1.into())]);
+    let config = Value::Dict(dict(&[("seed", 1.into()), ("dtype", "x".into()), ("api", "responses".into())]));
+    let selector = dict(&[
+        ("own", 2.into()),
+        ("seed", 3.into()),
+        ("filename", "x".into()),
+        ("languags", Value::Null),
+        ("model_config", config),
+    ]);
+    let told: Vec<_> = added(&selector, &entry).into_iter().map(|one| (one.field, one.denied)).collect();
+    let fields: Vec<_> = told.iter().map(|(field, denied)| (field.as_str(), denied.is_some())).collect();
+    assert_eq!(
+        fields,
+        [
+            ("seed", false),
+            ("filename", true),
+            ("languags", true),
+            ("model_config.seed", true),
+            ("model_config.dtype", true),
+            ("model_config.api", false)
+        ]
+    );
+    assert_eq!(told[2].1, Some(Denied::Unknown(Some("languages"))));
+    assert_eq!(told[3].1, Some(Denied::Misplaced));
 }
