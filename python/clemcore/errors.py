@@ -26,7 +26,7 @@
     │   ├── PermissionDeniedError                   the key may not do this
     │   ├── NotServedError                          no such model or address
     │   ├── RateLimitError                          too many requests or tokens
-    │   ├── QuotaError                              the account has no credit left
+    │   ├── QuotaError                              the account has no credit or quota left
     │   ├── OverloadedError                         the service is overloaded
     │   ├── ServerError                             the service failed
     │   ├── BadRequestError                         the service does not take this request
@@ -203,9 +203,10 @@ class ContextExceededError(ClemcoreError):
     """Prompt and asked-for reply do not fit the context window of the model.
 
     Attributes:
-        tokens_used: tokens of the prompt plus the most tokens that the reply may have.
-        tokens_left: tokens left in the window; negative by as many as are too many.
-        context_size: size of the window in tokens.
+        tokens_used: tokens of the prompt plus the most tokens that the reply may have, or None where the service
+            does not say how many the prompt has.
+        tokens_left: tokens left in the window; negative by as many as are too many. None: not known.
+        context_size: size of the window in tokens, or None where the service does not say it.
         status: HTTP status of the refusal, or None when nothing was sent.
         provider_message: the provider's own words, or None.
         prompt: the request body as it was sent, or None when nothing was sent.
@@ -219,9 +220,9 @@ class ContextExceededError(ClemcoreError):
     retry_after: float | None = None
     status: int | None = None
     provider_message: str | None = None
-    tokens_used: int = 0
-    tokens_left: int = 0
-    context_size: int = 0
+    tokens_used: int | None = 0
+    tokens_left: int | None = 0
+    context_size: int | None = 0
     prompt: Any = None
     response: Any = None
     request_id: str | None = None
@@ -230,12 +231,13 @@ class ContextExceededError(ClemcoreError):
     def __init__(
         self,
         info_str: str = "Context limit exceeded",
-        tokens_used: int = 0,
-        tokens_left: int = 0,
-        context_size: int = 0,
+        tokens_used: int | None = 0,
+        tokens_left: int | None = 0,
+        context_size: int | None = 0,
     ) -> None:
-        """Take the numbers; the message is ``info_str`` followed by used/size, as in 3.7.2."""
-        super().__init__(f"{info_str} {tokens_used}/{context_size}")
+        """Take the numbers; the message is ``info_str`` followed by used/size as far as known, as in 3.7.2."""
+        known = ["?" if number is None else str(number) for number in (tokens_used, context_size)]
+        super().__init__(info_str if known == ["?", "?"] else f"{info_str} {'/'.join(known)}")
         self.info_str = info_str
         self.tokens_used = tokens_used
         self.tokens_left = tokens_left
@@ -353,7 +355,7 @@ class RateLimitError(RemoteCallError):
 
 
 class QuotaError(RemoteCallError):
-    """The account has no credit left."""
+    """The account has no credit left, or used up a quota that waiting does not renew."""
 
     kind = "quota"
 

@@ -197,10 +197,10 @@ def test_every_kind_of_error(wire_server: WireServer, status: int, words: str, k
             "Try using a shorter prompt.",
             (4652, 4081),
         ),
-        ("too many tokens: size limit exceeded by 1234 tokens. Try using shorter or fewer inputs.", (0, 0)),
+        ("too many tokens: size limit exceeded by 1234 tokens. Try using shorter or fewer inputs.", (None, None)),
     ],
 )
-def test_a_full_context_window(wire_server: WireServer, words: str, numbers: tuple[int, int]) -> None:
+def test_a_full_context_window(wire_server: WireServer, words: str, numbers: tuple[int | None, int | None]) -> None:
     wire_server.script = [reply(400, {"message": words})]
     with pytest.raises(ContextExceededError) as caught:
         cohere_model(wire_server).generate_response(HELLO)

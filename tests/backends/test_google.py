@@ -445,7 +445,7 @@ def test_a_full_context_window(wire_server: WireServer, words: str, prompt: int)
     wire_server.script = [error(400, "INVALID_ARGUMENT", words)]
     with pytest.raises(ContextExceededError) as caught:
         ask(gemini(wire_server))
-    used = prompt + 300 if prompt else 0
+    used = prompt + 300 if prompt else None
     assert (caught.value.tokens_used, caught.value.context_size) == (used, 1048576)
     assert caught.value.provider_message == words
     assert len(wire_server.requests) == 1

@@ -58,10 +58,6 @@ _SAMPLING = ("temperature", "top_p", "top_k")
 _LEAST_TOP_P = 0.95
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
-_TOO_LONG = re.compile(r"prompt is too long: (\d+) tokens > (\d+)")
-_NO_ROOM = re.compile(r"exceed context limit: (\d+) \+ \d+ > (\d+)")
-_NO_CREDIT = re.compile(r"credit balance is too low", re.IGNORECASE)
-_FILTERED = re.compile(r"content filtering policy", re.IGNORECASE)
 _KIND_OF_CODE = {
     "contract_spend_limit_reached": "quota",
     "enforced_spend_limit_reached": "quota",
@@ -157,15 +153,7 @@ class AnthropicMessages(Dialect):
         common = fault_in(body)
         code = object_at(body.get("error"), "details").get("error_code")
         codes = common.codes | {code} if isinstance(code, str) else common.codes
-        window, prompt = _numbers(common.message or "")
-        return Fault(
-            codes=codes,
-            message=common.message,
-            status=common.status,
-            kind="context_window" if window else _kind(codes, common.message or ""),
-            window=window,
-            prompt_tokens=prompt,
-        )
+        return Fault(codes=codes, message=common.message, status=common.status, kind=_kind(codes))
 
     def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:
         """Ask for thinking in the way that the model takes: with a budget of tokens, or adaptive with an effort."""
@@ -339,17 +327,6 @@ def _usage(usage: Any) -> dict[str, int]:
     )
 
 
-def _numbers(message: str) -> tuple[int, int]:
-    """Return the window and the prompt's tokens, as far as a message tells that they do not fit."""
-    found = _TOO_LONG.search(message) or _NO_ROOM.search(message)
-    return (int(found[2]), int(found[1])) if found else (0, 0)
-
-
-def _kind(codes: frozenset[str], message: str) -> str | None:
-    for table in (_KIND_OF_CODE, _KIND_OF_TYPE):
-        for code in sorted(codes):
-            if code in table:
-                return table[code]
-    if _NO_CREDIT.search(message):
-        return "quota"
-    return "content_filter" if _FILTERED.search(message) else None
+def _kind(codes: frozenset[str]) -> str | None:
+    tables = (_KIND_OF_CODE, _KIND_OF_TYPE)
+    return next((table[code] for table in tables for code in sorted(codes) if code in table), None)

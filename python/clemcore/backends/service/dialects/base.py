@@ -21,6 +21,9 @@ from clemcore.keys import Key
 from clemcore.messages import Messages
 from clemcore.registry.spec import ModelSpec
 
+# What looks like a status in a code that is text; other codes are numbers too.
+_STATUS = re.compile("[45][0-9]{2}")
+
 
 class NoAnswerError(ValueError):
     """A reply that holds no answer; the message says what is wrong with it.
@@ -55,10 +58,10 @@ class Fault:
         codes: the codes and types that it carries.
         message: the service's own words, or None.
         status: the status of an error whose reply had a good one, or None.
-        kind: the kind of error (a key of ``errors.REMOTE_ERRORS``, or ``context_window``) where the format knows
-            it beyond doubt, or None: status, codes and words decide.
-        window: the size of the context window in tokens, or 0.
-        prompt_tokens: the tokens of the prompt, or 0.
+        kind: the kind of error (a key of ``errors.REMOTE_ERRORS``, or ``context_window``) where the format says it
+            by itself, or None: then the status decides. Codes and words that are known count before it.
+        window: the size of the context window in tokens, where the body tells it apart from the words, or None.
+        prompt_tokens: the tokens of the prompt, likewise.
         retry_after: seconds that the body asks to wait, or None; a header's count first.
     """
 
@@ -66,8 +69,8 @@ class Fault:
     message: str | None = None
     status: int | None = None
     kind: str | None = None
-    window: int = 0
-    prompt_tokens: int = 0
+    window: int | None = None
+    prompt_tokens: int | None = None
     retry_after: float | None = None
 
 
@@ -132,9 +135,11 @@ class Dialect(abc.ABC):
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error body; None where it is none, whatever its status was: gateways send errors with 200."""
-        if isinstance(body, dict) and (body.get("error") or body.get("object") == "error"):
-            return fault_in(body)
-        return None
+        body = first_of(body)
+        if not isinstance(body, dict):
+            return None
+        is_one = body.get("error") or body.get("object") == "error" or _code_beside(body)
+        return fault_in(body) if is_one else None
 
     def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - as above
         """Return the fields of the body that ask for reasoning.
@@ -177,12 +182,14 @@ def fault_in(body: Any) -> Fault:
         >>> fault_in({"error": {"message": "no", "code": 400}}).message, fault_in("no").message
         ('no', 'no')
     """
-    part = _faulty_part(body)
+    part = _faulty_part(first_of(body))
+    if beside := _code_beside(part):
+        return Fault(frozenset({f"MiniMax {beside}"}), _message({"message": part["base_resp"].get("status_msg")}))
     code = part.get("code")
-    if isinstance(code, str) and re.fullmatch("[0-9]{3}", code):
+    if isinstance(code, str) and _STATUS.fullmatch(code):
         code = int(code)
     return Fault(
-        codes=frozenset(str(part[name]) for name in ("code", "type") if part.get(name) is not None),
+        codes=_codes_of(part),
         message=_message(part),
         status=code if isinstance(code, int) and 400 <= code < 600 else None,  # noqa: PLR2004 - statuses of errors
         window=_count(part.get("n_ctx")),
@@ -190,12 +197,43 @@ def fault_in(body: Any) -> Fault:
     )
 
 
+def first_of(body: Any) -> Any:
+    """Return an error that comes in an array, as Google's services send it, without the array."""
+    return body[0] if isinstance(body, list) and body and isinstance(body[0], dict) else body
+
+
 def _faulty_part(body: Any) -> dict[str, Any]:
     """Return the part of an error body that says what is wrong."""
     if not isinstance(body, dict):
         return {"message": body} if isinstance(body, str) else {}
     fault = body.get("error")
-    return fault if isinstance(fault, dict) else body
+    if isinstance(fault, dict):
+        return fault
+    several = first_of(body.get("errors"))
+    return several if isinstance(several, dict) and not fault and "message" not in body else body
+
+
+def _codes_of(part: dict[str, Any]) -> frozenset[str]:
+    """Return the codes of an error, those inside its details included."""
+    inner, details = part.get("innererror"), dicts_in(part.get("details"))
+    found = [part.get(name) for name in ("code", "type", "status")]
+    found += [inner.get("code")] if isinstance(inner, dict) else []
+    for each in details:
+        metadata = each.get("metadata")
+        found += [each.get("reason"), metadata.get("quota_limit") if isinstance(metadata, dict) else None]
+        found += [quota.get("quotaId") for quota in dicts_in(each.get("violations"))]
+    return frozenset(str(code) for code in found if isinstance(code, (str, int)) and not isinstance(code, bool))
+
+
+def _code_beside(body: dict[str, Any]) -> int:
+    """Return the code that MiniMax puts beside what is no answer, under a good status; 0 where all is well."""
+    beside = body.get("base_resp")
+    return (_count(beside.get("status_code")) or 0) if isinstance(beside, dict) else 0
+
+
+def dicts_in(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of an array; none where there is no array."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _message(part: dict[str, Any]) -> str | None:
@@ -208,5 +246,5 @@ def _message(part: dict[str, Any]) -> str | None:
     return None
 
 
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,11 +40,6 @@ NATIVE = (
     "tools",
 )
 _MOST_STOPS = 5
-_TOO_LONG = re.compile(r"too many tokens|exceeds? the (maximum|context)|cannot exceed (\d+)", re.IGNORECASE)
-_WINDOW = re.compile(r"cannot exceed (\d+)(?: tokens)?(?:\s*-\s*received (\d+))?", re.IGNORECASE)
-# With the status 498, which is nobody else's.
-_BAD_KEY = re.compile(r"invalid api token", re.IGNORECASE)
-_MONTHLY = re.compile(r"trial key|/ ?month|per month|billing", re.IGNORECASE)
 
 
 class CohereChat(Dialect):
@@ -105,18 +99,7 @@ class CohereChat(Dialect):
             return None
         if not isinstance(body.get("message"), str) and not body.get("error"):
             return None
-        common = fault_in(body)
-        words = common.message or ""
-        window = _WINDOW.search(words)
-        patterns = ((_TOO_LONG, "context_window"), (_MONTHLY, "quota"), (_BAD_KEY, "authentication"))
-        kind = next((kind for pattern, kind in patterns if pattern.search(words)), None)
-        return Fault(
-            codes=common.codes,
-            message=common.message,
-            kind=kind,
-            window=int(window[1]) if window else 0,
-            prompt_tokens=int(window[2] or 0) if window else 0,
-        )
+        return fault_in(body)
 
     def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - the same for all
         """Switch thinking on or off, with a budget of tokens where one is asked for."""

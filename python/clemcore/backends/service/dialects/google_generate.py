@@ -22,7 +22,7 @@ from clemcore.backends.service.dialects._reply import (
     parts_of,
 )
 from clemcore.backends.service.dialects._turns import alone, continues, listed, split_system
-from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError, fault_in
+from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError, fault_in, first_of
 from clemcore.backends.service.streaming.google_generate import GoogleJoiner
 from clemcore.errors import MessagesError, SpecError
 from clemcore.images import Image, images_of, text_of
@@ -73,12 +73,6 @@ _KIND_OF_STATUS = {
     "UNAVAILABLE": "overloaded",
     "DEADLINE_EXCEEDED": "timeout",
 }
-_TOO_LONG = re.compile(
-    r"input token count(?: \((\d+)\))? exceeds the maximum number of tokens allowed \(?(\d+)", re.IGNORECASE
-)
-_BAD_KEY = re.compile(r"API key (not valid|expired)|API_KEY_", re.IGNORECASE)
-_NO_CREDIT = re.compile(r"prepay|credits? (are|is) depleted|billing account", re.IGNORECASE)
-_DAILY = re.compile(r"per_?day", re.IGNORECASE)
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s", re.ASCII)
 
 
@@ -181,26 +175,17 @@ class GoogleGenerate(Dialect):
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error body; its status, reasons and details say what kind of error it is."""
-        if isinstance(body, list) and len(body) == 1:
-            body = body[0]
+        body = first_of(body)
         error = body.get("error") if isinstance(body, dict) else None
         if not isinstance(error, dict):
             return None
-        common = fault_in(body)
-        details = parts_of(error.get("details"))
-        status = error.get("status")
-        reasons = [each["reason"] for each in details if isinstance(each.get("reason"), str)]
-        message = common.message or ""
-        found = _TOO_LONG.search(message)
-        window, prompt = (int(found[2]), int(found[1] or 0)) if found else (0, 0)
+        common, status = fault_in(body), error.get("status")
         return Fault(
-            codes=common.codes | {str(code) for code in (status, *reasons) if code is not None},
+            codes=common.codes,
             message=common.message,
             status=common.status,
-            kind="context_window" if window else _kind(status, [message, *reasons], details),
-            window=window,
-            prompt_tokens=prompt,
-            retry_after=_retry_after(details),
+            kind=_KIND_OF_STATUS.get(status) if isinstance(status, str) else None,
+            retry_after=_retry_after(parts_of(error.get("details"))),
         )
 
     def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:
@@ -354,18 +339,6 @@ def _usage(usage: Any) -> dict[str, int]:
         },
         usage.get("totalTokenCount"),
     )
-
-
-def _kind(status: Any, words: list[str], details: list[dict[str, Any]]) -> str | None:
-    if any(_BAD_KEY.search(text) for text in words):
-        return "authentication"
-    if status == "RESOURCE_EXHAUSTED":
-        # A limit of the minute ends by waiting; one of the day, and an empty account, do not.
-        quotas = [violation for each in details for violation in parts_of(each.get("violations"))]
-        ids = [str(quota.get("quotaId", "")) for quota in quotas]
-        if any(_DAILY.search(name) for name in ids) or any(_NO_CREDIT.search(text) for text in words):
-            return "quota"
-    return _KIND_OF_STATUS.get(status) if isinstance(status, str) else None
 
 
 def _retry_after(details: list[dict[str, Any]]) -> float | None:

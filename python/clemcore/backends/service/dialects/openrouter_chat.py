@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
-from clemcore.backends.service.dialects.base import Fault
+from clemcore.backends.service.dialects.base import Fault, first_of
 from clemcore.backends.service.dialects.chat_completions import ChatCompletions, error_of_choice
 from clemcore.registry.spec import ModelSpec
 
@@ -59,6 +61,7 @@ class OpenRouterChat(ChatCompletions):
 
     def fault(self, body: Any) -> Fault | None:
         """Read an error, also one that stands inside the first choice, with what the provider behind it said."""
+        body = first_of(body)
         fault = super().fault(body)
         if fault is None or not isinstance(body, dict):
             return fault
@@ -68,5 +71,14 @@ class OpenRouterChat(ChatCompletions):
             return fault
         words = [fault.message or ""]
         words += [f"{name}: {details[name]}" for name in ("provider_name", "raw") if details.get(name)]
-        fault = replace(fault, message="; ".join(word for word in words if word))
+        fault = replace(fault, message="; ".join(word for word in words if word), retry_after=_reset_in(details))
         return replace(fault, kind="content_filter") if details.get("reasons") else fault
+
+
+def _reset_in(details: Mapping[str, Any]) -> float | None:
+    """Return the seconds until the limit is lifted, which the error names as a time in milliseconds."""
+    headers = details.get("headers")
+    reset = headers.get("X-RateLimit-Reset") if isinstance(headers, dict) else None
+    if not isinstance(reset, str) or not re.fullmatch(r"[0-9]{13}", reset):
+        return None
+    return max(int(reset) / 1000 - time.time(), 0.0)

@@ -1,8 +1,6 @@
 """From a call that failed to one clear error: what, where, why, what to do, without any secret.
 
-What kind of error it is was judged before (``verdict``); here it gets words and a class. It knows the words in
-which services and servers (OpenAI, vLLM, llama.cpp, SGLang, TGI, transformers serve, gateways) tell the size of a
-full context window.
+What kind of error it is was judged before (``verdict``); here it gets words and a class.
 """
 
 from __future__ import annotations
@@ -14,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clemcore.arguments.ledger import Ledger
-from clemcore.backends.service.dialects.base import Dialect, Fault
+from clemcore.backends.service.dialects.base import Dialect
 from clemcore.backends.service.endpoint import Endpoint
 from clemcore.backends.service.http.exchange import Exchange
+from clemcore.backends.service.http.full_windows import counts_of
 from clemcore.backends.service.http.verdict import Verdict, fault_of
 from clemcore.errors import REMOTE_ERRORS, ClemcoreError, ContextExceededError
 from clemcore.secrets import scrub, scrub_json
@@ -25,29 +24,11 @@ from clemcore.visible import visible
 _SHOWN = 600
 _LONGEST_ID = 100
 
-# The window's size, and what was used of it, in the words of the servers above.
-_WINDOW = re.compile(
-    r"(?:context (?:length|window|size)(?: is| of)?(?: only)?|maximum context length of|must be <=)\s*\(?(\d+)"
-    r"|(\d+) maximum context length",
-    re.IGNORECASE,
-)
-_TOTAL = re.compile(r"(?:requested(?: a total of)?|requested tokens)\s*\(?(\d+)\)?(?! output)", re.IGNORECASE)
-_PROMPT = re.compile(
-    r"(?:resulted in|passed|has(?: at least)?|contains|request \(|input \(|given:)\s*(\d+)"
-    r"|(\d+) (?:in the messages|(?:tokens )?from the input|(?:in the )?input tokens|prompt tokens)",
-    re.IGNORECASE,
-)
-_REPLY = re.compile(
-    r"(\d+) (?:in the completion|(?:tokens )?for the completion|output tokens|'max_tokens'|`max_new_tokens`)"
-    r"|is too large: (\d+)",
-    re.IGNORECASE,
-)
-
 _HINTS = {
     "authentication": "check the key{place}",
     "permission": "the key{place} may not use this model or service",
     "not_found": "check model_id '{model_id}' and base_url ({address}){near}",
-    "quota": "the account{place} has no credit left",
+    "quota": "the account{place} has no credit, or used up its quota: check both with the service",
     "rate_limit": "wait, ask for a higher limit, or set requests_per_minute",
 }
 _TOO_LARGE = 413
@@ -97,7 +78,8 @@ class ErrorBuilder:
             return f"answered {exchange.status}, but {exchange.fault}"
         message = fault_of(exchange, self.dialect).message
         # Scrubbed before it is cut: half a key is not found.
-        shown = scrub(message if message is not None else _excerpt(exchange.response))[:_SHOWN]
+        is_read = message is not None and exchange.parsed is not None
+        shown = scrub(message if is_read else _excerpt(exchange.response))[:_SHOWN]
         if verdict.why is not None:
             return f"answered {exchange.status}, but {verdict.why}: {shown}"
         if 300 <= exchange.status < 400:  # noqa: PLR2004 - redirects
@@ -105,8 +87,8 @@ class ErrorBuilder:
                 f"answered {exchange.status}, a redirect, which is not followed because it would take messages and "
                 "key elsewhere: write the final address into base_url"
             )
-        hint = _HINTS.get(verdict.kind, "")
-        if exchange.status == _TOO_LARGE:
+        hint = verdict.hint or _HINTS.get(verdict.kind, "")
+        if exchange.status == _TOO_LARGE and verdict.hint is None:
             hint = "the messages or images are too large for the service"
         place = f" (found in {self.endpoint.key_place})" if self.endpoint.key_place else ": none was sent"
         hint = hint.format(
@@ -154,10 +136,11 @@ class ErrorBuilder:
     def _context_error(self, exchange: Exchange, ledger: Ledger) -> ClemcoreError:
         fault = fault_of(exchange, self.dialect)
         message = fault.message or ""
-        used, window = _numbers(fault, self.dialect.tokens_asked(ledger.fields))
+        asked = self.dialect.tokens_asked(ledger.fields)
+        counts = counts_of(message, asked, fault.window, fault.prompt_tokens)
         words = scrub(message)[:_SHOWN]
         info = _shown(f"{self._what(exchange)}answered {exchange.status}: {words}{self._trace(exchange)}")
-        error = ContextExceededError(info, tokens_used=used, tokens_left=window - used, context_size=window)
+        error = ContextExceededError(info, *counts)
         error.status = exchange.status
         error.provider_message = scrub(message)
         return self._attach(error, exchange, ledger)
@@ -200,22 +183,6 @@ def _excerpt(data: bytes | None) -> str:
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         return f"an HTML page{f' ({title[1].strip()!r})' if title else ''}"
     return repr(text[:200])
-
-
-def _numbers(fault: Fault, limit: int) -> tuple[int, int]:
-    """Return tokens used and the window's size as far as the service says them; 0 where it does not."""
-    message = fault.message or ""
-    window = fault.window or _first(_WINDOW, message)
-    total = 0 if fault.prompt_tokens else _first(_TOTAL, message)
-    if not total:
-        given = fault.prompt_tokens or _first(_PROMPT, message)
-        total = given + (_first(_REPLY, message) or limit) if given else 0
-    return total, window
-
-
-def _first(pattern: re.Pattern[str], text: str) -> int:
-    found = pattern.search(text)
-    return next((int(group) for group in found.groups() if group), 0) if found else 0
 
 
 def _nearest(model_id: str, names: Iterable[str]) -> str:

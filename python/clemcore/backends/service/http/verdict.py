@@ -1,38 +1,37 @@
 """What the end of an attempt means: its kind, whether trying again can help, how long the service asks to wait.
 
-Status and code decide first, the words of the message last. It knows the codes and words that services use,
-whatever the form of the body that carries them (the dialects read that), and no HTTP library.
+Codes and words decide first, then what the format says of itself, the status last. The tables of codes and words
+are ``full_windows`` and ``refusals``; the dialects read the bodies that carry them. It knows no HTTP library.
 """
 
 from __future__ import annotations
 
 import email.utils
 import math
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from clemcore.backends.service.dialects.base import Dialect, Fault, fault_in
+from clemcore.backends.service.http import full_windows, refusals
 from clemcore.backends.service.http.exchange import Exchange
 from clemcore.secrets import scrub
 
-_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"})
-_CONTEXT_WORDS = re.compile(
-    r"(maximum|model'?s) context (length|window)"
-    r"|exceeds? (the |this |your )?(available |model'?s |maximum )*context (size|length|window)"
-    r"|exceed context window"
-    r"|`?inputs`? tokens \+ `?max_new_tokens`? must be"
-    r"|too large for model with \d+ maximum context"
-    r"|longer than the (model'?s |maximum )*context length",
-    re.IGNORECASE,
+# With these a full window may come without words, or in words that are not known.
+_CONTEXT_CODES = frozenset(
+    {
+        "context_length_exceeded",
+        "context_window_exceeded",
+        "exceed_context_size_error",
+        "model_max_prompt_tokens_exceeded",
+        "tokens_limit_reached",
+        "1261",
+    }
 )
-# An account without credit, and the like: waiting does not help.
-_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-_FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
-_NOT_FOUND_CODES = frozenset({"model_not_found", "DeploymentNotFound"})
-_OVERLOADED_CODES = frozenset({"overloaded_error", "overloaded"})
+_TOO_MANY = 429
+# So much of a body that is plain text is read for what it says.
+_MOST_TEXT = 4_000
 
 _BY_STATUS = {
     401: "authentication",
@@ -79,6 +78,7 @@ class Verdict:
         should_retry: whether the service asks for a further attempt, or for none; None: it does not say.
         is_final: whether no further attempt may follow, whatever it was.
         facts: what was read from a reply all the same, as how many tokens it had.
+        hint: what to do about it, where that is not what the kind says.
     """
 
     kind: str
@@ -87,6 +87,7 @@ class Verdict:
     should_retry: bool | None = None
     is_final: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+    hint: str | None = None
 
     @property
     def attempts(self) -> int:
@@ -108,16 +109,25 @@ def judge(exchange: Exchange, dialect: Dialect) -> Verdict:
     if exchange.fault_kind is not None:
         return Verdict(BY_FAULT[exchange.fault_kind])
     if not exchange.has_good_status:
-        return _refusal(exchange.status or 0, None, exchange, fault_of(exchange, dialect))
+        return _refusal(exchange.status, None, exchange, fault_of(exchange, dialect))
     if exchange.parsed is None:
         kind = scrub(exchange.headers.get("content-type", "no content type"))
         return Verdict("bad_reply", f"the body is not JSON ({kind})")
     fault = fault_of(exchange, dialect)
-    return _refusal(fault.status or 500, "the body is an error", exchange, fault)
+    return _refusal(fault.status, "the body is an error", exchange, fault)
 
 
-def _refusal(status: int, why: str | None, exchange: Exchange, fault: Fault) -> Verdict:
-    return Verdict(_kind(status, fault), why, _wait(exchange, fault), may_repeat(exchange))
+def _refusal(status: int | None, why: str | None, exchange: Exchange, fault: Fault) -> Verdict:
+    asked, wait = may_repeat(exchange), _wait(exchange, fault)
+    if status != _TOO_MANY and _exceeds_context(fault):  # a limit on tokens per minute has similar words
+        return Verdict("context_window", why, wait, asked)
+    row = refusals.row_of(exchange.status or 0 if status is None else status, fault.codes, fault.message or "")
+    if row is refusals.DAILY and wait and wait < exchange.time_left:
+        return Verdict("rate_limit", why, wait, asked)
+    if row is not None:
+        return Verdict(row.kind, why, wait, asked if row.waits is None else row.waits, hint=row.hint)
+    by_status = kind_of_status(500 if status is None else status)
+    return Verdict(fault.kind or by_status, why, wait, asked)
 
 
 def may_repeat(exchange: Exchange, otherwise: bool | None = None) -> bool | None:
@@ -137,31 +147,18 @@ def kind_of_status(status: int) -> str:
     return _BY_STATUS.get(status) or ("server" if status >= 500 else "bad_request")  # noqa: PLR2004
 
 
-def _kind(status: int, fault: Fault) -> str:
-    found = kind_of_status(status)
-    if fault.kind is not None:
-        found = fault.kind
-    elif status != 429 and _exceeds_context(fault):  # noqa: PLR2004 - a limit on tokens per minute, in similar words
-        found = "context_window"
-    elif fault.codes & _QUOTA_CODES:
-        found = "quota"
-    elif fault.codes & _FILTER_CODES:
-        found = "content_filter"
-    elif fault.codes & _NOT_FOUND_CODES:
-        found = "not_found"
-    elif fault.codes & _OVERLOADED_CODES:
-        found = "overloaded"
-    return found
-
-
 def _exceeds_context(fault: Fault) -> bool:
     """Tell whether an error says that prompt and reply do not fit the context window."""
-    return bool(_CONTEXT_CODES & fault.codes) or bool(_CONTEXT_WORDS.search(fault.message or ""))
+    is_coded = fault.kind == "context_window" or bool(_CONTEXT_CODES & fault.codes)
+    return is_coded or full_windows.row_of(fault.message or "") is not None
 
 
 def _wait(exchange: Exchange, fault: Fault) -> float | None:
+    """Return how many seconds the service asks to wait: in its headers, in the body, in its words."""
     asked = wait_asked(exchange.headers)
-    return fault.retry_after if asked is None else asked
+    if asked is None:
+        asked = fault.retry_after
+    return refusals.wait_in(fault.message or "") if asked is None else asked
 
 
 def wait_asked(headers: Mapping[str, str]) -> float | None:
@@ -189,4 +186,15 @@ def wait_asked(headers: Mapping[str, str]) -> float | None:
 
 def fault_of(exchange: Exchange, dialect: Dialect) -> Fault:
     """Return what the reply says is wrong, read as the format has it or else as most services do."""
+    if exchange.parsed is None and not exchange.has_good_status:
+        return fault_in(_plain_text(exchange.response or b""))
     return dialect.fault(exchange.parsed) or fault_in(exchange.parsed)
+
+
+def _plain_text(body: bytes) -> str | None:
+    """Return a body that is text for people; None where it is a page, or no text."""
+    try:
+        text = body[:_MOST_TEXT].decode("utf-8").strip()
+    except UnicodeDecodeError:
+        return None
+    return None if not text or "<" in text[:200] else text
