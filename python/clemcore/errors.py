@@ -220,9 +220,9 @@ class ContextExceededError(ClemcoreError):
     retry_after: float | None = None
     status: int | None = None
     provider_message: str | None = None
-    tokens_used: int | None = 0
-    tokens_left: int | None = 0
-    context_size: int | None = 0
+    tokens_used: int | None = None
+    tokens_left: int | None = None
+    context_size: int | None = None
     prompt: Any = None
     response: Any = None
     request_id: str | None = None

@@ -183,7 +183,7 @@ TRIAL = "You are using a Trial key, which is limited to 1000 API calls / month."
     ],
 )
 def test_every_kind_of_error(wire_server: WireServer, status: int, words: str, kind: str) -> None:
-    wire_server.script = [reply(status, {"id": "d5a1", "message": words}, {"Retry-After": "0"})]
+    wire_server.script = [reply(status, {"id": "d5a1", "message": words}, {"Retry-After-Ms": "1"})]
     with pytest.raises(RemoteCallError) as caught:
         cohere_model(wire_server, model_config={"total_timeout": 5}).generate_response(HELLO)
     assert (caught.value.kind, caught.value.status, caught.value.provider_message) == (kind, status, words)

@@ -403,7 +403,7 @@ ERRORS = [
     (error(403, "PERMISSION_DENIED", "Your project has been denied access."), "permission"),
     (error(404, "NOT_FOUND", "models/gemini-model is not found for API version v1"), "not_found"),
     (error(429, "RESOURCE_EXHAUSTED", QUOTA, quota(MINUTE), retry("0.001s")), "rate_limit"),
-    (error(429, "RESOURCE_EXHAUSTED", "Resource exhausted.", retry("0s"), in_list=True), "rate_limit"),
+    (error(429, "RESOURCE_EXHAUSTED", "Resource exhausted.", retry("0.001s"), in_list=True), "rate_limit"),
     (error(429, "RESOURCE_EXHAUSTED", QUOTA, quota(DAY), retry("37s")), "quota"),
     (error(429, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted."), "quota"),
     (error(500, "INTERNAL", "An internal error has occurred."), "server"),

@@ -126,7 +126,7 @@ def test_a_full_context_window_is_told_with_its_size(llmock: LLMock, provider: P
     with pytest.raises(ContextExceededError) as caught:
         provider.model(llmock).generate_response([{"role": "user", "content": "word " * 100}])
     assert caught.value.context_size == 20
-    assert caught.value.tokens_used > 100
+    assert (caught.value.tokens_used or 0) > 100
     assert len(llmock.requests) == 1
 
 

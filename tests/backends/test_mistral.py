@@ -145,7 +145,7 @@ def test_an_answer_that_an_error_ended_is_none(wire_server: WireServer) -> None:
     ],
 )
 def test_every_kind_of_error(wire_server: WireServer, status: int, body: Any, kind: str) -> None:
-    wire_server.script = [reply(status, body, {"Retry-After": "0"})]
+    wire_server.script = [reply(status, body, {"Retry-After-Ms": "1"})]
     with pytest.raises(RemoteCallError) as caught:
         mistral_model(wire_server, model_config={"total_timeout": 5}).generate_response(HELLO)
     assert (caught.value.kind, caught.value.status) == (kind, status)

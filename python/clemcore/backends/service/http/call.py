@@ -163,7 +163,7 @@ class CallLayer:
         dialect = self._errors.dialect
         tokens = len(exchange.body) / _BYTES_PER_TOKEN + dialect.tokens_asked(body) * dialect.answers_asked(body)
         queued = time.monotonic()
-        sent = await self.gate.enter(tokens, is_repeated=exchange.attempts > 0)
+        sent = await self.gate.enter(tokens, is_repeated=exchange.attempts > 0, call=id(exchange))
         outcome: Outcome = "neutral"
         try:
             if exchange.hold is None and belongs.budgets:

@@ -78,8 +78,8 @@ class ErrorBuilder:
             return f"answered {exchange.status}, but {exchange.fault}"
         message = fault_of(exchange, self.dialect).message
         # Scrubbed before it is cut: half a key is not found.
-        is_read = message is not None and exchange.parsed is not None
-        shown = scrub(message if is_read else _excerpt(exchange.response))[:_SHOWN]
+        words = None if exchange.parsed is None else message
+        shown = scrub(_excerpt(exchange.response) if words is None else words)[:_SHOWN]
         if verdict.why is not None:
             return f"answered {exchange.status}, but {verdict.why}: {shown}"
         if 300 <= exchange.status < 400:  # noqa: PLR2004 - redirects

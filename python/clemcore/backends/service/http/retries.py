@@ -1,8 +1,8 @@
 """The one retry policy: which attempt follows which, and after how long. It does not know the wire.
 
 tenacity runs it. How often, is decided per kind of error, unless the service says whether to try again; how long,
-by the service where it says so, else by an exponential wait with jitter; a wait that does not fit into the call's
-time is not begun.
+by the service where it names a time to come, else by an exponential wait with jitter; a wait that does not fit into
+the call's time is not begun.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Policy:
 
     def wait(self, state: tenacity.RetryCallState) -> float:
         verdict = self._last(state)
-        if verdict.retry_after is None:
+        if not verdict.retry_after:  # "now" would repeat the calls that were refused together at once
             return self._backoff(state)
         return verdict.retry_after * (1 + self._spread(state))
 

@@ -162,7 +162,7 @@ def _wait(exchange: Exchange, fault: Fault) -> float | None:
 
 
 def wait_asked(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds the service asks to wait, or None where it does not say.
+    """Return how many seconds the service asks to wait, or None where it does not say; 0 for a time in the past.
 
     Examples:
         >>> wait_asked({"retry-after-ms": "250", "retry-after": "9"}), wait_asked({"retry-after": "soon"})
@@ -173,8 +173,8 @@ def wait_asked(headers: Mapping[str, str]) -> float | None:
             seconds = float(headers[name]) * unit
         except (KeyError, ValueError):
             continue
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
+        if math.isfinite(seconds):
+            return max(seconds, 0.0)
     date = email.utils.parsedate_tz(headers.get("retry-after", ""))
     if date is None:
         return None
