@@ -164,7 +164,7 @@ def test_a_real_server_is_not_stormed(wire_server: WireServer, hint: dict[str, s
             return completion() if window.takes(time.monotonic()) else refusal(429, "slow down", headers=hint)
 
     wire_server.script = [answer]
-    replies = open_model(wire_server.url).generate_batch_response([HELLO] * 50)  # type: ignore[attr-defined]
+    replies = open_model(wire_server.url).generate_batch_response([HELLO] * 50)
     assert len(replies) == 50
     assert len(wire_server.requests) < 150
 
