@@ -91,7 +91,8 @@ def main() -> None:
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,))
     process.start()
     url = f"http://127.0.0.1:{ours.recv()}/v1"
-    config = {"requires_api_key": False, "max_connections": CONNECTIONS, "attempt_timeout": ATTEMPT_TIMEOUT}
+    limits = {"max_connections": CONNECTIONS, "attempt_timeout": ATTEMPT_TIMEOUT, "bad_reply_attempts": 4}
+    config = {"requires_api_key": False, **limits}
     entry = {"model_name": "m", "backend": "openai_compatible", "model_id": "m", "base_url": url}
     model: Any = backends.get_model_for({**entry, "model_config": config})
     batch = [[{"role": "user", "content": f"say {number}"}] for number in range(COUNT)]

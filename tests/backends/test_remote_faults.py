@@ -52,7 +52,7 @@ class Plan:
 def test_a_thousand_questions_to_a_service_with_faults(wire_server: WireServer) -> None:
     plan = Plan()
     wire_server.script = [plan]
-    model: Any = open_model(wire_server.url, max_connections=50, attempt_timeout=2)
+    model: Any = open_model(wire_server.url, max_connections=50, attempt_timeout=2, bad_reply_attempts=4)
     batch = [[{"role": "user", "content": f"question {number}"}] for number in range(1000)]
     with backends.record("requests.json") as recorder:
         replies = model.generate_batch_response(batch)

@@ -7,12 +7,13 @@ It reads no environment variable (:mod:`clemcore.keys` does) and does not know w
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import re
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from clemcore import _core
 from clemcore.backends.service.hosts import hosts_of, is_at
@@ -25,7 +26,18 @@ logger = logging.getLogger(__name__)
 
 # Under these names a key may hold the address of its server; the first is that of slurk's keys.
 _ADDRESSES = ("slurk_host", "base_url")
-_PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443}
+# Characters that an address may have in its path as they are; an escape stays what it is.
+_IN_PATHS = "/%:@!$&'()*+,;=~"
+_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+# What the portal of Azure shows: the address of one call, which names the deployment, the version, or both.
+_AZURE_CALL = re.compile(
+    r"(?P<base>https?://[^/@]+[^@]*)"
+    r"/openai/(?:deployments/(?P<deployment>[^/]+)(?:/chat/completions|/responses)?|responses)"
+)
+_AZURE_VERSION = re.compile(r"(?:\d{4}-\d{2}-\d{2}(?:-preview)?|v1|preview|latest)?")
+# How the addresses of other calls end; the endings are added to a base_url.
+_CALLS = ("/responses", "/v1/messages", "/messages", "/v2/chat")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -136,16 +148,34 @@ def _own_address(key: Key | None, place: str) -> str | None:
 
 def _checked_url(value: str, where: str) -> str:
     """Return the address in one form; what it holds is not shown, it could be a password."""
+    if (pasted := _pasted(value.strip())) is not None:
+        raise SpecError(f"the base_url of {where} is the address of one call: write {pasted}")
     if (fault := _core.address_fault(value)) is not None:
         raise SpecError(f"the base_url of {where} {fault}")
     try:
         parts = urlsplit(value.strip())
-        port = parts.port
-    except ValueError:
+        port, host = parts.port, (parts.hostname or "").encode("idna").decode("ascii")
+    except ValueError:  # also of a name that has no form in ASCII
         raise SpecError(f"the base_url of {where} is not a URL") from None
-    path = parts.path.rstrip("/")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    path = quote(_LONE_PERCENT.sub("%25", parts.path.rstrip("/")), safe=_IN_PATHS)
+    if ending := next((ending for ending in _CALLS if path.endswith(ending)), None):
+        raise SpecError(f"the base_url of {where} must end before '{ending}', which is added automatically")
+    host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
+
+
+def _pasted(url: str) -> str | None:
+    """Return what to write in place of an address that Azure's portal shows for a call; None: it is another one."""
+    address, _, query = url.partition("?")
+    version = dict(parse_qsl(query)).get("api-version", "")
+    found = _AZURE_CALL.fullmatch(address.rstrip("/"))
+    if found is None or not _AZURE_VERSION.fullmatch(version):
+        return None
+    deployment = found["deployment"]
+    written = {"base_url": found["base"]}
+    written |= {} if deployment is None else {"model_id": unquote(deployment)}
+    written |= {"api_version": version} if version else {}
+    return ", ".join(f'"{name}": {json.dumps(value)}' for name, value in written.items())
 
 
 def beyond(base_url: str, path: str) -> str:
@@ -162,7 +192,7 @@ def beyond(base_url: str, path: str) -> str:
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
 
 
 def _has_origin(base_url: str, other: str | None) -> bool:
@@ -198,10 +228,17 @@ def _check_host(spec: ModelSpec, service: Defaults, key: Key, key_name: str, bas
 def _check_sendable(key: Key, key_name: str, place: str) -> None:
     for field in ("api_key", "organization", "project"):
         value = str(key.get(field) or "").strip()
+        what = f"'{field}' of the key '{key_name}' in {place}"
+        if len(value) > 1 and value[0] in "\"'`" and value[-1] == value[0]:
+            raise SpecError(f"{what} stands in quotes, which would be sent with it: leave them out")
+        if value[:7].lower() == "bearer ":
+            raise SpecError(f"{what} begins with 'Bearer', which is added by itself: leave it out")
+        if re.fullmatch(r"\$\{?\w+\}?", value):
+            raise SpecError(f"{what} is the name of a variable instead of its value: write the key itself")
         if not all("!" <= character <= "~" for character in value):
             raise SpecError(
-                f"'{field}' of the key '{key_name}' in {place} holds a space, a line break or a character outside "
-                "ASCII, which no HTTP header can carry: copy it again"
+                f"{what} holds a space, a line break or a character outside ASCII, which no HTTP header can carry: "
+                "copy it again"
             )
 
 

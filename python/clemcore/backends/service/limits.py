@@ -22,6 +22,7 @@ class Limits:
             for a free connection is not.
         attempt_timeout: seconds that one attempt may take.
         idle_timeout: seconds that may pass without a byte once a reply has begun.
+        bad_reply_attempts: requests that a call may make while replies come that cannot be read.
     """
 
     max_connections: int | None = None
@@ -30,6 +31,7 @@ class Limits:
     total_timeout: float = 600.0
     attempt_timeout: float = 300.0
     idle_timeout: float = 60.0
+    bad_reply_attempts: int = 1
 
 
 def resolve_limits(spec: ModelSpec) -> Limits:

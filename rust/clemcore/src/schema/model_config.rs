@@ -229,6 +229,14 @@ pub const MODEL_CONFIG: &[Field] = &[
         .read_by(REMOTE)
         .rule(Rule::Positive)
         .default("60"),
+    field(
+        "bad_reply_attempts",
+        &[Int],
+        "How many requests a call may make while replies come that cannot be read; each may have to be paid for.",
+    )
+    .read_by(REMOTE)
+    .rule(Rule::Positive)
+    .default("1"),
     field("multimodality", &[Object], "What the model takes beside text.").holds(MODALITIES),
     field("responses", &[Strings], "What the backend answers, one after another; without it, the last message.")
         .read_by(MOCK),

@@ -13,7 +13,8 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from clemcore import secrets
-from clemcore.backends.service.endpoint import LOOPBACK
+from clemcore.backends.service.endpoint import PORTS
+from clemcore.backends.service.http.no_proxy import bypasses, is_this_machine
 from clemcore.errors import SpecError
 
 
@@ -46,7 +47,7 @@ def _read(proxy: str | None) -> tuple[str | None, dict[str, str]] | str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return f"of the kind '{parts.scheme or 'unknown'}', which is not supported"
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = port or {"http": 80, "https": 443}[parts.scheme]
+    port = port or PORTS[parts.scheme]
     headers = {}
     if parts.username is not None:
         login = aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
@@ -59,10 +60,11 @@ def _read(proxy: str | None) -> tuple[str | None, dict[str, str]] | str:
 def _named_proxy(base_url: str) -> str | None:
     """Return the proxy that the environment names for this address; never one for this machine itself."""
     parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    if host in LOOPBACK or proxy_bypass(host if parts.port is None else f"{host}:{parts.port}"):
-        return None
+    host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     proxies = getproxies()
+    # Python's own reading also asks the settings of the system, where there are any.
+    if is_this_machine(host) or bypasses(proxies.get("no", ""), host, port) or proxy_bypass(host):
+        return None
     return proxies.get(parts.scheme) or proxies.get("all")
 
 

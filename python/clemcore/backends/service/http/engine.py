@@ -12,10 +12,10 @@ import errno
 import hashlib
 import logging
 import os
+import socket
 import ssl
 import time
 import weakref
-import zlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,14 +29,20 @@ from clemcore.backends.service.endpoint import Endpoint
 from clemcore.backends.service.http import background
 from clemcore.backends.service.http.connections import proxy_of, tls_context
 from clemcore.backends.service.http.exchange import Exchange
+from clemcore.backends.service.http.reading import UnreadableError, plain
 from clemcore.keys import Key
 
 if TYPE_CHECKING:
-    from aiohttp.connector import Connection
+    from aiohttp.connector import AddrInfoType, Connection
 
 CONNECT_TIMEOUT = 10.0
 # An answer is text; what is larger is a mistake or an attack.
 LARGEST_REPLY = 64 * 1024 * 1024
+# Silent connections are forgotten by routers, some after a minute.
+_FIRST_PROBE = 30
+# What gateways add to the head of an answer is no reason to lose it.
+_LONGEST_HEADER = 64 * 1024
+_MOST_HEADERS = 1000
 # How many connections may be found unusable in a row: all that lie in the pool.
 _MOST_STALE = 1000
 _LONGEST_WORDS = 300
@@ -88,13 +94,27 @@ class Connector(aiohttp.TCPConnector):
             tls: what verifies certificates, or None for the system's authorities.
             limit: how many connections there may be at once; 0: any number.
         """
-        super().__init__(ssl=True if tls is None else tls, limit=limit, keepalive_timeout=15.0)
+        super().__init__(
+            ssl=True if tls is None else tls, limit=limit, keepalive_timeout=15.0, socket_factory=_socket_kept_alive
+        )
         self._pid = os.getpid()
 
     def __del__(self, *arguments: Any) -> None:
         """Close what is open, in the process that has opened it."""
         if self._pid == os.getpid():
             super().__del__(*arguments)
+
+
+def _socket_kept_alive(address: AddrInfoType) -> socket.socket:
+    """Make a socket that says now and then that it is still there: a model may think in silence for minutes."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Names and presence differ between systems; where one is missing, the system's own value counts.
+    for name, seconds in (("TCP_KEEPIDLE", _FIRST_PROBE), ("TCP_KEEPALIVE", _FIRST_PROBE), ("TCP_KEEPINTVL", 15)):
+        if hasattr(socket, name):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+    return made
 
 
 class Engine:
@@ -138,16 +158,19 @@ class Engine:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
+                max_line_size=_LONGEST_HEADER,
+                max_field_size=_LONGEST_HEADER,
+                max_headers=_MOST_HEADERS,
             )
         return self._session
 
     async def send(self, exchange: Exchange, seconds: float) -> None:
         """Send the bytes of an exchange and read the whole reply, within so many seconds."""
-        begin = time.monotonic()
+        begin, exchange.proxy = time.monotonic(), self._proxy
         try:
             await self._post_fresh(exchange, seconds, begin)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, _BadReplyError) as fault:
-            exchange.fault_kind, exchange.fault = described(fault)
+            exchange.fault_kind, exchange.fault = described(fault, self._proxy)
             exchange.keep_what_arrived()
         finally:
             exchange.attempt_seconds = time.monotonic() - begin
@@ -179,7 +202,7 @@ class Engine:
             exchange.status, exchange.headers = response.status, headers
             exchange.raw = exchange.response = raw
             if "content-encoding" in headers:
-                exchange.response = _decompressed(raw, headers["content-encoding"].strip())
+                exchange.response = plain(raw, headers["content-encoding"], LARGEST_REPLY)
 
     def _headers(self) -> dict[str, str]:
         """Return all headers of a request beside its length."""
@@ -314,28 +337,15 @@ async def _read(
     return b"".join(pieces)
 
 
-def _decompressed(raw: bytes, encoding: str) -> bytes:
-    """Undo a compression that the request did not ask for."""
-    if encoding.lower() in ("", "identity"):
-        return raw
-    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
-        raise _BadReplyError(f"the reply is compressed as {encoding!r}, although it was asked for plain")
-    unpack = zlib.decompressobj(47)  # gzip or zlib, by their first bytes
-    try:
-        plain = unpack.decompress(raw, LARGEST_REPLY)
-    except zlib.error as fault:
-        reason = str(fault)
-    else:
-        if unpack.eof and not unpack.unconsumed_tail:
-            return plain
-        reason = "it is larger than allowed" if unpack.unconsumed_tail else "it ends too early"
-    raise _BadReplyError(f"the reply's compression is broken: {reason}")
+def described(fault: BaseException, proxy: str | None = None) -> tuple[str, str]:
+    """Return kind and words, in one line and without secrets, of what went wrong in the network.
 
-
-def described(fault: BaseException) -> tuple[str, str]:
-    """Return kind and words, in one line and without secrets, of what went wrong in the network."""
+    Args:
+        fault: what the library has raised.
+        proxy: the proxy that the request went through, or None: connections are made to it alone.
+    """
     kind, words = "connection", f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
-    if isinstance(fault, _BadReplyError):
+    if isinstance(fault, (_BadReplyError, UnreadableError)):
         kind, words = ("timeout" if "idle_timeout" in str(fault) else "reply"), str(fault)
     elif isinstance(fault, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)):
         cause: Any = getattr(fault, "certificate_error", None) or getattr(fault, "os_error", None) or fault
@@ -344,7 +354,8 @@ def described(fault: BaseException) -> tuple[str, str]:
     elif isinstance(fault, aiohttp.ServerFingerprintMismatch):
         kind = "certificate"
     elif isinstance(fault, aiohttp.ConnectionTimeoutError):
-        words = f"cannot connect within {CONNECT_TIMEOUT:g} s"
+        kind = "connection" if proxy is None else "proxy"
+        words = f"cannot connect{'' if proxy is None else ' to the proxy'} within {CONNECT_TIMEOUT:g} s"
     elif isinstance(fault, asyncio.TimeoutError):
         kind, words = "timeout", "no whole reply in time"
     elif isinstance(fault, aiohttp.ClientHttpProxyError):
@@ -353,7 +364,8 @@ def described(fault: BaseException) -> tuple[str, str]:
     elif isinstance(fault, aiohttp.ClientResponseError):
         kind, words = "reply", f"the reply is no HTTP that can be read: {fault.message}"
     elif isinstance(fault, aiohttp.ClientConnectorError):
-        words = f"cannot connect: {_words_of(fault.os_error)}"
+        kind = "connection" if proxy is None else "proxy"
+        words = f"cannot connect{'' if proxy is None else ' to the proxy'}: {_words_of(fault.os_error)}"
     elif isinstance(fault, aiohttp.ServerDisconnectedError):
         words = "the server closed the connection without a reply"
     elif isinstance(fault, aiohttp.ClientPayloadError):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from clemcore.backends.service.http.reading import json_in
 from clemcore.backends.service.limits import Limits
 from clemcore.backends.service.slot import Slot
 from clemcore.backends.service.streaming.arrival import Arrival, is_stream, reply_in
@@ -59,8 +60,8 @@ class Exchange:
         answer: the answer's text and the facts that were read from the reply, or None.
         shown: the reply's body as the record shows it, or None where it cannot be shown as JSON, byte for byte.
         fault: why there was no whole reply, or None.
-        fault_kind: the kind of that fault: ``connection``, ``certificate``, ``refused`` (by a proxy), ``timeout``,
-            ``reply``, or None.
+        fault_kind: the kind of that fault: ``connection``, ``certificate``, ``proxy`` (it cannot be reached),
+            ``refused`` (by the proxy), ``timeout``, ``reply``, or None.
         failed_attempts: what happened before the last attempt.
         attempts: number of requests that were made.
         first_byte: seconds from the start of the last attempt to its reply's headers.
@@ -69,6 +70,7 @@ class Exchange:
         slot: the call's place in a cache, or None where no cache is used.
         hold: what the call has reserved of the budgets, or None.
         arrival: the answer as it arrives, or None where it was not asked for in pieces.
+        proxy: the proxy that the request goes through, without its login, or None.
         is_tls_verified: whether the server had to prove who it is; false only where the entry says so.
     """
 
@@ -93,6 +95,7 @@ class Exchange:
     slot: Slot | None = None
     started: float = field(default_factory=time.monotonic)
     hold: Hold | None = None
+    proxy: str | None = None
     is_tls_verified: bool = True
     arrival: Arrival | None = None
 
@@ -126,6 +129,9 @@ class Exchange:
         if streamed is None:
             self.parsed = as_json(self.response)
             self.shown = None if self.parsed is None else _shown(self.response or b"", self.parsed)
+            if self.parsed is None and self.response and (found := json_in(self.response)) is not None:
+                self.parsed = found.value
+                self.shown = _shown(self.response, found.value, slice(found.begin, found.end))
         elif self.fault_kind is None:
             self.parsed, self.fault = streamed
             self.fault_kind = None if self.fault is None else "reply"
@@ -248,14 +254,15 @@ def as_json(data: bytes | None) -> Any:
         return None
 
 
-def _shown(data: bytes, parsed: Any) -> Shown | None:
+def _shown(data: bytes, parsed: Any, place: slice | None = None) -> Shown | None:
     """Return a reply's bytes as the record shows them, or None where they are not strict JSON in UTF-8.
 
     Args:
         data: the body.
         parsed: the JSON in it.
+        place: where the JSON stands, where more than blanks and a mark are around it.
     """
-    text = data.removeprefix(codecs.BOM_UTF8).strip(b" \t\r\n")
+    text = data.removeprefix(codecs.BOM_UTF8).strip(b" \t\r\n") if place is None else data[place]
     if not data.isascii():
         try:
             data.decode("utf-8")
@@ -265,7 +272,7 @@ def _shown(data: bytes, parsed: Any) -> Shown | None:
         return None
     if has_own_escapes(text) and holds_key(json.dumps(parsed).encode("ascii")):  # hidden from a search
         return None
-    begin = data.index(text)
+    begin = data.index(text) if place is None else place.start
     return Shown(data[:begin], JsonText(text), data[begin + len(text) :])
 
 

@@ -32,6 +32,11 @@ _HINTS = {
     "rate_limit": "wait, ask for a higher limit, or set requests_per_minute",
 }
 _TOO_LARGE = 413
+_FROM_A_PROXY = 407
+_CHECK_PROXY = (
+    "check the proxy's address and login in the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY), or put the host "
+    "into NO_PROXY"
+)
 
 
 class ErrorBuilder:
@@ -67,7 +72,8 @@ class ErrorBuilder:
         return self._attach(error, exchange, ledger, verdict.facts)
 
     def _what(self, exchange: Exchange) -> str:
-        return f"model '{self.model}' (backend {self.backend}): POST {exchange.url} "
+        way = f"through the proxy {exchange.proxy} " if exchange.proxy else ""
+        return f"model '{self.model}' (backend {self.backend}): POST {exchange.url} {way}"
 
     def _why(self, exchange: Exchange, verdict: Verdict) -> str:
         if verdict.kind == "interrupted":
@@ -88,6 +94,8 @@ class ErrorBuilder:
                 "key elsewhere: write the final address into base_url"
             )
         hint = verdict.hint or _HINTS.get(verdict.kind, "")
+        if exchange.status == _FROM_A_PROXY:
+            hint = _CHECK_PROXY
         if exchange.status == _TOO_LARGE and verdict.hint is None:
             hint = "the messages or images are too large for the service"
         place = f" (found in {self.endpoint.key_place})" if self.endpoint.key_place else ": none was sent"
@@ -117,8 +125,8 @@ class ErrorBuilder:
         return "" if self.model_id in known else _nearest(self.model_id, alive)
 
     def _advice(self, exchange: Exchange) -> str:
-        if exchange.fault_kind == "refused":
-            return "check the proxy's address and login in the environment, or put the host into NO_PROXY"
+        if exchange.fault_kind in ("refused", "proxy"):
+            return _CHECK_PROXY
         if exchange.fault_kind == "certificate":
             return (
                 "if the server's certificate is signed by an authority of your own, name it: model_config.ca_file"

@@ -38,6 +38,7 @@ _BY_STATUS = {
     402: "quota",
     403: "permission",
     404: "not_found",
+    407: "permission",
     408: "timeout",
     409: "server",
     425: "server",
@@ -48,6 +49,7 @@ _BY_STATUS = {
 BY_FAULT = {
     "timeout": "timeout",
     "connection": "connection",
+    "proxy": "connection",
     "certificate": "certificate",
     "refused": "permission",
     "reply": "bad_reply",
@@ -79,6 +81,7 @@ class Verdict:
         is_final: whether no further attempt may follow, whatever it was.
         facts: what was read from a reply all the same, as how many tokens it had.
         hint: what to do about it, where that is not what the kind says.
+        most_attempts: how many attempts a call may make, where that does not follow from the kind.
     """
 
     kind: str
@@ -88,12 +91,13 @@ class Verdict:
     is_final: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     hint: str | None = None
+    most_attempts: int | None = None
 
     @property
     def attempts(self) -> int:
         """How many attempts that end like this a call may make; the service's own word counts first."""
-        if self.is_final:
-            return 1
+        if self.is_final or self.most_attempts is not None:
+            return 1 if self.is_final else self.most_attempts or 1
         if self.should_retry is None or self.kind in _FINAL:
             return ATTEMPTS.get(self.kind, 1)
         return ATTEMPTS.get(self.kind, _ATTEMPTS_ASKED_FOR) if self.should_retry else 1
@@ -106,13 +110,15 @@ class Verdict:
 
 def judge(exchange: Exchange, dialect: Dialect) -> Verdict:
     """Judge a finished attempt whose reply cannot be read for an answer."""
+    again = exchange.limits.bad_reply_attempts
     if exchange.fault_kind is not None:
-        return Verdict(BY_FAULT[exchange.fault_kind])
+        kind = BY_FAULT[exchange.fault_kind]
+        return Verdict(kind, most_attempts=again if kind == "bad_reply" else None)
     if not exchange.has_good_status:
         return _refusal(exchange.status, None, exchange, fault_of(exchange, dialect))
     if exchange.parsed is None:
         kind = scrub(exchange.headers.get("content-type", "no content type"))
-        return Verdict("bad_reply", f"the body is not JSON ({kind})")
+        return Verdict("bad_reply", f"the body is not JSON ({kind})", most_attempts=again)
     fault = fault_of(exchange, dialect)
     return _refusal(fault.status, "the body is an error", exchange, fault)
 
@@ -173,8 +179,8 @@ def wait_asked(headers: Mapping[str, str]) -> float | None:
             seconds = float(headers[name]) * unit
         except (KeyError, ValueError):
             continue
-        if math.isfinite(seconds):
-            return max(seconds, 0.0)
+        if math.isfinite(seconds) and seconds >= 0:
+            return seconds
     date = email.utils.parsedate_tz(headers.get("retry-after", ""))
     if date is None:
         return None
