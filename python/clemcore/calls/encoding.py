@@ -171,7 +171,7 @@ def entry_of(fields: Mapping[str, Any]) -> bytes:
         if isinstance(extra, dict):
             extra = {name: _readable(value) for name, value in extra.items()}
         text = _joined(fields, extra)
-    return without_keys(json.loads(text)) if secrets.holds_key(text) else text
+    return without_keys(text)
 
 
 def _joined(fields: Mapping[str, Any], extra: Any) -> bytes:
@@ -184,27 +184,33 @@ def _readable(value: Any) -> JsonText:
     return JsonText(dumped(text.decode("utf-8"))) if is_hard_to_read(text) else text
 
 
-def without_keys(fields: dict[str, Any]) -> bytes:
-    """Write a call that holds a key of this process.
+def without_keys(entry: bytes) -> bytes:
+    """Return an entry without any key of this process.
 
-    Prompt, response and the words of the reply are left out where they hold it, because they are never rewritten.
+    Prompt, response and the words of the reply are left out where they hold one, because they are never rewritten.
     In everything else, ``***`` stands for the key.
     """
-    facts = _facts_of(fields)
-    left_out = list(facts.get("left_out", []))
-    for place, names in ((fields, (PROMPT, RESPONSE)), (facts, _WORDS)):
+    if not secrets.holds_key(entry):
+        return entry
+    text = entry.decode("utf-8")
+    fields = _parts(text, 0)
+    begin = members(text, 0).get(FACTS, (0, 0, None))[0]
+    facts = _parts(text, begin) if begin and text[begin] == "{" else {}
+    left_out = json.loads(facts.get("left_out", b"[]"))
+    for parts, names in ((fields, (PROMPT, RESPONSE)), (facts, _WORDS)):
         for name in names:
-            if place.get(name) is not None and secrets.holds_key(dumped(place[name])):
-                place[name] = None
+            if secrets.holds_key(parts.get(name, b"")):
+                parts[name] = JsonText(b"null")
                 left_out.append(name)
-    if left_out and facts:
-        facts["left_out"] = left_out
-    return secrets.scrub_json(dumped(fields))
+    if facts:
+        more = {"left_out": JsonText(dumped(left_out))} if left_out else {}
+        fields[FACTS] = JsonText(object_of({**facts, **more}))
+    return secrets.scrub_json(object_of(fields))
 
 
-def _facts_of(fields: dict[str, Any]) -> dict[str, Any]:
-    facts = fields.get(FACTS)
-    return facts if isinstance(facts, dict) else {}
+def _parts(text: str, at: int) -> dict[str, JsonText]:
+    """Return the members of the object that begins at a place, as they stand in the text."""
+    return {name: JsonText(text[begin:end].encode("utf-8")) for name, (begin, end, _) in members(text, at).items()}
 
 
 # -- links -----------------------------------------------------------------------------------------------------

@@ -79,6 +79,12 @@ class RecordedCall:
         return known if isinstance(known, dict) else None
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """The fields that were not recorded because they hold a key."""
+        names = self.facts.get("left_out")
+        return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+
+    @property
     def started(self) -> float | None:
         """When the call began, in seconds since 1970; None where the record does not say."""
         return time_of(self.fields.get("timestamp"))

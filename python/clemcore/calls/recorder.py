@@ -6,7 +6,6 @@ that is known is under one further key, ``clemcore``. It does not know how a cal
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -19,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from clemcore import forks, secrets
+from clemcore import forks
 from clemcore.calls import scope
 from clemcore.calls.encoding import (
     FACTS,
@@ -79,9 +78,7 @@ class FinishedCall:
     def of_text(cls, text: bytes, labels: scope.Labels | None = None) -> FinishedCall:
         """Make a call whose record is known already, as JSON text; it is linked anew where it is written."""
         call = cls({}, labels=labels)
-        call._text = unlinked(text)
-        if secrets.holds_key(call._text):
-            call._text = without_keys(json.loads(call._text))
+        call._text = without_keys(unlinked(text))
         return call
 
     def to_json(self) -> bytes:

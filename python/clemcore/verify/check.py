@@ -8,7 +8,7 @@ from typing import Any
 from clemcore.calls.encoding import FACTS
 from clemcore.calls.reader import RecordedCall, read_record, record_files
 from clemcore.verify.derived import check_local, check_service
-from clemcore.verify.hashes import check_hashes, left_out
+from clemcore.verify.hashes import check_hashes
 from clemcore.verify.links import check_links
 from clemcore.verify.report import CheckedCall, Report
 
@@ -69,7 +69,7 @@ def _check_structure(call: RecordedCall, checked: CheckedCall) -> None:
     duration = facts.get("duration_seconds")
     if isinstance(duration, bool) or not isinstance(duration, (int, float)) or duration < 0:
         checked.wrong("clemcore.duration_seconds", f"must be a number ≥ 0, not {duration!r}")
-    is_left_out = "response_text" in left_out(call)
+    is_left_out = "response_text" in call.left_out
     if call.error is None and not is_left_out and not isinstance(facts.get("response_text"), str):
         checked.wrong("clemcore.response_text", "must be text where the call did not fail")
     if call.error is not None and not all(isinstance(call.error.get(name), str) for name in ("type", "message")):

@@ -21,7 +21,7 @@ from clemcore.calls.reader import RecordedCall
 from clemcore.errors import ClemcoreError
 from clemcore.registry.prices import prices_of
 from clemcore.registry.spec import ModelSpec
-from clemcore.verify.hashes import left_out, received
+from clemcore.verify.hashes import received
 from clemcore.verify.report import CheckedCall, Finding
 
 # What is read from a reply, where the reply says it.
@@ -39,13 +39,15 @@ def check_service(call: RecordedCall, checked: CheckedCall) -> None:
         checked.unproven("clemcore.dialect", f"the reply cannot be read again: {fault}")
         return
     _check_sent(call, checked, dialect)
-    if "raw_response_obj" in left_out(call):
+    if "raw_response_obj" in call.left_out:
         checked.unproven(
             "clemcore.response_text", "cannot be compared: the reply was left out, because it holds a key"
         )
     elif call.response is not None:
         reply = _reply_of(call, checked, dialect)
-        if reply is None and isinstance(call.response, str):  # it was too deep to stand in the record as JSON
+        if (
+            reply is None and isinstance(call.response, str) and call.error is None
+        ):  # it was too deep to stand in the record as JSON
             checked.unproven("clemcore.response_text", "cannot be compared: the reply cannot be read again")
         elif call.error is None:
             _check_answer(call, checked, dialect, spec, reply)
@@ -142,10 +144,10 @@ def _check_answer(call: RecordedCall, checked: CheckedCall, dialect: Dialect, sp
     read.setdefault("usage", {})
     read.setdefault("outcome", outcome_of(text, reasoned=bool(read.get("reasoning"))))
     found = json.loads(dumped(read))
-    if "response_text" not in left_out(call):
+    if "response_text" not in call.left_out:
         checked.compare("clemcore.response_text", call.facts.get("response_text"), text, "the reply")
     for name in dict.fromkeys((*_READ, *found)):
-        if name not in left_out(call) and (name in found or name in call.facts):
+        if name not in call.left_out and (name in found or name in call.facts):
             checked.compare(f"clemcore.{name}", call.facts.get(name), found.get(name), "the reply")
 
 

@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from clemcore.calls.encoding import sha256_of_value
@@ -20,12 +20,6 @@ from clemcore.verify.report import CheckedCall
 _KEY = "it was left out, because it holds a key"
 # How the recorder begins an entry. A program that writes the file anew changes the blanks inside replies.
 _BEGIN = '{"timestamp": '
-
-
-def left_out(call: RecordedCall) -> Collection[str]:
-    """Return the fields that were not recorded because they hold a key."""
-    names = call.facts.get("left_out")
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def check_hashes(call: RecordedCall, checked: CheckedCall) -> None:
@@ -44,7 +38,7 @@ def check_hashes(call: RecordedCall, checked: CheckedCall) -> None:
 
 def _check_value(call: RecordedCall, checked: CheckedCall, name: str, digest: Any) -> None:
     field, value = _value_of(call, name)
-    if field in left_out(call):
+    if field in call.left_out:
         checked.unproven(name, f"cannot be proven: {_KEY}")
     elif value is not None and sha256_of_value(value) == digest:
         checked.proven.append(name)
@@ -121,7 +115,7 @@ def _why_unproven(call: RecordedCall, wire: dict[str, Any], side: str) -> str | 
     field = "manipulated_prompt_obj" if side == "request" else "raw_response_obj"
     is_reply = side == "response" and "response_base64" not in wire
     reasons = (
-        (field in left_out(call) or (is_reply and wire.get("events", "") is None), _KEY),
+        (field in call.left_out or (is_reply and wire.get("events", "") is None), _KEY),
         (is_reply and MASK in call.texts[1], "a key was masked in it"),
         (
             is_reply and wire.get("content_encoding"),

@@ -19,11 +19,15 @@ def text_of(call: RecordedCall) -> str:
     """Return the answer's text.
 
     Raises:
-        ReplayError: it cannot be found in the response.
+        ReplayError: it cannot be found in the response, or was left out.
     """
     for known in (call.facts.get("response_text"), call.player.get("response")):
         if isinstance(known, str):
             return known
+    if "response_text" in call.left_out:
+        raise ReplayError(
+            f"the answer of {call.place} was left out of the record, because it holds a key", place=call.place
+        )
     text = _from_response(call.response, call.prompt)
     if text is None:
         raise ReplayError(f"the answer's text cannot be found in the response of {call.place}", place=call.place)

@@ -15,7 +15,7 @@ from clemcore.backends.replay.answers import text_of
 from clemcore.backends.replay.failures import failure_of
 from clemcore.backends.replay.order import Asked, Order
 from clemcore.calls.batch import Batch, Item
-from clemcore.calls.encoding import JsonText
+from clemcore.calls.encoding import LINK, JsonText
 from clemcore.calls.reader import RecordedCall, read_record, record_files
 from clemcore.calls.request import Request, running
 from clemcore.errors import SpecError
@@ -125,7 +125,9 @@ class ReplayModel(BatchGenerativeModel):
 
 
 # What the record adds to the facts of a reply.
-_OF_THE_RECORD = ("record_version", "duration_seconds", "response_text", "model_spec", "gen_args")
+_OF_THE_RECORD = frozenset(
+    {"record_version", "duration_seconds", "response_text", "model_spec", "gen_args", "hashes", "left_out", LINK}
+)
 
 
 def _facts_of(call: RecordedCall) -> dict[str, Any]:

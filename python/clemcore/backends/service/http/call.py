@@ -125,14 +125,8 @@ class CallLayer:
         exchange = Exchange(endpoint.base_url + path, encoded(body), self._limits)
         exchange.is_tls_verified, exchange.arrival = endpoint.verify_tls, arrival
         if belongs.cache is not None or os.environ.get(CACHE_VARIABLE):
-            exchange.slot = slot_for(
-                self._identity,
-                exchange.url,
-                exchange.body,
-                belongs,
-                fields=ledger.fields,
-                dialect=self._errors.dialect,
-            )
+            call = self._identity, exchange.url, exchange.body
+            exchange.slot = slot_for(*call, belongs, fields=ledger.fields, dialect=self._errors.dialect)
         if exchange.slot is not None and exchange.slot.kept is not None:
             kept = exchange.slot.kept
             exchange.take(kept.status, kept.headers, kept.body)
