@@ -20,8 +20,8 @@ __all__ = [
     "__version__",
     "_panic",
     "absence",
-    "address_fault",
     "added_fields",
+    "address_fault",
     "catalogue",
     "check",
     "check_layers",
@@ -393,7 +393,7 @@ def judge(entry: dict[str, Any], backend: str | None = None) -> list[Problem]:
     """
 
 def address_fault(text: str) -> str | None:
-    """Say what is wrong with the address of a server, as the rest of a sentence; None for one that can be called."""
+    """Say what is wrong with the address of a server, as the rest of a sentence; None for a valid one."""
 
 def json_schema() -> str:
     """Give the JSON Schema (draft 2020-12) of a registry file."""

@@ -50,7 +50,7 @@ def examined(name: str, look: Callable[[], Row | list[Row]]) -> list[Row]:
 
 
 def problem_rows(spec: ModelSpec) -> list[Row]:
-    """Return what ``clem registry check`` finds in an entry, hints left out unless they keep the model from loading.
+    """Return what ``clem registry check`` finds in an entry, without hints unless they keep it from loading.
 
     Examples:
         >>> spec = ModelSpec(model_name="m", backend="openai", model_id="m", top_p=90)

@@ -71,7 +71,8 @@ class TestFlagsCountByValue:
 
     def test_true_of_what_is_not_honoured_is_an_error(self) -> None:
         with pytest.raises(
-            SpecError, match=r"model 'm': huggingface_local does not support model_config.multimodal: .* openai_compatible"
+            SpecError,
+            match=r"model 'm': huggingface_local does not support model_config.multimodal: .* openai_compatible",
         ):
             entry({"multimodal": True})
 
@@ -81,7 +82,10 @@ class TestFlagsCountByValue:
     [
         ({"eos_to_kull": "x"}, 'nothing reads the key "eos_to_kull"; did you mean "eos_to_cull"'),
         ({"colour": "x"}, "no setting model_config.colour; leave it out; known are attn_implementation, "),
-        ({"premade_chat_template": "true"}, "premade_chat_template must be true or false, not a string; write true"),
+        (
+            {"premade_chat_template": "true"},
+            "premade_chat_template must be true or false, not a string; write true",
+        ),
         ({"torch_num_threads": True}, "torch_num_threads must be an integer, not a boolean"),
         ({"torch_num_threads": 0}, "torch_num_threads must be a positive number of threads, not 0"),
         ({"chat_template_kwargs": ["a"]}, "chat_template_kwargs must be an object, not a list"),
@@ -264,9 +268,7 @@ class TestWhatIsNotHonoured:
         assert "5 has no effect at temperature 0" in ledger.dropped["top_k"]
 
     def test_another_policy(self) -> None:
-        with pytest.raises(
-            SpecError, match="'on_unsupported' must be one of error, drop, nearest, not \"ignore\""
-        ):
+        with pytest.raises(SpecError, match="'on_unsupported' must be one of error, drop, nearest, not \"ignore\""):
             read({"top_k": 5}, "ignore")
 
 

@@ -190,6 +190,13 @@ def test_a_server_that_does_not_stream_gives_one_piece(wire_server: WireServer) 
     assert list(stream) == [LONG.strip()]
 
 
+def test_thoughts_between_tags_are_no_piece_of_the_answer(wire_server: WireServer) -> None:
+    wire_server.script = [completion("<think>Sydney is larger.</think>Canberra.")]
+    stream = open_model(wire_server.url, cot_start_tag="<think>", cot_end_tag="</think>").stream_response(HELLO)
+    assert list(stream) == ["Canberra."]
+    assert stream.reply.facts["reasoning"] == "Sydney is larger."
+
+
 def test_a_kept_answer_is_one_piece(wire_server: WireServer, tmp_path: Path) -> None:
     wire_server.script = [streamed(completion(LONG))]
     with backends.cache(tmp_path / "c.sqlite3"):

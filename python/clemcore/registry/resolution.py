@@ -121,9 +121,7 @@ def _check_names(fields: Mapping[str, Any]) -> None:
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise SpecError(
-                f"half a character (a lone surrogate) is in the field name {name!r}"
-            ) from None
+            raise SpecError(f"half a character (a lone surrogate) is in the field name {name!r}") from None
         if isinstance(value, dict):
             _check_names(value)
 

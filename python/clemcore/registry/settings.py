@@ -1,7 +1,7 @@
 """What an entry's ``model_config`` says: settings, read and checked by the rules of the core.
 
-The core (``rust/clemcore/src/schema/`` and ``registry/check/``) says which settings a backend reads, their types, values
-and ranges, and what is wrong with an entry. This module does not know what a setting does.
+The core (``rust/clemcore/src/schema/`` and ``registry/check/``) says which settings a backend reads, their types,
+values and ranges, and what is wrong with an entry. This module does not know what a setting does.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def setting(spec: ModelSpec, name: str, default: Any = None) -> Any:
 
 
 def check_settings(spec: ModelSpec) -> None:
-    """Refuse an entry with which its model cannot be loaded, or in which a setting is nearly the name of a known one.
+    """Refuse an entry whose model cannot be loaded, or which has a setting that looks misspelt.
 
     Other unknown settings are none of this backend's business: entries also hold those of other backends.
 

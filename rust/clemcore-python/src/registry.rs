@@ -5,7 +5,7 @@ use crate::errors::{self, Problem, Report};
 use crate::explain;
 use crate::guard::guarded;
 use clemcore::edit::{self, Position};
-use clemcore::{patch, registry as core, unify as rule};
+use clemcore::{patch, registry as core, schema, unify as rule};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;

@@ -110,7 +110,9 @@ def _settings(spec: ModelSpec) -> tuple[dict[str, Any], bool]:
     nested = fields.get("model_config") or {}
     # What is refused and stands there nevertheless is false.
     honoured = [key for key, row in settings_of(_BACKEND).items() if not row["refused"]]
-    settings = {key: (nested if key in nested else fields)[key] for key in honoured if key in nested or key in fields}
+    settings = {
+        key: (nested if key in nested else fields)[key] for key in honoured if key in nested or key in fields
+    }
     return settings, "eos_to_cull" in fields and "eos_to_cull" not in nested
 
 

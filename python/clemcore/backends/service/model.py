@@ -182,7 +182,7 @@ class ServedModel(RemoteModel):
         headers = self._dialect.headers(model_spec)
         engine = None if own is None else own.engine(endpoint.base_url, headers)
         limits = resolve_limits(model_spec)
-        self._calls = CallLayer(self._errors, limits, headers, self._costs, model_spec, engine)
+        self._calls = CallLayer(self._errors, limits, headers, self._costs, model_spec, engine=engine)
 
     def __reduce__(self) -> Any:
         """Copy and pickle the entry and the arguments; a copy finds its key and opens its connections by itself."""
@@ -216,7 +216,8 @@ class ServedModel(RemoteModel):
         if task is not None:
             listener.on_stop(lambda: background.stop_soon(loop, task))
         joiner = self._dialect.joiner
-        if joiner is None or self._own is not None:  # a client of the user's own gives whole replies
+        if joiner is None or self._own is not None or tags_of(self.model_spec) is not None:
+            # One piece: a client of the user's own gives whole replies; tags split off thoughts at the end.
             return self._path, body, None
         return *self._dialect.streamed(self._path, body), Arrival(joiner, listener)
 

@@ -59,7 +59,8 @@ pub fn denied(backend: &str, part: Part, key: &str) -> Option<Denied> {
 
 fn denied_in_entry(backend: &str, key: &str) -> Option<Denied> {
     let known = entry_field(key);
-    if known.is_some_and(|field| field.is_argument) || REASONING.contains(&key) || DESCRIPTIONS.contains(&key) {
+    if known.is_some_and(|field| field.is_argument) || REASONING.contains(&key) || DESCRIPTIONS.contains(&key)
+    {
         return None;
     }
     match senders(key) {

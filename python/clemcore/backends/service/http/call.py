@@ -77,6 +77,7 @@ class CallLayer:
         headers: Mapping[str, str],
         costs: Costs,
         spec: ModelSpec,
+        *,
         engine: Sender | None = None,
     ) -> None:
         """Open nothing yet."""
@@ -121,20 +122,9 @@ class CallLayer:
             BudgetExceededError: it may cost more than is left of a budget; nothing was sent.
             Stopped: it was cancelled after something had been sent.
         """
-        endpoint = self._errors.endpoint
-        exchange = Exchange(endpoint.base_url + path, encoded(body), self._limits)
-        exchange.is_tls_verified, exchange.arrival = endpoint.verify_tls, arrival
-        if belongs.cache is not None or os.environ.get(CACHE_VARIABLE):
-            call = self._identity, exchange.url, exchange.body
-            exchange.slot = slot_for(*call, belongs, fields=ledger.fields, dialect=self._errors.dialect)
-        if exchange.slot is not None and exchange.slot.kept is not None:
-            kept = exchange.slot.kept
-            exchange.take(kept.status, kept.headers, kept.body)
-            if self._judged(exchange) is None and is_worth_keeping(exchange.answer):
-                return exchange
-            # Kept by a version that took it for an answer.
-            exchange.slot.kept = None
-            exchange.put_back()
+        exchange = self._exchange(path, body, ledger, belongs, arrival)
+        if exchange.answer is not None:
+            return exchange
         try:
             verdict = await with_retries(exchange, lambda: self._attempt(exchange, body, belongs))
         except asyncio.CancelledError:
@@ -151,6 +141,25 @@ class CallLayer:
             exchange.settle(0)
             # Raised where nothing holds headers: tracebacks may show local variables.
             raise self._errors.failure(exchange, verdict, ledger)
+        return exchange
+
+    def _exchange(
+        self, path: str, body: Mapping[str, Any], ledger: Ledger, belongs: Membership, arrival: Arrival | None
+    ) -> Exchange:
+        """Return the exchange of a call; it has an answer already where the cache has kept one."""
+        endpoint = self._errors.endpoint
+        exchange = Exchange(endpoint.base_url + path, encoded(body), self._limits)
+        exchange.is_tls_verified, exchange.arrival = endpoint.verify_tls, arrival
+        if belongs.cache is not None or os.environ.get(CACHE_VARIABLE):
+            call = self._identity, exchange.url, exchange.body
+            exchange.slot = slot_for(*call, belongs, fields=ledger.fields, dialect=self._errors.dialect)
+        if exchange.slot is not None and exchange.slot.kept is not None:
+            kept = exchange.slot.kept
+            exchange.take(kept.status, kept.headers, kept.body)
+            if self._judged(exchange) is not None or not is_worth_keeping(exchange.answer):
+                # Kept by a version that took it for an answer.
+                exchange.slot.kept = None
+                exchange.put_back()
         return exchange
 
     async def _attempt(self, exchange: Exchange, body: Mapping[str, Any], belongs: Membership) -> Verdict | None:

@@ -65,8 +65,10 @@ fn one(node: &Node<'_>, place: &str, context: &mut Context<'_>) {
         _ => None,
     };
     let Some(price) = price.filter(|price| (0.0..=HIGHEST).contains(price)) else {
-        let message =
-            format_args!("{place} must be a number from 0 to 1,000,000 (USD per million tokens), not {}", shown(node));
+        let message = format_args!(
+            "{place} must be a number from 0 to 1,000,000 (USD per million tokens), not {}",
+            shown(node)
+        );
         let meant = node.as_str().and_then(amount);
         let fault = report(node, place.to_owned(), message, context);
         fault.remedy(meant.as_ref().map(|meant| Remedy::Write(node.span, meant.clone())));
