@@ -5,8 +5,10 @@ It knows entries, prices and dates; what a backend adds comes from its ``examine
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -38,6 +40,24 @@ class Row:
     value: Any
     state: State = "good"
     advice: str = ""
+
+
+_sends_nothing: ContextVar[bool] = ContextVar("sends_nothing", default=False)
+
+
+@contextlib.contextmanager
+def sending_nothing() -> Iterator[None]:
+    """Ask backends to do without the network within the block, also where they would look for newer files."""
+    token = _sends_nothing.set(True)
+    try:
+        yield
+    finally:
+        _sends_nothing.reset(token)
+
+
+def sends_nothing() -> bool:
+    """Tell whether a backend is only looked at, and may use what is on this machine alone."""
+    return _sends_nothing.get()
 
 
 def examined(name: str, look: Callable[[], Row | list[Row]]) -> list[Row]:
@@ -81,7 +101,7 @@ def end_date(spec: ModelSpec, today: date | None = None) -> Row | None:
     try:
         left = (date.fromisoformat(written) - (today or date.today())).days
     except (TypeError, ValueError):
-        return Row("deprecation_date", written, "warning", "is no date like 2026-01-31")
+        return Row("deprecation_date", written, "warning", "is not a date like 2026-01-31")
     if left <= 0:
         return Row("deprecation_date", written, "fault", "the provider has shut the model down: take its successor")
     return Row("deprecation_date", written, "warning", f"the provider shuts the model down in {left} days")
@@ -104,5 +124,5 @@ def cost_rows(spec: ModelSpec, request: Any, gen_args: Mapping[str, Any]) -> lis
     if prices is None:
         return [Row("cost", {**tokens, "usd": None}, "good", "the entry has no prices")]
     value = {**tokens, "usd": prices.cost(tokens), "prices_of": prices.date}
-    advice = "an estimate: four bytes a token; at most max_tokens of answer, reasoning not foreseen"
+    advice = "an estimate: four bytes per token, at most max_tokens for the answer, no reasoning"
     return [Row("cost", value, "good", advice)]

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore.arguments.parameter import SAMPLING_FIELDS
+from clemcore.backends.base import Backend, overrides_render
 from clemcore.backends.lookup import BackendRegistry
 from clemcore.backends.requirements import missing_packages
 from clemcore.backends.shadowing import warn_of_shadows
-from clemcore.diagnosis import Row, cost_rows, end_date, examined, problem_rows
+from clemcore.diagnosis import Row, cost_rows, end_date, examined, problem_rows, sending_nothing
 from clemcore.errors import BackendLoadError, SpecError
 from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, Model
@@ -157,15 +158,25 @@ def examine(
     ended = end_date(spec)
     rows += [] if ended is None else [ended]
     cls = backends.get_backend_class(spec["backend"])
-    rows += cls.examine(spec)
     asked = {**_carried(spec), **(gen_args or {})}
+    with sending_nothing():
+        rows += cls.examine(spec)
+        if all(row.name != "body" for row in rows):
+            rows += _body_rows(cls, spec, messages, asked)
+    return spec, rows
+
+
+def _body_rows(cls: type[Backend], spec: ModelSpec, messages: Messages, asked: Mapping[str, Any]) -> list[Row]:
+    """Show the request and its estimated cost; a backend need not be able to show what it would send."""
+    if not overrides_render(cls):
+        return [Row("body", None, "good", "this backend does not show what it would send")]
     arguments = {**DEFAULT_GEN_ARGS, **asked}
 
     def body() -> list[Row]:
         request = cls.render(spec, messages, arguments, asked.keys())
         return [Row("body", request), *cost_rows(spec, request, arguments)]
 
-    return spec, rows + examined("body", body)
+    return examined("body", body)
 
 
 def _found(model: ModelSelector) -> tuple[ModelSpec, BackendRegistry, str | None, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -114,3 +115,86 @@ def test_a_local_model(clem: Clem, tiny_chat: Path) -> None:
     assert "it holds" in _rows(clem, json.dumps(entry))["proof"]["advice"]  # the prompt above needed one
     gone = {**entry, "huggingface_id": str(tiny_chat / "nothing")}
     assert _rows(clem, json.dumps(gone), status=1)["settings"]["state"] == "fault"
+
+
+def test_a_field_can_be_replaced_for_once(clem: Clem) -> None:
+    _register(base_url="https://models.example/v1", model_config={"requires_api_key": False})
+    rows = _rows(clem, "m", "--set", "base_url=https://other.example/v1", "--set", "model_config.max_connections=3")
+    assert rows["base_url"]["value"] == "https://other.example/v1"
+    assert rows["limits"]["value"]["max_connections"] == 3
+    assert "is not FIELD=VALUE" in clem.fails("doctor", "m", "--set", "base_url", status=2)
+
+
+# -- custom backends ---------------------------------------------------------------------------------------------
+_LAB = """
+from clemcore import backends
+from clemcore.diagnosis import Row
+from clemcore.errors import ClemcoreError
+
+class Lab(backends.Backend):
+    def get_model_for(self, model_spec):
+        return backends.CustomResponseModel(model_spec)
+"""
+_RENDER = """
+    @classmethod
+    def render(cls, model_spec, messages, gen_args, asked):
+        raise ClemcoreError("no such template")
+"""
+_EXAMINE = """
+    @classmethod
+    def examine(cls, model_spec):
+        return [Row("licence", "ABC", "warning", "ends soon"), Row("body", {"text": "…"})]
+"""
+
+
+@pytest.mark.parametrize(
+    ("methods", "status", "shown"),
+    [
+        ("", 0, ("body", "good", "does not show what it would send")),
+        (_RENDER, 1, ("body", "fault", "no such template")),
+        (_EXAMINE, 0, ("licence", "warning", "ends soon")),
+    ],
+)
+def test_a_custom_backend(clem: Clem, methods: str, status: int, shown: tuple[str, str, str]) -> None:
+    Path("lab_api.py").write_text(_LAB + methods)
+    rows = _rows(clem, '{"model_name": "m", "backend": "lab"}', status=status)
+    name, state, advice = shown
+    assert rows[name]["state"] == state
+    assert advice in rows[name]["advice"]
+
+
+# -- models of the hub -------------------------------------------------------------------------------------------
+HUB_MODEL = json.dumps({"model_name": "h", "backend": "huggingface_local", "huggingface_id": "org/name"})
+
+
+@pytest.mark.slow
+def test_the_hub_is_not_asked_for_a_model_that_is_not_here(clem: Clem, wire_server: WireServer) -> None:
+    hub = {"HF_ENDPOINT": wire_server.url, "HF_HUB_OFFLINE": "0"}
+    rows = _rows(clem, HUB_MODEL, status=0, **hub)
+    assert (rows["files"]["state"], rows["files"]["value"]) == ("warning", "org/name")
+    assert "not known before the tokenizer is on this machine" in rows["body"]["advice"]
+    assert "nothing was sent" in clem("doctor", HUB_MODEL, **hub).stderr
+    assert not wire_server.requests
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_nor_for_one_that_is_here_whole_or_in_part(
+    clem: Clem, wire_server: WireServer, tiny_chat: Path, tmp_path: Path, is_whole: bool
+) -> None:
+    snapshot = tmp_path / "models--org--name" / "snapshots" / ("0" * 40)
+    (tmp_path / "models--org--name" / "refs").mkdir(parents=True)
+    (tmp_path / "models--org--name" / "refs" / "main").write_text("0" * 40)
+    snapshot.mkdir(parents=True)
+    for file in tiny_chat.iterdir():
+        if is_whole or file.name == "config.json":
+            shutil.copy(file, snapshot)
+    hub = {"HF_ENDPOINT": wire_server.url, "HF_HUB_OFFLINE": "0", "HF_HUB_CACHE": str(tmp_path)}
+    rows = _rows(clem, HUB_MODEL, status=0, **hub)
+    if is_whole:
+        assert rows["files"]["state"] == "good"
+        assert "Tell me" in rows["body"]["value"]
+    else:
+        assert rows["files"]["advice"].endswith("the first call downloads what is missing")
+        assert rows["body"]["value"] is None
+    assert not wire_server.requests

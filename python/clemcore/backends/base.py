@@ -112,7 +112,8 @@ class Backend(abc.ABC):
             model_spec: the specification, as :meth:`get_model_for` would get it.
 
         Returns:
-            Rows such as address, key (masked), files; by default none.
+            Rows such as address, key (masked), files; by default none. A row ``body`` replaces what :meth:`render`
+            would show; return one if the request cannot be made without sending anything.
         """
         return []
 
@@ -148,6 +149,11 @@ class RemoteBackend(Backend):
     @abc.abstractmethod
     def _make_api_client(self) -> Any:
         """Return the client that models of this backend call."""
+
+
+def overrides_render(cls: type[Backend]) -> bool:
+    """Tell whether a backend can show what it would send."""
+    return cls.render.__func__ is not Backend.render.__func__  # type: ignore[attr-defined]
 
 
 def require(module: str, *, backend: str, extra: str) -> ModuleType:

@@ -15,6 +15,8 @@ from clemcore.cli.inputs import (
     json_or_text,
     read_messages,
     read_model,
+    set_option,
+    with_set,
 )
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import Styled, note, out
@@ -28,10 +30,12 @@ _MARKS = {"good": ("ok", "green"), "warning": ("warning", "yellow"), "fault": ("
     epilog=examples(
         "clem doctor gpt-4o",
         "clem doctor MODEL dialogue.json -l 100",
+        "clem doctor MODEL --set model_config.total_timeout=60",
         "clem doctor MODEL --json | jq '.rows[] | select(.state != \"good\")'",
     )
 )
 @click.argument("model", callback=read_model, metavar="MODEL")
+@set_option
 @click.option("--system", metavar="TEXT", help="A system message to put in front.")
 @generation_options
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")
@@ -39,6 +43,7 @@ _MARKS = {"good": ("ok", "green"), "warning": ("warning", "yellow"), "fault": ("
 def doctor(
     *,
     model: ModelSpec,
+    set_: tuple[str, ...],
     messages: str | None,
     system: str | None,
     temperature: float | None,
@@ -57,7 +62,7 @@ def doctor(
 
     gen_args = generation_arguments(temperature, max_tokens, gen_arg)
     dialogue = _SAMPLE if messages is None and system is None else read_messages(messages or "Hello!", system)
-    spec, rows = loading.examine(model, dialogue, gen_args)
+    spec, rows = loading.examine(with_set(model, set_), dialogue, gen_args)
     is_good = all(row.state != "fault" for row in rows)
     if as_json:
         from clemcore.secrets import mask_fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry, read_entry
@@ -10,33 +11,40 @@ from clemcore.backends.local.weight_files import fault_of, folder_of, weight_fil
 from clemcore.diagnosis import Row, examined
 from clemcore.registry.spec import ModelSpec
 
+_DOWNLOAD = "the first call downloads what is missing"
+
 
 def examine(spec: ModelSpec) -> list[Row]:
-    """Return what a call would use, and what is wrong with it."""
+    """Return what a call would use, and what is wrong with it; the hub is not asked."""
     try:
         entry = read_entry(spec)
     except ValueError as fault:
         return [Row("settings", None, "fault", str(fault))]
-    rows = _files(entry)
-    if all(row.state != "fault" for row in rows) and importlib.util.find_spec("transformers") is not None:
-        rows += examined("chat template", lambda: _template(spec))
-    return rows
-
-
-def _files(entry: LocalEntry) -> list[Row]:
     folder = folder_of(entry)
+    rows = [_files(entry, folder)]
+    if rows[0].state == "fault" or importlib.util.find_spec("transformers") is None:
+        return rows
+    found = [] if folder is None else examined("chat template", lambda: _template(spec))
+    if folder is None or (found[0].state == "fault" and not entry.is_folder):
+        advice = "not known before the tokenizer is on this machine; nothing was downloaded"
+        return [*rows, Row("body", None, "good", advice)]
+    return rows + found
+
+
+def _files(entry: LocalEntry, folder: Path | None) -> Row:
     if folder is None:
-        advice = "not on this machine yet: the first call downloads it"
-        return [Row("files", entry.source, "warning", advice)]
+        return Row("files", entry.source, "warning", f"not on this machine: {_DOWNLOAD}")
     weights = [path for path in weight_files(folder) if path.exists()]
     size = sum(path.stat().st_size for path in weights)
     value = {"folder": str(folder), "weights": len(weights), "bytes": size}
     has_config = (folder / "config.json").exists()
     lacking = [name for name, there in (("config.json", has_config), ("weights", bool(weights))) if not there]
+    if lacking and not entry.is_folder:
+        return Row("files", value, "warning", f"{', '.join(lacking)} missing in {folder}: {_DOWNLOAD}")
     if lacking:
-        return [Row("files", value, "fault", f"{', '.join(lacking)} missing in {folder}")]
+        return Row("files", value, "fault", f"{', '.join(lacking)} missing in {folder}")
     fault = next((fault for fault in map(fault_of, weights) if fault), None)
-    return [Row("files", value, "fault", fault) if fault else Row("files", value)]
+    return Row("files", value, "fault", fault) if fault else Row("files", value)
 
 
 def _template(spec: ModelSpec) -> list[Row]:

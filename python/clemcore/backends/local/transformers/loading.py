@@ -49,6 +49,21 @@ def hub_options(entry: LocalEntry, *, need_key: bool = True) -> dict[str, Any]:
     return options
 
 
+@contextlib.contextmanager
+def without_the_hub() -> Iterator[None]:
+    """Use only files that are on this machine within the block, for every thread.
+
+    ``local_files_only`` is not enough: the hub's library sends requests of its own beside those for files.
+    """
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
 def load_config(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
     """Load the configuration.
 

@@ -6,6 +6,7 @@ they are.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from weakref import WeakValueDictionary
 from clemcore.backends.local.entry import LocalEntry, read_entry
 from clemcore.backends.local.frontend import Frontend, Script
 from clemcore.backends.local.transformers import loading
+from clemcore.diagnosis import sends_nothing
 from clemcore.errors import SpecError
 from clemcore.files import cache_dir
 from clemcore.registry.spec import ModelSpec
@@ -31,7 +33,8 @@ def frontend_of(spec: ModelSpec) -> Frontend:
         TemplateError: the chat template has a fault.
     """
     entry = read_entry(spec)
-    return open_frontend(entry, loading.hub_options(entry, need_key=False))
+    with loading.without_the_hub() if sends_nothing() else contextlib.nullcontext():
+        return open_frontend(entry, loading.hub_options(entry, need_key=False))
 
 
 def open_frontend(entry: LocalEntry, options: Mapping[str, Any]) -> Frontend:
