@@ -28,7 +28,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from clemcore.diagnosis import Row
-from clemcore.errors import ClemcoreError, MissingExtraError
+from clemcore.errors import ClemcoreError, MissingExtraError, SpecError
 from clemcore.keys import Key, KeyRegistry
 from clemcore.messages import Messages
 from clemcore.model import Model
@@ -149,6 +149,27 @@ class RemoteBackend(Backend):
     @abc.abstractmethod
     def _make_api_client(self) -> Any:
         """Return the client that models of this backend call."""
+
+
+def refuse_other_backends(model_spec: ModelSpec, names: Collection[str], *, is_ours: bool) -> None:
+    """Refuse the specification of a model of another backend, which would be answered by nobody of that name.
+
+    Args:
+        model_spec: the specification.
+        names: the names of the backend.
+        is_ours: whether a specification without a backend is one of this backend.
+
+    Raises:
+        SpecError: it is another backend's.
+    """
+    backend = model_spec.get("backend")
+    if backend in names or (backend is None and is_ours):
+        return
+    named = f"is a model of the backend '{backend}'" if backend is not None else "names no backend"
+    raise SpecError(
+        f"'{model_spec.get('model_name')}' {named}, and not of '{next(iter(names))}': load it with "
+        "get_model_for, which finds its backend"
+    )
 
 
 def overrides_render(cls: type[Backend]) -> bool:

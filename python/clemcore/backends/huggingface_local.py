@@ -14,6 +14,7 @@ Examples:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -22,11 +23,17 @@ from clemcore.backends.base import Backend, require
 from clemcore.backends.local.arguments import read_arguments
 from clemcore.backends.local.entry import read_entry
 from clemcore.backends.local.model import LocalModel
-from clemcore.backends.local.transformers import loading
+from clemcore.backends.local.transformers import loading, weights
 from clemcore.backends.local.transformers.engine import TransformersEngine
 from clemcore.backends.local.transformers.generation_config import NAMES
+from clemcore.backends.local.transformers.loading import FALLBACK_CONTEXT_SIZE
 from clemcore.backends.local.transformers.opening import frontend_of, open_frontend
-from clemcore.backends.local.transformers.weights import load_model
+from clemcore.backends.local.transformers.parts import (
+    HuggingfaceLocalMultimodalModel,
+    load_config_and_tokenizer,
+    load_model,
+    split_and_clean_cot_output,
+)
 from clemcore.backends.local.window import check_context_limit, check_messages
 from clemcore.diagnosis import Row
 from clemcore.messages import Messages
@@ -35,7 +42,21 @@ from clemcore.prompts import proof
 from clemcore.prompts.proof import Case, Proof
 from clemcore.registry.spec import ModelSpec
 
-__all__ = ["HuggingfaceLocal", "HuggingfaceLocalModel", "check_context_limit", "check_messages"]
+__all__ = [
+    "FALLBACK_CONTEXT_SIZE",
+    "HuggingfaceLocal",
+    "HuggingfaceLocalModel",
+    "HuggingfaceLocalMultimodalModel",
+    "check_context_limit",
+    "check_messages",
+    "load_config_and_tokenizer",
+    "load_model",
+    "logger",
+    "split_and_clean_cot_output",
+]
+
+logger = logging.getLogger("clemcore.backends.local")
+"""The parent of the loggers of local models; older code sets its level."""
 
 
 class HuggingfaceLocal(Backend):
@@ -114,7 +135,7 @@ class HuggingfaceLocalModel(LocalModel):
         options = loading.hub_options(entry)
         front = open_frontend(entry, options)
         front.prove()
-        loaded = load_model(entry, options)
+        loaded = weights.load_model(entry, options)
         engine = TransformersEngine(loaded.model, front.tokenizer, entry.model_name, front.context_size)
         super().__init__(model_spec, front, engine, loaded.facts)
         self.model = loaded.model

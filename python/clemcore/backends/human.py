@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from clemcore.backends.base import Backend
+from clemcore.backends.base import Backend, refuse_other_backends
 from clemcore.calls.conversation import state_of
 from clemcore.messages import Messages
 from clemcore.model import Model, Reply
@@ -21,7 +21,13 @@ class Human(Backend):
     """Makes models that ask a person."""
 
     def get_model_for(self, model_spec: ModelSpec) -> Model:
-        """Make the model."""
+        """Make the model.
+
+        Raises:
+            SpecError: the specification is that of a model of another backend.
+        """
+        if type(self) is Human:
+            refuse_other_backends(model_spec, ("human", "_player_human"), is_ours=model_spec.is_human())
         return HumanModel(model_spec)
 
     @classmethod

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
-from clemcore.backends.base import Backend
+from clemcore.backends.base import Backend, refuse_other_backends
 from clemcore.calls.batch import Batch, Item
 from clemcore.calls.conversation import state_of
 from clemcore.calls.scope import Membership
@@ -22,7 +22,13 @@ class Mock(Backend):
     """Makes models that answer without a model."""
 
     def get_model_for(self, model_spec: ModelSpec) -> Model:
-        """Make the model; see :class:`CustomResponseModel` for what the specification may say."""
+        """Make the model; see :class:`CustomResponseModel` for what the specification may say.
+
+        Raises:
+            SpecError: the specification is that of a model of another backend.
+        """
+        if type(self) is Mock:
+            refuse_other_backends(model_spec, ("mock", "_player_programmed"), is_ours=model_spec.is_programmatic())
         return CustomResponseModel(model_spec)
 
     @classmethod

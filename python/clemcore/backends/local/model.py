@@ -23,7 +23,7 @@ from clemcore.backends.local.frontend import Frontend, Prompt
 from clemcore.backends.local.text import Answer, StopStrings, TextCutter
 from clemcore.calls.batch import Batch
 from clemcore.calls.conversation import STATES
-from clemcore.errors import GenerationError
+from clemcore.errors import GenerationError, SpecError
 from clemcore.messages import Messages, check_messages, sha256_of
 from clemcore.model import DEFAULT_GEN_ARGS, BatchGenerativeModel, Reply
 from clemcore.registry.spec import ModelSpec
@@ -144,6 +144,20 @@ class LocalModel(BatchGenerativeModel):
     @template_now.setter
     def template_now(self, value: str | datetime | None) -> None:
         self._front.template_now = value
+
+    def split_thinking(self, text: str) -> tuple[str, str]:
+        """Split a reply into thinking and answer, as for every reply.
+
+        Args:
+            text: a reply with its tags.
+
+        Raises:
+            SpecError: the entry does not set ``cot_output``.
+        """
+        if not self._entry.cot_output:
+            raise SpecError(f"model '{self.name}' does not think: its entry does not set model_config.cot_output")
+        answer = self._cutter.split_thinking(text, "stop", (), "", self.max_tokens)
+        return answer.thinking or "", answer.text
 
     def count_tokens(self, messages: Messages) -> int:
         """Count the tokens of the prompt that these messages make, chat template included."""

@@ -81,7 +81,7 @@ class TextCutter:
         if not self._thinks:
             text = self._after_prefix(_before_first(text, stops))
             return Answer(text.strip(), reason, None, {})
-        return self._split_thinking(self._after_prefix(text), reason, stops, prompt, max_tokens)
+        return self.split_thinking(self._after_prefix(text), reason, stops, prompt, max_tokens)
 
     def answer_start(self, text: str, prompt: str) -> int | None:
         """Return where the answer begins in what was generated so far; None while the model may still be thinking.
@@ -112,9 +112,10 @@ class TextCutter:
             return self._engine.decode(ids[:-1])
         return culled
 
-    def _split_thinking(
+    def split_thinking(
         self, text: str, finish_reason: str, stops: Sequence[str], prompt: str, max_tokens: int
     ) -> Answer:
+        """Return thinking and answer of a reply without its end; the arguments are those of :meth:`cut`."""
         last = _last_match(self._think_end, text)
         if last is not None:
             thinking, answer = text[: last.start()], text[last.end() :]
