@@ -35,6 +35,7 @@ def _private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
             "HUGGING_FACE_HUB_TOKEN",
             "CLEMCORE_REGISTRY",
             "CLEMCORE_CALL_CACHE",
+            "CLEMCORE_MODEL",
         ):
             monkeypatch.delenv(name)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.arguments.parameter import SAMPLING_FIELDS
 from clemcore.backends.base import Backend, overrides_render
-from clemcore.backends.lookup import BackendRegistry
+from clemcore.backends.lookup import ALIASES, BackendRegistry, packaged_file
 from clemcore.backends.requirements import missing_packages
 from clemcore.backends.shadowing import warn_of_shadows
 from clemcore.diagnosis import Row, cost_rows, end_date, examined, problem_rows, sending_nothing
@@ -190,8 +190,10 @@ def _found(model: ModelSelector) -> tuple[ModelSpec, BackendRegistry, str | None
 
 
 def _backend_row(row: Mapping[str, str]) -> Row:
-    missing, command = missing_packages(Path(row["file_path"])) if row["file_path"].endswith(".py") else ([], None)
-    value = {"name": row["backend"], "file": row["file_path"]}
+    name = ALIASES.get(row["backend"], row["backend"])
+    file = row["file_path"] if name == row["backend"] else str(packaged_file(name))
+    missing, command = missing_packages(Path(file)) if file.endswith(".py") else ([], None)
+    value = {"name": name, "file": file}
     if missing:
         return Row("backend", value, "fault", f"not installed: {', '.join(missing)}: {command}")
     return Row("backend", value)

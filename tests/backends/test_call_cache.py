@@ -178,7 +178,7 @@ def test_a_file_that_is_something_else_is_left_alone(clem: Clem) -> None:
         before = Path(name).read_bytes()
         with pytest.raises(CacheError, match="left as it is"):
             backends.cache(name)
-        assert "left as it is" in clem.fails("cache", "clear", name)
+        assert "left as it is" in clem.fails("cache", "clear", name, "--yes")
         assert Path(name).read_bytes() == before
     assert "there is no cache" in clem.fails("cache", "stat", "nothing.db")
 
@@ -297,8 +297,8 @@ def test_the_commands(clem: Clem, wire_server: WireServer) -> None:
     assert clem.ok("cache", "stat", CLEMCORE_CALL_CACHE="calls.sqlite3").startswith(
         "openai_compatible\tmodel-001\t1"
     )
-    clem.ok("cache", "clear", "calls.sqlite3", "--model", "another")
-    clem.ok("cache", "clear", "calls.sqlite3", "--before", "2020-01-01")
+    clem.ok("cache", "clear", "calls.sqlite3", "--yes", "--model", "another")
+    clem.ok("cache", "clear", "calls.sqlite3", "--yes", "--before", "2020-01-01")
     assert len(json.loads(clem.ok("cache", "stat", "calls.sqlite3", "--json"))) == 1
-    clem.ok("cache", "clear", "calls.sqlite3", "--before", "2999-01-01")
+    clem.ok("cache", "clear", "calls.sqlite3", "--yes", "--before", "2999-01-01")
     assert json.loads(clem.ok("cache", "stat", "calls.sqlite3", "--json")) == []

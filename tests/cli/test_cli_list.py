@@ -38,9 +38,13 @@ def test_models_in_a_pipe_are_lines_of_cells(clem: Clem) -> None:
 def test_filters(clem: Clem) -> None:
     assert [row[0] for row in rows(clem.ok("list", "models", "ID-OF"))] == ["mine"]
     assert [row[0] for row in rows(clem.ok("list", "models", "Nick"))] == ["mine"]
-    assert [row[0] for row in rows(clem.ok("list", "models", "--backend", "mock"))] == ["mine", "weiße-日本"]
+    assert [row[0] for row in rows(clem.ok("list", "models", "--backend", "mock"))] == [
+        "mine",
+        "weiße-日本",
+        "mock",
+    ]
     done = clem("list", "models", "no such model")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no models of that filter\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no models pass this filter\n")
 
 
 def test_more_columns(clem: Clem) -> None:
@@ -70,6 +74,7 @@ def test_a_terminal_gets_a_table(terminal: Terminals) -> None:
         "MODEL       BACKEND  MODEL ID    SOURCE                 CONTEXT\n"
         "mine        mock     id-of-mine  model_registry.json:2  8k\n"
         "weiße-日本  mock     -           model_registry.json:5  -\n"
+        "mock        mock     -           built in               -\n"
     )
 
 

@@ -130,7 +130,7 @@ def test_set_says_what_it_cannot_read(clem: Clem, given: list[str], message: str
 
 def test_set_needs_a_model(clem: Clem) -> None:
     Path("t.jinja").write_text("x")
-    assert "it needs -m" in clem.fails("render", "--template", "t.jinja", "--set", "a=1", "Hi", status=2)
+    assert "they need -m" in clem.fails("render", "--template", "t.jinja", "--set", "a=1", "Hi", status=2)
     assert "it needs MODEL" in clem.fails("prove", "--template", "t.jinja", "--set", "a=1", status=2)
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "register": "register.register",
     "registry": "registry.registry",
     "doctor": "doctor.doctor",
+    "config": "config.config",
     "cache": "cache.cache",
     "verify": "verify.verify",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import click
 
 from clemcore.cli.inputs import examples, read_time
 from clemcore.cli.respond import print_json
-from clemcore.cli.terminal import note, table
+from clemcore.cli.terminal import is_terminal, note, table
+from clemcore.visible import visible
 
 HEADER = ["PROVIDER", "MODEL", "REPLIES", "BYTES", "FIRST", "LAST"]
 
@@ -61,9 +63,21 @@ def stat(*, path: Path, as_json: bool) -> None:
 @click.option(
     "--before", callback=read_time, metavar="TIME", help="Only replies kept before this time (2026-11-01)."
 )
-def clear(*, path: Path, model: str | None, before: datetime | None) -> None:
-    """Remove replies; without options all."""
-    from clemcore.calls.cache import clear as remove
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+def clear(*, path: Path, model: str | None, before: datetime | None, yes: bool) -> None:
+    """Remove replies; without options all.
 
+    You are asked first. Where nobody can be asked, --yes is needed: the replies may have cost money.
+    """
+    from clemcore.calls.cache import clear as remove
+    from clemcore.calls.cache import statistics
+
+    kept = sum(row["replies"] for row in statistics(path))
+    if kept and not yes:
+        some = "those that match" if model is not None or before is not None else "all of them"
+        question = f"{path} keeps {kept} replies. Remove {some}?"
+        if not is_terminal(sys.stdin):
+            raise click.UsageError(f"{question} Nobody can be asked here: add --yes.")
+        click.confirm(visible(question), abort=True, err=True)
     limit = None if before is None else before.astimezone().isoformat()
     note(f"{path}: {remove(path, model=model, before=limit)} replies removed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -10,15 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from clemcore.cli.app import message_of
-from clemcore.cli.inputs import (
-    examples,
-    generation_arguments,
-    generation_options,
-    model_option,
-    set_option,
-    with_set,
-)
+from clemcore.cli.inputs import examples, generation_arguments, generation_options
 from clemcore.cli.respond import BUDGET_HELP, CACHE_HELP, RECORD_HELP, cached, limited, load, recorded
+from clemcore.cli.selection import model_options
 from clemcore.cli.terminal import Styled, is_terminal, note, out
 from clemcore.errors import MessagesError
 from clemcore.messages import Messages
@@ -30,6 +25,9 @@ if TYPE_CHECKING:
 
 PROMPT = "> "
 HELP = "/reset forgets the dialogue, /exit or Ctrl-D ends it"
+COMMANDS = ("/exit", "/quit", "/help", "/reset")
+# How much a word has to be like a command, alone and before other words.
+_NEAR, _SAME = 0.6, 0.75
 
 
 @click.command(
@@ -39,8 +37,7 @@ HELP = "/reset forgets the dialogue, /exit or Ctrl-D ends it"
         "printf 'Hello!\\nAnd in French?\\n' | clem chat -m MODEL",
     )
 )
-@model_option()
-@set_option
+@model_options
 @click.option("--system", metavar="TEXT", help="A system message to begin with.")
 @generation_options
 @click.option("--record", type=click.Path(dir_okay=False), metavar="FILE", help=RECORD_HELP)
@@ -49,7 +46,6 @@ HELP = "/reset forgets the dialogue, /exit or Ctrl-D ends it"
 def chat(
     *,
     model: ModelSpec,
-    set_: tuple[str, ...],
     system: str | None,
     temperature: float | None,
     max_tokens: int | None,
@@ -61,11 +57,12 @@ def chat(
     """Talk to a model, line by line.
 
     Each line is a message; the model sees the whole dialogue. /reset forgets it, /help says this, /exit or Ctrl-D
-    ends. Lines can also be piped in; then the answers alone are printed, and an error ends the dialogue.
+    ends. A message of one word that begins with a slash has a second one in front: //tmp. Lines can also be piped
+    in; then the answers alone are printed, and an error ends the dialogue.
     """
     gen_args = generation_arguments(temperature, max_tokens, gen_arg)
     with recorded(record), cached(cache), limited(budget):
-        loaded = load(with_set(model, set_), gen_args)
+        loaded = load(model, gen_args)
         if is_terminal(sys.stdin):
             note(Styled(f"{loaded.name}: {HELP}", "dim"))
         _talk(loaded, system)
@@ -76,7 +73,11 @@ def _talk(model: Model, system: str | None) -> None:
     dialogue = list(beginning)
     for line in _lines():
         command = line.strip()
-        if command in ("/exit", "/quit"):
+        if (fault := _mistyped(command)) is not None:
+            if not is_terminal(sys.stdin):
+                raise MessagesError(fault)
+            note(Styled("clem:", "red"), f" {fault}")
+        elif command in ("/exit", "/quit"):
             return
         if command == "/help":
             note(HELP)
@@ -85,7 +86,21 @@ def _talk(model: Model, system: str | None) -> None:
             model.reset()
             note("the dialogue is forgotten")
         elif command:
-            dialogue = _turn(model, dialogue, line)
+            dialogue = _turn(model, dialogue, line.replace("//", "/", 1) if command.startswith("//") else line)
+
+
+def _mistyped(line: str) -> str | None:
+    """Return what is wrong with a line that is meant as a command; a path such as /etc/hosts is none."""
+    first, _, rest = line.partition(" ")
+    if line in COMMANDS or re.fullmatch(r"/\w+", first) is None:
+        return None
+    import difflib
+
+    near = difflib.get_close_matches(first, COMMANDS, n=1, cutoff=_SAME if rest else _NEAR)
+    if rest and not near:  # a sentence that begins with a folder
+        return None
+    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(COMMANDS)}."
+    return f"there is no command '{line}': {hint} To send it as a message, write '/{line}'"
 
 
 def _turn(model: Model, dialogue: Messages, line: str) -> Messages:

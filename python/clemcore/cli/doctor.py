@@ -8,17 +8,15 @@ from typing import Any
 
 import click
 
+from clemcore.cli.dialogue import dialogue_options, read_messages
 from clemcore.cli.inputs import (
     examples,
     generation_arguments,
     generation_options,
     json_or_text,
-    read_messages,
-    read_model,
-    set_option,
-    with_set,
 )
 from clemcore.cli.respond import print_json
+from clemcore.cli.selection import model_argument
 from clemcore.cli.terminal import Styled, note, out
 from clemcore.registry.spec import ModelSpec
 
@@ -34,18 +32,17 @@ _MARKS = {"good": ("ok", "green"), "warning": ("warning", "yellow"), "fault": ("
         "clem doctor MODEL --json | jq '.rows[] | select(.state != \"good\")'",
     )
 )
-@click.argument("model", callback=read_model, metavar="MODEL")
-@set_option
-@click.option("--system", metavar="TEXT", help="A system message to put in front.")
+@model_argument
+@dialogue_options
 @generation_options
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")
 @click.argument("messages", required=False, metavar="[MESSAGES.json | TEXT]")
 def doctor(
     *,
     model: ModelSpec,
-    set_: tuple[str, ...],
     messages: str | None,
     system: str | None,
+    images: tuple[str, ...],
     temperature: float | None,
     max_tokens: int | None,
     gen_arg: tuple[str, ...],
@@ -61,8 +58,9 @@ def doctor(
     from clemcore import loading
 
     gen_args = generation_arguments(temperature, max_tokens, gen_arg)
-    dialogue = _SAMPLE if messages is None and system is None else read_messages(messages or "Hello!", system)
-    spec, rows = loading.examine(with_set(model, set_), dialogue, gen_args)
+    is_asked = messages is not None or system is not None or images
+    dialogue = read_messages(messages or "Hello!", system, images) if is_asked else _SAMPLE
+    spec, rows = loading.examine(model, dialogue, gen_args)
     is_good = all(row.state != "fault" for row in rows)
     if as_json:
         from clemcore.secrets import mask_fields

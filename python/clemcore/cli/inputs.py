@@ -1,4 +1,4 @@
-"""What several commands take: a model, messages, generation arguments, and values written as ``name=value``.
+"""What several commands take: generation arguments, templates, times, and values written as ``name=value``.
 
 It knows how they are written on a command line, and nothing of what is done with them.
 """
@@ -6,27 +6,16 @@ It knows how they are written on a command line, and nothing of what is done wit
 from __future__ import annotations
 
 import json
-import os
-import re
-import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-
-from clemcore.cli.terminal import is_terminal, note
-from clemcore.errors import MessagesError
-from clemcore.messages import Messages, check_messages
-from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
     from clemcore.prompts.templates import TemplateSource
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-
-MODEL_HELP = 'Name in the registry, or a selector as JSON: \'{"model_name": …, "backend": …}\'.'
 
 
 def examples(*lines: str) -> str:
@@ -34,70 +23,7 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def read_model(_context: click.Context, _parameter: click.Parameter, text: str | None) -> ModelSpec | None:
-    """Read a model's name or a selector; what cannot be read is an error with its place in the text."""
-    return None if text is None else ModelSpec.from_string(text)
-
-
-def model_option(*, required: bool = True) -> Callable[[AnyFunction], AnyFunction]:
-    """Add ``-m/--model``."""
-    return click.option("-m", "--model", callback=read_model, required=required, metavar="MODEL", help=MODEL_HELP)
-
-
-def set_option(command: AnyFunction) -> AnyFunction:
-    """Add ``--set``; :func:`with_set` puts what it says into the selector."""
-    return click.option(
-        "set_",
-        "--set",
-        multiple=True,
-        metavar="FIELD=JSON",
-        help="Replace a field of the entry (model_config.thinking_mode=false; null removes it); repeatable.",
-    )(command)
-
-
-def with_set(model: ModelSpec, set_: Iterable[str]) -> ModelSpec:
-    """Return a selector that also overrides what ``--set`` says; see :mod:`clemcore.registry.override`."""
-    fields = read_set(set_)
-    if not fields:
-        return model
-    from clemcore.registry.override import overriding
-
-    return overriding(model, fields)
-
-
-def read_set(texts: Iterable[str]) -> dict[str, Any]:
-    """Read ``FIELD=VALUE`` texts, one field each: the value is JSON, or the text as it stands.
-
-    ``True`` and ``False`` are read as Python's. A dotted name is a field of a nested dict.
-
-    Raises:
-        click.BadParameter: a text is no such, or says two things, or a field is given twice.
-
-    Examples:
-        >>> read_set(["model_config.thinking_mode=false", "model_config.cot_effort=low", "seed=null"])
-        {'model_config': {'thinking_mode': False, 'cot_effort': 'low'}, 'seed': None}
-    """
-    fields: dict[str, Any] = {}
-    for text in texts:
-        name, equals, given = text.partition("=")
-        name = name.strip()
-        if not equals or not all(name.split(".")):
-            raise click.BadParameter(f"'{text}' is not FIELD=VALUE", param_hint="--set")
-        value = _value(given, name, "--set")
-        if isinstance(value, str) and value == given and _SECOND.search(given):
-            raise click.BadParameter(
-                f"'{text}': one field for each --set (a text that is meant so stands in JSON quotes)",
-                param_hint="--set",
-            )
-        _set(fields, name.split("."), value, name, "--set")
-    return fields
-
-
-# What looks like another assignment after a comma.
-_SECOND = re.compile(r",\s*[A-Za-z_][\w.]*=")
-
-
-def _options(*options: Callable[[AnyFunction], AnyFunction]) -> Callable[[AnyFunction], AnyFunction]:
+def options(*options: Callable[[AnyFunction], AnyFunction]) -> Callable[[AnyFunction], AnyFunction]:
     """Make one decorator of several options; the help shows them in this order."""
 
     def add(command: AnyFunction) -> AnyFunction:
@@ -109,7 +35,7 @@ def _options(*options: Callable[[AnyFunction], AnyFunction]) -> Callable[[AnyFun
 
 
 # What an answer is generated with; :func:`generation_arguments` brings them together.
-generation_options = _options(
+generation_options = options(
     click.option("-t", "--temperature", type=click.FloatRange(min=0.0), help="Sampling temperature (0.0)."),
     click.option("-l", "--max-tokens", type=click.IntRange(min=1), help="Most tokens of an answer (300)."),
     click.option(
@@ -122,7 +48,7 @@ generation_options = _options(
 )
 
 # A chat template instead of a model; see :func:`chosen_template`.
-template_options = _options(
+template_options = options(
     click.option(
         "--template",
         type=click.Path(),
@@ -170,11 +96,11 @@ def generation_arguments(
             raise click.BadParameter(f"'{text}' is not NAME=JSON", param_hint="--gen-arg")
         if name in arguments:
             raise click.BadParameter(f"'{name}' is given twice", param_hint="--gen-arg")
-        arguments[name] = _value(value, name, "--gen-arg")
+        arguments[name] = typed_value(value, name, "--gen-arg")
     return arguments
 
 
-def _value(text: str, name: str, option: str) -> Any:
+def typed_value(text: str, name: str, option: str) -> Any:
     """Return the value of ``NAME=VALUE``: JSON, or the text as it stands where it does not begin like JSON.
 
     Raises:
@@ -214,84 +140,6 @@ def json_or_text(text: str) -> Any:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(constant)
-
-
-def read_messages(given: str | None, system: str | None) -> Messages:
-    """Return the messages that a command's argument stands for.
-
-    Args:
-        given: a text; the path of a ``.json`` file with a list of messages; ``-`` or None for standard input,
-            which may hold either.
-        system: a system message to put in front.
-
-    Raises:
-        MessagesError: the file or the text holds no messages.
-    """
-    if given is None or given == "-":
-        messages = _from_stdin(required=given is None)
-    elif given.endswith(".json"):
-        messages = _from_json(given, _read(Path(given)))
-    else:
-        messages = [{"role": "user", "content": _as_typed(given)}]
-    if system is not None:
-        first = messages[0] if isinstance(messages, list) and messages else None
-        if isinstance(first, dict) and first.get("role") == "system":
-            raise click.UsageError("--system: the messages have a system message of their own")
-        messages = [{"role": "system", "content": system}, *messages]
-    check_messages(messages)
-    return messages
-
-
-def _as_typed(argument: str) -> str:
-    """Return an argument's text, also where the locale is not UTF-8 and Python has kept its bytes aside."""
-    if argument.isprintable():  # the bytes kept aside are not
-        return argument
-    return _decoded("the text on the command line", os.fsencode(argument)) if _has_bytes(argument) else argument
-
-
-def _has_bytes(argument: str) -> bool:
-    return any("\udc80" <= character <= "\udcff" for character in argument)
-
-
-def _from_stdin(*, required: bool) -> Messages:
-    if is_terminal(sys.stdin):
-        if required:
-            raise click.UsageError("Missing argument 'MESSAGES.json | TEXT' (or '-' to type the text).")
-        note("type the text; Ctrl-D ends it")
-    text = _decoded("standard input", sys.stdin.buffer.read())
-    if text.lstrip().startswith("["):
-        # A list of objects is a dialogue; any other text may begin with a bracket too.
-        value = json_or_text(text)
-        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-            return value
-    if not text.strip():
-        raise MessagesError("standard input is empty: it must hold a text, or a JSON list of messages")
-    return [{"role": "user", "content": text.rstrip("\r\n")}]
-
-
-def _from_json(source: str, text: str) -> Messages:
-    try:
-        value: Messages = json.loads(text)
-    except json.JSONDecodeError as fault:
-        raise MessagesError(f"{source}:{fault.lineno}:{fault.colno}: no valid JSON: {fault.msg}") from None
-    except RecursionError:
-        raise MessagesError(f"{source}: nested too deeply") from None
-    check_messages(value, where=f"{source}: messages")
-    return value
-
-
-def _read(path: Path) -> str:
-    try:
-        return _decoded(str(path), path.read_bytes())
-    except OSError as fault:
-        raise MessagesError(f"{path}: the file with the messages cannot be read: {fault.strerror}") from None
-
-
-def _decoded(source: str, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as fault:
-        raise MessagesError(f"{source}: byte {fault.start} is not UTF-8") from None
 
 
 def read_pairs(texts: Iterable[str], option: str) -> dict[str, str]:
@@ -351,7 +199,7 @@ def read_assignments(texts: Iterable[str], *, typed: bool = True) -> dict[str, A
             if not equals or not all(name.split(".")) or "," in name:
                 raise click.BadParameter(f"'{rest}' does not begin with NAME=VALUE", param_hint="-v")
             value, rest = _first_value(value_text, typed)
-            _set(fields, name.split("."), value, name, "-v")
+            put(fields, name.split("."), value, name, "-v")
     return fields
 
 
@@ -373,7 +221,8 @@ def _first_value(text: str, typed: bool) -> tuple[Any, str]:
     return word, rest.lstrip()
 
 
-def _set(fields: dict[str, Any], path: list[str], value: Any, name: str, option: str) -> None:
+def put(fields: dict[str, Any], path: list[str], value: Any, name: str, option: str) -> None:
+    """Put a value at a path of names into nested dicts; ``name`` and ``option`` are for errors."""
     for part in path[:-1]:
         fields = fields.setdefault(part, {})
         if not isinstance(fields, dict):

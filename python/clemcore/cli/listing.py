@@ -12,10 +12,14 @@ import click
 
 from clemcore.cli.inputs import examples
 from clemcore.cli.respond import print_json
+from clemcore.cli.selection import complete_backend
 from clemcore.cli.terminal import note, table
 from clemcore.registry.spec import ModelSpec
 
 WHAT = ["models", "backends", "keys"]
+
+# Where the models stand that need no entry.
+BUILT_IN = "built in"
 
 # Shown by -v beside the columns that are always there: heading and field.
 MORE_COLUMNS = {
@@ -41,7 +45,14 @@ MORE_COLUMNS = {
 )
 @click.argument("what", type=click.Choice(WHAT), default="models", metavar="[models|backends|keys]")
 @click.argument("filter_", required=False, metavar="[FILTER]")
-@click.option("--backend", "backends", multiple=True, metavar="NAME", help="Only of this backend; repeatable.")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    metavar="NAME",
+    help="Only of this backend; repeatable.",
+    shell_complete=complete_backend,
+)
 @click.option("-v", "--verbose", is_flag=True, help="More columns.")
 @click.option("as_json", "--json", is_flag=True, help="Print a JSON list of objects, with all fields.")
 def list_(what: str, filter_: str | None, backends: tuple[str, ...], verbose: bool, as_json: bool) -> None:
@@ -62,7 +73,7 @@ def list_(what: str, filter_: str | None, backends: tuple[str, ...], verbose: bo
     if as_json:
         print_json(wanted)
     elif not wanted:
-        note(f"no {what}" + (" of that filter" if rows else ""))
+        note(f"no {what}" + (" pass this filter" if rows else ""))
     else:
         header, cells = {"models": _model_cells, "backends": _backend_cells, "keys": _key_cells}[what](
             wanted, verbose
@@ -74,10 +85,11 @@ def _check_known(backend: str, listed: set[str]) -> None:
     """Refuse a backend that does not exist and that no row has: it is probably misspelt."""
     from clemcore.backends.lookup import BackendRegistry
 
-    if backend not in listed and not BackendRegistry.from_packaged_and_cwd_files().is_supported(backend):
+    known = listed | {row["backend"] for row in BackendRegistry.from_packaged_and_cwd_files()}
+    if backend not in known:
         import difflib
 
-        near = difflib.get_close_matches(backend, sorted(listed), n=1)
+        near = difflib.get_close_matches(backend, sorted(known), n=1)
         hint = f"did you mean '{near[0]}'?" if near else "'clem list backends' shows all"
         raise click.BadParameter(f"there is no backend '{backend}': {hint}", param_hint="--backend")
 
@@ -101,6 +113,19 @@ def _models() -> list[dict[str, Any]]:
         source, line = registry.location(index)
         row = {"model_name": spec.get("model_name"), "backend": spec.get("backend")}
         rows.append({**row, "source": source, "line": line, "spec": mask_fields(spec.to_dict())})
+    taken = {row["model_name"] for row in rows}
+    return rows + [row for row in _built_in() if row["model_name"] not in taken]
+
+
+def _built_in() -> list[dict[str, Any]]:
+    """Return the models that need no entry."""
+    from clemcore.registry.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES
+
+    rows = []
+    for backend, names in (("mock", PROGRAMMATIC_NAMES), ("human", HUMAN_NAMES)):
+        aliases = [name for name in names[1:] if not name.startswith("_")]
+        spec = {"model_name": names[0], "backend": backend, "aliases": aliases}
+        rows.append({"model_name": names[0], "backend": backend, "source": BUILT_IN, "line": None, "spec": spec})
     return rows
 
 
@@ -109,7 +134,7 @@ def _model_cells(rows: Sequence[dict[str, Any]], verbose: bool) -> tuple[list[st
     cells = []
     for row in rows:
         spec = row["spec"]
-        where = f"{_short(row['source'])}:{row['line']}"
+        where = _short(row["source"]) + ("" if row["line"] is None else f":{row['line']}")
         line = [row["model_name"], row["backend"], _model_id(spec), where, spec.get("context_size")]
         line += [spec.get(field) for field in MORE_COLUMNS.values()] if verbose else []
         cells.append([_cell(value) for value in line])

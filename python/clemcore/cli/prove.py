@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clemcore.cli.inputs import chosen_template, examples, read_time, set_option, template_options, with_set
+from clemcore.cli.inputs import chosen_template, examples, read_time, template_options
 from clemcore.cli.respond import print_json
+from clemcore.cli.selection import set_option, with_set
 from clemcore.cli.terminal import Styled, note, out, progress, table
 from clemcore.errors import ClemcoreError, TemplateError
 from clemcore.registry.override import changes_of

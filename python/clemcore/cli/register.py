@@ -26,6 +26,7 @@ def register() -> None:
 
 @register.command(
     "model",
+    short_help="Write a model's entry into ./model_registry.json.",
     epilog=examples(
         "clem register model -n my-model -b huggingface_local -v huggingface_id=org/name,context_size=8k",
         """clem register model -n my-model -v 'languages=["en", "de"],model_config.premade_chat_template=true'""",
@@ -108,6 +109,7 @@ def _secret_names(fields: dict[str, Any], prefix: str = "") -> list[str]:
 
 @register.command(
     "key",
+    short_help="Write a backend's key into its file.",
     epilog=examples(
         "clem register key -n openai",
         "clem register key -n openai --from-env OPENAI_API_KEY",

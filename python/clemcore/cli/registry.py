@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clemcore import _core
-from clemcore.cli.inputs import examples, read_model, set_option, with_set
+from clemcore.cli.inputs import examples
 from clemcore.cli.respond import print_json
+from clemcore.cli.selection import complete_model, read_model, set_option, with_set
 from clemcore.cli.terminal import has_colors, note, out
 from clemcore.errors import ClemcoreError
 from clemcore.registry.override import changes_of
@@ -44,12 +45,13 @@ def registry() -> None:
 
 
 @registry.command(
+    short_help="Check registry files, and fix them with --fix.",
     epilog=examples(
         "clem registry check",
         "clem registry check a.json b.json --deny warnings",
         "clem registry check --format github",
         "clem registry check --fix --diff",
-    )
+    ),
 )
 @click.argument("files", nargs=-1, type=click.Path(), metavar="[FILE]...")
 @click.option(
@@ -139,7 +141,7 @@ def _mended(name: str, backends: Sequence[Described], *, show_only: bool) -> _co
         "clem registry resolve gpt-4o --set model_config.total_timeout=60 --explain",
     ),
 )
-@click.argument("selector", callback=read_model, metavar="SELECTOR")
+@click.argument("selector", callback=read_model, metavar="SELECTOR", shell_complete=complete_model)
 @set_option
 @click.option(
     "how", "--explain", is_flag=True, help="Tell which entries were tried, and where each field comes from."
@@ -192,10 +194,11 @@ def _change(change: dict[str, Any]) -> str:
 
 
 @registry.command(
+    short_help="Print every known key, as JSON Schema or as a page.",
     epilog=examples(
         "clem registry schema > model_registry.schema.json",
         "clem registry schema --format markdown | less",
-    )
+    ),
 )
 @click.option(
     "format_",
@@ -220,12 +223,13 @@ def schema(format_: str) -> None:
 
 
 @registry.command(
+    short_help="Explain a code of the check, or a key of an entry.",
     epilog=examples(
         "clem registry explain R010",
         "clem registry explain context_size",
         "clem registry explain | grep -i comma",
         "clem registry explain --format markdown | less",
-    )
+    ),
 )
 @click.argument("what", required=False, metavar="[CODE|KEY]")
 @click.option(

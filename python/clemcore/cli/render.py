@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clemcore.cli.dialogue import dialogue_options, read_messages
 from clemcore.cli.inputs import (
     chosen_template,
     examples,
     generation_arguments,
     generation_options,
     json_or_text,
-    model_option,
-    read_messages,
     read_pairs,
     read_time,
-    set_option,
     template_options,
-    with_set,
 )
 from clemcore.cli.respond import print_json
+from clemcore.cli.selection import model_options
 from clemcore.cli.terminal import is_terminal, note, out
 from clemcore.errors import TemplateError
 from clemcore.messages import Messages
@@ -41,9 +39,8 @@ MESSAGES_METAVAR = "[MESSAGES.json | TEXT]"
         "clem render --template chat_template.jinja --special-token 'bos_token=<s>' dialogue.json",
     )
 )
-@model_option(required=False)
-@set_option
-@click.option("--system", metavar="TEXT", help="A system message to put in front.")
+@model_options
+@dialogue_options
 @generation_options
 @template_options
 @click.option(
@@ -67,9 +64,9 @@ MESSAGES_METAVAR = "[MESSAGES.json | TEXT]"
 def render(
     *,
     model: ModelSpec | None,
-    set_: tuple[str, ...],
     messages: str | None,
     system: str | None,
+    images: tuple[str, ...],
     temperature: float | None,
     max_tokens: int | None,
     gen_arg: tuple[str, ...],
@@ -87,19 +84,17 @@ def render(
     Only tokenizer and template are loaded. With --template no model is needed.
     """
     gen_args = generation_arguments(temperature, max_tokens, gen_arg)
-    if (model is None) == (template is None):
-        raise click.UsageError("Give either -m MODEL or --template FILE.")
     if model is not None:
+        if template is not None:
+            raise click.UsageError("Give either -m MODEL or --template FILE.")
         if template_name or special_token or template_arg or no_generation_prompt or template_now:
             raise click.UsageError(
                 "--template-name, --special-token, --template-arg, --template-now and --no-generation-prompt need "
                 "--template."
             )
-        dialogue = read_messages(messages, system)
-        prompt = _by_model(with_set(model, set_), dialogue, gen_args)
+        dialogue = read_messages(messages, system, images)
+        prompt = _by_model(model, dialogue, gen_args)
     else:
-        if set_:
-            raise click.UsageError("--set changes the entry of a model; it needs -m.")
         if gen_args:
             raise click.UsageError("Generation arguments play no role in a template; leave them out.")
         variables = {
@@ -107,7 +102,7 @@ def render(
         }
         if "messages" in variables:
             raise click.BadParameter("'messages' is the argument of the command", param_hint="--template-arg")
-        dialogue = read_messages(messages, system)
+        dialogue = read_messages(messages, system, images)
         prompt = _by_template(
             str(template),
             chosen_template(str(template), template_name, special_token),

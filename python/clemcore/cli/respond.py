@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clemcore.cli.inputs import (
-    examples,
-    generation_arguments,
-    generation_options,
-    model_option,
-    read_messages,
-    set_option,
-    with_set,
-)
+from clemcore.cli.dialogue import dialogue_options, read_messages
+from clemcore.cli.inputs import examples, generation_arguments, generation_options
+from clemcore.cli.selection import model_options
 from clemcore.cli.terminal import is_terminal, out, progress
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
@@ -39,14 +33,15 @@ CACHE_HELP = "Keep the service's answer in this file (SQLite), and use one that 
         "clem respond -m MODEL dialogue.json --record requests.json",
         'clem respond -m MODEL -t 0.7 -l 50 --gen-arg seed=7 "Tell me a joke."',
         'clem respond -m MODEL --json "Hello!" | jq .prompt',
+        'clem respond -m MODEL --image photo.jpg "What is in this picture?"',
+        'clem respond --base-url http://localhost:8000/v1 -m NAME "Hello!"',
         'git diff | clem respond -m MODEL --system "Write the commit message."',
         """clem respond -m '{"model_name": "MODEL", "backend": "huggingface_local"}' Hello!""",
         "clem respond -m MODEL --set model_config.thinking_mode=false Hello!",
     )
 )
-@model_option()
-@set_option
-@click.option("--system", metavar="TEXT", help="A system message to put in front.")
+@model_options
+@dialogue_options
 @generation_options
 @click.option("--record", type=click.Path(dir_okay=False), metavar="FILE", help=RECORD_HELP)
 @click.option("--cache", type=click.Path(dir_okay=False), metavar="FILE", help=CACHE_HELP)
@@ -61,9 +56,9 @@ CACHE_HELP = "Keep the service's answer in this file (SQLite), and use one that 
 def respond(
     *,
     model: ModelSpec,
-    set_: tuple[str, ...],
     messages: str | None,
     system: str | None,
+    images: tuple[str, ...],
     temperature: float | None,
     max_tokens: int | None,
     gen_arg: tuple[str, ...],
@@ -78,9 +73,9 @@ def respond(
     argument, or with '-', it is read from standard input, which may hold either.
     """
     gen_args = generation_arguments(temperature, max_tokens, gen_arg)
-    dialogue = read_messages(messages, system)
+    dialogue = read_messages(messages, system, images)
     with recorded(record), cached(cache), limited(budget):
-        loaded = load(with_set(model, set_), gen_args)
+        loaded = load(model, gen_args)
         reply = loaded.generate_response(dialogue)
     if as_json:
         changes = changes_of(loaded.model_spec)

@@ -16,13 +16,14 @@ _SHOWN = 50
 
 
 @click.command(
+    short_help="Check a record: hashes, structure, order of times.",
     epilog=examples(
         "clem verify requests.json",
         "clem verify results --json",
         "clem verify again.json --same-as requests.json",
         "clem verify requests.json --count 500 --strict",
         "clem verify requests.json --end 3b1c…  # the hash that an earlier check has shown",
-    )
+    ),
 )
 @click.argument("path", metavar="PATH")
 @click.option("--same-as", metavar="OTHER", help="Also compare with another record, without the times.")

@@ -1,0 +1,177 @@
+"""Which model a command means: ``-m``, ``--base-url``, ``--set``, or the default model.
+
+The result is a selector. What it stands for is decided by :mod:`clemcore.registry.resolution`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from clemcore.cli.config import DEFAULT_MODEL, MODEL_VARIABLE, default_model
+from clemcore.cli.inputs import AnyFunction, options, put, typed_value
+from clemcore.registry.spec import ModelSpec
+
+MODEL_HELP = (
+    'Name in the registry, or a selector as JSON: \'{"model_name": …, "backend": …}\'. By default '
+    f"${MODEL_VARIABLE}, or what 'clem config {DEFAULT_MODEL}' keeps."
+)
+_URL_HELP = "Address of a server with OpenAI's protocol (http://localhost:8000/v1); -m is the model's name there."
+_KEY_HELP = "With --base-url: the key to send; without it $OPENAI_COMPATIBLE_API_KEY, or none."
+
+_SERVER = "openai_compatible"
+
+
+def read_model(_context: click.Context, _parameter: click.Parameter, text: str | None) -> ModelSpec | None:
+    """Read a model's name or a selector; what cannot be read is an error with its place in the text."""
+    return None if text is None else ModelSpec.from_string(text)
+
+
+def complete_model(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the models whose names begin with what was typed."""
+    from clemcore.errors import RegistryError
+    from clemcore.registry.registry import ModelRegistry
+    from clemcore.registry.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES
+
+    try:
+        found = {
+            spec.get("model_name"): spec.get("backend") for spec in ModelRegistry.from_packaged_and_cwd_files()
+        }
+    except RegistryError:  # the command itself shows the faults
+        found = {}
+    found.update({HUMAN_NAMES[0]: "human", PROGRAMMATIC_NAMES[0]: "mock"})
+    names = sorted(name for name in found if isinstance(name, str) and name.startswith(incomplete))
+    return [CompletionItem(name, help=str(found[name])) for name in names]
+
+
+def complete_backend(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the backends whose names begin with what was typed."""
+    from clemcore.backends.lookup import BackendRegistry
+
+    names = {row["backend"] for row in BackendRegistry.from_packaged_and_cwd_files()}
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete) and name[0] != "_"]
+
+
+def set_option(command: AnyFunction) -> AnyFunction:
+    """Add ``--set``; :func:`with_set` puts what it says into the selector."""
+    return click.option(
+        "set_",
+        "--set",
+        multiple=True,
+        metavar="FIELD=JSON",
+        help="Replace a field of the entry (model_config.thinking_mode=false; null removes it); repeatable.",
+    )(command)
+
+
+_server_options = options(
+    click.option("--base-url", metavar="URL", help=_URL_HELP),
+    click.option("--key-name", metavar="NAME", help=_KEY_HELP),
+    set_option,
+)
+_model_option = click.option(
+    "-m", "--model", callback=read_model, metavar="MODEL", help=MODEL_HELP, shell_complete=complete_model
+)
+_model_argument = click.argument(
+    "model", required=False, callback=read_model, metavar="[MODEL]", shell_complete=complete_model
+)
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``-m`` and the options that belong to it; the command gets one selector, ``model``."""
+    return _model_option(_server_options(_selecting(command)))
+
+
+def model_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument ``MODEL`` and the options that belong to it; the command gets one selector, ``model``."""
+    return _model_argument(_server_options(_selecting(command)))
+
+
+def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def select(
+        *, model: ModelSpec | None, base_url: str | None, key_name: str | None, set_: tuple[str, ...], **rest: Any
+    ) -> Any:
+        if rest.get("template") is not None and model is None:  # a chat template takes the model's place
+            if base_url or key_name or set_:
+                raise click.UsageError("--base-url, --key-name and --set describe a model; they need -m.")
+            return command(model=None, **rest)
+        if base_url is not None:
+            model = _on_server(model, base_url, key_name)
+        elif key_name is not None:
+            raise click.UsageError("--key-name needs --base-url.")
+        if model is None and "template" in rest and default_model() is None:
+            raise click.UsageError("Give either -m MODEL or --template FILE.")
+        return command(model=with_set(model or _default(), set_), **rest)
+
+    return select
+
+
+def _default() -> ModelSpec:
+    found = default_model()
+    if found is None:
+        raise click.UsageError(
+            f"No model is given: name one, set ${MODEL_VARIABLE}, or keep one with "
+            f"'clem config {DEFAULT_MODEL} NAME'."
+        )
+    return ModelSpec.from_string(found[0])
+
+
+def _on_server(model: ModelSpec | None, base_url: str, key_name: str | None) -> ModelSpec:
+    """Describe a model of a server that no registry names."""
+    if model is None or list(model) != ["model_name"]:
+        raise click.UsageError("--base-url needs the model's name at the server: -m NAME.")
+    name = model["model_name"]
+    fields: dict[str, Any] = {"model_name": name, "model_id": name, "backend": _SERVER, "base_url": base_url}
+    if key_name is not None:
+        fields["key_name"] = key_name
+    elif not os.environ.get(f"{_SERVER.upper()}_API_KEY", "").strip():
+        fields["model_config"] = {"requires_api_key": False}
+    return ModelSpec(**fields)
+
+
+def with_set(model: ModelSpec, set_: Iterable[str]) -> ModelSpec:
+    """Return a selector that also overrides what ``--set`` says; see :mod:`clemcore.registry.override`."""
+    fields = read_set(set_)
+    if not fields:
+        return model
+    from clemcore.registry.override import overriding
+
+    return overriding(model, fields)
+
+
+def read_set(texts: Iterable[str]) -> dict[str, Any]:
+    """Read ``FIELD=VALUE`` texts, one field each: the value is JSON, or the text as it stands.
+
+    ``True`` and ``False`` are read as Python's. A dotted name is a field of a nested dict.
+
+    Raises:
+        click.BadParameter: a text is no such, or says two things, or a field is given twice.
+
+    Examples:
+        >>> read_set(["model_config.thinking_mode=false", "model_config.cot_effort=low", "seed=null"])
+        {'model_config': {'thinking_mode': False, 'cot_effort': 'low'}, 'seed': None}
+    """
+    fields: dict[str, Any] = {}
+    for text in texts:
+        name, equals, given = text.partition("=")
+        name = name.strip()
+        if not equals or not all(name.split(".")):
+            raise click.BadParameter(f"'{text}' is not FIELD=VALUE", param_hint="--set")
+        value = typed_value(given, name, "--set")
+        if isinstance(value, str) and value == given and _SECOND.search(given):
+            raise click.BadParameter(
+                f"'{text}': one field for each --set (a text that is meant so stands in JSON quotes)",
+                param_hint="--set",
+            )
+        put(fields, name.split("."), value, name, "--set")
+    return fields
+
+
+# What looks like another assignment after a comma.
+_SECOND = re.compile(r",\s*[A-Za-z_][\w.]*=")
