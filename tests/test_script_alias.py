@@ -201,3 +201,90 @@ def test_interrupted_it_ends_as_plain_python_does() -> None:
     assert trace.startswith('Traceback (most recent call last):\n  File "')
     assert "slow.py" in trace
     assert "clemcore" not in trace
+
+
+# -- without a script --------------------------------------------------------------------------------------------
+OLD_NAMES = "import backends\nfrom backends import ModelSpec\nfrom backends.utils import ensure_messages_format\n"
+
+
+def test_a_program_can_ask_for_the_old_names() -> None:
+    """As in a notebook, where nothing is started by `python -m clemcore`."""
+    Path("backends.py").write_text("raise AssertionError('another module')")
+    done = python("-c", f"import clemcore.compat\nclemcore.compat.install()\n{OLD_NAMES}print(backends.__name__)")
+    assert done.stdout == "clemcore.backends\n", done.stderr
+
+
+def test_a_module_that_is_imported_already_stays_what_it_is() -> None:
+    Path("backends.py").write_text("mine = True")
+    code = "import backends, clemcore.compat\ntry: clemcore.compat.install()\nexcept ImportError as e: print(e)"
+    told = python("-c", f"{code}\nprint(backends.mine)").stdout
+    assert "another module 'backends' is imported already" in told
+    assert told.endswith("\nTrue\n")
+
+
+@pytest.mark.parametrize("name", ["backends", "clemgame"])
+def test_an_old_name_says_what_to_do(name: str) -> None:
+    Path("script.py").write_text(f"import clemcore\nimport {name}\n")
+    told = python("script.py").stderr
+    assert f"No module named '{name}': clemcore.{name} had this name in 2024." in told
+    assert "clemcore.compat.install()" in told
+    caught = "try: import backends\nexcept ImportError as e: print(e.name)"
+    assert python("-c", f"import clemcore\n{caught}").stdout == "backends\n"
+    Path(f"{name}.py").write_text("mine = True")
+    assert python("script.py").returncode == 0  # the user's own module
+
+
+def test_a_missing_part_of_an_old_package_says_so() -> None:
+    Path("script.py").write_text("import clemgame")
+    told = python("-m", "clemcore", "script.py").stderr
+    assert "No module named 'clemgame': clemcore.clemgame is not part of this version" in told
+    Path("script.py").write_text("import backends.nothing")
+    assert "No module named 'backends.nothing'\n" in python("-m", "clemcore", "script.py").stderr
+
+
+def test_an_old_name_in_a_backend_file_says_what_to_do() -> None:
+    Path("lab_api.py").write_text("import backends\nclass Lab(backends.Backend): pass\n")
+    selector = '{"model_name": "m", "backend": "lab"}'
+    told = python("-m", "clemcore", "respond", "-m", selector, "Hi").stderr
+    assert "lab_api.py cannot be imported: No module named 'backends': clemcore.backends had this name" in told
+    assert "not installed" not in told
+
+
+# -- modules -----------------------------------------------------------------------------------------------------
+MODULE = OLD_NAMES + "import sys\nprint(__name__, __spec__.name, __package__, sys.argv[1:], __file__)\n"
+
+
+def test_a_module_runs_as_under_python() -> None:
+    Path("tool").mkdir()
+    Path("tool/__init__.py").write_text("")
+    for name in ("part", "__main__"):
+        Path(f"tool/{name}.py").write_text(MODULE)
+    here = Path.cwd()
+    done = python("-m", "clemcore", "-m", "tool.part", "a", "-m", "b")
+    assert done.stdout == f"__main__ tool.part tool ['a', '-m', 'b'] {here / 'tool' / 'part.py'}\n", done.stderr
+    done = python("-m", "clemcore", "-m", "tool")
+    assert done.stdout == f"__main__ tool.__main__ tool [] {here / 'tool' / '__main__.py'}\n", done.stderr
+
+
+def test_how_a_module_ends() -> None:
+    Path("tool.py").write_text("import sys\nsys.exit(7)")
+    assert python("-m", "clemcore", "-m", "tool").returncode == 7
+    Path("tool.py").write_text("def f():\n    raise ValueError('no')\nf()")
+    done = python("-m", "clemcore", "-m", "tool")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1].startswith(f'  File "{Path.cwd() / "tool.py"}", line 3')
+    assert done.stderr.endswith("ValueError: no\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "-m needs the name of a module"),
+        (("nothing",), "No module named nothing"),
+        (("nothing.inside",), "No module named 'nothing'"),
+        (("sys",), "'sys' cannot be run as a program"),
+    ],
+)
+def test_a_module_that_cannot_be_run(arguments: tuple[str, ...], words: str) -> None:
+    done = python("-m", "clemcore", "-m", *arguments)
+    assert (done.returncode, done.stderr) == (2, f"python -m clemcore: {words}\n")

@@ -13,7 +13,7 @@ from clemcore import backends, compat  # noqa: F401 - a public name
 from clemcore._core import __version__
 from clemcore.names import lazy
 
-compat.install()
+compat.answer_renamed()
 __getattr__, __dir__ = lazy(__name__, __file__)
 
 

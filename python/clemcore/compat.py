@@ -34,7 +34,7 @@ RENAMED = {
     "clemcore.callcache": "clemcore.calls.cache",
     "clemcore.verification": "clemcore.verify",
 }
-# Top-level packages of 2024, which a script run by ``python -m clemcore`` may import.
+# Top-level packages of 2024, for scripts run by ``python -m clemcore`` and programs that call :func:`install`.
 TOP_LEVEL = {"backends": "clemcore.backends", "clemgame": "clemcore.clemgame"}
 
 
@@ -76,7 +76,28 @@ class _AliasFinder:
         found = self.target(name)
         if found is None or not _exists(found):
             return None  # the import system then complains about the name that the script wrote
-        return ModuleSpec(name, _AliasLoader(found))  # type: ignore[arg-type]
+        return ModuleSpec(name, _AliasLoader(found))
+
+
+class _Adviser:
+    """Comes last: says what to do about a package of 2024 that no other finder has found."""
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - the protocol of finders
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        if name not in TOP_LEVEL:
+            return None
+        if _finder.top_level:
+            advice = f"{TOP_LEVEL[name]} is not part of this version of clemcore yet."
+        else:
+            advice = (
+                f"{TOP_LEVEL[name]} had this name in 2024. Start the script with 'python -m clemcore SCRIPT.py', "
+                "or call clemcore.compat.install() before this import."
+            )
+        raise ModuleNotFoundError(f"No module named '{name}': {advice}", name=name)
 
 
 def _renamed(name: str) -> str | None:
@@ -106,15 +127,31 @@ def _exists(module: str) -> bool:
 
 
 _finder = _AliasFinder()
+_adviser = _Adviser()
 
 
-def install(*, top_level: bool = False) -> None:
-    """Answer the old module names in this process.
-
-    Args:
-        top_level: also ``backends`` and ``clemgame``, before any module of that name beside the script. Only
-            for a process that runs a script of 2024 and nothing else.
-    """
-    _finder.top_level = _finder.top_level or top_level
+def answer_renamed() -> None:
+    """Answer the old names of modules inside clemcore; importing clemcore does this."""
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+        sys.meta_path.append(_adviser)
+
+
+def install() -> None:
+    """Let ``import backends`` mean ``clemcore.backends`` from now on, as in 2024; for notebooks and old programs.
+
+    The name then comes before any module ``backends`` beside the script.
+
+    Raises:
+        ImportError: another module of that name is imported already.
+    """
+    for name, today in TOP_LEVEL.items():
+        module = sys.modules.get(name)
+        if module is not None and module is not sys.modules.get(today):
+            raise ImportError(
+                f"another module '{name}' is imported already ({getattr(module, '__file__', None)}): call "
+                "clemcore.compat.install() before it, or remove it from the path",
+                name=name,
+            )
+    answer_renamed()
+    _finder.top_level = True

@@ -240,10 +240,10 @@ def _load_file(path: Path) -> ModuleType:
     except ModuleNotFoundError as fault:
         del sys.modules[name]
         # Files written for 3.7.2 import what that release brought along (`retry`, the SDKs, …).
-        raise ModuleNotFoundError(
-            f"{path} cannot be imported: it needs the module '{fault.name}', which is not installed",
-            name=fault.name,
-        ) from fault
+        told = str(fault)
+        if told == f"No module named {fault.name!r}":
+            told = f"it needs the module '{fault.name}', which is not installed"
+        raise ModuleNotFoundError(f"{path} cannot be imported: {told}", name=fault.name) from fault
     except BaseException:
         del sys.modules[name]
         raise
