@@ -31,8 +31,17 @@ progress, and tables with tabs between their cells. Set `NO_COLOR` to turn colou
 | 141 | the reader of the output closed the pipe, as in `clem list models \\| head -1` |
 
 `python -m clemcore` is the same command. `python -m clemcore SCRIPT.py [ARGUMENTS]` runs a script as
-`python SCRIPT.py` does, but `import backends` means `clemcore.backends` in it. If the script starts other
-processes, start them in this way too if they need this name.
+`python SCRIPT.py` does, but `import backends` means `clemcore.backends` in it, and so does
+`python -m clemcore -m MODULE [ARGUMENTS]`. If the script starts other processes, start them in this way too if they
+need this name.
+
+Your shell can complete commands, options, models and backends. Put the line of your shell into its start-up file:
+
+| shell | file | line |
+|---|---|---|
+| bash | `~/.bashrc` | `eval "$(_CLEM_COMPLETE=bash_source clem)"` |
+| zsh | `~/.zshrc` | `eval "$(_CLEM_COMPLETE=zsh_source clem)"` |
+| fish | `~/.config/fish/completions/clem.fish` | `_CLEM_COMPLETE=fish_source clem \| source` |
 """
 
 

@@ -67,13 +67,10 @@ def test_python_block_runs(block: Block, providers: Providers) -> None:
     _run_python(block)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("block", [block for block in blocks("sh") if not block.needs], ids=_name)
-def test_shell_block_runs(block: Block, providers: Providers) -> None:
-    providers.says(block.answer)
+def _run_shell(code: str) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block.code],
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", code],
         env={**os.environ, "PATH": path, "PYTHONPATH": str(PACKAGE.parent)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -81,7 +78,28 @@ def test_shell_block_runs(block: Block, providers: Providers) -> None:
         timeout=120,
         check=False,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [block for block in blocks("sh") if not block.needs], ids=_name)
+def test_shell_block_runs(block: Block, providers: Providers) -> None:
+    providers.says(block.answer)
+    done = _run_shell(block.code)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "getting-started.md"], ids=_name)
+def test_pages_for_newcomers_run_from_top_to_bottom(page: Path, providers: Providers) -> None:
+    """All blocks run one after the other in one folder, and none of them is silent."""
+    assert providers.requests == []
+    for block in (block for block in blocks("sh", "python") if block.page == page and not block.needs):
+        if block.kind == "python":
+            Path("program.py").write_text(block.code, encoding="utf-8")
+        done = _run_shell("python program.py" if block.kind == "python" else block.code)
+        assert done.returncode == 0, f"{block.name}: {done.stdout}{done.stderr}"
+        assert done.stdout.strip(), f"{block.name} shows nothing"
+    assert providers.requests  # a provider was asked, too
 
 
 @pytest.mark.parametrize("block", [block for block in blocks("python", "sh") if block.needs], ids=_name)
@@ -99,12 +117,14 @@ def test_no_other_block_is_left_out() -> None:
     ) == [
         ("CONTRIBUTING.md", "sh", "a clone"),
         ("README.md", "sh", "a clone"),
-        ("README.md", "sh", "the network"),
+        ("README.md", "sh", "a clone"),
         ("docs/backends/huggingface_local.md", "python", "the hub"),
         ("docs/backends/huggingface_local.md", "sh", "the hub"),
         ("docs/backends/human.md", "python", "a person"),
         ("docs/backends/slurk.md", "python", "a person"),
         ("docs/backends/slurk.md", "sh", "the network"),
+        ("docs/getting-started.md", "sh", "a clone"),
+        ("docs/getting-started.md", "sh", "the hub"),
         ("docs/registry.md", "sh", "the network"),
         ("docs/templates.md", "sh", "the hub"),
     ]

@@ -76,7 +76,7 @@ class _AliasFinder:
         found = self.target(name)
         if found is None or not _exists(found):
             return None  # the import system then complains about the name that the script wrote
-        return ModuleSpec(name, _AliasLoader(found))
+        return ModuleSpec(name, _AliasLoader(found))  # type: ignore[arg-type]
 
 
 class _Adviser:
