@@ -7,6 +7,7 @@ It is a script and no test of the suite, because it compiles the core twice more
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -112,6 +113,19 @@ def check_install(package: Path, work: Path) -> None:
     for backend in REPLIES:
         assert f"{backend}\t" in listed_backends, listed_backends
     assert "clemcore[openai]" in listed_backends, listed_backends
+    check_first_steps(work)
+
+
+def check_first_steps(work: Path) -> None:
+    """The commands with which the README begins work in an empty folder, with nothing else installed."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, steps = page.partition("## First steps\n")
+    commands = steps.partition("```sh\n")[2].partition("```")[0]
+    assert commands.startswith("clem "), commands
+    folder = work / "first-steps"
+    folder.mkdir()
+    path = f"PATH={work / 'bin'}:{os.environ['PATH']}"
+    assert run("env", path, "bash", "-euo", "pipefail", "-c", commands, cwd=folder).strip()
 
 
 def check_extra(backend: str, wheel: Path, work: Path) -> None:
