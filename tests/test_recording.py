@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import clemcore
 from clemcore import backends, secrets
 from clemcore.calls import recorder
-from clemcore.calls.encoding import JsonText, encoded_once, sha256_of_value, to_json
+from clemcore.calls.encoding import JsonText, encoded_once, linked, sha256_of_value, to_json, unlinked
 from clemcore.calls.recorder import FinishedCall
 from clemcore.calls.scope import capture
 from clemcore.errors import RecordError
@@ -177,6 +177,31 @@ def test_a_longer_secret_goes_before_one_that_it_holds() -> None:
     secrets.remember("canary-inside-and-more")
     assert secrets.scrub("canary-inside-and-more") == "***"
     assert secrets.scrub_json(b'"canary-inside-and-more"') == b'"***"'
+
+
+LINKED = [
+    ('{"a": 1, "clemcore": {"b": 2, "previous_sha256": "x"}}', '{"a": 1, "clemcore": {"b": 2}}'),
+    ('{"clemcore": {"previous_sha256": null, "b": 2}, "a": 1}', '{"clemcore": {"b": 2}, "a": 1}'),
+    ('{"clemcore": {"a": {}, "previous_sha256":"x" , "b": 2}}', '{"clemcore": {"a": {} , "b": 2}}'),
+    ('{"clemcore": {"previous_sha256": "x"}}', '{"clemcore": {}}'),
+    (
+        '{"a": {"previous_sha256": "x"}, "clemcore": {"b": 2}}',
+        '{"a": {"previous_sha256": "x"}, "clemcore": {"b": 2}}',
+    ),
+    ('{"clemcore": {"b": {"previous_sha256": "x"}}}', '{"clemcore": {"b": {"previous_sha256": "x"}}}'),
+    ('{"a": "\\"previous_sha256\\": 1", "clemcore": 7}', '{"a": "\\"previous_sha256\\": 1", "clemcore": 7}'),
+    ('{"timestamp": "x"}', '{"timestamp": "x"}'),
+]
+
+
+@pytest.mark.parametrize(("entry", "bare"), LINKED)
+def test_a_link_is_taken_out_and_nothing_else(entry: str, bare: str) -> None:
+    assert unlinked(entry.encode()).decode() == bare
+    again, digest = linked(bare.encode(), "y")
+    assert digest == sha256_of_value(json.loads(again))
+    assert json.loads(unlinked(again)) == json.loads(bare)
+    facts = json.loads(bare).get("clemcore")
+    assert (again.decode() != bare) == (isinstance(facts, dict) and facts != {})
 
 
 def test_what_was_put_is_written_by_closing() -> None:

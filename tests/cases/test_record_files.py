@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from clemcore import backends
-from clemcore.calls.jsonlist import JsonListFile
+from clemcore.calls.jsonlist import Family, JsonListFile
 from clemcore.calls.reader import read_record
 from clemcore.errors import ClemcoreError, RecordError
 from clemcore.verify import verify
@@ -129,6 +129,36 @@ def test_without_hard_links_a_failed_append_leaves_the_list(monkeypatch: pytest.
     assert json.loads(Path("list.json").read_text()) == [9]
 
 
+@pytest.mark.parametrize("has_links", [True, False], ids=["links", "copies"])
+@pytest.mark.parametrize("step", ["tear", "write"])
+def test_an_append_that_stops_around_its_end_breaks_no_link(
+    monkeypatch: pytest.MonkeyPatch, step: str, has_links: bool
+) -> None:
+    """As after a kill: the file may have its new name, and nobody has noted it yet."""
+    if not has_links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "no links")))
+    method = getattr(Family, step)
+
+    def stopped(self: Family, *arguments: Any) -> None:
+        setattr(Family, step, method)  # once
+        if step == "tear":
+            method(self, *arguments)
+        raise KeyboardInterrupt
+
+    model: Any = backends.get_model_for("mock")
+    with backends.record() as recorder:
+        model.generate_response(HELLO)
+        for _ in range(2):
+            with monkeypatch.context() as patch:
+                patch.setattr(Family, step, stopped)
+                with pytest.raises(KeyboardInterrupt):
+                    model.generate_response(HELLO)
+            model.generate_response(HELLO)
+        assert recorder.count == 5
+    report = verify("requests.json")
+    assert (report.findings, report.linked) == ([], 5)
+
+
 def _append(file: JsonListFile, name: int) -> None:
     for number in range(20):
         file.append(b'{"child": %d, "n": %d}' % (name, number))
@@ -155,7 +185,7 @@ def test_without_hard_links_children_append_too() -> None:
 
 _KILLED = """
 import os, sys
-from clemcore.calls.jsonlist import JsonListFile
+from clemcore.calls.jsonlist import Family, JsonListFile
 def refuse(*_, **__): raise OSError(1, "no links")
 os.link = refuse
 with JsonListFile(sys.argv[1]) as file:

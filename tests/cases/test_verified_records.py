@@ -9,6 +9,7 @@ import io
 import json
 import random
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ WRAPPINGS: dict[str, Callable[[bytes], bytes]] = {
     "mark": lambda body: b"\xef\xbb\xbf" + body,
     "mark and lines": lambda body: b"\xef\xbb\xbf \n" + body + b"\n",
     "compact": lambda body: json.dumps(json.loads(body), separators=(",", ":")).encode(),
+    "comments": lambda body: b": waiting\n\n: waiting\r\n" + body + b"\n\ndata: [DONE]\n\n",
+    "comments and not a number": lambda body: b": a\n" + body.rstrip()[:-1] + b', "logprob": -Infinity}',
     "UTF-16": lambda body: body.decode().encode("utf-16"),
     "not a number": lambda body: body.rstrip()[:-1] + b', "logprob": NaN}',
     "words": lambda body: body.rstrip()[:-1] + b', "note": "NaN and Infinity"}',
@@ -43,6 +46,14 @@ WRAPPINGS: dict[str, Callable[[bytes], bytes]] = {
     "numbers": lambda body: body.rstrip()[:-1] + b', "n": [1.10, 1E2, -0.0, 1e400, 12345678901234567890123]}',
     "deep": lambda body: body.rstrip()[:-1] + b', "x": ' + b"[" * 300 + b"]" * 300 + b"}",
     "long number": lambda body: body.rstrip()[:-1] + b', "x": ' + b"7" * 3000 + b"}",
+}
+# By the label of the content encoding; the last three are labels alone.
+ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "UTF-8": bytes,
+    "br": bytes,
+    "identity": bytes,
 }
 REFUSALS = [
     refusal(400, "no"),
@@ -55,12 +66,14 @@ REFUSALS = [
     Answer(400, b'{"error": {"message": "deep", "x": ' + b"[" * 5000 + b"]" * 5000 + b"}}"),
     Answer(400, b'{"error": {"message": "long", "x": ' + b"7" * 5000 + b"}}"),
     Answer(400, b'"only a text"'),
+    Answer(400, b': a comment\n\n{"error": {"message": "behind it"}}\n\ndata: [DONE]\n'),
 ]
 
 
-def packed(answer: Answer) -> Answer:
-    headers = {**answer.headers, "Content-Encoding": "gzip"}
-    return dataclasses.replace(answer, body=gzip.compress(answer.body), headers=headers)
+def packed(answer: Answer, encoding: str = "gzip") -> Answer:
+    """A reply that is compressed, or only labelled so."""
+    headers = {**answer.headers, "Content-Encoding": encoding}
+    return dataclasses.replace(answer, body=ENCODINGS[encoding](answer.body), headers=headers)
 
 
 def wrapped(answer: Answer, kind: str) -> Answer:
@@ -85,13 +98,13 @@ def test_honest_records_of_every_format_are_proven(wire_server: WireServer, name
     whole = FORMATS[name].answer()
     with backends.record("requests.json"):
         ask_all(name, wire_server, [wrapped(whole, kind) for kind in WRAPPINGS])
-        ask_all(name, wire_server, [packed(whole), packed(wrapped(whole, "blanks"))])
+        ask_all(name, wire_server, [packed(wrapped(whole, "blanks"), encoding) for encoding in ENCODINGS])
         ask_all(name, wire_server, REFUSALS)
     report = verify("requests.json")
     assert report.findings == []
-    assert report.calls == report.linked == len(WRAPPINGS) + 2 + len(REFUSALS)
+    assert report.calls == report.linked == len(WRAPPINGS) + len(ENCODINGS) + len(REFUSALS)
     assert report.failed == len(REFUSALS)
-    for call in report.each[: len(WRAPPINGS) + 2]:
+    for call in report.each[: len(WRAPPINGS) + len(ENCODINGS)]:
         assert {"request", "response"} <= set(call.proven)
         read = {"response_text", "usage", "finish_reason", "outcome", "cost", "gen_args.sent"}
         assert {f"clemcore.{field}" for field in read} <= set(call.consistent), call
@@ -298,6 +311,32 @@ def test_writing_the_file_anew_breaks_no_link(remote: Calls) -> None:
     with backends.record("requests.json"):
         backends.get_model_for("mock").generate_response(HELLO)
     assert verify("requests.json").linked == 6
+
+
+def test_every_file_has_links_of_its_own(wire_server: WireServer) -> None:
+    model: Any = FORMATS["openai_compatible"].model(wire_server.url + "/v1")
+    with backends.record("a.json"):
+        model.generate_response(HELLO)
+        with backends.record("b.json"), backends.record("folder/requests.json"):
+            model.generate_batch_response([HELLO, DIALOGUE] * 3)
+        model.generate_response(DIALOGUE)
+    for path, size in (("a.json", 8), ("b.json", 6), ("folder", 6)):
+        report = verify(path)
+        assert report.findings == []
+        assert report.linked == report.calls == size
+
+
+def test_a_record_of_an_older_release_is_continued_with_links(clem: Clem) -> None:
+    old = {"timestamp": "2025-03-01T12:00:00", "manipulated_prompt_obj": HELLO, "raw_response_obj": {"text": "x"}}
+    Path("requests.json").write_text(json.dumps([old, old], indent=4))
+    for _ in range(2):
+        with backends.record("requests.json"):
+            backends.get_model_for("mock").generate_response(HELLO)
+    assert "2 calls linked" in clem.ok("verify", "requests.json", "--strict")
+    calls = read()
+    calls[1]["raw_response_obj"]["text"] = "y"
+    write(calls)
+    assert findings() == {"requests.json[2]": ["previous_sha256"]}
 
 
 def test_a_failure_of_a_service_is_compared_with_its_body(wire_server: WireServer) -> None:

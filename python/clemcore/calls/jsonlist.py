@@ -145,6 +145,10 @@ class JsonListFile:
     Args:
         path: the file; an existing one is continued, whatever made it, if it holds a JSON list.
 
+    Attributes:
+        path: the file, with links followed.
+        has_taken: whether the items of the last append of this process are in the file, also if it was interrupted.
+
     Raises:
         RecordError: the path is not that of a file, or the file holds something else than a JSON list (it is left
             as it is), or another writer has it open.
@@ -202,6 +206,7 @@ class JsonListFile:
         self._state = State(0, 0, len(body), len(body), len(items), _signature(self._name), last)
         self._family.write(self._state)
         self._lag: tuple[int, bytes] = (0, b"")
+        self.has_taken = False
 
     def _try_link(self) -> bool:
         """Tell whether the folder has hard links."""
@@ -254,7 +259,14 @@ class JsonListFile:
             if state.is_torn:
                 state = self._repaired(state)
             self._check_untouched(state)
-            self._state = self._extended(state, items)
+            self.has_taken = False
+            try:
+                self._state = self._extended(state, items)
+                self.has_taken = True
+            except BaseException:  # an interrupt may come after the new file took its name
+                now = self._family.read()
+                self.has_taken = (self._repaired(now) if now.is_torn else now).number > state.number
+                raise
 
     def _extended(self, state: State, items: Sequence[bytes]) -> State:
         last = state.last

@@ -96,11 +96,13 @@ class Nowhere:
     Attributes:
         path: the null device.
         count: number of items taken.
+        has_taken: always true.
     """
 
     def __init__(self) -> None:
         self.path = Path(os.devnull)
         self.count = 0
+        self.has_taken = True
 
     def extend(self, items: Sequence[bytes]) -> None:
         """Count items."""

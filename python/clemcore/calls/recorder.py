@@ -199,6 +199,9 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - as below
             self._late = []
             fault = error
+        except BaseException:  # an interrupt: what is not in the file is written next
+            self._late = [] if self._file.has_taken else texts
+            raise
         else:
             self._late, calls = [], []
         for call in calls:

@@ -6,7 +6,6 @@ Replies are read by the same code that read them when they came.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from clemcore.arguments.outcome import outcome_of
 from clemcore.backends.lookup import packaged_backend
 from clemcore.backends.service.backend import ServiceBackend
 from clemcore.backends.service.dialects.base import Dialect
+from clemcore.backends.service.http.reading import UnreadableError, json_in, plain
 from clemcore.backends.service.streaming.events import events_of
 from clemcore.calls.encoding import dumped
 from clemcore.calls.reader import RecordedCall
@@ -119,19 +119,18 @@ def _from_bytes(data: bytes, wire: Mapping[str, Any], dialect: Dialect) -> Any:
 
 
 def _unpacked(data: bytes, wire: Mapping[str, Any]) -> bytes:
-    if str(wire.get("content_encoding", "")).strip().lower() in ("gzip", "x-gzip", "deflate"):
-        try:
-            return zlib.decompressobj(47).decompress(data, _LARGEST)
-        except zlib.error:
-            return data
-    return data
+    try:
+        return plain(data, str(wire.get("content_encoding", "")), _LARGEST)
+    except UnreadableError:
+        return data
 
 
 def _json(data: bytes | str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        return None
+        found = json_in(data if isinstance(data, bytes) else data.encode("utf-8", "replace"))
+        return None if found is None else found.value
 
 
 def _check_answer(call: RecordedCall, checked: CheckedCall, dialect: Dialect, spec: ModelSpec, reply: Any) -> None:
