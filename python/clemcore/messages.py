@@ -116,7 +116,7 @@ def ensure_alternating_roles(messages: Messages, cull_system_message: bool = Tru
     Returns:
         A new list of new dicts.
     """
-    return [_merge(run) for run in runs_of(messages, cull_system_message)]
+    return [merged(run) for run in runs_of(messages, cull_system_message)]
 
 
 def runs_of(messages: Messages, cull_system_message: bool = True) -> list[Messages]:
@@ -147,7 +147,8 @@ def _belong_together(message: Message, other: Message) -> bool:
     )
 
 
-def _merge(run: Messages) -> Message:
+def merged(run: Messages) -> Message:
+    """Return neighbours of :func:`runs_of` as one new message."""
     result = dict(run[0])
     if len(run) == 1:
         return result

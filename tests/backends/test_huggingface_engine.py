@@ -14,7 +14,7 @@ from clemcore.backends.huggingface_local import HuggingfaceLocalModel
 from clemcore.backends.local.arguments import Arguments
 from clemcore.backends.local.engine import Engine, Generated, Job
 from clemcore.backends.local.transformers.description import TokenBytes, state_numbers
-from clemcore.errors import ClemcoreError
+from clemcore.errors import ClemcoreError, GenerationError
 from support.tiny import CANBERRA, CAPITAL, THINK, load
 
 if TYPE_CHECKING:
@@ -173,6 +173,7 @@ class TestJobs:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
+        results(engine, [Job(ids, GREEDY), Job(ids[:5], GREEDY)])  # now it knows that the mask is honoured
         real, sizes = model.model.generate, []
 
         def short_of_memory(**inputs: Any) -> Any:
@@ -185,7 +186,8 @@ class TestJobs:
         monkeypatch.setattr(model.model, "generate", short_of_memory)
         first, second, third = results(engine, [Job(ids, GREEDY), Job(ids[:5], GREEDY), Job(ids, GREEDY)])
         assert sizes == [3, 1, 1, 1]
-        assert isinstance(second, MemoryError)
+        assert isinstance(second, GenerationError)
+        assert isinstance(second.__cause__, MemoryError)
         assert isinstance(first, Generated)
         assert isinstance(third, Generated)
         assert first.ids == third.ids

@@ -81,6 +81,10 @@ class TestTheTuple:
             "commit": None,
             "device": "",
             "dtype": "float32",
+            "attention": "sdpa",
+            "quantization": None,
+            "weights_sha256": hashlib.sha256((tiny_chat / "model.safetensors").read_bytes()).hexdigest(),
+            "adapter": None,
         }
         assert facts["context"] == {"size": 512, "source": "config.max_position_embeddings"}
         assert set(facts["timings"]) == {

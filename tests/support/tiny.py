@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +36,11 @@ def think(folder: Path, **config: Any) -> HuggingfaceLocalModel:
 def change(path: Path, **values: Any) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**content, **values}), encoding="utf-8")
+
+
+def copy_of(folder: Path, to: Path, **changes: dict[str, Any]) -> Path:
+    """Copy a model's folder and change fields of its JSON files, each named without its suffix."""
+    shutil.copytree(folder, to)
+    for name, values in changes.items():
+        change(to / f"{name}.json", **values)
+    return to

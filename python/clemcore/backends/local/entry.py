@@ -8,13 +8,13 @@ This module imports neither torch nor transformers and touches no model.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from clemcore.backends.local.patterns import compile_pattern
 from clemcore.errors import SpecError
 from clemcore.registry.context_size import parse_context_size
 from clemcore.registry.settings import problems_of, sentence, settings_of
@@ -69,6 +69,7 @@ class LocalEntry:
     torch_num_threads: int | None = None
     template_now: str | None = None
     control_tokens: str = "record"
+    missing_text: str = "error"
 
 
 def read_entry(spec: ModelSpec) -> LocalEntry:
@@ -134,9 +135,9 @@ def read_time(text: str, what: str) -> datetime:
 
 def _check_pattern(name: str, key: str, pattern: str) -> None:
     try:
-        re.compile(pattern)
-    except re.error as fault:
-        raise SpecError(f"model '{name}': '{key}' is no regular expression: {fault} in {pattern!r}") from None
+        compile_pattern(pattern)
+    except ValueError as fault:
+        raise SpecError(f"model '{name}': '{key}' {fault}") from None
 
 
 def _expanded(path: str) -> str:

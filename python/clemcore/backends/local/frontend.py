@@ -7,16 +7,18 @@ tokenizer and a template, and neither where they came from nor what computes.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry, read_time
 from clemcore.backends.local.escaping import encode_escaped, places_of
 from clemcore.errors import ContextExceededError, MessagesError, SpecError, TemplateError
-from clemcore.messages import Messages, ensure_alternating_roles, texts_of
+from clemcore.messages import Message, Messages, merged, runs_of, texts_of
 from clemcore.prompts.control_tokens import ControlTokens, facts_of
+from clemcore.prompts.lost_text import AS_TEXTS, Form, changed_texts, form_of, is_reasoning_removed
 from clemcore.prompts.proof import Subject
 from clemcore.prompts.proven import proven_template
 
@@ -39,6 +41,10 @@ _OURS = frozenset(
         "sanitize_control_tokens",
     }
 )
+
+
+# Shapes of dialogues whose form is remembered; then all are forgotten.
+_REMEMBERED = 1024
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ class Frontend:
     def template_kwargs(self, value: Mapping[str, Any] | None) -> None:
         if value is not None and not isinstance(value, Mapping):
             raise SpecError(f"model '{self.name}': chat_template_kwargs must be a dict, not {value!r}")
+        self._forms: dict[tuple[Any, ...], Form] = {}
         kwargs = dict(value or {})
         if self.entry.cot_effort:
             kwargs.setdefault("reasoning_effort", self.entry.cot_effort)
@@ -175,19 +182,21 @@ class Frontend:
 
         Raises:
             MessagesError: a message holds something other than text, or a control token that is refused or cannot
-                be escaped.
-            TemplateError: the template refuses the messages.
+                be escaped; or its text is not in the prompt.
+            TemplateError: the template refuses the messages, or writes nothing.
         """
         _check_text_only(messages, self.name)
         policy, control_tokens = self.entry.control_tokens, self._script.control_tokens
         has_some = control_tokens.search("\n".join(text for _, _, text in texts_of(messages))) is not None
         if has_some and policy == "error":
             control_tokens.check(messages, self.name)
-        text, facts = self._render(messages, merge)
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise self._not_text(messages) from None
+        runs = _runs(messages, merge)
+        dialogue = self._dialogue(runs)
+        form = self._form(dialogue)
+        text, facts = self._render(dialogue, form)
+        _check_is_text(text, messages, self.name)
+        if form.lost or not all(message["content"] is None or message["content"] in text for message in dialogue):
+            facts |= self._missing(dialogue, form, text, _places(messages, runs))
         control = facts_of(control_tokens.find(messages), policy) if has_some else dict(self._no_control)
         if not control["count"] or policy != "escape":
             return Prompt(text, facts, control)
@@ -196,29 +205,54 @@ class Frontend:
             messages,
             control_tokens,
             source=self._script.source,
-            render=lambda dialogue: self._render(dialogue, merge)[0],
+            render=lambda marked: self._render(self._dialogue(_runs(marked, merge)), form)[0],
             model_name=self.name,
         )
         return Prompt(text, facts, control, as_text)
 
-    def _not_text(self, messages: Messages) -> Exception:
-        """Return the error of a prompt that cannot be encoded."""
-        for index, place, text in texts_of(messages):
-            for offset, character in enumerate(text):
-                if "\ud800" <= character <= "\udfff":
-                    return MessagesError(
-                        f"messages[{index}]{place} has the lone surrogate {character!a} at character {offset}, "
-                        "which is half a character and not text: remove it, or decode its source correctly"
-                    )
-        return TemplateError(f"the chat template of '{self.name}' writes a lone surrogate, which is not text")
+    def _dialogue(self, runs: Sequence[Messages]) -> Messages:
+        """Return messages as the template is to see them."""
+        bypass = self.entry.cot_bypass
+        return [merged(run) for run in runs] + ([{"role": "assistant", "content": bypass}] if bypass else [])
 
-    def _render(self, messages: Messages, merge: bool) -> tuple[str, dict[str, Any]]:
-        dialogue = ensure_alternating_roles(messages) if merge else messages
-        mode = "add_generation_prompt"
-        if self.entry.cot_bypass:
-            dialogue = [*dialogue, {"role": "assistant", "content": self.entry.cot_bypass}]
-            mode = "continue_final_message"
-        return self._template.render(dialogue, self._template_kwargs, mode)
+    def _render(self, dialogue: Messages, form: Form = AS_TEXTS) -> tuple[str, dict[str, Any]]:
+        mode = "continue_final_message" if self.entry.cot_bypass else "add_generation_prompt"
+        if not form.parts:
+            return self._template.render(dialogue, self._template_kwargs, mode)
+        text, facts = self._template.render(form.apply(dialogue), self._template_kwargs, mode)
+        return text, {**facts, "content": "parts"}
+
+    def _form(self, dialogue: Messages) -> Form:
+        """Return how the template takes a dialogue of this shape; it is found out once for each shape."""
+        shape = tuple(map(_shape, dialogue))
+        form = self._forms.get(shape)
+        if form is None:
+            if len(self._forms) >= _REMEMBERED:
+                self._forms.clear()
+            form = self._forms[shape] = form_of(dialogue, lambda probe: self._render(probe)[0], self._script.source)
+        return form
+
+    def _missing(self, dialogue: Messages, form: Form, text: str, places: Sequence[int]) -> dict[str, list[int]]:
+        """Return the facts about messages whose text is not in the prompt.
+
+        Raises:
+            MessagesError: there are some, and the entry does not allow it.
+        """
+        missing: list[int] = []
+        shortened: list[int] = []
+        for index in sorted(form.lost.union(changed_texts(dialogue, text))):
+            is_meant = index not in form.lost and is_reasoning_removed(
+                dialogue, index, lambda probe: self._render(probe, form)[0], self._script.source
+            )
+            (shortened if is_meant else missing).append(places[index])
+        if missing and self.entry.missing_text == "error":
+            raise MessagesError(
+                f"messages[{missing[0]}] is not in the prompt with its whole text, because the chat template of "
+                f"'{self.name}' leaves text of it out or changes it. Use another role or template, or set "
+                "model_config.missing_text to 'record' if that is intended"
+            )
+        found = {"missing_text": missing, "shortened": shortened}
+        return {name: indices for name, indices in found.items() if indices}
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Return the token ids of a prompt.
@@ -240,7 +274,7 @@ class Frontend:
             return ids, {**prompt.control, "escaped": escaped}
         ids = self.tokenizer(prompt.text, add_special_tokens=False, verbose=False).input_ids
         if not ids:
-            raise TemplateError(f"the chat template of '{self.name}' renders a prompt without a single token")
+            raise TemplateError(f"the chat template of '{self.name}' renders a prompt without a token: correct it")
         return ids, prompt.control
 
     def check_context(self, ids: list[int], max_tokens: int, place: str = "") -> None:
@@ -266,6 +300,51 @@ class Frontend:
 
 def _time_of(value: str | datetime | None, model_name: str) -> datetime | None:
     return read_time(value, f"model '{model_name}': template_now") if isinstance(value, str) else value
+
+
+def _runs(messages: Messages, merge: bool) -> list[Messages]:
+    return runs_of(messages) if merge else [[message] for message in messages]
+
+
+def _places(messages: Messages, runs: Sequence[Messages]) -> list[int]:
+    """Return where in the caller's messages each message of the dialogue begins."""
+    dropped = len(messages) - sum(map(len, runs))
+    return [dropped + begin for begin in accumulate(map(len, runs), initial=0)]
+
+
+def _shape(message: Message) -> tuple[Any, ...]:
+    """Return what of a message decides in which form a template takes it: everything but its text."""
+    content = message["content"]
+    more = {name: value for name, value in message.items() if name not in ("role", "content")}
+    return message["role"], content is None or not content or content.isspace(), repr(more)
+
+
+def _check_is_text(prompt: str, messages: Messages, model_name: str) -> None:
+    """Check that a prompt can be encoded, and that there is one.
+
+    Raises:
+        MessagesError: a message has half a character.
+        TemplateError: the template writes nothing, or half a character.
+    """
+    if not prompt:
+        raise TemplateError(f"the chat template of '{model_name}' renders nothing for these messages: correct it")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        found = (
+            (index, place, offset, character)
+            for index, place, text in texts_of(messages)
+            for offset, character in enumerate(text)
+            if "\ud800" <= character <= "\udfff"
+        )
+        for index, place, offset, character in found:
+            raise MessagesError(
+                f"messages[{index}]{place} has the lone surrogate {character!a} at character {offset}, which "
+                "is half a character and not text: remove it, or decode its source correctly"
+            ) from None
+        raise TemplateError(
+            f"the chat template of '{model_name}' writes a lone surrogate, which is not text: correct it"
+        ) from None
 
 
 def _check_text_only(messages: Messages, model_name: str) -> None:

@@ -6,6 +6,7 @@ It reads; it does not compile.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,7 @@ from typing import Any
 
 from clemcore.errors import TemplateError
 from clemcore.prompts.templates import gguf
-
-_NAMED_TOKENS = tuple(f"{kind}_token" for kind in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
-_SUFFIXES = (".jinja", ".jinja2", ".j2", ".json", ".gguf")
+from clemcore.prompts.templates.special_tokens import special_tokens
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class TemplateSource:
 
     Attributes:
         text: the template.
-        special_tokens: the tokens that stand beside it, by name (``bos_token`` …).
+        special_tokens: the tokens that transformers finds beside it, by name (``bos_token`` …).
     """
 
     text: str
@@ -59,8 +58,6 @@ def read_template(path: str | Path, name: str = "default") -> TemplateSource:
 def read_entry(entry: Any, folder: str | Path | None = None) -> tuple[TemplateSource, str | None]:
     """Read the template of a registry entry, and the time that its clock is to tell.
 
-    The text may stand in the entry, or the path of a file that :func:`read_template` reads.
-
     Args:
         entry: a dict or a ``ModelSpec``; its settings may stand in ``model_config`` or beside it.
         folder: where a relative path begins; by default the current folder.
@@ -71,15 +68,33 @@ def read_entry(entry: Any, folder: str | Path | None = None) -> tuple[TemplateSo
     entry = dict(entry.to_dict()) if hasattr(entry, "to_dict") else entry
     nested = entry.get("model_config")
     settings = {**entry, **(nested if isinstance(nested, Mapping) else {})}
-    text = settings.get("custom_chat_template")
-    if not isinstance(text, str) or not text:
+    value = settings.get("custom_chat_template")
+    if not isinstance(value, str) or not value:
         msg = f"the entry of '{entry.get('model_name')}' has no custom_chat_template"
         raise TemplateError(msg)
-    now = settings.get("template_now")
-    # No template has braces nowhere, and no file's name has any.
-    if "{" not in text and "\n" not in text and text.endswith(_SUFFIXES):
-        return read_template(Path(folder or ".") / Path(text).expanduser()), now
-    return TemplateSource(text, {}), now
+    return read_setting(value, folder), settings.get("template_now")
+
+
+def read_setting(value: str, folder: str | Path | None = None) -> TemplateSource:
+    """Read what ``custom_chat_template`` says: a template, or the path of what :func:`read_template` reads.
+
+    A text without a brace is a path, because a template without one would write the same prompt for all messages.
+
+    Args:
+        value: the setting.
+        folder: where a relative path begins; by default the current folder.
+
+    Raises:
+        TemplateError: it is a path, and there is no template.
+    """
+    if "{" in value:
+        return TemplateSource(value, {})
+    path = Path(folder or ".") / Path(os.path.expandvars(value)).expanduser()
+    try:
+        return read_template(path)
+    except TemplateError as fault:
+        msg = f"custom_chat_template is neither a template (it has no brace) nor the path of one: {fault}"
+        raise TemplateError(msg) from None
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
@@ -91,13 +106,14 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
             templates["default"] = _text(path / "chat_template.jinja")
         for more in sorted((path / "additional_chat_templates").glob("*.jinja")):
             templates[more.stem] = _text(more)
-        return templates, _special_tokens(config)
+        return templates, special_tokens(path, config, _config)
     if path.suffix == ".gguf":
         return gguf.read_templates(path)
     if path.suffix == ".json":
         config = _config(path, required=True)
-        return _named(config, path), _special_tokens(config)
-    return {"default": _text(path)}, _special_tokens(_config(path.with_name("tokenizer_config.json")))
+        return _named(config, path), special_tokens(path.parent, config, _config)
+    config = _config(path.with_name("tokenizer_config.json"))
+    return {"default": _text(path)}, special_tokens(path.parent, config, _config)
 
 
 def _text(path: Path) -> str:
@@ -121,7 +137,7 @@ def _config(path: Path, *, required: bool = False) -> dict[str, Any]:
         msg = f"{path}: nested too deeply"
         raise TemplateError(msg) from None
     if not isinstance(config, dict):
-        msg = f"{path}: a tokenizer's configuration is an object, not {type(config).__name__}"
+        msg = f"{path}: it must hold a JSON object, not {type(config).__name__}"
         raise TemplateError(msg)
     return config
 
@@ -140,10 +156,3 @@ def _named(config: dict[str, Any], path: Path) -> dict[str, str]:
         msg = f"{path}: chat_template is neither a text nor a list of texts with their names"
         raise TemplateError(msg)
     return found
-
-
-def _special_tokens(config: dict[str, Any]) -> dict[str, str]:
-    """Return the named tokens that a tokenizer's configuration sets."""
-    found = {name: config.get(name) for name in _NAMED_TOKENS}
-    texts = {name: token.get("content") if isinstance(token, dict) else token for name, token in found.items()}
-    return {name: token for name, token in texts.items() if isinstance(token, str)}

@@ -32,7 +32,7 @@ pub(super) const MODALITIES: &[(&str, &str)] = &[
 pub const MODEL_CONFIG: &[Field] = &[
     // From messages to a prompt.
     field("premade_chat_template", &[Bool], "Whether the tokenizer's own chat template is used.").read_by(LOCAL),
-    field("custom_chat_template", &[String], "A chat template (Jinja) in place of the model's own.")
+    field("custom_chat_template", &[String], "A chat template (Jinja) in place of the model's own: its text, or the path of its file.")
         .read_by(LOCAL)
         .rule(Rule::Template),
     field("chat_template_kwargs", &[Object], "Variables that the chat template is given.").read_by(HUGGINGFACE),
@@ -49,6 +49,14 @@ pub const MODEL_CONFIG: &[Field] = &[
     .read_by(HUGGINGFACE)
     .one_of(&["record", "escape", "error"])
     .default("`record`"),
+    field(
+        "missing_text",
+        &[String],
+        "What becomes of a call whose prompt lacks the text of a message: it is refused, or noted in the record.",
+    )
+    .read_by(HUGGINGFACE)
+    .one_of(&["error", "record"])
+    .default("`error`"),
     field(
         "padding_side",
         &[String],

@@ -237,7 +237,7 @@ class TransformersEngine:
             yield batch[0], wrapped(failure, GenerationError, self._name, step, self._libraries)
             del failure  # its frames hold this one
             return
-        logger.info(
+        logger.warning(
             "model '%s': a batch of %d failed (%s: %s); each is computed alone",
             self._name,
             len(batch),

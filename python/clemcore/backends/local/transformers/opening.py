@@ -16,11 +16,12 @@ from clemcore.backends.local.entry import LocalEntry, read_entry
 from clemcore.backends.local.frontend import Frontend, Script
 from clemcore.backends.local.transformers import loading
 from clemcore.diagnosis import sends_nothing
-from clemcore.errors import SpecError
+from clemcore.errors import SpecError, TemplateError
 from clemcore.files import cache_dir
+from clemcore.prompts.templates.sources import read_setting
 from clemcore.registry.spec import ModelSpec
 
-# What is in use, by the settings, the state of the files, and the folder in which proofs are kept.
+# What is in use, by the settings, the state of the files and the template, and the folder in which proofs are kept.
 _scripts: WeakValueDictionary[tuple[str, str, str], Script] = WeakValueDictionary()
 
 
@@ -50,17 +51,28 @@ def open_frontend(entry: LocalEntry, options: Mapping[str, Any]) -> Frontend:
 
 
 def _script(entry: LocalEntry, options: Mapping[str, Any], config: Any) -> Script:
+    custom = _custom_template(entry)
     state = _state_of_files(entry, config)
     if state is None:
-        return _new_script(entry, options)
-    key = repr(entry), state, str(cache_dir())
+        return _new_script(entry, options, custom)
+    key = repr(entry), repr((state, custom)), str(cache_dir())
     script = _scripts.get(key)
-    return script if script is not None else _scripts.setdefault(key, _new_script(entry, options))
+    return script if script is not None else _scripts.setdefault(key, _new_script(entry, options, custom))
 
 
-def _new_script(entry: LocalEntry, options: Mapping[str, Any]) -> Script:
+def _new_script(entry: LocalEntry, options: Mapping[str, Any], custom: str | None) -> Script:
     tokenizer = loading.load_tokenizer(entry, options)
-    return Script(tokenizer, choose_template(tokenizer, entry), entry)
+    return Script(tokenizer, custom if custom is not None else premade_template(tokenizer, entry), entry)
+
+
+def _custom_template(entry: LocalEntry) -> str | None:
+    """Return the text of the template that the entry itself gives, or None."""
+    if not entry.custom_chat_template or entry.premade_chat_template:
+        return None
+    try:
+        return read_setting(entry.custom_chat_template).text
+    except TemplateError as fault:
+        raise TemplateError(f"model '{entry.model_name}': {fault}") from None
 
 
 def _state_of_files(entry: LocalEntry, config: Any) -> str | None:
@@ -72,18 +84,16 @@ def _state_of_files(entry: LocalEntry, config: Any) -> str | None:
     return repr([(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in found])
 
 
-def choose_template(tokenizer: Any, entry: LocalEntry) -> str:
-    """Return the text of the template that an entry asks for.
+def premade_template(tokenizer: Any, entry: LocalEntry) -> str:
+    """Return the text of the template that came with a model.
 
     Args:
-        tokenizer: a transformers tokenizer, with the template that came with the model, if any.
-        entry: the settings.
+        tokenizer: a transformers tokenizer.
+        entry: the settings, which may choose one of several.
 
     Raises:
         SpecError: the entry asks for a template that the model does not have.
     """
-    if entry.custom_chat_template and not entry.premade_chat_template:
-        return entry.custom_chat_template
     name, language, premade = entry.model_name, entry.chat_template_language, tokenizer.chat_template
     if premade is None:
         raise SpecError(
