@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from clemcore.backends.local.transformers.opening import frontend_of
 from clemcore.errors import MessagesError, TemplateError
-from clemcore.messages import Messages
+from clemcore.messages import Messages, runs_of
 from clemcore.messages import check_messages as check_form
 from clemcore.registry.spec import ModelSpec
 from clemcore.visible import visible
@@ -26,7 +26,7 @@ def check_messages(messages: Messages, model_spec: ModelSpec) -> bool:
         Whether it does; why not, and what looks odd about the order of roles, is printed.
     """
     check_form(messages)
-    for remark in _remarks([str(message["role"]) for message in messages]):
+    for remark in _remarks(messages):
         print(visible(remark))
     try:
         frontend_of(model_spec).write(messages, merge=False)
@@ -37,15 +37,17 @@ def check_messages(messages: Messages, model_spec: ModelSpec) -> bool:
     return True
 
 
-def _remarks(roles: list[str]) -> list[str]:
+def _remarks(messages: Messages) -> list[str]:
+    roles = [str(message["role"]) for message in messages]
     remarks = []
     first = 1 if roles[0] == "system" else 0
     if roles[first : first + 1] == ["assistant"]:
         remarks.append("The dialogue starts with an assistant message.")
     remarks += [
-        f"messages[{index}] has the role of the message before it ({role}); for generation the two are merged."
-        for index, (before, role) in enumerate(pairwise(roles), start=1)
-        if before == role
+        f"messages[{index}] has the role of the message before it ({other['role']}); for generation the two are "
+        "merged."
+        for index, (one, other) in enumerate(pairwise(messages), start=1)
+        if len(runs_of([one, other], cull_system_message=False)) == 1
     ]
     if roles[-1] == "assistant":
         remarks.append("The dialogue ends with an assistant message.")
