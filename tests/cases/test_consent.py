@@ -49,7 +49,7 @@ def test_known_architectures_run_without_it(folder: Path, tmp_path: Path) -> Non
 
 
 def test_attention_from_the_hub_is_code(folder: Path) -> None:
-    with pytest.raises(SpecError, match=r"'lab/attention' is code from the hub.* trust_remote_code"):
+    with pytest.raises(SpecError, match=r"'lab/attention' is code from the hub.*trust_remote_code"):
         load(folder, {"attn_implementation": "lab/attention"})
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "attn_implementation": "lab/attention"}))

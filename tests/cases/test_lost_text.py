@@ -138,7 +138,7 @@ class TestCalls:
             {"role": "user", "content": "me?"},
         ]
         with pytest.raises(
-            MessagesError, match=rf"messages\[{place}\] is not in .*'tiny'.* missing_text to 'record'"
+            MessagesError, match=rf"messages\[{place}\] is not in .*'tiny'.*missing_text to 'record'"
         ):
             self.ask(tiny_chat, template, messages)
         facts = self.ask(tiny_chat, template, messages, missing_text="record").facts["template"]

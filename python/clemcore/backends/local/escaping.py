@@ -79,7 +79,7 @@ def encode_escaped(
     Raises:
         MessagesError: the tokenizer makes a control token of the text however it is cut.
     """
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     ids: list[int] = encoded.input_ids
     offsets: list[tuple[int, int]] = encoded.offset_mapping
     forbidden = set(tokenizer.convert_tokens_to_ids(list(control)))
@@ -114,8 +114,8 @@ def _as_text(tokenizer: Any, piece: str, forbidden: set[int]) -> list[int]:
 
 
 def _after(tokenizer: Any, anchor: str, piece: str) -> list[int]:
-    before: list[int] = tokenizer(anchor, add_special_tokens=False).input_ids if anchor else []
-    whole: list[int] = tokenizer(anchor + piece, add_special_tokens=False).input_ids
+    before: list[int] = tokenizer(anchor, add_special_tokens=False, verbose=False).input_ids if anchor else []
+    whole: list[int] = tokenizer(anchor + piece, add_special_tokens=False, verbose=False).input_ids
     return whole[len(before) :] if whole[: len(before)] == before else whole
 
 

@@ -96,7 +96,7 @@ class Subject:
             type(self.tokenizer).__name__,
             len(self.tokenizer),
             sorted(self.tokenizer.get_added_vocab().items()),
-            self.tokenizer(_PROBE, add_special_tokens=False).input_ids,
+            self.tokenizer(_PROBE, add_special_tokens=False, verbose=False).input_ids,
             [repr(getattr(core, name, None)) for name in ("normalizer", "pre_tokenizer", "post_processor")],
         ]
         return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -57,6 +57,18 @@ def quantization_of(config: Any) -> dict[str, Any] | None:
     return {"method": str(getattr(fields.get("quant_method"), "value", fields.get("quant_method"))), "bits": bits}
 
 
+def vocabulary_of(model: Any) -> int:
+    """Return how many tokens a model has embeddings for.
+
+    Args:
+        model: a transformers model.
+    """
+    try:
+        return int(model.get_input_embeddings().weight.shape[0])
+    except (NotImplementedError, AttributeError):
+        return int(model.config.get_text_config().vocab_size)
+
+
 class TokenBytes:
     """Tells what single tokens add to the UTF-8 of a text."""
 

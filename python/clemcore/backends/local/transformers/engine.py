@@ -27,6 +27,7 @@ from clemcore.backends.local.transformers.description import (
     library_versions,
     quantization_of,
     state_numbers,
+    vocabulary_of,
 )
 from clemcore.backends.local.transformers.generation_config import (
     NAMES,
@@ -98,7 +99,7 @@ class TransformersEngine:
         self._libraries = library_versions()
         self._state_numbers = state_numbers(model.config)
         self._quantization = quantization_of(model.config)
-        self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
+        self._vocabulary = vocabulary_of(model)
         self._honours_mask: bool | None = None
         self._token_bytes: TokenBytes | None = None
         self._settings: dict[Arguments, _Settings] = {}
@@ -129,7 +130,7 @@ class TransformersEngine:
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of a text, with no token added."""
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:

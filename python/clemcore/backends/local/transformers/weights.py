@@ -70,9 +70,12 @@ def load_model(entry: LocalEntry, options: Mapping[str, Any]) -> Loaded:
     _check_report(entry, report)
     facts: dict[str, Any] = {"weights_sha256": _hash(folder_of(entry)), "adapter": None}
     if entry.peft_model:
-        model = _with_adapter(model, entry, token)
         adapter = Path(entry.peft_model)
-        digest = _hash(adapter if adapter.is_dir() else downloaded_folder(entry.peft_model, "adapter_config.json"))
+        if adapter.is_dir():
+            _check_files(entry, adapter)
+        model = _with_adapter(model, entry, token)
+        folder = adapter if adapter.is_dir() else downloaded_folder(entry.peft_model, "adapter_config.json")
+        digest = _hash(folder)
         facts["adapter"] = {"source": entry.peft_model, "weights_sha256": digest}
     return Loaded(model.eval(), facts)
 
