@@ -51,18 +51,41 @@ def open_frontend(entry: LocalEntry, options: Mapping[str, Any]) -> Frontend:
 
 
 def _script(entry: LocalEntry, options: Mapping[str, Any], config: Any) -> Script:
-    custom = _custom_template(entry)
     state = _state_of_files(entry, config)
     if state is None:
-        return _new_script(entry, options, custom)
-    key = repr(entry), repr((state, custom)), str(cache_dir())
+        return _new_script(entry, options)
+    key = repr(entry), repr((state, _custom_template(entry))), str(cache_dir())
     script = _scripts.get(key)
-    return script if script is not None else _scripts.setdefault(key, _new_script(entry, options, custom))
+    return script if script is not None else _scripts.setdefault(key, _new_script(entry, options))
 
 
-def _new_script(entry: LocalEntry, options: Mapping[str, Any], custom: str | None) -> Script:
+def _new_script(entry: LocalEntry, options: Mapping[str, Any]) -> Script:
     tokenizer = loading.load_tokenizer(entry, options)
-    return Script(tokenizer, custom if custom is not None else premade_template(tokenizer, entry), entry)
+    return Script(tokenizer, choose_template(tokenizer, entry), entry)
+
+
+def _state_of_files(entry: LocalEntry, config: Any) -> str | None:
+    """Return what changes with a model's files, or None where it is not known."""
+    if not entry.is_folder:
+        commit = getattr(config, "_commit_hash", None)
+        return None if commit is None else str(commit)
+    found = [(path, path.stat()) for path in sorted(Path(entry.source).rglob("*")) if path.is_file()]
+    return repr([(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in found])
+
+
+def choose_template(tokenizer: Any, entry: LocalEntry) -> str:
+    """Return the text of the template that an entry asks for.
+
+    Args:
+        tokenizer: a transformers tokenizer, with the template that came with the model, if any.
+        entry: the settings.
+
+    Raises:
+        SpecError: the entry asks for a template that the model does not have.
+        TemplateError: the entry names a file that has no template.
+    """
+    custom = _custom_template(entry)
+    return _premade_template(tokenizer, entry) if custom is None else custom
 
 
 def _custom_template(entry: LocalEntry) -> str | None:
@@ -75,25 +98,8 @@ def _custom_template(entry: LocalEntry) -> str | None:
         raise TemplateError(f"model '{entry.model_name}': {fault}") from None
 
 
-def _state_of_files(entry: LocalEntry, config: Any) -> str | None:
-    """Return what changes with a model's files, or None where it is not known."""
-    if not entry.is_folder:
-        commit = getattr(config, "_commit_hash", None)
-        return None if commit is None else str(commit)
-    found = [(path, path.stat()) for path in sorted(Path(entry.source).rglob("*")) if path.is_file()]
-    return repr([(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in found])
-
-
-def premade_template(tokenizer: Any, entry: LocalEntry) -> str:
-    """Return the text of the template that came with a model.
-
-    Args:
-        tokenizer: a transformers tokenizer.
-        entry: the settings, which may choose one of several.
-
-    Raises:
-        SpecError: the entry asks for a template that the model does not have.
-    """
+def _premade_template(tokenizer: Any, entry: LocalEntry) -> str:
+    """Return the text of the template that came with a model; an entry may choose one of several."""
     name, language, premade = entry.model_name, entry.chat_template_language, tokenizer.chat_template
     if premade is None:
         raise SpecError(
