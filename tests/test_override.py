@@ -130,7 +130,7 @@ def test_secrets_are_masked() -> None:
         ({"override": {}}, "cannot set 'override'"),
         ({"backend": None}, "without its 'backend'"),
         ({"model_name": " "}, "without its 'model_name'"),
-        ({"open_weight": "yes"}, "open_weight has to be true or false"),
+        ({"open_weight": "yes"}, "open_weight must be true or false"),
         ({"model_config": {"on_exhausted": "cycel"}}, 'did you mean "cycle"'),
         ({"model_config": {"respnses": []}}, 'did you mean "responses"'),
         ({"contxt_size": 5}, 'did you mean "context_size"'),

@@ -132,7 +132,7 @@ def test_persist_writes_what_was_registered_for_the_working_directory() -> None:
 def test_what_could_not_be_read_again_is_not_written() -> None:
     ModelRegistry.register("m", backend="mock")
     before = Path("model_registry.json").read_bytes()
-    with pytest.raises(RegistryError, match=r"nothing was written(?s:.)*temperature has to be a number") as caught:
+    with pytest.raises(RegistryError, match=r"nothing was written(?s:.)*temperature must be a number") as caught:
         ModelRegistry.register("n", backend="mock", temperature="hot")
     assert caught.value.problems[0].code == "R044"
     with pytest.raises(RegistryError, match="no place for a secret") as caught:

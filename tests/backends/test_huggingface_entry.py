@@ -131,8 +131,16 @@ class TestSource:
 
     @pytest.mark.parametrize("given", [None, "", 7])
     def test_missing(self, given: Any) -> None:
-        with pytest.raises(SpecError, match="huggingface_id must be a hub id or a folder's path"):
+        with pytest.raises(SpecError, match=r"huggingface_id must be a (hub id or a folder's path|string, not)"):
             entry(huggingface_id=given)
+
+    def test_an_address_and_a_slash_at_the_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for given in ("https://huggingface.co/org/m", "org/m/", "hf.co/org/m"):
+            with pytest.raises(SpecError, match=r'huggingface_id .*; write "org/m"'):
+                entry(huggingface_id=given)
+        (tmp_path / "org" / "m").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path)
+        assert entry(huggingface_id="org/m/").is_folder
 
 
 @pytest.mark.parametrize(
@@ -268,7 +276,7 @@ class TestWhatIsNotHonoured:
         assert "5 has no effect at temperature 0" in ledger.dropped["top_k"]
 
     def test_another_policy(self) -> None:
-        with pytest.raises(SpecError, match="'on_unsupported' must be one of error, drop, nearest, not \"ignore\""):
+        with pytest.raises(SpecError, match='on_unsupported must be one of error, drop, nearest, not "ignore"'):
             read({"top_k": 5}, "ignore")
 
 

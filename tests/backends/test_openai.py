@@ -404,7 +404,7 @@ def test_a_minimal_entry_of_the_registry_and_a_flat_one_of_2024(wire_server: Wir
 @pytest.mark.parametrize("misspelt", ["extra_bodyy", "reasoning-model", "requires_apikey", "Timeout"])
 def test_a_misspelt_setting_is_refused(misspelt: str) -> None:
     config: dict[str, Any] = {misspelt: True}
-    with pytest.raises(SpecError, match=f"model_config has '{misspelt}'; did you mean '"):
+    with pytest.raises(SpecError, match=f'nothing reads the key "{misspelt}"; did you mean "'):
         open_model("http://127.0.0.1:1", **config)
     # Settings of other backends do not count, and do no harm.
     open_model("http://127.0.0.1:1", premade_chat_template=True, eos_to_cull="x")

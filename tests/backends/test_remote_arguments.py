@@ -90,14 +90,14 @@ def test_all_that_is_refused_is_said_at_once(wire_server: WireServer) -> None:
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"model_config": {"on_unsupported": "guess"}}, "on_unsupported must be 'error', 'drop' or 'nearest'"),
-        ({"sampling_parameters": "temperature"}, "'sampling_parameters' must be a list of names"),
+        ({"model_config": {"on_unsupported": "guess"}}, "on_unsupported must be one of error, drop, nearest"),
+        ({"sampling_parameters": "temperature"}, "sampling_parameters must be a list of strings"),
         ({"model_config": {"reasoning": {"effort": "low", "budget": 3}}}, "both say how much"),
         ({"model_config": {"reasoning": {"budjet": 3}}}, "unknown: budjet"),
         ({"model_config": {"reasoning": {"on_exceed": "cut"}}}, "'on_exceed' must be 'empty' or 'error'"),
         ({"model_config": {"reasoning": {"budget": 3}}}, "no number of tokens"),
         ({"model_config": {"thinking_mode": True}}, "thinking_mode: the service takes an effort"),
-        ({"model_config": {"reasoning_effort": 3}}, "'reasoning_effort' must be str"),
+        ({"model_config": {"reasoning_effort": 3}}, "reasoning_effort must be a string, not an integer"),
     ],
 )
 def test_an_entry_that_cannot_be_sent(wire_server: WireServer, entry: dict[str, Any], words: str) -> None:

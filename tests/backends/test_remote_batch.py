@@ -217,11 +217,14 @@ def test_max_connections_is_kept_across_models_of_one_service(wire_server: WireS
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"max_connections": 0}, "'max_connections' must be a positive number of calls"),
-        ({"max_connections": 1.5}, "'max_connections' must be int"),
-        ({"requests_per_minute": -1}, "'requests_per_minute' must be a positive number"),
-        ({"total_timeout": 5, "timeout": 5}, "mean the same: keep one"),
-        ({"idle_timout": 5}, "did you mean 'idle_timeout'"),
+        ({"max_connections": 0}, "max_connections must be a positive number of calls, not 0"),
+        ({"max_connections": 1.5}, "max_connections must be an integer, not a number"),
+        (
+            {"requests_per_minute": -1},
+            "requests_per_minute must be a positive number of requests per minute, not -1",
+        ),
+        ({"total_timeout": 5, "timeout": 5}, "timeout and total_timeout mean the same; keep one"),
+        ({"idle_timout": 5}, 'did you mean "idle_timeout"'),
     ],
 )
 def test_limits_that_are_none(config: dict[str, Any], words: str) -> None:

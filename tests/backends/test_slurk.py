@@ -718,10 +718,10 @@ def test_the_packaged_entry_is_that_of_3_7_2() -> None:
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"join_timeout": 0}, "'join_timeout' must be a positive number of seconds"),
-        ({"response_timeout": "long"}, "'response_timeout' must be a number, not 'long'"),
-        ({"on_close": "burn"}, "'on_close' must be one of 'close', 'delete', 'keep', not 'burn'"),
-        ({"on_unsupported": "shout"}, "'on_unsupported' must be one of"),
+        ({"join_timeout": 0}, "join_timeout must be a positive number of seconds"),
+        ({"response_timeout": "long"}, "response_timeout must be a number, not a string"),
+        ({"on_close": "burn"}, 'on_close must be one of close, delete, keep, not "burn"'),
+        ({"on_unsupported": "shout"}, "on_unsupported must be one of"),
         ({"bot_name": ""}, "'bot_name' must be a string that is not empty"),
         (
             {"room_layout_path": "nowhere"},
@@ -732,7 +732,10 @@ def test_the_packaged_entry_is_that_of_3_7_2() -> None:
             {"slurk_host": "http://a.example"},
             "is at http://a.example, but the key 'slurk' was written for http://h",
         ),
-        ({"bot_name": "a", "model_config": {"bot_name": "b"}}, "two values for 'bot_name'"),
+        (
+            {"bot_name": "a", "model_config": {"bot_name": "b"}},
+            "bot_name has one value in the entry and another in model_config",
+        ),
         ({"slurk_host": "a.example"}, "must start with http:// or https://"),
     ],
 )

@@ -301,8 +301,8 @@ def test_tags_are_read_in_every_format(wire_server: WireServer) -> None:
         ({"cot_start_tag": "<think>"}, "cot_start_tag needs cot_end_tag"),
         ({"cot_output": True}, "cot_output needs cot_end_tag"),
         ({"cot_end_tag": "(</think>"}, "is not a regular expression"),
-        ({"cot_end_tag": 3}, "'cot_end_tag' must be"),
-        ({"cot_endtag": "x"}, "did you mean 'cot_end_tag'"),
+        ({"cot_end_tag": 3}, "cot_end_tag must be a string, not an integer"),
+        ({"cot_endtag": "x"}, 'did you mean "cot_end_tag"'),
     ],
 )
 def test_tags_that_cannot_be_read(config: dict[str, Any], words: str) -> None:

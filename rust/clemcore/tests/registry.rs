@@ -247,15 +247,16 @@ fn a_backend_of_ones_own_describes_its_keys() {
             "mine"
         ),
         [
-            "R044 model_config.contxt_size has to be an integer, not a string",
-            "R054 model_config.mode is never \"quik\"",
-            "R044 thinking_mode has to be a string, not an integer",
+            "R044 model_config.contxt_size must be an integer, not a string",
+            "R054 model_config.mode must be one of quick, slow, not \"quik\"",
+            "R053 nothing reads the key \"modee\"",
+            "R044 thinking_mode must be a string, not an integer",
         ]
     );
     assert_eq!(found(r#""model_config": {"modee": 1}"#, "mine"), ["R053 nothing reads the key \"modee\""]);
     assert_eq!(
         found(r#""model_config": {"mode": "quik"}"#, "mine"),
-        ["R054 model_config.mode is never \"quik\""]
+        ["R054 model_config.mode must be one of quick, slow, not \"quik\""]
     );
     assert_eq!(found(r#""contxt_size": 5"#, "mock"), ["R053 nothing reads the key \"contxt_size\""]);
 }

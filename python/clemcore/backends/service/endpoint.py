@@ -158,8 +158,6 @@ def _checked_url(value: str, where: str) -> str:
     except ValueError:  # also of a name that has no form in ASCII
         raise SpecError(f"the base_url of {where} is not a URL") from None
     path = quote(_LONE_PERCENT.sub("%25", parts.path.rstrip("/")), safe=_IN_PATHS)
-    if ending := next((ending for ending in _CALLS if path.endswith(ending)), None):
-        raise SpecError(f"the base_url of {where} must end before '{ending}', which is added automatically")
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
 

@@ -55,6 +55,18 @@ pub fn absence(backend: &str) -> Option<String> {
 pub(super) const LOCAL: &[&str] = &["huggingface_local", "llamacpp"];
 pub(super) const HUGGINGFACE: &[&str] = &["huggingface_local"];
 pub(super) const LLAMACPP: &[&str] = &["llamacpp"];
+/// Backends that tell the reasoning in an answer from the answer itself.
+pub(super) const CHATTING: &[&str] = &[
+    "anthropic",
+    "azure",
+    "cohere",
+    "google",
+    "huggingface_local",
+    "mistral",
+    "openai",
+    "openai_compatible",
+    "openrouter",
+];
 /// Backends that take generation arguments which they do not all support.
 pub(super) const SELECTIVE: &[&str] = &[
     "anthropic",

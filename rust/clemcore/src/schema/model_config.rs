@@ -1,7 +1,8 @@
 //! The known keys of `model_config`.
 use super::Type::{Bool, Int, Number, Object, String, Strings};
 use super::backends::{
-    COMPLETIONS, HUGGINGFACE, KEYED, LLAMACPP, LOCAL, MOCK, OLD_MULTIMODAL, REMOTE, SELECTIVE, SERVERS, SLURK,
+    CHATTING, COMPLETIONS, HUGGINGFACE, KEYED, LLAMACPP, LOCAL, MOCK, OLD_MULTIMODAL, REMOTE, SELECTIVE,
+    SERVERS, SLURK,
 };
 use super::{Field, Rule};
 
@@ -122,15 +123,15 @@ pub const MODEL_CONFIG: &[Field] = &[
         .read_by(LLAMACPP),
     // Reasoning.
     field("cot_output", &[Bool], "Whether the model writes its reasoning before the answer.")
-        .read_by(HUGGINGFACE)
+        .read_by(CHATTING)
         .default("false"),
     field("cot_bypass", &[String], "Text with which the answer is made to begin, to skip the reasoning.")
         .read_by(HUGGINGFACE),
     field("cot_effort", &[String], "How much the model is asked to reason: `low`, `medium` or `high`.")
         .read_by(HUGGINGFACE),
-    field("cot_start_tag", &[String], "Text with which the reasoning begins.").read_by(HUGGINGFACE),
+    field("cot_start_tag", &[String], "Text with which the reasoning begins.").read_by(CHATTING),
     field("cot_end_tag", &[String], "Regular expression of what stands between reasoning and answer.")
-        .read_by(HUGGINGFACE)
+        .read_by(CHATTING)
         .rule(Rule::Pattern),
     field(
         "reasoning_model",

@@ -31,15 +31,12 @@ def tags_of(spec: ModelSpec) -> Tags | None:
     """Return the tags that an entry names; None where it names none, or says ``cot_output: false``.
 
     Raises:
-        SpecError: a tag is missing, or the pattern is not a regular expression.
+        SpecError: the pattern is not a regular expression.
     """
     start, end = setting(spec, "cot_start_tag"), setting(spec, "cot_end_tag")
     is_on = setting(spec, "cot_output")
     name = spec["model_name"]
     if end is None:
-        if start is not None or is_on:
-            given = "cot_output" if start is None else "cot_start_tag"
-            raise SpecError(f"model '{name}': {given} needs cot_end_tag, the pattern that ends the thoughts")
         return None
     try:
         pattern = re.compile(end)

@@ -34,6 +34,7 @@ const RULES: &[Rule] = &[
     rule(&kind::CONTRADICTION, "verify_tls", unverified_authority),
     rule(&kind::CONTRADICTION, "slurk_host", two_hosts),
     rule(&kind::INCOMPLETE, "cot_output", no_end_of_thinking),
+    rule(&kind::INCOMPLETE, "cot_start_tag", no_end_of_tag),
     rule(&kind::INCOMPLETE, "premade_chat_template", no_template),
     rule(&kind::SIZE_CONFLICT, "max_output_tokens", output_over_context),
     rule(&kind::SIZE_CONFLICT, "max_input_tokens", input_over_context),
@@ -193,6 +194,15 @@ fn no_end_of_thinking(keys: &Keys<'_, '_>) -> Option<Found> {
     let message = || "cot_output needs cot_end_tag, the pattern that ends the thinking".to_owned();
     (keys.flag("cot_output")? && keys.text("cot_end_tag").is_none())
         .then(|| Some(keys.get("cot_output")?.found(message(), "add \"cot_end_tag\": \"…\"")))?
+}
+
+/// A local model may have tags without an end, because its template can put them into the prompt.
+fn no_end_of_tag(keys: &Keys<'_, '_>) -> Option<Found> {
+    keys.text("cot_start_tag").filter(|_| keys.backend != "huggingface_local")?;
+    let message = || "cot_start_tag needs cot_end_tag, the pattern that ends the thinking".to_owned();
+    keys.text("cot_end_tag")
+        .is_none()
+        .then(|| Some(keys.get("cot_start_tag")?.found(message(), "add \"cot_end_tag\": \"…\"")))?
 }
 
 fn no_template(keys: &Keys<'_, '_>) -> Option<Found> {

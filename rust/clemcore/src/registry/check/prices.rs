@@ -59,7 +59,7 @@ fn three(node: &Node<'_>, place: &str, context: &mut Context<'_>) {
 fn one(node: &Node<'_>, place: &str, context: &mut Context<'_>) {
     #[allow(clippy::cast_precision_loss, reason = "a price is not that exact")]
     let price = match &node.kind {
-        Kind::Broken => return,
+        Kind::Broken if context.spoiled(node.span) => return,
         Kind::Int(number) => Some(*number as f64),
         Kind::Float(number) => Some(*number).filter(|number| number.is_finite()),
         _ => None,

@@ -78,16 +78,12 @@ pub(super) fn custom(key: &CustomKey, node: &Node<'_>, context: &mut Context<'_>
     }
     let Some(text) = node.as_str().filter(|_| !key.values.is_empty()) else { return };
     if !key.values.iter().any(|value| value == text) {
-        let values = key.values.iter().map(String::as_str);
-        let help = similar::near_miss(text, values).map_or_else(
-            || format!("it is one of {}", key.values.join(", ")),
-            |near| format!("did you mean \"{near}\"?"),
-        );
         let shown: String = text.chars().take(40).collect();
-        context
-            .at(&kind::UNKNOWN_VALUE, node.span, format_args!("{path} is never {shown:?}"))
-            .field(path.as_str())
-            .help(help);
+        let message = format_args!("{path} must be one of {}, not {shown:?}", key.values.join(", "));
+        let fault = context.at(&kind::UNKNOWN_VALUE, node.span, message).field(path.as_str());
+        if let Some(near) = similar::near_miss(text, key.values.iter().map(String::as_str)) {
+            fault.help(format_args!("did you mean \"{near}\"?"));
+        }
     }
 }
 
