@@ -83,7 +83,7 @@ def test_what_an_entry_may_say(wire_server: WireServer) -> None:
         "max_completion_tokens": 300,
     }
     for wrong in ("2024", 3, "2024-10-21&x=1"):
-        with pytest.raises(SpecError, match="api_version must be a date such as '2024-10-21'"):
+        with pytest.raises(SpecError, match="api_version must be (a date such as '2024-10-21'|a string)"):
             ask(wire_server, api_version=wrong)
 
 
@@ -120,7 +120,7 @@ def test_claude_speaks_its_own_format_with_its_own_key(wire_server: WireServer) 
 def test_a_deployment_of_another_name_says_which_protocol_it_speaks(wire_server: WireServer) -> None:
     model = claude_model(wire_server, model_id="my-sonnet", model_config={"api": "messages"})
     assert model.generate_response(DIALOGUE)[2] == "Canberra."
-    with pytest.raises(SpecError, match="api must be 'chat_completions' or 'responses' or 'messages'"):
+    with pytest.raises(SpecError, match="api must be one of chat_completions, responses, messages"):
         claude_model(wire_server, model_config={"api": "claude"})
     with pytest.raises(MissingKeyError, match="azure_gpt"):
         make_model("azure", base_url=wire_server.url)

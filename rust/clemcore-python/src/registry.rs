@@ -304,7 +304,7 @@ pub(crate) fn judge(entry: &Bound<'_, PyDict>, backend: Option<&str>) -> PyResul
 
 /// What is wrong with the address of a server; None for one that can be called.
 #[pyfunction]
-pub(crate) fn address_fault(text: &str) -> PyResult<Option<&'static str>> {
+pub(crate) fn address_fault(text: &str) -> PyResult<Option<String>> {
     guarded(|| Ok(core::address_fault(text)))
 }
 

@@ -36,8 +36,6 @@ _AZURE_CALL = re.compile(
     r"/openai/(?:deployments/(?P<deployment>[^/]+)(?:/chat/completions|/responses)?|responses)"
 )
 _AZURE_VERSION = re.compile(r"(?:\d{4}-\d{2}-\d{2}(?:-preview)?|v1|preview|latest)?")
-# How the addresses of other calls end; the endings are added to a base_url.
-_CALLS = ("/responses", "/v1/messages", "/messages", "/v2/chat")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 

@@ -398,7 +398,7 @@ pub const ADDRESS: Kind = Kind {
     severity: Severity::Warning,
     explanation: "The address of a server begins with `http://` or `https://` and a host, and ends before the path that \
         each protocol adds, such as `/chat/completions`. It holds no password: keys belong into `key.json` or the \
-        environment. The model is not loaded.",
+        environment. Loading refuses it with the same words.",
     bad: r#"[{"model_name": "m", "backend": "openai_compatible", "model_id": "m", "base_url": "localhost:8000/v1"}]"#,
     good: r#"[{"model_name": "m", "backend": "openai_compatible", "model_id": "m", "base_url": "http://localhost:8000/v1"}]"#,
 };

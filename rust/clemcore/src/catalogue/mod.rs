@@ -105,7 +105,6 @@ const STOPS_MODEL: &[&Kind] = &[
     &CONTRADICTION,
     &INCOMPLETE,
     &PRICE,
-    &ADDRESS,
     &MISPLACED,
 ];
 

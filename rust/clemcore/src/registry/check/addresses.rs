@@ -1,5 +1,15 @@
 //! Addresses of servers, and ids of models that are written as addresses.
 
+/// How the addresses of calls end; each is added to the address of a server. The first that fits counts.
+const CALLS: &[(&str, &str)] = &[
+    ("/chat/completions", "/chat/completions"),
+    ("/completions", "/chat/completions"),
+    ("/responses", "/responses"),
+    ("/v1/messages", "/v1/messages"),
+    ("/messages", "/messages"),
+    ("/v2/chat", "/v2/chat"),
+];
+
 /// What is wrong with the address of a server, as the rest of a sentence that begins with its name; `None` for one that
 /// can be called. What the address holds is never part of the words: it may be a password.
 ///
@@ -9,40 +19,45 @@
 /// assert_eq!(address_fault("localhost:8000").unwrap(), "must start with http:// or https:// and name a host");
 /// ```
 #[must_use]
-pub fn address_fault(text: &str) -> Option<&'static str> {
+pub fn address_fault(text: &str) -> Option<String> {
     const START: &str = "must start with http:// or https:// and name a host";
     let text = text.trim();
-    let Some((scheme, rest)) = text.split_once("://") else { return Some(START) };
+    let Some((scheme, rest)) = text.split_once("://") else { return Some(START.to_owned()) };
     if !["http", "https"].contains(&&*scheme.to_ascii_lowercase()) {
-        return Some(START);
+        return Some(START.to_owned());
     }
     let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if authority.contains('@') || after.contains(['?', '#']) {
         return Some(
-            "must hold no user, password, query or fragment: a key belongs into key.json or the environment",
+            "must hold no user, password, query or fragment: a key belongs into key.json or the environment"
+                .to_owned(),
         );
     }
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => {
             if !port.is_empty() && port.parse::<u16>().is_err() {
-                return Some("has a port that is not a number from 0 to 65535");
+                return Some("has a port that is not a number from 0 to 65535".to_owned());
             }
             host
         }
         _ => authority,
     };
     if host.is_empty() || host.contains(char::is_whitespace) {
-        return Some(START);
+        return Some(START.to_owned());
     }
-    after
-        .trim_end_matches('/')
-        .ends_with("/completions")
-        .then_some("must end before '/chat/completions', which is added automatically")
+    call(after.trim_end_matches('/'))
+        .map(|(_, shown)| format!("must end before '{shown}', which is added automatically"))
+}
+
+/// The ending of the address of a call, and how it is shown.
+fn call(path: &str) -> Option<(&'static str, &'static str)> {
+    CALLS.iter().copied().find(|(ending, _)| path.ends_with(ending))
 }
 
 /// The address that is meant, where only one can be.
 pub(super) fn certain(text: &str) -> Option<String> {
-    let meant = text.trim().trim_end_matches('/').trim_end_matches("/completions").trim_end_matches("/chat");
+    let whole = text.trim().trim_end_matches('/');
+    let meant = call(whole).map_or(whole, |(ending, _)| whole.trim_end_matches(ending));
     let meant = match meant.split_once(":/") {
         Some((scheme @ ("http" | "https"), rest)) if !rest.starts_with('/') => format!("{scheme}://{rest}"),
         _ => meant.to_owned(),
@@ -98,7 +113,11 @@ mod tests {
             assert!(address_fault(wrong).is_some(), "{wrong}");
         }
         assert_eq!(certain("https:/h/v1").as_deref(), Some("https://h/v1"));
-        assert_eq!(certain("https://h/v1/chat/completions/").as_deref(), Some("https://h/v1"));
+        for pasted in ["https://h/v1/chat/completions/", "https://h/v1/responses", "https://h/v1/completions"]
+        {
+            assert_eq!(certain(pasted).as_deref(), Some("https://h/v1"));
+        }
+        assert_eq!(certain("https://h/v1/messages").as_deref(), Some("https://h"));
         for doubtful in ["h:80/v1", "http://u:p@h/chat/completions", "http://h/v1"] {
             assert_eq!(certain(doubtful), None, "{doubtful}");
         }
