@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from support.clem import Clem, Terminals
+from support.streams import streamed
 from support.wire_server import WireServer, completion
 
 
@@ -249,3 +251,47 @@ def test_a_person_is_asked(clem: Clem, terminal: Terminals, wire_server: WireSer
     is_cleared = typed == "y"
     assert screen.end() == (0 if is_cleared else 130)
     assert len(clem.ok("cache", "stat", "c.sqlite3").splitlines()) == (0 if is_cleared else 1)
+
+
+# -- answers that are shown while they arrive --------------------------------------------------------------------
+LONG = "Canberra is the capital.\nSydney is larger, but not the capital."
+
+
+def test_a_terminal_shows_the_answer_while_it_arrives(terminal: Terminals, wire_server: WireServer) -> None:
+    whole = streamed(completion(LONG))
+    wire_server.script = [dataclasses.replace(whole, fault="stall")]
+    address = ("--base-url", f"{wire_server.url}/v1", "-m", "m", "--set", "model_config.idle_timeout=2")
+    screen = terminal("respond", *address, "Where?", NO_COLOR="1")
+    screen.expect("Canberra is")  # the rest does not come
+    assert screen.end() == 1
+    before, _, message = screen.shown.partition("\nclem: ")
+    assert LONG.startswith(before.rpartition(" s\n")[2])  # what was shown stays, and the error has its own line
+    assert "idle_timeout" in message
+    assert wire_server.requests[0].json["stream"] is True
+
+
+@pytest.mark.parametrize("command", ["respond", "chat"])
+@pytest.mark.parametrize("options", [(), ("--whole",)])
+def test_an_answer_looks_the_same_in_pieces_and_whole(
+    terminal: Terminals, wire_server: WireServer, command: str, options: tuple[str, ...]
+) -> None:
+    wire_server.script = [completion(LONG)] if options else [streamed(completion(LONG))]
+    question = ("Where?",) if command == "respond" else ()
+    address = ("--base-url", f"{wire_server.url}/v1", "-m", "m")
+    screen = terminal(command, *address, *options, *question, NO_COLOR="1")
+    if command == "chat":
+        screen.expect("> ")
+        screen.type("Where?\n")
+        screen.expect(f"\n{LONG}\n> ")
+        screen.type("/exit\n")
+    assert screen.end() == 0
+    assert f"\n{LONG}\n" in screen.shown
+    assert ("stream" in wire_server.requests[0].json) is not bool(options)
+
+
+def test_a_pipe_and_json_get_the_answer_in_one_piece(clem: Clem, wire_server: WireServer) -> None:
+    wire_server.script = [completion(LONG)]
+    address = ("--base-url", f"{wire_server.url}/v1", "-m", "m")
+    assert clem.ok("respond", *address, "Where?") == f"{LONG}\n"
+    assert json.loads(clem.ok("respond", *address, "--json", "Where?"))["response_text"] == LONG
+    assert all("stream" not in request.json for request in wire_server.requests)

@@ -12,9 +12,19 @@ import click
 
 from clemcore.cli.app import message_of
 from clemcore.cli.inputs import examples, generation_arguments, generation_options
-from clemcore.cli.respond import BUDGET_HELP, CACHE_HELP, RECORD_HELP, cached, limited, load, recorded
+from clemcore.cli.respond import (
+    BUDGET_HELP,
+    CACHE_HELP,
+    RECORD_HELP,
+    cached,
+    limited,
+    load,
+    recorded,
+    show_answer,
+    whole_option,
+)
 from clemcore.cli.selection import model_options
-from clemcore.cli.terminal import Styled, is_terminal, note, out
+from clemcore.cli.terminal import Styled, is_terminal, note
 from clemcore.errors import MessagesError
 from clemcore.messages import Messages
 from clemcore.registry.spec import ModelSpec
@@ -43,6 +53,7 @@ _NEAR, _SAME = 0.6, 0.75
 @click.option("--record", type=click.Path(dir_okay=False), metavar="FILE", help=RECORD_HELP)
 @click.option("--cache", type=click.Path(dir_okay=False), metavar="FILE", help=CACHE_HELP)
 @click.option("--budget", type=click.FloatRange(min=0.0), metavar="USD", help=BUDGET_HELP)
+@whole_option
 def chat(
     *,
     model: ModelSpec,
@@ -53,6 +64,7 @@ def chat(
     record: str | None,
     cache: str | None,
     budget: float | None,
+    whole: bool,
 ) -> None:
     """Talk to a model, line by line.
 
@@ -65,10 +77,10 @@ def chat(
         loaded = load(model, gen_args)
         if is_terminal(sys.stdin):
             note(Styled(f"{loaded.name}: {HELP}", "dim"))
-        _talk(loaded, system)
+        _talk(loaded, system, in_pieces=not whole)
 
 
-def _talk(model: Model, system: str | None) -> None:
+def _talk(model: Model, system: str | None, *, in_pieces: bool) -> None:
     beginning: Messages = [] if system is None else [{"role": "system", "content": system}]
     dialogue = list(beginning)
     for line in _lines():
@@ -86,7 +98,7 @@ def _talk(model: Model, system: str | None) -> None:
             model.reset()
             note("the dialogue is forgotten")
         elif command:
-            dialogue = _turn(model, dialogue, line.replace("//", "/", 1) if command.startswith("//") else line)
+            dialogue = _turn(model, dialogue, _message(line), in_pieces=in_pieces)
 
 
 def _mistyped(line: str) -> str | None:
@@ -103,17 +115,21 @@ def _mistyped(line: str) -> str | None:
     return f"there is no command '{line}': {hint} To send it as a message, write '/{line}'"
 
 
-def _turn(model: Model, dialogue: Messages, line: str) -> Messages:
+def _message(line: str) -> str:
+    """Return a line without the slash that keeps it from being a command."""
+    return line.replace("//", "/", 1) if line.strip().startswith("//") else line
+
+
+def _turn(model: Model, dialogue: Messages, line: str, *, in_pieces: bool) -> Messages:
     """Ask, and return the dialogue with question and answer; as it was where a person can go on after an error."""
     asked: Messages = [*dialogue, {"role": "user", "content": line}]
     try:
-        text = model.generate_response(asked)[2]
+        text = show_answer(model, asked, in_pieces=in_pieces)
     except Exception as error:
         if not is_terminal(sys.stdin):
             raise
         note(Styled("clem:", "red"), f" {scrub(message_of(error))}")
         return dialogue
-    out(text, end="" if text.endswith("\n") else "\n")
     sys.stdout.flush()
     return [*asked, {"role": "assistant", "content": text}]
 

@@ -14,6 +14,7 @@ from clemcore.cli.dialogue import dialogue_options, read_messages
 from clemcore.cli.inputs import examples, generation_arguments, generation_options
 from clemcore.cli.selection import model_options
 from clemcore.cli.terminal import is_terminal, out, progress
+from clemcore.messages import Messages
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
 from clemcore.visible import visible_json
@@ -25,6 +26,7 @@ BUDGET_HELP = "Send nothing that may cost more than what is left of so many USD;
 RECORD_HELP = "Write prompt and response as sent and received into this JSON file; an existing record is continued."
 
 CACHE_HELP = "Keep the service's answer in this file (SQLite), and use one that is there: see 'clem cache'."
+whole_option = click.option("--whole", is_flag=True, help="Do not show the answer while it arrives on a terminal.")
 
 
 @click.command(
@@ -46,6 +48,7 @@ CACHE_HELP = "Keep the service's answer in this file (SQLite), and use one that 
 @click.option("--record", type=click.Path(dir_okay=False), metavar="FILE", help=RECORD_HELP)
 @click.option("--cache", type=click.Path(dir_okay=False), metavar="FILE", help=CACHE_HELP)
 @click.option("--budget", type=click.FloatRange(min=0.0), metavar="USD", help=BUDGET_HELP)
+@whole_option
 @click.option(
     "as_json",
     "--json",
@@ -65,6 +68,7 @@ def respond(
     record: str | None,
     cache: str | None,
     budget: float | None,
+    whole: bool,
     as_json: bool,
 ) -> None:
     """Ask a model once and print its answer.
@@ -76,13 +80,38 @@ def respond(
     dialogue = read_messages(messages, system, images)
     with recorded(record), cached(cache), limited(budget):
         loaded = load(model, gen_args)
+        if not as_json:
+            show_answer(loaded, dialogue, in_pieces=not whole)
+            return
         reply = loaded.generate_response(dialogue)
-    if as_json:
-        changes = changes_of(loaded.model_spec)
-        told = dict(zip(("prompt", "response", "response_text"), reply, strict=True))
-        print_json({**told, "overridden": changes} if changes else told)
-    else:
-        out(reply[2], end="" if reply[2].endswith("\n") else "\n")
+    changes = changes_of(loaded.model_spec)
+    told = dict(zip(("prompt", "response", "response_text"), reply, strict=True))
+    print_json({**told, "overridden": changes} if changes else told)
+
+
+def show_answer(model: Model, dialogue: Messages, *, in_pieces: bool) -> str:
+    """Ask, print the answer and return it.
+
+    Args:
+        model: the model.
+        dialogue: what it is asked.
+        in_pieces: on a terminal, print the answer while it arrives.
+    """
+    if not (in_pieces and is_terminal(sys.stdout)):
+        text = model.generate_response(dialogue)[2]
+        out(text, end="" if text.endswith("\n") else "\n")
+        return text
+    shown = "\n"
+    try:
+        with model.stream_response(dialogue) as stream:
+            for piece in stream:
+                out(piece, end="")
+                sys.stdout.flush()
+                shown = piece or shown
+            return str(stream.reply[2])
+    finally:
+        if not shown.endswith("\n"):  # what follows, an error too, begins a line
+            out("")
 
 
 def load(model: ModelSpec, gen_args: Mapping[str, Any]) -> Model:
