@@ -76,28 +76,7 @@ class _AliasFinder:
         found = self.target(name)
         if found is None or not _exists(found):
             return None  # the import system then complains about the name that the script wrote
-        return ModuleSpec(name, _AliasLoader(found))
-
-
-class _Adviser:
-    """Comes last: says what to do about a package of 2024 that no other finder has found."""
-
-    def find_spec(
-        self,
-        name: str,
-        path: Sequence[str] | None = None,  # noqa: ARG002 - the protocol of finders
-        target: ModuleType | None = None,  # noqa: ARG002
-    ) -> ModuleSpec | None:
-        if name not in TOP_LEVEL:
-            return None
-        if _finder.top_level:
-            advice = f"{TOP_LEVEL[name]} is not part of this version of clemcore yet."
-        else:
-            advice = (
-                f"{TOP_LEVEL[name]} had this name in 2024. Start the script with 'python -m clemcore SCRIPT.py', "
-                "or call clemcore.compat.install() before this import."
-            )
-        raise ModuleNotFoundError(f"No module named '{name}': {advice}", name=name)
+        return ModuleSpec(name, _AliasLoader(found))  # type: ignore[arg-type]
 
 
 class _Adviser:
