@@ -167,7 +167,9 @@ def test_what_the_entry_says_counts_here_too(wire_server: WireServer) -> None:
     assert facts["sent"]["reasoning"] == {"effort": "high", "summary": "auto"}
     assert facts["sent"].items() <= wire_server.requests[-1].json.items()
     assert facts["parameters"]["dropped"].keys() == {"extra_body.reasoning.effort"}
-    with pytest.raises(SpecError, match='api must be one of chat_completions, responses, messages, not "completions"'):
+    with pytest.raises(
+        SpecError, match='api must be one of chat_completions, responses, messages, not "completions"'
+    ):
         ask(wire_server, {}, model_config={"api": "completions"})
 
 
