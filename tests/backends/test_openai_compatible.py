@@ -79,9 +79,8 @@ def test_a_key_is_not_sent_to_a_host_that_it_was_not_written_for(
     assert authorization(second_server) is None
     compatible(base_url=elsewhere, key_name="lab").generate_response(HELLO)
     assert authorization(second_server) == f"Bearer {OTHER}"
-    with pytest.raises(
-        SpecError, match="is not sent elsewhere"
-    ):  # naming the key does not say that it belongs there
+    # To name a key in the entry does not say that it belongs there.
+    with pytest.raises(SpecError, match="is not sent elsewhere"):
         compatible(base_url=elsewhere, model_config={"key_name": "openai_compatible"})
     assert not wire_server.requests
 

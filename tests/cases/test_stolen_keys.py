@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from support.clem import Clem
 from support.remote import CANARY, HELLO, make_model, write_keys
 from support.wire_server import WireServer
 
-PACKAGED = json.loads((Path(__file__).parent.parent.parent / "model_registry.json").read_text(encoding="utf-8"))
+ROOT = Path(__file__).parent.parent.parent
+PACKAGED = json.loads((ROOT / "model_registry.json").read_text(encoding="utf-8"))
 
 
 def _write(*entries: dict[str, Any]) -> None:
@@ -119,6 +121,14 @@ def test_packaged_entries_are_at_the_hosts_of_their_keys(monkeypatch: pytest.Mon
         _give(monkeypatch, backend)
         model: Any = make_model(backend)
         assert is_at(model._errors.endpoint.base_url, hosts_of(backend)), backend
+
+
+def test_gateways_of_the_page_are_fixed_services() -> None:
+    page = (ROOT / "docs" / "backends" / "gateways.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]+ \| `(https://[^`]+)` \| `(\w+)` \|$", page, re.MULTILINE)
+    assert len(rows) > 10
+    for base_url, key_name in rows:
+        assert is_at(base_url, hosts_of(key_name)), key_name
 
 
 # -- what takes the place of packaged things ---------------------------------------------------------------------

@@ -27,7 +27,7 @@ def _files() -> None:
 def test_exit_statuses_of_check(clem: Clem) -> None:
     assert clem("registry", "check", "good.json").returncode == 0
     assert clem("registry", "check", "warned.json").returncode == 0
-    assert clem("registry", "check", "warned.json", "--deny-warnings").returncode == 1
+    assert clem("registry", "check", "warned.json", "--deny", "warnings").returncode == 1
     assert clem("registry", "check", "good.json", "broken.json").returncode == 1
     done = clem("registry", "check", "nowhere.json", "broken.json")
     assert done.returncode == 2

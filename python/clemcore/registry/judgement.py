@@ -5,8 +5,6 @@ Some of what is a warning in a file is an error here, because whoever wrote it c
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +16,22 @@ BACKEND_SUFFIX = "_api.py"
 # A field that a selector adds to an entry, and why it may not: what kind of reason, the nearest name, who reads it.
 Added = tuple[str, tuple[str, str | None, list[str]] | None]
 
-UNKNOWN_BACKEND, NEAR_MISS, UNKNOWN_VALUE, MISSING_ID = "R052", "R053", "R054", "R045"
+UNKNOWN_BACKEND, NEAR_MISS, UNKNOWN_VALUE = "R052", "R053", "R054"
+_MISSING_ID, _ABSENT_BACKEND = "R045", "R071"
 # A secret is masked wherever it is shown, and no file holds it here.
 _MASKED_ANYWAY = "R065"
 
 
-def problems_of(fields: Mapping[str, Any], source: str) -> list[_core.Problem]:
-    """Return what the check of registries says about an entry of these fields; a secret is not a problem here.
+def problems_of(fields: dict[str, Any]) -> list[_core.Problem]:
+    """Return what the check of registries says about an entry of these fields; a secret is not a problem here."""
+    return [problem for problem in _core.judge(fields) if problem.code != _MASKED_ANYWAY]
 
-    Fields that JSON cannot hold are the backend's to judge: then there are no problems.
-    """
-    try:
-        text = json.dumps([fields]).encode()
-    except (TypeError, ValueError):
-        return []
-    return [problem for problem in _core.check(source, text).problems if problem.code != _MASKED_ANYWAY]
+
+def is_refused(problem: _core.Problem) -> bool:
+    """Tell whether a selector with this problem is refused; whether its backend exists is found out on loading."""
+    if problem.code in (UNKNOWN_BACKEND, _ABSENT_BACKEND):
+        return False
+    return problem.severity == "error" or problem.stops_model or problem.code == _MISSING_ID
 
 
 def sentence(problem: _core.Problem) -> str:

@@ -141,7 +141,7 @@ def _check(fields: Mapping[str, Any], replaced: dict[str, Any], changes: list[di
     changed = {change["field"] for change in changes}
     new = {change["field"] for change in changes if "old" not in change}
     faults = []
-    problems = problems_of(_core.override_fields(alone, replaced)[0], OVERRIDE)
+    problems = problems_of(_core.override_fields(alone, replaced)[0])
     is_known = all(problem.code != UNKNOWN_BACKEND for problem in problems)
     for problem in problems:
         if not is_within(problem.field or "", changed):

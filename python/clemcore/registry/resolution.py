@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from clemcore import _core
 from clemcore.errors import ModelNotFoundError, SpecError
 from clemcore.registry.judgement import (
-    MISSING_ID,
-    UNKNOWN_BACKEND,
-    UNKNOWN_VALUE,
     Added,
     denials,
+    is_refused,
     is_within,
     misspelt,
     problems_of,
@@ -134,8 +132,8 @@ def _check_added(
     faults = denials(added, backend)
     paths = {field for field, _ in added}
     names: dict[str, Any] = {name: fields[name] for name in ("model_name", "backend") if name in fields}
-    for problem in problems_of({**selector.to_dict(), **names}, "selector"):
-        if is_within(problem.field or "", paths) and (problem.severity == "error" or problem.code == UNKNOWN_VALUE):
+    for problem in problems_of({**selector.to_dict(), **names}):
+        if is_within(problem.field or "", paths) and is_refused(problem):
             faults.append(sentence(problem))
     if not faults:
         return
@@ -161,9 +159,8 @@ def _check_inline(entry: ModelSpec, core: _core.Registry) -> None:
     """Judge a selector that is itself the entry as the check of registries judges an entry."""
     fields, name, backend = entry.to_dict(), entry["model_name"], str(entry["backend"])
     faults = misspelt(_core.added_fields(fields, {"model_name": name, "backend": backend}), backend)
-    for problem in problems_of(fields, "selector"):
-        is_error = problem.severity == "error" or problem.code in (MISSING_ID, UNKNOWN_VALUE)
-        if is_error and problem.code != UNKNOWN_BACKEND:
+    for problem in problems_of(fields):
+        if is_refused(problem):
             faults.append(sentence(problem))
     if faults:
         raise SpecError(

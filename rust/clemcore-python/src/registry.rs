@@ -5,7 +5,8 @@ use crate::errors::{self, Problem, Report};
 use crate::explain;
 use crate::guard::guarded;
 use clemcore::edit::{self, Position};
-use clemcore::{patch, registry as core, schema, unify as rule};
+use clemcore::schema::Denied;
+use clemcore::{patch, registry as core, unify as rule};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -179,11 +180,11 @@ fn additions(added: Vec<core::Added>) -> Vec<Addition> {
     added.into_iter().map(|added| (added.field, added.denied.map(denial))).collect()
 }
 
-fn denial(denied: schema::Denied) -> Denial {
+fn denial(denied: Denied) -> Denial {
     match denied {
-        schema::Denied::Unread(backends) => ("unread", None, backends.to_vec()),
-        schema::Denied::Misplaced => ("misplaced", None, Vec::new()),
-        schema::Denied::Unknown(near) => ("unknown", near, Vec::new()),
+        Denied::Unread(backends) => ("unread", None, backends.to_vec()),
+        Denied::Misplaced => ("misplaced", None, Vec::new()),
+        Denied::Unknown(near) => ("unknown", near, Vec::new()),
     }
 }
 
