@@ -116,11 +116,10 @@ def test_backends_say_where_they_come_from_and_what_they_lack(clem: Clem) -> Non
 
 
 def test_a_service_lacks_the_engine_of_the_extra_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    from clemcore.backends import requirements
+    from clemcore.backends import lookup, requirements
 
     monkeypatch.setattr(requirements, "_is_installed", lambda package: package != "aiohttp")
-    folder = Path(requirements.__file__).parent
-    lacks = {name: requirements.missing_packages(folder / f"{name}.py") for name in ("openai", "anthropic")}
+    lacks = {name: requirements.missing_packages(lookup.packaged_file(name)) for name in ("openai", "anthropic")}
     assert lacks == {name: (["aiohttp"], f"pip install 'clemcore[{name}]'") for name in lacks}
 
 

@@ -184,7 +184,7 @@ def test_colours_are_for_terminals_only(clem: Clem, terminal: Terminals) -> None
         screen = terminal("respond", "-m", "nope", "Hi", **environment)
         assert screen.end() == 1
         assert ("\x1b[31mclem:" in screen.shown) is coloured
-        assert "no model unifies" in screen.shown
+        assert "no model matches" in screen.shown
 
 
 def test_shell_completion_answers(clem: Clem) -> None:

@@ -16,7 +16,7 @@ pub(super) fn has_type(field: &Field, node: &Node<'_>, name: Name, context: &mut
         return true;
     }
     if let (true, Kind::List(items)) = (field.types.contains(&Type::Strings), &node.kind) {
-        for (at, item) in items.iter().enumerate().filter(|(_, item)| !is_of(Type::String, item)) {
+        for (at, item) in items.iter().enumerate().filter(|(_, item)| !may_be_string(item)) {
             let message = format_args!("{name}[{at}] must be a string, not {}", item.kind_name());
             context.at(&kind::WRONG_TYPE, item.span, message).field(format_args!("{name}[{at}]"));
         }
@@ -35,7 +35,7 @@ pub(super) fn has_type(field: &Field, node: &Node<'_>, name: Name, context: &mut
 
 fn is_of(of: Type, node: &Node<'_>) -> bool {
     match (of, &node.kind) {
-        (Type::Strings, Kind::List(items)) => items.iter().all(|item| is_of(Type::String, item)),
+        (Type::Strings, Kind::List(items)) => items.iter().all(may_be_string),
         (Type::Bool, Kind::Bool(_))
         | (Type::Int, Kind::Int(_) | Kind::BigInt(_))
         | (Type::Number, Kind::Int(_) | Kind::BigInt(_) | Kind::Float(_))
@@ -45,6 +45,12 @@ fn is_of(of: Type, node: &Node<'_>) -> bool {
         | (Type::Null, Kind::Null) => true,
         _ => false,
     }
+}
+
+/// Whether an item can be a string: of one that could not be read nothing is known. It was reported, or it is a
+/// Python object.
+fn may_be_string(item: &Node<'_>) -> bool {
+    matches!(item.kind, Kind::Broken) || is_of(Type::String, item)
 }
 
 /// The value that is meant, where only one can be.
