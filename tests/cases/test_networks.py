@@ -174,7 +174,7 @@ def test_a_path_is_written_as_an_address(wire_server: WireServer, path: str, sen
 def test_a_host_is_written_as_an_address() -> None:
     model: Any = open_model("http://bücher.example:8000")
     assert model._errors.endpoint.base_url == "http://xn--bcher-kva.example:8000/v1"
-    with pytest.raises(SpecError, match="is no URL"):
+    with pytest.raises(SpecError, match="is not a URL"):
         open_model(f"http://{'a' * 70}.example")
 
 

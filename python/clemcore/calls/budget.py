@@ -179,7 +179,8 @@ def budget(usd: float, *, spent: float = 0.0, parts: Mapping[str, float] | None 
 
 
 _lock = threading.Lock()
-_waiting: list[Callable[[], None]] = []
+# The limits that a call waits for, and how to wake it.
+_waiting: list[tuple[list[_Limit], Callable[[], None]]] = []
 
 
 class Hold:
@@ -205,9 +206,11 @@ class Hold:
             for limit in self._limits:
                 limit.reserved -= self._amount
                 limit.amount_spent += cost
-            waiting, _waiting[:] = list(_waiting), []
-        for wake in waiting:
-            wake()
+            mine, waiting = set(map(id, self._limits)), list(_waiting)
+            _waiting[:] = [each for each in waiting if mine.isdisjoint(map(id, each[0]))]
+        for limits, wake in waiting:
+            if not mine.isdisjoint(map(id, limits)):
+                wake()
 
 
 def reserve(
@@ -224,6 +227,7 @@ def reserve(
         usd: the amount.
         budgets: the budgets that the call belongs to.
         wake: called once when it is worth trying again, where the amount may fit when calls under way have ended.
+            :func:`withdraw` ends the wait.
         model: the model's name, for parts.
         labels: the labels of the call, for parts.
 
@@ -239,11 +243,31 @@ def reserve(
         fits = [limit.fits(amount) for limit in limits]  # each of them may raise
         if not all(fits):
             if wake is not None:
-                _waiting.append(wake)
+                _waiting.append((limits, wake))
             return None
         for limit in limits:
             limit.reserved += amount
     return Hold(limits, amount)
+
+
+def waited_too_long(usd: float, budgets: Sequence[Budget], model: str, seconds: float) -> BudgetExceededError:
+    """Return the error of a call that has waited in vain for the calls under way."""
+    least = min(budgets, key=lambda each: each.left)
+    return BudgetExceededError(
+        f"model '{model}': the call may cost up to {usd:.6g} USD, and only {least.left:.6g} USD of the budget of "
+        f"{least.usd:g} USD are not reserved by calls under way, none of which ended within {seconds:.3g} s "
+        "(total_timeout); nothing was sent. Raise the budget, lower max_tokens, or allow fewer calls at once "
+        "(max_connections)",
+        usd=least.usd,
+        spent=least.spent,
+        needed=usd,
+    )
+
+
+def withdraw(wake: Callable[[], None]) -> None:
+    """Wait no longer."""
+    with _lock:
+        _waiting[:] = [each for each in _waiting if each[1] != wake]
 
 
 # A call that waits in the parent does not wait in a forked child.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from clemcore.backends.service.dialects.base import Dialect
@@ -85,14 +86,21 @@ class Costs:
             )
         return usd
 
-    async def hold(self, body: Mapping[str, Any], belongs: Membership) -> budget.Hold | None:
+    async def hold(
+        self, body: Mapping[str, Any], belongs: Membership, seconds: float = math.inf
+    ) -> budget.Hold | None:
         """Reserve the most that a request can cost; wait where calls under way may leave enough for it.
+
+        Args:
+            body: the request.
+            belongs: what the call belongs to.
+            seconds: how long to wait while none of the calls under way ends.
 
         Returns:
             What is to be settled; None where no budget is open.
 
         Raises:
-            BudgetExceededError: it does not fit into the budget; nothing was sent.
+            BudgetExceededError: it does not fit into the budget, or not in time; nothing was sent.
             SpecError: as for :meth:`highest`.
         """
         if not belongs.budgets:
@@ -104,10 +112,20 @@ class Costs:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(again.set)
 
-        while (hold := budget.reserve(usd, belongs.budgets, wake, model=self._name, labels=belongs.labels)) is None:
-            await again.wait()
-            again.clear()
-        return hold
+        try:
+            while (hold := self._reserved(usd, belongs, wake)) is None:
+                await asyncio.wait_for(again.wait(), None if seconds == math.inf else max(seconds, 0.0))
+                again.clear()
+        except asyncio.TimeoutError:
+            pass
+        else:
+            return hold
+        finally:
+            budget.withdraw(wake)
+        raise budget.waited_too_long(usd, belongs.budgets, self._name, seconds)
+
+    def _reserved(self, usd: float, belongs: Membership, wake: Callable[[], None]) -> budget.Hold | None:
+        return budget.reserve(usd, belongs.budgets, wake, model=self._name, labels=belongs.labels)
 
 
 def _most_tokens(value: Any, per_image: int) -> int:

@@ -24,7 +24,7 @@ from clemcore.backends.service.http.exchange import Exchange
 from clemcore.backends.service.http.failures import ErrorBuilder
 from clemcore.backends.service.http.gate import Gate, Outcome, gate_for
 from clemcore.backends.service.http.retries import with_retries
-from clemcore.backends.service.http.verdict import Verdict, judge, may_repeat
+from clemcore.backends.service.http.verdict import REFUSALS, Verdict, judge, may_repeat
 from clemcore.backends.service.limits import Limits
 from clemcore.backends.service.slot import is_worth_keeping, slot_for
 from clemcore.backends.service.streaming.arrival import Arrival
@@ -170,14 +170,16 @@ class CallLayer:
         outcome: Outcome = "neutral"
         try:
             if exchange.hold is None and belongs.budgets:
-                exchange.hold = await self._costs.hold(body, belongs)
+                left = exchange.time_left + time.monotonic() - queued  # the wait for a place does not count
+                exchange.hold = await self._costs.hold(body, belongs, left)
             exchange.queued += time.monotonic() - queued
             exchange.begin_attempt()
             seconds = min(self._limits.attempt_timeout, max(exchange.time_left, 0.001))
             await self._engine.send(exchange, seconds)
             exchange.parse()
             verdict = self._judged(exchange)
-            if verdict is not None and exchange.was_sent and (exchange.status or 0) < _REFUSED:
+            may_cost = exchange.was_sent and (exchange.status or 0) < _REFUSED
+            if verdict is not None and may_cost and verdict.kind not in REFUSALS:
                 # No refusal: it may have been generated, and paid for. A further attempt costs again.
                 exchange.settle(self._costs.of(verdict.facts.get("usage", {})))
                 exchange.hold = None

@@ -65,6 +65,10 @@ ATTEMPTS = {
 }
 # How many a service can ask for (`x-should-retry`) where the kind of error is worth none.
 _ATTEMPTS_ASKED_FOR = 3
+# Nothing was generated, whatever the status.
+REFUSALS = frozenset(
+    {"authentication", "bad_request", "context_window", "not_found", "permission", "quota", "rate_limit"}
+)
 # What only the owner of the account can change: it costs one request, whatever a service says.
 _FINAL = frozenset({"authentication", "permission", "quota"})
 
