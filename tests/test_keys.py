@@ -169,3 +169,10 @@ def test_a_user_without_a_home_needs_none(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     with pytest.raises(FileNotFoundError, match=r"there is no home folder: set \$CLEMCORE_CACHE"):
         cache_dir()
+
+
+@pytest.mark.parametrize("quote", ["'", '"', "`"])
+def test_a_key_in_quotes_is_found_without_them_and_breaks_no_json(quote: str) -> None:
+    secrets.remember(f"{quote}sk-in-quotes-0123456789{quote}")
+    text = json.dumps({"param": "sk-in-quotes-0123456789", "message": 'not "sk-in-quotes-0123456789"'}).encode()
+    assert json.loads(secrets.scrub_json(text)) == {"param": "***", "message": 'not "***"'}

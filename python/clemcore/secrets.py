@@ -120,7 +120,7 @@ def remember(value: object) -> None:
     global _loaded, _keys, _forms
     if not isinstance(value, str) or len(value.strip()) < _SHORTEST:
         return
-    secret = value.strip()
+    secret = value.strip().strip("\"'`")  # quotes around a key are a mistake, and part of the text that quotes it
     if secret.casefold() in _PLACEHOLDERS:
         return
     # Also as an address would hold it: an error may show one.
@@ -136,9 +136,10 @@ def _longest_first(secrets: set[str]) -> tuple[str, ...]:
 
 def _forms_of(secret: str) -> list[bytes]:
     """Return what stands for a secret in JSON text; one with a lone surrogate is only ever written escaped."""
+    # Not the plain value: one with a quotation mark would be found across the ends of JSON strings.
     escaped = json.dumps(secret)[1:-1].encode("ascii")
     try:
-        return [secret.encode(), escaped, json.dumps(secret, ensure_ascii=False)[1:-1].encode()]
+        return [escaped, json.dumps(secret, ensure_ascii=False)[1:-1].encode()]
     except UnicodeEncodeError:
         return [escaped]
 
