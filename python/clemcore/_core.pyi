@@ -40,6 +40,7 @@ __all__ = [
     "thaw",
     "unify",
     "upsert_entries",
+    "use_of_key",
 ]
 
 __version__: str
@@ -376,6 +377,12 @@ def settings(backend: str) -> dict[str, _Setting]:
     (what to write today), ``refused`` (why the backend does not support it), and ``counts_if_false`` (it counts by
     being there).
     A backend that the core does not know has the settings that every backend reads.
+    """
+
+def use_of_key(name: str, backend: str) -> str:
+    """Say what a key at the top of an entry is to a backend: ``"field"``, ``"of others"`` or ``"unknown"``.
+
+    A backend reads its fields. Those of others are read by other backends only.
     """
 
 def known_backends() -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from clemcore.errors import MessagesError, SpecError
 from clemcore.messages import Message, Messages
@@ -41,6 +42,11 @@ def image_type(data: bytes) -> str | None:
         ('image/png', None)
     """
     return next((kind for at, magic, kind in _MAGIC if data[at : at + len(magic)] == magic), None)
+
+
+_DATA = "data:image/"
+# The alphabet of base64 for addresses, in that of all services.
+_STANDARD = str.maketrans("-_", "+/")
 
 
 @dataclass(frozen=True)
@@ -180,11 +186,11 @@ def limit_in(sees: Mapping[str, Any], name: str, model: str) -> int | None:
 def _image(image: str | bytes, where: str) -> Image:
     if isinstance(image, bytes):
         return _from_bytes(image, where, "the bytes")
-    if image.startswith(("http://", "https://")):
+    if image[:8].lower().startswith(("http://", "https://")):
         return Image(where, image, None, "")
-    if image.startswith("data:image/"):
+    if image[: len(_DATA)].lower() == _DATA:
         return _from_data_url(image, where)
-    if image.startswith("data:") or "://" in image:
+    if image[:5].lower() == "data:" or "://" in image:
         kind = image.split(",", 1)[0][:60]
         raise MessagesError(
             f"{where} starts with '{kind}': only paths, http(s) addresses and data:image/ URLs are sent"
@@ -208,14 +214,19 @@ def _from_bytes(data: bytes, where: str, shown: str) -> Image:
 
 
 def _from_data_url(image: str, where: str) -> Image:
+    """Read a data: URL and write its data anew: services refuse line breaks and missing padding."""
     head, comma, data = image.partition(",")
-    kind, *options = head.removeprefix("data:").split(";")
-    if not comma or "base64" not in options:
+    kind, *options = head[len("data:") :].lower().split(";")
+    if not comma or "base64" not in [option.strip() for option in options]:
         raise MessagesError(f"{where}: a data: URL must be data:TYPE;base64,DATA; this one begins '{head[:60]}'")
+    plain = "".join((unquote(data) if "%" in data else data).split()).rstrip("=").translate(_STANDARD)
     try:
-        found = image_type(base64.b64decode(data[:64], validate=True))
+        decoded = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except ValueError:
-        raise MessagesError(f"{where}: what stands behind 'base64,' is no base64") from None
+        decoded = b""
+    if not decoded:
+        raise MessagesError(f"{where}: the data after 'base64,' is missing or not base64")
+    found = image_type(decoded)
     if found is not None and found != kind:
         raise MessagesError(f"{where}: the data: URL says {kind}, but its first bytes are those of {found}")
-    return Image(where, None, kind, data)
+    return Image(where, None, kind, base64.b64encode(decoded).decode("ascii"))

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clemcore.arguments.parameter import SAMPLING_FIELDS
+from clemcore.arguments.carried import carried_by
 from clemcore.backends.base import Backend, overrides_render
 from clemcore.backends.lookup import ALIASES, BackendRegistry, packaged_file
 from clemcore.backends.requirements import missing_packages
@@ -38,8 +38,8 @@ def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = Non
     Args:
         model: a name finds the first registry entry of that name. A dict (also as JSON text) finds the first entry
             of its ``model_name``, or else of its ``model_id`` or ``huggingface_id``, that does not contradict it;
-            it may add fields that the backend reads, and sampling parameters (``temperature``, ``max_tokens``,
-            ``seed``, …). One with a name and a backend that matches no entry is an entry itself. A
+            it may add fields that the backend reads, and generation arguments (``temperature``,
+            ``response_format``, …), each of which is sent or refused. One with a name and a backend that matches no entry is an entry itself. A
             :class:`ModelSpec` that was resolved before stands for itself. Fields under ``override`` play no part in
             finding the entry and replace its own (nested dicts are merged, None removes a field); the record lists
             them.
@@ -94,7 +94,7 @@ def _load_all(model_specs: Sequence[ModelSelector], gen_args: Mapping[str, Any] 
     backends = BackendRegistry.from_packaged_and_cwd_files()
     for model, one in zip(model_specs, found, strict=True):
         warn_of_shadows(model, one, registry, backends)
-    return [_load(one.spec, backends, gen_args or {}, client) for one in found]
+    return [_load(one, backends, gen_args or {}, client) for one in found]
 
 
 def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> ModelSpec:
@@ -124,9 +124,10 @@ def render(model: ModelSelector, messages: Messages, gen_args: Mapping[str, Any]
         ClemcoreError: the backend does not show what it would send.
     """
     check_messages(messages)
-    spec, backends, _, _ = _found(model)
+    found, backends, _, _ = _found(model)
+    spec = found.spec
     cls = backends.get_backend_class(spec["backend"])
-    asked = {**_carried(spec), **(gen_args or {})}
+    asked = {**carried_by(spec, cls.argument_names(spec), found.added), **(gen_args or {})}
     return cls.render(spec, messages, {**DEFAULT_GEN_ARGS, **asked}, asked.keys())
 
 
@@ -149,7 +150,8 @@ def examine(
         SpecError: the selector or its override is invalid.
     """
     check_messages(messages)
-    spec, backends, place, shadows = _found(model)
+    found, backends, place, shadows = _found(model)
+    spec = found.spec
     rows = [Row("entry", place, "good", "" if place else "there is no entry: the selector is used as it is")]
     rows += [Row("shadows", None, "warning", text) for text in shadows]
     row = backends.get_first_file_matching(spec["backend"])
@@ -158,35 +160,40 @@ def examine(
     ended = end_date(spec)
     rows += [] if ended is None else [ended]
     cls = backends.get_backend_class(spec["backend"])
-    asked = {**_carried(spec), **(gen_args or {})}
     with sending_nothing():
         rows += cls.examine(spec)
         if all(row.name != "body" for row in rows):
-            rows += _body_rows(cls, spec, messages, asked)
+            rows += _body_rows(cls, found, messages, gen_args or {})
     return spec, rows
 
 
-def _body_rows(cls: type[Backend], spec: ModelSpec, messages: Messages, asked: Mapping[str, Any]) -> list[Row]:
+def _body_rows(
+    cls: type[Backend], found: resolution.Resolution, messages: Messages, gen_args: Mapping[str, Any]
+) -> list[Row]:
     """Show the request and its estimated cost; a backend need not be able to show what it would send."""
     if not overrides_render(cls):
         return [Row("body", None, "good", "this backend does not show what it would send")]
-    arguments = {**DEFAULT_GEN_ARGS, **asked}
+    spec = found.spec
 
     def body() -> list[Row]:
+        asked = {**carried_by(spec, cls.argument_names(spec), found.added), **gen_args}
+        arguments = {**DEFAULT_GEN_ARGS, **asked}
         request = cls.render(spec, messages, arguments, asked.keys())
         return [Row("body", request), *cost_rows(spec, request, arguments)]
 
     return examined("body", body)
 
 
-def _found(model: ModelSelector) -> tuple[ModelSpec, BackendRegistry, str | None, list[str]]:
+def _found(
+    model: ModelSelector,
+) -> tuple[resolution.Resolution, BackendRegistry, str | None, list[str]]:
     """Return what a selector stands for, the backends, the place of its entry, and what the two shadow."""
     registry = ModelRegistry.from_packaged_and_cwd_files()
     found = resolution.resolve(model, registry)
     backends = BackendRegistry.from_packaged_and_cwd_files()
     shadows = warn_of_shadows(model, found, registry, backends)
     place = None if found.source is None else f"{found.source}:{found.line}"
-    return found.spec, backends, place, shadows
+    return found, backends, place, shadows
 
 
 def _backend_row(row: Mapping[str, str]) -> Row:
@@ -213,12 +220,16 @@ def prove(model: ModelSelector, cases: Sequence[Case] = (), now: datetime | None
     Raises:
         ClemcoreError: the model's prompts are not made here, or it cannot be loaded.
     """
-    spec, backends, _, _ = _found(model)
+    found, backends, _, _ = _found(model)
+    spec = found.spec
     cls = backends.get_backend_class(spec["backend"])
     return cls.prove(spec, cases, now)
 
 
-def _load(spec: ModelSpec, backends: BackendRegistry, gen_args: Mapping[str, Any], client: Any) -> Model:
+def _load(
+    found: resolution.Resolution, backends: BackendRegistry, gen_args: Mapping[str, Any], client: Any
+) -> Model:
+    spec = found.spec
     logger.info("loading %s with backend %s", spec["model_name"], spec["backend"])
     try:
         backend: Any = backends.get_backend_for(spec["backend"])
@@ -234,14 +245,9 @@ def _load(spec: ModelSpec, backends: BackendRegistry, gen_args: Mapping[str, Any
         if isinstance(fault.obj, ModelSpec) and fault.name and not isinstance(fault, MissingFieldError):
             raise fault.obj.missing(fault.name) from fault
         raise
-    model.set_gen_args(**{**_carried(spec), **gen_args})
+    model.set_gen_args(**{**carried_by(spec, backend.argument_names(spec), found.added), **gen_args})
     model.set_default_gen_args(DEFAULT_GEN_ARGS)
     return model
-
-
-def _carried(spec: ModelSpec) -> dict[str, Any]:
-    """Return the sampling parameters that a specification carries."""
-    return {name: spec[name] for name in SAMPLING_FIELDS if name in spec}
 
 
 # -- names that scripts of 2024 use ----------------------------------------------------------------------

@@ -11,11 +11,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from clemcore.errors import MessagesError
+from clemcore.spelling import misspelling_of
 
 Message = dict[str, Any]
 Messages = list[Message]
 
 DELIMITER = "\n\n"
+# Roles and fields that models know. Any other passes, because a local template may know it, or a game, unless it is
+# nearly one of these.
+_ROLES = frozenset(
+    {"system", "user", "assistant", "tool", "tools", "developer", "function", "model", "ipython", "context"}
+)
+_FIELDS = frozenset({"role", "content", "image"})
 
 
 def check_messages(messages: Any, *, where: str = "messages") -> None:
@@ -29,7 +36,8 @@ def check_messages(messages: Any, *, where: str = "messages") -> None:
         where: how the message names it.
 
     Raises:
-        MessagesError: one error that names every index and field that is wrong.
+        MessagesError: one error that names every index and field that is wrong. A role or a field that is nearly
+            a known one is wrong too.
     """
     if not isinstance(messages, (list, tuple)) or not messages:
         found = "an empty list" if isinstance(messages, (list, tuple)) else type(messages).__name__
@@ -46,6 +54,8 @@ def _faults(index: int, message: Any, where: str) -> list[str]:
     role = message.get("role")
     if not isinstance(role, str) or not role:
         faults.append(f"{where}[{index}]['role'] must be a non-empty string, {_found(message, 'role')}")
+    elif role not in _ROLES and (near := misspelling_of(role, _ROLES)) is not None:
+        faults.append(f"{where}[{index}]['role'] is {role!r}: did you mean {near!r}?")
     content = message.get("content")
     if isinstance(content, list):
         faults += [
@@ -55,6 +65,10 @@ def _faults(index: int, message: Any, where: str) -> list[str]:
         ]
     elif not isinstance(content, str) and not (content is None and len(message.keys() - {"role", "content"})):
         faults.append(f"{where}[{index}]['content'] must be a string, {_found(message, 'content')}")
+    if not message.keys() <= _FIELDS:
+        strange = [str(name) for name in message if name not in _FIELDS]
+        alike = [(name, near) for name in strange if (near := misspelling_of(name, _FIELDS)) is not None]
+        faults += [f"{where}[{index}] has the field {name!r}: did you mean {near!r}?" for name, near in alike]
     return faults
 
 
@@ -88,6 +102,27 @@ def texts_of(messages: Messages) -> Iterator[tuple[int, str, str]]:
             if field != "role":
                 for place, text in _texts_in(value, f"[{field!r}]"):
                     yield index, place, text
+
+
+def check_texts(messages: Messages) -> None:
+    """Refuse half of a surrogate pair in messages: it cannot be written as UTF-8, nor read by a tokenizer.
+
+    Raises:
+        MessagesError: there is one; the message names its place.
+    """
+    for index, place, text in texts_of(messages):
+        if text.isascii() or place.startswith("['image']"):  # a path: reading the file says what is wrong
+            continue
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as fault:
+            half, at = text[fault.start], fault.start
+        else:
+            continue
+        raise MessagesError(
+            f"messages[{index}]{place} has the lone surrogate {half!a} at character {at}, which is half a "
+            "character and not text: remove it, or decode its source correctly"
+        )
 
 
 def _texts_in(value: Any, place: str) -> Iterator[tuple[str, str]]:

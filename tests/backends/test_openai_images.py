@@ -61,7 +61,7 @@ def test_one_image_as_text_and_no_image_at_all(wire_server: WireServer) -> None:
         ("ftp://images.example/a.png", "only paths, http"),
         ("data:text/plain,hello", "starts with 'data:text/plain'"),
         ("data:image/png,hello", "must be data:TYPE;base64,DATA"),
-        ("data:image/png;base64,???", "is no base64"),
+        ("data:image/png;base64,???", "missing or not base64"),
         ("data:image/png;base64,R0lGODlh", "says image/png, but its first bytes are those of image/gif"),
         (b"hello", "the bytes cannot be sent: no image"),
         ("dot\0.png", "cannot be sent: .*null"),

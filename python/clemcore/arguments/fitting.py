@@ -45,8 +45,8 @@ def _number_fault(value: Any, parameter: Parameter) -> tuple[str, float | None] 
     if nearest == value and type(nearest) is type(value):
         return None
     if parameter.whole:
-        kind += f" {_range(low, high)}" if low is not None or high is not None else ""
-        return f"must be {kind}, not {value!r}", nearest
+        limits = "" if low is None and high is None else f" {'of ' if high is None else ''}{_range(low, high)}"
+        return f"must be a whole number{limits}, not {value!r}", nearest
     return f"must be {_range(low, high)}, not {value!r}", nearest
 
 

@@ -81,6 +81,15 @@ class Backend(abc.ABC):
         )
 
     @classmethod
+    def argument_names(cls, model_spec: ModelSpec) -> Collection[str] | None:  # noqa: ARG003 - as above
+        """Return the names of the generation arguments that the models know.
+
+        None, the default, means that the backend keeps no account of them: then nothing is refused, and a
+        specification carries no arguments but the sampling parameters.
+        """
+        return None
+
+    @classmethod
     def prove(
         cls,
         model_spec: ModelSpec,

@@ -94,6 +94,11 @@ class HuggingfaceLocal(Backend):
         return prompt.text
 
     @classmethod
+    def argument_names(cls, model_spec: ModelSpec) -> Collection[str]:  # noqa: ARG003 - the same for all
+        """Return the names that the engine knows."""
+        return {*NAMES, "stop"}
+
+    @classmethod
     def examine(cls, model_spec: ModelSpec) -> list[Row]:
         """Return files, context and proof; tokenizer and configuration are loaded, no weights."""
         from clemcore.backends.local.diagnosis import examine

@@ -23,7 +23,7 @@ from clemcore.registry.judgement import (
     sentence,
 )
 from clemcore.registry.layers import layers
-from clemcore.registry.override import overridden, split
+from clemcore.registry.override import changes_of, overridden, split
 from clemcore.registry.refusal import why_not_found
 from clemcore.registry.spec import ModelSpec, ResolvedSpec
 from clemcore.registry.special import special
@@ -47,12 +47,14 @@ class Resolution:
             selector itself is the entry) or ``"resolved"`` (the specification was resolved before).
         source: file of the entry, or ``"packaged"``; None without an entry.
         line: line of the entry, counted from 1; None without an entry, 0 where the entry comes from no file.
+        added: the fields that the selector brings, in contrast to those of the entry; with what it overrides.
     """
 
     spec: ModelSpec
     outcome: Outcome
     source: str | None = None
     line: int | None = None
+    added: frozenset[str] = frozenset()
 
 
 def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> Resolution:
@@ -79,7 +81,9 @@ def decide(selector: ModelSpec, core: _core.Registry) -> Resolution:
         SpecError: as :func:`resolve`.
     """
     if isinstance(selector, ResolvedSpec):
-        return Resolution(selector, "resolved", selector.get("lookup_source"))
+        source = selector.get("lookup_source")
+        brought = selector if source is None else {str(each["field"]).partition(".")[0] for each in changes_of(selector)}
+        return Resolution(selector, "resolved", source, added=frozenset(brought))
     plain, replaced = split(selector)
     check_selector(plain)
     found = core.select(plain._fields)
@@ -88,7 +92,8 @@ def decide(selector: ModelSpec, core: _core.Registry) -> Resolution:
         place = core.location(index)
         if added:
             _check_added(plain, fields, added, place, core)
-        return Resolution(overridden(ResolvedSpec.from_frozen(fields), replaced), "entry", *place)
+        brought = frozenset({*(field for field, _ in added), *replaced})
+        return Resolution(overridden(ResolvedSpec.from_frozen(fields), replaced), "entry", *place, brought)
     by_name = special(plain)
     if by_name is not None:
         _check_inline(by_name, core)
@@ -97,7 +102,7 @@ def decide(selector: ModelSpec, core: _core.Registry) -> Resolution:
         raise ModelNotFoundError(lambda: why_not_found(core, plain))
     _check_inline(plain, core)
     logger.info("'%s' has no entry; it names a backend and is used as it is", plain["model_name"])
-    return Resolution(overridden(ResolvedSpec(**plain), replaced), "inline")
+    return Resolution(overridden(ResolvedSpec(**plain), replaced), "inline", added=frozenset({*plain, *replaced}))
 
 
 def check_selector(selector: ModelSpec) -> None:

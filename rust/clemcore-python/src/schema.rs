@@ -1,6 +1,6 @@
 //! The schema as Python sees it.
 use crate::guard::guarded;
-use clemcore::schema::{self, Rule, Setting};
+use clemcore::schema::{self, KeyUse, Rule, Setting};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -37,6 +37,18 @@ pub(crate) fn settings<'py>(py: Python<'py>, backend: &str) -> PyResult<Bound<'p
             settings.set_item(setting.field.name, row(py, setting)?)?;
         }
         Ok(settings)
+    })
+}
+
+/// What a key at the top of an entry is to a backend.
+#[pyfunction]
+pub(crate) fn use_of_key(name: &str, backend: &str) -> PyResult<&'static str> {
+    guarded(|| {
+        Ok(match schema::use_of_key(name, backend) {
+            KeyUse::Field => "field",
+            KeyUse::OfOthers => "of others",
+            KeyUse::Unknown => "unknown",
+        })
     })
 }
 

@@ -98,6 +98,11 @@ class ServiceBackend(Backend):
         return ServedModel(model_spec, service, self._own_client(client))
 
     @classmethod
+    def argument_names(cls, model_spec: ModelSpec) -> Collection[str]:
+        """Return the names that the wire format knows."""
+        return cls.service_of(model_spec).dialect.parameters.keys()
+
+    @classmethod
     def render(
         cls, model_spec: ModelSpec, messages: Messages, gen_args: Mapping[str, Any], asked: Collection[str]
     ) -> Any:

@@ -182,7 +182,7 @@ class ServedModel(RemoteModel):
         headers = self._dialect.headers(model_spec)
         engine = None if own is None else own.engine(endpoint.base_url, headers)
         limits = resolve_limits(model_spec)
-        self._calls = CallLayer(self._errors, limits, headers, self._costs, model_spec, engine=engine)
+        self._calls = CallLayer(self._errors, limits, headers, self._costs, spec=model_spec, engine=engine)
 
     def __reduce__(self) -> Any:
         """Copy and pickle the entry and the arguments; a copy finds its key and opens its connections by itself."""

@@ -10,7 +10,7 @@ from clemcore.arguments.ledger import Ledger
 from clemcore.backends.service.dialects.base import Dialect
 from clemcore.errors import SpecError
 from clemcore.images import check_number
-from clemcore.messages import Messages, ensure_alternating_roles
+from clemcore.messages import Messages, check_texts, ensure_alternating_roles
 from clemcore.registry.settings import setting
 from clemcore.registry.spec import ModelSpec
 
@@ -35,6 +35,7 @@ def written(spec: ModelSpec, model_id: str, dialect: Dialect, messages: Messages
     """
     if any(message.get("image") is not None for message in messages):
         check_number(messages, spec)
+    check_texts(messages)
     return dialect.body(spec, model_id, ensure_alternating_roles(messages), ledger.fields)
 
 

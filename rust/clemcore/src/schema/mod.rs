@@ -23,7 +23,7 @@ pub use json_schema::json_schema;
 pub use model_config::MODEL_CONFIG;
 pub use page::{explain, page};
 pub use selector::{Denied, Part, denied};
-pub use settings::{Setting, misplaced, settings};
+pub use settings::{KeyUse, Setting, misplaced, settings, use_of_key};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 

@@ -39,3 +39,32 @@ pub fn misplaced(name: &str) -> Option<&'static Field> {
         !field.nests && !stands_there
     })
 }
+
+/// What a key at the top of an entry is to a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyUse {
+    /// The backend reads it.
+    Field,
+    /// Only other backends read it.
+    OfOthers,
+    /// The schema does not have it.
+    Unknown,
+}
+
+/// What a key at the top of an entry is to a backend, in both layouts.
+///
+/// ```
+/// use clemcore::schema::{KeyUse, use_of_key};
+/// assert_eq!(use_of_key("chat_template_kwargs", "huggingface_local"), KeyUse::Field);
+/// assert_eq!(use_of_key("chat_template_kwargs", "openai"), KeyUse::OfOthers);
+/// assert_eq!(use_of_key("response_format", "openai"), KeyUse::Unknown);
+/// ```
+#[must_use]
+pub fn use_of_key(name: &str, backend: &str) -> KeyUse {
+    let mut fields = ENTRY.iter().chain(MODEL_CONFIG).filter(|field| field.name == name).peekable();
+    if fields.peek().is_none() {
+        return KeyUse::Unknown;
+    }
+    let is_read = fields.any(|field| field.backends.is_empty() || field.is_read_by(backend));
+    if is_read { KeyUse::Field } else { KeyUse::OfOthers }
+}

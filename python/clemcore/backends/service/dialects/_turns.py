@@ -60,6 +60,23 @@ def alone(message: Message, index: int) -> None:
         )
 
 
+def check_not_empty(message: Message, index: int, service: str) -> None:
+    """Refuse a message without a word, for services that refuse it: the game decides what stands in its place.
+
+    A refusal or a filtered answer is such a message when it becomes a part of the dialogue.
+
+    Raises:
+        MessagesError: it is empty.
+    """
+    content = message["content"]
+    if (isinstance(content, str) and content.strip()) or (isinstance(content, list) and content):
+        return
+    raise MessagesError(
+        f"messages[{index}] of the role '{message['role']}' is empty, and {service} takes no empty message: "
+        "leave it out, or write what stands for it, such as '(no answer)'"
+    )
+
+
 def listed(value: Any) -> list[str]:
     """Make the list that services want of one stop sequence or several.
 

@@ -21,7 +21,14 @@ from clemcore.backends.service.dialects._reply import (
     texts_of,
     total_of,
 )
-from clemcore.backends.service.dialects._turns import alone, continues, listed, no_prefill, split_system
+from clemcore.backends.service.dialects._turns import (
+    alone,
+    check_not_empty,
+    continues,
+    listed,
+    no_prefill,
+    split_system,
+)
 from clemcore.backends.service.dialects.base import Dialect, Fault, NoAnswerError, fault_in
 from clemcore.backends.service.streaming.anthropic_messages import AnthropicJoiner
 from clemcore.errors import MessagesError, SpecError
@@ -235,6 +242,8 @@ def _encoded(message: Message, index: int, spec: ModelSpec) -> Message:
         raise MessagesError(f"messages[{index}] has the role '{role}': Anthropic takes system, user and assistant")
     images = images_of(message, index, spec)
     content = message["content"]
+    if not images:
+        check_not_empty(message, index, "Anthropic")
     if isinstance(content, list):
         for n, part in enumerate(content):
             if part.get("type") in (None, "image_url", "input_text", "input_image"):

@@ -8,7 +8,7 @@ from typing import Any
 from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.parameter import Parameter
 from clemcore.backends.service.dialects._parameters import RANGES
-from clemcore.backends.service.dialects._turns import continues
+from clemcore.backends.service.dialects._turns import check_not_empty, continues
 from clemcore.backends.service.dialects.base import Dialect, Fault, fault_in
 from clemcore.backends.service.dialects.chat_completions import ChatCompletions
 from clemcore.keys import Key
@@ -70,6 +70,9 @@ class MistralChat(ChatCompletions):
 
     def body(self, spec: ModelSpec, model_id: str, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Write the request; a last message of the assistant is marked as one that the model continues."""
+        for index, message in enumerate(messages):
+            if message["role"] == "assistant" and not message.get("tool_calls") and not message.get("image"):
+                check_not_empty(message, index, "Mistral")
         body = super().body(spec, model_id, messages, fields)
         turns = body["messages"]
         last = turns[-1]

@@ -76,6 +76,7 @@ class CallLayer:
         limits: Limits,
         headers: Mapping[str, str],
         costs: Costs,
+        *,
         spec: ModelSpec,
         *,
         engine: Sender | None = None,
