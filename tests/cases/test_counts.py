@@ -168,7 +168,6 @@ def test_the_greater_of_two_limits_on_tokens_counts(wire_server: WireServer) -> 
     [
         {"input": float("inf"), "output": 1},  # 1e400 in a JSON file
         {"input": 10**400, "output": 1},
-        {"input": 10**5000, "output": 1},
         {"input": 1, "output": float("nan")},
         {"input": 1, "output": "$2"},
         {"input": 1, "output": 1, "tiers": 5},

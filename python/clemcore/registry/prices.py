@@ -122,4 +122,4 @@ def _three(written: Mapping[str, Any], discount: Fraction | None) -> tuple[Fract
 
 
 def _price(value: float) -> Fraction:
-    return Fraction(str(value))
+    return Fraction(value) if isinstance(value, int) else Fraction(str(value))
