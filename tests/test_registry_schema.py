@@ -127,3 +127,39 @@ def test_a_setting_is_held_against_the_table(backend: str, name: str, value: Any
     with pytest.raises(SpecError, match=f"model 'm': model_config.{name} {words}"):
         setting(spec, name)
     assert setting(ModelSpec(model_name="m", backend=backend), name, "nothing") == "nothing"
+
+
+def test_the_core_knows_which_arguments_each_service_sends() -> None:
+    """The wire formats are the truth; services that pass on anything can send whatever any of them sends."""
+    from clemcore.arguments.parameter import SAMPLING_FIELDS
+    from clemcore.backends.service.dialects.anthropic_messages import AnthropicMessages
+    from clemcore.backends.service.dialects.azure_claude import AzureClaude
+    from clemcore.backends.service.dialects.azure_openai import AzureChat, AzureResponses
+    from clemcore.backends.service.dialects.base import Dialect
+    from clemcore.backends.service.dialects.chat_completions import ChatCompletions
+    from clemcore.backends.service.dialects.cohere_chat import CohereChat
+    from clemcore.backends.service.dialects.google_generate import GoogleGenerate
+    from clemcore.backends.service.dialects.mistral_chat import MistralChat
+    from clemcore.backends.service.dialects.openrouter_chat import OpenRouterChat
+    from clemcore.backends.service.dialects.responses import Responses
+
+    formats: dict[str, list[Dialect]] = {
+        "anthropic": [AnthropicMessages()],
+        "azure": [AzureChat(), AzureResponses(), AzureClaude()],
+        "cohere": [CohereChat()],
+        "google": [GoogleGenerate()],
+        "mistral": [MistralChat()],
+        "openai": [ChatCompletions(), Responses()],
+        "openai_compatible": [ChatCompletions(takes_any=True), Responses(takes_any=True)],
+        "openrouter": [OpenRouterChat()],
+    }
+    sent: dict[str, set[str]] = {}
+    for backend, dialects in formats.items():
+        for name in {name for dialect in dialects for name in dialect.parameters}:
+            sent.setdefault(name, {"openai_compatible", "openrouter"}).add(backend)
+    told = {name: set(backends) for name, backends in _core.argument_senders().items()}
+    # Fields of every entry are known without the table; what a service calls like a field of its entries is that.
+    elsewhere = {name for name in sent if _core.use_of_key(name, "openai_compatible") == "field"} | {"stream"}
+    assert told == {name: sent[name] for name in sent.keys() - elsewhere - set(SAMPLING_FIELDS) | told.keys()}
+    assert {"response_format", "chat_template_kwargs", "top_a", "candidateCount", "stop_sequences"} <= told.keys()
+    assert not told.keys() & {"temperature", "thinking", "model_id"}

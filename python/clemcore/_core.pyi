@@ -22,6 +22,7 @@ __all__ = [
     "absence",
     "added_fields",
     "address_fault",
+    "argument_senders",
     "catalogue",
     "check",
     "check_layers",
@@ -378,6 +379,9 @@ def settings(backend: str) -> dict[str, _Setting]:
     being there).
     A backend that the core does not know has the settings that every backend reads.
     """
+
+def argument_senders() -> dict[str, list[str]]:
+    """Return the backends that send each generation argument, beside the arguments that every entry may have."""
 
 def use_of_key(name: str, backend: str) -> str:
     """Say what a key at the top of an entry is to a backend: ``"field"``, ``"of others"`` or ``"unknown"``.

@@ -38,11 +38,11 @@ def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = Non
     Args:
         model: a name finds the first registry entry of that name. A dict (also as JSON text) finds the first entry
             of its ``model_name``, or else of its ``model_id`` or ``huggingface_id``, that does not contradict it;
-            it may add fields that the backend reads, and generation arguments (``temperature``,
-            ``response_format``, …), each of which is sent or refused. One with a name and a backend that matches no entry is an entry itself. A
-            :class:`ModelSpec` that was resolved before stands for itself. Fields under ``override`` play no part in
-            finding the entry and replace its own (nested dicts are merged, None removes a field); the record lists
-            them.
+            it may add fields that the backend reads. Any other key is a generation argument (``temperature``,
+            ``response_format``, …), which is sent or refused. One with a name and a backend that matches no entry
+            is an entry itself. A :class:`ModelSpec` that was resolved before stands for itself. Fields under
+            ``override`` play no part in finding the entry and replace its own (nested dicts are merged, None
+            removes a field); the record lists them.
         gen_args: generation arguments; they win over those that the specification carries.
         client: a client of the ``openai`` package that sends the calls of a remote model, with its own address and
             key (``docs/backends/clients.md``).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from clemcore import backends, loading
 from clemcore.arguments.carried import carried_by
 from clemcore.errors import GenerationArgumentError, SpecError
+from clemcore.model import Reply
 from clemcore.registry.spec import ModelSpec
 from clemcore.spelling import is_one_edit_away, misspelling_of
 from support.clem import Clem
@@ -65,23 +67,28 @@ def entry(server: WireServer, **fields: Any) -> dict[str, Any]:
     return {"model_name": "m", "backend": "openai_compatible", "model_id": "m1", **where, **fields}
 
 
-def ways(server: WireServer, name: str, value: Any) -> list[Any]:
-    """Models of one argument that was asked for in each place where it can be."""
-    set_later = backends.get_model_for(entry(server))
-    set_later.set_gen_args(**{name: value})
+def ways(server: WireServer, name: str, value: Any) -> list[Callable[[], Reply]]:
+    """Calls with one argument that was asked for in each place where it can be."""
     Path("model_registry.json").write_text(json.dumps([entry(server, model_name="listed")]))
+
+    def set_later() -> Reply:
+        model = backends.get_model_for("listed")
+        model.set_gen_args(**{name: value})
+        return ask(model)
+
     return [
-        backends.get_model_for(entry(server, **{name: value})),
-        backends.get_model_for(entry(server), {name: value}),
-        backends.get_model_for({"model_name": "listed", name: value}),
         set_later,
+        lambda: ask(backends.get_model_for(entry(server, **{name: value}))),
+        lambda: ask(backends.get_model_for(entry(server), {name: value})),
+        lambda: ask(backends.get_model_for({"model_name": "listed", name: value})),
+        lambda: backends.get_model_for("listed").generate_response(HELLO, gen_args={name: value}),
     ]
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_what_a_server_may_know_is_sent_from_everywhere(wire_server: WireServer, name: str) -> None:
-    for model in ways(wire_server, name, KNOWN[name]):
-        facts = ask(model).facts
+    for call in ways(wire_server, name, KNOWN[name]):
+        facts = call().facts
         assert wire_server.requests[-1].json[name] == facts["sent"][name] == KNOWN[name]
         assert name not in facts["parameters"]["dropped"]
     assert loading.render(entry(wire_server, **{name: KNOWN[name]}), HELLO)[name] == KNOWN[name]
@@ -90,9 +97,9 @@ def test_what_a_server_may_know_is_sent_from_everywhere(wire_server: WireServer,
 @pytest.mark.parametrize("name", WRONG)
 def test_a_misspelt_name_is_refused_from_everywhere(wire_server: WireServer, name: str) -> None:
     value, words = WRONG[name]
-    for model in ways(wire_server, name, value):
-        with pytest.raises(GenerationArgumentError, match=words):
-            ask(model)
+    for call in ways(wire_server, name, value):
+        with pytest.raises((GenerationArgumentError, SpecError), match=words):
+            call()
     assert not wire_server.requests
     model = backends.get_model_for(entry(wire_server), {"extra_body": {name: value}})
     assert ask(model).facts["sent"][name] == value, "there the service's own word counts"
@@ -147,7 +154,10 @@ def test_notes_of_an_entry_are_not_sent_and_those_of_a_selector_are(wire_server:
     facts = ask(backends.get_model_for("listed")).facts
     assert facts["sent"] == {"response_format": {"type": "text"}, "temperature": 0.0, "max_tokens": 300}
     # As a filter it is still the entry's own.
-    assert "lab_notes" not in ask(backends.get_model_for({"lab_notes": "Anna's"})).facts["sent"]
+    assert (
+        "lab_notes"
+        not in ask(backends.get_model_for({"model_name": "listed", "lab_notes": "Anna's"})).facts["sent"]
+    )
     assert ask(backends.get_model_for({"model_name": "listed", "lab_knob": 1})).facts["sent"]["lab_knob"] == 1
     Path("model_registry.json").write_text(json.dumps([{**listed, "temprature": 0.3}]))
     with pytest.raises(GenerationArgumentError, match="did you mean 'temperature'"):

@@ -82,8 +82,8 @@ def decide(selector: ModelSpec, core: _core.Registry) -> Resolution:
     """
     if isinstance(selector, ResolvedSpec):
         source = selector.get("lookup_source")
-        brought = selector if source is None else {str(each["field"]).partition(".")[0] for each in changes_of(selector)}
-        return Resolution(selector, "resolved", source, added=frozenset(brought))
+        changed = {str(each["field"]).partition(".")[0] for each in changes_of(selector)}
+        return Resolution(selector, "resolved", source, added=frozenset(selector if source is None else changed))
     plain, replaced = split(selector)
     check_selector(plain)
     found = core.select(plain._fields)

@@ -36,7 +36,9 @@ mod _core {
     };
 
     #[pymodule_export]
-    use crate::schema::{absence, fields_page, json_schema, known_backends, settings, use_of_key};
+    use crate::schema::{
+        absence, argument_senders, fields_page, json_schema, known_backends, settings, use_of_key,
+    };
 
     #[pymodule_export]
     use crate::template::{NotPlainError, TemplateCore, UnsupportedError};

@@ -40,6 +40,18 @@ pub(crate) fn settings<'py>(py: Python<'py>, backend: &str) -> PyResult<Bound<'p
     })
 }
 
+/// The backends that send each generation argument, by the names of the arguments.
+#[pyfunction]
+pub(crate) fn argument_senders(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    guarded(|| {
+        let senders = PyDict::new(py);
+        for name in schema::argument_names() {
+            senders.set_item(name, schema::senders(name).unwrap_or_default().to_vec())?;
+        }
+        Ok(senders)
+    })
+}
+
 /// What a key at the top of an entry is to a backend.
 #[pyfunction]
 pub(crate) fn use_of_key(name: &str, backend: &str) -> PyResult<&'static str> {

@@ -13,7 +13,7 @@ mod page;
 mod selector;
 mod settings;
 
-pub use arguments::{ARGUMENTS, senders};
+pub use arguments::{PASSES_ON, argument_names, senders};
 pub use backends::{BACKENDS, NOT_INCLUDED, RETIRED, absence};
 pub use custom_backend::{Backend, CustomKey};
 pub use entry::{ENTRY, SELECTOR};

@@ -2,7 +2,10 @@
 //!
 //! A field may be added if the entry's backend reads it, if it describes the model, or if it is a generation argument.
 //! Custom backends read what they like, so entries of theirs take any field.
-use super::{ARGUMENTS, BACKENDS, ENTRY, Field, MODEL_CONFIG, config_field, entry_field, misplaced, senders};
+use super::{
+    BACKENDS, ENTRY, Field, MODEL_CONFIG, PASSES_ON, argument_names, config_field, entry_field, misplaced,
+    senders,
+};
 use crate::text::similar;
 
 /// Fields that describe the model, although only some backends read them.
@@ -52,8 +55,11 @@ pub fn denied(backend: &str, part: Part, key: &str) -> Option<Denied> {
     let backend = SECOND_NAMES.iter().find(|(name, _)| *name == backend).map_or(backend, |(_, name)| name);
     match part {
         Part::Entry => denied_in_entry(backend, key),
-        Part::Config if misplaced(key).is_some() || senders(key).is_some() => Some(Denied::Misplaced),
-        Part::Config => denied_by(backend, config_field(key), || nearest(part, key)),
+        Part::Config => match config_field(key) {
+            _ if misplaced(key).is_some() => Some(Denied::Misplaced),
+            None if senders(key).is_some() => Some(Denied::Misplaced),
+            known => denied_by(backend, known, || nearest(part, key)),
+        },
     }
 }
 
@@ -65,8 +71,10 @@ fn denied_in_entry(backend: &str, key: &str) -> Option<Denied> {
     }
     match senders(key) {
         Some(backends) if backends.contains(&backend) => None,
-        Some(backends) => Some(Denied::Unread(backends)),
-        None => denied_by(backend, known, || nearest(Part::Entry, key)),
+        Some(backends) if known.is_none() => Some(Denied::Unread(backends)),
+        _ => denied_by(backend, known, || nearest(Part::Entry, key))
+            // What nobody knows, and what is like no known name, is an argument of the server's own.
+            .filter(|denied| *denied != Denied::Unknown(None) || !PASSES_ON.contains(&backend)),
     }
 }
 
@@ -88,6 +96,6 @@ fn nearest(part: Part, key: &str) -> Option<&'static str> {
     if part == Part::Config {
         return similar::near_miss(key, nested);
     }
-    let known = ENTRY.iter().map(|field| field.name).chain(ARGUMENTS.iter().map(|(name, _)| *name));
+    let known = ENTRY.iter().map(|field| field.name).chain(argument_names());
     similar::near_miss(key, known.chain(nested))
 }

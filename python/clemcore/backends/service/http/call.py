@@ -78,7 +78,6 @@ class CallLayer:
         costs: Costs,
         *,
         spec: ModelSpec,
-        *,
         engine: Sender | None = None,
     ) -> None:
         """Open nothing yet."""
