@@ -149,7 +149,9 @@ class BackendRegistry:
         row = self._find(backend_selector)
         if row is not None:
             return row
-        if (sentence := _core.absence(backend_selector)) is not None:
+        from clemcore.visible import visible  # only here: most programs never show an error
+
+        if (sentence := _core.absence(visible(str(backend_selector)))) is not None:
             raise BackendNotFoundError(sentence)
         known, near = self.names(), self.nearest(str(backend_selector))
         hint = f"did you mean '{near}'? " if near else ""
