@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clemcore import _core
 from support.clem import Clem, Terminals
 
 REGISTRY = """[
@@ -29,8 +30,8 @@ def rows(text: str) -> list[list[str]]:
 
 def test_models_in_a_pipe_are_lines_of_cells(clem: Clem) -> None:
     listed = rows(clem.ok("list"))
-    assert listed[0] == ["mine", "mock", "id-of-mine", "model_registry.json:2", "8k"]
-    assert listed[1] == ["weiße-日本", "mock", "-", "model_registry.json:5", "-"]
+    assert listed[0] == ["mine", "mock", "id-of-mine", "model_registry.json:2", "8k", "ready"]
+    assert listed[1] == ["weiße-日本", "mock", "-", "model_registry.json:5", "-", "ready"]
     assert any(row[0] == "zephyr-7b-beta" and row[3].startswith("packaged:") for row in listed)
     assert listed == rows(clem.ok("list", "models"))
 
@@ -49,7 +50,7 @@ def test_filters(clem: Clem) -> None:
 
 def test_more_columns(clem: Clem) -> None:
     row = rows(clem.ok("list", "models", "mine", "-v"))[0]
-    assert row[5:] == ["nick,name", "-", "-", "yes", "en,de", "MIT", "-"]
+    assert row[5:] == ["nick,name", "-", "-", "yes", "en,de", "MIT", "-", "ready"]
 
 
 def test_models_as_json(clem: Clem) -> None:
@@ -62,6 +63,8 @@ def test_models_as_json(clem: Clem) -> None:
             "backend": "mock",
             "source": path,
             "line": 2,
+            "usable": True,
+            "obstacle": None,
             "spec": {**spec, "lookup_source": path},
         }
     ]
@@ -71,10 +74,10 @@ def test_a_terminal_gets_a_table(terminal: Terminals) -> None:
     screen = terminal("list", "models", "--backend", "mock", NO_COLOR="1")
     assert screen.end() == 0
     assert screen.shown == (
-        "MODEL       BACKEND  MODEL ID    SOURCE                 CONTEXT\n"
-        "mine        mock     id-of-mine  model_registry.json:2  8k\n"
-        "weiße-日本  mock     -           model_registry.json:5  -\n"
-        "mock        mock     -           built in               -\n"
+        "MODEL       BACKEND  MODEL ID    SOURCE                 CONTEXT  STATE\n"
+        "mine        mock     id-of-mine  model_registry.json:2  8k       ready\n"
+        "weiße-日本  mock     -           model_registry.json:5  -        ready\n"
+        "mock        mock     -           built in               -        ready\n"
     )
 
 
@@ -121,6 +124,41 @@ def test_a_service_lacks_the_engine_of_the_extra_that_it_names(monkeypatch: pyte
     monkeypatch.setattr(requirements, "_is_installed", lambda package: package != "aiohttp")
     lacks = {name: requirements.missing_packages(lookup.packaged_file(name)) for name in ("openai", "anthropic")}
     assert lacks == {name: (["aiohttp"], f"pip install 'clemcore[{name}]'") for name in lacks}
+
+
+def test_a_model_that_cannot_be_run_here_is_marked_with_the_reason(clem: Clem) -> None:
+    entries = [
+        {"model_name": "no-backend", "backend": "nowhere"},
+        {"model_name": "contradiction", "backend": "openai", "model_id": "m", "model_config": {"timeout": 0}},
+        {"model_name": "custom", "backend": "needy", "timeout": 0},
+        {"model_name": "good", "backend": "parrot", "timeout": 0},
+    ]
+    Path("model_registry.json").write_text(json.dumps(entries))
+    Path("parrot_api.py").write_text("")
+    Path("needy_api.py").write_text(
+        "from clemcore.backends.base import require\nrequire('no_such_sdk', backend='needy', extra='openai')\n"
+    )
+    listed = {row["model_name"]: row for row in json.loads(clem.ok("list", "models", "--json"))}
+    obstacles = {name: listed[name]["obstacle"] for name in ("no-backend", "contradiction", "custom", "good")}
+    assert obstacles == {
+        "no-backend": "no backend 'nowhere'",
+        "contradiction": "model_config.timeout must be a positive number of seconds, not 0",
+        "custom": "backend 'needy' needs no_such_sdk: pip install 'clemcore[openai]'",
+        "good": None,
+    }
+    assert all(row["usable"] is (row["obstacle"] is None) for row in listed.values())
+    shown = {row[0]: row[-1] for row in rows(clem.ok("list", "models"))}
+    assert shown == {name: row["obstacle"] or "ready" for name, row in listed.items()}
+
+
+def test_the_packaged_models_that_cannot_be_run_are_marked(clem: Clem) -> None:
+    listed = json.loads(clem.ok("list", "models", "--json"))
+    marked = [row for row in listed if not row["usable"]]
+    of_llamacpp = [row for row in marked if row["backend"] == "llamacpp"]
+    assert {row["obstacle"] for row in of_llamacpp} == {_core.absence("llamacpp")}
+    sees = [row for row in marked if row["spec"].get("model_config", {}).get("multimodal")]
+    assert all("does not support model_config.multimodal" in row["obstacle"] for row in sees)
+    assert (len(of_llamacpp), len(sees), len(marked)) == (39, 29, 68)
 
 
 def test_keys_are_named_and_never_shown(clem: Clem) -> None:

@@ -28,7 +28,18 @@ ALIASES = {"_player_human": "human", "_player_programmed": "mock"}
 _HERE = Path(__file__).parent
 # Modules and folders here that are not backends.
 _NOT_BACKENDS = frozenset(
-    {"__init__", "base", "lookup", "utils", "custom_keys", "requirements", "shadowing", "service", "local"}
+    {
+        "__init__",
+        "base",
+        "lookup",
+        "utils",
+        "custom_keys",
+        "requirements",
+        "shadowing",
+        "usability",
+        "service",
+        "local",
+    }
 )
 
 

@@ -58,8 +58,10 @@ MORE_COLUMNS = {
 def list_(what: str, filter_: str | None, backends: tuple[str, ...], verbose: bool, as_json: bool) -> None:
     """List models (the default), backends or keys.
 
-    FILTER is a part of the name (or of an alias, or of a model's id), in upper or lower case. On a terminal this is
-    a table with a header; in a pipe one line per row, cells separated by tabs, no header. Keys are never shown.
+    Models that this installation cannot run are listed with the reason: their backend is not included or needs
+    packages, or their entry has a fault. FILTER is a part of the name (or of an alias, or of a model's id), in upper
+    or lower case. On a terminal this is a table with a header; in a pipe one line per row, cells separated by tabs, no
+    header. Keys are never shown.
     """
     rows = {"models": _models, "backends": _backends, "keys": _keys}[what]()
     for name in backends:
@@ -104,15 +106,20 @@ def _names(row: dict[str, Any]) -> list[str]:
 
 # -- models ----------------------------------------------------------------------------------------------------
 def _models() -> list[dict[str, Any]]:
+    from clemcore.backends.lookup import BackendRegistry
+    from clemcore.backends.usability import Usability
     from clemcore.registry.registry import ModelRegistry
     from clemcore.secrets import mask_fields
 
     registry = ModelRegistry.from_packaged_and_cwd_files()
+    usability = Usability(BackendRegistry.from_packaged_and_cwd_files())
     rows = []
     for index, spec in enumerate(registry):
         source, line = registry.location(index)
-        row = {"model_name": spec.get("model_name"), "backend": spec.get("backend")}
-        rows.append({**row, "source": source, "line": line, "spec": mask_fields(spec.to_dict())})
+        row = {"model_name": spec.get("model_name"), "backend": spec.get("backend"), "source": source, "line": line}
+        obstacle = usability.obstacle(spec)
+        row |= {"usable": obstacle is None, "obstacle": obstacle}
+        rows.append({**row, "spec": mask_fields(spec.to_dict())})
     taken = {row["model_name"] for row in rows}
     return rows + [row for row in _built_in() if row["model_name"] not in taken]
 
@@ -125,19 +132,20 @@ def _built_in() -> list[dict[str, Any]]:
     for backend, names in (("mock", PROGRAMMATIC_NAMES), ("human", HUMAN_NAMES)):
         aliases = [name for name in names[1:] if not name.startswith("_")]
         spec = {"model_name": names[0], "backend": backend, "aliases": aliases}
-        rows.append({"model_name": names[0], "backend": backend, "source": BUILT_IN, "line": None, "spec": spec})
+        row = {"model_name": names[0], "backend": backend, "source": BUILT_IN, "line": None}
+        rows.append({**row, "usable": True, "obstacle": None, "spec": spec})
     return rows
 
 
 def _model_cells(rows: Sequence[dict[str, Any]], verbose: bool) -> tuple[list[str], list[list[str]]]:
-    header = ["MODEL", "BACKEND", "MODEL ID", "SOURCE", "CONTEXT", *(MORE_COLUMNS if verbose else ())]
+    header = ["MODEL", "BACKEND", "MODEL ID", "SOURCE", "CONTEXT", *(MORE_COLUMNS if verbose else ()), "STATE"]
     cells = []
     for row in rows:
         spec = row["spec"]
         where = _short(row["source"]) + ("" if row["line"] is None else f":{row['line']}")
         line = [row["model_name"], row["backend"], _model_id(spec), where, spec.get("context_size")]
         line += [spec.get(field) for field in MORE_COLUMNS.values()] if verbose else []
-        cells.append([_cell(value) for value in line])
+        cells.append([_cell(value) for value in [*line, row["obstacle"] or "ready"]])
     return header, cells
 
 

@@ -61,7 +61,7 @@ pub const MODEL_CONFIG: &[Field] = &[
     field(
         "padding_side",
         &[String],
-        "The side on which a batch is padded. With padding on the right, a model would continue the padding.",
+        "The side on which a batch is padded: with padding on the right, a model would continue the padding.",
     )
         .read_by(HUGGINGFACE)
         .one_of(&["left"])

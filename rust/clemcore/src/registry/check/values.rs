@@ -187,7 +187,7 @@ fn known_value(field: &Field, node: &Node<'_>, name: Name, context: &mut Context
         }
         // Why a key takes one value only is part of what it means.
         None if field.values.len() == 1 => {
-            fault.help(field.meaning);
+            fault.help(field.meaning.trim_end_matches('.'));
         }
         None => {}
     }
@@ -197,7 +197,7 @@ fn known_value(field: &Field, node: &Node<'_>, name: Name, context: &mut Context
 fn positive(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     let shown = match &node.kind {
         Kind::Int(number) if *number <= 0 => number.to_string(),
-        Kind::Float(number) if *number <= 0.0 || !number.is_finite() => number.to_string(),
+        Kind::Float(number) if *number <= 0.0 || !number.is_finite() => format!("{number:?}"),
         _ => return,
     };
     let of = if field.unit.is_empty() { String::new() } else { format!(" of {}", field.unit) };
@@ -209,10 +209,10 @@ fn positive(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_
 
 /// Shares and penalties have ends on both sides.
 fn within(least: Option<i32>, most: Option<i32>, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
-    let number = match &node.kind {
+    let (number, shown) = match &node.kind {
         #[allow(clippy::cast_precision_loss, reason = "what is lost lies far outside of every range")]
-        Kind::Int(number) => *number as f64,
-        Kind::Float(number) => *number,
+        Kind::Int(number) => (*number as f64, number.to_string()),
+        Kind::Float(number) => (*number, format!("{number:?}")),
         _ => return,
     };
     if least.is_none_or(|least| number >= f64::from(least))
@@ -220,10 +220,10 @@ fn within(least: Option<i32>, most: Option<i32>, node: &Node<'_>, name: Name, co
     {
         return;
     }
-    let message = format_args!("{name} must be {}, not {number}", schema::range_words(least, most));
+    let message = format_args!("{name} must be {}, not {shown}", schema::range_words(least, most));
     let fault = context.at(&kind::OUT_OF_RANGE, node.span, message).field(format_args!("{name}"));
     if (least, most) == (Some(0), Some(1)) && (1.0..=100.0).contains(&number) {
-        fault.help(format_args!("for {number} percent, write {}", number / 100.0));
+        fault.help(format_args!("for {shown} percent, write {}", number / 100.0));
     }
 }
 
