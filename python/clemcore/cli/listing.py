@@ -59,9 +59,9 @@ def list_(what: str, filter_: str | None, backends: tuple[str, ...], verbose: bo
     """List models (the default), backends or keys.
 
     Models that this installation cannot run are listed with the reason: their backend is not included or needs
-    packages, or their entry has a fault. FILTER is a part of the name (or of an alias, or of a model's id), in upper
-    or lower case. On a terminal this is a table with a header; in a pipe one line per row, cells separated by tabs, no
-    header. Keys are never shown.
+    packages, or their entry has a fault. FILTER is a part of the name (or of an alias, or of a model's id), in
+    upper or lower case. On a terminal this is a table with a header; in a pipe one line per row, cells separated
+    by tabs, no header. Keys are never shown.
     """
     rows = {"models": _models, "backends": _backends, "keys": _keys}[what]()
     for name in backends:

@@ -85,18 +85,6 @@ pub(super) const MOCK: &[&str] = &["mock"];
 /// Services that are asked over the network.
 pub(super) const REMOTE: &[&str] =
     &["anthropic", "azure", "cohere", "google", "mistral", "openai", "openai_compatible", "openrouter"];
-/// Backends that tell the reasoning in an answer from the answer itself.
-pub(super) const CHATTING: &[&str] = &[
-    "anthropic",
-    "azure",
-    "cohere",
-    "google",
-    "huggingface_local",
-    "mistral",
-    "openai",
-    "openai_compatible",
-    "openrouter",
-];
 /// Whatever has an address of its own.
 pub(super) const SERVERS: &[&str] = &[
     "anthropic",
