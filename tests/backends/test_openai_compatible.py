@@ -97,9 +97,7 @@ def test_openai_keys_go_to_openai_only(wire_server: WireServer, monkeypatch: pyt
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     model: Any = make_model("openai")
     assert model._errors.endpoint.base_url == "https://api.openai.com/v1"
-    with pytest.raises(
-        SpecError, match=r"key 'openai' was written for openai\.com and is not sent"
-    ):
+    with pytest.raises(SpecError, match=r"key 'openai' was written for openai\.com and is not sent"):
         make_model("openai", base_url=f"{wire_server.url}/v1")
     monkeypatch.setenv("OPENAI_BASE_URL", f"{wire_server.url}/v1")
     with pytest.raises(SpecError, match=r"environment redirects its key to http://127\.0\.0\.1"):
