@@ -181,15 +181,12 @@ def test_a_longer_secret_goes_before_one_that_it_holds() -> None:
 
 LINKED = [
     ('{"a": 1, "clemcore": {"b": 2, "previous_sha256": "x"}}', '{"a": 1, "clemcore": {"b": 2}}'),
-    ('{"clemcore": {"previous_sha256": null, "b": 2}, "a": 1}', '{"clemcore": {"b": 2}, "a": 1}'),
-    ('{"clemcore": {"a": {}, "previous_sha256":"x" , "b": 2}}', '{"clemcore": {"a": {} , "b": 2}}'),
-    ('{"clemcore": {"previous_sha256": "x"}}', '{"clemcore": {}}'),
-    (
-        '{"a": {"previous_sha256": "x"}, "clemcore": {"b": 2}}',
-        '{"a": {"previous_sha256": "x"}, "clemcore": {"b": 2}}',
-    ),
+    ('{"clemcore": {"previous_sha256": null, "b": 2}, "a": 1}', '{"a": 1, "clemcore": {"b": 2}}'),
+    ('{ "clemcore": {"a":[1,\n2], "previous_sha256":"x" , "b": 2}}', '{"clemcore": {"a": [1,\n2], "b": 2}}'),
+    ('{"a": {"previous_sha256": 1}, "clemcore": {"b": 2}}', '{"a": {"previous_sha256": 1}, "clemcore": {"b": 2}}'),
     ('{"clemcore": {"b": {"previous_sha256": "x"}}}', '{"clemcore": {"b": {"previous_sha256": "x"}}}'),
     ('{"a": "\\"previous_sha256\\": 1", "clemcore": 7}', '{"a": "\\"previous_sha256\\": 1", "clemcore": 7}'),
+    ('{"a\\"b": 1, "clemcore": {"c d": 2}}', '{"a\\"b": 1, "clemcore": {"c d": 2}}'),
     ('{"timestamp": "x"}', '{"timestamp": "x"}'),
 ]
 

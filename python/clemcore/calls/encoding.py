@@ -27,6 +27,7 @@ _WORDS = ("response_text", "reasoning", "refusal")
 _MOST_LEVELS = 100
 _MOST_DIGITS = 600
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_ZEROS = b"0" * _MOST_DIGITS
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -86,7 +87,7 @@ def object_of(fields: Mapping[str, Any]) -> bytes:
         if plain:
             parts.append(dumped(plain)[1:-1])
             plain = {}
-        parts.append(b'"%s": %s' % (name.encode(), value))
+        parts.append(b"%s: %s" % (b'"%s"' % name.encode() if name.isidentifier() else dumped(name), value))
     if plain:
         parts.append(dumped(plain)[1:-1])
     return b"{%s}" % b", ".join(parts)
@@ -135,9 +136,8 @@ def is_hard_to_read(text: bytes) -> bool:
         >>> is_hard_to_read(b"[" * 5000 + b"]" * 5000), is_hard_to_read(b"1" * 5000), is_hard_to_read(b'{"a": [1]}')
         (True, True, False)
     """
-    if b"0" * _MOST_DIGITS in text.translate(_DIGITS) and b"0" * _MOST_DIGITS in _STRING.sub(b"", text).translate(
-        _DIGITS
-    ):
+    # A short run is found quickly; only then it is measured, outside of strings.
+    if _ZEROS[:60] in text.translate(_DIGITS) and _ZEROS in _STRING.sub(b"", text).translate(_DIGITS):
         return True
     if text.count(b"[") + text.count(b"{") <= _MOST_LEVELS:
         return False
@@ -175,7 +175,11 @@ def entry_of(fields: Mapping[str, Any]) -> bytes:
 
 
 def _joined(fields: Mapping[str, Any], extra: Any) -> bytes:
-    return object_of({**fields, FACTS: JsonText(object_of(extra))} if isinstance(extra, dict) else fields)
+    """Write an entry; the facts stand at its end."""
+    if not isinstance(extra, dict):
+        return object_of(fields)
+    rest = {name: value for name, value in fields.items() if name != FACTS}
+    return object_of({**rest, FACTS: JsonText(object_of(extra))})
 
 
 def _readable(value: Any) -> JsonText:
@@ -192,25 +196,16 @@ def without_keys(entry: bytes) -> bytes:
     """
     if not secrets.holds_key(entry):
         return entry
-    text = entry.decode("utf-8")
-    fields = _parts(text, 0)
-    begin = members(text, 0).get(FACTS, (0, 0, None))[0]
-    facts = _parts(text, begin) if begin and text[begin] == "{" else {}
+    fields, facts = _taken_apart(entry)
     left_out = json.loads(facts.get("left_out", b"[]"))
     for parts, names in ((fields, (PROMPT, RESPONSE)), (facts, _WORDS)):
         for name in names:
             if secrets.holds_key(parts.get(name, b"")):
                 parts[name] = JsonText(b"null")
                 left_out.append(name)
-    if facts:
-        more = {"left_out": JsonText(dumped(left_out))} if left_out else {}
-        fields[FACTS] = JsonText(object_of({**facts, **more}))
-    return secrets.scrub_json(object_of(fields))
-
-
-def _parts(text: str, at: int) -> dict[str, JsonText]:
-    """Return the members of the object that begins at a place, as they stand in the text."""
-    return {name: JsonText(text[begin:end].encode("utf-8")) for name, (begin, end, _) in members(text, at).items()}
+    if facts and left_out:
+        facts["left_out"] = JsonText(dumped(left_out))
+    return secrets.scrub_json(_joined(fields, facts or None))
 
 
 # -- links -----------------------------------------------------------------------------------------------------
@@ -252,40 +247,43 @@ def linked(entry: bytes, previous: str | None) -> tuple[bytes, str]:
 
     An entry without facts, which an older release has written, gets no link.
 
+    Args:
+        entry: as :func:`entry_of` and :func:`unlinked` write it: its facts stand at the end.
+        previous: the hash of the entry in front of it, or None where it is the first.
+
     Examples:
         >>> linked(b'{"clemcore": {"a": 1}}', None)[0]
         b'{"clemcore": {"a": 1, "previous_sha256": null}}'
     """
-    text = entry.decode("utf-8")
-    places = members(text, 0)
-    fields = {name: value for name, (_, _, value) in places.items()}
+    fields = json.loads(entry)
     facts = fields.get(FACTS)
     if isinstance(facts, dict) and facts:
-        end = len(text[: places[FACTS][1] - 1].rstrip())
-        text = f'{text[:end]}, "{LINK}": {json.dumps(previous)}{text[end:]}'
         facts[LINK] = previous
-    return text.encode("utf-8"), sha256_of_value(fields)
+        entry = b'%s, "%s": %s}}' % (entry[:-2], LINK.encode(), dumped(previous))
+    return entry, sha256_of_value(fields)
 
 
 def unlinked(entry: bytes) -> bytes:
-    """Return an entry without its link.
+    """Return an entry without its link; its values stay as they are written.
 
     Examples:
-        >>> unlinked(b'{"clemcore": {"a": 1, "previous_sha256": null}}')
-        b'{"clemcore": {"a": 1}}'
+        >>> unlinked(b'{"clemcore": {"a": 1, "previous_sha256": null}, "b":[2,3]}')
+        b'{"b": [2,3], "clemcore": {"a": 1}}'
     """
+    fields, facts = _taken_apart(entry)
+    facts.pop(LINK, None)
+    return _joined(fields, facts or None)
+
+
+def _taken_apart(entry: bytes) -> tuple[dict[str, JsonText], dict[str, JsonText]]:
+    """Return the fields of an entry, and its facts, as they stand in the text."""
     text = entry.decode("utf-8")
     begin = members(text, 0).get(FACTS, (0, 0, None))[0]
-    facts = members(text, begin) if begin and text[begin] == "{" else {}
-    if LINK not in facts:
-        return entry
-    names = list(facts)
-    at = names.index(LINK)
-    if at:  # from the value in front of it to its own end
-        cut = facts[names[at - 1]][1], facts[LINK][1]
-    else:  # from the bracket to the next name
-        cut = begin + 1, text.index('"', facts[LINK][1]) if len(names) > 1 else facts[LINK][1]
-    return (text[: cut[0]] + text[cut[1] :]).encode("utf-8")
+    return _parts(text, 0), _parts(text, begin) if begin and text[begin] == "{" else {}
+
+
+def _parts(text: str, at: int) -> dict[str, JsonText]:
+    return {name: JsonText(text[begin:end].encode("utf-8")) for name, (begin, end, _) in members(text, at).items()}
 
 
 # -- the places of parts, in text that is known to be valid JSON ---------------------------------------------------
