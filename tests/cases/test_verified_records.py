@@ -18,7 +18,7 @@ import pytest
 
 from clemcore import backends
 from clemcore.calls.encoding import sha256_of_value
-from clemcore.errors import ClemcoreError
+from clemcore.errors import ClemcoreError, RecordError
 from clemcore.verify import first_difference, verify
 from support.clem import Clem
 from support.formats import FORMATS
@@ -251,6 +251,35 @@ def test_a_removed_fact_is_found(remote: Calls, field: str) -> None:
     del remote[-1]["clemcore"][field]
     write(remote)
     assert field in findings()["requests.json[4]"]
+
+
+def _leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(leaf for name, inner in items for leaf in _leaves(inner, (*path, name)))][0 if path else 1 :]
+
+
+def test_whatever_is_changed_is_found_and_breaks_nothing(remote: Calls) -> None:
+    draw = random.Random(3)
+    odd: list[Any] = [None, True, -1, 7.5, 10**30, "", "***", "a" * 64, [], {}, [[]], {"a": None}, "[", "AAAA"]
+    for number in range(400):
+        calls = copy.deepcopy(remote)
+        index = number % len(calls)
+        *outer, name = draw.choice(_leaves(calls[index]))
+        holder: Any = calls[index]
+        for step in outer:
+            holder = holder[step]
+        before = copy.deepcopy(holder[name])
+        if number % 5:
+            holder[name] = draw.choice(odd)
+        else:
+            del holder[name]
+        try:
+            write(calls)
+            report = verify("requests.json")
+        except RecordError:  # it is not a call any more
+            continue
+        if index < len(calls) - 1 and calls != remote:
+            assert report.wrong, (index, outer, name, before)
 
 
 def _swapped_replies(calls: Calls) -> Calls:
