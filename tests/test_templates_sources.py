@@ -112,7 +112,7 @@ def test_a_folder_has_further_templates_beside_the_first(tmp_path: Path) -> None
     ("text", "message"),
     [
         ("{", r"tokenizer_config\.json:1:2: no valid JSON"),
-        ("[]", "is an object, not list"),
+        ("[]", "must hold a JSON object, not list"),
         ('{"chat_template": 7}', "neither a text nor a list"),
         ('{"chat_template": [{"name": "x"}]}', "neither a text nor a list"),
     ],
