@@ -289,7 +289,7 @@ class ServedModel(RemoteModel):
     def _warn(self, text: str, facts: dict[str, Any]) -> None:
         outcome, finish = facts.get("outcome"), facts.get("finish_reason")
         if not text:
-            why = f"{outcome}; finish_reason {finish!r}"
+            why = f"{outcome}; finish_reason {finish!r:.80}"
             if facts.get("refusal"):
                 why += ", a refusal"
             if facts.get("reasoning"):
@@ -297,7 +297,7 @@ class ServedModel(RemoteModel):
             logger.warning("the answer of model '%s' is empty (%s)", self.name, why)
         elif outcome == "unknown":
             self._warn_once(
-                f"finish_reason {finish!r} is not known, so a reply may be incomplete; it is not cached"
+                f"finish_reason {finish!r:.80} is not known, so a reply may be incomplete; it is not cached"
             )
         if self._costs.prices is not None and "cost" not in facts:
             self._warn_once("the cost of a call is not known, because the reply does not count its tokens")

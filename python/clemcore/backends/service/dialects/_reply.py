@@ -40,7 +40,7 @@ def check_role(part: Mapping[str, Any], what: str = "the reply's message") -> No
         NoAnswerError: it is.
     """
     if part.get("role") not in (None, "assistant"):
-        raise NoAnswerError(f"{what} has the role {part['role']!r} instead of 'assistant'")
+        raise NoAnswerError(f"{what} has the role {part['role']!r:.80} instead of 'assistant'")
 
 
 def parts_of(content: Any) -> list[dict[str, Any]]:

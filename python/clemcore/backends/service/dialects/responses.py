@@ -157,7 +157,7 @@ class Responses(Dialect):
         if not isinstance(output, list):
             raise NoAnswerError("the reply has no output")
         if status not in (None, "completed", "incomplete"):
-            raise NoAnswerError(f"the response is not complete: its status is {status!r}")
+            raise NoAnswerError(f"the response is not complete: its status is {status!r:.80}")
         items = parts_of(output)
         parts = [part for item in items if item.get("type") == "message" for part in parts_of(item.get("content"))]
         refusal = "\n".join(texts_of(parts, "refusal", "refusal")) or None

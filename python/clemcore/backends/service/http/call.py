@@ -207,7 +207,7 @@ class CallLayer:
             )
         except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as fault:
             # A format that does not look before it reads; the reply is kept, with what was wrong.
-            why = f"the reply has not the form of an answer ({type(fault).__name__}: {fault})"
+            why = f"the reply has not the form of an answer ({type(fault).__name__}: {fault!s:.200})"
             return Verdict("bad_reply", why, should_retry=False)
         return None
 
