@@ -7,13 +7,12 @@ It reads no environment variable (:mod:`clemcore.keys` does) and does not know w
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 import re
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from clemcore import _core
 from clemcore.backends.service.hosts import hosts_of, is_at
@@ -30,12 +29,6 @@ PORTS = {"http": 80, "https": 443}
 # Characters that an address may have in its path as they are; an escape stays what it is.
 _IN_PATHS = "/%:@!$&'()*+,;=~"
 _LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
-# What the portal of Azure shows: the address of one call, which names the deployment, the version, or both.
-_AZURE_CALL = re.compile(
-    r"(?P<base>https?://[^/@]+[^@]*)"
-    r"/openai/(?:deployments/(?P<deployment>[^/]+)(?:/chat/completions|/responses)?|responses)"
-)
-_AZURE_VERSION = re.compile(r"(?:\d{4}-\d{2}-\d{2}(?:-preview)?|v1|preview|latest)?")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -146,8 +139,6 @@ def _own_address(key: Key | None, place: str) -> str | None:
 
 def _checked_url(value: str, where: str) -> str:
     """Return the address in one form; what it holds is not shown, it could be a password."""
-    if (pasted := _pasted(value.strip())) is not None:
-        raise SpecError(f"the base_url of {where} is the address of one call: write {pasted}")
     if (fault := _core.address_fault(value)) is not None:
         raise SpecError(f"the base_url of {where} {fault}")
     try:
@@ -158,20 +149,6 @@ def _checked_url(value: str, where: str) -> str:
     path = quote(_LONE_PERCENT.sub("%25", parts.path.rstrip("/")), safe=_IN_PATHS)
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
-
-
-def _pasted(url: str) -> str | None:
-    """Return what to write in place of an address that Azure's portal shows for a call; None: it is another one."""
-    address, _, query = url.partition("?")
-    version = dict(parse_qsl(query)).get("api-version", "")
-    found = _AZURE_CALL.fullmatch(address.rstrip("/"))
-    if found is None or not _AZURE_VERSION.fullmatch(version):
-        return None
-    deployment = found["deployment"]
-    written = {"base_url": found["base"]}
-    written |= {} if deployment is None else {"model_id": unquote(deployment)}
-    written |= {"api_version": version} if version else {}
-    return ", ".join(f'"{name}": {json.dumps(value)}' for name, value in written.items())
 
 
 def beyond(base_url: str, path: str) -> str:

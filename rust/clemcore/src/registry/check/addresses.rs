@@ -22,6 +22,9 @@ const CALLS: &[(&str, &str)] = &[
 pub fn address_fault(text: &str) -> Option<String> {
     const START: &str = "must start with http:// or https:// and name a host";
     let text = text.trim();
+    if let Some(fields) = azure_call(text) {
+        return Some(format!("is the address of one call: write {fields}"));
+    }
     let Some((scheme, rest)) = text.split_once("://") else { return Some(START.to_owned()) };
     if !["http", "https"].contains(&&*scheme.to_ascii_lowercase()) {
         return Some(START.to_owned());
@@ -47,6 +50,37 @@ pub fn address_fault(text: &str) -> Option<String> {
     }
     call(after.trim_end_matches('/'))
         .map(|(_, shown)| format!("must end before '{shown}', which is added automatically"))
+}
+
+/// The fields to write in place of the address of a call that Azure's portal shows; `None` for any other address.
+/// Such an address names the deployment, the version of the API, or both. A login or another query is not shown.
+fn azure_call(text: &str) -> Option<String> {
+    let (address, query) = text.split_once('?').unwrap_or((text, ""));
+    let (base, call) = address.trim_end_matches('/').split_once("/openai/")?;
+    let version = query.split('&').find_map(|part| part.strip_prefix("api-version=")).unwrap_or("");
+    let is_word = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) && text.len() <= 64
+    };
+    let date = version.strip_suffix("-preview").unwrap_or(version);
+    let is_date = date.len() == 10 && date.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let is_version = is_date || ["", "v1", "preview", "latest"].contains(&version);
+    if !is_version || address.contains(['@', '#']) || !base.starts_with("http") {
+        return None;
+    }
+    let deployment = call.strip_prefix("deployments/").map(|rest| {
+        let endings = ["/chat/completions", "/responses"];
+        endings.iter().find_map(|ending| rest.strip_suffix(ending)).unwrap_or(rest)
+    });
+    let mut fields = vec![format!("\"base_url\": \"{base}\"")];
+    match deployment {
+        Some(name) if !name.is_empty() && is_word(name) => fields.push(format!("\"model_id\": \"{name}\"")),
+        None if call == "responses" && !version.is_empty() => {}
+        _ => return None,
+    }
+    if !version.is_empty() {
+        fields.push(format!("\"api_version\": \"{version}\""));
+    }
+    Some(fields.join(", "))
 }
 
 /// The ending of the address of a call, and how it is shown.
@@ -121,6 +155,31 @@ mod tests {
         for doubtful in ["h:80/v1", "http://u:p@h/chat/completions", "http://h/v1"] {
             assert_eq!(certain(doubtful), None, "{doubtful}");
         }
+    }
+
+    #[test]
+    fn addresses_that_azure_shows() {
+        let at = "https://r.openai.azure.com";
+        let whole =
+            format!("{at}/openai/deployments/my-gpt/chat/completions?api-version=2024-10-21&key=hidden");
+        assert_eq!(
+            azure_call(&whole).unwrap(),
+            format!("\"base_url\": \"{at}\", \"model_id\": \"my-gpt\", \"api_version\": \"2024-10-21\"")
+        );
+        assert!(azure_call(&format!("{at}/openai/deployments/my-gpt/")).is_some());
+        assert!(azure_call(&format!("{at}/openai/responses?api-version=2025-04-01-preview")).is_some());
+        for other in [
+            "/openai/v1",
+            "/openai",
+            "/openai/responses",
+            "/openai/deployments",
+            "/openai/deployments/a/b/c",
+            "/openai/deployments/m?api-version=hidden",
+            "/v1/responses?api-version=2024-10-21",
+        ] {
+            assert_eq!(azure_call(&format!("{at}{other}")), None, "{other}");
+        }
+        assert_eq!(azure_call("https://u:p@h/openai/deployments/m"), None);
     }
 
     #[test]
