@@ -28,7 +28,7 @@ _HINTS = {
     "authentication": "check the key{place}",
     "permission": "the key{place} may not use this model or service",
     "not_found": "check model_id '{model_id}' and base_url ({address}){near}",
-    "quota": "the account{place} has no credit, or used up its quota: check both with the service",
+    "quota": "the account{found} has used up its credit or quota: check both with the service",
     "rate_limit": "wait, ask for a higher limit, or set requests_per_minute",
 }
 _TOO_LARGE = 413
@@ -98,9 +98,13 @@ class ErrorBuilder:
             hint = _CHECK_PROXY
         if exchange.status == _TOO_LARGE and verdict.hint is None:
             hint = "the messages or images are too large for the service"
-        place = f" (found in {self.endpoint.key_place})" if self.endpoint.key_place else ": none was sent"
+        found = f" (found in {self.endpoint.key_place})" if self.endpoint.key_place else ""
         hint = hint.format(
-            place=place, model_id=self.model_id, near=self._near(message), address=self.dialect.address
+            place=found or ": none was sent",
+            found=found,
+            model_id=self.model_id,
+            near=self._near(message),
+            address=self.dialect.address,
         )
         return f"answered {exchange.status}: {shown}" + (f"; {hint}" if hint else "")
 
