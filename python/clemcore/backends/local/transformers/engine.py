@@ -34,7 +34,6 @@ from clemcore.backends.local.transformers.generation_config import (
     build_config,
     end_tokens,
     fault_of,
-    own_stop_strings,
     sent_arguments,
 )
 from clemcore.backends.local.transformers.masking import honours_mask
@@ -112,7 +111,7 @@ class TransformersEngine:
         """Return what it is and what it can do."""
         import torch
 
-        dtype = self._model.dtype
+        dtype, stops = self._model.dtype, self._model.generation_config.stop_strings or ()
         return Description(
             device=str(self._device),
             dtype=str(dtype).removeprefix("torch."),
@@ -125,7 +124,7 @@ class TransformersEngine:
             hooks=_HOOKS,
             attention=getattr(self._model.config, "_attn_implementation", None),
             quantization=self._quantization,
-            stop_strings=own_stop_strings(self._model.generation_config),
+            stop_strings=(stops,) if isinstance(stops, str) else tuple(stops),
         )
 
     def encode(self, text: str) -> list[int]:

@@ -54,12 +54,6 @@ def fault_of(own: Any) -> str | None:
     return None
 
 
-def own_stop_strings(own: Any) -> tuple[str, ...]:
-    """Return the stop strings of the configuration that came with a model."""
-    found = getattr(own, "stop_strings", None) or ()
-    return (found,) if isinstance(found, str) else tuple(found)
-
-
 def build_config(arguments: Arguments, own: Any, tokenizer: Any, vocabulary: int) -> Any:
     """Return the whole generation configuration of a call: what was asked over the model's own defaults.
 
@@ -78,7 +72,7 @@ def build_config(arguments: Arguments, own: Any, tokenizer: Any, vocabulary: int
     for field, value in (
         ("max_length", None),  # max_new_tokens says it
         ("max_time", None),  # a reply is not to depend on how busy the machine is
-        ("stop_strings", None),  # the pipeline looks for them: see own_stop_strings
+        ("stop_strings", None),  # the pipeline looks for them
         ("num_return_sequences", 1),
         ("return_dict_in_generate", False),
     ):
