@@ -179,3 +179,25 @@ def test_a_broken_key_file_is_not_touched(clem: Clem) -> None:
     assert "key.json:1:" in message
     assert "sk-a-secret" not in message
     assert Path("key.json").read_text() == '{"a": {"api_key": "sk-a-secret",}}'
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ("model_id=a,model_idd=7", 'nothing reads the key "model_idd"; did you mean "model_id"?'),
+        ("contxt_size=8k", 'did you mean "context_size"?'),
+        ("model_config.temperature=0.7", 'write "temperature" beside "model_config"'),
+        ("model_config.total_timeout=0", "must be a positive number of seconds, not 0"),
+    ],
+)
+def test_a_field_without_effect_is_not_written(clem: Clem, values: str, words: str) -> None:
+    message = clem("register", "model", "-n", "m", "-b", "openai", "-v", values)
+    assert message.returncode == 2
+    assert words in " ".join(message.stderr.split())
+    assert not Path("model_registry.json").exists()
+    clem.ok("register", "model", "-n", "m", "-b", "mock", "-v", "own=7,top_p=0.9")
+
+
+def test_a_custom_backend_takes_any_field(clem: Clem) -> None:
+    Path("mine_api.py").write_text("")
+    clem.ok("register", "model", "-n", "m", "-b", "mine", "-v", "model_idd=7,model_config.temperature=1")

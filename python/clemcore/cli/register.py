@@ -62,6 +62,7 @@ def model_(name: str, backend: str | None, values: tuple[str, ...], reset: bool)
     registry = ModelRegistry.from_packaged_and_cwd_files()
     path = ModelRegistry.get_cwd_path()
     first = {"model_name": name, **({"backend": fields["backend"]} if "backend" in fields else {})}
+    _check_fields({**first, **fields})
     registry.set_model_spec({**first, **fields, "lookup_source": path}, reset=reset)
     registry.persist()
     note(f"wrote the entry of '{name}' into {path}")
@@ -82,6 +83,24 @@ def _check_backend(name: str) -> None:
     if near is not None:
         raise click.BadParameter(f"there is no backend '{name}': did you mean '{near}'?", param_hint="-b")
     note(f"clem: there is no backend '{name}' here; the entry can be used once there is a file {name}_api.py")
+
+
+# Codes of problems with one field, which no further field can solve.
+_OF_ONE_FIELD = ("R053", "R054", "R055", "R081")
+
+
+def _check_fields(fields: dict[str, Any]) -> None:
+    """Refuse a misspelt or misplaced field, and a value that no model is loaded with."""
+    from clemcore import _core
+
+    # A custom backend reads the keys that it likes.
+    backend = fields.get("backend")
+    if backend is not None and backend not in _core.known_backends():
+        return
+    for problem in _core.judge(fields):
+        if problem.code in _OF_ONE_FIELD:
+            advice = f"; {problem.help}" if problem.help else ""
+            raise click.BadParameter(problem.message + advice, param_hint="-v")
 
 
 def _check_key_name(name: str, known: Iterable[str]) -> None:
