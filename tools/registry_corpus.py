@@ -25,6 +25,7 @@ HURT = {
     "R063": "Yes: it cut characters out of every answer.",
     "R064": "Yes: a flag that says false was taken for true.",
     "R069": "No: it read none of these keys.",
+    "R071": "No: it loaded these models.",
     "R068": "No: it read no languages; who looks for the language by its code does not find the model.",
 }
 INTRODUCTION = """# What the linter finds in two real registries

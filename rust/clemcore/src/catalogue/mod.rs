@@ -3,11 +3,13 @@
 //! A kind that is not here cannot be reported, and a test demands a fixture for each one that is.
 mod entries;
 mod page;
+mod rules;
 mod syntax;
 
 use crate::problem::Severity;
 pub use entries::*;
 pub use page::{explain, page};
+pub use rules::*;
 pub use syntax::*;
 
 /// One kind of problem.

@@ -8,6 +8,7 @@ mod dates;
 pub(super) mod effect;
 mod entry;
 mod foreign;
+mod judgement;
 pub(super) mod languages;
 mod layers;
 mod patterns;
@@ -21,16 +22,16 @@ pub(super) mod values;
 
 use crate::catalogue as kind;
 use crate::json::{self, Cursor, Kind, Node, Root};
-use crate::problem::{Fault, Faults, Problem, Words};
+use crate::problem::{Fault, Faults, Words};
 use crate::report::Report;
 use crate::schema::{self, Backend, CustomKey};
 use crate::text::{Span, decode, similar};
-use crate::value::Dict;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::scan;
 pub use addresses::address_fault;
+pub use judgement::judge;
 use layers::Elsewhere;
 pub use layers::check_layers;
 
@@ -249,33 +250,6 @@ impl<'c> Context<'c> {
         let further = self.backends.into_iter().flatten().map(|backend| backend.name.as_str());
         schema::BACKENDS.iter().copied().chain(further.filter(|name| !schema::BACKENDS.contains(name)))
     }
-}
-
-/// What is wrong with one entry that comes from no file, by everything that the check knows about single entries.
-///
-/// `backend` is judged in place of the entry's own, where one is given. Complaints that the entry allows are reported
-/// too, chat templates are not compiled, and the places mean nothing.
-///
-/// ```
-/// use clemcore::{registry::judge, value::{Dict, Value}};
-/// let mut entry = Dict::with_capacity(3);
-/// for (key, value) in [("model_name", "m"), ("backend", "openai"), ("base_url", "localhost/v1")] {
-///     entry.insert(key, Value::from(value));
-/// }
-/// let problems = judge(&entry, None);
-/// assert!(problems.iter().any(|problem| problem.kind.code == "R078"));
-/// ```
-#[must_use]
-pub fn judge(entry: &Dict, backend: Option<&str>) -> Vec<Problem> {
-    let node = Node::of_dict(entry);
-    let mut faults = Faults::default();
-    let manner = Manner { compiles: false, ..Manner::thorough(None) };
-    let mut context = Context::new(&mut faults, manner);
-    context.turn_to(0, &node);
-    context.allowed.clear();
-    context.backend = backend.map(str::to_owned).or(context.backend);
-    entry::check(&node, &mut context);
-    faults.into_report(&"".into(), "").problems
 }
 
 /// Reads and checks a file, and hands over the result while the text lives.

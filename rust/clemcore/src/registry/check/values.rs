@@ -120,11 +120,10 @@ fn type_help(wanted: Type, node: &Node<'_>) -> Option<String> {
 pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     match field.rule {
         Rule::Plain => known_value(field, node, name, context),
-        Rule::Template => {}
         Rule::Needed => id(field, node, name, context),
         Rule::Prices if context.thorough => prices::check(node, name, context),
         Rule::Address if context.thorough => address(node, name, context),
-        Rule::Prices | Rule::Address => {}
+        Rule::Template | Rule::Prices | Rule::Address => {}
         Rule::Languages => languages::check(node, name, context),
         Rule::Positive => positive(field, node, name, context),
         Rule::Within(least, most) => within(least, most, node, name, context),
@@ -175,8 +174,8 @@ fn written(node: &Node<'_>, meant: Option<String>) -> Option<Remedy> {
 
 /// Whether a text is one of those that the key takes.
 fn known_value(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
-    let known = |text: &str| field.values.iter().any(|value| *value == text);
-    let Some(text) = node.as_str().filter(|text| !field.values.is_empty() && !known(text)) else { return };
+    let is_unknown = |text: &&str| !field.values.is_empty() && !field.values.contains(text);
+    let Some(text) = node.as_str().filter(is_unknown) else { return };
     let shown: String = text.chars().take(40).collect();
     let words = if field.values.len() > 1 { "one of " } else { "" };
     let message = format_args!("{name} must be {words}{}, not {shown:?}", field.values.join(", "));
@@ -248,17 +247,16 @@ fn backend(backend: &str, node: &Node<'_>, context: &mut Context<'_>) {
     if context.tallies(&kind::UNKNOWN_BACKEND) {
         return;
     }
-    let (message, help) = match schema::absence(backend) {
-        Some(sentence) => (sentence, None),
-        None => {
-            let shown: String = backend.chars().take(40).collect();
-            (format!("no backend is called {shown:?}"), Some(known_backends(backend, context)))
-        }
-    };
-    let fault = context.at(&kind::UNKNOWN_BACKEND, node.span, message).field("backend");
-    if let Some(help) = help {
-        fault.help(help);
+    if let Some(sentence) = schema::absence(backend) {
+        context.at(&kind::UNKNOWN_BACKEND, node.span, sentence).field("backend");
+        return;
     }
+    let shown: String = backend.chars().take(40).collect();
+    let help = known_backends(backend, context);
+    context
+        .at(&kind::UNKNOWN_BACKEND, node.span, format_args!("no backend is called {shown:?}"))
+        .field("backend")
+        .help(help);
 }
 
 /// Which backend was probably meant, or which ones there are.

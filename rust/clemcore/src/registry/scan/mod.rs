@@ -16,6 +16,7 @@
 //! A new check of one value or one entry is seen by this if it hangs on a rule of the schema. Any other must be asked
 //! for in [`Scan::entry`]; the tests fail on its fixture as long as it is not.
 mod keys;
+mod plain;
 
 use super::check::{clean, effect, languages, unrunnable, values};
 use crate::json::{self, Cursor, Kind, MAX_DEPTH, Number};
@@ -25,6 +26,7 @@ use crate::text::mask;
 use keys::{
     FALSE, FLOAT, INT, Keys, Known, Level, MIXED, NULL, OBJECT, Role, STRING, STRINGS, Standing, TRUE, Types,
 };
+use plain::{ends_plainly, is_plain_date, is_plain_id};
 
 /// Where an entry and its name stand in a text; the name without its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -389,32 +391,6 @@ impl<'t> Scan<'t, '_> {
         // Another backend may mean something else by the key; the full check knows.
         self.doubt |= !self.asked[slot].2;
     }
-}
-
-/// Whether a JSON string is an id that is written as one.
-fn is_plain_id(text: &str) -> bool {
-    let is_address =
-        text.contains(':') || text.starts_with("\"hf.co/") || text.starts_with("\"huggingface.co/");
-    ends_plainly(text) && !is_address && !text.ends_with("/\"")
-}
-
-/// Whether a JSON string ends with something that can be seen.
-fn ends_plainly(text: &str) -> bool {
-    let seen = text.strip_suffix('"').and_then(|text| text.bytes().last());
-    seen.is_some_and(|last| last.is_ascii_graphic()) && !text.contains('\\')
-}
-
-/// Whether a JSON string is a date that every calendar has.
-fn is_plain_date(text: &[u8]) -> bool {
-    let [b'"', y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'"'] = text else { return false };
-    let two = |tens: u8, ones: u8| {
-        let both = tens.is_ascii_digit() && ones.is_ascii_digit();
-        both.then(|| (tens - b'0') * 10 + (ones - b'0'))
-    };
-    two(*y0, *y1).is_some()
-        && two(*y2, *y3).is_some()
-        && two(*m0, *m1).is_some_and(|month| (1..=12).contains(&month))
-        && two(*d0, *d1).is_some_and(|day| (1..=28).contains(&day))
 }
 
 #[cfg(test)]
