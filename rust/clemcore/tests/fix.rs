@@ -98,6 +98,80 @@ fn false_flags_and_twins_go_with_their_comma() {
 }
 
 #[test]
+fn the_closing_bracket_keeps_its_place_where_the_last_item_goes() {
+    let one = "{\"model_name\": \"m\", \"backend\": \"mock\"}";
+    for (bad, good) in [
+        (format!("[\n  {one},\n  {one},\n]\n"), format!("[\n  {one}\n]\n")),
+        (format!("[\n  {one},\n  {one},\n  {one},\n\n]"), format!("[\n  {one}\n\n]")),
+        (format!("[{one}, {one}, ]"), format!("[{one} ]")),
+    ] {
+        assert_eq!(fixed(&bad), good);
+    }
+    let entry = |config: &str| {
+        format!(
+            "[{{\"model_name\": \"m\", \"backend\": \"openai\", \"model_id\": \"m\", \"model_config\": {config}}}]"
+        )
+    };
+    let flag = "\"reasoning_model\": false";
+    for (bad, good) in [
+        (format!("{{\n    {flag},\n  }}"), "{}"),
+        (format!("{{\n    \"a\": 1,\n    {flag},\n  }}"), "{\n    \"a\": 1\n  }"),
+    ] {
+        assert_eq!(fixed(&entry(&bad)), entry(good));
+    }
+}
+
+/// The codes of the problems of a text, with their lines.
+fn codes(text: &str) -> Vec<(&'static str, usize)> {
+    check("r.json", text.as_bytes(), None)
+        .problems
+        .iter()
+        .map(|problem| (problem.kind.code, problem.line))
+        .collect()
+}
+
+#[test]
+fn a_merge_conflict_is_one_problem_and_stays_as_it_is() {
+    let entry = |name: &str| format!("  {{\"model_name\": \"{name}\", 'backend': \"mock\"}}");
+    let (a, b) = (entry("a"), entry("b"));
+    let found = |text: &str| {
+        assert!(!fix("r.json", text.as_bytes(), None).is_changed(), "{text}");
+        codes(text).into_iter().filter(|(code, _)| *code != "R012").collect::<Vec<_>>()
+    };
+    for text in [
+        format!("[\n<<<<<<< HEAD\n{a}\n=======\n{b}\n>>>>>>> other\n]\n"),
+        format!("[\r\n<<<<<<< HEAD\r\n{a}\r\n=======\r\n{b}\r\n>>>>>>> other\r\n]\r\n"),
+        format!("[\n<<<<<<<\n{a}\n|||||||\n=======\n{b}\n>>>>>>>\n]"),
+        format!("[\n<<<<<<< HEAD\n{a}\n||||||| merged common ancestors\n{b}\n=======\n]]}}\n>>>>>>> other\n]"),
+        format!("[{}\n<<<<<<< HEAD\n, {b}\n=======\n>>>>>>> other\n]", entry("c")),
+        "[{\"model_name\": \"m\",\n<<<<<<< HEAD\n\"backend\": 'mock'\n=======\n\"backend\": 'x'\n>>>>>>> o\n}]".to_owned(),
+    ] {
+        assert_eq!(found(&text), [("R090", 2)], "{text}");
+    }
+    let two =
+        format!("[\n<<<<<<< HEAD\n{a},\n=======\n>>>>>>> x\n{b}\n<<<<<<< HEAD\n=======\n,{b}\n>>>>>>> x\n]");
+    assert_eq!(found(&two), [("R090", 2), ("R090", 7)]);
+    // Both sides at once: a line that was forgotten when somebody resolved it.
+    for line in ["=======", ">>>>>>> other", "||||||| 1a2b"] {
+        assert_eq!(found(&format!("[\n{a},\n{line}\n{b}\n]")), [("R090", 3)]);
+    }
+    // A string that lacks its end does not swallow the lines after it.
+    let open = format!("[\n{{\"model_name\": \"m\n<<<<<<< HEAD\n{a}\n=======\n>>>>>>> x\n]\n");
+    assert!(found(&open).contains(&("R090", 3)), "{:?}", codes(&open));
+}
+
+#[test]
+fn what_only_looks_like_a_conflict_is_none() {
+    for text in
+        ["[\n <<<<<<< HEAD\n]", "[\n<<<<<<\n]", "[\n<<<<<<<< HEAD\n]", "[\n=======x\n]", "[<<<<<<< HEAD\n]"]
+    {
+        assert!(codes(text).iter().all(|(code, _)| *code != "R090"), "{text}");
+    }
+    let inside = "[{\"model_name\": \"m\", \"backend\": \"mock\", \"comment\": \"<<<<<<< HEAD\\n=======\"}]";
+    assert_eq!(codes(inside), []);
+}
+
+#[test]
 fn the_diff_is_unified() {
     let text = "[\n  {\n    \"model_name\": \"m\",\n    \"backend\": 'mock',\n    \"a\": 1,\n    \"b\": 2,\n    \"c\": 3,\n    \
                 \"d\": 4,\n    \"e\": 5,\n    \"f\": 6,\n    \"h\": 8,\n    \"g\": True\n  }\n]";

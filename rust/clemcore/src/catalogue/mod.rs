@@ -96,6 +96,7 @@ pub const ALL: &[&Kind] = &[
     &MISPLACED,
     &ESCAPED_TEXT,
     &NO_EFFECT,
+    &MERGE_CONFLICT,
 ];
 
 /// Kinds with which a model is not loaded, whether its entry comes from a file or from a selector.

@@ -1,4 +1,4 @@
-//! Kinds of problems with the text: encoding and JSON syntax (R001 to R039).
+//! Kinds of problems with the text: encoding, JSON syntax (R001 to R039), and what other programs left in it (R090).
 use super::Kind;
 use crate::problem::Severity;
 
@@ -294,4 +294,18 @@ pub const YAML: Kind = Kind {
     explanation: "A registry is written in JSON: lists in `[]`, objects in `{}`, keys and texts in double quotes.",
     bad: "- model_name: m\n  backend: mock\n",
     good: r#"[{"model_name": "m", "backend": "mock"}]"#,
+};
+
+/// R090: merge conflict.
+pub const MERGE_CONFLICT: Kind = Kind {
+    code: "R090",
+    slug: "merge-conflict",
+    title: "merge conflict",
+    severity: Severity::Error,
+    explanation: "git writes both sides of a conflict into the file, between lines of `<<<<<<<`, `=======` and \
+        `>>>>>>>` (and `|||||||` before what both have changed). Only you know which side is right. The check reads the \
+        first side. `--fix` changes nothing in a file with a conflict, because the other side would stay as it is.",
+    bad: "[\n<<<<<<< HEAD\n{\"model_name\": \"m\", \"backend\": \"mock\"}\n=======\n{\"model_name\": \"m\", \"backend\": \
+        \"openai\"}\n>>>>>>> other\n]",
+    good: "[\n{\"model_name\": \"m\", \"backend\": \"mock\"}\n]",
 };

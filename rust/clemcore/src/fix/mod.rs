@@ -6,7 +6,7 @@
 mod diff;
 mod remedy;
 
-use crate::catalogue::BYTE_ORDER_MARK;
+use crate::catalogue::{BYTE_ORDER_MARK, MERGE_CONFLICT};
 use crate::problem::{Fault, KEPT, Problem};
 use crate::registry::{Manner, check, read};
 use crate::report::Report;
@@ -84,10 +84,14 @@ fn round(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Option<Rou
     // What is no UTF-8 was replaced in the text that is checked: writing that back would lose it.
     std::str::from_utf8(bytes).ok()?;
     // However many there are: what is mended now need not be complained about later.
-    let manner = Manner::thorough(backends).wanting(is_mendable);
+    let manner = Manner::thorough(backends).wanting(is_decisive);
     read(bytes, manner, |mut checked| {
         let text = checked.text;
         let faults = checked.faults.all();
+        // Of a conflict, only one side is read, and the other one would stay as it is.
+        if faults.iter().any(|fault| *fault.kind == MERGE_CONFLICT) {
+            return None;
+        }
         let mut remedies: Vec<(Span, String, usize)> = Vec::new();
         // After a quote that is missing, what is text and what is not can only be guessed.
         let out_of_step = faults.iter().filter(|fault| remedy::is_out_of_step(fault.kind, fault.span, text));
@@ -110,9 +114,9 @@ fn round(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Option<Rou
     })
 }
 
-/// Whether a fault may have a remedy.
-fn is_mendable(fault: &Fault) -> bool {
-    fault.remedy.is_some() || remedy::is_syntactic(fault.kind)
+/// Whether a fault decides about what is mended: it may have a remedy, or forbid all others.
+fn is_decisive(fault: &Fault) -> bool {
+    fault.remedy.is_some() || remedy::is_syntactic(fault.kind) || *fault.kind == MERGE_CONFLICT
 }
 
 /// The range that mends a fault, and what is written there.

@@ -42,8 +42,17 @@ fn removal(item: Span, text: &str) -> Option<Span> {
     };
     let (before, after) = (back(item.start), skip(item.end));
     match (before.checked_sub(1).map(|at| bytes[at]), bytes.get(after)) {
-        // The next one takes its place.
-        (_, Some(b',')) => Some(Span::new(item.start, skip(after + 1))),
+        (last, Some(b',')) => {
+            let next = skip(after + 1);
+            let is_last = matches!(bytes.get(next), Some(b'}' | b']'));
+            match last {
+                // The comma after the last one stays, for it is a fault of its own.
+                Some(b',') if is_last => Some(Span::new(before - 1, item.end)),
+                Some(b'{' | b'[') if is_last => Some(Span::new(before, next)),
+                // The next one takes its place.
+                _ => Some(Span::new(item.start, next)),
+            }
+        }
         (Some(b','), _) => Some(Span::new(before - 1, item.end)),
         (Some(b'{' | b'['), Some(b'}' | b']')) => Some(Span::new(before, after)),
         _ => None,

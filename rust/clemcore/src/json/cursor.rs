@@ -162,7 +162,7 @@ impl<'t> Cursor<'t> {
     /// Reads one token as the parser does, if nothing is to be said about it.
     fn lexed(&mut self) -> Option<Token<'t>> {
         let mut faults = Faults::default();
-        let mut lexer = Lexer { text: self.text, at: self.at, faults: &mut faults };
+        let mut lexer = Lexer::new(self.text, self.at, &mut faults);
         let (token, span) = lexer.next();
         self.at = span.end;
         faults.list.is_empty().then_some(token)

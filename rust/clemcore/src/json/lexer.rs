@@ -1,4 +1,5 @@
 //! From text to tokens. Whatever is no token is reported and skipped or replaced.
+use super::outlook::Outlooks;
 use crate::catalogue as kind;
 use crate::problem::Faults;
 use crate::text::{Span, mask};
@@ -47,9 +48,17 @@ pub(super) struct Lexer<'t, 'f> {
     pub(super) text: &'t str,
     pub(super) at: usize,
     pub(super) faults: &'f mut Faults,
+    /// Whether the first side of a merge conflict is being read.
+    pub(super) in_conflict: bool,
+    /// Where strings that lack their end may go on.
+    pub(super) outlooks: Outlooks,
 }
 
-impl<'t> Lexer<'t, '_> {
+impl<'t, 'f> Lexer<'t, 'f> {
+    pub(super) fn new(text: &'t str, at: usize, faults: &'f mut Faults) -> Self {
+        Self { text, at, faults, in_conflict: false, outlooks: Outlooks::default() }
+    }
+
     pub(super) fn byte(&self, at: usize) -> Option<u8> {
         self.text.as_bytes().get(at).copied()
     }
@@ -134,13 +143,13 @@ impl<'t> Lexer<'t, '_> {
         Token::Junk
     }
 
-    /// Passes blanks and comments.
+    /// Passes blanks, comments and the lines of merge conflicts.
     fn skip_blank(&mut self) {
         loop {
             while matches!(self.byte(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
                 self.at += 1;
             }
-            if !self.skip_comment() && !self.skip_invisible() {
+            if !self.skip_comment() && !self.skip_invisible() && !self.skip_conflict() {
                 return;
             }
         }

@@ -4,10 +4,12 @@
 //! what it is (a comment, a trailing comma, Python's `True`). What this scanner accepts is exactly JSON; it knows
 //! nothing of registries. Time and memory are linear in the text, and depth is bounded.
 mod brackets;
+mod conflict;
 mod cursor;
 mod lexer;
 mod node;
 mod number;
+mod outlook;
 mod parser;
 mod repair;
 mod string;

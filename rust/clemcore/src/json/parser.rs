@@ -74,7 +74,7 @@ enum Next {
 
 impl<'t, 'f> Parser<'t, 'f> {
     fn new(text: &'t str, at: usize, faults: &'f mut Faults) -> Self {
-        let lexer = Lexer { text, at, faults };
+        let lexer = Lexer::new(text, at, faults);
         Self { lexer, ahead: None, open: Vec::new(), last_end: at, derailed: false, cut_off: false }
     }
 

@@ -4,12 +4,9 @@ use crate::catalogue as kind;
 use crate::text::Span;
 use std::borrow::Cow;
 
-/// How far ahead a closing quote is looked for after a line break inside a string.
-const LOOK_AHEAD: usize = 1 << 16;
-
 impl<'t> Lexer<'t, '_> {
     /// Reads a string whose opening quote has `open` bytes and which ends with `close`.
-    pub(super) fn string(&mut self, open: usize, close: &str) -> Token<'t> {
+    pub(super) fn string(&mut self, open: usize, close: &'static str) -> Token<'t> {
         let opened = self.at;
         let body = opened + open;
         let mut decoded: Option<String> = None;
@@ -29,7 +26,9 @@ impl<'t> Lexer<'t, '_> {
                     text.push(character);
                     (at, run) = (end, end);
                 }
-                b'\n' | b'\r' if at >= sure && !self.goes_on(at, close, &mut sure) => break false,
+                b'\n' | b'\r' if at >= sure && !self.outlooks.goes_on(self.text, at, close, &mut sure) => {
+                    break false;
+                }
                 0x00..=0x1F => {
                     if !told {
                         self.control_character(at, byte);
@@ -139,37 +138,6 @@ impl<'t> Lexer<'t, '_> {
         let digits = self.text.as_bytes().get(at..at + 4)?;
         digits.iter().try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))
     }
-
-    /// Whether the string goes on after the line break at `at`, as a template that was pasted in does.
-    ///
-    /// It does when a later line has a quote that can end it, and no line before looks like the next key or bracket.
-    fn goes_on(&self, at: usize, close: &str, sure: &mut usize) -> bool {
-        let end = (at + LOOK_AHEAD).min(self.text.len());
-        let end = (at..=end).rev().find(|end| self.text.is_char_boundary(*end)).unwrap_or(at);
-        let mut line_end = at;
-        for line in self.text[at + 1..end].split(['\n', '\r']) {
-            line_end += 1 + line.len();
-            let line = line.trim();
-            let only_brackets = !line.is_empty() && line.chars().all(|c| "[]{},".contains(c));
-            if only_brackets || line.starts_with(close) && line[close.len()..].contains(&format!("{close}:"))
-            {
-                return false;
-            }
-            if closes(line, close) {
-                *sure = line_end;
-                return true;
-            }
-        }
-        false
-    }
-}
-
-/// Whether a line has an unescaped quote after which a value can end.
-fn closes(line: &str, close: &str) -> bool {
-    line.match_indices(close).any(|(at, _)| {
-        let after = line[at + close.len()..].trim_start();
-        !line[..at].ends_with('\\') && (after.is_empty() || after.starts_with([',', '}', ']']))
-    })
 }
 
 const fn utf8_length(lead: u8) -> usize {
