@@ -67,18 +67,21 @@ test-slurk: setup ## Test the backend slurk: server at CLEMCORE_SLURK, browser a
 	$(BIN)/python -m pytest -q -rs tests/backends/test_slurk_server.py
 
 FUZZ_SECONDS ?= 600
+FUZZ_TARGET ?= parse_registry
+# Folders of texts that the fuzzer begins with.
+FUZZ_SEEDS_parse_registry := ../../tests/fixtures/registries/invalid ../../tests/fixtures/registries/valid
 
 .PHONY: fuzz
-fuzz: ## Fuzz the registry for FUZZ_SECONDS; needs `cargo install cargo-fuzz`
-	mkdir -p rust/clemcore/fuzz/corpus/parse_registry
+fuzz: ## Fuzz FUZZ_TARGET (parse_registry, render_template) for FUZZ_SECONDS; needs `cargo install cargo-fuzz`
+	mkdir -p rust/clemcore/fuzz/corpus/$(FUZZ_TARGET)
 	# The crate forbids unsafe code, so no sanitizer is needed. Tracing compares would be slow: the search for similar
 	# words makes many of them.
-	cd rust/clemcore && RUSTC_BOOTSTRAP=1 cargo fuzz run -s none --no-trace-compares parse_registry \
-	  fuzz/corpus/parse_registry ../../tests/fixtures/registries/invalid ../../tests/fixtures/registries/valid \
+	cd rust/clemcore && RUSTC_BOOTSTRAP=1 cargo fuzz run -s none --no-trace-compares $(FUZZ_TARGET) \
+	  fuzz/corpus/$(FUZZ_TARGET) $(FUZZ_SEEDS_$(FUZZ_TARGET)) \
 	  -- -max_total_time=$(FUZZ_SECONDS) -max_len=2048
 
 .PHONY: fuzz-check
-fuzz-check: ## Compile the fuzz target, without the fuzzer
+fuzz-check: ## Compile the fuzz targets, without the fuzzer
 	cargo check --quiet --manifest-path rust/clemcore/fuzz/Cargo.toml --no-default-features
 
 .PHONY: format
