@@ -26,7 +26,11 @@ Outcome = tuple[str, str]
 Difference = tuple[str, Context, Outcome, Outcome]
 
 # What our engine says where jinja2 would go on: [1] * 10**7, say.
-BOUNDS = ("the template takes too many steps or too much memory to render", "the output grows too large")
+BOUNDS = (
+    "the template takes too many steps or too much memory to render",
+    "the template takes too long to render",
+    "the output grows too large",
+)
 NOW = datetime(2026, 3, 7, 14, 5, 9)
 
 
@@ -61,7 +65,8 @@ def ours(source: str, variables: Context) -> Outcome:
     try:
         return "", _core.TemplateCore(source).render_context([variables], now)[0]
     except TemplateError as fault:
-        return "TemplateError", str(fault)
+        # Shown as a text, control characters in it would be escapes.
+        return "TemplateError", str(fault.args[0])
     except _core.UnsupportedError as fault:
         return "Unsupported", str(fault)
 
