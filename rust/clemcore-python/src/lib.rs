@@ -6,6 +6,7 @@
 
 use pyo3::prelude::*;
 
+mod allocator;
 mod convert;
 mod custom_backend;
 mod errors;

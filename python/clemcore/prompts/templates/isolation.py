@@ -39,6 +39,7 @@ _PATIENCE = 120.0
 # How our engine and this module say that a bound was broken.
 _BOUNDS = (
     "the template takes too many steps or too much memory to render",
+    "the template takes too long to render",
     "the output grows too large",
     "jinja2 has to render this template, and it needs more than",
     "jinja2 has to render this template: it needs more than",

@@ -3,7 +3,6 @@
 //! A group of conversations is read under the interpreter's lock, rendered without it, and made strings under it
 //! again. Texts are borrowed from Python's strings, which never change; a reference to each is held until the group is
 //! done, so nothing that other threads do to the conversations meanwhile is seen.
-#![allow(unsafe_code, reason = "what one thread works on is shown to be its own")]
 
 use clemcore::template::{ErrorKind, Fault, Options, Rendered, Template, Variables};
 use pyo3::intern;
@@ -11,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 
 use super::entry::Settings;
+use super::long::{begin, look, without_lock};
 use super::memory::{KEPT_MEMORY, Memory};
 use super::reader::Reader;
 use super::{TemplateCore, TemplateError, error};
@@ -84,21 +84,22 @@ impl<'py> Batch<'_, '_, 'py> {
                 if let Some(place) = core.arguments.messages {
                     variables.set_at(place, messages);
                 }
-                jobs.push((variables, Options { clock: now, input_bytes: shared + reader.bytes - before }));
+                let input_bytes = shared + reader.bytes - before;
+                jobs.push((variables, Options { clock: now, input_bytes, watch: Some(look) }));
                 if jobs.len() == GROUP.0 || reader.bytes - shared >= GROUP.1 {
                     break;
                 }
             }
             drop(base);
-            let work = Alone((jobs, spare));
             // The texts are held by the reader, which is dropped when the lock is held again.
-            py.detach(move || {
-                let Alone((jobs, spare)) = work.all();
+            without_lock(py, || {
                 let one = |(variables, options)| {
+                    begin();
                     Template::render(variables, options, spare.pop().unwrap_or_default())
                 };
+                // After an interruption, all others are interrupted at once.
                 jobs.into_iter().map(one).collect::<Vec<_>>()
-            })
+            })?
         };
         memory.tidy();
         let some = !outcomes.is_empty();
@@ -133,20 +134,6 @@ impl<'py> Batch<'_, '_, 'py> {
 impl Drop for Batch<'_, '_, '_> {
     fn drop(&mut self) {
         std::mem::take(&mut self.memory).keep(String::new());
-    }
-}
-
-/// What one thread works on, handed over to a closure that runs on that very thread.
-struct Alone<T>(T);
-
-// SAFETY: `Python::detach` calls its closure on the calling thread. It asks for `Send` to keep out what belongs to the
-// interpreter, and there is none of that in here.
-unsafe impl<T> Send for Alone<T> {}
-
-impl<T> Alone<T> {
-    /// All of it at once: a closure would else take the parts one by one.
-    fn all(self) -> Self {
-        self
     }
 }
 

@@ -7,11 +7,12 @@ mod batch;
 pub(crate) mod entry;
 #[cfg(feature = "handwritten")]
 pub(crate) mod handwritten;
+mod long;
 mod memory;
 mod reader;
 
 use clemcore::template::{
-    Clock, Data, ErrorKind, Fault, Input, Options, Template, UNICODE_VERSION, Variables, set_newer_printable,
+    Clock, Data, ErrorKind, Fault, Input, Template, UNICODE_VERSION, Variables, set_newer_printable,
     unassigned,
 };
 use pyo3::intern;
@@ -21,6 +22,7 @@ use pyo3::types::{PyBool, PyDict, PyString};
 
 use crate::guard::guarded;
 use entry::Settings;
+use long::Failure;
 use memory::Memory;
 use reader::{Reader, Stop};
 
@@ -192,17 +194,21 @@ impl TemplateCore {
         guarded(|| {
             let template = self.template()?;
             let mut memory = Memory::taken();
-            let (buffer, arena) = (std::mem::take(&mut memory.buffer), &memory.arena);
-            let mut reader = Reader::new(template, arena);
-            let mut variables = Variables::new(template, arena);
-            for dict in &context {
-                reader.variables(dict, &mut variables)?;
-            }
-            let options = Options { clock: now.map(clock), input_bytes: reader.bytes };
-            let rendered = Template::render(variables, options, buffer).map_err(|fault| error(py, &fault))?;
+            let buffer = std::mem::take(&mut memory.buffer);
+            let rendered = long::render(py, template, &memory, (buffer, now.map(clock)), |reader| {
+                let mut variables = reader.fresh();
+                for dict in &context {
+                    reader.variables(dict, &mut variables)?;
+                }
+                Ok(variables)
+            });
+            let rendered = rendered.map_err(|failure| match failure {
+                Failure::Stop(stop) => stop.into(),
+                Failure::Fault(fault) => error(py, &fault),
+                Failure::Raised(raised) => raised,
+            })?;
             let text = PyString::new(py, &rendered.text);
             let spans = rendered.character_spans();
-            drop(reader);
             memory.keep(rendered.text);
             Ok((text, spans))
         })
@@ -266,21 +272,23 @@ impl TemplateCore {
         let buffer = std::mem::take(&mut memory.buffer);
         // From the first text that is borrowed to the end of the render, Python is not called (see `reader`).
         let now = self.now(owner)?;
-        let mut reader = Reader::new(template, &memory.arena);
-        let Ok(mut variables) = self.variables(&mut reader, settings) else { return Ok(None) };
-        // Read even if the template does not: it may hold something that only Python can judge.
-        let Ok(messages) = reader.messages(messages) else { return Ok(None) };
-        if let Some(place) = self.arguments.messages {
-            variables.set_at(place, messages);
-        }
-        let options = Options { clock: now, input_bytes: reader.bytes };
-        let rendered = match Template::render(variables, options, buffer) {
+        let rendered = long::render(owner.py(), template, &memory, (buffer, now), |reader| {
+            let mut variables = self.variables(reader, settings)?;
+            // Read even if the template does not: it may hold something that only Python can judge.
+            let messages = reader.messages(messages)?;
+            if let Some(place) = self.arguments.messages {
+                variables.set_at(place, messages);
+            }
+            Ok(variables)
+        });
+        let rendered = match rendered {
             Ok(rendered) => rendered,
-            Err(fault) if fault.error.kind == ErrorKind::Unsupported => return Ok(None),
-            Err(fault) => return Err(error(owner.py(), &fault)),
+            Err(Failure::Stop(_)) => return Ok(None),
+            Err(Failure::Fault(fault)) if fault.error.kind == ErrorKind::Unsupported => return Ok(None),
+            Err(Failure::Fault(fault)) => return Err(error(owner.py(), &fault)),
+            Err(Failure::Raised(raised)) => return Err(raised),
         };
         let text = PyString::new(owner.py(), &rendered.text);
-        drop(reader);
         memory.keep(rendered.text);
         Ok(Some(text))
     }

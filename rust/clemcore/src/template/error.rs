@@ -29,8 +29,12 @@ pub enum ErrorKind {
     Overflow,
     /// `RecursionError`.
     Recursion,
-    /// A bound of this engine was reached (steps, output size, nesting).
+    /// A bound of this engine was reached (steps, time, memory, output size, nesting).
     Limit,
+    /// The caller's watch paused the render.
+    Paused,
+    /// The caller's watch was interrupted.
+    Interrupted,
     /// This engine does not cover what the template or its data asks for; jinja2 must render it.
     Unsupported,
 }

@@ -116,6 +116,8 @@ pub(crate) struct For {
     /// The function of this loop, when it is recursive.
     pub(crate) recursive: Option<u32>,
     pub(crate) scope: Scope,
+    /// What each round costs beside its statements.
+    pub(crate) price: usize,
     pub(crate) body: Vec<Stmt>,
     pub(crate) otherwise: Option<(Scope, Vec<Stmt>)>,
 }

@@ -3,7 +3,8 @@
 //! `lexer` → `parser` → `ast` → `compile` → `ir` → `eval`, with `value`, `ops`, `text` and `builtins` for what the
 //! program computes with. The text that a render gives is the one that transformers gives, byte for byte; whatever
 //! this engine does not cover ends in [`ErrorKind::Unsupported`], so that a caller can let jinja2 do it. Nothing here
-//! reads a clock, a file or the environment, and every render is bounded.
+//! reads a clock, a file or the environment, and every render is bounded: in steps and sizes by the engine, in time by
+//! the caller's [`Watch`].
 //!
 //! Layers A and B of transformers (preparing messages, continuing the final one) are the business of the caller.
 
@@ -34,6 +35,7 @@ mod text;
 mod value;
 mod variables;
 
+pub use budget::{Verdict, Watch, count_memory};
 pub use error::{Error, ErrorKind, Result};
 pub use input::{Input, InputDict, Record};
 pub use text::strftime::Clock;
@@ -43,13 +45,9 @@ pub use variables::Variables;
 
 use std::collections::HashSet;
 
+use budget::Purse;
 use builtins::globals::Global;
 use ir::Program;
-
-/// How many steps a render may take, before what its input is worth is added.
-const BASE_FUEL: u64 = 3_000_000;
-/// How many steps each byte of the input adds.
-const FUEL_PER_BYTE: u64 = 32;
 
 /// How many names a template may have; real ones have a few hundred at most.
 const MAX_NAMES: usize = 4000;
@@ -101,8 +99,10 @@ impl Rendered {
 pub struct Options {
     /// The local time for `strftime_now`; without one, that function is unsupported.
     pub clock: Option<Clock>,
-    /// The size of the input in bytes, which the bound on steps grows with.
+    /// The size of the input in bytes, which the bounds grow with.
     pub input_bytes: usize,
+    /// Asked now and then whether a long render may go on.
+    pub watch: Option<Watch>,
 }
 
 impl Template {
@@ -157,13 +157,13 @@ impl Template {
         buffer: String,
     ) -> std::result::Result<Rendered, Fault> {
         let template = variables.template;
-        let fuel = BASE_FUEL.saturating_add(FUEL_PER_BYTE.saturating_mul(options.input_bytes as u64));
+        let purse = Purse::filled(options.input_bytes, options.watch);
         // Most of the output is the input, with a little around each message.
-        let room = 256 + options.input_bytes + options.input_bytes / 8;
+        let room = 256 + options.input_bytes.saturating_add(options.input_bytes / 8);
         let mut buffer = buffer;
         buffer.clear();
-        buffer.reserve(room);
-        match eval::render(variables, options.clock, fuel, buffer) {
+        buffer.reserve(room.min(purse.longest));
+        match eval::render(variables, options.clock, purse, buffer) {
             Ok(output) => Ok(Rendered { text: output.text, spans: output.spans }),
             Err(error) => Err(Fault::new(*error, &template.source)),
         }

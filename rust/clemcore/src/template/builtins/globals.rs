@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use super::args::{Args, integer};
 use super::markup::plain_str;
-use crate::template::budget::spend;
+use crate::template::budget::gather;
 use crate::template::error::{Error, ErrorKind, Result};
 use crate::template::eval::{Vm, private_name};
 use crate::template::text::strftime::strftime;
@@ -134,7 +134,7 @@ fn dict<'a>(vm: &mut Vm<'a>, args: Args<'a>) -> Result<Dict<'a>> {
     match args.pos.into_iter().next() {
         None => {}
         Some(Value::Dict(source)) => {
-            spend(source.len())?;
+            gather(2 * source.len())?;
             for (key, value) in source.entries() {
                 out.push_new(key.clone(), value.clone());
             }

@@ -2,12 +2,16 @@
 
 use std::rc::Rc;
 
+use crate::template::budget::grow;
 use crate::template::error::Result;
 use crate::template::text::repr::write_str;
 use crate::template::value::Value;
 
 /// Appends `text` with the five special characters escaped.
-pub(crate) fn escape(text: &str, out: &mut String) {
+pub(crate) fn escape(text: &str, out: &mut String) -> Result<()> {
+    let special = text.bytes().filter(|b| matches!(b, b'&' | b'<' | b'>' | b'\'' | b'"')).count();
+    grow(out, text.len() + 4 * special)?;
+    out.reserve(text.len() + 4 * special);
     for c in text.chars() {
         match c {
             '&' => out.push_str("&amp;"),
@@ -18,6 +22,7 @@ pub(crate) fn escape(text: &str, out: &mut String) {
             c => out.push(c),
         }
     }
+    Ok(())
 }
 
 /// `markupsafe.escape(value)`.
@@ -25,10 +30,9 @@ pub(crate) fn escaped<'a>(value: &Value<'a>) -> Result<Value<'a>> {
     if matches!(value, Value::Markup(_)) {
         return Ok(value.clone());
     }
-    let mut text = String::new();
-    write_str(value, &mut text)?;
-    let mut out = String::with_capacity(text.len());
-    escape(&text, &mut out);
+    let text = soft_str(value)?;
+    let mut out = String::new();
+    escape(text.as_str().unwrap_or_default(), &mut out)?;
     Ok(Value::Markup(Rc::from(out)))
 }
 

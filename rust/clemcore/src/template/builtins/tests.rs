@@ -3,13 +3,14 @@
 use super::TestFn;
 use super::args::Args;
 use super::filters;
+use super::markup::soft_str;
 use crate::template::ast::{BinOp, CmpOp};
 use crate::template::error::{Error, Result};
 use crate::template::eval::Vm;
 use crate::template::ops::compare::equals;
 use crate::template::ops::number::binary;
 use crate::template::text::case::is_all;
-use crate::template::text::repr::{repr, write_str};
+use crate::template::text::repr::repr;
 use crate::template::value::{Object, Value, check_hashable};
 
 /// What a test does.
@@ -110,9 +111,9 @@ fn divisible<'a>(_: &mut Vm<'a>, value: &Value<'a>, args: Args<'a>) -> Result<bo
 }
 
 fn case(value: &Value<'_>, lower: bool) -> Result<bool> {
-    let mut text = String::new();
-    write_str(value, &mut text)?;
-    Ok(is_all(&text, lower))
+    let text = soft_str(value)?;
+    let text = text.as_str().unwrap_or_default();
+    is_all(text, lower)
 }
 
 fn undefined(value: &Value<'_>) -> bool {

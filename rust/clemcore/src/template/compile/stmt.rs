@@ -162,7 +162,8 @@ impl<'s> Compiler<'s> {
             let scope = self.scope(&else_frame);
             Some((scope, self.body(&node.otherwise, &else_frame)?))
         };
-        Ok(For { target, iter, test, loop_slot, recursive, scope, body, otherwise })
+        let price = 1 + scope.entry.len() / 4;
+        Ok(For { target, iter, test, loop_slot, recursive, scope, price, body, otherwise })
     }
 
     fn loop_test(&mut self, node: &ast::For<'s>, frame: &Frame<'s>) -> Result<Option<LoopTest>> {

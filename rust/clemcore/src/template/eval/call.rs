@@ -5,9 +5,9 @@ use super::peek::Peek;
 use std::rc::Rc;
 
 use super::{MAX_CALLS, Vm};
-use crate::template::budget::spend;
+use crate::template::budget::{gather, spend};
 use crate::template::builtins::args::Args;
-use crate::template::builtins::{globals, methods};
+use crate::template::builtins::{admit, globals, methods};
 use crate::template::error::{Error, Result};
 use crate::template::ir::{self, Expr, ExprKind, Func};
 use crate::template::ops::index::{Method, get_attr};
@@ -113,7 +113,10 @@ impl<'a> Vm<'a> {
                     return self.end_capture(start);
                 }
                 Object::Method(owner, name) => return methods::call(self, owner, name, args),
-                Object::Global(global) => return globals::call(self, *global, args),
+                Object::Global(global) => {
+                    admit(self, callee, &args)?;
+                    return globals::call(self, *global, args);
+                }
                 Object::Loop(state) => {
                     let Some(recurse) = state.recurse else {
                         return Err(Error::type_error(
@@ -161,7 +164,10 @@ impl<'a> Vm<'a> {
         Ok(match name {
             "name" if func.name.is_empty() => Value::None,
             "name" => Value::Str(&func.name),
-            "arguments" => Value::tuple(func.params.iter().map(|p| Value::Str(&p.name)).collect())?,
+            "arguments" => {
+                gather(func.params.len())?;
+                Value::tuple(func.params.iter().map(|p| Value::Str(&p.name)).collect())?
+            }
             "catch_kwargs" => Value::Bool(func.kwargs.is_some()),
             "catch_varargs" => Value::Bool(func.varargs.is_some()),
             "caller" => Value::Bool(func.caller.is_some()),

@@ -1,7 +1,8 @@
 //! Printing: the text of an expression goes straight to the output, without a string in between where that can be.
 
 use super::Vm;
-use crate::template::error::{Error, Result};
+use crate::template::budget::too_long;
+use crate::template::error::Result;
 use crate::template::ir::{Expr, ExprKind};
 use crate::template::text::repr::write_str;
 use crate::template::value::Value;
@@ -13,8 +14,8 @@ impl<'a> Vm<'a> {
             return self.write(text);
         }
         write_str(value, &mut self.out)?;
-        if self.out.len() > super::MAX_OUTPUT {
-            return Err(Error::limit("the output grows too large"));
+        if self.out.len() > self.longest {
+            return Err(too_long());
         }
         Ok(())
     }

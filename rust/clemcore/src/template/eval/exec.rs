@@ -2,6 +2,7 @@
 
 use super::Vm;
 use super::iterate::iterate;
+use crate::template::budget::spend;
 use crate::template::error::{Error, Result};
 use crate::template::ir::{SetBlock, Stmt, StmtKind, Target};
 use crate::template::value::{MAX_NESTING, Object, Value};
@@ -164,6 +165,9 @@ impl<'a> Vm<'a> {
 
     fn unpack(&mut self, value: &Value<'a>, wanted: usize) -> Result<Vec<Value<'a>>> {
         let items = match value {
+            Value::List(seq) | Value::Tuple(seq) if seq.items.len() > wanted => {
+                return Err(Error::value(format!("too many values to unpack (expected {wanted})")));
+            }
             Value::List(seq) | Value::Tuple(seq) => seq.items.to_vec(),
             Value::Undefined(_) => Vec::new(),
             other => {
@@ -205,6 +209,7 @@ fn set_attribute<'a>(namespace: &Value<'a>, name: &'a str, value: Value<'a>) -> 
         return Err(Error::recursion("containers are nested too deeply"));
     }
     let mut attrs = attrs.borrow_mut();
+    spend(attrs.len() / 16)?;
     match attrs.iter_mut().find(|(key, _)| key.as_str() == Some(name)) {
         Some(entry) => entry.1 = value,
         None => attrs.push((Value::Str(name), value)),

@@ -5,7 +5,8 @@ use super::emit::simple;
 use super::iterate::iterate;
 use super::peek::Peek;
 use crate::template::ast::{BinOp, CmpOp};
-use crate::template::budget::spend;
+use crate::template::budget::{BYTES_PER_UNIT, spend};
+use crate::template::builtins::admit;
 use crate::template::builtins::tests::TestKind;
 use crate::template::error::{Error, ErrorKind, Result};
 use crate::template::ir::{Expr, ExprKind, Test};
@@ -100,6 +101,7 @@ impl<'a> Vm<'a> {
         let Some(kind) = test.kind else {
             return Err(Error::runtime(format!("No test named '{}' found.", test.name)));
         };
+        admit(self, &operand, &args)?;
         kind.call(self, &operand, args)
     }
 
@@ -121,7 +123,7 @@ impl<'a> Vm<'a> {
                 for (key, value) in pairs {
                     let key = self.eval(key)?;
                     let value = self.eval(value)?;
-                    spend(1)?;
+                    self.pay(1)?;
                     dict.insert(key, value)?;
                 }
                 Value::Dict(dict.into())
@@ -167,6 +169,7 @@ impl<'a> Vm<'a> {
                 let Some(func) = filter.func else {
                     return Err(Error::runtime(format!("No filter named '{}' found.", filter.name)));
                 };
+                admit(self, &operand, &args)?;
                 func(self, operand, args)?
             }
             ExprKind::Test(_) | ExprKind::Not(_) | ExprKind::Compare(..) | ExprKind::Affix(_) => {
@@ -210,7 +213,7 @@ impl<'a> Vm<'a> {
     }
 
     pub(super) fn all(&mut self, items: &'a [Expr]) -> Result<Vec<Value<'a>>> {
-        spend(items.len())?;
+        self.pay(items.len())?;
         items.iter().map(|item| self.eval(item)).collect()
     }
 
@@ -273,7 +276,7 @@ impl<'a> Vm<'a> {
             && let Some(part) = self.text_of(first)
         {
             if let Some(text) = self.text_of(right) {
-                spend(text.len() / 256)?;
+                self.pay(text.len() / BYTES_PER_UNIT)?;
                 return Ok(text.contains(part) == (*op == CmpOp::In));
             }
             if let Peek::Found(Value::Dict(dict)) = self.peek(right) {
@@ -383,8 +386,13 @@ fn defined<'a>(value: &Value<'a>, name: &'a str) -> Value<'a> {
 fn literal(value: &Value<'_>) -> bool {
     match value {
         Value::Missing | Value::Undefined(_) => false,
-        Value::List(seq) | Value::Tuple(seq) => seq.items.iter().all(literal),
-        Value::Dict(dict) => dict.entries().iter().all(|(key, value)| literal(key) && literal(value)),
+        Value::List(seq) | Value::Tuple(seq) => {
+            spend(seq.items.len()).is_ok() && seq.items.iter().all(literal)
+        }
+        Value::Dict(dict) => {
+            spend(dict.len()).is_ok()
+                && dict.entries().iter().all(|(key, value)| literal(key) && literal(value))
+        }
         Value::Object(object) => matches!(&**object, Object::Range { .. }),
         _ => true,
     }

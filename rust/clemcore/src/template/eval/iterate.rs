@@ -1,12 +1,13 @@
 //! Iteration: `iter(value)` and what generators do for each item.
 
 use super::Vm;
-use crate::template::budget::spend;
-use crate::template::builtins::{filters, tests};
+use crate::template::budget::{gather, make, spend};
+use crate::template::builtins::{admit, filters, tests};
 use crate::template::error::{Error, Result};
 use crate::template::ops::compare::equals;
 use crate::template::ops::index::get_item;
 use crate::template::ops::truth::truthy;
+use crate::template::text::case::lower;
 use crate::template::value::{Gen, Iter, Object, Select, Seq, Shared, Step, Value, View};
 
 impl<'a> Vm<'a> {
@@ -72,7 +73,7 @@ impl<'a> Vm<'a> {
     /// All items, as `list(value)` gives them.
     pub(crate) fn collect(&mut self, value: Value<'a>) -> Result<Vec<Value<'a>>> {
         if let Value::List(seq) | Value::Tuple(seq) = &value {
-            spend(seq.items.len())?;
+            gather(seq.items.len())?;
             return Ok(seq.items.to_vec());
         }
         let mut iter = iterate(value)?;
@@ -138,6 +139,7 @@ impl<'a> Vm<'a> {
                 }
                 Step::MapFilter { name, args } => {
                     let func = filters::by_value(name)?;
+                    admit(self, &item, args)?;
                     return func(self, item, args.clone()).map(Some);
                 }
                 Step::Select(select) => {
@@ -146,7 +148,7 @@ impl<'a> Vm<'a> {
                     }
                 }
                 Step::Unique { parts, case_sensitive, seen } => {
-                    let key = fold(walk(item.clone(), parts, None)?, *case_sensitive);
+                    let key = fold(walk(item.clone(), parts, None)?, *case_sensitive)?;
                     crate::template::value::check_hashable(&key)?;
                     spend(seen.len() / 8)?;
                     if !seen.iter().any(|known| equals(known, &key)) {
@@ -168,6 +170,7 @@ impl<'a> Vm<'a> {
             None => truthy(&subject),
             Some((name, args)) => {
                 let test = tests::by_value(name)?;
+                admit(self, &subject, args)?;
                 test.call(self, &subject, args.clone())?
             }
         };
@@ -192,7 +195,7 @@ impl<'a> Vm<'a> {
             return Ok(None);
         }
         if let (Some(fill), Ok(wanted)) = (fill, usize::try_from(count)) {
-            spend(wanted.saturating_sub(items.len()))?;
+            gather(wanted.saturating_sub(items.len()))?;
             while items.len() < wanted {
                 items.push(fill.clone());
             }
@@ -240,6 +243,7 @@ pub(crate) fn walk<'a>(
 ) -> Result<Value<'a>> {
     let mut item = item;
     for part in parts {
+        spend(1)?;
         item = get_item(&item, part)?;
         if let (Some(default), true) = (default, item.is_undefined()) {
             item = default.clone();
@@ -249,10 +253,13 @@ pub(crate) fn walk<'a>(
 }
 
 /// Lower case, for comparing without regard to case.
-pub(crate) fn fold(value: Value<'_>, case_sensitive: bool) -> Value<'_> {
+pub(crate) fn fold(value: Value<'_>, case_sensitive: bool) -> Result<Value<'_>> {
     match value.as_str() {
-        Some(text) if !case_sensitive => Value::string(crate::template::text::case::lower(text)),
-        _ => value,
+        Some(text) if !case_sensitive => {
+            make(text.len())?;
+            Ok(Value::string(lower(text)))
+        }
+        _ => Ok(value),
     }
 }
 
@@ -266,11 +273,13 @@ fn slices<'a>(items: &[Value<'a>], count: i64, fill: Option<&Value<'a>>) -> Resu
         }
         return Ok(Vec::new());
     };
-    spend(count)?;
+    gather(items.len())?;
+    gather(count)?;
     let (each, extra) = (items.len() / count, items.len() % count);
     let mut start = 0;
     let mut out = Vec::with_capacity(count);
     for number in 0..count {
+        spend(4)?;
         let end = start + each + usize::from(number < extra);
         let mut slice = items[start..end].to_vec();
         if let (Some(fill), true) = (fill, number >= extra) {

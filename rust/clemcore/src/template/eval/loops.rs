@@ -44,7 +44,6 @@ impl<'a> Vm<'a> {
 
     fn plain_loop(&mut self, node: &'a For, seq: &Shared<'a, Seq<'a>>, completed: &mut bool) -> Result<Flow> {
         for item in seq.items.iter() {
-            self.pay(1)?;
             if let Target::Slot(slot) = node.target {
                 let place = self.base + slot as usize;
                 self.slots[place].copy_from(item);
@@ -60,7 +59,8 @@ impl<'a> Vm<'a> {
 
     /// One round of the body. A round that ends early does not count for `else`.
     fn round(&mut self, node: &'a For, completed: &mut bool) -> Result<Flow> {
-        self.enter(&node.scope.entry);
+        self.pay(node.price)?;
+        self.load(&node.scope.entry);
         let flow = self.body(&node.body)?;
         *completed |= flow == Flow::Next;
         Ok(flow)
@@ -113,7 +113,6 @@ impl<'a> Vm<'a> {
     ) -> Result<Flow> {
         let Object::Loop(state) = &**object else { return Ok(Flow::Next) };
         while let Some(item) = seq.items.get(state.index.get()) {
-            self.pay(1)?;
             state.index.set(state.index.get() + 1);
             let (target, slot) = (self.base + target as usize, self.base + slot as usize);
             self.slots[target].copy_from(item);

@@ -14,7 +14,7 @@ mod scalar;
 
 use std::rc::Rc;
 
-use super::budget;
+use super::budget::{self, Purse};
 use super::error::{Error, Result};
 use super::ir::{Func, Load, Program, Var};
 use super::text::strftime::Clock;
@@ -26,8 +26,6 @@ pub(crate) use loops::FilterSource;
 
 /// Macros may call each other this deep; Python's own recursion limit ends at about the same depth.
 const MAX_CALLS: u32 = 160;
-/// No output, captured or final, may grow beyond this.
-const MAX_OUTPUT: usize = 48 << 20;
 
 /// One render.
 pub(crate) struct Vm<'a> {
@@ -45,7 +43,10 @@ pub(crate) struct Vm<'a> {
     /// The depth of the capture into which a filter or call block wrote something that is no text. jinja2 notices only
     /// when that capture ends.
     broken: Option<usize>,
+    /// What is left of the slice of steps at hand.
     steps: u64,
+    /// No output, captured or final, may grow beyond this.
+    longest: usize,
     /// The text of the innermost finished capture, for its filter.
     captured: Vec<Value<'a>>,
     spans: Vec<(usize, usize)>,
@@ -76,10 +77,9 @@ pub(crate) struct Output {
 pub(crate) fn render(
     Variables { template, arena, values: context }: Variables<'_>,
     clock: Option<Clock>,
-    fuel: u64,
+    purse: Purse,
     out: String,
 ) -> Result<Output> {
-    budget::refill(fuel);
     let program = &template.program;
     let mut vm = Vm {
         program,
@@ -91,7 +91,8 @@ pub(crate) fn render(
         out,
         captures: arena.vector(4),
         broken: None,
-        steps: fuel,
+        steps: purse.steps,
+        longest: purse.longest,
         captured: Vec::new(),
         spans: Vec::new(),
         clock,
@@ -109,7 +110,8 @@ pub(crate) fn render(
     }
     arena.keep_values(std::mem::take(&mut vm.slots));
     arena.keep_values(std::mem::take(&mut vm.context));
-    result.map(|()| Output { text: std::mem::take(&mut vm.out), spans: std::mem::take(&mut vm.spans) })
+    Purse::close(purse, result)
+        .map(|()| Output { text: std::mem::take(&mut vm.out), spans: std::mem::take(&mut vm.spans) })
 }
 
 impl<'a> Vm<'a> {
@@ -122,12 +124,16 @@ impl<'a> Vm<'a> {
         }
         self.enter(&root.entry);
         self.body(&root.body)?;
+        if self.out.len() > self.longest {
+            return Err(budget::too_long());
+        }
         self.check_unbroken()
     }
 
     /// Starts a function whose home is the activation `parent`.
     fn push(&mut self, func: &Func, parent: usize) {
         self.serial += 1;
+        self.owe(func.slots);
         let base = self.slots.len();
         self.active.push(Activation { base, parent, serial: self.serial });
         self.slots.resize_with(base + func.slots, || Value::Missing);
@@ -155,6 +161,11 @@ impl<'a> Vm<'a> {
     }
 
     fn enter(&mut self, entry: &'a [Load]) {
+        self.owe(entry.len());
+        self.load(entry);
+    }
+
+    fn load(&mut self, entry: &'a [Load]) {
         for load in entry {
             match load {
                 Load::Resolve(slot, name) => {
@@ -167,6 +178,14 @@ impl<'a> Vm<'a> {
                 }
                 Load::Undefined(slot) => self.set_slot(*slot, Value::Missing),
             }
+        }
+    }
+
+    /// Pays for setting variables. The next step fails where that cannot be paid.
+    #[inline]
+    fn owe(&mut self, slots: usize) {
+        if slots > 16 {
+            self.steps = self.steps.saturating_sub(slots as u64 / 4);
         }
     }
 
@@ -190,33 +209,45 @@ impl<'a> Vm<'a> {
 
     /// Pays for steps of the evaluator, from a purse that is at hand; built-ins pay from `budget`.
     #[inline]
-    pub(super) fn pay(&mut self, units: usize) -> Result<()> {
+    pub(crate) fn pay(&mut self, units: usize) -> Result<()> {
         match self.steps.checked_sub(units as u64) {
             Some(left) => {
                 self.steps = left;
                 Ok(())
             }
-            None => budget::spend(usize::MAX),
+            None => self.refill(units as u64),
         }
+    }
+
+    #[cold]
+    fn refill(&mut self, units: u64) -> Result<()> {
+        self.steps += budget::draw(units - self.steps)?;
+        self.steps -= units;
+        Ok(())
     }
 
     /// Appends text to the output.
     #[inline]
     pub(crate) fn write(&mut self, text: &str) -> Result<()> {
         let price = 1 + text.len() as u64 / 64;
-        if self.steps < price || self.out.len() + text.len() > MAX_OUTPUT {
-            return self.refuse(text);
+        // No text grows much in a slice, so that its length is checked where the next one is drawn.
+        if self.steps < price {
+            self.check_output(text.len(), price)?;
         }
         self.steps -= price;
         self.out.push_str(text);
         Ok(())
     }
 
-    /// Why text cannot be written.
+    /// Makes sure that a text can be written and paid for.
     #[cold]
-    fn refuse(&mut self, text: &str) -> Result<()> {
-        self.pay(1 + text.len() / 64)?;
-        Err(Error::limit("the output grows too large"))
+    fn check_output(&mut self, bytes: usize, price: u64) -> Result<()> {
+        if self.out.len() + bytes > self.longest {
+            return Err(budget::too_long());
+        }
+        budget::room(bytes)?;
+        self.steps += budget::draw(price - self.steps)?;
+        Ok(())
     }
 
     fn begin_capture(&mut self) -> usize {
@@ -261,7 +292,7 @@ impl<'a> Vm<'a> {
 
     fn end_capture(&mut self, start: usize) -> Result<Value<'a>> {
         self.close_capture()?;
-        budget::spend_text(self.out.len() - start)?;
+        budget::make(self.out.len() - start)?;
         Ok(self.take_text(start))
     }
 

@@ -1,7 +1,7 @@
 //! Looking at values where they lie: variables, entries of dicts, items of lists, without copying them.
 
 use super::Vm;
-use crate::template::budget::spend;
+use crate::template::budget::look;
 use crate::template::ir::{Affix, Cut, Expr, ExprKind, Part};
 use crate::template::text::space::strip_range;
 use crate::template::value::{Key, Value};
@@ -14,6 +14,9 @@ pub(super) enum Peek<'v, 'a> {
     /// It has to be evaluated.
     Unknown,
 }
+
+/// Shorter affixes are looked for without paying.
+const LONG: usize = 1024;
 
 impl<'a> Vm<'a> {
     /// The text in a variable, or in an entry of a dict in a variable, which is what most of a chat template asks for.
@@ -96,8 +99,8 @@ impl<'a> Vm<'a> {
     #[inline(never)]
     fn part(&self, part: &'a Part) -> Option<&'a str> {
         let text = self.text_of(part.whole.subject()?)?;
-        // An empty purse leaves it to evaluation, which reports it.
-        spend(text.len() / 1024).ok()?;
+        // A refused payment leaves it to evaluation, which reports it.
+        look(text.len()).ok()?;
         match &part.cut {
             Cut::Strip(left, right, chars) => {
                 let (start, end) = strip_range(text, chars.as_deref(), *left, *right);
@@ -113,6 +116,9 @@ impl<'a> Vm<'a> {
     /// Whether a text starts or ends as asked, if it is a plain one.
     pub(super) fn affix(&self, affix: &'a Affix) -> Option<bool> {
         let text = self.text_of(affix.whole.subject()?)?;
+        if affix.with.len() > LONG {
+            look(affix.with.len()).ok()?;
+        }
         Some(if affix.at_end { text.ends_with(&*affix.with) } else { text.starts_with(&*affix.with) })
     }
 }

@@ -8,8 +8,12 @@ use super::peek::Peek;
 use crate::template::ast::{BinOp, CmpOp};
 use crate::template::builtins::tests::TestKind;
 use crate::template::ir::{Expr, ExprKind};
+use crate::template::ops::compare::same_text;
 use crate::template::ops::number::fast;
 use crate::template::value::{Counter, Key, LoopState, Object, Value};
+
+/// A namespace of more names is searched where the search is paid for.
+const MANY: usize = 32;
 
 impl<'a> Vm<'a> {
     /// An integer, which is no bool.
@@ -118,6 +122,9 @@ impl<'a> Vm<'a> {
                 Object::Loop(state) => Some(Entry::Loop(state)),
                 Object::Namespace(attrs, _) if key.plain => {
                     let attrs = attrs.borrow();
+                    if attrs.len() > MANY {
+                        return None;
+                    }
                     scalar(&attrs.iter().find(|(name, _)| name.as_str() == Some(&key.name))?.1)
                 }
                 _ => None,
@@ -129,15 +136,15 @@ impl<'a> Vm<'a> {
 
 /// `a == b` for texts that are short, as roles and types are.
 #[inline]
-fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
+fn same(x: &str, y: &str) -> bool {
+    let (a, b) = (x.as_bytes(), y.as_bytes());
     if a.len() != b.len() {
         return false;
     }
     match a.len() {
         4..=8 => a.first_chunk::<4>() == b.first_chunk::<4>() && a.last_chunk::<4>() == b.last_chunk::<4>(),
         9..=16 => a.first_chunk::<8>() == b.first_chunk::<8>() && a.last_chunk::<8>() == b.last_chunk::<8>(),
-        _ => a == b,
+        _ => same_text(x, y),
     }
 }
 

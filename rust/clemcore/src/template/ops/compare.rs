@@ -6,17 +6,18 @@ use num_bigint::BigInt;
 use num_traits::FromPrimitive as _;
 
 use crate::template::ast::CmpOp;
-use crate::template::budget::spend;
+use crate::template::budget::{look, room, spend};
 use crate::template::error::{Error, Result};
+use crate::template::ops::number::MAX_BITS;
 use crate::template::value::{Dict, Object, Value, View, range_len};
 
 /// Shorter texts are compared without paying for them.
-const FREE_TEXT: usize = 4096;
+const FREE_TEXT: usize = 1024;
 
 /// `a == b`.
 pub(crate) fn equals<'a>(a: &Value<'a>, b: &Value<'a>) -> bool {
     if let (Some(x), Some(y)) = (a.as_str(), b.as_str()) {
-        return (x.len() < FREE_TEXT || spend(x.len() / 256).is_ok()) && x == y;
+        return same_text(x, y);
     }
     match (a, b) {
         (Value::None, Value::None) | (Value::Undefined(_), Value::Undefined(_)) => true,
@@ -31,8 +32,12 @@ pub(crate) fn equals<'a>(a: &Value<'a>, b: &Value<'a>) -> bool {
     }
 }
 
+/// `x == y` of texts.
+pub(crate) fn same_text(x: &str, y: &str) -> bool {
+    x.len() == y.len() && (x.len() < FREE_TEXT || look(x.len()).is_ok()) && x == y
+}
+
 fn all_equal<'a>(x: &[Value<'a>], y: &[Value<'a>]) -> bool {
-    // An empty purse ends the comparison; the next step of the evaluator reports it.
     spend(x.len()).is_ok() && x.iter().zip(y).all(|(a, b)| equals(a, b))
 }
 
@@ -81,6 +86,10 @@ fn numeric<'a>(a: &Value<'a>, b: &Value<'a>) -> Option<Option<Ordering>> {
         Value::Big(i) => Some((**i).clone()),
         v => int(v).map(BigInt::from),
     };
+    // Integers are bounded, so this is for their number.
+    if matches!(a, Value::Big(_)) || matches!(b, Value::Big(_)) {
+        look(MAX_BITS / 64).ok()?;
+    }
     Some(match (a, b) {
         (Value::Float(x), Value::Float(y)) => x.partial_cmp(y),
         (Value::Float(x), y) => with_float(&big(y)?, *x).map(Ordering::reverse),
@@ -118,6 +127,7 @@ pub(crate) fn compare<'a>(op: CmpOp, left: &Value<'a>, right: &Value<'a>) -> Res
 /// The order of two values, `None` with a NaN; values that have no order are an error.
 pub(crate) fn order<'a>(a: &Value<'a>, b: &Value<'a>, symbol: &str) -> Result<Option<Ordering>> {
     if let (Some(x), Some(y)) = (a.as_str(), b.as_str()) {
+        spend(x.len().min(y.len()) / 48)?;
         return Ok(Some(x.cmp(y)));
     }
     if let Some(result) = numeric(a, b) {
@@ -164,7 +174,7 @@ pub(crate) fn contains<'a>(container: &Value<'a>, item: &Value<'a>) -> Result<bo
                 "'in <string>' requires string as left operand, not {name}"
             )));
         };
-        spend(text.len() / 256)?;
+        look(text.len())?;
         return Ok(text.contains(part));
     }
     match container {
@@ -219,15 +229,19 @@ pub(crate) fn sort_by<'a, T>(
     key: impl Fn(&T) -> &Value<'a>,
     reverse: bool,
 ) -> Result<Vec<T>> {
-    spend(items.len().saturating_mul(4))?;
+    spend(items.len())?;
+    room(items.len().saturating_mul(2 * size_of::<T>()))?;
     // Python reverses before and after, so that equal items keep their order.
     if reverse {
         items.reverse();
     }
-    let mut items = merge_sort(items, &mut |a, b| match order(key(a), key(b), "<")? {
-        Some(found) => Ok(found == Ordering::Less),
-        // Where Python puts it depends on the steps of its own algorithm.
-        None => Err(Error::unsupported("the place of NaN in an order")),
+    let mut items = merge_sort(items, &mut |a, b| {
+        spend(1)?;
+        match order(key(a), key(b), "<")? {
+            Some(found) => Ok(found == Ordering::Less),
+            // Where Python puts it depends on the steps of its own algorithm.
+            None => Err(Error::unsupported("the place of NaN in an order")),
+        }
     })?;
     if reverse {
         items.reverse();

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use crate::template::budget::{gather, spend};
 use crate::template::builtins::methods::has_method;
 use crate::template::error::{Error, Result};
 use crate::template::value::{Object, Shared, Value};
@@ -166,6 +167,7 @@ fn of_object<'a>(
     let method = || Some(Value::object(Object::Method(value.clone(), Rc::from(name))));
     Ok(match &**object {
         Object::Namespace(attrs, _) => {
+            spend(attrs.borrow().len() / 16)?;
             attrs.borrow().iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, v)| v.clone())
         }
         Object::Range { start, stop, step } => match name {
@@ -179,7 +181,10 @@ fn of_object<'a>(
             "next" | "reset" => method(),
             "current" => items.get(pos.get()).cloned(),
             "pos" => Some(Value::size(pos.get())),
-            "items" => Some(Value::tuple(items.clone())?),
+            "items" => {
+                gather(items.len())?;
+                Some(Value::tuple(items.clone())?)
+            }
             _ => None,
         },
         Object::Group(key, list) => match name {
@@ -271,8 +276,7 @@ fn place(key: &Value<'_>, length: usize) -> Option<usize> {
 
 fn char_at<'a>(value: &Value<'a>, key: &Value<'a>) -> Option<Value<'a>> {
     let text = value.as_str()?;
-    // An empty purse ends the search; the next step of the evaluator reports it.
-    crate::template::budget::spend(text.len() / 1024).ok()?;
+    spend(text.len() / 512).ok()?;
     if text.is_ascii() {
         let i = place(key, text.len())?;
         return Some(value.part(i, i + 1));

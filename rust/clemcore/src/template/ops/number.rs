@@ -8,14 +8,14 @@ use num_traits::{Signed as _, ToPrimitive as _, Zero as _};
 
 use super::float;
 use crate::template::ast::BinOp;
-use crate::template::budget::{spend, spend_text};
+use crate::template::budget::{gather, look, make, spend};
 use crate::template::builtins::markup::escape;
 use crate::template::error::{Error, ErrorKind, Result};
 use crate::template::text::printf::printf;
 use crate::template::value::{Object, Value};
 
 /// Integers beyond this size are refused rather than computed.
-const MAX_BITS: u64 = 1 << 17;
+pub(crate) const MAX_BITS: usize = 1 << 17;
 
 enum Num {
     Int(BigInt),
@@ -109,7 +109,7 @@ fn zero_division(message: &str) -> Box<Error> {
 }
 
 fn integers<'a>(op: BinOp, a: &BigInt, b: &BigInt) -> Result<Value<'a>> {
-    spend(usize::try_from((a.bits() + b.bits()) / 64).unwrap_or(usize::MAX))?;
+    spend(words(a.bits() + b.bits()))?;
     Ok(Value::big(match op {
         BinOp::Add => a + b,
         BinOp::Sub => a - b,
@@ -127,10 +127,15 @@ fn integers<'a>(op: BinOp, a: &BigInt, b: &BigInt) -> Result<Value<'a>> {
 }
 
 fn bounded(bits: u64) -> Result<()> {
-    if bits > MAX_BITS {
+    if bits > MAX_BITS as u64 {
         return Err(Error::limit("the integer grows too large"));
     }
-    spend(usize::try_from(bits / 64).unwrap_or(usize::MAX))
+    spend(words(bits))
+}
+
+/// What an integer of so many bits costs: nothing for usual ones, and four steps for each word of a large one.
+pub(crate) fn words(bits: u64) -> usize {
+    usize::try_from(bits / 16).map_or(usize::MAX, |steps| if steps < 16 { 0 } else { steps })
 }
 
 /// `a / b`, correctly rounded where both are exact floats.
@@ -182,7 +187,7 @@ fn concat<'a>(left: &Value<'a>, right: &Value<'a>) -> Option<Result<Value<'a>>> 
     let ((Value::List(a), Value::List(b)) | (Value::Tuple(a), Value::Tuple(b))) = (left, right) else {
         return None;
     };
-    if let Err(error) = spend(a.items.len() + b.items.len()) {
+    if let Err(error) = gather(a.items.len() + b.items.len()) {
         return Some(Err(error));
     }
     let items = a.items.iter().chain(b.items.iter()).cloned().collect();
@@ -190,11 +195,11 @@ fn concat<'a>(left: &Value<'a>, right: &Value<'a>) -> Option<Result<Value<'a>>> 
 }
 
 fn join<'a>(left: &Value<'a>, right: &Value<'a>, a: &str, b: &str) -> Result<Value<'a>> {
-    spend_text(a.len() + b.len())?;
+    make(a.len() + b.len())?;
     let mut out = String::with_capacity(a.len() + b.len());
     let markup = matches!(left, Value::Markup(_)) || matches!(right, Value::Markup(_));
     for (side, text) in [(left, a), (right, b)] {
-        if markup && !matches!(side, Value::Markup(_)) { escape(text, &mut out) } else { out.push_str(text) }
+        if markup && !matches!(side, Value::Markup(_)) { escape(text, &mut out)? } else { out.push_str(text) }
     }
     Ok(if markup { Value::Markup(Rc::from(out)) } else { Value::string(out) })
 }
@@ -228,13 +233,13 @@ fn repeat<'a>(left: &Value<'a>, right: &Value<'a>) -> Option<Result<Value<'a>>> 
 
 fn repeated<'a>(sequence: &Value<'a>, count: usize) -> Result<Value<'a>> {
     if let Some(text) = sequence.as_str() {
-        spend_text(text.len().saturating_mul(count))?;
+        make(text.len().saturating_mul(count))?;
         let text = if text.is_empty() { String::new() } else { text.repeat(count) };
         let markup = matches!(sequence, Value::Markup(_));
         return Ok(if markup { Value::Markup(Rc::from(text)) } else { Value::string(text) });
     }
     let (Value::List(seq) | Value::Tuple(seq)) = sequence else { return Ok(Value::None) };
-    spend(seq.items.len().saturating_mul(count))?;
+    gather(seq.items.len().saturating_mul(count))?;
     let count = if seq.items.is_empty() { 0 } else { count };
     let items = std::iter::repeat_n(&*seq.items, count).flatten().cloned().collect();
     if matches!(sequence, Value::List(_)) { Value::list(items) } else { Value::tuple(items) }
@@ -244,7 +249,9 @@ fn format<'a>(left: &Value<'a>, right: &Value<'a>) -> Result<Value<'a>> {
     if matches!(left, Value::Markup(_)) {
         return Err(Error::unsupported("% on markup"));
     }
-    printf(left.as_str().unwrap_or_default(), right).map(Value::string)
+    let format = left.as_str().unwrap_or_default();
+    look(format.len())?;
+    printf(format, right).map(Value::string)
 }
 
 fn mismatch<'a>(op: BinOp, left: &Value<'a>, right: &Value<'a>) -> Box<Error> {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use num_bigint::Sign;
 
-use crate::template::budget::{spend, spend_text};
+use crate::template::budget::{gather, make, room, spend};
 use crate::template::error::{Error, Result};
 use crate::template::value::{Object, Seq, Value};
 
@@ -69,14 +69,15 @@ fn places(length: usize, start: Option<i64>, stop: Option<i64>, step: i64) -> (i
 
 fn items<'a>(seq: &Seq<'a>, start: Option<i64>, stop: Option<i64>, step: i64) -> Result<Seq<'a>> {
     let (start, count) = places(seq.items.len(), start, stop, step);
-    spend(usize::try_from(count).unwrap_or(0))?;
+    gather(usize::try_from(count).unwrap_or(0))?;
     let at = |i: i64| usize::try_from(start + i * step).ok().and_then(|at| seq.items.get(at)).cloned();
     Seq::new((0..count).filter_map(at).collect())
 }
 
 fn text<'a>(value: &Value<'a>, start: Option<i64>, stop: Option<i64>, step: i64) -> Result<Value<'a>> {
     let text = value.as_str().unwrap_or_default();
-    spend(text.len() / 1024)?;
+    // The parts of a text that the render made are copied.
+    spend(text.len() / if matches!(value, Value::Str(_)) { 512 } else { 48 })?;
     if text.is_ascii() {
         let (start, count) = places(text.len(), start, stop, step);
         let first = usize::try_from(start.max(0)).unwrap_or(0);
@@ -92,9 +93,10 @@ fn text<'a>(value: &Value<'a>, start: Option<i64>, stop: Option<i64>, step: i64)
         let (from, to) = (byte(start), byte(start + usize::try_from(count).unwrap_or(0)));
         return Ok(value.part(from, to.max(from)));
     }
+    make(text.len())?;
+    room(text.len().saturating_mul(size_of::<char>()))?;
     let chars: Vec<char> = text.chars().collect();
     let (start, count) = places(chars.len(), start, stop, step);
-    spend_text(text.len())?;
     let at = |i: i64| usize::try_from(start + i * step).ok().and_then(|at| chars.get(at));
     let out: String = (0..count).filter_map(at).collect();
     Ok(if matches!(value, Value::Markup(_)) { Value::Markup(Rc::from(out)) } else { Value::string(out) })

@@ -50,6 +50,6 @@ fn no_len(value: &Value<'_>) -> Box<Error> {
 }
 
 fn chars(text: &str) -> Result<usize> {
-    spend(text.len() / 1024)?;
+    spend(text.len() / 512)?;
     Ok(if text.is_ascii() { text.len() } else { text.chars().count() })
 }

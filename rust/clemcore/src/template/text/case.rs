@@ -1,6 +1,7 @@
 //! Upper, lower, title and folded text, as Python maps it.
 
-use super::unicode::{is_assigned, is_lower, is_title, is_upper, special_fold, special_title};
+use super::unicode::{is_assigned, is_lower, is_title, is_upper, paid, special_fold, special_title};
+use crate::template::error::Result;
 
 /// `text.upper()`.
 pub(crate) fn upper(text: &str) -> String {
@@ -134,14 +135,16 @@ pub(crate) fn is_titled(text: &str) -> bool {
 }
 
 /// `text.islower()` (`lower` true) or `text.isupper()`.
-pub(crate) fn is_all(text: &str, lower: bool) -> bool {
+pub(crate) fn is_all(text: &str, lower: bool) -> Result<bool> {
     let mut seen = false;
-    for c in text.chars() {
-        let (wanted, other) = if lower { (is_lower(c), is_upper(c)) } else { (is_upper(c), is_lower(c)) };
-        if other || is_title(c) {
-            return false;
+    for chunk in paid(text) {
+        for c in chunk?.chars() {
+            let (wanted, other) = if lower { (is_lower(c), is_upper(c)) } else { (is_upper(c), is_lower(c)) };
+            if other || is_title(c) {
+                return Ok(false);
+            }
+            seen |= wanted;
         }
-        seen |= wanted;
     }
-    seen
+    Ok(seen)
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::repr::{ascii, write_repr, write_str};
 use super::spec::format_value;
-use crate::template::budget::spend_text;
+use crate::template::budget::grow;
 use crate::template::error::{Error, Result};
 use crate::template::ops::index::{get_attr, get_item};
 use crate::template::value::Value;
@@ -50,8 +50,9 @@ fn vformat(text: &str, fields: &Fields<'_, '_>, numbering: &mut Numbering, depth
             return Err(Error::value("Single '}' encountered in format string"));
         }
         let end = field_end(rest)?;
-        out.push_str(&field(&rest[..end], fields, numbering, depth)?);
-        spend_text(out.len() / 16)?;
+        let text = field(&rest[..end], fields, numbering, depth)?;
+        grow(&out, text.len())?;
+        out.push_str(&text);
         rest = &rest[end + 1..];
     }
     out.push_str(rest);

@@ -3,13 +3,16 @@
 use std::fmt::Write as _;
 
 use super::float;
-use crate::template::budget::{spend, spend_text};
+use crate::template::budget::{gather, grow, spend};
 use crate::template::error::{Error, Result};
 use crate::template::ops::compare::sort_by;
 use crate::template::value::{Object, Value};
 
 /// Texts up to this length are paid for with the item that they belong to.
 const SHORT: usize = 48;
+
+/// How long the escaped form of a character is at most: a pair of surrogates.
+const LONGEST_ESCAPE: usize = 12;
 
 /// The options of `json.dumps` that a template can set.
 pub(crate) struct Options {
@@ -42,8 +45,8 @@ impl Writer<'_> {
             }
             Value::Big(_) => super::repr::write_repr(value, self.out)?,
             Value::Float(f) => float::json(*f, self.out),
-            Value::Str(s) => self.string(s),
-            Value::Owned(s) | Value::Markup(s) => self.string(s),
+            Value::Str(s) => self.string(s)?,
+            Value::Owned(s) | Value::Markup(s) => self.string(s)?,
             Value::List(seq) | Value::Tuple(seq) => self.list(&seq.items)?,
             Value::Dict(dict) => self.dict(dict.entries())?,
             Value::Object(object) => match &**object {
@@ -78,6 +81,7 @@ impl Writer<'_> {
         self.level += 1;
         let sorted;
         let entries = if self.options.sort_keys {
+            gather(2 * entries.len())?;
             sorted = sort_by(entries.to_vec(), |(key, _)| key, false)?;
             &sorted
         } else {
@@ -95,8 +99,8 @@ impl Writer<'_> {
     /// Keys become strings, as `json.dumps` writes them.
     fn key(&mut self, key: &Value<'_>) -> Result<()> {
         match key {
-            Value::Str(s) => self.string(s),
-            Value::Owned(s) | Value::Markup(s) => self.string(s),
+            Value::Str(s) => self.string(s)?,
+            Value::Owned(s) | Value::Markup(s) => self.string(s)?,
             Value::None | Value::Bool(_) | Value::Int(_) | Value::Big(_) | Value::Float(_) => {
                 self.out.push('"');
                 self.value(key)?;
@@ -140,13 +144,16 @@ impl Writer<'_> {
     /// Appends a text that the template chose, of any length.
     fn push(&mut self, text: &str) -> Result<()> {
         if text.len() > SHORT {
-            spend_text(text.len())?;
+            grow(self.out, text.len())?;
         }
         self.out.push_str(text);
         Ok(())
     }
 
-    fn string(&mut self, text: &str) {
+    fn string(&mut self, text: &str) -> Result<()> {
+        if text.len() > SHORT {
+            grow(self.out, text.len())?;
+        }
         self.out.push('"');
         let mut plain = 0;
         for (i, c) in text.char_indices() {
@@ -157,14 +164,16 @@ impl Writer<'_> {
             if escaped {
                 self.out.push_str(&text[plain..i]);
                 plain = i + c.len_utf8();
-                self.escape(c);
+                self.escape(c)?;
             }
         }
         self.out.push_str(&text[plain..]);
         self.out.push('"');
+        Ok(())
     }
 
-    fn escape(&mut self, c: char) {
+    fn escape(&mut self, c: char) -> Result<()> {
+        grow(self.out, LONGEST_ESCAPE)?;
         let short = match c {
             '"' => "\\\"",
             '\\' => "\\\\",
@@ -177,10 +186,11 @@ impl Writer<'_> {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let _ = write!(self.out, "\\u{unit:04x}");
                 }
-                return;
+                return Ok(());
             }
         };
         self.out.push_str(short);
+        Ok(())
     }
 }
 

@@ -5,9 +5,9 @@ use num_traits::FromPrimitive;
 
 use super::float;
 use super::repr::{ascii, write_repr, write_str};
-use crate::template::budget::spend_text;
+use crate::template::budget::{grow, look, spend};
 use crate::template::error::{Error, Result};
-use crate::template::ops::number::big_to_float;
+use crate::template::ops::number::{big_to_float, words};
 use crate::template::value::{Object, Value};
 
 /// One conversion: flags, width, precision.
@@ -47,7 +47,7 @@ pub(crate) fn printf(format: &str, values: &Value<'_>) -> Result<String> {
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);
         rest = conversion(&rest[at + 1..], &mut values, &mut out)?;
-        spend_text(0)?;
+        look(0)?;
     }
     out.push_str(rest);
     values.finish()?;
@@ -123,7 +123,7 @@ fn conversion<'f>(format: &'f str, values: &mut Values<'_, '_>, out: &mut String
         Some(value) => value,
         None => values.next()?,
     };
-    spend_text(spec.width.saturating_add(spec.precision.unwrap_or(0)))?;
+    grow(out, spec.width.saturating_add(spec.precision.unwrap_or(0)))?;
     convert(kind, &value, &spec, out)?;
     Ok(rest)
 }
@@ -173,16 +173,17 @@ fn convert(kind: char, value: &Value<'_>, spec: &Conversion, out: &mut String) -
                 'r' => write_repr(value, &mut text)?,
                 _ => text = ascii(value)?,
             }
+            grow(out, text.len())?;
             if let Some(precision) = spec.precision {
                 text = text.chars().take(precision).collect();
             }
             pad("", &text, spec, false, out);
         }
         'c' => pad("", &character(value)?, spec, false, out),
-        'd' | 'i' | 'u' => integer(&whole(value, kind)?, 10, "", kind, spec, out),
-        'o' => integer(&index(value, kind)?, 8, "0o", kind, spec, out),
-        'x' => integer(&index(value, kind)?, 16, "0x", kind, spec, out),
-        'X' => integer(&index(value, kind)?, 16, "0X", kind, spec, out),
+        'd' | 'i' | 'u' => integer(&whole(value, kind)?, 10, "", kind, spec, out)?,
+        'o' => integer(&index(value, kind)?, 8, "0o", kind, spec, out)?,
+        'x' => integer(&index(value, kind)?, 16, "0x", kind, spec, out)?,
+        'X' => integer(&index(value, kind)?, 16, "0X", kind, spec, out)?,
         'e' | 'E' | 'f' | 'F' | 'g' | 'G' => real(float_of(value)?, kind, spec, out),
         _ => {
             let code = u32::from(kind);
@@ -249,7 +250,15 @@ fn sign(negative: bool, spec: &Conversion) -> &'static str {
     }
 }
 
-fn integer(value: &BigInt, radix: u32, prefix: &str, kind: char, spec: &Conversion, out: &mut String) {
+fn integer(
+    value: &BigInt,
+    radix: u32,
+    prefix: &str,
+    kind: char,
+    spec: &Conversion,
+    out: &mut String,
+) -> Result<()> {
+    spend(words(value.bits()))?;
     let mut digits = value.magnitude().to_str_radix(radix);
     if kind == 'X' {
         digits.make_ascii_uppercase();
@@ -260,6 +269,7 @@ fn integer(value: &BigInt, radix: u32, prefix: &str, kind: char, spec: &Conversi
     let sign = sign(value.sign() == Sign::Minus, spec);
     let lead = if spec.alternate { format!("{sign}{prefix}") } else { sign.to_owned() };
     pad(&lead, &digits, spec, true, out);
+    Ok(())
 }
 
 fn real(value: f64, kind: char, spec: &Conversion, out: &mut String) {

@@ -2,22 +2,32 @@
 
 use std::fmt::Write as _;
 
-use super::{float, unicode::is_printable};
-use crate::template::budget::{spend, spend_text};
+use super::float;
+use super::unicode::{is_printable, paid};
+use crate::template::budget::{grow, look, make, spend};
 use crate::template::error::{Error, Result};
 use crate::template::value::{Object, Value, View};
 
 /// Digits beyond which Python refuses to write an integer.
 const MAX_INT_DIGITS: usize = 4300;
 
+/// How long the escaped form of a character is at most.
+const LONGEST_ESCAPE: usize = 10;
+
 /// Appends `str(value)`.
 pub(crate) fn write_str(value: &Value<'_>, out: &mut String) -> Result<()> {
     match value {
-        Value::Str(s) => out.push_str(s),
-        Value::Owned(s) | Value::Markup(s) => out.push_str(s),
+        Value::Str(s) => push(s, out)?,
+        Value::Owned(s) | Value::Markup(s) => push(s, out)?,
         Value::Undefined(_) => {}
         _ => return write_repr(value, out),
     }
+    Ok(())
+}
+
+fn push(text: &str, out: &mut String) -> Result<()> {
+    grow(out, text.len())?;
+    out.push_str(text);
     Ok(())
 }
 
@@ -39,10 +49,12 @@ pub(crate) fn write_repr(value: &Value<'_>, out: &mut String) -> Result<()> {
             let _ = write!(out, "{i}");
         }
         Value::Big(i) => {
-            let text = i.to_string();
-            if text.trim_start_matches('-').len() > MAX_INT_DIGITS {
+            // Each digit is more than three bits. Writing many takes long.
+            let text = if i.bits() > 4 * MAX_INT_DIGITS as u64 { None } else { Some(i.to_string()) };
+            let Some(text) = text.filter(|text| text.trim_start_matches('-').len() <= MAX_INT_DIGITS) else {
                 return Err(Error::value("Exceeds the limit (4300 digits) for integer string conversion"));
-            }
+            };
+            look(text.len() * 4)?;
             out.push_str(&text);
         }
         Value::Float(f) => float::repr(*f, out),
@@ -133,24 +145,36 @@ fn write_object(object: &Object<'_>, out: &mut String) -> Result<()> {
 
 /// A string in quotes, as Python chooses and escapes them.
 fn quote(text: &str, out: &mut String) -> Result<()> {
-    spend_text(text.len().saturating_mul(2))?;
+    grow(out, text.len())?;
     let mark = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(mark);
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c == mark => {
-                out.push('\\');
-                out.push(c);
-            }
-            c if is_printable(c) => out.push(c),
-            c => escape(c, out),
-        }
+    for chunk in paid(text) {
+        quote_part(chunk?, mark, out)?;
     }
     out.push(mark);
+    Ok(())
+}
+
+fn quote_part(text: &str, mark: char, out: &mut String) -> Result<()> {
+    for c in text.chars() {
+        match c {
+            c if c == mark || matches!(c, '\\' | '\n' | '\r' | '\t') => {
+                grow(out, 2)?;
+                out.push('\\');
+                out.push(match c {
+                    '\n' => 'n',
+                    '\r' => 'r',
+                    '\t' => 't',
+                    c => c,
+                });
+            }
+            c if is_printable(c) => out.push(c),
+            c => {
+                grow(out, LONGEST_ESCAPE)?;
+                escape(c, out);
+            }
+        }
+    }
     Ok(())
 }
 
@@ -167,6 +191,7 @@ pub(crate) fn escape(c: char, out: &mut String) {
 /// `ascii(value)`: `repr` with everything beyond ASCII escaped.
 pub(crate) fn ascii(value: &Value<'_>) -> Result<String> {
     let shown = repr(value)?;
+    make(shown.len().saturating_mul(3))?;
     let mut out = String::with_capacity(shown.len());
     for c in shown.chars() {
         if c.is_ascii() { out.push(c) } else { escape(c, &mut out) }

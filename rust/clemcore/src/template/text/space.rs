@@ -1,6 +1,9 @@
 //! Python's idea of white space (`str.isspace`, `strip()`, `split()`, `splitlines()`), which differs from Rust's in
 //! `\x1c`–`\x1f`.
 
+use crate::template::budget::spend;
+use crate::template::error::Result;
+
 /// `str.isspace` of one character.
 pub(crate) fn is_space(c: char) -> bool {
     if c.is_ascii() { is_ascii_space(c as u8) } else { c.is_whitespace() }
@@ -47,7 +50,7 @@ pub(crate) fn strip_range(text: &str, chars: Option<&str>, left: bool, right: bo
 }
 
 /// The byte ranges of `text.splitlines(keep)`.
-pub(crate) fn lines(text: &str, keep: bool) -> Vec<(usize, usize)> {
+pub(crate) fn lines(text: &str, keep: bool) -> Result<Vec<(usize, usize)>> {
     let mut found = Vec::new();
     let mut start = 0;
     let mut i = 0;
@@ -57,6 +60,7 @@ pub(crate) fn lines(text: &str, keep: bool) -> Vec<(usize, usize)> {
             i += text[i..].chars().next().map_or(1, char::len_utf8);
             continue;
         }
+        spend(1)?;
         found.push((start, if keep { i + length } else { i }));
         i += length;
         start = i;
@@ -64,11 +68,11 @@ pub(crate) fn lines(text: &str, keep: bool) -> Vec<(usize, usize)> {
     if start < text.len() {
         found.push((start, text.len()));
     }
-    found
+    Ok(found)
 }
 
 /// The byte ranges of `text.split(None, limit)`; a negative limit means all.
-pub(crate) fn words(text: &str, limit: i64) -> Vec<(usize, usize)> {
+pub(crate) fn words(text: &str, limit: i64) -> Result<Vec<(usize, usize)>> {
     let mut found = Vec::new();
     let mut rest = trim_start(text);
     while !rest.is_empty() {
@@ -78,15 +82,16 @@ pub(crate) fn words(text: &str, limit: i64) -> Vec<(usize, usize)> {
             found.push((start, text.len()));
             break;
         }
+        spend(1)?;
         let length = rest.find(is_space).unwrap_or(rest.len());
         found.push((start, start + length));
         rest = trim_start(&rest[length..]);
     }
-    found
+    Ok(found)
 }
 
 /// The byte ranges of `text.rsplit(None, limit)`.
-pub(crate) fn words_back(text: &str, limit: i64) -> Vec<(usize, usize)> {
+pub(crate) fn words_back(text: &str, limit: i64) -> Result<Vec<(usize, usize)>> {
     let mut found = Vec::new();
     let mut rest = trim_end(text);
     while !rest.is_empty() {
@@ -94,11 +99,12 @@ pub(crate) fn words_back(text: &str, limit: i64) -> Vec<(usize, usize)> {
             found.push((0, rest.len()));
             break;
         }
+        spend(1)?;
         let start =
             rest.rfind(is_space).map_or(0, |i| i + rest[i..].chars().next().map_or(1, char::len_utf8));
         found.push((start, rest.len()));
         rest = trim_end(&rest[..start]);
     }
     found.reverse();
-    found
+    Ok(found)
 }

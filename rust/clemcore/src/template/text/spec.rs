@@ -3,8 +3,9 @@
 use num_bigint::BigInt;
 
 use super::float;
-use crate::template::budget::spend_text;
+use crate::template::budget::{look, make, spend};
 use crate::template::error::{Error, Result};
+use crate::template::ops::number::words;
 use crate::template::text::repr::write_str;
 use crate::template::text::unicode::decimal_value;
 use crate::template::value::Value;
@@ -29,7 +30,11 @@ pub(crate) fn format_value(value: &Value<'_>, spec: &str) -> Result<String> {
         return Ok(out);
     }
     match value {
-        Value::Str(_) | Value::Owned(_) => text(value.as_str().unwrap_or_default(), &parse(spec)?),
+        Value::Str(_) | Value::Owned(_) => {
+            let value = value.as_str().unwrap_or_default();
+            make(value.len())?;
+            text(value, &parse(spec)?)
+        }
         Value::Bool(b) => integer(&BigInt::from(u8::from(*b)), &parse(spec)?),
         Value::Int(i) => integer(&BigInt::from(*i), &parse(spec)?),
         Value::Big(i) => integer(i, &parse(spec)?),
@@ -45,6 +50,7 @@ pub(crate) fn format_value(value: &Value<'_>, spec: &str) -> Result<String> {
 }
 
 fn parse(spec: &str) -> Result<Spec> {
+    look(spec.len().saturating_mul(8))?;
     if spec.chars().any(|c| !c.is_ascii() && decimal_value(c).is_some()) {
         return Err(Error::unsupported("a format specification with other digits"));
     }
@@ -87,7 +93,7 @@ fn parse(spec: &str) -> Result<Spec> {
     if !chars.is_empty() {
         return Err(Error::value("Invalid format specifier"));
     }
-    spend_text(parsed.width.saturating_add(parsed.precision.unwrap_or(0)))?;
+    make(parsed.width.saturating_add(parsed.precision.unwrap_or(0)))?;
     Ok(parsed)
 }
 
@@ -159,6 +165,7 @@ fn integer(value: &BigInt, spec: &Spec) -> Result<String> {
     if spec.precision.is_some() {
         return Err(Error::value("Precision not allowed in integer format specifier"));
     }
+    spend(words(value.bits()))?;
     let mut body = value.magnitude().to_str_radix(radix);
     if spec.kind == Some('X') {
         body.make_ascii_uppercase();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::template::budget::spend;
+use crate::template::budget::{look, spend};
 use crate::template::error::{Error, Result};
 
 /// A local time without zone: what `datetime.now()` gives.
@@ -89,7 +89,9 @@ pub(crate) fn strftime(clock: &Clock, format: &str) -> Result<String> {
     let mut rest = format;
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);
+        let before = out.len();
         rest = directive(clock, &rest[at..], &mut out)?;
+        look(out.len().saturating_sub(before))?;
         spend(4)?;
     }
     out.push_str(rest);

@@ -7,6 +7,8 @@
 use std::sync::OnceLock;
 
 use super::tables;
+use crate::template::budget::look;
+use crate::template::error::Result;
 
 /// What the running Python prints and the built-in tables do not know: inclusive ranges, in order.
 static NEWER: OnceLock<Box<[(u32, u32)]>> = OnceLock::new();
@@ -114,10 +116,34 @@ pub(crate) fn decimal_value(c: char) -> Option<u32> {
         return c.to_digit(10);
     }
     let code = u32::from(c);
-    tables::DECIMAL
-        .iter()
-        .find(|(low, high)| (*low..=*high).contains(&code))
-        .map(|(low, _)| (code - low) % 10)
+    let after = tables::DECIMAL.partition_point(|(low, _)| *low <= code);
+    let (low, high) = tables::DECIMAL[after.checked_sub(1)?];
+    (code <= high).then(|| (code - low) % 10)
+}
+
+/// How many bytes of text are paid for at once where its characters are looked up.
+const CHUNK: usize = 1 << 16;
+
+/// A text in parts, each of which is paid for before it is looked at: a single text may take long.
+pub(crate) fn paid(text: &str) -> impl Iterator<Item = Result<&str>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let mut end = rest.len().min(CHUNK);
+        while !rest.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (chunk, after) = rest.split_at(end);
+        rest = after;
+        Some(look(per_character(chunk)).map(|()| chunk))
+    })
+}
+
+/// What looking up each character of a text costs, in bytes of text that is only read.
+pub(crate) fn per_character(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.len().saturating_mul(8) }
 }
 
 /// The special title case of a character, where it is not its upper case.

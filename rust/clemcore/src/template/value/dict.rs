@@ -6,11 +6,15 @@ use std::hash::BuildHasher as _;
 
 use super::shape::{ABSENT, Key};
 use super::{Arena, MAX_NESTING, Object, Shape, Slice, Value, View};
+use crate::template::budget::{look, spend};
 use crate::template::error::{Error, Result};
 use crate::template::ops::compare::equals;
 
 /// From this size on, string keys are found by a hash table.
 const INDEXED: usize = 12;
+
+/// Longer keys are paid for where they are looked up.
+const LONG: usize = 256;
 
 /// An insertion-ordered map. Small ones, which is nearly all of them, are searched in order.
 pub(crate) struct Dict<'a> {
@@ -152,13 +156,23 @@ impl<'a> Dict<'a> {
     fn find(&self, key: &Value<'a>) -> Option<usize> {
         match key.as_str() {
             Some(text) => self.find_str(text),
-            None => self.entries.iter().position(|(k, _)| equals(k, key)),
+            None => {
+                spend(self.entries.len() / 4).ok()?;
+                self.entries.iter().position(|(k, _)| equals(k, key))
+            }
         }
     }
 
     fn find_str(&self, text: &str) -> Option<usize> {
+        if text.len() > LONG {
+            look(text.len().saturating_mul(4)).ok()?;
+        }
+        if self.entries.len() < INDEXED {
+            return self.entries.iter().position(|(k, _)| k.as_str() == Some(text));
+        }
         // What lies in an arena is never dropped, so it must not grow an index.
-        if self.entries.len() < INDEXED || matches!(self.entries, Slice::Lent(_)) {
+        if matches!(self.entries, Slice::Lent(_)) {
+            spend(self.entries.len() / 16).ok()?;
             return self.entries.iter().position(|(k, _)| k.as_str() == Some(text));
         }
         let index = self.index.get_or_init(|| Box::new(Index::of(&self.entries)));
@@ -219,6 +233,7 @@ fn check_parts(key: &Value<'_>, seen: &mut u32) -> Result<()> {
             if *seen > MOST_TUPLES {
                 return Err(Error::limit("a key has too many parts"));
             }
+            spend(items.items.len())?;
             items.items.iter().try_for_each(|item| check_parts(item, seen))
         }
         Value::Object(object) => match &**object {

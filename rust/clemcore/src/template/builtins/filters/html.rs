@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use crate::template::budget::spend_text;
+use crate::template::budget::{gather, grow, look, make};
 use crate::template::builtins::args::Args;
 use crate::template::builtins::markup::{escape as escape_into, escaped, plain_str};
 use crate::template::builtins::tests::is_iterable;
@@ -28,7 +28,7 @@ pub(super) fn forceescape<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) 
 pub(super) fn safe<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filtered<'a> {
     args.exactly::<0>("do_mark_safe", &[])?;
     let text = plain_str(&value)?;
-    spend_text(text.as_str().map_or(0, str::len))?;
+    make(text.as_str().map_or(0, str::len))?;
     Ok(Value::Markup(match text {
         Value::Owned(text) => text,
         other => Rc::from(other.as_str().unwrap_or_default()),
@@ -39,6 +39,7 @@ pub(super) fn striptags<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) ->
     args.exactly::<0>("do_striptags", &[])?;
     let value = plain_str(&value)?;
     let text = value.as_str().unwrap_or_default();
+    make(text.len().saturating_mul(2))?;
     let mut kept = String::new();
     let mut pos = 0;
     while let Some(found) = text[pos..].find('<') {
@@ -53,7 +54,7 @@ pub(super) fn striptags<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) ->
         pos = end;
     }
     kept.push_str(&text[pos..]);
-    let spaced: Vec<&str> = words(&kept, -1).into_iter().map(|(start, end)| &kept[start..end]).collect();
+    let spaced: Vec<&str> = words(&kept, -1)?.into_iter().map(|(start, end)| &kept[start..end]).collect();
     let spaced = spaced.join(" ");
     let entity =
         |(i, _): (usize, &str)| spaced[i + 1..].starts_with(|c: char| c == '#' || c.is_ascii_alphabetic());
@@ -67,7 +68,8 @@ pub(super) fn striptags<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) ->
 fn quote(value: &Value<'_>, query: bool, out: &mut String) -> Result<()> {
     let text = plain_str(value)?;
     let text = text.as_str().unwrap_or_default();
-    spend_text(text.len().saturating_mul(12))?;
+    look(text.len().saturating_mul(8))?;
+    grow(out, text.len().saturating_mul(3))?;
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => out.push(char::from(byte)),
@@ -85,7 +87,10 @@ pub(super) fn urlencode<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -
     args.exactly::<0>("do_urlencode", &[])?;
     let mut out = String::new();
     let pairs: Vec<[Value<'a>; 2]> = match &value {
-        Value::Dict(dict) => dict.entries().iter().map(|(k, v)| [k.clone(), v.clone()]).collect(),
+        Value::Dict(dict) => {
+            gather(2 * dict.len())?;
+            dict.entries().iter().map(|(k, v)| [k.clone(), v.clone()]).collect()
+        }
         _ if value.as_str().is_none() && is_iterable(&value) => {
             let mut pairs = Vec::new();
             for pair in vm.collect(value)? {
@@ -141,9 +146,13 @@ pub(super) fn xmlattr<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> F
         if !out.is_empty() {
             out.push(' ');
         }
-        escape_into(name, &mut out);
+        look(name.len())?;
+        escape_into(name, &mut out)?;
         out.push_str("=\"");
-        out.push_str(escaped(value)?.as_str().unwrap_or_default());
+        let value = escaped(value)?;
+        let value = value.as_str().unwrap_or_default();
+        grow(&out, value.len())?;
+        out.push_str(value);
         out.push('"');
     }
     if !out.is_empty() && (matches!(autospace, Value::Missing) || truthy(&autospace)) {

@@ -6,13 +6,14 @@ use num_traits::{FromPrimitive as _, Signed as _};
 
 use super::select::attribute_parts;
 use crate::template::ast::BinOp;
+use crate::template::budget::look;
 use crate::template::builtins::args::{Args, absent, integer_or, size_or};
 use crate::template::error::{Error, Result};
 use crate::template::eval::{Vm, walk};
 use crate::template::ops::number::{big_to_float, binary, signed};
 use crate::template::text::float::fixed;
 use crate::template::text::space::is_space;
-use crate::template::text::unicode::decimal_value;
+use crate::template::text::unicode::{decimal_value, per_character};
 use crate::template::value::Value;
 
 type Filtered<'a> = Result<Value<'a>>;
@@ -43,6 +44,8 @@ pub(super) fn int<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filte
         Value::Float(f) => Ok(BigInt::from_f64(f.trunc()).map_or(default, Value::big)),
         _ => {
             let Some(text) = value.as_str() else { return Ok(default) };
+            // It is copied and looked at several times.
+            look(per_character(text).saturating_mul(4))?;
             // What is no base is no error: then the text may still be a float's.
             if let Ok(base) = integer_or(&base, 10) {
                 if base != 0 && !(2..=36).contains(&base) {
@@ -125,7 +128,13 @@ pub(super) fn float<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fil
         Value::Bool(b) => Value::Float(f64::from(u8::from(*b))),
         Value::Int(i) => Value::Float(big_to_float(&BigInt::from(*i))?),
         Value::Big(i) => Value::Float(big_to_float(i)?),
-        _ => value.as_str().and_then(parse_float).map_or(default, Value::Float),
+        _ => match value.as_str() {
+            Some(text) => {
+                look(per_character(text).saturating_mul(4))?;
+                parse_float(text).map_or(default, Value::Float)
+            }
+            None => default,
+        },
     })
 }
 
@@ -202,6 +211,9 @@ pub(super) fn sum<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filt
 pub(super) fn filesizeformat<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filtered<'a> {
     let [binary] = args.bind("do_filesizeformat", &["binary"], 0)?;
     let binary = crate::template::ops::truth::truthy(&binary);
+    if let Some(text) = value.as_str() {
+        look(per_character(text).saturating_mul(4))?;
+    }
     let strict = value.as_str().is_some_and(|text| parse_float(text).is_none());
     if strict
         || matches!(value, Value::None | Value::List(_) | Value::Tuple(_) | Value::Dict(_) | Value::Object(_))

@@ -1,6 +1,6 @@
 //! Filters on sequences and iterations.
 
-use crate::template::budget::spend_text;
+use crate::template::budget::{grow, make};
 use crate::template::builtins::args::{Args, absent, integer};
 use crate::template::builtins::filters::select::attribute_parts;
 use crate::template::error::{Error, Result};
@@ -96,7 +96,7 @@ fn reversed<'a>(value: &Value<'a>) -> Option<(Iter<'a>, &'static str)> {
 pub(super) fn reverse<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filtered<'a> {
     args.exactly::<0>("do_reverse", &[])?;
     if let Some(text) = value.as_str() {
-        spend_text(text.len())?;
+        make(text.len())?;
         let text = text.chars().rev().collect();
         return Ok(crate::template::builtins::markup::like(&value, text));
     }
@@ -121,12 +121,11 @@ pub(super) fn join<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fil
     let mut first = true;
     while let Some(item) = vm.next(&mut iter)? {
         if !first {
+            grow(&out, between.len())?;
             out.push_str(&between);
         }
         first = false;
-        let before = out.len();
         write_str(&walk(item, &parts, None)?, &mut out)?;
-        spend_text(out.len() - before + between.len())?;
     }
     Ok(Value::string(out))
 }

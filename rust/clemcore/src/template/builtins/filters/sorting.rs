@@ -4,7 +4,7 @@ use crate::template::eval::iterate;
 use std::cmp::Ordering;
 
 use super::select::attribute_parts;
-use crate::template::budget::spend;
+use crate::template::budget::{gather, spend};
 use crate::template::builtins::args::{Args, absent};
 use crate::template::error::{Error, Result};
 use crate::template::eval::{Vm, fold, walk};
@@ -32,9 +32,10 @@ pub(super) fn sort<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fil
     };
     let mut keyed = Vec::new();
     for item in vm.collect(value)? {
+        gather(paths.len())?;
         let mut key = Vec::with_capacity(paths.len());
         for parts in &paths {
-            key.push(fold(walk(item.clone(), parts, None)?, truthy(&case_sensitive)));
+            key.push(fold(walk(item.clone(), parts, None)?, truthy(&case_sensitive))?);
         }
         keyed.push((Value::list(key)?, item));
     }
@@ -63,11 +64,12 @@ pub(super) fn dictsort<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
         let name = value.type_name();
         return Err(Error::type_error(format!("'{name}' object has no attribute 'items'")));
     };
+    gather(8 * dict.len())?;
     let keyed = dict.entries().iter().map(|(key, value)| {
         let sort_key = if by_value { value } else { key };
-        (fold(sort_key.clone(), truthy(&case_sensitive)), key.clone(), value.clone())
+        Ok((fold(sort_key.clone(), truthy(&case_sensitive))?, key.clone(), value.clone()))
     });
-    let sorted = sort_by(keyed.collect(), |(key, ..)| key, backwards(&reverse)?)?;
+    let sorted = sort_by(keyed.collect::<Result<_>>()?, |(key, ..)| key, backwards(&reverse)?)?;
     let pairs = sorted.into_iter().map(|(_, key, value)| Value::tuple(vec![key, value]));
     Value::list(pairs.collect::<Result<_>>()?)
 }
@@ -81,7 +83,8 @@ pub(super) fn groupby<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
     let mut keyed = Vec::new();
     for item in vm.collect(value)? {
         let key = walk(item.clone(), &parts, default.as_ref())?;
-        keyed.push((fold(key.clone(), case_sensitive), key, item));
+        spend(1)?;
+        keyed.push((fold(key.clone(), case_sensitive)?, key, item));
     }
     let sorted = sort_by(keyed, |(key, ..)| key, false)?;
     let mut groups: Vec<(Value<'a>, Value<'a>, Vec<Value<'a>>)> = Vec::new();
@@ -112,7 +115,7 @@ fn extreme<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>, wanted: Orderi
     let mut iter = iterate(value)?;
     while let Some(item) = vm.next(&mut iter)? {
         spend(1)?;
-        let key = fold(walk(item.clone(), &parts, None)?, truthy(&case_sensitive));
+        let key = fold(walk(item.clone(), &parts, None)?, truthy(&case_sensitive))?;
         let better = match &best {
             None => true,
             Some((known, _)) => order(&key, known, symbol)? == Some(wanted),

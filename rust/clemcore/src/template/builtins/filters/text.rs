@@ -1,6 +1,6 @@
 //! Filters on text.
 
-use crate::template::budget::spend_text;
+use crate::template::budget::{look, make};
 use crate::template::builtins::args::{Args, absent, integer, integer_or, size_or};
 use crate::template::builtins::markup::{like, plain_str, soft_str};
 use crate::template::builtins::methods;
@@ -9,7 +9,7 @@ use crate::template::eval::Vm;
 use crate::template::ops::truth::truthy;
 use crate::template::text::printf::printf;
 use crate::template::text::space::{is_space, lines};
-use crate::template::text::unicode::is_alnum;
+use crate::template::text::unicode::{is_alnum, paid, per_character};
 use crate::template::text::{case, space};
 use crate::template::value::{Dict, Value};
 
@@ -58,7 +58,8 @@ pub(super) fn title<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fil
     args.exactly::<0>("do_title", &[])?;
     let text = soft_str(&value)?;
     let text = text.as_str().unwrap_or_default();
-    spend_text(text.len().saturating_mul(8))?;
+    look(per_character(text))?;
+    make(text.len().saturating_mul(2))?;
     let boundary = |c: char| is_space(c) || matches!(c, '-' | '(' | '{' | '[' | '<');
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -103,7 +104,7 @@ pub(super) fn indent<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fi
         Some(text) => text.to_owned(),
         None => {
             let width = usize::try_from(size_or(&width, 4)?).unwrap_or(0);
-            spend_text(width)?;
+            make(width)?;
             " ".repeat(width)
         }
     };
@@ -113,9 +114,10 @@ pub(super) fn indent<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fi
         out.push_str(&indent);
     }
     // The quirk of jinja2: a newline is added first, so that a trailing one survives the splitting.
+    make(text.len())?;
     let whole = format!("{text}\n");
-    let found = lines(&whole, false);
-    spend_text(found.len().saturating_mul(indent.len()).saturating_add(text.len()))?;
+    let found = lines(&whole, false)?;
+    make(found.len().saturating_mul(indent.len()).saturating_add(text.len()))?;
     for (i, (start, end)) in found.into_iter().enumerate() {
         let line = &whole[start..end];
         if i > 0 {
@@ -157,7 +159,7 @@ pub(super) fn truncate<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
     let keep = usize::try_from(length - end_length).unwrap_or(0);
     let cut = text.char_indices().nth(keep).map_or(text, |(i, _)| &text[..i]);
     let cut = if truthy(&killwords) { cut } else { cut.rsplit_once(' ').map_or(cut, |(head, _)| head) };
-    spend_text(cut.len())?;
+    make(cut.len() + end.len())?;
     Ok(Value::string(format!("{cut}{end}")))
 }
 
@@ -165,7 +167,14 @@ pub(super) fn wordcount<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) ->
     args.exactly::<0>("do_wordcount", &[])?;
     let text = soft_str(&value)?;
     let text = text.as_str().unwrap_or_default();
-    let words = text.split(|c: char| !is_alnum(c) && c != '_').filter(|word| !word.is_empty()).count();
+    let (mut words, mut inside) = (0, false);
+    for chunk in paid(text) {
+        for c in chunk?.chars() {
+            let before = inside;
+            inside = is_alnum(c) || c == '_';
+            words += usize::from(inside && !before);
+        }
+    }
     Ok(Value::size(words))
 }
 

@@ -1,7 +1,7 @@
 //! Filters that lay values out: `tojson`, `wordwrap`, `pprint`.
 
 use super::number::count;
-use crate::template::budget::{spend, spend_text};
+use crate::template::budget::{gather, grow, make, spend};
 use crate::template::builtins::args::{Args, absent, integer_or};
 use crate::template::error::{Error, Result};
 use crate::template::eval::Vm;
@@ -29,7 +29,7 @@ pub(super) fn tojson<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> F
                 return Err(Error::type_error("can't multiply sequence by non-int of type 'float'"));
             }
             let width = count(&indent)?;
-            spend_text(width)?;
+            make(width)?;
             Some(" ".repeat(width))
         }
     };
@@ -56,7 +56,6 @@ pub(super) fn tojson<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> F
     };
     let mut out = String::new();
     json::write(&value, &options, &mut out)?;
-    spend_text(out.len())?;
     Ok(Value::string(out))
 }
 
@@ -79,31 +78,36 @@ pub(super) fn wordwrap<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
     let Some(wrap) = wrap.as_str() else { return Err(Error::unsupported("wordwrap with such a wrapstring")) };
     let width = usize::try_from(width).unwrap_or(usize::MAX);
     let break_long = matches!(break_long, Value::Missing) || truthy(&break_long);
-    // Each character may get a line of its own.
-    spend(text.len())?;
-    spend_text(text.len().saturating_mul(2 + wrap.len()))?;
-    let wrapped: Vec<String> = lines(text, false)
-        .into_iter()
-        .map(|(start, end)| wrap_line(&text[start..end], width, break_long).join(wrap))
-        .collect();
-    Ok(Value::string(wrapped.join(wrap)))
+    let mut out = String::new();
+    for (number, (start, end)) in lines(text, false)?.into_iter().enumerate() {
+        let rows = wrap_line(&text[start..end], width, break_long)?;
+        let size = |row: &String| row.len() + wrap.len();
+        grow(&out, wrap.len() + rows.iter().map(size).sum::<usize>())?;
+        if number > 0 {
+            out.push_str(wrap);
+        }
+        out.push_str(&rows.join(wrap));
+    }
+    Ok(Value::string(out))
 }
 
 /// Python's `textwrap.wrap` for a line without hyphens.
-fn wrap_line(line: &str, width: usize, break_long: bool) -> Vec<String> {
+fn wrap_line(line: &str, width: usize, break_long: bool) -> Result<Vec<String>> {
     let blank = |c: char| matches!(c, ' ' | '\t' | '\x0b' | '\x0c' | '\r' | '\n');
     // Words and the blanks between them, with their lengths, the first at the end.
     let mut chunks: Vec<(&str, usize)> = Vec::new();
     let mut start = 0;
     while let Some(first) = line[start..].chars().next() {
         let end = line[start..].find(|c| blank(c) != blank(first)).map_or(line.len(), |found| start + found);
+        spend(2)?;
         chunks.push((&line[start..end], line[start..end].chars().count()));
         start = end;
     }
     chunks.reverse();
     let mut done: Vec<String> = Vec::new();
     while let Some((next, _)) = chunks.last() {
-        if next.chars().all(is_space) && !done.is_empty() {
+        spend(2)?;
+        if !done.is_empty() && next.chars().all(is_space) {
             chunks.pop();
         }
         let (mut row, mut length) = (Vec::new(), 0);
@@ -128,7 +132,7 @@ fn wrap_line(line: &str, width: usize, break_long: bool) -> Vec<String> {
             done.push(row.concat());
         }
     }
-    done
+    Ok(done)
 }
 
 /// Short values only: what fits on one line is the text with sorted keys.
@@ -147,6 +151,7 @@ fn sorted<'a>(value: &Value<'a>) -> Filtered<'a> {
         Value::List(seq) => Value::list(seq.items.iter().map(sorted).collect::<Result<_>>()?),
         Value::Tuple(seq) => Value::tuple(seq.items.iter().map(sorted).collect::<Result<_>>()?),
         Value::Dict(dict) => {
+            gather(2 * dict.len())?;
             let entries = sort_by(dict.entries().to_vec(), |(key, _)| key, false)
                 .map_err(|_| Error::unsupported("pprint of mixed keys"))?;
             let mut out = Dict::with_capacity(entries.len());

@@ -1,6 +1,6 @@
 //! Methods of dicts, lists and tuples that do not change them.
 
-use crate::template::budget::spend;
+use crate::template::budget::gather;
 use crate::template::builtins::args::{Args, integer_or};
 use crate::template::error::{Error, Result};
 use crate::template::eval::Vm;
@@ -25,7 +25,7 @@ pub(super) fn dict<'a>(
             args.positional::<0>(name, 0)?;
             // Values cannot change, so a copy only has to be another object.
             let mut copy = Dict::with_capacity(dict.len());
-            spend(dict.len())?;
+            gather(2 * dict.len())?;
             dict.entries().iter().for_each(|(key, value)| copy.push_new(key.clone(), value.clone()));
             return Ok(Value::Dict(copy.into()));
         }
@@ -55,7 +55,7 @@ pub(super) fn sequence<'a>(
     name: &str,
     args: Args<'a>,
 ) -> Result<Value<'a>> {
-    spend(seq.items.len())?;
+    gather(seq.items.len())?;
     match name {
         "copy" => {
             args.positional::<0>(name, 0)?;

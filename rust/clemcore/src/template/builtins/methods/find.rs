@@ -1,12 +1,11 @@
 //! Methods of strings that look for something. Places count characters, not bytes.
 
-use crate::template::budget::spend;
+use crate::template::budget::look;
 use crate::template::builtins::args::{Args, absent, integer, text};
 use crate::template::error::{Error, Result};
 use crate::template::value::Value;
 
 pub(super) fn call<'a>(this: &str, name: &str, args: Args<'a>) -> Result<Value<'a>> {
-    spend(this.len() / 256)?;
     let [wanted, start, stop] = args.positional::<3>(name, 1)?;
     let window = Window::of(this, &start, &stop)?;
     if matches!(name, "startswith" | "endswith") {
@@ -74,6 +73,7 @@ fn affix(window: Option<&Window<'_>>, name: &str, wanted: &Value<'_>) -> Result<
                 let kind = choice.type_name();
                 return Err(Error::type_error(format!("tuple for {name} must only contain str, not {kind}")));
             };
+            look(affix.len())?;
             if fits(affix) {
                 return Ok(true);
             }

@@ -6,6 +6,7 @@ mod predicate;
 mod split;
 mod string;
 
+use super::admit;
 use super::args::Args;
 use crate::template::error::{Error, Result};
 use crate::template::eval::Vm;
@@ -100,6 +101,7 @@ pub(crate) fn has_method(value: &Value<'_>, name: &str) -> Method {
 
 /// Calls a method that [`has_method`] knows, or one of an object.
 pub(crate) fn call<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, name: &str, args: Args<'a>) -> Result<Value<'a>> {
+    admit(vm, owner, &args)?;
     match owner {
         Value::Str(_) | Value::Owned(_) | Value::Markup(_) => string::call(vm, owner, name, args),
         Value::Dict(dict) => container::dict(vm, dict, name, args),

@@ -1,12 +1,13 @@
 //! Methods of strings that make strings.
 
 use super::{find, predicate, split};
-use crate::template::budget::spend_text;
+use crate::template::budget::{gather, grow, look, make, room, spend};
 use crate::template::builtins::args::{Args, absent, size_or, text};
 use crate::template::builtins::markup::{escape, like};
 use crate::template::error::{Error, ErrorKind, Result};
 use crate::template::eval::Vm;
 use crate::template::text::space::strip_range;
+use crate::template::text::unicode::paid;
 use crate::template::text::{case, format};
 use crate::template::value::Value;
 
@@ -39,14 +40,17 @@ fn dispatch<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, name: &str, args: Args<'a>) 
             // Characters one by one take longer than copying them, and a sigma has the whole text looked at.
             let slow = matches!(name, "title" | "swapcase" | "casefold") || !this.is_ascii();
             let times = if slow { 8 + 4 * this.matches('Σ').count() } else { 1 };
-            spend_text(this.len().saturating_mul(times))?;
-            Ok(like(owner, change_case(this, name)))
+            look(this.len().saturating_mul(times))?;
+            // No character grows beyond three times its bytes.
+            make(if this.is_ascii() { this.len() } else { this.len().saturating_mul(3) })?;
+            change_case(this, name).map(|text| like(owner, text))
         }
         "replace" => replace(owner, this, args),
         "join" => join(vm, owner, this, args),
         "format" => {
             plain(owner, name)?;
             let named = |key: &str| {
+                spend(args.kw.len() / 4)?;
                 Ok(args
                     .kw
                     .iter()
@@ -101,37 +105,49 @@ fn strip<'a>(owner: &Value<'a>, this: &str, args: Args<'a>, left: bool, right: b
             strip_range(this, Some(chars), left, right)
         }
     };
-    spend_text(end - start)?;
     Ok(owner.part(start, end))
 }
 
-fn change_case(this: &str, name: &str) -> String {
-    match name {
-        "upper" => case::upper(this),
+/// Appends the other case of each part of a text.
+fn by_parts(this: &str, change: fn(&str) -> String) -> Result<String> {
+    let mut out = String::with_capacity(this.len());
+    for chunk in paid(this) {
+        out.push_str(&change(chunk?));
+    }
+    Ok(out)
+}
+
+fn change_case(this: &str, name: &str) -> Result<String> {
+    Ok(match name {
+        "upper" => by_parts(this, case::upper)?,
         "lower" => case::lower(this),
         "title" => case::title(this),
         "capitalize" => case::capitalize(this),
         "swapcase" => case::swap(this),
-        _ => case::fold(this),
-    }
+        _ => by_parts(this, case::fold)?,
+    })
 }
 
 fn replace<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<'a>> {
     let [old, new, count] = args.positional::<3>("replace", 2)?;
-    let (old, mut new) = (text(&old, "replace")?, text(&new, "replace")?.to_owned());
-    if matches!(owner, Value::Markup(_)) {
-        let mut safe = String::new();
-        escape(&new, &mut safe);
-        new = safe;
-    }
+    let (old, new) = (text(&old, "replace")?, text(&new, "replace")?);
+    let mut safe = String::new();
+    let new = if matches!(owner, Value::Markup(_)) {
+        escape(new, &mut safe)?;
+        &safe
+    } else {
+        new
+    };
     let limit = size_or(&count, -1)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let found = if old.is_empty() { this.chars().count() + 1 } else { this.matches(old).count() }.min(limit);
     if found == 0 {
         return Ok(owner.clone());
     }
-    spend_text(this.len().saturating_add(found.saturating_mul(new.len())))?;
-    Ok(like(owner, this.replacen(old, &new, limit)))
+    let made = (this.len() - found.saturating_mul(old.len())).saturating_add(found.saturating_mul(new.len()));
+    look(found.saturating_mul(16))?;
+    make(made)?;
+    Ok(like(owner, this.replacen(old, new, limit)))
 }
 
 fn join<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<'a>> {
@@ -140,6 +156,7 @@ fn join<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, this: &str, args: Args<'a>) -> R
     let mut out = String::new();
     for (i, item) in vm.collect(items)?.iter().enumerate() {
         if i > 0 {
+            grow(&out, this.len())?;
             out.push_str(this);
         }
         let Some(part) = item.as_str() else {
@@ -150,11 +167,11 @@ fn join<'a>(vm: &mut Vm<'a>, owner: &Value<'a>, this: &str, args: Args<'a>) -> R
             return Err(Error::type_error(format!("sequence item {i}: expected str instance, {name} found")));
         };
         if markup && !matches!(item, Value::Markup(_)) {
-            escape(part, &mut out);
+            escape(part, &mut out)?;
         } else {
+            grow(&out, part.len())?;
             out.push_str(part);
         }
-        spend_text(part.len() + this.len())?;
     }
     Ok(like(owner, out))
 }
@@ -174,7 +191,7 @@ fn pad<'a>(owner: &Value<'a>, this: &str, name: &str, args: Args<'a>) -> Result<
     if width <= length {
         return Ok(owner.clone());
     }
-    spend_text(width.saturating_mul(fill.len_utf8()))?;
+    make(this.len().saturating_add((width - length).saturating_mul(fill.len_utf8())))?;
     let missing = width - length;
     let left = match name {
         "ljust" => 0,
@@ -192,7 +209,7 @@ fn zfill<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<'a>>
     let [width] = args.positional::<1>("zfill", 1)?;
     let width = usize::try_from(size_or(&width, 0)?).unwrap_or(0);
     let missing = width.saturating_sub(this.chars().count());
-    spend_text(missing)?;
+    make(this.len().saturating_add(missing))?;
     let (sign, digits) = this.split_at(usize::from(this.starts_with(['+', '-'])));
     Ok(like(owner, format!("{sign}{}{digits}", "0".repeat(missing))))
 }
@@ -200,13 +217,14 @@ fn zfill<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<'a>>
 fn expandtabs<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<'a>> {
     let [size] = args.bind("expandtabs", &["tabsize"], 0)?;
     let size = usize::try_from(size_or(&size, 8)?).unwrap_or(0);
-    let mut out = String::new();
+    make(this.len())?;
+    let mut out = String::with_capacity(this.len());
     let mut column = 0;
     for c in this.chars() {
         match c {
             '\t' => {
                 let spaces = if size == 0 { 0 } else { size - column % size };
-                spend_text(spaces)?;
+                grow(&out, spaces)?;
                 out.extend(std::iter::repeat_n(' ', spaces));
                 column += spaces;
             }
@@ -220,7 +238,6 @@ fn expandtabs<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value
             }
         }
     }
-    spend_text(out.len())?;
     Ok(like(owner, out))
 }
 
@@ -230,7 +247,7 @@ fn translate<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<
     let Value::Dict(table) = &table else { return Err(Error::unsupported("translate with no dict")) };
     let mut out = String::new();
     for c in this.chars() {
-        let before = out.len();
+        spend(1)?;
         match table.get(&Value::Int(i64::from(u32::from(c))))? {
             None => out.push(c),
             Some(Value::None) => {}
@@ -239,22 +256,28 @@ fn translate<'a>(owner: &Value<'a>, this: &str, args: Args<'a>) -> Result<Value<
                 out.push(found.ok_or_else(|| Error::value("character mapping must be in range(0x110000)"))?);
             }
             Some(value) => match value.as_str() {
-                Some(text) => out.push_str(text),
+                Some(text) => {
+                    grow(&out, text.len())?;
+                    out.push_str(text);
+                }
                 None => {
                     return Err(Error::type_error("character mapping must return integer, None or str"));
                 }
             },
         }
-        spend_text(out.len() - before)?;
     }
     Ok(like(owner, out))
 }
 
 /// A list of parts of a string.
 pub(super) fn parts<'a>(owner: &Value<'a>, ranges: &[(usize, usize)]) -> Result<Value<'a>> {
-    crate::template::budget::spend(ranges.len() * 2)?;
+    gather(ranges.len())?;
     if !matches!(owner, Value::Str(_)) {
-        spend_text(ranges.iter().map(|(start, end)| end - start).sum())?;
+        // Each part is counted and lies by itself.
+        let bytes = |(start, end): &(usize, usize)| end - start + 2 * size_of::<usize>();
+        let bytes = ranges.iter().map(bytes).sum();
+        look(bytes)?;
+        room(bytes)?;
     }
     Value::list(ranges.iter().map(|(start, end)| owner.part(*start, *end)).collect())
 }
