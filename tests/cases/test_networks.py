@@ -203,7 +203,7 @@ AZURE = "https://mine.openai.azure.com"
 def test_an_address_of_one_call_is_taken_apart(backend: str, pasted: str, advice: str) -> None:
     key = {"api_key": CANARY, "base_url": pasted}
     write_keys(azure_gpt=key, openai_compatible=key)
-    entries: list[dict[str, str]] = [{}, {"base_url": pasted}]
+    entries: list[dict[str, Any]] = [{}, {"base_url": pasted}]
     for entry in entries:
         with pytest.raises(SpecError) as caught:
             make_model(backend, **entry)
