@@ -121,9 +121,10 @@ SECONDS, MEBIBYTES = 1.0, 200
 
 def names() -> tuple[list[str], list[str]]:
     """Return the names of all filters and tests that jinja2 has."""
-    from jinja2.defaults import DEFAULT_FILTERS, DEFAULT_TESTS
+    from jinja2.filters import FILTERS
+    from jinja2.tests import TESTS
 
-    return sorted(DEFAULT_FILTERS), sorted(name for name in DEFAULT_TESTS if name.isidentifier())
+    return sorted(FILTERS), sorted(name for name in TESTS if name.isidentifier())
 
 
 def expressions() -> Iterator[str]:
