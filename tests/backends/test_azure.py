@@ -83,7 +83,7 @@ def test_what_an_entry_may_say(wire_server: WireServer) -> None:
         "max_completion_tokens": 300,
     }
     for wrong in ("2024", 3, "2024-10-21&x=1"):
-        with pytest.raises(SpecError, match="api_version must be (a date such as '2024-10-21'|a string)"):
+        with pytest.raises(SpecError, match=r"api_version must be (a date such as '2024-10-21'|a string)"):
             ask(wire_server, api_version=wrong)
 
 
