@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from clemcore.backends.local.entry import read_entry
 from clemcore.errors import ModelLoadError, SpecError
+from clemcore.registry.spec import ModelSpec
 from support.tiny import change, copy_of, load
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
@@ -37,6 +39,14 @@ def test_it_is_refused_with_the_setting(folder: Path, tmp_path: Path, part: str,
     ):
         load(folder, setting)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("backend", [{}, {"backend": "huggingface_local"}, {"backend": "own"}])
+@pytest.mark.parametrize("consent", ["yes", "false", 1])
+def test_consent_is_true_and_nothing_like_it(backend: dict[str, str], consent: object) -> None:
+    spec = ModelSpec(model_name="m", huggingface_id="o/m", model_config={"trust_remote_code": consent}, **backend)
+    with pytest.raises(SpecError, match="trust_remote_code must be true or false"):
+        read_entry(spec)
 
 
 def test_known_architectures_run_without_it(folder: Path, tmp_path: Path) -> None:

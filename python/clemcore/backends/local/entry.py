@@ -80,6 +80,9 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
             message names the model and the setting.
     """
     name = spec["model_name"]
+    if spec.get("backend") != _BACKEND:
+        # The core judges settings by the backend; a specification without one is read here all the same.
+        spec = ModelSpec(**{**spec.to_dict(), "backend": _BACKEND})
     _check(spec)
     settings, eos_is_literal = _settings(spec)
     if "template_now" in settings:
