@@ -40,6 +40,7 @@ class Description:
             ``alone`` (one after another). The first one is taken where no other is asked for.
         hooks: which of the optional fields ``choose``, ``on_tokens`` and ``cancelled`` of a job it honours.
         stop_strings: the model's own stop strings, which hold for a call without any.
+        tokens_are_final: whether the tokens that ``on_tokens`` gets stay as they are; those of beams may change.
         can_continue: whether it is a :class:`ContinuingEngine`.
     """
 
@@ -55,6 +56,7 @@ class Description:
     attention: str | None = None
     quantization: Mapping[str, Any] | None = None
     stop_strings: tuple[str, ...] = ()
+    tokens_are_final: bool = True
     can_continue: bool = False
 
 

@@ -10,7 +10,7 @@ import copy
 import dataclasses
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -20,9 +20,11 @@ from clemcore.backends.local.arguments import Arguments, read_arguments
 from clemcore.backends.local.engine import Description, Engine, Generated, Job
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend, Prompt
+from clemcore.backends.local.pieces import Pieces
 from clemcore.backends.local.text import Answer, StopStrings, TextCutter
 from clemcore.calls.batch import Batch
 from clemcore.calls.conversation import STATES
+from clemcore.calls.request import Listener, Request, running
 from clemcore.errors import GenerationError, SpecError
 from clemcore.messages import Messages, check_messages, sha256_of
 from clemcore.model import DEFAULT_GEN_ARGS, BatchGenerativeModel, Reply
@@ -42,10 +44,12 @@ class Ask:
     Attributes:
         messages: the dialogue.
         gen_args: generation arguments of this call; they override those of the model.
+        listener: gets the pieces of the answer as they arrive, or None.
     """
 
     messages: Messages
     gen_args: Mapping[str, Any] = field(default_factory=dict)
+    listener: Listener | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class _Item:
     ids: list[int]
     control: dict[str, Any]
     seconds: dict[str, float]
+    listener: Listener | None
 
 
 class LocalModel(BatchGenerativeModel):
@@ -85,6 +90,7 @@ class LocalModel(BatchGenerativeModel):
     """
 
     conversations: ClassVar[int | None] = None
+    streams: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -182,7 +188,9 @@ class LocalModel(BatchGenerativeModel):
             ContextExceededError: prompt and reply do not fit; nothing was generated.
             ModelLoadError: the model was loaded before this process was forked, and cannot compute here.
         """
-        ((_, result),) = self.answer_all([Ask(messages)])
+        what = running(self)
+        listener = what.listener if isinstance(what, Request) else None
+        ((_, result),) = self.answer_all([Ask(messages, listener=listener)])
         if isinstance(result, Exception):
             raise result
         return result
@@ -218,7 +226,7 @@ class LocalModel(BatchGenerativeModel):
                 yield index, self._wrapped(error, "it failed while it made the prompt")
         if not items:
             return
-        jobs = self._jobs(items)
+        jobs = self._jobs(items, described)
         for job, result in self._engine.generate(iter(jobs), described.ways[0]):
             item = jobs[job]
             if isinstance(result, Exception):
@@ -245,7 +253,7 @@ class LocalModel(BatchGenerativeModel):
         seconds = {"template": written - begin, "tokenize": time.perf_counter() - written}
         self._front.check_context(ids, account.arguments.max_tokens, place)
         stops = account.arguments.stop if account.has_stop else described.stop_strings
-        return _Item(index, ask.messages, account, stops, prompt, ids, control, seconds)
+        return _Item(index, ask.messages, account, stops, prompt, ids, control, seconds, ask.listener)
 
     def _account(self, more: Mapping[str, Any]) -> _Account:
         """Return what becomes of generation arguments, worked out once for all calls with the same ones."""
@@ -260,21 +268,53 @@ class LocalModel(BatchGenerativeModel):
             account = self._accounts[key] = _Account(arguments, gen_args.get("stop") is not None, ledger.parameters)
         return account
 
-    def _jobs(self, items: Sequence[_Item]) -> dict[Job, _Item]:
+    def _jobs(self, items: Sequence[_Item], described: Description) -> dict[Job, _Item]:
         """Return what the engine is given for each item."""
         jobs = {}
         for item in items:
             arguments = item.account.arguments
-            on_tokens = None
+            on_tokens: Callable[[Sequence[int]], bool] | None = None
+            start = functools.partial(self._cutter.answer_start, prompt=item.prompt.text)
             if item.stops:
-                start = functools.partial(self._cutter.answer_start, prompt=item.prompt.text)
                 on_tokens = StopStrings(item.stops, self._engine, start)
+            if item.listener is not None and self._gives_pieces(described):
+                on_tokens = self._watched(item, item.listener, start, on_tokens)
             if self._entry.cot_output:
                 # It may use the whole window for thinking; its answer is cut to max_tokens afterwards.
                 room = self.context_size - len(item.ids)
                 arguments = dataclasses.replace(arguments, max_tokens=room)
-            jobs[Job(item.ids, arguments, on_tokens=on_tokens)] = item
+            cancelled = None if item.listener is None else functools.partial(_is_stopped, item.listener)
+            jobs[Job(item.ids, arguments, on_tokens=on_tokens, cancelled=cancelled)] = item
         return jobs
+
+    def _gives_pieces(self, described: Description) -> bool:
+        """Tell whether pieces of an answer are certain before its end."""
+        return "on_tokens" in described.hooks and described.tokens_are_final and not self._entry.output_split_prefix
+
+    def _watched(
+        self,
+        item: _Item,
+        listener: Listener,
+        answer_start: Callable[[str], int | None],
+        ends_here: Callable[[Sequence[int]], bool] | None,
+    ) -> Callable[[Sequence[int]], bool]:
+        """Return what gives out the pieces of a reply, and ends it where ``ends_here`` says so."""
+        pieces = Pieces(
+            self._engine,
+            listener.take,
+            answer_start,
+            stops=item.stops,
+            has_end_pattern=bool(self._entry.eos_to_cull),
+            most_tokens=item.account.arguments.max_tokens if self._entry.cot_output else None,
+        )
+
+        def on_tokens(ids: Sequence[int]) -> bool:
+            if ends_here is not None and ends_here(ids):
+                return True
+            pieces(ids)
+            return False
+
+        return on_tokens
 
     def _reply(self, item: _Item, job: Job, generated: Generated, described: Description) -> Reply:
         begin = time.perf_counter()
@@ -336,3 +376,7 @@ class LocalModel(BatchGenerativeModel):
             "outcome": answer.outcome,
             **answer.facts,
         }
+
+
+def _is_stopped(listener: Listener) -> bool:
+    return listener.is_stopped

@@ -125,6 +125,7 @@ class TransformersEngine:
             attention=getattr(self._model.config, "_attn_implementation", None),
             quantization=self._quantization,
             stop_strings=(stops,) if isinstance(stops, str) else tuple(stops),
+            tokens_are_final=(self._model.generation_config.num_beams or 1) == 1,
         )
 
     def encode(self, text: str) -> list[int]:

@@ -1,0 +1,72 @@
+"""The pieces of a local model's answer, given out while its tokens come.
+
+A piece is given out only when what follows can no longer take it back: not the token that came last, which may end
+the reply or be half a character, not blanks at the end, not what may begin a stop string.
+It knows an engine's texts, and neither messages nor prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from clemcore.backends.local.engine import Engine
+
+# Tokens at the end that an entry's pattern for ends (`eos_to_cull`) may still cut off.
+_HELD_BEFORE_AN_END = 8
+
+
+class Pieces:
+    """Gives out the answer of one reply.
+
+    Args:
+        engine: has the tokens.
+        take: gets each piece.
+        answer_start: returns where the answer begins in what was generated so far, or None.
+        stops: the stop strings of the reply.
+        has_end_pattern: whether the entry names a pattern that is cut off at the end.
+        most_tokens: the most tokens that the answer may have, or None where the engine sees to it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        take: Callable[[str], None],
+        answer_start: Callable[[str], int | None],
+        *,
+        stops: Sequence[str],
+        has_end_pattern: bool,
+        most_tokens: int | None,
+    ) -> None:
+        self._engine = engine
+        self._take = take
+        self._answer_start = answer_start
+        self._stops = stops
+        self._held = _HELD_BEFORE_AN_END if has_end_pattern else 1
+        self._most_tokens = most_tokens
+        self._given = ""
+
+    def __call__(self, ids: Sequence[int]) -> None:
+        """Take all new ids so far, and give out what is certain of the answer."""
+        text = self._engine.decode(ids[: -self._held])
+        start = self._answer_start(text)
+        if start is None:
+            return
+        answer = self._certain(text[start:].lstrip())
+        if not answer.startswith(self._given) or answer == self._given:
+            return
+        if self._most_tokens is not None and len(self._engine.encode(answer)) > self._most_tokens:
+            return
+        piece = answer[len(self._given) :]
+        self._given = answer
+        self._take(piece)
+
+    def _certain(self, text: str) -> str:
+        """Return a text without an end that may change: half a character, blanks, what begins a stop string."""
+        text = text.rstrip("�").rstrip()
+        ends = [
+            len(text) - size
+            for stop in self._stops
+            for size in range(1, min(len(stop), len(text)) + 1)
+            if text.endswith(stop[:size])
+        ]
+        return text[: min(ends)].rstrip() if ends else text
