@@ -41,7 +41,7 @@ Your shell can complete commands, options, models and backends. Put the line of 
 |---|---|---|
 | bash | `~/.bashrc` | `eval "$(_CLEM_COMPLETE=bash_source clem)"` |
 | zsh | `~/.zshrc` | `eval "$(_CLEM_COMPLETE=zsh_source clem)"` |
-| fish | `~/.config/fish/completions/clem.fish` | `_CLEM_COMPLETE=fish_source clem \| source` |
+| fish | `~/.config/fish/completions/clem.fish` | `_CLEM_COMPLETE=fish_source clem \\| source` |
 """
 
 

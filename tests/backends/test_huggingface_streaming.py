@@ -11,6 +11,7 @@ import pytest
 from clemcore import backends
 from clemcore.backends.huggingface_local import HuggingfaceLocalModel
 from clemcore.backends.local.pieces import Pieces
+from clemcore.model import Model
 from support.tiny import CANBERRA, CAPITAL, THINK, copy_of, load, think
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,8 @@ def model(tiny_chat: Path) -> HuggingfaceLocalModel:
     ids=str,
 )
 def test_the_pieces_are_the_answer(gen_args: dict[str, Any], model: HuggingfaceLocalModel) -> None:
-    whole = model.generate_response(CAPITAL, gen_args=gen_args)
+    plain: Model = model
+    whole = plain.generate_response(CAPITAL, gen_args=gen_args)
     stream = model.stream_response(CAPITAL, gen_args=gen_args)
     pieces = list(stream)
     assert "".join(pieces) == whole.text == stream.reply.text
@@ -41,7 +43,7 @@ def test_an_answer_comes_in_several_pieces(tiny_chat: Path) -> None:
 
 
 def test_thoughts_are_no_piece_of_the_answer(tiny_chat: Path) -> None:
-    model = think(tiny_chat, cot_start_tag="<think>")
+    model: Model = think(tiny_chat, cot_start_tag="<think>")
     for gen_args in ({}, {"max_tokens": 2}, {"stop": ["u"]}):
         whole = model.generate_response(THINK, gen_args=gen_args)
         assert "".join(model.stream_response(THINK, gen_args=gen_args)) == whole.text
