@@ -72,7 +72,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of corpora that is no part of the project.
+    """The folder of corpora that is not a part of the project.
 
     Skips where it is absent; where ``CLEMCORE_SHARED`` promises it, its absence is a failure.
     """

@@ -64,7 +64,7 @@ def test_a_problem_has_every_field() -> None:
         "code": "R060",
         "kind": "release-date",
         "severity": "warning",
-        "message": '"1/2/24" is no ISO date',
+        "message": '"1/2/24" is not an ISO date',
         "help": "it can mean 2024-02-01 (day first) or 2024-01-02 (month first) or 2001-02-24 (year first); "
         "write the one that is meant",
         "source": "r.json",
@@ -77,7 +77,7 @@ def test_a_problem_has_every_field() -> None:
         "field": "release_date",
     }
     assert all(getattr(problem, name) == value for name, value in problem.to_dict().items())
-    assert str(problem) == 'r.json:1:57: warning[R060]: "1/2/24" is no ISO date'
+    assert str(problem) == 'r.json:1:57: warning[R060]: "1/2/24" is not an ISO date'
     assert repr(problem) == f"<Problem {problem}>"
     with pytest.raises(AttributeError):
         problem.line = 2  # type: ignore[misc]

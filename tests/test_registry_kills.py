@@ -58,7 +58,7 @@ def killed(command: Sequence[str | Path], after: Callable[[], float], *, ready: 
 
 
 def check_leftovers() -> None:
-    """What a killed writer leaves beside is no obstacle for the next one."""
+    """What a killed writer leaves beside is not an obstacle for the next one."""
     ModelRegistry.register("after", backend="mock")
     done = subprocess.run([sys.executable, "-m", "clemcore", "registry", "check"], env=ENVIRONMENT, check=True)
     assert done.returncode == 0

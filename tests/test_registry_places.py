@@ -115,7 +115,7 @@ class Text:
 
 
 def first_invalid(data: bytes) -> int | None:
-    """Where the first byte stands that is no UTF-8."""
+    """Where the first byte stands that is not UTF-8."""
     try:
         data.decode()
     except UnicodeDecodeError as fault:

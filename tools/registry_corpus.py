@@ -2,7 +2,7 @@
 
     CLEMCORE_SHARED=../shared python tools/registry_corpus.py > docs/registry-corpus.md
 
-The registries are those that clemcore 3.x packaged in 2025-12 and 2026-04; they are no part of this repository.
+The registries are those that clemcore 3.x packaged in 2025-12 and 2026-04; they are not part of this repository.
 """
 
 from __future__ import annotations

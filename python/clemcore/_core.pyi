@@ -203,7 +203,7 @@ class Registry:
         Values that JSON cannot hold are kept as the objects that they are, and compared with ``==``.
 
         Raises:
-            TypeError: a key is no str.
+            TypeError: a key is not a str.
             ValueError: a dict contains itself, or is nested more than 500 deep.
         """
     def __len__(self) -> int: ...
@@ -309,7 +309,7 @@ def freeze(fields: dict[str, Any]) -> dict[str, Any]:
     """Give the fields of a specification: a new dict, in which dicts and lists are copied and refuse changes.
 
     Raises:
-        TypeError: a key of the fields is no str.
+        TypeError: a key of the fields is not a str.
         SpecError: the fields are nested more than 500 deep, contain themselves, or change meanwhile.
     """
 
@@ -338,7 +338,7 @@ def unify(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any] | None:
     number here. An object that occurs twice in one dict is merged in each place for itself.
 
     Raises:
-        TypeError: a key is no str.
+        TypeError: a key is not a str.
         ValueError: a dict contains itself, or is nested more than 500 deep.
     """
 

@@ -60,7 +60,7 @@ class _AliasFinder:
         self.top_level = False
 
     def target(self, name: str) -> str | None:
-        """Return the name of today's module, which need not exist, or None where the name is no alias."""
+        """Return the name of today's module, which need not exist, or None where the name is not an alias."""
         first, dot, rest = name.partition(".")
         if self.top_level and first in TOP_LEVEL:
             name = TOP_LEVEL[first] + dot + rest

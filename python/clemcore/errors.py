@@ -5,7 +5,7 @@
     ClemcoreError
     ├── RegistryError             (ValueError)      a registry file has faults; .problems holds all of them
     ├── ModelNotFoundError        (ValueError)      no registry entry matches the selector
-    ├── SpecError                 (ValueError)      something that is no model specification
+    ├── SpecError                 (ValueError)      something that is not a model specification
     ├── BackendNotFoundError      (ValueError)      no backend of that name
     ├── BackendLoadError          (LookupError)     the backend's module has no single Backend class
     ├── MissingExtraError         (ImportError)     an optional package is not installed

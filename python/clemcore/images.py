@@ -35,7 +35,7 @@ _MAGIC = (
 
 
 def image_type(data: bytes) -> str | None:
-    r"""Tell an image's type by its first bytes, or None when it is no known image.
+    r"""Tell an image's type by its first bytes, or None when it is not a known image.
 
     Examples:
         >>> image_type(b"\x89PNG\r\n\x1a\n...."), image_type(b"hello")
@@ -105,7 +105,7 @@ def check_number(messages: Messages, spec: ModelSpec) -> None:
 
     Raises:
         MessagesError: it has more.
-        SpecError: the limit is no whole number.
+        SpecError: the limit is not a whole number.
     """
     given = [message["image"] for message in messages if message.get("image")]
     if not given:
@@ -175,7 +175,7 @@ def limit_in(sees: Mapping[str, Any], name: str, model: str) -> int | None:
     """Return a limit that an entry's ``multimodality`` names, or None.
 
     Raises:
-        SpecError: it is no whole number.
+        SpecError: it is not a whole number.
     """
     value = sees.get(name)
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):

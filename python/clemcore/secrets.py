@@ -15,11 +15,11 @@ MASK = "***"
 
 _SECRET_NAME = re.compile(
     r"(^|[_\-.])(api_?key|secret|password|passwd|authorization|credential)s?($|[_\-.])"
-    # "token" alone or with a word of access; a tokenizer's bos_token or image_token is no secret.
+    # "token" alone or with a word of access; a tokenizer's bos_token or image_token is not a secret.
     r"|^((access|api|auth|bearer|hf|refresh|secret|session)[_\-]?)?token$",
     re.IGNORECASE,
 )
-# A flag that carries such a word and is no secret.
+# A flag that carries such a word and is not a secret.
 _HARMLESS = frozenset({"requires_api_key"})
 
 # The login in an address: a user with a password, or a token.

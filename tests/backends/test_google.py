@@ -378,8 +378,8 @@ def test_usage_counts_thoughts_as_output(wire_server: WireServer) -> None:
     [
         ([], "JSON, but list instead of an object"),
         ({"usageMetadata": {}}, "the reply has no candidates"),
-        ({"candidates": ["A"]}, "first candidate is no object"),
-        ({"candidates": [{"content": {"parts": "A"}}]}, "first candidate are no list"),
+        ({"candidates": ["A"]}, "first candidate is not an object"),
+        ({"candidates": [{"content": {"parts": "A"}}]}, "first candidate are not a list"),
     ],
 )
 def test_a_reply_without_an_answer(wire_server: WireServer, body: Any, words: str) -> None:

@@ -287,7 +287,7 @@ def test_a_kind_of_proxy_that_is_not_supported(monkeypatch: pytest.MonkeyPatch) 
         open_model("http://models.example")
     for proxy in ("http://me:hidden-word@[::1", "http://me:hidden/word@h:1", "socks5://me:hidden-word@h"):
         monkeypatch.setenv("all_proxy", proxy)
-        with pytest.raises(SpecError, match=r"through a proxy (whose address is no URL|of the kind)") as caught:
+        with pytest.raises(SpecError, match=r"through a proxy (whose address is not a URL|of the kind)") as caught:
             open_model("http://models.example")
         shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
         frames = [frame for frame in shown.stack if "clemcore" in frame.filename]

@@ -213,7 +213,7 @@ def test_two_players_sit_in_two_rooms(slurk: FakeSlurk, doorman: Doorman, models
     assert re.fullmatch(r"[0-9a-f]{8}", first.name)
     assert Model.to_identifier(models) == f"{first.name}--{second.name}"
     assert [link.count("token=") for link in doorman.links] == [1, 1]
-    assert first.name not in "".join(doorman.links), "the name is no part of the token"
+    assert first.name not in "".join(doorman.links), "the name is not a part of the token"
     answers = [in_thread(functools.partial(model.generate_response, ASK)) for model in models]
     assert sorted(answer().text for answer in answers) == ["A: Where?", "B: Where?"]
     assert len(slurk.tables["rooms"]) == 2

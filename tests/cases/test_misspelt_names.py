@@ -1,4 +1,4 @@
-"""Misspelt names of backends, keys and models; names that are no text; and secrets in addresses."""
+"""Misspelt names of backends, keys and models; names that are not text; and secrets in addresses."""
 
 from __future__ import annotations
 

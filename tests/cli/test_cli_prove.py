@@ -122,7 +122,7 @@ class TestFaultyModels:
         (("mock", "--template", "t.jinja"), "Give either MODEL or --template FILE"),
         (("mock", "--special-token", "a=b"), "--special-token needs --template"),
         (("--template", "t.jinja", "--special-token", "a"), "'a' is not NAME=VALUE"),
-        (("--template", "t.jinja", "--template-now", "soon"), "'soon' is no ISO time"),
+        (("--template", "t.jinja", "--template-now", "soon"), "'soon' is not an ISO time"),
         (("--template", "t.jinja", "--case", "none.json"), "none.json: the case cannot be read"),
         (("--template", "none.jinja"), "none.jinja: the template cannot be read"),
         (("--template", "t.jinja"), "t.jinja:2:"),

@@ -37,7 +37,7 @@ def test_a_file_of_messages(clem: Clem) -> None:
 def test_standard_input_holds_a_text_or_messages(clem: Clem, arguments: list[str]) -> None:
     assert clem.ok("respond", "-m", "mock", *arguments, stdin="two\nlines\n") == "two\nlines\n"
     assert clem.ok("respond", "-m", "mock", *arguments, stdin=json.dumps(DIALOGUE)).startswith("Tell me")
-    assert clem.ok("respond", "-m", "mock", *arguments, stdin="[1] is no dialogue") == "[1] is no dialogue\n"
+    assert clem.ok("respond", "-m", "mock", *arguments, stdin="[1] is not a dialogue") == "[1] is not a dialogue\n"
 
 
 def test_generation_arguments_reach_the_model_and_the_record(clem: Clem) -> None:

@@ -76,7 +76,7 @@ def agree(expected: Outcome, got: Outcome) -> bool:
     if got[0] == "Unsupported":
         return True
     if not expected[0]:
-        # The addresses of objects are no text that anybody could repeat.
+        # The addresses of objects are not text that anybody could repeat.
         return got == expected or " at 0x" in expected[1]
     return bool(got[0]) and (expected[0] != "TemplateError" or got[1] == expected[1])
 

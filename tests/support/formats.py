@@ -26,7 +26,7 @@ class Format:
         natives: arguments that only this service has.
         entry: further fields of the entry.
         config: further settings.
-        own: fields of the body that are no arguments.
+        own: fields of the body that are not arguments.
         places: where an argument stands that does not stand at the top under its own name.
         limit: where the limit on tokens may stand.
         by_itself: what stands in every body although nobody asked for it.

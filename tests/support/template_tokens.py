@@ -1,4 +1,4 @@
-"""Writes random sources from odd tokens, for the lexer: most of them are no templates."""
+"""Writes random sources from odd tokens, for the lexer: most of them are not templates."""
 
 from __future__ import annotations
 

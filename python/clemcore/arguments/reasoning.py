@@ -78,7 +78,7 @@ def thinking_of(spec: ModelSpec) -> Mapping[str, Any]:
     """Return what an entry says about the model's thinking; nothing where it does not.
 
     Raises:
-        SpecError: it is no object.
+        SpecError: it is not an object.
     """
     thinking = spec.get("thinking")
     if thinking is None:
@@ -142,7 +142,7 @@ def impossible(wish: Reasoning, spec: ModelSpec) -> tuple[str, Reasoning | None]
 
 
 def nearest_choice(value: Any, choices: tuple[Any, ...]) -> Any:
-    """Return the effort among some that is nearest to another, or None where they are no efforts."""
+    """Return the effort among some that is nearest to another, or None where they are not efforts."""
     if isinstance(value, str) and value in EFFORTS and all(choice in EFFORTS for choice in choices):
         return min(choices, key=lambda choice: abs(EFFORTS.index(choice) - EFFORTS.index(value)))
     return None

@@ -62,10 +62,10 @@ def _types(key: dict[str, Any]) -> list[str]:
 
 
 def read_keys(path: Path) -> Keys:
-    """Read the keys that a module declares; none where it declares none, or is no Python that can be read.
+    """Read the keys that a module declares; none where it declares none, or is not Python that can be read.
 
     Raises:
-        BackendLoadError: the declaration is no literal, or describes a key in an unknown way.
+        BackendLoadError: the declaration is not a literal, or describes a key in an unknown way.
     """
     try:
         tree = ast.parse(path.read_bytes())

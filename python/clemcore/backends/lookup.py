@@ -22,7 +22,7 @@ from clemcore.registry.judgement import BACKEND_SUFFIX as SUFFIX
 
 GROUP = "clemcore.backends"
 
-# Names that registry entries of 3.7.2 carry for what is no language model.
+# Names that registry entries of 3.7.2 carry for what is not a language model.
 ALIASES = {"_player_human": "human", "_player_programmed": "mock"}
 
 _HERE = Path(__file__).parent

@@ -309,7 +309,7 @@ def _opened(path: Path, *, make: bool) -> sqlite3.Connection:
         raise CacheError(f"{path} is a database of another program; it is left as it is: name another file")
     if connection is not None:
         connection.close()
-    raise CacheError(f"{path} is no cache of calls ({reason}); it is left as it is: name another file")
+    raise CacheError(f"{path} is not a cache of calls ({reason}); it is left as it is: name another file")
 
 
 def _log_ahead(connection: sqlite3.Connection) -> None:

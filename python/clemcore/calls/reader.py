@@ -120,7 +120,7 @@ def read_record(path: str | os.PathLike[str]) -> list[RecordedCall]:
         return [_call(path, index, text, span, {}) for index, span in enumerate(_items(text, begin))]
     calls = value.get("calls") if isinstance(value, dict) else None
     if not isinstance(calls, list):
-        raise RecordError(f"{path}: must hold a JSON list of calls, or an object with 'calls'; it is no record")
+        raise RecordError(f"{path}: must hold a JSON list of calls, or an object with 'calls'; it is not a record")
     meta = value.get("meta")
     places = members(text, begin)
     found = []
@@ -165,7 +165,7 @@ def _call(path: Path, index: int, text: str, span: tuple[int, int], meta: dict[s
     fields = {name: value for name, (_, _, value) in places.items()}
     missing = [name for name in FIELDS if name not in fields]
     if missing:
-        raise RecordError(f"{path}[{index}] lacks {', '.join(missing)}: it is no recorded call")
+        raise RecordError(f"{path}[{index}] lacks {', '.join(missing)}: it is not a recorded call")
     facts = fields.get(FACTS)
     sent, received = (text[slice(*places[name][:2])] for name in FIELDS[1:])
     return RecordedCall(

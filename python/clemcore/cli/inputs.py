@@ -124,7 +124,7 @@ def typed_value(text: str, name: str, option: str) -> Any:
 
 
 def json_or_text(text: str) -> Any:
-    """Return the JSON value of a text, or the text itself where it is no JSON.
+    """Return the JSON value of a text, or the text itself where it is not JSON.
 
     ``NaN`` and ``Infinity``, which Python's own decoder takes for numbers, are text.
 
@@ -170,7 +170,7 @@ def read_time(_context: click.Context, _parameter: click.Parameter, text: str | 
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"'{text}' is no ISO time like 2026-07-26T12:00") from None
+        raise click.BadParameter(f"'{text}' is not an ISO time like 2026-07-26T12:00") from None
 
 
 def read_assignments(texts: Iterable[str], *, typed: bool = True) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class ControlTokens:
 
         These are its special tokens, and of the other tokens that were added to its vocabulary those that its chat
         template names or that look like ``<|…|>``. Runs of blanks and ordinary words are added by some tokenizers
-        too; they are no control tokens.
+        too; they are not control tokens.
 
         Args:
             tokenizer: the tokenizer.

@@ -20,7 +20,7 @@ OVERRIDE = "override"
 
 # What a specification cannot be without.
 _NEEDED = ("model_name", "backend")
-# What says where the entry is, and what asks for an override, are no fields of a model.
+# What says where the entry is, and what asks for an override, are not fields of a model.
 _FIXED = ("lookup_source", OVERRIDE)
 
 
@@ -51,7 +51,7 @@ def split(selector: ModelSpec) -> tuple[ModelSpec, Mapping[str, Any]]:
     """Part a selector into what finds the entry, and what replaces fields of it.
 
     Raises:
-        SpecError: the override is no dict, or names a field that is not the model's.
+        SpecError: the override is not a dict, or names a field that is not the model's.
     """
     if OVERRIDE not in selector:
         return selector, {}
@@ -64,7 +64,7 @@ def split(selector: ModelSpec) -> tuple[ModelSpec, Mapping[str, Any]]:
         )
     for name in _FIXED:
         if name in replaced:
-            raise SpecError(f"'{OVERRIDE}' cannot set '{name}', which is no field of the model")
+            raise SpecError(f"'{OVERRIDE}' cannot set '{name}', which is not a field of the model")
     return ModelSpec(**fields), replaced
 
 

@@ -90,7 +90,7 @@ def prices_of(spec: ModelSpec | Mapping[str, Any]) -> Prices | None:
             first prices.
 
     Raises:
-        SpecError: a price is no number of at least 0, or input or output has none.
+        SpecError: a price is not a number of at least 0, or input or output has none.
     """
     written = spec.get("prices")
     if written is None:

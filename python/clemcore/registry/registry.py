@@ -160,7 +160,7 @@ class ModelRegistry:
         that was overridden already is returned as it is.
 
         Raises:
-            SpecError: the override is no dict, or gives a field a value that it cannot have.
+            SpecError: the override is not a dict, or gives a field a value that it cannot have.
         """
         if type(model_selector) is dict and OVERRIDE not in model_selector:
             # A dict that is only compared need not become a specification first.
@@ -233,12 +233,12 @@ class ModelRegistry:
         """Append entries given as dicts, which are left as they are.
 
         Raises:
-            RegistryError: an entry is no dict or has no backend.
+            RegistryError: an entry is not a dict or has no backend.
         """
         entries = [model_specs] if isinstance(model_specs, Mapping) else list(model_specs)
         faults = [
             f"entry {index} ({entry.get('model_name', 'unnamed') if isinstance(entry, Mapping) else entry!r}) "
-            + ("has no 'backend'" if isinstance(entry, Mapping) else "is no dict")
+            + ("has no 'backend'" if isinstance(entry, Mapping) else "is not a dict")
             for index, entry in enumerate(entries)
             if not isinstance(entry, Mapping) or "backend" not in entry
         ]

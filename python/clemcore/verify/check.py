@@ -12,7 +12,7 @@ from clemcore.verify.hashes import check_hashes
 from clemcore.verify.links import check_links
 from clemcore.verify.report import CheckedCall, Report
 
-# Clocks of a computer are set now and then; what is out of order by less is no finding.
+# Clocks of a computer are set now and then; what is out of order by less is not a finding.
 _CLOCK = 2.0
 
 

@@ -100,7 +100,7 @@ impl Reader<'_, '_> {
         if object.is_none() {
             Ok(Value::Null)
         } else if let Ok(text) = object.cast::<PyString>() {
-            // A lone surrogate is no text of ours, but still an object.
+            // A lone surrogate is not text of ours, but still an object.
             text.to_str().map_or_else(|_| self.objects.add(object), |text| Ok(Value::from(text)))
         } else if let Ok(flag) = object.cast::<PyBool>() {
             Ok(Value::Bool(flag.is_true()))

@@ -176,7 +176,7 @@ fn written(entry: Dict, indent: &str, level: usize) -> String {
     to_json_pretty(&Value::Dict(entry), indent, level)
 }
 
-/// Puts an entry into what is no list yet, or an empty one.
+/// Puts an entry into what is not a list yet, or an empty one.
 fn insert_front(outline: &Outline, entry: Dict) -> String {
     let (text, style) = (&outline.text, Style::of(&outline.text));
     let splice = |start: usize, end: usize, new: &str| [&text[..start], new, &text[end..]].concat();

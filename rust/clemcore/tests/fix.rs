@@ -73,7 +73,7 @@ fn what_could_mean_two_things_is_left() {
         assert_eq!((fixed.text.as_str(), fixed.is_changed()), (entry(doubtful).as_str(), false));
         assert!(fixed.mended.is_empty() && fixed.diff("r.json").is_empty());
     }
-    // Bytes that are no UTF-8 would be lost.
+    // Bytes that are not UTF-8 would be lost.
     assert!(!fix("r.json", b"[{\"model_name\": \"caf\xE9\", \"backend\": \"mock\",}]", None).is_changed());
 }
 

@@ -23,7 +23,7 @@ from clemcore.files import cache_dir, replace_file
 _NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _SUFFIXES = (".safetensors", ".bin")
 _POINTER = b"version https://git-lfs.github.com/spec/"
-# A pickle of torch before 1.6 is no archive; its first bytes are those of any pickle.
+# A pickle of torch before 1.6 is not an archive; its first bytes are those of any pickle.
 _PICKLE = b"\x80"
 _SHA256 = re.compile("[0-9a-f]{64}")
 _CHUNK = 2**22

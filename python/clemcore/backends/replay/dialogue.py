@@ -93,7 +93,7 @@ class Dialogue:
 
 
 def recorded_dialogue(prompt: Any, *, is_ours: bool) -> Dialogue | None:
-    """Return the dialogue of a recorded prompt; None where it is no list of messages.
+    """Return the dialogue of a recorded prompt; None where it is not a list of messages.
 
     Args:
         prompt: the prompt.

@@ -97,7 +97,7 @@ class Awaited:
 
 
 def text_of_prompt(prompt: Any) -> str:
-    """Return all text of a prompt that is no list of messages."""
+    """Return all text of a prompt that is not a list of messages."""
     if isinstance(prompt, str):
         return prompt
     if isinstance(prompt, dict):

@@ -38,7 +38,7 @@ def resolve_limits(spec: ModelSpec) -> Limits:
     """Read the limits of an entry; ``timeout`` is the older name of ``total_timeout``.
 
     Raises:
-        SpecError: a limit is no positive number, or both names of the total time are there.
+        SpecError: a limit is not a positive number, or both names of the total time are there.
     """
     given = {name: setting(spec, name) for name in (*Limits.__dataclass_fields__, "timeout")}
     given = {name: value for name, value in given.items() if value is not None}

@@ -35,7 +35,7 @@ _WORD = re.compile(r"'((?:[^'\\\n]|\\.){2,60})'|\"((?:[^\"\\\n]|\\.){2,60})\"")
 _MOST_WORDS = 60
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
-# Variables that are no switches of a template: what every template is given, and tokens.
+# Variables that are not switches of a template: what every template is given, and tokens.
 _GIVEN = {"messages", "tools", "documents", "add_generation_prompt"}
 
 

@@ -36,7 +36,7 @@ def read_templates(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Read the chat templates by name (``default`` is the one without) and the special tokens.
 
     Raises:
-        TemplateError: it is no GGUF file, or a broken one.
+        TemplateError: it is not a GGUF file, or a broken one.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
@@ -81,7 +81,7 @@ class _Reader:
             if key == _TEMPLATE or key.startswith(f"{_TEMPLATE}."):
                 text = self._value(kind)
                 if not isinstance(text, str):
-                    raise self._broken("is no string")
+                    raise self._broken("is not a string")
                 templates[key.removeprefix(_TEMPLATE).removeprefix(".") or "default"] = text
             elif key in _TOKEN_IDS.values():
                 ids[key] = self._value(kind)
@@ -95,7 +95,7 @@ class _Reader:
         self._at, self._key = start, _TOKENS
         kind, count = self._number("I"), self._number("Q")
         if kind != _STRING:
-            raise self._broken("is no list of strings")
+            raise self._broken("is not a list of strings")
         wanted = {number for number in named.values() if isinstance(number, int) and 0 <= number < count}
         texts = {}
         for number in range(max(wanted, default=-1) + 1):

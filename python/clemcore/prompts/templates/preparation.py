@@ -50,7 +50,7 @@ class Rules:
         """Return messages as a template is given them.
 
         Raises:
-            TemplateError: there are none, or one is no message.
+            TemplateError: there are none, or one is not a message.
         """
         messages = messages.messages if hasattr(messages, "messages") else messages
         if not isinstance(messages, Iterable):
@@ -113,7 +113,7 @@ def schema(tool: Any) -> Any:
 
 
 def check_documents(documents: Any) -> None:
-    """Refuse documents that are no dicts.
+    """Refuse documents that are not dicts.
 
     Raises:
         TemplateError: one is none.
@@ -207,7 +207,7 @@ def _tag_final(chat: list[Any], field: bool | str, source: str | None) -> str:
     if isinstance(final, (list, tuple)):
         return _tag_part(final)
     if not isinstance(final, str):
-        msg = f"continue_final_message is set but the final message's {name} is no text"
+        msg = f"continue_final_message is set but the final message's {name} is not a text"
         raise TemplateError(msg)
     for other in names:
         message[other] = message[other] + _TAG
@@ -223,7 +223,7 @@ def _tag_part(parts: list[Any] | tuple[Any, ...]) -> str:
         if "text" in part:
             text = part["text"] if isinstance(part, dict) else None
             if not isinstance(text, str):
-                msg = "continue_final_message is set but the last text of the final message is no string"
+                msg = "continue_final_message is set but the last text of the final message is not a string"
                 raise TemplateError(msg)
             part["text"] = text + _TAG
             return text

@@ -115,6 +115,8 @@ pub(super) fn look() -> Verdict {
     }
     // Nothing is borrowed here that a signal handler, which may render something itself, could need.
     #[allow(clippy::disallowed_methods, reason = "a reference is held to each string that is borrowed")]
+    // The method itself would need one lifetime for all calls, so it stands in a closure.
+    #[expect(clippy::redundant_closure_for_method_calls)]
     let checked = Python::try_attach(|py| py.check_signals());
     match checked {
         Some(Err(raised)) => {

@@ -32,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
 fn mends(bytes: &[u8]) {
     let fixed = fix("fuzz.json", bytes, None);
     if !fixed.is_changed() {
-        // The text of bytes that are no UTF-8 is another one than that of the file, which stays as it is.
+        // The text of bytes that are not UTF-8 is another one than that of the file, which stays as it is.
         return;
     }
     let again = fix("fuzz.json", fixed.text.as_bytes(), None);

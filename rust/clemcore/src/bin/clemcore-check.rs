@@ -209,7 +209,7 @@ fn color() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Writes to standard output; a reader that has gone away is no fault.
+/// Writes to standard output; a reader that has gone away is not a fault.
 fn print(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }

@@ -65,7 +65,7 @@ fn capital(word: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// A text as a block of code; wrong JSON is no `json`, which readers would mark as broken.
+/// A text as a block of code; wrong JSON is not a `json`, which readers would mark as broken.
 fn fenced(text: &str) -> String {
     // What cannot be seen is written out.
     let shown = match text {

@@ -184,7 +184,7 @@ pub const LONE_SURROGATE: Kind = Kind {
     title: "half a character",
     severity: Severity::Error,
     explanation: "Characters beyond U+FFFF are escaped as two `\\u` escapes, a high and a low surrogate. One of them \
-        alone is no character and cannot be stored as UTF-8.",
+        alone is not a character and cannot be stored as UTF-8.",
     bad: r#"[{"model_name": "m", "backend": "mock", "note": "\ud83d"}]"#,
     good: r#"[{"model_name": "m", "backend": "mock", "note": "\ud83d\ude00"}]"#,
 };

@@ -81,7 +81,7 @@ struct Round {
 
 /// Mends all that lies apart; `None` where there is nothing to mend.
 fn round(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Option<Round> {
-    // What is no UTF-8 was replaced in the text that is checked: writing that back would lose it.
+    // What is not UTF-8 was replaced in the text that is checked: writing that back would lose it.
     std::str::from_utf8(bytes).ok()?;
     // However many there are: what is mended now need not be complained about later.
     let manner = Manner::thorough(backends).wanting(is_decisive);

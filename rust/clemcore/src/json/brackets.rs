@@ -47,7 +47,7 @@ fn fits(open: &[Bracket], after: &str) -> bool {
 
 fn is_key(text: &str) -> bool {
     let Some(body) = text.strip_prefix('"') else { return false };
-    // Keys are short; a long text is no key.
+    // Keys are short; a long text is not a key.
     let end = body.bytes().take(200).position(|byte| byte == b'"');
     end.is_some_and(|end| body[end + 1..].trim_start().starts_with(':'))
 }

@@ -1,7 +1,7 @@
 //! A quick reader of JSON that has no fault; at the first doubt it gives up and tells nothing.
 //!
 //! Whatever it accepts, the parser of this module accepts without a word, and reads the same from it: texts with
-//! escapes and numbers that are no short integers are handed to the very same lexer. What it gives up on may be right
+//! escapes and numbers that are not short integers are handed to the very same lexer. What it gives up on may be right
 //! all the same; then somebody slower has to look.
 use super::lexer::{Lexer, Token};
 use super::{Kind, MAX_DEPTH};
@@ -96,7 +96,7 @@ impl<'t> Cursor<'t> {
         (bytes.get(end) == Some(&b'"')).then(|| self.text.get(start..end)).flatten()
     }
 
-    /// Passes a string; gives its text as it is written, and whether every escape in it is known and is no letter.
+    /// Passes a string; gives its text as it is written, and whether every escape in it is known and is not a letter.
     ///
     /// Where one may be, the string has yet to be read by [`Cursor::string`].
     #[inline]

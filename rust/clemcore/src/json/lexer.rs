@@ -1,4 +1,4 @@
-//! From text to tokens. Whatever is no token is reported and skipped or replaced.
+//! From text to tokens. Whatever is not a token is reported and skipped or replaced.
 use super::outlook::Outlooks;
 use crate::catalogue as kind;
 use crate::problem::Faults;

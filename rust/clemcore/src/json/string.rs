@@ -105,7 +105,7 @@ impl<'t> Lexer<'t, '_> {
             _ => format!("for a backslash and {next}, as in a regular expression, write \\\\{next}"),
         };
         self.faults
-            .at(&kind::BAD_ESCAPE, Span::new(at, end), format!("\\{next} is no JSON escape"))
+            .at(&kind::BAD_ESCAPE, Span::new(at, end), format!("\\{next} is not a JSON escape"))
             .help(help);
         (next, end)
     }

@@ -33,7 +33,7 @@ pub(super) fn value_of(word: &str, span: Span, faults: &mut Faults) -> Kind<'sta
     }
     let shown: String = word.chars().take(40).collect();
     faults
-        .at(&kind::UNEXPECTED, span, format!("`{shown}` is no JSON value"))
+        .at(&kind::UNEXPECTED, span, format!("`{shown}` is not a JSON value"))
         .help("text stands in double quotes");
     Kind::Broken
 }

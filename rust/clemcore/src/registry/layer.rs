@@ -107,7 +107,7 @@ fn places(checked: &Checked<'_>, length: usize) -> Places {
     if checked.faults.has_errors() {
         return Places::default();
     }
-    // A byte order mark is no part of the text that was read.
+    // A byte order mark is not a part of the text that was read.
     let mark = length - checked.text.len();
     let mut places = Places::default();
     for entry in &checked.entries {

@@ -225,7 +225,7 @@ pub(crate) enum Cut {
 
 pub(crate) struct Part {
     pub(crate) cut: Cut,
-    /// The expression as it stands, for everything that is no plain text.
+    /// The expression as it stands, for everything that is not a plain text.
     pub(crate) whole: Expr,
 }
 

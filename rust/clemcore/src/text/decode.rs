@@ -5,7 +5,7 @@ use crate::problem::Faults;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Decodes a file; bytes that are no UTF-8 become U+FFFD and a fault each. `None` for another encoding.
+/// Decodes a file; bytes that are not UTF-8 become U+FFFD and a fault each. `None` for another encoding.
 pub(crate) fn decode<'b>(bytes: &'b [u8], faults: &mut Faults) -> Option<Cow<'b, str>> {
     if let Some(name) = foreign_encoding(bytes) {
         faults

@@ -1,15 +1,15 @@
 //! Equality of numbers as Python decides it: exact, whatever the two are written as.
 use super::Value;
 
-/// Whether two numbers are equal; `None` where one of the two is no number.
+/// Whether two numbers are equal; `None` where one of the two is not a number.
 ///
-/// A boolean is no number here, although Python counts `True` as 1.
+/// A boolean is not a number here, although Python counts `True` as 1.
 pub(crate) fn numbers_equal(left: &Value, right: &Value) -> Option<bool> {
     use Value::{BigInt, Float, Int};
     Some(match (left, right) {
         (Int(a), Int(b)) => a == b,
         (BigInt(a), BigInt(b)) => a == b,
-        // A BigInt never fits 64 bits, so it is no Int.
+        // A BigInt never fits 64 bits, so it is not an Int.
         (Int(_), BigInt(_)) | (BigInt(_), Int(_)) => false,
         #[allow(clippy::float_cmp, reason = "equality is what is asked")]
         (Float(a), Float(b)) => a == b,

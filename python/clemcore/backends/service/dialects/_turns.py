@@ -23,7 +23,7 @@ def split_system(messages: Messages) -> tuple[str, list[tuple[int, Message]]]:
         have become neighbours of one role merged.
 
     Raises:
-        MessagesError: a system message is no text, or has an image.
+        MessagesError: a system message is not a text, or has an image.
 
     Examples:
         >>> split_system([{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hello!"}])

@@ -222,7 +222,7 @@ def api_version_of(spec: ModelSpec) -> str:
     """Return the entry's ``api_version``; without one, the newer for models that take no sampling parameters.
 
     Raises:
-        SpecError: it is no date.
+        SpecError: it is not a date.
     """
     version = spec.get("api_version")
     if version is None:

@@ -81,7 +81,7 @@ class Dialect(abc.ABC):
         name: what the record calls it, as ``chat-completions``.
         parameters: the generation arguments that it knows, by their uniform or native name.
         takes_any: whether an argument that it does not know is sent under its own name, at the top of the body.
-        own_fields: fields of the body that clemcore writes; they are no generation arguments.
+        own_fields: fields of the body that clemcore writes; they are not generation arguments.
         address: how a base URL ends, for messages.
         joiner: joins the events of a streamed answer; None where the format has no streams.
     """
@@ -226,7 +226,7 @@ def _codes_of(part: dict[str, Any]) -> frozenset[str]:
 
 
 def _code_beside(body: dict[str, Any]) -> int:
-    """Return the code that MiniMax puts beside what is no answer, under a good status; 0 where all is well."""
+    """Return the code that MiniMax puts beside what is not an answer, under a good status; 0 where all is well."""
     beside = body.get("base_resp")
     return (_count(beside.get("status_code")) or 0) if isinstance(beside, dict) else 0
 

@@ -155,7 +155,7 @@ class GoogleGenerate(Dialect):
             candidates = [{}]
         candidate = candidates[0]
         if not isinstance(candidate, dict):
-            raise NoAnswerError("the reply's first candidate is no object")
+            raise NoAnswerError("the reply's first candidate is not an object")
         parts = _parts(candidate)
         reasoning = "".join(part["text"] for part in parts if part.get("thought")) or None
         finish = candidate.get("finishReason")
@@ -252,7 +252,7 @@ def api_version_of(spec: ModelSpec) -> str:
     """Return the entry's ``api_version``, or the stable one.
 
     Raises:
-        SpecError: it is no version.
+        SpecError: it is not a version.
     """
     version = spec.get("api_version", DEFAULT_VERSION)
     if not isinstance(version, str) or not re.fullmatch(r"v\d+[a-z0-9]*", version):
@@ -302,7 +302,7 @@ def _parts(candidate: dict[str, Any]) -> list[dict[str, Any]]:
     content = candidate.get("content")
     parts = content.get("parts") if isinstance(content, dict) else None
     if parts is not None and not isinstance(parts, list):
-        raise NoAnswerError("the parts of the reply's first candidate are no list")
+        raise NoAnswerError("the parts of the reply's first candidate are not a list")
     return [part for part in parts or () if isinstance(part, dict) and isinstance(part.get("text"), str)]
 
 

@@ -221,7 +221,7 @@ def encoded(body: Mapping[str, Any]) -> bytes:
     try:
         return _ENCODER.encode(body).encode("utf-8")
     except UnicodeEncodeError as fault:
-        reason = f"character {fault.object[fault.start]!r} is no Unicode text"
+        reason = f"character {fault.object[fault.start]!r} is not Unicode text"
     except (TypeError, ValueError, RecursionError) as fault:
         reason = str(fault)
     raise MessagesError(f"the messages cannot be written as JSON in UTF-8: {reason}")

@@ -42,7 +42,7 @@ def _read(proxy: str | None) -> tuple[str | None, dict[str, str]] | str:
         parts = urlsplit(proxy)
         port = parts.port
     except ValueError:
-        return "whose address is no URL"
+        return "whose address is not a URL"
     secrets.remember(parts.password)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return f"of the kind '{parts.scheme or 'unknown'}', which is not supported"

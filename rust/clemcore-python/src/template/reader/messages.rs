@@ -35,12 +35,12 @@ impl<'a> Reader<'a> {
             let count =
                 if ffi::PyList_CheckExact(object) == 0 { 0 } else { length(ffi::PyList_Size(object)) };
             if count == 0 {
-                return Err(Stop::NotPlain("messages that are no list"));
+                return Err(Stop::NotPlain("messages that are not a list"));
             }
             Input::records_in(self.arena, count, |place| {
                 let message = ffi::PyList_GetItem(object, place.cast_signed());
                 if ffi::PyDict_CheckExact(message) == 0 {
-                    return Err(Stop::NotPlain("a message that is no dict"));
+                    return Err(Stop::NotPlain("a message that is not a dict"));
                 }
                 self.message(message)
             })
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
                     continue;
                 }
                 if ffi::PyUnicode_CheckExact(key) == 0 {
-                    return Err(Stop::NotPlain("a key that is no string"));
+                    return Err(Stop::NotPlain("a key that is not a string"));
                 }
                 let name = self.key(key)?;
                 let item = self.value(value)?;

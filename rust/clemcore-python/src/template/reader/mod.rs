@@ -153,11 +153,11 @@ impl<'a> Reader<'a> {
         // SAFETY: see the module; the places lie within the list.
         unsafe {
             if ffi::PyList_CheckExact(object) == 0 {
-                return Err(Stop::NotPlain("tools that are no list"));
+                return Err(Stop::NotPlain("tools that are not a list"));
             }
             for place in 0..ffi::PyList_Size(object) {
                 if ffi::PyDict_CheckExact(ffi::PyList_GetItem(object, place)) == 0 {
-                    return Err(Stop::NotPlain("a tool that is no dict"));
+                    return Err(Stop::NotPlain("a tool that is not a dict"));
                 }
             }
             self.value(object)

@@ -1,6 +1,6 @@
 //! Dates: ISO, or every way in which they can be read.
 
-/// The date that is meant, where a text can be read in one way only and is no ISO date.
+/// The date that is meant, where a text can be read in one way only and is not an ISO date.
 pub(super) fn certain(text: &str) -> Option<String> {
     let text = text.trim();
     match readings(text).as_slice() {
@@ -18,11 +18,11 @@ pub(super) fn fault(text: &str) -> Option<(String, String)> {
     let shown: String = text.chars().take(40).collect();
     if iso_parts(text).is_some() {
         return Some((
-            format!("{shown} is no day of the calendar"),
+            format!("{shown} is not a day of the calendar"),
             "write the day as year-month-day".to_owned(),
         ));
     }
-    let message = format!("{shown:?} is no ISO date");
+    let message = format!("{shown:?} is not an ISO date");
     let readings = readings(text);
     let help = match readings.as_slice() {
         [] => "write year-month-day, as 2024-01-31".to_owned(),
@@ -122,7 +122,7 @@ mod tests {
         for date in ["2024-01-06", "2024-02-29", "2024-01", "2024", "", " ", "2024-01-06T12:00:00Z"] {
             assert_eq!(fault(date), None, "{date}");
         }
-        assert!(fault("2023-02-29").unwrap().0.contains("no day of the calendar"));
+        assert!(fault("2023-02-29").unwrap().0.contains("not a day of the calendar"));
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn missing_fields(node: &Node<'_>, context: &mut Context<'_>) {
 
 /// A key of the object that looks like `wanted`.
 fn near_key(node: &Node<'_>, wanted: &str) -> Option<String> {
-    // So many keys of one's own are no typing errors.
+    // So many keys of one's own are not typing errors.
     let keys = node.members()?.iter().take(MANY_KEYS).map(|member| &*member.key.text);
     keys.filter(|key| schema::entry_field(key).is_none())
         .find(|key| similar::near_miss(key, [wanted]).is_some())

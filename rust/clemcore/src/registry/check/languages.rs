@@ -140,7 +140,7 @@ fn fault(code: &str) -> (String, Option<String>) {
         return (format!("{shown:?} is not the code of a language today"), Some(meant));
     }
     let meant = Some(code.replace('_', "-")).filter(|meant| meant != code && is_well_formed(meant));
-    (format!("{shown:?} is no BCP-47 code"), meant)
+    (format!("{shown:?} is not a BCP-47 code"), meant)
 }
 
 /// Language, script, region, variants, extensions and private use, as the grammar of RFC 5646 has them.

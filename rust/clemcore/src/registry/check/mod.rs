@@ -219,7 +219,7 @@ impl<'c> Context<'c> {
         if let Some(near) = self.near_misses.get(key) {
             return *near;
         }
-        // So many keys of one's own are no typing errors.
+        // So many keys of one's own are not typing errors.
         if self.near_misses.len() >= MANY_KEYS {
             return None;
         }

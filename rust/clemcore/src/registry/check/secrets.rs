@@ -62,7 +62,7 @@ fn value(node: &Node<'_>, path: &Path<'_>, context: &mut Context<'_>) {
 
 fn report(node: &Node<'_>, path: &Path<'_>, context: &mut Context<'_>) {
     context
-        .at(&kind::SECRET, node.span, "a registry is no place for a secret")
+        .at(&kind::SECRET, node.span, "a registry is not a place for a secret")
         .field(format_args!("{path}"))
         .help("put it into an environment variable or key.json; if the file was ever shared, revoke it");
 }

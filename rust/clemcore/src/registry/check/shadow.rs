@@ -16,7 +16,7 @@ use crate::text::Span;
 use crate::unify::{ById, leaves_equal};
 use hashbrown::HashMap;
 
-/// With how many earlier entries of its name an entry is compared; more of one name are no registry.
+/// With how many earlier entries of its name an entry is compared; more of one name are not a registry.
 const COMPARED: usize = 100;
 /// Objects with more keys are compared by a table of them.
 const MANY_KEYS: usize = 32;

@@ -56,10 +56,10 @@ pub(super) fn fault(node: &Node<'_>) -> Option<(String, String)> {
     }
     let shown: String = text.chars().take(40).collect();
     let help = guess(text).map_or(rule, |guess| format!("write \"{guess}\""));
-    Some((format!("{shown:?} is no number of tokens"), help))
+    Some((format!("{shown:?} is not a number of tokens"), help))
 }
 
-/// The size that is meant, where a text is no size and only one can be meant.
+/// The size that is meant, where a text is not a size and only one can be meant.
 pub(super) fn certain(text: &str) -> Option<String> {
     let text = text.trim();
     if text.is_empty() || context_tokens(text).is_some() {

@@ -331,7 +331,7 @@ fn pattern(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     let Some(text) = node.as_str() else { return };
     if let Some(message) = patterns::fault(text) {
         context
-            .at(&kind::BAD_PATTERN, node.span, format_args!("{name} is no regular expression: {message}"))
+            .at(&kind::BAD_PATTERN, node.span, format_args!("{name} is not a regular expression: {message}"))
             .field(format_args!("{name}"))
             .help("put \\\\ before a character that stands for itself");
     } else if let Some((message, help)) = patterns::looseness(text) {

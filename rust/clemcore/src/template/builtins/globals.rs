@@ -164,7 +164,7 @@ fn namespace<'a>(vm: &mut Vm<'a>, args: Args<'a>) -> Result<Value<'a>> {
         match key.as_str() {
             Some(name) if name.starts_with('_') => return Err(private_name(name)),
             Some(_) => {}
-            None => return Err(Error::unsupported("a namespace with a name that is no string")),
+            None => return Err(Error::unsupported("a namespace with a name that is not a string")),
         }
     }
     let depth = attrs.depth();

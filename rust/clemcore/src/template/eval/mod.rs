@@ -40,7 +40,7 @@ pub(crate) struct Vm<'a> {
     pub(crate) out: String,
     /// Where each running capture starts in `out`.
     captures: ArenaVec<'a, usize>,
-    /// The depth of the capture into which a filter or call block wrote something that is no text. jinja2 notices only
+    /// The depth of the capture into which a filter or call block wrote something that is not text. jinja2 notices only
     /// when that capture ends.
     broken: Option<usize>,
     /// What is left of the slice of steps at hand.
@@ -255,7 +255,7 @@ impl<'a> Vm<'a> {
         self.out.len()
     }
 
-    /// Fails when the output of the innermost capture holds something that is no text.
+    /// Fails when the output of the innermost capture holds something that is not text.
     fn check_unbroken(&mut self) -> Result<()> {
         if self.broken == Some(self.captures.len()) {
             return Err(Error::type_error("sequence item: expected str instance"));

@@ -16,7 +16,7 @@ use crate::template::value::{Counter, Key, LoopState, Object, Value};
 const MANY: usize = 32;
 
 impl<'a> Vm<'a> {
-    /// An integer, which is no bool.
+    /// An integer, which is not a bool.
     pub(super) fn int_of(&self, expr: &'a Expr) -> Option<i64> {
         match &expr.kind {
             ExprKind::Int(int) => Some(*int),

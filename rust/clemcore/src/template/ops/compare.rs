@@ -71,7 +71,7 @@ fn objects_equal<'a>(x: &Object<'a>, y: &Object<'a>) -> bool {
     }
 }
 
-/// How two numbers compare: `None` when one is no number, `Some(None)` for a NaN.
+/// How two numbers compare: `None` when one is not a number, `Some(None)` for a NaN.
 #[allow(clippy::option_option, reason = "no number, or numbers without an order")]
 fn numeric<'a>(a: &Value<'a>, b: &Value<'a>) -> Option<Option<Ordering>> {
     let int = |v: &Value<'_>| match v {

@@ -46,7 +46,7 @@ pub(super) fn int<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filte
             let Some(text) = value.as_str() else { return Ok(default) };
             // It is copied and looked at several times.
             look(per_character(text).saturating_mul(4))?;
-            // What is no base is no error: then the text may still be a float's.
+            // What is not a base is not an error: then the text may still be a float's.
             if let Ok(base) = integer_or(&base, 10) {
                 if base != 0 && !(2..=36).contains(&base) {
                     return Err(Error::unsupported("int with a base that Python refuses"));

@@ -133,7 +133,7 @@ pub(super) fn join<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Fil
 pub(super) fn batch<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> Filtered<'a> {
     let [count, fill] = args.bind("do_batch", &["linecount", "fill_with"], 1)?;
     let (Value::Int(count), fill) = (&count, fill) else {
-        return Err(Error::unsupported("batch with a count that is no integer"));
+        return Err(Error::unsupported("batch with a count that is not an integer"));
     };
     if *count <= 0 {
         return Err(Error::unsupported("batch with a count below one"));

@@ -135,13 +135,13 @@ pub(super) fn truncate<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
     let names = ["length", "killwords", "end", "leeway"];
     let [length, killwords, end, leeway] = args.bind("do_truncate", &names, 0)?;
     if matches!(length, Value::Float(_)) || matches!(leeway, Value::Float(_)) {
-        return Err(Error::unsupported("truncate with a length that is no integer"));
+        return Err(Error::unsupported("truncate with a length that is not an integer"));
     }
     let length = integer_or(&length, 255)?;
     let leeway = if absent(&leeway) { 5 } else { integer(&leeway)? };
     let end_value = if matches!(end, Value::Missing) { Value::Str("...") } else { end };
     let Some(end) = end_value.as_str() else {
-        return Err(Error::unsupported("truncate with an end that is no string"));
+        return Err(Error::unsupported("truncate with an end that is not a string"));
     };
     let end_length = i64::try_from(end.chars().count()).unwrap_or(i64::MAX);
     if length < end_length || leeway < 0 {
@@ -151,7 +151,7 @@ pub(super) fn truncate<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
         return Ok(value);
     }
     let (Some(text), false) = (value.as_str(), matches!(value, Value::Markup(_))) else {
-        return Err(Error::unsupported("truncate of a value that is no plain string"));
+        return Err(Error::unsupported("truncate of a value that is not a plain string"));
     };
     if i64::try_from(text.chars().count()).unwrap_or(i64::MAX) <= length.saturating_add(leeway) {
         return Ok(value);

@@ -44,7 +44,7 @@ pub(super) fn tojson<'a>(vm: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> F
             (Some(item), Some(key)) => (item_separator, key_separator) = (item.to_owned(), key.to_owned()),
             // Python only looks at them where it writes them.
             _ if value.as_str().is_some() => {}
-            _ => return Err(Error::unsupported("tojson with separators that are no strings")),
+            _ => return Err(Error::unsupported("tojson with separators that are not strings")),
         }
     }
     let options = json::Options {
