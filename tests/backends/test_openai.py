@@ -100,7 +100,7 @@ def test_system_and_further_fields_stay_and_neighbours_of_one_role_are_merged(wi
     messages = [
         {"role": "system", "content": "Be short."},
         {"role": "user", "content": "One", "name": "ann"},
-        {"role": "user", "content": "Two"},
+        {"role": "user", "content": "Two", "name": "ann"},
     ]
     ask(open_model(wire_server.url), messages)
     assert wire_server.only.json["messages"] == [
@@ -309,9 +309,9 @@ def test_one_limit_of_tokens(wire_server: WireServer) -> None:
 
 
 def test_a_flag_that_is_no_flag_is_refused(wire_server: WireServer) -> None:
-    with pytest.raises(SpecError, match="'reasoning_model' must be true or false, not 'yes'"):
+    with pytest.raises(SpecError, match="reasoning_model must be true or false, not a string"):
         open_model(wire_server.url, reasoning_model="yes")
-    with pytest.raises(SpecError, match="'multimodality' must be an object, not True"):
+    with pytest.raises(SpecError, match="multimodality must be an object, not a boolean"):
         open_model(wire_server.url, multimodality=True)
     with pytest.raises(SpecError, match="extra_body must not hold messages, stream"):
         ask(open_model(wire_server.url, extra_body={"stream": False, "messages": []}))
@@ -376,7 +376,7 @@ def test_a_good_status_without_an_answer(wire_server: WireServer, body: Any, wor
 # -- entries -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("model_id", [None, "", " ", 3])
 def test_an_entry_without_model_id_is_refused(model_id: Any) -> None:
-    with pytest.raises(SpecError, match=r"'model_id' (is missing|must be a non-empty string)"):
+    with pytest.raises(SpecError, match=r"model_id'? (is missing|must be a non-empty string|must be a string, not an integer)"):
         make_model("openai_compatible", model_id=model_id, base_url="http://127.0.0.1:1/v1")
 
 

@@ -80,6 +80,7 @@ pub(super) const SELECTIVE: &[&str] = &[
     "openrouter",
     "slurk",
 ];
+pub(super) const REPLAY: &[&str] = &["replay"];
 pub(super) const SLURK: &[&str] = &["slurk"];
 pub(super) const MOCK: &[&str] = &["mock"];
 /// Services that are asked over the network.

@@ -1,6 +1,6 @@
 //! The known keys of an entry.
 use super::Type::{Bool, Int, Null, Number, Object, String, Strings};
-use super::backends::{LLAMACPP, LOCAL, MOCK, REMOTE, SERVERS, SLURK};
+use super::backends::{LLAMACPP, LOCAL, MOCK, REMOTE, REPLAY, SERVERS, SLURK};
 use super::{Field, Rule};
 
 const fn field(name: &'static str, types: &'static [super::Type], meaning: &'static str) -> Field {
@@ -135,6 +135,8 @@ pub const ENTRY: &[Field] = &[
     ).nests()
     .read_by(SERVERS)
     .default("the backend's name"),
+    field("path", &[String], "The record whose answers are given again.").read_by(REPLAY),
+    field("model", &[String], "The model of the record whose answers are given, where it has several.").read_by(REPLAY),
     field("slurk_host", &[String], "Address of the Slurk server.").rule(Rule::Address).nests().read_by(SLURK),
     field(
         "room_layout_path",
