@@ -120,6 +120,22 @@ def test_the_check_warns(fields: dict[str, Any], expected: list[tuple[str, str]]
 
 
 @pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, []),
+        ({"deployment": "north", "huggingface_id": "org/m"}, []),
+        ({"model_config": {"total_timout": 60}}, [("R053", "model_config.total_timout")]),
+        ({"top_p": 90}, [("R072", "top_p")]),
+    ],
+)
+def test_doctor_holds_a_custom_backend_only_to_rules_for_all(
+    fields: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    rows = diagnosis.problem_rows(ModelSpec(model_name="m", backend="lab", **fields))
+    assert [(row.name, row.value) for row in rows] == expected
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         local(load_in_4bit=True, load_in_8bit=False),

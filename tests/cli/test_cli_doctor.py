@@ -161,6 +161,7 @@ def test_a_custom_backend(clem: Clem, methods: str, status: int, shown: tuple[st
     name, state, advice = shown
     assert rows[name]["state"] == state
     assert advice in rows[name]["advice"]
+    assert rows.keys() <= {"entry", "backend", "body", "licence"}  # no rule of packaged backends applies
 
 
 # -- models of the hub -------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ _ARGUMENTS = ("reasoning", "reasoning_effort")
 # Custom backends for services may read what this backend reads, and are held against its rules.
 _ANY_SERVICE = "openai_compatible"
 _NEAR_MISS = "R053"
+# Rules that do not apply to custom backends: the field that names the model is missing, the backend is not packaged.
+_PACKAGED_ONLY = frozenset({"R045", "R052"})
 _TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "integer": (int,),
@@ -81,7 +83,9 @@ def check_settings(spec: ModelSpec) -> None:
 def problems_of(spec: ModelSpec) -> list[_core.Problem]:
     """Return what the rules of the core find in an entry; custom backends are judged as services."""
     backend = spec.get("backend")
-    return _core.judge(spec._fields, backend if backend in _known_backends() else _ANY_SERVICE)
+    if backend in _known_backends():
+        return _core.judge(spec._fields, backend)
+    return [p for p in _core.judge(spec._fields, _ANY_SERVICE) if p.code not in _PACKAGED_ONLY]
 
 
 def sentence(spec: ModelSpec, problem: _core.Problem) -> str:
