@@ -89,6 +89,14 @@ def test_any_iterable_is_answered_in_order_and_a_malformed_item_fails_alone(mode
         assert sorted(batch, key=lambda place: place["index"]) == [{"index": 0, "size": 4}, {"index": 2, "size": 4}]
 
 
+@pytest.mark.parametrize("batch", [None, 5, "Hello!", b"Hello!", {"role": "user", "content": "Hello!"}], ids=repr)
+def test_what_is_not_a_list_of_dialogues_is_refused_as_a_whole(model: Any, batch: Any) -> None:
+    with backends.record("requests.json") as recorder:
+        with pytest.raises(MessagesError, match="batch_messages must be a list of dialogues, not"):
+            model.generate_batch_response(batch, return_exceptions=True)
+        assert recorder.count == 0
+
+
 def test_arguments_of_one_call(model: Any) -> None:
     model.set_gen_args(temperature=0.0, max_tokens=8)
     with backends.record():

@@ -72,8 +72,9 @@ class Batch:
         Raises:
             ValueError: ``scopes`` or ``gen_args`` has not one value for each dialogue.
             GenerationArgumentError: a value of ``gen_args`` is not a dict.
+            MessagesError: ``batch_messages`` is not a list of dialogues at all.
         """
-        dialogues = list(batch_messages)
+        dialogues = _dialogues(batch_messages)
         size = len(dialogues)
         given_scopes = _each(scopes, size, "scopes")
         given_args = [gen_args] * size if isinstance(gen_args, Mapping) else _each(gen_args, size, "gen_args")
@@ -211,6 +212,13 @@ class Batch:
             failed.batch_results = self.results  # type: ignore[attr-defined]
             raise failed
         return self.results
+
+
+def _dialogues(batch_messages: Any) -> list[Any]:
+    # Texts and dicts can be iterated over, but their pieces are not dialogues.
+    if isinstance(batch_messages, (str, bytes, Mapping)) or not isinstance(batch_messages, Iterable):
+        raise MessagesError(f"batch_messages must be a list of dialogues, not {type(batch_messages).__name__}")
+    return list(batch_messages)
 
 
 def _each(values: Sequence[Any] | None, size: int, name: str) -> Sequence[Any]:
