@@ -127,6 +127,9 @@ def test_lists(clem: Clem, terminal: Terminals) -> None:
     for options in ([], ["-v"], ["--json"]):
         assert _is_harmless(_shown(terminal, "list", "models", "--backend", "mock", *options))
     assert _is_harmless(_shown(terminal, "registry", "resolve", f"{HOSTILE}1".replace("\r", "")))
+    explained = clem.ok("registry", "resolve", f"{HOSTILE}1", "--explain")  # it is prose, also in a pipe to a pager
+    assert SHOWN in explained
+    assert _is_harmless(explained)
 
 
 def test_problems_of_a_registry_and_their_corrections(clem: Clem, terminal: Terminals) -> None:

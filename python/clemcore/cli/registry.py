@@ -17,7 +17,7 @@ from clemcore.cli.terminal import has_colors, note, out
 from clemcore.errors import ClemcoreError
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
-from clemcore.visible import visible_json
+from clemcore.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,7 +167,7 @@ def resolve(selector: ModelSpec, set_: tuple[str, ...], how: bool, as_json: bool
         if as_json:
             print_json(told.to_dict())
         else:
-            out(str(told))
+            out(visible(str(told)))
         return NOT_FOUND if told.spec is None else 0
     found = resolve_selector(asked, models)
     shown, changes = mask_fields(found.spec.to_dict()), changes_of(found.spec)
