@@ -233,6 +233,21 @@ def test_reasoning_is_read_in_every_form(wire_server: WireServer, message: dict[
     assert (result.text, result.facts["outcome"], result.facts["reasoning"]) == ("A.", "answer", "Think.")
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (["Canb", "erra."], "Canberra."),
+        (["Canb", {"type": "text", "text": "erra."}], "Canberra."),
+        ([{"type": "thinking", "thinking": "Think."}, "Canberra."], "Canberra."),
+        ([5, None, ["Sydney."]], ""),
+    ],
+)
+def test_texts_without_a_part_around_them_are_read(wire_server: WireServer, content: Any, text: str) -> None:
+    wire_server.script = [completion(None, message={"content": content})]
+    result = ask(open_model(wire_server.url))
+    assert (result.text, result.facts["outcome"]) == (text, "answer" if text else "empty")
+
+
 def test_paragraphs_of_a_summary_stay_apart(wire_server: WireServer) -> None:
     summary = [{"type": "summary_text", "text": words} for words in ("One.", "Two.")]
     wire_server.script = [completion(None, message={"content": [{"type": "reasoning", "summary": summary}]})]

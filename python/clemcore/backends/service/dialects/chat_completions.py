@@ -250,8 +250,13 @@ def _text(content: Any) -> str:
         return content
     if not isinstance(content, list):
         return ""
-    parts = (part.get("text") for part in content if isinstance(part, dict) and part.get("type") in _TEXTS)
-    return "".join(part for part in parts if isinstance(part, str))
+    return "".join(text for part in content if isinstance(text := _text_of_part(part), str))
+
+
+def _text_of_part(part: Any) -> Any:
+    if isinstance(part, dict):
+        return part.get("text") if part.get("type") in _TEXTS else None
+    return part
 
 
 # Where services put the words of reasoning: fields of a message, and within these.
