@@ -248,6 +248,8 @@ EXAMPLES: list[tuple[str, str, Numbers]] = [
     ("any", "The maximum context length is 4000; the request contains 5000 tokens", (5300, -1300, 4000)),
     ("any", "The prompt exceeds the context length of 4000 tokens", (None, None, 4000)),
     ("any", "Context length exceeded", (None, None, None)),
+    ("any", "context_length_exceeded", (None, None, None)),
+    ("any", "upstream said context_window_exceeded", (None, None, None)),
     ("any", "The messages are longer than the context window", (None, None, None)),
     ("any", "prompt is too long", (None, None, None)),
 ]

@@ -158,7 +158,7 @@ ROWS: tuple[Row, ...] = (
     _row("any", r"total length of (?:all )?(?:the )?messages is too long"),
     _row("any", r"(?:maximum|max|model'?s?|available) (?:allowed )?context (?:length|window|size|limit)"),
     _row("any", r"exceed(?:s|ed)? [^.]{0,60}context (?:length|window|size|limit)"),
-    _row("any", r"context (?:length|window|size|limit) (?:is |was |has been )?(?:exceeded|full)"),
+    _row("any", r"context[ _](?:length|window|size|limit)[ _](?:is |was |has been )?(?:exceeded|full)"),
     _row("any", r"(?:longer|larger|greater) than [^.]{0,60}context (?:length|window|size|limit)"),
     _row("any", r"\b(?:prompt|input|conversation) (?:is|was) too long"),
 )
