@@ -86,7 +86,7 @@ def resolve_endpoint(spec: ModelSpec, service: Defaults) -> Endpoint:
     registry = KeyRegistry.from_json()
     found = registry.find(key_name)
     key, place = found if found is not None else (None, "")
-    base_url = _address(spec, service, key, place)
+    base_url = _address(spec, service, key, key_name, place)
     if not setting(spec, "requires_api_key", True):
         key, place = None, ""
     elif key is None:
@@ -105,7 +105,7 @@ def resolve_endpoint(spec: ModelSpec, service: Defaults) -> Endpoint:
     return Endpoint(base_url, key, place, account, _ca_file(spec), _verify_tls(spec, base_url))
 
 
-def _address(spec: ModelSpec, service: Defaults, key: Key | None, place: str) -> str:
+def _address(spec: ModelSpec, service: Defaults, key: Key | None, key_name: str, place: str) -> str:
     written = setting(spec, "base_url")
     if written is not None:
         return _checked_url(written, f"the entry of model '{spec['model_name']}'")
@@ -114,8 +114,7 @@ def _address(spec: ModelSpec, service: Defaults, key: Key | None, place: str) ->
         if service.base_url is None:
             raise SpecError(
                 f"model '{spec['model_name']}' has no address: add \"base_url\" (such as "
-                '"http://127.0.0.1:8000/v1") to its entry or to the key of backend '
-                f"'{service.backend}'"
+                f"\"http://127.0.0.1:8000/v1\") to its entry or to the key '{key_name}'"
             )
         return service.base_url
     if service.base_url is not None and place.startswith("$") and _origin(own) != _origin(service.base_url):
