@@ -190,6 +190,17 @@ def test_a_server_that_does_not_stream_gives_one_piece(wire_server: WireServer) 
     assert list(stream) == [LONG.strip()]
 
 
+@pytest.mark.parametrize("part", ["erra", {"text": "erra"}, {"type": "output_text", "text": "erra"}], ids=str)
+def test_parts_of_every_form_are_pieces(wire_server: WireServer, part: Any) -> None:
+    contents: list[Any] = [["Canb"], [part], "."]
+    chunks = [{"choices": [{"index": 0, "delta": {"content": content}}]} for content in contents]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    wire_server.script = [in_pieces([b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks])]
+    stream = open_model(wire_server.url).stream_response(HELLO)
+    assert list(stream) == ["Canb", "erra", "."]
+    assert (stream.reply.text, stream.reply.facts["outcome"]) == ("Canberra.", "answer")
+
+
 def test_thoughts_between_tags_are_no_piece_of_the_answer(wire_server: WireServer) -> None:
     wire_server.script = [completion("<think>Sydney is larger.</think>Canberra.")]
     stream = open_model(wire_server.url, cot_start_tag="<think>", cot_end_tag="</think>").stream_response(HELLO)

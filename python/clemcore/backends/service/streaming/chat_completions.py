@@ -65,8 +65,13 @@ def _text(content: Any) -> str:
     """Return the text of a content, which Mistral sends as a list of parts where the model thinks."""
     if isinstance(content, str):
         return content
-    parts = [part for part in _list(content) if isinstance(part, dict) and part.get("type") in ("text", None)]
-    return "".join(text_at(part, "text") for part in parts)
+    return "".join(_text_of_part(part) for part in _list(content))
+
+
+def _text_of_part(part: Any) -> str:
+    if isinstance(part, dict):
+        return text_at(part, "text") if part.get("type") in ("text", "output_text", None) else ""
+    return part if isinstance(part, str) else ""
 
 
 def _merge(whole: dict[str, Any], delta: dict[str, Any]) -> None:
