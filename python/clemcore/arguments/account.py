@@ -343,7 +343,9 @@ def _check_ours(given: Mapping[str, Any], spec: ModelSpec, dialect: Format) -> N
             f"{', '.join(taken)}: no generation argument: the entry's model_id and the call's messages are sent"
         )
     if given.get("stream"):
-        raise GenerationArgumentError("'stream' is not available: replies are read whole; leave it out")
+        raise GenerationArgumentError(
+            "'stream' is not available as an argument: leave it out, and call stream_response"
+        )
 
 
 def _names(spec: ModelSpec, field: str) -> list[str] | None:
