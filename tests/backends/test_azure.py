@@ -128,7 +128,7 @@ def test_a_deployment_of_another_name_says_which_protocol_it_speaks(wire_server:
 
 def test_only_the_key_of_the_model_is_needed() -> None:
     write_keys(azure_gpt={"api_key": CANARY})
-    with pytest.raises(SpecError, match="has no address: .* or to the key 'azure_gpt'"):
+    with pytest.raises(SpecError, match=r"has no address: .* or to the key 'azure_gpt'"):
         make_model("azure")
     write_keys(azure_claude={"api_key": CANARY, "base_url": "https://r.services.ai.azure.com/anthropic"})
     with pytest.raises(MissingKeyError, match="azure_gpt"):

@@ -23,7 +23,7 @@ _ARGUMENTS = ("reasoning", "reasoning_effort")
 # Custom backends for services may read what this backend reads, and are held against its rules.
 _ANY_SERVICE = "openai_compatible"
 _NEAR_MISS = "R053"
-# Rules that do not apply to custom backends: the field that names the model is missing, the backend is not packaged.
+# Rules that do not apply to custom backends: no field names the model, and the backend is not packaged.
 _PACKAGED_ONLY = frozenset({"R045", "R052"})
 _TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
