@@ -126,6 +126,33 @@ def test_a_service_lacks_the_engine_of_the_extra_that_it_names(monkeypatch: pyte
     assert lacks == {name: (["aiohttp"], f"pip install 'clemcore[{name}]'") for name in lacks}
 
 
+@pytest.mark.parametrize("absent", ["openai", "anthropic", "torch"])
+def test_a_service_needs_no_package_that_it_only_uses_if_the_caller_brings_it(
+    monkeypatch: pytest.MonkeyPatch, absent: str
+) -> None:
+    from clemcore.backends import lookup, requirements
+
+    monkeypatch.setattr(requirements, "_is_installed", lambda package: package != absent)
+    services = ("openai", "openai_compatible", "anthropic", "azure", "google", "mistral", "cohere", "openrouter")
+    assert {requirements.missing_packages(lookup.packaged_file(name))[1] for name in services} == {None}
+
+
+def test_a_backend_that_imports_the_module_of_own_clients_needs_what_it_requires_itself() -> None:
+    from clemcore.backends import requirements
+
+    for line in (
+        "from clemcore.backends.service.client import OwnClient",
+        "from clemcore.backends.service import client",
+        "import clemcore.backends.service.client",
+    ):
+        file = Path("lab_api.py")
+        file.write_text(
+            f"{line}\nfrom clemcore.backends.base import require\n"
+            "require('no_such_sdk', backend='lab', extra='openai-sdk')\n"
+        )
+        assert requirements.missing_packages(file) == (["no_such_sdk"], "pip install 'clemcore[openai-sdk]'")
+
+
 def test_a_model_that_cannot_be_run_here_is_marked_with_the_reason(clem: Clem) -> None:
     entries = [
         {"model_name": "no-backend", "backend": "nowhere"},

@@ -15,8 +15,9 @@ from pathlib import Path
 
 _PACKAGE = "clemcore.backends."
 _HERE = Path(__file__).parent
-# Modules of this folder that every backend imports and that need nothing.
-_NEEDLESS = frozenset({"base", "utils"})
+# Modules of this folder that are not read. Every backend imports `base` and `utils`, which need nothing. `client`
+# needs its package only if the caller brings a client made with that package.
+_NOT_READ = frozenset({_HERE / "base", _HERE / "utils", _HERE / "service" / "client"})
 
 
 def missing_packages(file: Path) -> tuple[list[str], str | None]:
@@ -110,8 +111,8 @@ def _imported_files(node: ast.Import | ast.ImportFrom) -> list[Path]:
     else:
         names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
     inside = [name.removeprefix(_PACKAGE).split(".") for name in names if name.startswith(_PACKAGE)]
-    places = [_HERE.joinpath(*parts) for parts in inside if parts[0] not in _NEEDLESS]
-    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    places = {_HERE.joinpath(*parts) for parts in inside} - _NOT_READ
+    files = [file for place in sorted(places) for file in (place.with_suffix(".py"), place / "__init__.py")]
     return [file for file in files if file.is_file()]
 
 
