@@ -9,8 +9,8 @@
     ├── BackendNotFoundError      (ValueError)      no backend of that name
     ├── BackendLoadError          (LookupError)     the backend's module has no single Backend class
     ├── MissingExtraError         (ImportError)     an optional package is not installed
-    ├── KeyFileError              (ValueError)      key.json cannot be read as what it should be
-    ├── MissingKeyError           (AssertionError)  no key for a backend, looked for everywhere
+    ├── KeyFileError              (ValueError)      key.json cannot be read or has the wrong form
+    ├── MissingKeyError           (AssertionError)  no key was found for a backend
     ├── MessagesError             (ValueError)      messages are not a list of {role, content}
     ├── TemplateError             (ValueError)      a chat template does not compile or refuses the messages
     ├── ModelLoadError            (OSError)         a local model is not there or cannot be read
@@ -18,7 +18,7 @@
     ├── GenerationArgumentError   (ValueError)      a generation argument that cannot be sent as asked
     ├── ContextExceededError                        prompt and reply do not fit the context window
     ├── RemoteCallError                             a provider refused or failed; .kind says how
-    │   ├── RemoteConnectionError                   no connection, or one that broke
+    │   ├── RemoteConnectionError                   the connection failed or broke off
     │   ├── CertificateError                        the server's certificate is not trusted
     │   ├── RemoteTimeoutError                      no whole reply in time
     │   │   └── JoinTimeoutError  (RuntimeError)    nobody has come into the room of a slurk server in time
@@ -306,7 +306,7 @@ class RemoteCallError(ClemcoreError):
 
 
 class RemoteConnectionError(RemoteCallError):
-    """There was no connection to the provider, or it broke."""
+    """The connection to the provider failed or broke off."""
 
     kind = "connection"
     retryable = True

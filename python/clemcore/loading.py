@@ -33,29 +33,33 @@ logger = logging.getLogger(__name__)
 
 
 def get_model_for(model: ModelSelector, gen_args: Mapping[str, Any] | None = None, *, client: Any = None) -> Model:
-    """Load the model that a name, a dict or a specification stands for.
+    """Load a model by its name, by a dict or by a specification.
 
     Args:
-        model: a name finds the first registry entry of that name. A dict (also as JSON text) finds the first entry
-            of its ``model_name``, or else of its ``model_id`` or ``huggingface_id``, that does not contradict it;
-            it may add fields that the backend reads. Any other key is a generation argument (``temperature``,
-            ``response_format``, …), which is sent or refused. One with a name and a backend that matches no entry
-            is an entry itself. A :class:`ModelSpec` that was resolved before stands for itself. Fields under
-            ``override`` play no part in finding the entry and replace its own (nested dicts are merged, None
-            removes a field); the record lists them.
-        gen_args: generation arguments; they win over those that the specification carries.
+        model: what to load:
+
+            * A name selects the first registry entry with that name.
+            * A dict (also as JSON text) selects the first entry with its ``model_name``, or else with its
+              ``model_id`` or ``huggingface_id``, that does not contradict it. It may add fields that the backend
+              reads. Any other key is a generation argument (``temperature``, ``response_format``, …), which is
+              sent or refused. A dict that has a name and a backend but matches no entry is itself the entry.
+            * A :class:`ModelSpec` that was resolved before is used as it is.
+
+            Fields under ``override`` are not used to find the entry. They replace fields of the entry: nested dicts
+            are merged, and None removes a field. The record lists them.
+        gen_args: generation arguments; they take precedence over those of the specification.
         client: a client of the ``openai`` package that sends the calls of a remote model, with its own address and
             key (``docs/backends/clients.md``).
 
     Returns:
-        The model; ``temperature`` 0.0 and ``max_tokens`` 300 are set where nothing else was given.
+        The model. ``temperature`` is 0.0 and ``max_tokens`` is 300 unless you set them.
 
     Raises:
-        ModelNotFoundError: no entry matches; the message names the nearest.
+        ModelNotFoundError: no entry matches; the message names the nearest models.
         SpecError: the selector or its override is invalid.
         BackendNotFoundError: the entry's backend does not exist.
         MissingExtraError: the backend's packages are not installed.
-        RegistryError: the registry file of the working directory has faults.
+        RegistryError: the registry file of the working directory has errors.
 
     Examples:
         >>> model = get_model_for({"model_name": "mock", "temperature": 0.7})
@@ -103,7 +107,7 @@ def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> Mode
     :func:`clemcore.registry.resolve` also says where its entry is.
 
     Raises:
-        ModelNotFoundError: no entry matches; the message names the nearest.
+        ModelNotFoundError: no entry matches; the message names the nearest models.
         SpecError: the selector or its override is invalid.
     """
     return resolution.resolve(model, registry).spec
@@ -146,7 +150,7 @@ def examine(
         the request, and its estimated cost. A row whose state is ``fault`` says why a call cannot work.
 
     Raises:
-        ModelNotFoundError: no entry matches; the message names the nearest.
+        ModelNotFoundError: no entry matches; the message names the nearest models.
         SpecError: the selector or its override is invalid.
     """
     check_messages(messages)

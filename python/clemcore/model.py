@@ -90,15 +90,15 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
             Args:
                 messages: non-empty list of ``{"role": "system" | "user" | "assistant", "content": str}``; for
                     models that see images also ``"image"``: path, URL or a list of them.
-                gen_args: generation arguments of this call alone; they win over those of the model.
-                scope: what the call belongs to; by default the scope of this context (``backends.scope``).
+                gen_args: generation arguments of this call only; they take precedence over those of the model.
+                scope: the scope of the call; by default the current one (``backends.scope``).
 
             Returns:
-                The exact object sent to the model, the exact object received, and the answer's text alone. A
+                The exact object sent to the model, the exact object received, and the text of the answer. A
                 subclass may return a plain tuple of the three; callers get a :class:`Reply`.
 
             Raises:
-                MessagesError: the messages do not have that form.
+                MessagesError: the messages do not have this form.
                 ContextExceededError: prompt and reply do not fit the context window; nothing was generated.
             """
 
@@ -109,8 +109,8 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
 
             Args:
                 messages: as for :meth:`generate_response`, which this calls in a thread.
-                gen_args: as there.
-                scope: as there.
+                gen_args: as for :meth:`generate_response`.
+                scope: as for :meth:`generate_response`.
             """
             import asyncio
 
@@ -125,16 +125,16 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
             scopes: Sequence[Scope | None] | None = None,
             gen_args: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
         ) -> list[Any]:
-            """Answer several dialogues; each is recorded when it is answered, and each fails alone.
+            """Answer several dialogues. Each is recorded as it is answered; a failed one does not stop the others.
 
             A subclass may implement ``generate_batch_response(self, batch_messages)``.
 
             Args:
                 batch_messages: the dialogues; any finite iterable.
-                return_exceptions: put the exception of a dialogue that failed in the place of its answer.
-                progress: show a bar where standard error is a terminal; None: if ``CLEMCORE_PROGRESS`` is set to 1.
-                scopes: a scope (or None) for each dialogue; by default the scope of this context for all.
-                gen_args: generation arguments of this batch: a dict for all, or one (or None) for each dialogue.
+                return_exceptions: return the exception of a failed dialogue in place of its answer.
+                progress: show a progress bar if standard error is a terminal; None: if ``CLEMCORE_PROGRESS`` is 1.
+                scopes: a scope (or None) for each dialogue; by default all belong to the current scope.
+                gen_args: generation arguments of this batch: one dict for all, or one (or None) per dialogue.
 
             Returns:
                 The answers, in the order of the dialogues.
@@ -160,12 +160,12 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
 
         Args:
             messages: as for :meth:`generate_response`.
-            gen_args: as there.
-            scope: as there.
+            gen_args: as for :meth:`generate_response`.
+            scope: as for :meth:`generate_response`.
 
         Returns:
-            An iterator over the pieces of the answer's text as they arrive; afterwards it has the whole ``reply``.
-            A model that cannot stream, and an answer that is known already, give one piece.
+            An iterator over the pieces of the answer's text as they arrive. At the end, ``reply`` is the whole
+            reply. A model that cannot stream gives one piece, and so does an answer that is already known.
         """
         return Stream(self, messages, gen_args, scope)
 

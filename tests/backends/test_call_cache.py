@@ -180,7 +180,7 @@ def test_a_file_that_is_something_else_is_left_alone(clem: Clem) -> None:
             backends.cache(name)
         assert "left as it is" in clem.fails("cache", "clear", name, "--yes")
         assert Path(name).read_bytes() == before
-    assert "there is no cache" in clem.fails("cache", "stat", "nothing.db")
+    assert "no cache of calls was found" in clem.fails("cache", "stat", "nothing.db")
 
 
 def test_threads_share_it(wire_server: WireServer) -> None:

@@ -149,7 +149,7 @@ class RemoteBackend(Backend):
         """Find the key and make the client.
 
         Raises:
-            MissingKeyError: there is no key; the message says where was looked.
+            MissingKeyError: no key was found; the message lists the places searched.
         """
         self.key_name = key_name or type(self).__name__.lower()
         self.key = KeyRegistry.from_json().get_key_for(self.key_name)

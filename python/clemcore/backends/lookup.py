@@ -168,7 +168,7 @@ class BackendRegistry:
         hint = f"did you mean '{near}'? " if near else ""
         raise BackendNotFoundError(
             f"no backend '{backend_selector}': {hint}known are {', '.join(known)}; "
-            f"a backend of your own is a file {backend_selector}{SUFFIX} in {Path.cwd()}"
+            f"a custom backend is a file {backend_selector}{SUFFIX} in {Path.cwd()}"
         )
 
     def get_backend_for(self, backend_selector: str) -> Backend:

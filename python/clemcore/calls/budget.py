@@ -155,14 +155,14 @@ def _checked_part(part: str) -> str:
 def budget(usd: float, *, spent: float = 0.0, parts: Mapping[str, float] | None = None) -> Budget:
     """Limit what the calls of a block cost, in USD.
 
-    A call of a remote model whose highest cost would go beyond what is left is not sent. Models that run on this
-    machine cost nothing; a remote model without ``prices`` in its entry is refused while a budget is open. Which
-    calls belong to it: those of the explicit scope around it; without one, as for :func:`clemcore.backends.record`.
+    A call of a remote model is not sent if its highest possible cost exceeds what is left. Models that run on this
+    machine cost nothing. A remote model without ``prices`` in its entry is refused while a budget is open. The
+    budget counts the calls of the scope around it; without a scope, see :func:`clemcore.backends.record`.
 
     Args:
-        usd: what may be spent.
-        spent: what was spent already, by an earlier run for instance.
-        parts: further limits, by a model's name (``"gpt-4o-mini"``) or a label of the scope (``"game=taboo"``). A
+        usd: the amount that may be spent.
+        spent: the amount already spent, for example by an earlier run.
+        parts: further limits, for a model's name (``"gpt-4o-mini"``) or a scope label (``"game=taboo"``). A
             call must fit the whole budget and every part that it belongs to.
 
     Raises:

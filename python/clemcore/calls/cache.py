@@ -81,10 +81,10 @@ class CallCache:
         path: the SQLite file; by default ``calls.sqlite3`` in the user's cache folder.
         sampling: keep also answers of calls that sample (a temperature other than 0 and no seed). The second such
             call of one run with the same body is another call than the first: it has a reply of its own.
-        epoch: a number that is part of the key of calls that sample; another number asks anew.
+        epoch: part of the key of calls that sample; use another number to ask again.
 
     Raises:
-        CacheError: the file is something else, or cannot be opened.
+        CacheError: the file is not a cache, or cannot be opened.
     """
 
     def __init__(
@@ -192,17 +192,17 @@ forks.guard(sys.modules[__name__], "_lock")
 
 
 def cache(path: str | os.PathLike[str] | None = None, *, sampling: bool = False, epoch: int = 0) -> CallCache:
-    """Keep the answers of services, and use those that were kept, until the block or the process ends.
+    """Keep the answers of services and reuse them, until the block or the process ends.
 
-    What is kept, under which key, and what never is: ``docs/cache.md``.
+    ``docs/cache.md`` says what is kept, under which key, and what is never kept.
 
     Args:
         path: the file; by default ``calls.sqlite3`` in the user's cache folder.
-        sampling: keep also answers of calls that sample.
-        epoch: a number that is part of the key of calls that sample; another number asks anew.
+        sampling: also keep the answers of calls that sample.
+        epoch: part of the key of calls that sample; use another number to ask again.
 
     Raises:
-        CacheError: the file is something else, or cannot be opened.
+        CacheError: the file is not a cache, or cannot be opened.
     """
     return CallCache(path, sampling=sampling, epoch=epoch)
 
@@ -286,7 +286,7 @@ def _opened(path: Path, *, make: bool) -> sqlite3.Connection:
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # answers are nobody else's business
     elif not path.is_file():
-        raise CacheError(f"{path}: there is no cache of calls")
+        raise CacheError(f"{path}: no cache of calls was found")
     connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)

@@ -249,19 +249,19 @@ def record(to: _SinkT) -> AbstractContextManager[_SinkT]: ...
 def record(to: Any = "requests.json") -> Any:
     """Record calls into a file that is valid JSON after every call, or into a sink of your own.
 
-    Which calls: those of the explicit scope around it (:func:`clemcore.backends.scope`); without one, every call of
-    the process if the main thread opens it outside a task, else the calls of this thread or task.
+    It records the calls of the scope around it (:func:`clemcore.backends.scope`). Without a scope, it records every
+    call of the process if the main thread opens it outside a task, else the calls of this thread or task.
 
     Args:
-        to: the file, whose folder is made where it is missing; an existing record is continued. Or an object with
-            ``put(call)`` and ``flush()`` (:class:`clemcore.calls.scope.Sink`). No answer is returned before it was
-            flushed; if it fails, the error has the answer as ``reply``.
+        to: a file, or an object with ``put(call)`` and ``flush()`` (:class:`clemcore.calls.scope.Sink`). A missing
+            folder is created, and an existing record is continued. No answer is returned before it was flushed; if
+            that fails, the error has the answer as ``reply``.
 
     Returns:
-        For a file, the open :class:`Recorder`; for a sink, a context manager that gives the sink itself.
+        For a file, the open :class:`Recorder`; for a sink, a context manager that returns the sink itself.
 
     Raises:
-        RecordError: something stands at the path that is not a record file, or another recorder writes it.
+        RecordError: the path is not a record file, or another recorder is writing it.
 
     Examples:
         >>> import json, tempfile, pathlib, clemcore.backends as backends

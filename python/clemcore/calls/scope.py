@@ -219,18 +219,18 @@ class Scope:
 
 
 def scope(*, sinks: tuple[Sink, ...] = (), answers: Answers | None = None, **labels: str | int) -> Scope:
-    """Open a scope: the calls made in it have its labels, and belong to what is opened inside it.
+    """Open a scope: its calls get its labels, and belong to the records, budgets and caches opened inside it.
 
     Args:
-        sinks: what records the calls, besides the recorders that are opened inside.
-        answers: asked before any model; see :class:`Answers`.
-        labels: ``run``, ``game``, ``experiment``, ``episode``, ``epoch``, ``player`` and ``call``; a text or a
-            whole number. They are recorded as ``clemcore.scope``. Calls are numbered from 0 unless
+        sinks: objects that record the calls, in addition to the recorders opened inside the scope.
+        answers: a source of answers that is asked before any model; see :class:`Answers`.
+        labels: ``run``, ``game``, ``experiment``, ``episode``, ``epoch``, ``player`` and ``call``; a string or
+            an integer. They are recorded as ``clemcore.scope``. Calls are numbered from 0 unless
             ``call`` is given.
 
     Raises:
         ValueError: a label is unknown.
-        TypeError: the value of a label is neither a text nor a whole number.
+        TypeError: the value of a label is neither a string nor an integer.
 
     Examples:
         >>> from clemcore import backends

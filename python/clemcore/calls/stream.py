@@ -25,9 +25,8 @@ _LET_GO = 5.0
 class Stream(Iterator[str]):
     """The answer of a model, piece by piece.
 
-    Iterate over it to get the pieces; joined, they are the text of the reply. Afterwards :attr:`reply` is the
-    whole reply.
-    A stream that is closed before its end stops the call, and the record says that it was interrupted.
+    Iterate over it to get the pieces; joined, they are the text of the reply. At the end, :attr:`reply` is the
+    whole reply. If you close a stream before its end, the call stops, and the record says that it was interrupted.
 
     Examples:
         >>> from clemcore import backends
@@ -39,13 +38,13 @@ class Stream(Iterator[str]):
     def __init__(
         self, model: Any, messages: Messages, gen_args: Mapping[str, Any] | None = None, scope: Scope | None = None
     ) -> None:
-        """Start the call; a model that cannot stream starts when the first piece is asked for.
+        """Start the call. A model that cannot stream starts when the first piece is requested.
 
         Args:
             model: the model.
             messages: the dialogue.
-            gen_args: generation arguments of this call alone.
-            scope: what the call belongs to; by default the scope of this context.
+            gen_args: generation arguments of this call only.
+            scope: the scope of the call; by default the current one.
         """
 
         def ask() -> Reply:
@@ -99,7 +98,7 @@ class Stream(Iterator[str]):
 
     @property
     def reply(self) -> Reply:
-        """The whole reply, waited for where it is not there yet.
+        """The whole reply; waits until it has arrived.
 
         Raises:
             Exception: the call has failed.
@@ -111,7 +110,7 @@ class Stream(Iterator[str]):
         return self._course.reply
 
     def close(self) -> None:
-        """Stop the call if it is still under way, and wait until it is recorded."""
+        """Stop the call if it is still running, and wait until it is recorded."""
         self._start = None
         self._stop()
         if self._thread is not None and self._thread is not threading.current_thread():

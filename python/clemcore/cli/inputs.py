@@ -150,7 +150,7 @@ def read_pairs(texts: Iterable[str], option: str) -> dict[str, str]:
         option: named in errors.
 
     Raises:
-        click.BadParameter: one is no such text, or a name is given twice.
+        click.BadParameter: one does not have this form, or a name is given twice.
     """
     pairs: dict[str, str] = {}
     for text in texts:

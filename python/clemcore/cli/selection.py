@@ -151,7 +151,7 @@ def read_set(texts: Iterable[str]) -> dict[str, Any]:
     ``True`` and ``False`` are read as Python's. A dotted name is a field of a nested dict.
 
     Raises:
-        click.BadParameter: a text is no such, or says two things, or a field is given twice.
+        click.BadParameter: a text does not have this form or says two things, or a field is given twice.
 
     Examples:
         >>> read_set(["model_config.thinking_mode=false", "model_config.cot_effort=low", "seed=null"])

@@ -61,7 +61,7 @@ class Entries:
             reset: take the new fields alone; otherwise the others stay, and nested dicts are merged.
 
         Raises:
-            SpecError: there is no backend, neither given nor in an entry of that name.
+            SpecError: no backend is given, and no entry of that name has one.
         """
         index = self.index_of(new, new.get("lookup_source"))
         if "backend" not in new:

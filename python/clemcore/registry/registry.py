@@ -35,7 +35,7 @@ class ModelRegistry:
     """
 
     def __init__(self, model_specs: Iterable[ModelSpec] | None = None) -> None:
-        """Take specifications that are already read."""
+        """Make a registry from specifications that are already read."""
         self._specs: list[ModelSpec] | None = list(model_specs or [])
         self._core: _core.Registry | None = None
         # The texts that it was read from, as long as it holds just what they say.
@@ -63,7 +63,7 @@ class ModelRegistry:
         return registry
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by the texts that it was read from, which keeps lines, or else by its specifications."""
+        """Pickle the texts that it was read from, which keeps line numbers, or else its specifications."""
         if self._texts is not None:
             return ModelRegistry.from_layers, (self._texts,)
         return _restored, (self._all(), self._pending)
@@ -133,7 +133,7 @@ class ModelRegistry:
         return f"ModelRegistry({len(self)} entries)"
 
     def select(self, selector: Callable[[ModelSpec], Any] | str | None = None) -> list[Any]:
-        """Return one value per specification: a field by name, or what a function makes of it."""
+        """Return one value per specification: a field by name, or the result of a function."""
         if selector is None:
             return self.model_specs
         if isinstance(selector, str):
@@ -142,7 +142,7 @@ class ModelRegistry:
         return [selector(spec) for spec in self]
 
     def where(self, predicate: Callable[[ModelSpec], bool]) -> ModelRegistry:
-        """Return a registry of the specifications for which the predicate holds."""
+        """Return a registry of the specifications for which the predicate is true."""
         chosen = ModelRegistry(spec for spec in self if predicate(spec))
         chosen._pending = [row for row in self._pending if predicate(ModelSpec.from_dict(row[0]))]
         return chosen
@@ -153,11 +153,11 @@ class ModelRegistry:
 
     # -- resolving ---------------------------------------------------------------------------------------------
     def find(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> ModelSpec | None:
-        """Return the first specification that unifies with a selector, merged with it, or None.
+        """Return the first specification that matches a selector, merged with it, or None.
 
-        A name is also found as an alias, where no entry of the name itself unifies; the specification has the
-        entry's own name. Fields of the selector's ``override`` then replace those that were found. A specification
-        that was overridden already is returned as it is.
+        If no entry of that name matches, the name is looked up as an alias; the specification has the entry's own
+        name. Fields of the selector's ``override`` then replace those of the entry. A specification that already
+        has an override is returned as it is.
 
         Raises:
             SpecError: the override is not a dict, or gives a field a value that it cannot have.
@@ -186,14 +186,14 @@ class ModelRegistry:
             raise
 
     def explain(self, model_selector: str | Mapping[str, Any] | ModelSpec) -> Explanation:
-        """Say how a selector comes to its specification.
+        """Explain how a selector is resolved to its specification.
 
         Args:
             model_selector: as for ``get_model_for``; it may have an ``override``.
 
         Returns:
-            Which entries were compared, in which order and layer; which fields refused each; what was taken; and
-            where each field of the specification comes from. ``str()`` of it tells that in lines.
+            Which entries were compared, in which order and layer; which fields refused each; which was chosen; and
+            where each field of the specification comes from. ``str()`` of it is a readable report.
 
         Raises:
             SpecError: the selector or its override is invalid.
@@ -205,10 +205,10 @@ class ModelRegistry:
     def get_first_model_spec_that_unify_with(
         self, model_selector: str | Mapping[str, Any] | ModelSpec
     ) -> ModelSpec:
-        """Return the first specification that unifies with a selector, merged with it.
+        """Return the first specification that matches a selector, merged with it.
 
         Raises:
-            ModelNotFoundError: there is none. The message says which field refused which entry, or names the
+            ModelNotFoundError: no entry matches. The message says which field refused which entry, or lists the
                 nearest model names.
         """
         selector = ModelSpec.from_any(model_selector)
@@ -218,12 +218,12 @@ class ModelRegistry:
         return found
 
     def not_found(self, selector: ModelSpec) -> ModelNotFoundError:
-        """Make the error that explains why no entry unifies with a selector; it is explained when that is read."""
+        """Make the error for a selector that no entry matches; its message is made only when it is read."""
         core = self.compiled()
         return ModelNotFoundError(lambda: why_not_found(core, selector))
 
     def why_not_found(self, selector: ModelSpec) -> str:
-        """Explain why no entry unifies with a selector."""
+        """Explain why no entry matches a selector."""
         return why_not_found(self.compiled(), selector)
 
     # -- changing ----------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ class ModelRegistry:
             The specification that is in the registry now.
 
         Raises:
-            SpecError: there is no backend, neither given nor in an entry of that name.
+            SpecError: no backend is given, and no entry of that name has one.
         """
         specs = self._all()
         if self._entries is None:

@@ -64,7 +64,7 @@ pub struct Problem {
 /// How many problems of one severity are kept of one file; further warnings and hints are counted.
 ///
 /// A file with more is not of the kind that is mended by reading on, and a report must not outgrow the file. With more
-/// errors than this the rest of the file is not looked at, and the report says so.
+/// errors than this the rest of the file is not checked, and the report says so.
 pub const KEPT: usize = 1000;
 
 /// Words of a fault, written out only if it is kept.

@@ -31,8 +31,8 @@ fn of_too_many_errors_the_first_are_told() {
     let report = check("r.json", bad(3000).as_bytes(), None);
     assert_eq!((report.problems.len(), report.problems[999].line, report.is_stopped()), (1000, 1000, true));
     let shown = report.render(Format::Human, false);
-    let end = "… and 1 more of the same files, not shown\n\
-               With more than 1000 errors, the rest of a file is not looked at.\n\nat least 1001 errors\n";
+    let end = "… and 1 more in these files, not shown\n\
+               After 1000 errors, the rest of a file is not checked.\n\nat least 1001 errors\n";
     assert!(shown.ends_with(end), "{}", &shown[shown.len() - 300..]);
     assert!(report.render(Format::Json, false).contains("\"complete\": false"));
     // Warnings stop nobody: they are counted to the end.

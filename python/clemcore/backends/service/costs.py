@@ -68,13 +68,13 @@ class Costs:
         """
         if self.prices is None:
             raise SpecError(
-                f"model '{self._name}' has no prices in its entry, so that a budget cannot be kept; nothing was "
+                f"model '{self._name}' has no prices in its entry, so a budget cannot be kept; nothing was "
                 'sent. Add "prices": {"input": …, "output": …} (USD per million tokens; 0 where it costs nothing)'
             )
         answer = self._dialect.tokens_asked(body) or self._most_output
         if answer is None:
             raise SpecError(
-                f"nothing limits the answers of model '{self._name}', so that a budget cannot be kept; nothing was "
+                f"nothing limits the answers of model '{self._name}', so a budget cannot be kept; nothing was "
                 "sent. Set max_tokens, or max_output_tokens in its entry"
             )
         answer *= self._dialect.answers_asked(body)

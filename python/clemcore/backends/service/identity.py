@@ -40,7 +40,7 @@ class Identity:
         """Compare an answer with the first one that said anything.
 
         Returns:
-            What is another: field → ``{"first": …, "now": …}``; what a service does not say is no change.
+            The changes: field → ``{"first": …, "now": …}``. A field that the service leaves out is not a change.
         """
         found = {}
         for field in _FIELDS:

@@ -33,28 +33,28 @@ if TYPE_CHECKING:
 class ChatTemplate(_core.TemplateCore):
     """One chat template, compiled once and rendered any number of times.
 
-    ``render`` is written in Rust (``clemcore._core.TemplateCore.render``): plain messages go from Python's memory
-    to the finished text in one pass; whatever is unusual takes the slow, exact way through this class.
+    ``render`` is written in Rust (``clemcore._core.TemplateCore.render``): plain messages become
+    the finished text in one pass; anything unusual takes the slower, exact path through this class.
 
     Attributes:
         source: the template's text as given.
         special_tokens: the named tokens that the template may use (``bos_token`` …).
         transformers: the version of transformers whose preparation of messages is followed.
-        engine: ``"clemcore"``, or ``"jinja2"`` from the moment that something needed it.
-        engine_reason: why it is jinja2, or "".
+        engine: ``"clemcore"``, or ``"jinja2"`` once a render needed it.
+        engine_reason: why jinja2 is used, or "".
     """
 
     @classmethod
     def from_file(cls, path: str | Path, name: str = "default", **options: Any) -> ChatTemplate:
-        """Read a template from a file or a model's folder, with the special tokens that stand beside it.
+        """Read a template from a file or a model's folder, together with its special tokens.
 
         Args:
             path: a template (``*.jinja``), ``tokenizer_config.json``, a ``*.gguf`` file, or a folder.
-            name: which template, where there are several.
-            options: as for the class; ``special_tokens`` win over those that were found, all together.
+            name: the template to read, if there are several.
+            options: as for the class; ``special_tokens`` replace all those that were found.
 
         Raises:
-            TemplateError: there is no template (of that name), or it has a fault.
+            TemplateError: no template (of that name) was found, or it has an error.
         """
         found = read_template(path, name)
         options.setdefault("special_tokens", found.special_tokens)
@@ -70,7 +70,7 @@ class ChatTemplate(_core.TemplateCore):
             options: as for the class; ``now`` is by default the entry's ``template_now``.
 
         Raises:
-            TemplateError: the entry has no template, or it has a fault.
+            TemplateError: the entry has no template, or the template has an error.
         """
         found, now = read_entry(entry, folder)
         options.setdefault("special_tokens", found.special_tokens)
@@ -96,12 +96,12 @@ class ChatTemplate(_core.TemplateCore):
         Args:
             source: the template's text.
             special_tokens: the tokens that are set, by name. A token that is not here is undefined in the template.
-            now: pins the clock of ``strftime_now``, as a ``datetime`` or an ISO time.
+            now: sets the clock of ``strftime_now``, as a ``datetime`` or an ISO time.
             transformers: the version whose preparation of messages is followed; by default the installed one, or
                 the newest known where none is installed.
 
         Raises:
-            TemplateError: the template has a fault; with line, column and excerpt.
+            TemplateError: the template has an error; the message has line, column and excerpt.
         """
         tokens = {name: plain_token(token) for name, token in dict(special_tokens or {}).items()}
         version = transformers or installed_transformers()
@@ -138,10 +138,10 @@ class ChatTemplate(_core.TemplateCore):
     def assistant_spans(
         self, messages: Any, tools: Any = None, documents: Any = None, **kwargs: Any
     ) -> list[tuple[int, int]]:
-        """Give the character ranges of the rendered text that the assistant generated, for a mask in training.
+        """Return the character ranges of the rendered text that the assistant wrote, for a training mask.
 
-        These are what the template puts between ``{% generation %}`` and ``{% endgeneration %}``; a template
-        without those tags has none.
+        These are the ranges that the template puts between ``{% generation %}`` and ``{% endgeneration %}``. A
+        template without these tags has none.
 
         Raises:
             TemplateError: the template fails, or only jinja2 can render it.

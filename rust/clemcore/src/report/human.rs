@@ -14,9 +14,9 @@ pub(super) fn render(report: &Report, color: bool) -> String {
         out.push('\n');
     }
     if report.omitted() > 0 {
-        let _ = writeln!(out, "… and {} more of the same files, not shown", report.omitted());
+        let _ = writeln!(out, "… and {} more in these files, not shown", report.omitted());
         if report.is_stopped() {
-            let _ = writeln!(out, "With more than {KEPT} errors, the rest of a file is not looked at.");
+            let _ = writeln!(out, "After {KEPT} errors, the rest of a file is not checked.");
         }
         out.push('\n');
     }

@@ -53,7 +53,7 @@ impl Report {
         Self { problems: Vec::new(), counts, stopped }
     }
 
-    /// Whether a file has so many errors that the rest of it was not looked at.
+    /// Whether a file has so many errors that the rest of it was not checked.
     #[must_use]
     pub const fn is_stopped(&self) -> bool {
         self.stopped

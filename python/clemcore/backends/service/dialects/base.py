@@ -75,15 +75,15 @@ class Fault:
 
 
 class Dialect(abc.ABC):
-    """A wire format.
+    """A wire format: it writes requests and reads replies. Derive from it for a service with its own format.
 
     Attributes:
-        name: what the record calls it, as ``chat-completions``.
-        parameters: the generation arguments that it knows, by their uniform or native name.
-        takes_any: whether an argument that it does not know is sent under its own name, at the top of the body.
+        name: its name in the record, such as ``chat-completions``.
+        parameters: the known generation arguments, by their uniform or native name.
+        takes_any: whether an unknown argument is sent under its own name, at the top level of the body.
         own_fields: fields of the body that clemcore writes; they are not generation arguments.
-        address: how a base URL ends, for messages.
-        joiner: joins the events of a streamed answer; None where the format has no streams.
+        address: how a base URL usually ends, as shown in error messages.
+        joiner: joins the events of a streamed answer; None if the format has no streams.
     """
 
     name: str
@@ -95,34 +95,34 @@ class Dialect(abc.ABC):
 
     @abc.abstractmethod
     def path(self, spec: ModelSpec, model_id: str) -> str:
-        """Return what is appended to the base URL, as ``/chat/completions``."""
+        """Return the path that is appended to the base URL, such as ``/chat/completions``."""
 
     @abc.abstractmethod
     def body(self, spec: ModelSpec, model_id: str, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the request.
+        """Return the body of the request.
 
         Args:
             spec: the entry.
             model_id: the model's name at the service.
-            messages: the dialogue, checked, its roles alternating; images still stand in ``image``.
-            fields: what the ledger has decided, as it stands in the body: merge it in, change nothing of it.
+            messages: the dialogue, already checked, with alternating roles; images are still in ``image``.
+            fields: the generation arguments in their final form: merge them into the body unchanged.
 
         Raises:
-            MessagesError: the format has no place for something in the messages.
+            MessagesError: the format cannot express something in the messages.
         """
 
     @abc.abstractmethod
     def read(self, body: Any, spec: ModelSpec) -> tuple[str, dict[str, Any]]:
-        """Return the answer's text alone, stripped, and what else is known.
+        """Return the text of the answer, stripped, and the facts that the reply states.
 
-        The facts: ``usage`` (``input_tokens``, all of the prompt, cached ones included; ``output_tokens``, all that
-        was generated, reasoning included; and where the service tells them ``reasoning_tokens``,
+        The facts: ``usage`` (``input_tokens``, the whole prompt, cached tokens included; ``output_tokens``,
+        everything generated, reasoning included; and, if the service reports them, ``reasoning_tokens``,
         ``cached_tokens``, ``cache_write_tokens``, ``billed_input_tokens``, ``billed_output_tokens``),
         ``served_model``, ``finish_reason``, ``reasoning``, ``refusal``, and ``outcome`` (see
         :func:`outcome_of`).
 
         Raises:
-            NoAnswerError: the reply has not the form of an answer.
+            NoAnswerError: the reply does not have the form of an answer.
         """
 
     def headers(self, spec: ModelSpec) -> Mapping[str, str]:  # noqa: ARG002 - an override needs what this does not
@@ -134,7 +134,7 @@ class Dialect(abc.ABC):
         return {"Authorization": f"Bearer {(key.api_key or '').strip()}"}
 
     def fault(self, body: Any) -> Fault | None:
-        """Read an error body; None where it is none, whatever its status was: gateways send errors with 200."""
+        """Read an error body, or return None if it is not one. Ignore the status: gateways send errors with 200."""
         body = first_of(body)
         if not isinstance(body, dict):
             return None
@@ -145,7 +145,7 @@ class Dialect(abc.ABC):
         """Return the fields of the body that ask for reasoning.
 
         Raises:
-            NotExpressibleError: this wish cannot be expressed; ``nearest`` is another wish that can.
+            NotExpressibleError: the service cannot express this; ``nearest`` is the nearest setting that it can.
         """
         raise NotExpressibleError("the service has no such setting")
 
@@ -155,14 +155,14 @@ class Dialect(abc.ABC):
         return Reasoning(effort) if isinstance(effort, str) else None
 
     def settle(self, ledger: Ledger, spec: ModelSpec) -> None:  # noqa: B027 - a hook: most have nothing to do
-        """Fit together what only fits together: called when every argument has its place."""
+        """Settle arguments that depend on each other; called once every argument has its place in the body."""
 
     def streamed(self, path: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return path and body of the same call, whose answer is to come in pieces."""
+        """Return path and body of the same call with a streamed answer."""
         return path, {**body, "stream": True}
 
     def tokens_asked(self, body: Mapping[str, Any]) -> int:
-        """Return how many tokens the reply may have, or 0 where the body does not limit it."""
+        """Return how many tokens the reply may have, or 0 if the body does not limit it."""
         limit = body.get("max_tokens")
         return limit if isinstance(limit, int) else 0
 
@@ -171,7 +171,7 @@ class Dialect(abc.ABC):
         return 1
 
     def tokens_used(self, reply: Any) -> int | None:  # noqa: ARG002 - as above
-        """Return how many tokens prompt and reply had together, or None where the reply does not say it."""
+        """Return the number of tokens of prompt and reply together, or None if the reply does not state it."""
         return None
 
 
