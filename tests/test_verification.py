@@ -76,7 +76,7 @@ def test_what_was_left_out_is_not_proven_and_not_wrong(wire_server: WireServer, 
     report = verify("requests.json")
     assert report.wrong == []
     assert all("left out, because it holds a key" in str(finding) for finding in report.unproven)
-    assert "1 hashes proven; 1 calls linked" in (shown := clem.ok("verify", "requests.json"))
+    assert "1 call; 1 hash proven; 1 call linked" in (shown := clem.ok("verify", "requests.json"))
     assert "2 not proven, 0 wrong" in shown
     assert clem("verify", "requests.json", "--strict").returncode == 1
 
@@ -124,7 +124,7 @@ def test_older_records_are_checked_for_their_structure(clem: Clem) -> None:
     wrapped = {"meta": {"model_name": "m"}, "calls": [{"round": 0, "call": item}]}
     Path("results/player_1.requests.json").write_text(json.dumps(wrapped))
     shown = clem.ok("verify", "results")
-    assert "2 calls; 0 hashes proven; 2 calls of an older release checked for their structure only" in shown
+    assert "2 calls; 0 hashes proven; 2 calls of an older release, checked for structure only" in shown
     report = json.loads(clem.ok("verify", "results", "--json"))
     assert (report["ok"], report["without_hashes"]) == (True, 2)
 
@@ -141,7 +141,7 @@ def test_two_records_are_compared_without_their_times(recorded: WireServer, clem
     text = Path("requests.json").read_text()
     Path("other.json").write_text(text.replace('"duration_seconds": 0', '"duration_seconds": 1'))
     assert first_difference("requests.json", "other.json") is None
-    assert "the same as other.json, times apart" in clem.ok("verify", "requests.json", "--same-as", "other.json")
+    assert "the same as other.json, except for times" in clem.ok("verify", "requests.json", "--same-as", "other.json")
     Path("other.json").write_text(text.replace("model-001", "model-002"))
     assert "model-001" in str(first_difference("requests.json", "other.json"))
     Path("other.json").write_text(json.dumps(calls[:-1]))

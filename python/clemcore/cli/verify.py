@@ -45,7 +45,7 @@ def verify(
     report = verify.verify(path)
     wrong = [str(finding) for finding in report.wrong]
     if count is not None and count != report.calls:
-        wrong.append(f"{path}: has {report.calls} calls, not {count}")
+        wrong.append(f"{path}: has {_count(report.calls, 'call')}, not {count}")
     if end is not None and end not in report.ends.values():
         found = ", ".join(report.ends.values()) or "no hash"
         wrong.append(f"{path}: ends in {found}, not in {end}: calls at the end were changed, added or removed")
@@ -91,17 +91,22 @@ def _short(name: str) -> str:
 
 def _summary(path: str, report: Any, same_as: str | None) -> str:
     failed = f", {report.failed} of them failed" if report.failed else ""
-    parts = [f"{report.calls} calls{failed}", f"{report.hashes} hashes proven"]
+    parts = [f"{_count(report.calls, 'call')}{failed}", f"{_count(report.hashes, 'hash', 'hashes')} proven"]
     if report.linked:
-        parts += [f"{report.linked} calls linked", f"{report.consistent} fields consistent"]
+        parts += [f"{_count(report.linked, 'call')} linked", f"{_count(report.consistent, 'field')} consistent"]
     if report.without_hashes:
-        parts.append(f"{report.without_hashes} calls of an older release checked for their structure only")
+        old = _count(report.without_hashes, "call")
+        parts.append(f"{old} of an older release, checked for structure only")
     parts.append(f"{len(report.unproven)} not proven, {len(report.wrong)} wrong")
     if len(report.ends) == 1:
         parts.append(f"ends in {next(iter(report.ends.values()))}")
     if same_as is not None:
-        parts.append(f"the same as {same_as}, times apart")
+        parts.append(f"the same as {same_as}, except for times")
     return f"{path}: " + "; ".join(parts)
+
+
+def _count(number: int, noun: str, plural: str | None = None) -> str:
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _as_json(path: str, report: Any, wrong: list[str], unproven: list[str], *, is_good: bool) -> dict[str, Any]:
