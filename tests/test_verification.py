@@ -141,7 +141,9 @@ def test_two_records_are_compared_without_their_times(recorded: WireServer, clem
     text = Path("requests.json").read_text()
     Path("other.json").write_text(text.replace('"duration_seconds": 0', '"duration_seconds": 1'))
     assert first_difference("requests.json", "other.json") is None
-    assert "the same as other.json, except for times" in clem.ok("verify", "requests.json", "--same-as", "other.json")
+    assert "the same as other.json, except for times" in clem.ok(
+        "verify", "requests.json", "--same-as", "other.json"
+    )
     Path("other.json").write_text(text.replace("model-001", "model-002"))
     assert "model-001" in str(first_difference("requests.json", "other.json"))
     Path("other.json").write_text(json.dumps(calls[:-1]))
