@@ -228,3 +228,27 @@ def test_a_forked_child_does_not_use_the_client_of_its_parent(client: Any, wire_
     assert "load the model in the child process" in results.get(timeout=30)
     child.join()
     assert len(wire_server.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["OpenAI", "AsyncOpenAI"])
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_a_forked_child_whose_backend_makes_the_client_anew_gets_answers(
+    kind: str, is_copied: bool, wire_server: WireServer
+) -> None:
+    module = importlib.import_module("clemcore.backends.openai")
+
+    class Mine(module.OpenAI):  # type: ignore[misc, name-defined]
+        def _make_api_client(self) -> Any:
+            return getattr(openai, kind)(api_key=CANARY, base_url=f"{wire_server.url}/v1")
+
+    model = Mine().get_model_for(backends.ModelSpec(**SPEC))
+    assert model.generate_response(HELLO).text == "Canberra."
+    models = [model, copy.deepcopy(model)] if is_copied else [model]
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    for each in models:
+        child = context.Process(target=_in_child, args=(each, results))
+        child.start()
+        assert results.get(timeout=30) == "Canberra."
+        child.join()
+    assert len(wire_server.requests) == 1 + len(models)

@@ -63,6 +63,7 @@ class OwnClient:
         self.client = client
         self._make = make
         self._pid = os.getpid()
+        self._threads: ThreadPoolExecutor | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OwnClient:
         """Return the client itself: it holds connections and locks, which have no copies."""
@@ -85,7 +86,15 @@ class OwnClient:
                 "this process was forked after the model had got its client, whose connections belong to the "
                 "parent: load the model in the child process, or define _make_api_client in the backend"
             )
-        self.client, self._pid = self._make(), os.getpid()
+        # The parent's threads do not run in the child.
+        self.client, self._pid, self._threads = self._make(), os.getpid(), None
+
+    @property
+    def threads(self) -> ThreadPoolExecutor:
+        """The threads in which a client that is not asynchronous waits for replies."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="clemcore-client")
+        return self._threads
 
     def endpoint(self, spec: ModelSpec) -> Endpoint:
         """Return where the client sends its requests.
@@ -149,7 +158,6 @@ class ClientEngine:
             "Content-Type": "application/json",
             **headers,
         }
-        self._threads: ThreadPoolExecutor | None = None
 
     async def send(self, exchange: Exchange, seconds: float) -> None:
         """Send the bytes of an exchange and read the whole reply, within so many seconds."""
@@ -177,10 +185,8 @@ class ClientEngine:
         client = self._own.client
         if isinstance(client, self._sdk.AsyncOpenAI):
             return await client.post(path, cast_to=self._whole, content=exchange.body, options=options)
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="clemcore-client")
         return await asyncio.get_running_loop().run_in_executor(
-            self._threads,
+            self._own.threads,
             lambda: client.post(path, cast_to=self._whole, content=exchange.body, options=options),
         )
 
