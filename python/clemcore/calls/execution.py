@@ -33,14 +33,14 @@ _LOOK_AGAIN = 0.005
 
 def run(model: Any, messages: Messages, answer: Answer, gen_args: Any = None, scope: Scope | None = None) -> Any:
     """Answer one dialogue by ``answer``, which is the model's own method."""
-    inside = _inside(model, messages)
-    if isinstance(inside, Request):  # a method that calls super(): one call, not two
+    outer = inside(model, messages)
+    if isinstance(outer, Request):  # a method that calls super(): one call, not two
         if gen_args is None:
             return answer()
-        with Running(model, inside.with_arguments(checked_arguments(gen_args))):
+        with Running(model, outer.with_arguments(checked_arguments(gen_args))):
             return answer()
-    if isinstance(inside, Batch):
-        with _InBatch(model, messages, inside, gen_args) as part:
+    if isinstance(outer, Batch):
+        with _InBatch(model, messages, outer, gen_args) as part:
             part.result = answer()
         return part.taken
     check_messages(messages)
@@ -59,14 +59,14 @@ async def run_async(
     """Answer one dialogue as :func:`run` does, by a coroutine."""
     import asyncio
 
-    inside = _inside(model, messages)
-    if isinstance(inside, Request):
+    outer = inside(model, messages)
+    if isinstance(outer, Request):
         if gen_args is None:
             return await answer()
-        with Running(model, inside.with_arguments(checked_arguments(gen_args))):
+        with Running(model, outer.with_arguments(checked_arguments(gen_args))):
             return await answer()
-    if isinstance(inside, Batch):
-        with _InBatch(model, messages, inside, gen_args) as part:
+    if isinstance(outer, Batch):
+        with _InBatch(model, messages, outer, gen_args) as part:
             part.result = await answer()
         return part.taken
     check_messages(messages)
@@ -107,18 +107,18 @@ def _found(request: Request) -> Reply | None:
     return None
 
 
-def _inside(model: Any, messages: Messages) -> Request | Batch | None:
+def inside(model: Any, messages: Messages) -> Request | Batch | None:
     """Return the request or the batch of the model that a call belongs to, or None for a call of its own.
 
     A worker thread that a batch started has no context. It is known by the very list of messages that it asks; a
     context with a scope says itself what a call belongs to.
     """
-    inside = running(model)
-    if inside is None and id(model) in _batches and innermost() is None:
+    outer = running(model)
+    if outer is None and id(model) in _batches and innermost() is None:
         for batch in list(_batches.get(id(model), ())):
             if batch.item_of(messages, same=True) is not None:
                 return batch
-    return inside
+    return outer
 
 
 class _InBatch:

@@ -28,10 +28,12 @@ class Listener:
     Attributes:
         is_stopped: whether nobody wants the rest of the answer.
         take: called by a model with each piece of the answer's text.
+        belongs: what the call belongs to; the call may begin in another thread, when a scope has ended.
     """
 
-    def __init__(self, take: Callable[[str], None]) -> None:
+    def __init__(self, take: Callable[[str], None], belongs: Membership) -> None:
         self.take = take
+        self.belongs = belongs
         self.is_stopped = False
         self._stops: list[Callable[[], None]] = []
 
@@ -89,7 +91,8 @@ def request_of(
         TypeError: ``scope`` is not a scope.
         ValueError: the scope is closed.
     """
-    return Request(messages, checked_arguments(gen_args), capture(scope), batch, listener)
+    belongs = capture(scope) if listener is None else listener.belongs
+    return Request(messages, checked_arguments(gen_args), belongs, batch, listener)
 
 
 def checked_arguments(gen_args: Mapping[str, Any] | None) -> Mapping[str, Any]:
