@@ -111,8 +111,9 @@ def _reply_of(call: RecordedCall, checked: CheckedCall, dialect: Dialect) -> Any
     data = next(received(call), b"") if "response_base64" in wire or "events" in wire else None
     if data is None:
         return _json(value) if isinstance(value, str) else value
-    found = _from_bytes(data, wire, dialect)
-    if found is None:  # the bytes are not JSON, so the record has them as text
+    is_cut = "events" in wire and call.error is not None and isinstance(value, str)
+    found = None if is_cut else _from_bytes(data, wire, dialect)
+    if found is None:  # the bytes are not JSON, or a stream that was cut, so the record has them as text
         found = _unpacked(data, wire).decode("utf-8", "replace")
     checked.compare("raw_response_obj", value, json.loads(dumped(found)), "its bytes")
     return found
@@ -124,7 +125,8 @@ def _from_bytes(data: bytes, wire: Mapping[str, Any], dialect: Dialect) -> Any:
         joiner = dialect.joiner()
         for event in events_of(data):
             joiner.take(event)
-        return joiner.body()
+        is_whole = joiner.is_complete or joiner.error is not None
+        return joiner.body() if is_whole else None
     return _json(data)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from clemcore.arguments.outcome import outcome_of
 from clemcore.backends.service.dialects.base import NoAnswerError
 from clemcore.backends.service.dialects.finish_reasons import FINISH_REASONS, Ending
+from clemcore.backends.service.streaming.joiner import whole_characters
 from clemcore.registry.spec import ModelSpec
 
 # No reply has more tokens; a number above it is a fault of the service. It is also the largest exact float.
@@ -185,11 +186,9 @@ def has_tags(spec: ModelSpec) -> bool:
 
 
 def _whole(text: str, facts: dict[str, Any]) -> str:
-    """Return a text that can be sent again: halves of surrogate pairs are replaced, and counted."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        facts["replaced_surrogates"] = whole.count("\ufffd") - text.count("\ufffd")
-        return whole
-    return text
+    """Return a text that can be sent again; halves of a character that are replaced are counted."""
+    whole = whole_characters(text)
+    replaced = whole.count("\ufffd") - text.count("\ufffd") if whole != text else 0
+    if replaced:
+        facts["replaced_surrogates"] = replaced
+    return whole

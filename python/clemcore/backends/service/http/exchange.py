@@ -231,7 +231,7 @@ class Exchange:
         text = plain.decode("utf-8", "replace")
         recorded: bytes | None = text.encode("utf-8")
         if self.is_stream:
-            facts["events"] = None if holds_key(plain) else text
+            facts["events"] = None if self.echoes_key else text
         elif self.shown is not None:
             around = {"response_before": self.shown.before, "response_after": self.shown.after}
             facts = {name: part.decode("utf-8") for name, part in around.items() if part}

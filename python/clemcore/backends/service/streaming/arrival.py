@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clemcore.backends.service.streaming.events import CONTENT_TYPE, EventReader, events_of
-from clemcore.backends.service.streaming.joiner import Joiner
+from clemcore.backends.service.streaming.joiner import Joiner, whole_characters
 from clemcore.calls.request import Listener
 
 _STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
@@ -31,7 +31,7 @@ class Arrival:
         self.has_begun = False
         self.received = bytearray()
         self._live: tuple[EventReader, Joiner] | None = None
-        self._blanks = ""
+        self._waiting = ""
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Take the head of a reply. Only events that are not compressed are read while they arrive."""
@@ -49,15 +49,17 @@ class Arrival:
             self._give(joiner.take(event))
 
     def _give(self, text: str) -> None:
-        """Give a piece out; blanks at either end of an answer do not belong to it, so trailing ones wait."""
-        text = self._blanks + text
+        """Give a piece out; trailing blanks, which do not belong to an answer, and half a character wait."""
+        text = self._waiting + text
         if not self.has_begun:
             text = text.lstrip()
         kept = text.rstrip()
-        self._blanks = text[len(kept) :]
+        if "\ud800" <= kept[-1:] <= "\udbff":  # some servers cut a character into two events
+            kept = kept[:-1].rstrip()
+        self._waiting = text[len(kept) :]
         if kept:
             self.has_begun = True
-            self._listener.take(kept)
+            self._listener.take(whole_characters(kept))
 
     def joined(self, data: bytes) -> Joiner:
         """Join the events of a whole reply."""

@@ -71,6 +71,20 @@ def text_at(fields: Any, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def whole_characters(text: str) -> str:
+    """Return a text that can be sent again: two halves of a character become one, a lone half becomes U+FFFD.
+
+    Examples:
+        >>> whole_characters("\ud83d\ude00, \ud83d") == "😀, \ufffd"
+        True
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 class Numbered:
     """Parts of an answer by their numbers; events of several parts may come in any order."""
 
