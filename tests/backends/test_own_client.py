@@ -236,10 +236,12 @@ def test_a_forked_child_whose_backend_makes_the_client_anew_gets_answers(
     kind: str, is_copied: bool, wire_server: WireServer
 ) -> None:
     module = importlib.import_module("clemcore.backends.openai")
+    made: list[Any] = []
 
     class Mine(module.OpenAI):  # type: ignore[misc, name-defined]
         def _make_api_client(self) -> Any:
-            return getattr(openai, kind)(api_key=CANARY, base_url=f"{wire_server.url}/v1")
+            made.append(getattr(openai, kind)(api_key=CANARY, base_url=f"{wire_server.url}/v1"))
+            return made[-1]
 
     model = Mine().get_model_for(backends.ModelSpec(**SPEC))
     assert model.generate_response(HELLO).text == "Canberra."
@@ -252,3 +254,8 @@ def test_a_forked_child_whose_backend_makes_the_client_anew_gets_answers(
         assert results.get(timeout=30) == "Canberra."
         child.join()
     assert len(wire_server.requests) == 1 + len(models)
+    (client,) = made  # those of the children ended with them
+    if kind == "OpenAI":
+        client.close()
+    else:
+        background.run(client.close())
