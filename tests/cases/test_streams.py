@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import multiprocessing
@@ -100,6 +101,37 @@ def test_a_stream_that_failed_before_it_was_closed_keeps_its_error(wire_server: 
     stream.close()
     with pytest.raises(BadReplyError, match="ended before the answer did"):
         _ = stream.reply
+
+
+def test_a_model_that_answers_by_a_stream_of_itself_is_refused(wire_server: WireServer) -> None:
+    wire_server.script = [streamed(completion("Hello!"))]
+    parent: Any = type(open_model(wire_server.url))
+
+    class Endless(parent):  # type: ignore[misc]
+        def generate_response(self, messages: Any) -> Any:
+            return super().stream_response(messages).reply
+
+    model = open_model(wire_server.url)
+    model.__class__ = Endless
+    for ask in (model.generate_response, lambda messages: model.stream_response(messages).reply):
+        with pytest.raises(RuntimeError, match=r"call super\(\)\.generate_response"):
+            ask(HELLO)
+    assert wire_server.requests == []
+
+
+def test_a_model_that_awaits_a_stream_of_itself_answers(wire_server: WireServer, tmp_path: Path) -> None:
+    wire_server.script = [completion("Hello!")]
+    parent: Any = type(open_model(wire_server.url))
+
+    class Showing(parent):  # type: ignore[misc]
+        async def agenerate_response(self, messages: Any) -> Any:
+            return await asyncio.to_thread(lambda: self.stream_response(messages).reply)
+
+    model = open_model(wire_server.url)
+    model.__class__ = Showing
+    with backends.record(tmp_path / "r.json"):
+        assert asyncio.run(model.agenerate_response(HELLO)).text == "Hello!"
+    assert len(_entries(tmp_path / "r.json")) == 1
 
 
 def _read_in_child(stream: Any, results: Any) -> None:

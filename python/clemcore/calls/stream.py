@@ -19,7 +19,7 @@ from typing import Any
 
 from clemcore.calls import execution
 from clemcore.calls.call import Reply
-from clemcore.calls.request import Listener, Listening
+from clemcore.calls.request import Listener, Listening, listener_of
 from clemcore.calls.scope import Scope, capture
 from clemcore.errors import RecordError
 from clemcore.messages import Messages
@@ -59,7 +59,13 @@ class Stream(Iterator[str]):
 
         Raises:
             ValueError: the scope is closed.
+            RuntimeError: a stream of the model asks for another one to answer itself, which would never end.
         """
+        if listener_of(model) is not None:
+            raise RuntimeError(
+                f"the generate_response of {type(model).__name__} asks for a stream, which calls generate_response "
+                "again: call super().generate_response there, whose pieces go to the reader of the stream"
+            )
         asked = _copied(messages) if execution.inside(model, messages) is None else messages
         arguments = dict(gen_args) if isinstance(gen_args, Mapping) else gen_args
 
