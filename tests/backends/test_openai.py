@@ -376,7 +376,9 @@ def test_a_good_status_without_an_answer(wire_server: WireServer, body: Any, wor
 # -- entries -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("model_id", [None, "", " ", 3])
 def test_an_entry_without_model_id_is_refused(model_id: Any) -> None:
-    with pytest.raises(SpecError, match=r"model_id'? (is missing|must be a non-empty string|must be a string, not an integer)"):
+    with pytest.raises(
+        SpecError, match=r"model_id'? (is missing|must be a non-empty string|must be a string, not an integer)"
+    ):
         make_model("openai_compatible", model_id=model_id, base_url="http://127.0.0.1:1/v1")
 
 

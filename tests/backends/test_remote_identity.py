@@ -64,7 +64,5 @@ def test_a_change_can_be_of_no_interest(wire_server: WireServer, caplog: pytest.
 
 
 def test_another_word_is_refused() -> None:
-    with pytest.raises(
-        SpecError, match="on_identity_change must be one of warn, error, ignore, not"
-    ):
+    with pytest.raises(SpecError, match="on_identity_change must be one of warn, error, ignore, not"):
         open_model("http://127.0.0.1:1", on_identity_change="stop")

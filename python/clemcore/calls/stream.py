@@ -34,8 +34,8 @@ class Stream(Iterator[str]):
     """The answer of a model, piece by piece.
 
     Iterate over it to get the pieces; joined, they are the text of the reply. At the end, :attr:`reply` is the
-    whole reply. If several threads read one stream, each piece goes to one of them. If you close a stream before its
-    end, the call stops, and the record says that it was interrupted.
+    whole reply. If several threads read one stream, each piece goes to one of them. If you close a stream before
+    its end, the call stops, and the record says that it was interrupted.
 
     Examples:
         >>> from clemcore import backends
