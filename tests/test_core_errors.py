@@ -37,21 +37,35 @@ def test_every_fault_arrives_with_its_place(path: Path) -> None:
 
 
 # What loading has no time for: see the core's `examine`.
-ONLY_CHECKED = {"R056", "R057", "R066", "R067", "R069", "R070"}
+ONLY_CHECKED = {
+    "R056",
+    "R057",
+    "R066",
+    "R067",
+    "R069",
+    "R070",
+    "R071",
+    *(f"R0{number}" for number in range(73, 84)),
+}
 
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
 def test_errors_stop_a_load_and_warnings_do_not(path: Path) -> None:
     report = _core.check(path.name, path.read_bytes())
     layers = [(path.name, path.read_bytes()), ("good", GOOD)]
+    loaded = [problem for problem in report.problems if problem.code not in ONLY_CHECKED]
     if not report.errors:
-        loaded = [problem for problem in report.problems if problem.code not in ONLY_CHECKED]
-        assert _core.Registry.load(layers).warnings().problems == loaded
+        # R071 hides R064 where both would say it of one key.
+        found = [each for each in _core.Registry.load(layers).warnings().problems if each.code != "R064"]
+        assert found == [each for each in loaded if each.code != "R064"]
         return
     with pytest.raises(RegistryError) as caught:
         _core.Registry.load(layers)
-    assert list(caught.value.problems) == report.problems
-    assert str(caught.value) == report.render()
+    assert list(caught.value.problems) == loaded
+    errors = [problem for problem in loaded if problem.severity == "error"]
+    assert str(caught.value).count("error[R") == len(errors)
+    assert all(problem.message in str(caught.value) for problem in errors)
+    assert "warning[R" not in str(caught.value)
     assert isinstance(caught.value, ClemcoreError)
     assert isinstance(caught.value, ValueError)
 
@@ -135,7 +149,9 @@ def test_refusals_say_why() -> None:
 def test_the_packaged_registry_is_the_file() -> None:
     path = Path(__file__).parent.parent / "model_registry.json"
     assert _core.packaged_registry() == path.read_bytes()
-    assert _core.check("model_registry.json", path.read_bytes()).problems == []
+    problems = _core.check("model_registry.json", path.read_bytes()).problems
+    # Models that no backend of this version runs are marked, and nothing else is found.
+    assert {(problem.code, problem.severity) for problem in problems} == {("R071", "hint")}
 
 
 def test_entries_are_read_as_json_reads_them() -> None:

@@ -256,8 +256,9 @@ def check_places(data: bytes) -> Counter[str]:
             continue
         assert said, (str(problem), found)
         tally["quoted"] += 1
-    if any(problem.code == "R001" for problem in report.problems):
-        return tally  # UTF-16 without its mark, which is valid UTF-8 too
+    # UTF-16 without its mark, which is valid UTF-8 too; YAML and merge conflicts, which are reported once.
+    if any(problem.code in ("R001", "R031", "R090") for problem in report.problems):
+        return tally
     refused = refusal(text.text)
     syntax = [
         row for row in spans if row[0].severity == "error" and row[0].code < "R030" and row[0].code not in OURS

@@ -153,3 +153,26 @@ def test_a_login_in_an_address_is_masked(clem: Clem, url: str) -> None:
 def test_an_address_without_a_login_is_shown_as_it_is() -> None:
     for url in ("https://models.example/@me/v1?mail=a@b", "me@models.example", "https://models.example"):
         assert url in repr(ModelSpec(model_name="m", base_url=url))
+
+
+@pytest.mark.parametrize(
+    ("entry", "near"),
+    [
+        (
+            {
+                "backend": "openai_compatible",
+                "model_id": "m",
+                "base_url": "http://127.0.0.1:1/v1",
+                "model_confg": {},
+            },
+            "model_config",
+        ),
+        ({"backend": "huggingface_local", "huggingface_id": "nowhere", "model_confg": {}}, "model_config"),
+        ({"backend": "huggingface_local", "huggingface_id": "nowhere", "contex_size": "4k"}, "context_size"),
+        ({"backend": "slurk", "model_id": "m", "slurk_hst": "http://127.0.0.1:1"}, "slurk_host"),
+    ],
+)
+def test_a_misspelt_key_of_an_entry_is_refused_when_its_model_is_loaded(entry: dict[str, Any], near: str) -> None:
+    Path("model_registry.json").write_text(json.dumps([{"model_name": "m", **entry}]))
+    with pytest.raises(SpecError, match=f'did you mean "{near}"'):
+        backends.get_model_for("m")

@@ -67,16 +67,15 @@ def setting(spec: ModelSpec, name: str, default: Any = None) -> Any:
 
 
 def check_settings(spec: ModelSpec) -> None:
-    """Refuse an entry whose model cannot be loaded, or which has a setting that looks misspelt.
+    """Refuse an entry whose model cannot be loaded, or which has a key that looks misspelt.
 
-    Other unknown settings are none of this backend's business: entries also hold those of other backends.
+    Other unknown keys are none of this backend's business: entries also hold those of other backends.
 
     Raises:
         SpecError: the entry is wrong; the message is that of ``clem registry check``.
     """
     for problem in problems_of(spec):
-        is_misspelt = problem.code == _NEAR_MISS and (problem.field or "").startswith("model_config.")
-        if problem.stops_model or is_misspelt:
+        if problem.stops_model or problem.code == _NEAR_MISS:
             raise SpecError(sentence(spec, problem))
 
 

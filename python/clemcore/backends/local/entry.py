@@ -17,6 +17,7 @@ from typing import Any
 from clemcore.backends.local.patterns import compile_pattern
 from clemcore.errors import SpecError
 from clemcore.registry.context_size import parse_context_size
+from clemcore.registry.judgement import NEAR_MISS
 from clemcore.registry.settings import problems_of, sentence, settings_of
 from clemcore.registry.spec import ModelSpec
 
@@ -101,10 +102,10 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
 
 
 def _check(spec: ModelSpec) -> None:
-    """Refuse an entry by the rules of the core; in ``model_config`` a key without effect is refused, too."""
+    """Refuse what the core finds wrong, a key that looks misspelt, and in ``model_config`` any without effect."""
     for problem in problems_of(spec):
         has_no_effect = problem.code in _WITHOUT_EFFECT and (problem.field or "").startswith("model_config.")
-        if problem.stops_model or has_no_effect:
+        if problem.stops_model or has_no_effect or problem.code == NEAR_MISS:
             raise SpecError(sentence(spec, problem))
 
 

@@ -187,10 +187,10 @@ class AdaptiveRate:
         ...     else:
         ...         is_rate = rate.refused(Sent(number, level=1, call=number), at=0.1)
         >>> is_rate, rate.value, rate.delay(at=0.1)
-        (True, 10.0, 0.0)
+        (True, 10.0, 0.4)
         >>> rate.begin(at=0.1)
         >>> round(rate.delay(at=0.1), 3)
-        0.1
+        0.5
     """
 
     def __init__(self) -> None:

@@ -72,7 +72,7 @@ def text_at(fields: Any, name: str) -> str:
 
 
 def whole_characters(text: str) -> str:
-    """Return a text that can be sent again: two halves of a character become one, a lone half becomes U+FFFD.
+    r"""Return a text that can be sent again: two halves of a character become one, a lone half becomes U+FFFD.
 
     Examples:
         >>> whole_characters("\ud83d\ude00, \ud83d") == "😀, \ufffd"
