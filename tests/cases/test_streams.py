@@ -113,7 +113,8 @@ def test_a_model_that_answers_by_a_stream_of_itself_is_refused(wire_server: Wire
 
     model = open_model(wire_server.url)
     model.__class__ = Endless
-    for ask in (model.generate_response, lambda messages: model.stream_response(messages).reply):
+    asks: list[Any] = [model.generate_response, lambda messages: model.stream_response(messages).reply]
+    for ask in asks:
         with pytest.raises(RuntimeError, match=r"call super\(\)\.generate_response"):
             ask(HELLO)
     assert wire_server.requests == []
