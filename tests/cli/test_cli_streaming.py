@@ -49,7 +49,7 @@ def test_a_dialogue_goes_on_after_a_broken_stream(wire_server: WireServer, termi
     assert "One two t\n" in screen.shown
     screen.type("Again\n")
     screen.expect("Better.\n")
-    screen.type("\x04")
+    screen.type("/exit\n")
     assert screen.end() == 0
     assert [message["content"] for message in wire_server.requests[1].json["messages"]] == ["Again"]
 
