@@ -416,7 +416,7 @@ def test_selectors_that_name_no_record() -> None:
     Path("empty.json").write_text("[]")
     with pytest.raises(SpecError, match="holds no calls"):
         backends.get_model_for("replay:empty.json")
-    with pytest.raises(SpecError, match="must be texts"):
+    with pytest.raises(SpecError, match="path must be a string, not an integer"):
         backends.get_model_for({"model_name": "m", "backend": "replay", "path": 7})
     Path("folder").mkdir()
     with pytest.raises(RecordError, match="no file below this folder"):

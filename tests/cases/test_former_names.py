@@ -52,7 +52,7 @@ def test_weights_are_loaded_by_themselves(tiny_chat: Path) -> None:
     model = _local().load_model(_spec(tiny_chat))
     assert sum(parameter.numel() for parameter in model.parameters()) > 0
     assert not model.training
-    with pytest.raises(SpecError, match="did you mean .padding_side."):
+    with pytest.raises(SpecError, match=r"did you mean .padding_side."):
         _local().load_model(_spec(tiny_chat, padding_sid="left"))
 
 

@@ -75,8 +75,21 @@ def check_settings(spec: ModelSpec) -> None:
         SpecError: the entry is wrong; the message is that of ``clem registry check``.
     """
     for problem in problems_of(spec):
-        if problem.stops_model or problem.code == _NEAR_MISS:
+        if problem.stops_model or is_misspelt(spec, problem):
             raise SpecError(sentence(spec, problem))
+
+
+def is_misspelt(spec: ModelSpec, problem: _core.Problem) -> bool:
+    """Tell whether a problem is a key that looks like a misspelt field, setting or generation argument.
+
+    A key that merely resembles one may be an argument that the server knows. The rule for selectors tells which.
+    """
+    key = problem.field or ""
+    if problem.code != _NEAR_MISS or key.startswith("model_config."):
+        return problem.code == _NEAR_MISS
+    others = {name: value for name, value in spec._fields.items() if name != key}
+    denials = (denied for _, denied in _core.added_fields({key: spec.get(key)}, others))
+    return any(denied is not None and denied[1] is not None for denied in denials)
 
 
 def problems_of(spec: ModelSpec) -> list[_core.Problem]:

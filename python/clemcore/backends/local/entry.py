@@ -17,8 +17,7 @@ from typing import Any
 from clemcore.backends.local.patterns import compile_pattern
 from clemcore.errors import SpecError
 from clemcore.registry.context_size import parse_context_size
-from clemcore.registry.judgement import NEAR_MISS
-from clemcore.registry.settings import problems_of, sentence, settings_of
+from clemcore.registry.settings import is_misspelt, problems_of, sentence, settings_of
 from clemcore.registry.spec import ModelSpec
 
 _BACKEND = "huggingface_local"
@@ -105,7 +104,7 @@ def _check(spec: ModelSpec) -> None:
     """Refuse what the core finds wrong, a key that looks misspelt, and in ``model_config`` any without effect."""
     for problem in problems_of(spec):
         has_no_effect = problem.code in _WITHOUT_EFFECT and (problem.field or "").startswith("model_config.")
-        if problem.stops_model or has_no_effect or problem.code == NEAR_MISS:
+        if problem.stops_model or has_no_effect or is_misspelt(spec, problem):
             raise SpecError(sentence(spec, problem))
 
 
