@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from clemcore.calls.jsonlist import JsonListFile
 from clemcore.errors import RecordError
+from support.processes import kill_a_writer
 
 
 def _items(path: Path) -> list[object]:
@@ -142,18 +139,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "requests.json"
     generator = random.Random(0)
     for _ in range(40):
-        path.unlink(missing_ok=True)
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
-        assert writer.stdout is not None
-        writer.stdout.readline()  # it has begun
-        time.sleep(generator.random() * 0.05)
-        writer.send_signal(signal.SIGKILL)
-        finished = [int(line) for line in writer.stdout.read().split()]
-        writer.wait()
-        writer.stdout.close()
-        written = [item["n"] for item in json.loads(path.read_text())]
-        assert written == list(range(len(written)))
-        assert len(written) > max(finished, default=0)
+        kill_a_writer(WRITER, path, generator.random() * 0.05)
         with JsonListFile(path) as file:  # what was left behind is in nobody's way
             file.append(b'{"n": -1}')
         assert json.loads(path.read_text())[-1] == {"n": -1}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import importlib
 import json
-import multiprocessing
 import pickle
 import textwrap
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ from clemcore.errors import (
     RemoteTimeoutError,
     SpecError,
 )
+from support.processes import in_forked_child
 from support.remote import CANARY, HELLO
 from support.wire_server import Answer, WireServer, completion, refusal, response
 
@@ -211,22 +212,15 @@ def test_a_model_with_a_client_is_not_pickled(client: Any) -> None:
         pickle.dumps(backends.get_model_for(SPEC, client=client))
 
 
-def _in_child(model: Any, results: Any) -> None:
-    try:
-        results.put(model.generate_response(HELLO).text)
-    except Exception as error:  # noqa: BLE001 - the parent looks at it
-        results.put(repr(error))
+def _answer(model: Any) -> Any:
+    return model.generate_response(HELLO).text
 
 
 def test_a_forked_child_does_not_use_the_client_of_its_parent(client: Any, wire_server: WireServer) -> None:
     model = backends.get_model_for(SPEC, client=client)
     model.generate_response(HELLO)
-    context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    child = context.Process(target=_in_child, args=(model, results))
-    child.start()
-    assert "load the model in the child process" in results.get(timeout=30)
-    child.join()
+    told = in_forked_child(functools.partial(_answer, model))
+    assert "load the model in the child process" in told
     assert len(wire_server.requests) == 1
 
 
@@ -246,13 +240,8 @@ def test_a_forked_child_whose_backend_makes_the_client_anew_gets_answers(
     model = Mine().get_model_for(backends.ModelSpec(**SPEC))
     assert model.generate_response(HELLO).text == "Canberra."
     models = [model, copy.deepcopy(model)] if is_copied else [model]
-    context = multiprocessing.get_context("fork")
-    results = context.Queue()
     for each in models:
-        child = context.Process(target=_in_child, args=(each, results))
-        child.start()
-        assert results.get(timeout=30) == "Canberra."
-        child.join()
+        assert in_forked_child(functools.partial(_answer, each)) == "Canberra."
     assert len(wire_server.requests) == 1 + len(models)
     (client,) = made  # those of the children ended with them
     if kind == "OpenAI":

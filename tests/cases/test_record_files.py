@@ -6,12 +6,10 @@ import errno
 import json
 import multiprocessing
 import os
-import signal
 import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from clemcore.calls.reader import read_record
 from clemcore.errors import ClemcoreError, RecordError
 from clemcore.verify import verify
 from support.clem import Clem
+from support.processes import kill_a_writer
 from support.remote import HELLO, open_model
 from support.wire_server import Answer, WireServer
 
@@ -199,18 +198,7 @@ with JsonListFile(sys.argv[1]) as file:
 def test_without_hard_links_a_kill_leaves_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "list.json"
     for pause in range(10):
-        path.unlink(missing_ok=True)
-        writer = subprocess.Popen([sys.executable, "-c", _KILLED, str(path)], stdout=subprocess.PIPE)
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        time.sleep(pause * 0.007)
-        writer.send_signal(signal.SIGKILL)
-        finished = [int(line) for line in writer.stdout.read().split()]
-        writer.wait()
-        writer.stdout.close()
-        written = [item["n"] for item in json.loads(path.read_text())]
-        assert written == list(range(len(written)))
-        assert len(written) > max(finished, default=0)
+        kill_a_writer(_KILLED, path, pause * 0.007)
 
 
 # -- full disks ------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import multiprocessing
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from clemcore import backends
 from clemcore.errors import BadReplyError, RecordError, RemoteTimeoutError, ServerError
 from clemcore.model import Model
 from clemcore.verify import verify
+from support.processes import in_forked_child
 from support.remote import CANARY, HELLO, make_model, open_model, write_keys
 from support.streams import in_pieces, streamed
 from support.wire_server import Answer, WireServer, completion
@@ -135,23 +135,13 @@ def test_a_model_that_awaits_a_stream_of_itself_answers(wire_server: WireServer,
     assert len(_entries(tmp_path / "r.json")) == 1
 
 
-def _read_in_child(stream: Any, results: Any) -> None:
-    try:
-        results.put("".join(stream))
-    except RuntimeError as error:
-        results.put(str(error))
-
-
 def test_a_forked_child_that_reads_its_parents_stream_is_told(wire_server: WireServer) -> None:
     wire_server.script = [SLOW]
     stream = open_model(wire_server.url).stream_response(HELLO)
     first = next(stream)
-    context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    child = context.Process(target=_read_in_child, args=(stream, results))
-    child.start()
-    assert "start a stream in this process" in results.get(timeout=30)
-    child.join()
+    told = in_forked_child(lambda: "".join(stream))
+    assert told.startswith("RuntimeError(")
+    assert "start a stream in this process" in told
     assert first + "".join(stream) == "One two three four five six."
 
 

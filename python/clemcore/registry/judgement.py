@@ -60,6 +60,11 @@ def _denial(field: str, kind: str, near: str | None, readers: list[str], backend
     return f"nothing reads '{field}'" + (f": did you mean '{path}{near}'?" if near else "")
 
 
+def near_misses(added: list[Added]) -> list[Added]:
+    """Return the fields that are nearly the name of a known one; other unknown ones are legal in an entry."""
+    return [(field, denied) for field, denied in added if denied is not None and denied[1] is not None]
+
+
 def misspelt(added: list[Added], backend: str) -> list[str]:
-    """Say which fields of an entry are nearly the name of a known one; other unknown ones are legal in an entry."""
-    return denials([(field, denied) for field, denied in added if denied is not None and denied[1]], backend)
+    """Say which fields of an entry are nearly the name of a known one."""
+    return denials(near_misses(added), backend)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore import _core
 from clemcore.errors import SpecError
+from clemcore.registry.judgement import NEAR_MISS, near_misses
 from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _ARGUMENTS = ("reasoning", "reasoning_effort")
 # Custom backends for services may read what this backend reads, and are held against its rules.
 _ANY_SERVICE = "openai_compatible"
-_NEAR_MISS = "R053"
 # Rules that do not apply to custom backends: no field names the model, and the backend is not packaged.
 _PACKAGED_ONLY = frozenset({"R045", "R052"})
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -85,11 +85,10 @@ def is_misspelt(spec: ModelSpec, problem: _core.Problem) -> bool:
     A key that merely resembles one may be an argument that the server knows. The rule for selectors tells which.
     """
     key = problem.field or ""
-    if problem.code != _NEAR_MISS or key.startswith("model_config."):
-        return problem.code == _NEAR_MISS
+    if problem.code != NEAR_MISS or key.startswith("model_config."):
+        return problem.code == NEAR_MISS
     others = {name: value for name, value in spec._fields.items() if name != key}
-    denials = (denied for _, denied in _core.added_fields({key: spec.get(key)}, others))
-    return any(denied is not None and denied[1] is not None for denied in denials)
+    return bool(near_misses(_core.added_fields({key: spec.get(key)}, others)))
 
 
 def problems_of(spec: ModelSpec) -> list[_core.Problem]:

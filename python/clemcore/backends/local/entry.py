@@ -22,7 +22,7 @@ from clemcore.registry.spec import ModelSpec
 
 _BACKEND = "huggingface_local"
 # Codes of problems: keys without effect, and an id that the hub does not have.
-_WITHOUT_EFFECT, _HUB_ID = ("R053", "R083"), "R079"
+_NO_EFFECT, _HUB_ID = "R083", "R079"
 # What this backend reads elsewhere: where generation arguments are, where images are, or by its newer name.
 _READ_ELSEWHERE = ("on_unsupported", "multimodality", "torch_dtype", "padding_side")
 
@@ -103,7 +103,7 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
 def _check(spec: ModelSpec) -> None:
     """Refuse what the core finds wrong, a key that looks misspelt, and in ``model_config`` any without effect."""
     for problem in problems_of(spec):
-        has_no_effect = problem.code in _WITHOUT_EFFECT and (problem.field or "").startswith("model_config.")
+        has_no_effect = problem.code == _NO_EFFECT and (problem.field or "").startswith("model_config.")
         if problem.stops_model or has_no_effect or is_misspelt(spec, problem):
             raise SpecError(sentence(spec, problem))
 

@@ -55,8 +55,8 @@ pub fn absence(backend: &str) -> Option<String> {
 pub(super) const LOCAL: &[&str] = &["huggingface_local", "llamacpp"];
 pub(super) const HUGGINGFACE: &[&str] = &["huggingface_local"];
 pub(super) const LLAMACPP: &[&str] = &["llamacpp"];
-/// Backends that tell the reasoning in an answer from the answer itself.
-pub(super) const CHATTING: &[&str] = &[
+/// Services, and models of the hub on this machine.
+const SERVICES_AND_HUB: &[&str] = &[
     "anthropic",
     "azure",
     "cohere",
@@ -67,6 +67,8 @@ pub(super) const CHATTING: &[&str] = &[
     "openai_compatible",
     "openrouter",
 ];
+/// Backends that tell the reasoning in an answer from the answer itself.
+pub(super) const CHATTING: &[&str] = SERVICES_AND_HUB;
 /// Backends that take generation arguments which they do not all support.
 pub(super) const SELECTIVE: &[&str] = &[
     "anthropic",
@@ -99,17 +101,7 @@ pub(super) const SERVERS: &[&str] = &[
     "slurk",
 ];
 /// Whatever may want a key.
-pub(super) const KEYED: &[&str] = &[
-    "anthropic",
-    "azure",
-    "cohere",
-    "google",
-    "huggingface_local",
-    "mistral",
-    "openai",
-    "openai_compatible",
-    "openrouter",
-];
+pub(super) const KEYED: &[&str] = SERVICES_AND_HUB;
 /// Services of the Chat Completions protocol.
 pub(super) const COMPLETIONS: &[&str] = &["azure", "openai", "openai_compatible", "openrouter"];
 /// The backend of 3.x for vision-language models, whose keys old registries still have.
