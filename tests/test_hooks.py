@@ -30,8 +30,8 @@ def test_hooks_are_valid() -> None:
 
 def test_the_commands_check_and_mend(clem: Clem) -> None:
     check = shlex.split(entries()["clemcore-registry"])[1:]
-    mend = shlex.split(entries()["clemcore-registry-fix"])[1:]
+    fix = shlex.split(entries()["clemcore-registry-fix"])[1:]
     Path("model_registry.json").write_text('[{"model_name": "m", "backend": "mock",}]')
     assert clem(*check, "model_registry.json").returncode == 1
-    assert clem(*mend, "model_registry.json").returncode == 0
+    assert clem(*fix, "model_registry.json").returncode == 0
     assert clem(*check, "model_registry.json").returncode == 0

@@ -101,7 +101,7 @@ class Problem:
         """What is wrong, in one sentence."""
     @property
     def help(self) -> str | None:
-        """How to mend it."""
+        """How to fix it."""
     @property
     def source(self) -> str:
         """The file, as the caller named it."""
@@ -275,20 +275,20 @@ def check_layers(layers: Sequence[tuple[str, bytes | None]], backends: Sequence[
 
 @final
 class Fixed:
-    """A registry's text that was mended."""
+    """A registry's text that was fixed."""
 
     @property
     def text(self) -> str:
-        """The text; the old one where nothing was to be mended."""
+        """The text; the old one where nothing was to be fixed."""
     @property
     def is_changed(self) -> bool:
         """Whether it is another text than before."""
     @property
-    def mended(self) -> list[Problem]:
-        """What was mended; at most a thousand of a round."""
+    def problems(self) -> list[Problem]:
+        """What was fixed; at most a thousand of a round."""
     @property
     def count(self) -> int:
-        """How many problems were mended."""
+        """How many problems were fixed."""
     @property
     def rest(self) -> Report:
         """What is left."""
@@ -296,7 +296,7 @@ class Fixed:
         """Give what changed as a unified diff; empty where nothing did."""
 
 def fix(source: str, text: bytes, backends: Sequence[_Backend] | None = None) -> Fixed:
-    """Mend what has only one meaning, and leave every other byte of a registry file as it is.
+    """Fix what has only one meaning, and leave every other byte of a registry file as it is.
 
     Args:
         source: its name in reports.

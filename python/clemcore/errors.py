@@ -408,7 +408,7 @@ class BadReplyError(RemoteCallError):
 class InterruptedCallError(RemoteCallError):
     """A call was under way when the program was stopped (Ctrl-C) or the task that awaited it was cancelled.
 
-    It is never raised: it stands in the record, where whoever reads it sees what had been sent.
+    It is never raised: it is only recorded, so that readers of the record see what was sent.
     """
 
     kind = "interrupted"

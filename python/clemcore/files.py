@@ -21,7 +21,7 @@ except ImportError:  # pragma: no cover - only where there are no POSIX locks
 def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Write ``data`` to a temporary file beside ``path`` and rename it over ``path``.
 
-    Readers see the old file or the new one, never a part; so does whoever comes after a kill.
+    Readers see the old file or the new one, never a part; so does the next process after a kill.
 
     Args:
         path: the file to replace or to make; its folder must exist. A symbolic link is followed.

@@ -1,4 +1,4 @@
-"""API keys: where they are looked for, how they are kept, and that nobody sees them.
+"""API keys: where they are looked for, how they are kept, and how they are hidden.
 
 Looked for per backend, in this order: environment variables, ``./key.json``, ``~/.clemcore/key.json``. It does not
 know what a backend does with a key.
@@ -288,7 +288,7 @@ def _read_key_file(path: Path) -> dict[str, dict[str, Any]] | None:
     if faults:
         # Raised outside the except block: the decoder's exception holds the whole text, keys included.
         raise KeyFileError(
-            "the key file cannot be used; mend it or move it away, nothing was changed\n  "
+            "the key file cannot be used; fix it or move it away, nothing was changed\n  "
             + "\n  ".join(faults)
             + '\n  expected: {"BACKEND": {"api_key": "…"}, …}'
         )

@@ -201,7 +201,7 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
         self._defaulted -= {arg_name}
 
     def set_default_gen_args(self, defaults: Mapping[str, Any] = DEFAULT_GEN_ARGS) -> None:
-        """Fill in generation arguments that nobody gave; they count as not asked for."""
+        """Fill in generation arguments that were not given; they count as not asked for."""
         missing = {name: value for name, value in defaults.items() if name not in self._gen_args}
         self._gen_args.update(missing)
         self._defaulted |= missing.keys()

@@ -1,4 +1,4 @@
-"""Names that are nearly known ones: a misspelt name must not count as another name that nobody knows."""
+"""Names that are nearly known ones: a misspelt name must not count as another, unknown name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ALIKE = 0.85
 
 
 def misspelling_of(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that somebody meant, or None where the name is known itself or is like none.
+    """Return the known name that was probably meant, or None where the name is known itself or is like none.
 
     Two names are alike if they differ in case, in dashes, in one letter (one too many, missing, replaced, or two
     swapped), or in a small part of a long name.

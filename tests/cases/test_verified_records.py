@@ -32,7 +32,7 @@ Calls = list[dict[str, Any]]
 # How the same reply may stand in a body.
 WRAPPINGS: dict[str, Callable[[bytes], bytes]] = {
     "plain": lambda body: body,
-    "blanks": lambda body: b" \t" + body + b"  ",
+    "whitespace": lambda body: b" \t" + body + b"  ",
     "lines": lambda body: b"\r\n\n" + body + b"\r\n",
     "mark": lambda body: b"\xef\xbb\xbf" + body,
     "mark and lines": lambda body: b"\xef\xbb\xbf \n" + body + b"\n",
@@ -58,7 +58,7 @@ ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
 REFUSALS = [
     refusal(400, "no"),
     refusal(400, "no", headers={"Content-Type": "text/plain"}),
-    Answer(400, b'  {"error": {"message": "blanks"}}\r\n\r\n'),
+    Answer(400, b'  {"error": {"message": "whitespace"}}\r\n\r\n'),
     Answer(400, b"\xef\xbb\xbf" + b'{"error": {"message": "a mark"}}'),
     Answer(403, b"<html><title>Forbidden</title></html>\n"),
     Answer(404, b""),
@@ -98,7 +98,7 @@ def test_honest_records_of_every_format_are_proven(wire_server: WireServer, name
     whole = FORMATS[name].answer()
     with backends.record("requests.json"):
         ask_all(name, wire_server, [wrapped(whole, kind) for kind in WRAPPINGS])
-        ask_all(name, wire_server, [packed(wrapped(whole, "blanks"), encoding) for encoding in ENCODINGS])
+        ask_all(name, wire_server, [packed(wrapped(whole, "whitespace"), encoding) for encoding in ENCODINGS])
         ask_all(name, wire_server, REFUSALS)
     report = verify("requests.json")
     assert report.findings == []

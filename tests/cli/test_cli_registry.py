@@ -133,7 +133,7 @@ def test_fix_mends_what_has_one_meaning(clem: Clem) -> None:
     done = clem("registry", "check", "--fix")
     assert path.read_text() == '[\n  {"model_name": "m",   "backend": "mock", "mine": 1e3}\n]\n'
     assert (done.returncode, done.stdout) == (0, "no problems\n")
-    assert done.stderr == "model_registry.json: mended 2 problems\n"
+    assert done.stderr == "model_registry.json: fixed 2 problems\n"
     assert path.stat().st_mode & 0o777 == 0o640
     assert clem("registry", "check", "--fix").stderr == ""
 
@@ -143,7 +143,7 @@ def test_fix_refuses_what_it_cannot_do(clem: Clem) -> None:
     assert clem("registry", "check", "--fix", "-", stdin=BROKEN).returncode == 2
     done = clem("registry", "check", "--fix", "nowhere.json")
     assert done.returncode == 2
-    assert "nowhere.json: cannot be mended: No such file" in done.stderr
+    assert "nowhere.json: cannot be fixed: No such file" in done.stderr
     assert not [path for path in Path().iterdir() if path.name.startswith(".nowhere")]
 
 

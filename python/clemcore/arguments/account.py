@@ -1,8 +1,8 @@
 """From generation arguments to the fields of a request body, with an account of every change.
 
 Nothing asked for is dropped unless the entry allows it: an argument that cannot be sent as asked is an error before
-anything is sent. Only defaults that nobody asked for are left out, and that is written down. It knows what entries
-say about their models, and neither messages nor any wire format.
+anything is sent. Only defaults that the caller did not ask for are left out, and that is noted. It knows what
+entries say about their models, and neither messages nor any wire format.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def ledger_of(gen_args: Mapping[str, Any], asked: Collection[str], spec: ModelSp
 
     Args:
         gen_args: all generation arguments, defaults included.
-        asked: names of those that somebody asked for.
+        asked: names of those that the caller asked for.
         spec: the entry; what it says about the model's abilities, and ``extra_body``, are read from it.
         dialect: says which arguments the service knows and where they stand in the body.
 
@@ -100,7 +100,7 @@ class _Filling:
         self._spec = spec
         self._dialect = dialect
         self._wish: tuple[str, Reasoning] | None = None
-        self._wished: Any = None  # the wish as somebody has written it
+        self._wished: Any = None  # the wish as it was written
         self._extra = {name: as_json(name, value) for name, value in _extra_body(spec, dialect).items()}
         merge(ledger.fields, json.loads(json.dumps(self._extra)))
 

@@ -17,7 +17,7 @@ from clemcore.spelling import misspelling_of
 def carried_by(spec: ModelSpec, known: Collection[str] | None, added: Collection[str]) -> dict[str, Any]:
     """Return the generation arguments that a specification carries.
 
-    A key that nobody knows is an argument where the selector brings it: it is sent, or refused with the nearest
+    An unknown key is an argument where the selector brings it: it is sent, or refused with the nearest
     name. An entry may hold keys of other readers, so only names of arguments count there, also nearly right ones. A
     custom backend may read any key, so only the names that it lists are its arguments.
 

@@ -38,7 +38,7 @@ class Ledger:
 
         Args:
             model: the model's name, for messages.
-            asked: names of the arguments that somebody asked for; the others are defaults.
+            asked: names of the arguments that the caller asked for; the others are defaults.
             policy: what becomes of one that was asked for and is not taken.
         """
         self.fields: dict[str, Any] = {}
@@ -58,7 +58,7 @@ class Ledger:
         return name in self._paths
 
     def was_asked(self, name: str) -> bool:
-        """Tell whether somebody asked for an argument."""
+        """Tell whether the caller asked for an argument."""
         return name in self._asked
 
     def value(self, name: str, default: Any = None) -> Any:

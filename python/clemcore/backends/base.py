@@ -65,7 +65,7 @@ class Backend(abc.ABC):
             model_spec: the specification, as :meth:`get_model_for` would get it.
             messages: checked messages, as ``generate_response`` would get them.
             gen_args: the generation arguments, defaults included, as the model would have them.
-            asked: names of those that somebody asked for; the others are defaults.
+            asked: names of those that the caller asked for; the others are defaults.
 
         Returns:
             Where the model runs here, the prompt as text, its chat template applied; where it runs behind an API,
@@ -161,7 +161,7 @@ class RemoteBackend(Backend):
 
 
 def refuse_other_backends(model_spec: ModelSpec, names: Collection[str], *, is_ours: bool) -> None:
-    """Refuse the specification of a model of another backend, which would be answered by nobody of that name.
+    """Refuse the specification of a model of another backend, which would be answered by another model.
 
     Args:
         model_spec: the specification.

@@ -1,4 +1,4 @@
-"""The registry keys that a backend of somebody's own says it reads, found without running its code.
+"""The registry keys that a custom backend says it reads, found without running its code.
 
 Its module says so by a literal at its top::
 
@@ -114,7 +114,7 @@ def _file_of(entry_point: str) -> Path | None:
 
 
 def explain(key: str) -> str | None:
-    """Write what backends of somebody's own say of a key; None where they say nothing."""
+    """Write what custom backends say of a key; None where they say nothing."""
     pages = []
     for backend, keys in declared().items():
         for path, told in keys.items():
@@ -133,7 +133,7 @@ def explain(key: str) -> str | None:
 
 
 def with_own_keys(schema: dict[str, Any]) -> dict[str, Any]:
-    """Add the keys of backends of somebody's own to the JSON Schema; each holds in entries of its backend only."""
+    """Add the keys of custom backends to the JSON Schema; each holds in entries of its backend only."""
     rules = schema["$defs"]["entry"]["allOf"]
     for backend, keys in declared().items():
         properties: dict[str, Any] = {}

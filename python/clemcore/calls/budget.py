@@ -196,7 +196,7 @@ class Hold:
         """Replace what the call could have cost by what it did cost; only the first time counts.
 
         Args:
-            usd: None where nobody knows: then what it could have cost counts.
+            usd: None if it is unknown: then what it could have cost counts.
         """
         with _lock:
             if not self._is_open:

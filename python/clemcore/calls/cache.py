@@ -1,8 +1,8 @@
 """Answers of services, kept so that a call that was answered once is not sent, or paid for, again.
 
-Off unless somebody switches it on: ``with backends.cache(PATH):``, ``$CLEMCORE_CALL_CACHE`` or ``--cache PATH``.
+Off unless you switch it on: ``with backends.cache(PATH):``, ``$CLEMCORE_CALL_CACHE`` or ``--cache PATH``.
 The store is an SQLite file that several processes and threads may use at once; a reply is in it whole or not at
-all. It knows bytes and their identity, not what they mean: whoever keeps a reply says that it is a good one.
+all. It knows bytes and their identity, not what they mean: the caller says that a reply is good.
 """
 
 from __future__ import annotations
@@ -284,7 +284,7 @@ def _opened(path: Path, *, make: bool) -> sqlite3.Connection:
     if make:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # answers are nobody else's business
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # answers are private
     elif not path.is_file():
         raise CacheError(f"{path}: no cache of calls was found")
     connection: sqlite3.Connection | None = None

@@ -201,7 +201,7 @@ class Call:
             raise _with_reply(error, self._reply)
 
     def put(self, result: Any) -> Reply:
-        """Hand an answer over to the records and return it as a reply, which nobody may get before the write.
+        """Hand an answer to the records and return it as a reply, which the caller may get only after the write.
 
         Raises:
             TypeError: it is not ``(prompt, response, response_text)``.

@@ -210,7 +210,7 @@ def without_keys(entry: bytes) -> bytes:
 
 # -- links -----------------------------------------------------------------------------------------------------
 def sha256_of_value(value: Any) -> str:
-    """Return the SHA-256 of a JSON value in its canonical form: ASCII, names sorted, no blanks.
+    """Return the SHA-256 of a JSON value in its canonical form: ASCII, names sorted, no whitespace.
 
     Examples:
         >>> sha256_of_value({"b": 1, "a": 2}) == hashlib.sha256(b'{"a":2,"b":1}').hexdigest()

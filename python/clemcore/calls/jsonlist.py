@@ -241,8 +241,8 @@ class JsonListFile:
         """Add items, each given as JSON text in UTF-8, all of them or none: many cost little more than one.
 
         Raises:
-            RecordError: the file was changed or removed by somebody else since the last append, or the process that
-                opened it has closed it.
+            RecordError: the file was changed or removed by another program since the last append, or the process
+                that opened it has closed it.
             OSError: the disk is full or gone; the visible file is as it was before.
         """
         if not items:

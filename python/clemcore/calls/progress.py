@@ -21,7 +21,7 @@ class Progress:
     Args:
         total: number of calls.
         name: stands before the bar.
-        wanted: whether somebody wants to see it; None: the environment variable ``CLEMCORE_PROGRESS`` says it.
+        wanted: whether to show it; None: the environment variable ``CLEMCORE_PROGRESS`` says it.
             Without a terminal nothing is shown.
     """
 

@@ -185,7 +185,7 @@ class Recorder:
             try:
                 texts.append(call.to_json())
                 calls.append(call)
-            except Exception as error:  # noqa: BLE001 - one call fails alone; whoever put it raises this
+            except Exception as error:  # noqa: BLE001 - one call fails alone; the caller that put it raises this
                 fault = call.error = error
         try:
             self._file.extend(texts)

@@ -26,7 +26,7 @@ class Listener:
     """Gets the pieces of an answer as they arrive, from whatever thread the model answers in.
 
     Attributes:
-        is_stopped: whether nobody wants the rest of the answer.
+        is_stopped: whether the rest of the answer is unwanted.
         take: called by a model with each piece of the answer's text.
         belongs: what the call belongs to; the call may begin in another thread, when a scope has ended.
     """
@@ -38,7 +38,7 @@ class Listener:
         self._stops: list[Callable[[], None]] = []
 
     def on_stop(self, stop: Callable[[], None]) -> None:
-        """Say how the call is stopped, which is done at once where nobody wants it any more."""
+        """Say how the call is stopped, which is done at once if it is no longer wanted."""
         self._stops.append(stop)
         if self.is_stopped:
             self.stop()

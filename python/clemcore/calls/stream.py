@@ -171,7 +171,7 @@ class Stream(Iterator[str]):
 
 
 class _Course:
-    """The call behind a stream. It holds no reference to the stream, so that one which nobody reads ends."""
+    """The call behind a stream. It holds no reference to the stream, so that an unread stream ends."""
 
     listener: Listener
     thread: threading.Thread | None = None

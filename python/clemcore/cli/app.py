@@ -37,7 +37,7 @@ COMMANDS = {
     "verify": "verify.verify",
 }
 
-# Commands of 3.7.2 that somebody may type.
+# Commands of 3.7.2 that users may type.
 OF_GAMES = frozenset({"run", "score", "transcribe", "eval", "serve"})
 
 # Of a wrong usage, click's exceptions bring their own (2).

@@ -67,7 +67,7 @@ def stat(*, path: Path, as_json: bool) -> None:
 def clear(*, path: Path, model: str | None, before: datetime | None, yes: bool) -> None:
     """Remove replies; without options all.
 
-    You are asked first. Where nobody can be asked, --yes is needed: the replies may have cost money.
+    You are asked first. Without a terminal, --yes is needed: the replies may have cost money.
     """
     from clemcore.calls.cache import clear as remove
     from clemcore.calls.cache import statistics

@@ -61,7 +61,7 @@ def registry() -> None:
     default="human",
     help="How to report.",
 )
-@click.option("--fix", is_flag=True, help="Mend what has only one meaning, then report the rest.")
+@click.option("--fix", is_flag=True, help="Fix what has only one meaning, then report the rest.")
 @click.option("--diff", is_flag=True, help="With --fix: show what would change, write nothing.")
 @click.option("--deny", type=click.Choice(["warnings"]), metavar="warnings", help="Let warnings fail, too.")
 @click.option("--deny-warnings", is_flag=True, hidden=True)  # the former spelling
@@ -72,7 +72,7 @@ def check(
 
     Every fault is reported with line and column. Without FILE these are ./model_registry.json and the further
     layers ($CLEMCORE_REGISTRY, ~/.clemcore, plugins), and what they are to each other and to the packaged registry
-    is checked too; --fix mends ./model_registry.json alone. The exit status is 0 when the files can be used, 1 when
+    is checked too; --fix fixes ./model_registry.json alone. The exit status is 0 when the files can be used, 1 when
     one of them has errors, 2 when one cannot be read. 'clemcore-check' does the same of files, without Python.
     """
     from clemcore.backends.custom_keys import described
@@ -90,7 +90,7 @@ def check(
             report = _mended(name, backends, show_only=diff) if fix else _examined(name, backends)
         except OSError as fault:
             hint = "" if files else " (name another FILE, or go to the folder that has one)"
-            note(f"clem registry check: {name}: cannot be {'mended' if fix else 'read'}: {fault.strerror}{hint}")
+            note(f"clem registry check: {name}: cannot be {'fixed' if fix else 'read'}: {fault.strerror}{hint}")
             status = UNREADABLE
             continue
         whole = report if whole is None else whole.joined(report)
@@ -115,7 +115,7 @@ def _examined(name: str, backends: Sequence[Described]) -> _core.Report:
 
 
 def _mended(name: str, backends: Sequence[Described], *, show_only: bool) -> _core.Report:
-    """Mend a file, or show what would be mended; return what is left."""
+    """Fix a file, or show what would be fixed; return what is left."""
     from clemcore.files import locked, replace_file
 
     path = Path(name)
@@ -129,7 +129,7 @@ def _mended(name: str, backends: Sequence[Described], *, show_only: bool) -> _co
         if fixed.is_changed:
             replace_file(path, fixed.text.encode())
     if fixed.count:
-        note(f"{name}: mended {fixed.count} problem{'s' if fixed.count > 1 else ''}")
+        note(f"{name}: fixed {fixed.count} problem{'s' if fixed.count > 1 else ''}")
     return fixed.rest
 
 

@@ -98,7 +98,7 @@ def _width(text: str) -> int:
 
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[None]:
-    """Say on a terminal what takes its time, and how long it took; silent where nobody looks."""
+    """Say on a terminal what takes its time, and how long it took; silent if there is no terminal."""
     if not is_terminal(sys.stderr):
         yield
         return

@@ -57,8 +57,8 @@ class ControlTokens:
         """Return the control tokens of a transformers tokenizer.
 
         These are its special tokens, and of the other tokens that were added to its vocabulary those that its chat
-        template names or that look like ``<|…|>``. Runs of blanks and ordinary words are added by some tokenizers
-        too; they are not control tokens.
+        template names or that look like ``<|…|>``. Some tokenizers also add runs of whitespace and ordinary words,
+        which are not control tokens.
 
         Args:
             tokenizer: the tokenizer.

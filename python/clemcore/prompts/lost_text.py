@@ -81,7 +81,7 @@ def form_of(messages: Messages, render: Render, source: str) -> Form:
 
 
 def changed_texts(messages: Messages, prompt: str) -> list[int]:
-    """Return the indices of messages whose text is not in the prompt as it is; blanks may differ.
+    """Return the indices of messages whose text is not in the prompt as it is; whitespace may differ.
 
     Escaped texts count as present: as in JSON, and as in HTML.
     """

@@ -1,6 +1,6 @@
-"""What the check of registries finds wrong with fields that somebody wrote into a selector.
+"""What the check of registries finds wrong with fields of a selector.
 
-Some of what is a warning in a file is an error here, because whoever wrote it can correct it at once.
+Some of what is a warning in a file is an error here, because its author can correct it at once.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def _masked(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(fields: Mapping[str, Any], replaced: dict[str, Any], changes: list[dict[str, Any]]) -> None:
     """Refuse what the check of registries finds wrong with the fields that changed."""
-    # Alone: beside the right key, one that is nearly the same would pass for a key of somebody's own.
+    # Alone: beside the right key, one that is nearly the same would pass for a custom key.
     alone = {name: fields[name] for name in _NEEDED if name in fields}
     changed = {change["field"] for change in changes}
     new = {change["field"] for change in changes if "old" not in change}
@@ -146,7 +146,7 @@ def _check(fields: Mapping[str, Any], replaced: dict[str, Any], changes: list[di
     for problem in problems:
         if not is_within(problem.field or "", changed):
             continue
-        # A key that the entry has already is one of somebody's own, however it looks; so is any of their backends.
+        # A key that the entry has already is a custom one, however it looks; so is any of their backends.
         is_typo = is_known and problem.code == NEAR_MISS and is_within(problem.field or "", new)
         if problem.severity == "error" or problem.code == UNKNOWN_VALUE or is_typo:
             faults.append(sentence(problem))

@@ -353,7 +353,7 @@ def _restored(specs: list[ModelSpec], pending: list[tuple[dict[str, Any], bool]]
 
 
 def _check_readable(path: Path, text: bytes) -> None:
-    """Refuse a text that nobody could load again."""
+    """Refuse a text that could not be loaded again."""
     try:
         ModelRegistry.from_layers([(str(path), text)])
     except RegistryError as fault:

@@ -18,7 +18,7 @@ from clemcore.secrets import MASK
 from clemcore.verify.report import CheckedCall
 
 _KEY = "it was left out, because it holds a key"
-# How the recorder begins an entry. A program that writes the file anew changes the blanks inside replies.
+# How the recorder begins an entry. A program that writes the file anew changes the whitespace inside replies.
 _BEGIN = '{"timestamp": '
 
 

@@ -217,7 +217,7 @@ impl Report {
     }
 }
 
-/// The text of a registry that was mended.
+/// The text of a registry that was fixed.
 #[pyclass(frozen, module = "clemcore._core")]
 pub(crate) struct Fixed(clemcore::fix::Fixed);
 
@@ -234,8 +234,8 @@ impl Fixed {
     }
 
     #[getter]
-    fn mended(&self) -> Vec<Problem> {
-        self.0.mended.iter().cloned().map(Problem).collect()
+    fn problems(&self) -> Vec<Problem> {
+        self.0.problems.iter().cloned().map(Problem).collect()
     }
 
     #[getter]
@@ -253,7 +253,7 @@ impl Fixed {
     }
 }
 
-/// Mends what has only one meaning.
+/// Fixes what has only one meaning.
 #[pyfunction]
 #[pyo3(signature = (source, text, backends = None))]
 pub(crate) fn fix(

@@ -215,7 +215,7 @@ impl<'t> Style<'t> {
     }
 }
 
-/// The blanks before `at`, if there is nothing else on its line.
+/// The whitespace before `at`, if there is nothing else on its line.
 fn margin(text: &str, at: usize) -> &str {
     let line = text[..at].rfind(['\n', '\r']).map_or(0, |end| end + 1);
     let before = &text[line..at];

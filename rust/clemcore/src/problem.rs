@@ -39,7 +39,7 @@ pub struct Problem {
     pub kind: &'static Kind,
     /// What is wrong, in one sentence.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: Option<String>,
     /// The file, as the caller named it.
     pub source: Arc<str>,
@@ -63,7 +63,7 @@ pub struct Problem {
 
 /// How many problems of one severity are kept of one file; further warnings and hints are counted.
 ///
-/// A file with more is not of the kind that is mended by reading on, and a report must not outgrow the file. With more
+/// A file with more is not of the kind that is fixed by reading on, and a report must not outgrow the file. With more
 /// errors than this the rest of the file is not checked, and the report says so.
 pub const KEPT: usize = 1000;
 
@@ -104,7 +104,7 @@ pub(crate) struct Fault {
     related: Option<usize>,
     /// Whether it is only counted, so that nobody reads its words.
     mute: bool,
-    /// What mends it, where there is only one way.
+    /// What fixes it, where there is only one way.
     pub(crate) remedy: Option<Remedy>,
 }
 
@@ -124,7 +124,7 @@ impl Fault {
         }
     }
 
-    /// What mends the fault without a doubt.
+    /// What fixes the fault without a doubt.
     pub(crate) fn remedy(&mut self, remedy: Option<Remedy>) -> &mut Self {
         self.remedy = remedy;
         self
@@ -199,7 +199,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// A list that keeps every fault that is wanted, for mending has to know them all.
+    /// A list that keeps every fault that is wanted, for fixing has to know them all.
     pub(crate) fn with_all(wanted: fn(&Fault) -> bool) -> Self {
         Self { wanted: Some(wanted), ..Self::default() }
     }

@@ -155,7 +155,7 @@ fn fix_mends_the_file_and_reports_the_rest() {
     assert_eq!(output.status.code(), Some(0));
     assert!(stdout(&output).contains("warning[R060]"));
     assert!(stdout(&output).ends_with("\n1 warning\n"));
-    assert!(stderr(&output).ends_with("model_registry.json: mended 2 problems\n"));
+    assert!(stderr(&output).ends_with("model_registry.json: fixed 2 problems\n"));
     // Nothing is left behind, and there is nothing more to do.
     assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
     let again = run(&["--fix", "--deny-warnings", name]);

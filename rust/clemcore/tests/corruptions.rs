@@ -323,7 +323,7 @@ fn bad_shapes_take_no_time() {
         ("quotes on lines", "\"\n".repeat(size / 2)),
         ("escapes", format!("[\"{}\"]", "\\u0041".repeat(size / 6))),
         ("bad escapes", format!("[\"{}\"]", "\\q".repeat(size / 2))),
-        ("blanks", " ".repeat(size)),
+        ("whitespace", " ".repeat(size)),
         ("no-break spaces", "\u{a0}".repeat(size / 2)),
         ("half secrets", format!("[\"{}\"]", "sk-".repeat(size / 3))),
         ("near keys", format!("[{{{}}}]", repeat(size / 20, |at| format!("\"backen{at}\": 1,")))),

@@ -1,4 +1,4 @@
-//! Mending: what is mended and what is left, that nothing else changes, and that once is enough.
+//! Fixing: what is fixed and what is left, that nothing else changes, and that once is enough.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 use clemcore::catalogue;
 use clemcore::fix::fix;
@@ -46,8 +46,8 @@ fn however_many_are_mended_at_once() {
     let fixed = fix("r.json", bad.as_bytes(), None);
     assert_eq!(fixed.text, bad.replace('\'', "\"").replace("iw", "he").replace(",}", "}"));
     assert_eq!(fixed.count, 9000);
-    assert!(fixed.rest.problems.is_empty() && fixed.mended.len() < fixed.count);
-    // A fault that stays does not keep the others from being mended.
+    assert!(fixed.rest.problems.is_empty() && fixed.problems.len() < fixed.count);
+    // A fault that stays does not keep the others from being fixed.
     let rest = fix("r.json", bad.replace("\"mock\"", "1").as_bytes(), None).rest;
     assert!(rest.is_stopped() && rest.problems.iter().all(|problem| problem.kind.code == "R044"));
 }
@@ -71,7 +71,7 @@ fn what_could_mean_two_things_is_left() {
     ] {
         let fixed = fix("r.json", entry(doubtful).as_bytes(), None);
         assert_eq!((fixed.text.as_str(), fixed.is_changed()), (entry(doubtful).as_str(), false));
-        assert!(fixed.mended.is_empty() && fixed.diff("r.json").is_empty());
+        assert!(fixed.problems.is_empty() && fixed.diff("r.json").is_empty());
     }
     // Bytes that are not UTF-8 would be lost.
     assert!(!fix("r.json", b"[{\"model_name\": \"caf\xE9\", \"backend\": \"mock\",}]", None).is_changed());
@@ -210,11 +210,11 @@ fn every_fixture_is_mended_once_and_for_all() {
             assert!(!again.is_changed(), "{name}: {}", again.diff(&name));
             assert_eq!(first.rest, check(&name, first.text.as_bytes(), None), "{name}");
         }
-        // The reports of the mended problems are in the report on the file.
+        // The reports of the fixed problems are in the report on the file.
         let before = check(&name, &bytes, None);
         let known = |problem: &&clemcore::problem::Problem| before.problems.contains(problem);
-        assert_eq!(first.mended.is_empty(), !first.is_changed(), "{name}");
-        assert!(first.mended.is_empty() || first.mended.iter().any(|problem| known(&problem)), "{name}");
+        assert_eq!(first.problems.is_empty(), !first.is_changed(), "{name}");
+        assert!(first.problems.is_empty() || first.problems.iter().any(|problem| known(&problem)), "{name}");
     }
     for (name, bytes) in fixtures("valid") {
         assert!(!fix(&name, &bytes, None).is_changed(), "{name}");
@@ -297,13 +297,13 @@ proptest! {
 
 #[test]
 fn kinds_that_are_mended_say_so_in_their_examples() {
-    // Each kind's good example is what mending makes of the bad one, where it makes anything of it.
-    let mended: Vec<_> = catalogue::ALL
+    // Each kind's good example is what fixing makes of the bad one, where it makes anything of it.
+    let fixed: Vec<_> = catalogue::ALL
         .iter()
         .filter(|kind| fix("r.json", kind.bad.as_bytes(), None).is_changed())
         .map(|kind| kind.code)
         .collect();
     for code in ["R010", "R012", "R013", "R014", "R050", "R063", "R064", "R068"] {
-        assert!(mended.contains(&code), "{code} of {mended:?}");
+        assert!(fixed.contains(&code), "{code} of {fixed:?}");
     }
 }

@@ -44,7 +44,7 @@ def read_arguments(
 
     Args:
         gen_args: the arguments; None is as absent, and temperature and max_tokens have defaults.
-        asked: names of those that somebody asked for.
+        asked: names of those that the caller asked for.
         spec: the entry; its ``on_unsupported`` decides about arguments that cannot be honoured.
         names: the arguments that the engine honours, each with the engine's own name for it.
 

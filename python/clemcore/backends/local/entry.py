@@ -1,7 +1,7 @@
 """What a registry entry tells the backend ``huggingface_local``, read once and checked.
 
 Two layouts are read: the nested one (settings under ``model_config``) and the flat one of 2024 (settings beside
-``model_name``). A setting that is not honoured is an error, so that nobody believes in a setting without effect.
+``model_name``). A setting that is not honoured is an error, so that no setting is silently without effect.
 This module imports neither torch nor transformers and touches no model.
 """
 

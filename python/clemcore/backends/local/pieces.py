@@ -1,7 +1,7 @@
 """The pieces of a local model's answer, given out while its tokens come.
 
 A piece is given out only when what follows can no longer take it back: not the token that came last, which may end
-the reply or be half a character, not blanks at the end, not what may begin a stop string.
+the reply or be half a character, not whitespace at the end, not what may begin a stop string.
 It knows an engine's texts, and neither messages nor prompts.
 """
 
@@ -61,7 +61,7 @@ class Pieces:
         self._take(piece)
 
     def _certain(self, text: str) -> str:
-        """Return a text without an end that may change: half a character, blanks, what begins a stop string."""
+        """Return a text without an end that may change: half a character, whitespace, what begins a stop string."""
         text = text.rstrip("�").rstrip()
         ends = [
             len(text) - size

@@ -191,7 +191,7 @@ def end_pattern(entry: LocalEntry, added_tokens: Collection[str]) -> re.Pattern[
 
 
 def cull_end(text: str, pattern: re.Pattern[str] | None) -> str:
-    r"""Remove matches of the pattern from the end of a text, with blanks after them; never from its middle.
+    r"""Remove matches of the pattern from the end of a text, with whitespace after them; never from its middle.
 
     Examples:
         >>> cull_end("a <eos> b<eos>\n<eos>\n", re.compile("<eos>"))

@@ -182,7 +182,7 @@ def _missing(recorded: str, at: int, turn: Turn, text: str, number: int) -> Diff
 
 
 def compare_arguments(recorded: Any, asked: dict[str, Any]) -> Difference | None:
-    """Compare the generation arguments that somebody asks for with the recorded ones.
+    """Compare the generation arguments that the caller asks for with the recorded ones.
 
     Args:
         recorded: all recorded ones, or None where the record does not say.

@@ -57,7 +57,7 @@ class ReplayModel(BatchGenerativeModel):
         return self._order.remaining
 
     def set_default_gen_args(self, defaults: Mapping[str, Any] | None = None) -> None:
-        """Fill in the recorded generation arguments where nobody gave any."""
+        """Fill in the recorded generation arguments where none were given."""
         super().set_default_gen_args({**(defaults or {}), **self._recorded_gen_args})
 
     def generate_response(self, messages: Messages) -> Reply:

@@ -48,7 +48,7 @@ class OwnClient:
         Args:
             client: an ``OpenAI``, ``AsyncOpenAI``, ``AzureOpenAI`` or ``AsyncAzureOpenAI`` of the openai package.
             backend: name of the backend, for messages.
-            make: makes such a client anew, for forked child processes; None where nobody knows how.
+            make: makes such a client anew, for forked child processes; None if that is unknown.
 
         Raises:
             MissingExtraError: the SDK is not installed.
@@ -77,7 +77,7 @@ class OwnClient:
         """Make the client anew in a forked child, which must not use its parent's connections.
 
         Raises:
-            BackendLoadError: nobody knows how to make it.
+            BackendLoadError: no way to make it is known.
         """
         if self._pid == os.getpid():
             return

@@ -227,8 +227,8 @@ def _ca_file(spec: ModelSpec) -> str | None:
 @functools.cache
 def _warn_of_no_tls(base_url: str) -> None:
     logger.warning(
-        "TLS IS NOT VERIFIED for %s (verify_tls: false in the entry): whoever answers there gets messages and key; "
-        "name the server's authority with ca_file instead",
+        "TLS IS NOT VERIFIED for %s (verify_tls: false in the entry): any server that answers there gets your "
+        "messages and key; name the server's authority with ca_file instead",
         base_url,
     )
 

@@ -1,6 +1,6 @@
 """The place of a call in the cache of calls: which key it has, and whether its reply may be kept.
 
-Answers are kept: no error, no refusal, nothing empty, and where nobody asked for it nothing that was sampled. It
+Answers are kept: no error, no refusal, nothing empty, and by default nothing that was sampled. It
 does not know how replies are stored (``clemcore.calls.cache`` does).
 """
 

@@ -26,7 +26,7 @@ from clemcore.secrets import mask_fields, scrub
 
 # Each request reads or writes a few rows of a database. If that takes longer, the server is broken.
 REQUEST_TIMEOUT = 30.0
-# How often a change is tried: somebody else may change the row after we have read its version.
+# How often a change is tried: another program may change the row after we have read its version.
 _CHANGES = 3
 _PRECONDITION_FAILED = 412
 _SHOWN = 600

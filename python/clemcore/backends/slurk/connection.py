@@ -325,7 +325,7 @@ class Connection:
         return handle
 
     def _move(self, user: int, kind: object) -> None:
-        """Note that somebody came or went. After somebody has gone, the same link lets one person in again."""
+        """Note that a person came or went. after a person has left, the same link lets one person in again."""
         if kind == "join":
             self.there.add(user)
             if self.visitors:  # the first one has used up the only login

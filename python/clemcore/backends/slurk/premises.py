@@ -64,7 +64,7 @@ class Premises:
         return f"{self._settings.endpoint.base_url}/login?name=player&token={token}"
 
     async def mind_door(self, there: set[int]) -> None:
-        """Allow one login while the room is empty, and none while somebody is there.
+        """Allow one login while the room is empty, and none while a person is there.
 
         Args:
             there: the ids of the users in the room. The set may change until it is this call's turn.

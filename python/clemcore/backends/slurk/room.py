@@ -70,7 +70,7 @@ class Room:
         """Show the link to the room, and wait until a person has entered.
 
         Args:
-            show: shows a text to whoever runs the program. The text holds the token.
+            show: shows a text to the user who runs the program. The text holds the token.
 
         Raises:
             JoinTimeoutError: nobody entered within ``join_timeout``.

@@ -145,7 +145,7 @@ class Features:
         whole = "\n".join(texts)
         if "\r" in whole:
             add(f"{place} carriage return")
-        # Nearly always printable, which is told faster than the expression is searched for.
+        # Nearly always printable, which is checked faster than the expression is searched for.
         if not whole.replace("\n", "").isprintable() and _CONTROLS.search(whole):
             add(f"{place} control character")
         if not whole.isascii():

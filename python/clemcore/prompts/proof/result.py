@@ -24,7 +24,7 @@ class Proof:
         template_kwargs: further variables that every case was given.
         versions: of clemcore, its engine, transformers, jinja2 and Python.
         tokenizer: what identifies the tokenizer whose ids were compared; "" where only texts were.
-        clock: what the template's clock told, on both sides.
+        clock: what the template's clock said, on both sides.
         clock_is_pinned: whether that time was asked for; else it is the time of the proof.
         engine: what was compared: ``clemcore``, or ``jinja2`` where the core does not cover the template.
         engine_reason: why it is jinja2, or "".

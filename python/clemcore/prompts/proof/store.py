@@ -43,7 +43,7 @@ def load(subject: Subject) -> Proof | None:
     except (OSError, ValueError) as fault:
         logger.info("the stored proof %s is made anew: %s", subject.id, fault)
         return None
-    # A file that somebody renamed is not believed.
+    # A renamed file is not trusted.
     return proof if (proof.id, proof.fingerprint) == (subject.id, subject.fingerprint) else None
 
 

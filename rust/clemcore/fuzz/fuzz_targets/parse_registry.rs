@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = report.render(format, false);
     }
     agrees_with_serde(bytes);
-    mends(bytes);
+    fix_twice(bytes);
     let Ok(registry) = Registry::load(&[("fuzz.json", bytes)], None) else {
         assert!(!report.is_usable());
         return;
@@ -28,8 +28,8 @@ fuzz_target!(|bytes: &[u8]| {
     edit(bytes, &registry);
 });
 
-/// What was mended needs no mending, and never has an error more than before.
-fn mends(bytes: &[u8]) {
+/// What was fixed needs no further fix, and never has an error more than before.
+fn fix_twice(bytes: &[u8]) {
     let fixed = fix("fuzz.json", bytes, None);
     if !fixed.is_changed() {
         // The text of bytes that are not UTF-8 is another one than that of the file, which stays as it is.

@@ -14,13 +14,13 @@ use std::process::ExitCode;
 mod replace;
 
 const HELP: &str = "\
-Check model registries: every fault with file, line, column and how to mend it.
+Check model registries: every fault with file, line, column and how to fix it.
 
 Usage: clemcore-check [OPTIONS] FILE…      (- reads standard input)
 
 Options:
   --format NAME                how the report is written: human, json, github, sarif [human]
-  --fix                        mend what has only one meaning, then report the rest
+  --fix                        fix what has only one meaning, then report the rest
   --diff                       with --fix: show what would change, write nothing
   --deny warnings              warnings fail too
   --backend NAME               a backend of your own that is known (can be repeated)
@@ -142,7 +142,7 @@ fn run(options: &Options) -> u8 {
     let mut report = Report::default();
     let mut readable = true;
     for file in &options.files {
-        let found = if options.fix { mend(file, options) } else { examine(file, options) };
+        let found = if options.fix { fix_file(file, options) } else { examine(file, options) };
         match found {
             Ok(found) => report.extend(found),
             Err(message) => {
@@ -171,8 +171,8 @@ fn examine(file: &str, options: &Options) -> Result<Report, String> {
     Ok(check(source, &bytes, Some(&options.backends)))
 }
 
-/// Mends a file, or shows what would be mended; gives what is left.
-fn mend(file: &str, options: &Options) -> Result<Report, String> {
+/// Fixes a file, or shows what would be fixed; gives what is left.
+fn fix_file(file: &str, options: &Options) -> Result<Report, String> {
     let path = std::fs::canonicalize(file).map_err(|error| format!("cannot be read: {error}"))?;
     let _lock = if options.diff {
         None
@@ -186,7 +186,7 @@ fn mend(file: &str, options: &Options) -> Result<Report, String> {
         print(&if io::stdout().is_terminal() { visible_lines(&diff) } else { diff.into() });
     } else if fixed.is_changed() {
         replace::file(&path, fixed.text.as_bytes()).map_err(|error| format!("cannot be written: {error}"))?;
-        complain(&format!("{file}: mended {}", count(fixed.count)));
+        complain(&format!("{file}: fixed {}", count(fixed.count)));
     }
     Ok(fixed.rest)
 }

@@ -112,8 +112,8 @@ pub const UNKNOWN_KEY: Kind = Kind {
     slug: "unknown-key",
     title: "key that looks like a typing error",
     severity: Severity::Warning,
-    explanation: "Entries may have any keys, but this one is unknown and very like one that is known, which nobody \
-        will read under this name.",
+    explanation: "Entries may have any keys, but this one is unknown and very similar to a known key. Nothing reads \
+        it under this name.",
     bad: r#"[{"model_name": "m", "backend": "mock", "contxt_size": "8k"}]"#,
     good: r#"[{"model_name": "m", "backend": "mock", "context_size": "8k"}]"#,
 };
@@ -149,8 +149,8 @@ pub const SAME_NAME: Kind = Kind {
     title: "one name for two models",
     severity: Severity::Warning,
     explanation: "Two entries have the same name and backend and contradict each other elsewhere. The name \
-        alone always means the first; the second is found only by whoever names the difference in \
-        the selector, and results of both stand under one name. Entries of an earlier layer hide those of \
+        alone always means the first; the second is found only by a selector that names the \
+        difference, and results of both stand under one name. Entries of an earlier layer hide those of \
         a later one on purpose; across layers only another `model_id` or `huggingface_id` is reported.",
     bad: r#"[{"model_name": "m", "backend": "openai", "model_id": "m-1"}, {"model_name": "m", "backend": "openai", "model_id": "m-2"}]"#,
     good: r#"[{"model_name": "m-1", "backend": "openai", "model_id": "m-1"}, {"model_name": "m-2", "backend": "openai", "model_id": "m-2"}]"#,
@@ -276,7 +276,7 @@ pub const LANGUAGE: Kind = Kind {
     severity: Severity::Warning,
     explanation: "Languages are named by BCP-47 codes: the shortest code of the language (`en`, `ceb`), \
         perhaps with script and region (`zh-Hant-TW`). Old codes, names and codes of countries are \
-        not found by whoever looks for the language.",
+        not found by a search for the language.",
     bad: r#"[{"model_name": "m", "backend": "mock", "languages": ["iw", "English"]}]"#,
     good: r#"[{"model_name": "m", "backend": "mock", "languages": ["he", "en"]}]"#,
 };

@@ -27,7 +27,7 @@ pub struct Kind {
     pub explanation: &'static str,
     /// The least text that has it.
     pub bad: &'static str,
-    /// The same text mended.
+    /// The same text fixed.
     pub good: &'static str,
 }
 
@@ -92,7 +92,7 @@ pub const ALL: &[&Kind] = &[
     &PRICE_UNIT,
     &ADDRESS,
     &HUB_ID,
-    &BLANKS,
+    &WHITESPACE,
     &MISPLACED,
     &ESCAPED_TEXT,
     &NO_EFFECT,

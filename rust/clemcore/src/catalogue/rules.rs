@@ -111,14 +111,14 @@ pub const HUB_ID: Kind = Kind {
     good: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "org/m"}]"#,
 };
 
-/// R080: blanks around a name.
-pub const BLANKS: Kind = Kind {
+/// R080: whitespace around a name.
+pub const WHITESPACE: Kind = Kind {
     code: "R080",
-    slug: "blanks",
-    title: "blanks around a name",
+    slug: "whitespace",
+    title: "whitespace around a name",
     severity: Severity::Warning,
-    explanation: "Names and ids are compared character by character. With a blank before or after it, this one is found \
-        by nobody who writes it without.",
+    explanation: "Names and ids are compared character by character. With whitespace before or after it, this name is \
+        not found without the same whitespace.",
     bad: r#"[{"model_name": " m1 ", "backend": "mock"}]"#,
     good: r#"[{"model_name": "m1", "backend": "mock"}]"#,
 };

@@ -1,8 +1,8 @@
-//! Mends what can be mended without a doubt, and leaves every other byte of the file as it is.
+//! Fixes what can be fixed without a doubt, and leaves every other byte of the file as it is.
 //!
 //! A fault that has only one possible meaning carries its remedy; the remedies are spliced into the text, and the text
 //! is checked again until there is none left. Remarks, names, numbers that could mean two things: those are left to
-//! the owner. A complaint that an entry allows is not mended either.
+//! the owner. A complaint that an entry allows is not fixed either.
 mod diff;
 mod remedy;
 
@@ -15,46 +15,46 @@ use crate::text::Span;
 pub(crate) use remedy::Remedy;
 use remedy::syntax_remedy;
 
-/// A text that was mended.
+/// A text that was fixed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fixed {
-    /// The text; the old one where nothing was to be mended.
+    /// The text; the old one where nothing was to be fixed.
     pub text: String,
-    /// What was mended, with places in the text of the round in which it was; at most [`KEPT`] of a round.
-    pub mended: Vec<Problem>,
-    /// How many were mended.
+    /// What was fixed, with places in the text of the round in which it was; at most [`KEPT`] of a round.
+    pub problems: Vec<Problem>,
+    /// How many were fixed.
     pub count: usize,
     /// What is left.
     pub rest: Report,
     before: Option<String>,
 }
 
-/// How often a text is mended and checked again; each round mends all that lies apart.
+/// How often a text is fixed and checked again; each round fixes all that lies apart.
 const ROUNDS: usize = 40;
 
-/// Mends a registry; `source` names the file in reports, `backends` are known besides clemcore's own.
+/// Fixes a registry; `source` names the file in reports, `backends` are known besides clemcore's own.
 ///
 /// ```
 /// let fixed = clemcore::fix::fix("r.json", b"[{'model_name': 'm', 'backend': 'mock', 'open_weight': True,},]", None);
 /// assert_eq!(fixed.text, r#"[{"model_name": "m", "backend": "mock", "open_weight": true}]"#);
-/// assert_eq!(fixed.mended.len(), 8);
+/// assert_eq!(fixed.problems.len(), 8);
 /// assert!(fixed.rest.problems.is_empty());
 /// ```
 #[must_use]
 pub fn fix(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Fixed {
-    let (mut text, mut mended, mut count) = (None::<String>, Vec::new(), 0);
+    let (mut text, mut problems, mut count) = (None::<String>, Vec::new(), 0);
     for _ in 0..ROUNDS {
         let bytes = text.as_ref().map_or(bytes, String::as_bytes);
         let Some(round) = round(source, bytes, backends) else { break };
         text = Some(round.text);
-        mended.extend(round.mended);
+        problems.extend(round.problems);
         count += round.count;
     }
     let rest = check(source, text.as_ref().map_or(bytes, String::as_bytes), backends);
     let old = String::from_utf8_lossy(bytes).into_owned();
     match text {
-        Some(text) => Fixed { text, mended, count, rest, before: Some(old) },
-        None => Fixed { text: old, mended, count, rest, before: None },
+        Some(text) => Fixed { text, problems, count, rest, before: Some(old) },
+        None => Fixed { text: old, problems, count, rest, before: None },
     }
 }
 
@@ -75,15 +75,15 @@ impl Fixed {
 /// A text after one round.
 struct Round {
     text: String,
-    mended: Vec<Problem>,
+    problems: Vec<Problem>,
     count: usize,
 }
 
-/// Mends all that lies apart; `None` where there is nothing to mend.
+/// Fixes all that lies apart; `None` where there is nothing to fix.
 fn round(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Option<Round> {
     // What is not UTF-8 was replaced in the text that is checked: writing that back would lose it.
     std::str::from_utf8(bytes).ok()?;
-    // However many there are: what is mended now need not be complained about later.
+    // However many there are: what is fixed now need not be complained about later.
     let manner = Manner::thorough(backends).wanting(is_decisive);
     read(bytes, manner, |mut checked| {
         let text = checked.text;
@@ -109,17 +109,17 @@ fn round(source: &str, bytes: &[u8], backends: Option<&[Backend]>) -> Option<Rou
         }
         let count = used.len();
         used.truncate(KEPT);
-        let mended = checked.faults.of(&used).into_report(&source.into(), text).problems;
-        Some(Round { text: new, mended, count })
+        let problems = checked.faults.of(&used).into_report(&source.into(), text).problems;
+        Some(Round { text: new, problems, count })
     })
 }
 
-/// Whether a fault decides about what is mended: it may have a remedy, or forbid all others.
+/// Whether a fault decides about what is fixed: it may have a remedy, or forbid all others.
 fn is_decisive(fault: &Fault) -> bool {
     fault.remedy.is_some() || remedy::is_syntactic(fault.kind) || *fault.kind == MERGE_CONFLICT
 }
 
-/// The range that mends a fault, and what is written there.
+/// The range that fixes a fault, and what is written there.
 fn edit_of(fault: &Fault, text: &str) -> Option<(Span, String)> {
     match &fault.remedy {
         Some(remedy) => remedy.edit(text),

@@ -1,8 +1,8 @@
-//! What mends a fault, as a change of the text.
+//! What fixes a fault, as a change of the text.
 use crate::catalogue::{self as kind, Kind};
 use crate::text::Span;
 
-/// What mends a fault without a doubt.
+/// What fixes a fault without a doubt.
 #[derive(Debug, Clone)]
 pub(crate) enum Remedy {
     /// This text in place of the range.
@@ -59,7 +59,7 @@ fn removal(item: Span, text: &str) -> Option<Span> {
     }
 }
 
-/// Whether faults of this kind are mended by [`syntax_remedy`].
+/// Whether faults of this kind are fixed by [`syntax_remedy`].
 pub(super) fn is_syntactic(of: &Kind) -> bool {
     let kinds = [
         &kind::TRAILING_COMMA,
@@ -78,7 +78,7 @@ pub(super) fn is_out_of_step(of: &Kind, span: Span, text: &str) -> bool {
             && text[span.start..span.end].starts_with(|c: char| c.is_alphanumeric() || "_$@-.".contains(c)))
 }
 
-/// What mends a fault of the syntax, where there is only one way.
+/// What fixes a fault of the syntax, where there is only one way.
 pub(super) fn syntax_remedy(of: &Kind, span: Span, text: &str) -> Option<(Span, String)> {
     let found = &text[span.start..span.end];
     if *of == kind::TRAILING_COMMA {

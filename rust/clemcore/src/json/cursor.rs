@@ -37,7 +37,7 @@ impl<'t> Cursor<'t> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Passes blanks; gives what comes then.
+    /// Passes whitespace; gives what comes then.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<u8> {
         loop {
@@ -49,7 +49,7 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Passes one certain character, and blanks before it.
+    /// Passes one certain character, and whitespace before it.
     #[inline]
     pub(crate) fn expect(&mut self, wanted: u8) -> Option<()> {
         (self.next()? == wanted).then(|| self.at += 1)

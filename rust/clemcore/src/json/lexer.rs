@@ -143,7 +143,7 @@ impl<'t, 'f> Lexer<'t, 'f> {
         Token::Junk
     }
 
-    /// Passes blanks, comments and the lines of merge conflicts.
+    /// Passes whitespace, comments and the lines of merge conflicts.
     fn skip_blank(&mut self) {
         loop {
             while matches!(self.byte(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
@@ -155,7 +155,7 @@ impl<'t, 'f> Lexer<'t, 'f> {
         }
     }
 
-    /// Passes blanks that are none in JSON; they cannot be seen, so they are named.
+    /// Passes characters that look like whitespace but are not in JSON; they are invisible, so they are named.
     fn skip_invisible(&mut self) -> bool {
         let rest = &self.text[self.at..];
         let end = rest.find(|c| !is_invisible(c)).unwrap_or(rest.len());

@@ -28,7 +28,7 @@ impl<'t> Lexer<'t, '_> {
                 let shown: String = literal.chars().take(40).collect();
                 self.faults
                     .at(&kind::NUMBER_FORM, span, format!("`{shown}` is not how JSON writes a number"))
-                    .help(mended(literal));
+                    .help(suggestion(literal));
                 Token::BadNumber
             }
         }
@@ -97,7 +97,7 @@ fn is_infinity(literal: &str) -> bool {
 }
 
 /// What to write instead.
-fn mended(literal: &str) -> String {
+fn suggestion(literal: &str) -> String {
     let plain = literal.trim_start_matches('+').replace('_', "");
     let (sign, body) = plain.strip_prefix('-').map_or(("", plain.as_str()), |body| ("-", body));
     let whole = body.split(['.', 'e', 'E']).next().unwrap_or_default();
@@ -131,10 +131,10 @@ mod tests {
 
     #[test]
     fn the_mended_form_is_offered() {
-        assert_eq!(mended("0300"), "write 300");
-        assert_eq!(mended("+.5"), "write 0.5");
-        assert_eq!(mended("5."), "write 5");
-        assert_eq!(mended("1_000"), "write 1000");
-        assert_eq!(mended("128k"), "put it into double quotes if it is text");
+        assert_eq!(suggestion("0300"), "write 300");
+        assert_eq!(suggestion("+.5"), "write 0.5");
+        assert_eq!(suggestion("5."), "write 5");
+        assert_eq!(suggestion("1_000"), "write 1000");
+        assert_eq!(suggestion("128k"), "put it into double quotes if it is text");
     }
 }

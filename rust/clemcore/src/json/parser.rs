@@ -1,4 +1,4 @@
-//! From tokens to a tree. What is said about faults, and how they are mended by guess, is in `repair`.
+//! From tokens to a tree. What is said about faults, and how they are fixed by guess, is in `repair`.
 use super::lexer::{Bracket, Lexer, Token};
 use super::node::{Key, Kind, Member, Node};
 use super::{MAX_DEPTH, word};

@@ -293,5 +293,5 @@ pub fn senders(name: &str) -> Option<Names> {
     by_name().get(name).copied()
 }
 
-/// Backends that pass on every argument, also one that nobody knows.
+/// Backends that pass on every argument, also unknown ones.
 pub const PASSES_ON: &[&str] = &["openai_compatible", "openrouter"];

@@ -193,14 +193,14 @@ pub const MODEL_CONFIG: &[Field] = &[
     field(
         "verify_tls",
         &[Bool],
-        "Whether the server's certificate is verified; false sends messages and key to whoever answers.",
+        "Whether the server's certificate is verified; false lets any server that answers get your messages and key.",
     )
     .read_by(SERVERS)
     .default("true"),
     field(
         "on_close",
         &[String],
-        "What becomes of the chat room at the end: nobody can write or get in any more, it is deleted with all that was logged, or it stays as it is.",
+        "What becomes of the chat room at the end: the room is closed for writing and entering, it is deleted with all that was logged, or it stays as it is.",
     )
     .read_by(SLURK)
     .one_of(&["close", "delete", "keep"])

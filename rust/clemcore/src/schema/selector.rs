@@ -73,7 +73,7 @@ fn denied_in_entry(backend: &str, key: &str) -> Option<Denied> {
         Some(backends) if backends.contains(&backend) => None,
         Some(backends) if known.is_none() => Some(Denied::Unread(backends)),
         _ => denied_by(backend, known, || nearest(Part::Entry, key))
-            // What nobody knows, and what is like no known name, is an argument of the server's own.
+            // An unknown name that is not similar to a known one, is an argument of the server's own.
             .filter(|denied| *denied != Denied::Unknown(None) || !PASSES_ON.contains(&backend)),
     }
 }

@@ -1,7 +1,7 @@
 //! The names most like one that is not there, for "did you mean …?".
 //!
 //! A registry may have a million names, so each is looked at once, without a copy, and most are left after their
-//! letters were counted. What separates the words of a name (`-`, `_`, `.`, `/`, `:`, blanks) and the case of letters
+//! letters were counted. What separates the words of a name (`-`, `_`, `.`, `/`, `:`, whitespace) and the case of letters
 //! do not count: `gpt4o` is `gpt-4o`.
 use super::similar;
 use std::borrow::Cow;

@@ -37,7 +37,7 @@ pub(crate) fn distance(left: &str, right: &str, limit: usize) -> Option<usize> {
     (last[width - 1] <= limit).then_some(last[width - 1])
 }
 
-/// Lower case, with `-` and blanks as `_`: the form in which typing errors of style vanish.
+/// Lower case, with `-` and whitespace as `_`: the form in which typing errors of style vanish.
 fn folded(word: &str) -> String {
     word.trim().to_lowercase().replace(['-', ' '], "_")
 }

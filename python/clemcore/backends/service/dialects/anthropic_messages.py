@@ -57,7 +57,7 @@ NATIVE = (
     "tools",
 )
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
-# 3.7.2's budget where nobody says how much, and the least that the service takes.
+# 3.7.2's budget if no budget is given, and the least that the service takes.
 DEFAULT_BUDGET = 4000
 LEAST_BUDGET = 1024
 _THINKS = ("enabled", "adaptive")

@@ -56,7 +56,7 @@ SAFETY = tuple(
     for name in ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
 )
 LEVELS = ("minimal", "low", "medium", "high")
-# 3.7.2's budget where nobody says how much.
+# 3.7.2's budget if no budget is given.
 DEFAULT_BUDGET = 4096
 # What comes nearest where a model takes tokens and a word was asked for.
 BUDGETS = {"minimal": 512, "low": 1024, "medium": 8192, "high": 24576}

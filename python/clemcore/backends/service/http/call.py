@@ -184,7 +184,7 @@ class CallLayer:
                 exchange.settle(self._costs.of(verdict.facts.get("usage", {})))
                 exchange.hold = None
             if verdict is not None and exchange.arrival is not None and exchange.arrival.has_begun:
-                verdict = replace(verdict, should_retry=False, is_final=True)  # somebody has read a part of it
+                verdict = replace(verdict, should_retry=False, is_final=True)  # a part of it was read
             outcome = "answered" if verdict is None else _OUTCOMES.get(verdict.kind, "neutral")
         finally:
             self.gate.leave(sent, outcome)

@@ -179,7 +179,7 @@ class Engine:
         for _ in range(_MOST_STALE):
             with contextlib.suppress(_StaleConnectionError):
                 return await self._post(exchange, seconds, begin)
-        raise _BadReplyError("the server sends what nobody has asked for")
+        raise _BadReplyError("the server sends an answer without a request")
 
     async def _post(self, exchange: Exchange, seconds: float, begin: float) -> None:
         async with self._open_session().post(

@@ -33,7 +33,7 @@ class Shown(NamedTuple):
     """A reply's body as the record shows it: JSON text, and what stands around it.
 
     Attributes:
-        before: what stands in front of the JSON: blanks, a byte order mark, comments.
+        before: what stands in front of the JSON: whitespace, a byte order mark, comments.
         text: the JSON.
         after: what stands behind it.
     """
@@ -178,7 +178,7 @@ class Exchange:
         return holds_key(self.response) or (self.parsed is not None and holds_key(json.dumps(self.parsed).encode()))
 
     def settle(self, usd: float | None) -> None:
-        """Say what the call did cost; None where nobody knows."""
+        """Say what the call did cost; None if unknown."""
         if self.hold is not None:
             self.hold.settle(usd)
 
@@ -260,7 +260,7 @@ def _shown(data: bytes, parsed: Any, place: slice | None = None) -> Shown | None
     Args:
         data: the body.
         parsed: the JSON in it.
-        place: where the JSON stands, where more than blanks and a mark are around it.
+        place: where the JSON stands, where more than whitespace and a mark are around it.
     """
     text = data.removeprefix(codecs.BOM_UTF8).strip(b" \t\r\n") if place is None else data[place]
     if not data.isascii():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 # Numbers of a message, by what they count: `total` is prompt and reply together, `over` is how many are too many.
 _NUMBERS = ("total", "prompt", "reply", "window", "over")
-# Nothing that a service says about itself is longer; more could be what somebody has asked.
+# Nothing that a service says about itself is longer; more could be part of the question.
 _READ = 20_000
 
 

@@ -16,7 +16,7 @@ def bypasses(no_proxy: str, host: str, port: int) -> bool:
     """Tell whether a host is reached without a proxy.
 
     Args:
-        no_proxy: the variable's value, its entries separated by commas or blanks.
+        no_proxy: the variable's value, its entries separated by commas or whitespace.
         host: a name or an address.
         port: the port that is called.
 

@@ -1,4 +1,4 @@
-"""One answer on its way: from the bytes that arrive to the pieces of text for whoever listens.
+"""One answer on its way: from the bytes that arrive to the pieces of text for the listener.
 
 The bytes are kept as they came. Pieces are given out while they arrive. The reply is read from all bytes at the
 end, so that what arrives live and what a cache holds give the same reply.
@@ -49,7 +49,7 @@ class Arrival:
             self._give(joiner.take(event))
 
     def _give(self, text: str) -> None:
-        """Give a piece out; trailing blanks, which do not belong to an answer, and half a character wait."""
+        """Give a piece out; trailing whitespace, which does not belong to an answer, and half a character wait."""
         text = self._waiting + text
         if not self.has_begun:
             text = text.lstrip()

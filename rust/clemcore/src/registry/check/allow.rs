@@ -67,7 +67,7 @@ fn idle(item: &Node<'_>, entry: usize, context: &Context<'_>) -> Option<(String,
         return Some(("this is the code of no complaint".to_owned(), help));
     };
     if kind.severity == Severity::Error {
-        return Some((format!("{} is an error, which cannot be allowed", kind.code), "mend the error"));
+        return Some((format!("{} is an error, which cannot be allowed", kind.code), "fix the error"));
     }
     let needed = context.used.contains(&(entry, kind.code)) || ACROSS.contains(&kind);
     (!needed).then(|| (format!("nothing in this entry is {}", kind.code), "remove it from the list"))

@@ -9,7 +9,7 @@ pub(super) fn certain(text: &str) -> Option<String> {
     }
 }
 
-/// What is wrong with a date and how to mend it; `None` for an ISO date and for an empty one (not known).
+/// What is wrong with a date and how to fix it; `None` for an ISO date and for an empty one (not known).
 pub(super) fn fault(text: &str) -> Option<(String, String)> {
     if is_right(text) {
         return None;

@@ -104,7 +104,7 @@ fn keys(
         }
         match lookup(&member.key.text) {
             Some(field) => known_key(field, member, path, context),
-            // A key that nobody knows is legal; one that is almost known is probably a typing error.
+            // An unknown key is legal; one that is almost known is probably a typing error.
             None if context.spoiled(member.key.span) => {}
             None if context.thorough && effect::unknown(member, path, context) => {}
             None => match near(&member.key.text, path, context) {

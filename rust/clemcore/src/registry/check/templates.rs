@@ -74,7 +74,7 @@ fn report(fault: &Fault, path: &str, member: &Member<'_>, context: &mut Context<
     context
         .at(&kind::CHAT_TEMPLATE, member.value.span, message)
         .field(format_args!("{path}custom_chat_template"))
-        .help("mend the template; `clem render` shows what it makes of a dialogue");
+        .help("fix the template; `clem render` shows what it makes of a dialogue");
 }
 
 fn unread_variable(name: &str, field: &str, member: &Member<'_>, read: &[String], context: &mut Context<'_>) {

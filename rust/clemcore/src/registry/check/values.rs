@@ -235,7 +235,7 @@ fn required(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_
     } else if field.name == "backend" {
         backend(text, node, context);
     } else if context.thorough {
-        blanks(text, node, name, context);
+        whitespace(text, node, name, context);
     }
 }
 
@@ -273,7 +273,7 @@ fn known_backends(unknown: &str, context: &Context<'_>) -> String {
 fn id(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     let Some(text) = node.as_str().filter(|text| context.thorough && !text.trim().is_empty()) else { return };
     let fault = if field.name == "huggingface_id" { addresses::hub_id_fault(text) } else { None };
-    let Some(fault) = fault else { return blanks(text, node, name, context) };
+    let Some(fault) = fault else { return whitespace(text, node, name, context) };
     let meant = addresses::certain_hub_id(text);
     let help = meant.as_ref().map_or_else(|| "write OWNER/NAME".to_owned(), |id| format!("write {id:?}"));
     context
@@ -283,14 +283,14 @@ fn id(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
         .remedy(written(node, meant));
 }
 
-/// Nobody writes the blanks around a name when he asks for it.
-fn blanks(text: &str, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
+/// Nobody writes the whitespace around a name when he asks for it.
+fn whitespace(text: &str, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     let plain = text.trim();
     if plain != text {
         context
-            .at(&kind::BLANKS, node.span, format_args!("{name} begins or ends with a blank"))
+            .at(&kind::WHITESPACE, node.span, format_args!("{name} begins or ends with whitespace"))
             .field(format_args!("{name}"))
-            .help("leave out the blanks")
+            .help("remove the whitespace")
             .remedy(written(node, Some(plain.to_owned())));
     }
 }

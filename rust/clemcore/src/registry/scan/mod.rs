@@ -157,7 +157,7 @@ impl<'t> Scan<'t, '_> {
         places.shrink_to_fit();
         let list = (start, self.cursor.at);
         let places = Places { list: places, aliased };
-        // Nothing but blanks may follow.
+        // Nothing but whitespace may follow.
         self.cursor.next().is_none().then_some(Scanned { list, places, doubtful })
     }
 

@@ -94,7 +94,7 @@ pub(super) fn wordwrap<'a>(_: &mut Vm<'a>, value: Value<'a>, args: Args<'a>) -> 
 /// Python's `textwrap.wrap` for a line without hyphens.
 fn wrap_line(line: &str, width: usize, break_long: bool) -> Result<Vec<String>> {
     let blank = |c: char| matches!(c, ' ' | '\t' | '\x0b' | '\x0c' | '\r' | '\n');
-    // Words and the blanks between them, with their lengths, the first at the end.
+    // Words and the whitespace between them, with their lengths, the first at the end.
     let mut chunks: Vec<(&str, usize)> = Vec::new();
     let mut start = 0;
     while let Some(first) = line[start..].chars().next() {
