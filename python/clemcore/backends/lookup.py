@@ -13,12 +13,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clemcore import _core
-from clemcore.backends.base import Backend
 from clemcore.errors import BackendLoadError, BackendNotFoundError
+from clemcore.plugins import entry_points_of
 from clemcore.registry.judgement import BACKEND_SUFFIX as SUFFIX
+
+if TYPE_CHECKING:
+    from clemcore.backends.base import Backend
 
 GROUP = "clemcore.backends"
 
@@ -75,6 +78,8 @@ def is_backend_file(file_name: str) -> bool:
 
 def is_backend(obj: object) -> bool:
     """Tell whether an object is a backend class, other than the base class itself."""
+    from clemcore.backends.base import Backend  # only here: names are listed without any model
+
     # In Python 3.10 list[int] says that it is a class; its own type tells.
     return issubclass(type(obj), type) and issubclass(obj, Backend) and obj is not Backend  # type: ignore[arg-type]
 
@@ -206,16 +211,10 @@ def _row(backend: str, file_name: str, file_path: str, lookup_source: str) -> di
     }
 
 
-def _entry_points() -> list[Any]:
-    from importlib.metadata import entry_points
-
-    return sorted(entry_points(group=GROUP), key=lambda point: point.name)
-
-
 def _plugin_rows() -> list[dict[str, str]]:
     return [
         _row(point.name, point.value, point.value, f"entry point of {_distribution(point)}")
-        for point in _entry_points()
+        for point in entry_points_of(GROUP)
     ]
 
 
@@ -224,7 +223,7 @@ def _distribution(point: Any) -> str:
 
 
 def _from_entry_point(name: str) -> type[Backend]:
-    point = next(point for point in _entry_points() if point.name == name)
+    point = next(point for point in entry_points_of(GROUP) if point.name == name)
     target = point.load()
     if isinstance(target, ModuleType):
         return _backend_class(target, _row(name, point.value, point.value, "entry point"))

@@ -7,12 +7,12 @@ files and does not know what is in them.
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from clemcore.errors import RegistryError
+from clemcore.plugins import entry_points_of
 
 FILE_NAME = "model_registry.json"
 PACKAGED = "packaged"
@@ -70,11 +70,7 @@ def _named(value: str) -> Iterator[Path]:
 
 def _of_plugins() -> Iterator[Path]:
     """Give the files of installed packages that provide registries, in the order of their entry points' names."""
-    if not _has_plugins(sys.path):
-        return
-    from importlib.metadata import entry_points
-
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for point in entry_points_of(GROUP):
         try:
             given = point.load()
             given = given() if callable(given) else given
@@ -91,21 +87,3 @@ def _file_of(name: str, given: Any) -> Path:
     if not path.exists():
         raise RegistryError(f"the registry plugin '{name}' names {path}, which is not there")
     return path
-
-
-def _has_plugins(folders: Iterable[str]) -> bool:
-    """Tell whether any installed package names the group; importlib.metadata would take far longer to load."""
-    for folder in dict.fromkeys(folders):
-        try:
-            names = os.listdir(folder or ".")  # noqa: PTH208 - a hundred Path objects would be slower
-        except OSError:
-            continue
-        for name in names:
-            if name.endswith((".dist-info", ".egg-info")):
-                try:
-                    with open(os.path.join(folder, name, "entry_points.txt"), "rb") as file:  # noqa: PTH118, PTH123
-                        if GROUP.encode() in file.read():
-                            return True
-                except OSError:
-                    continue
-    return False
