@@ -6,6 +6,7 @@ know where keys come from: that is :mod:`clemcore.keys`.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any
@@ -89,6 +90,7 @@ _NOT_OF_A_WORD = re.compile(r"[^A-Za-z\-_.:\s]")
 _FEW = 4
 
 
+@functools.lru_cache(maxsize=1024)  # entries have few names
 def is_secret_name(name: str) -> bool:
     """Tell whether a field of this name holds a secret.
 
@@ -174,7 +176,10 @@ def mask_fields(value: Any) -> Any:
         }
     if isinstance(value, (list, tuple)):
         return [mask_fields(item) for item in value]
-    return _LOGIN.sub(f"{MASK}@", _masked(value, _keys)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    text = _masked(value, _keys) if _keys else value
+    return _LOGIN.sub(f"{MASK}@", text) if "://" in text else text
 
 
 def holds_key(text: bytes) -> bool:

@@ -153,6 +153,16 @@ def test_a_backend_that_imports_the_module_of_own_clients_needs_what_it_requires
         assert requirements.missing_packages(file) == (["no_such_sdk"], "pip install 'clemcore[openai-sdk]'")
 
 
+def test_packaged_files_that_are_not_parsed_import_what_a_parser_finds() -> None:
+    from clemcore.backends import requirements
+
+    files = sorted(Path(requirements.__file__).parent.rglob("*.py"))
+    assert len(files) > 100
+    for file in files:
+        text = file.read_bytes()
+        assert requirements._imports_in(text) == requirements._read(text).imports, file
+
+
 def test_a_model_that_cannot_be_run_here_is_marked_with_the_reason(clem: Clem) -> None:
     entries = [
         {"model_name": "no-backend", "backend": "nowhere"},

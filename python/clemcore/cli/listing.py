@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from clemcore.cli.inputs import examples
-from clemcore.cli.respond import print_json
 from clemcore.cli.selection import complete_backend
 from clemcore.cli.terminal import note, table
 from clemcore.registry.spec import ModelSpec
+from clemcore.secrets import MASK, mask_fields
 
 WHAT = ["models", "backends", "keys"]
 
@@ -73,7 +73,9 @@ def list_(what: str, filter_: str | None, backends: tuple[str, ...], verbose: bo
         and (filter_ is None or any(filter_.lower() in str(name).lower() for name in _names(row)))
     ]
     if as_json:
-        print_json(wanted)
+        from clemcore.cli.respond import print_json
+
+        print_json([{**row, "spec": mask_fields(row["spec"])} if "spec" in row else row for row in wanted])
     elif not wanted:
         note(f"no {what}" + (" pass this filter" if rows else ""))
     else:
@@ -109,7 +111,6 @@ def _models() -> list[dict[str, Any]]:
     from clemcore.backends.lookup import BackendRegistry
     from clemcore.backends.usability import Usability
     from clemcore.registry.registry import ModelRegistry
-    from clemcore.secrets import mask_fields
 
     registry = ModelRegistry.from_packaged_and_cwd_files()
     usability = Usability(BackendRegistry.from_packaged_and_cwd_files())
@@ -119,7 +120,7 @@ def _models() -> list[dict[str, Any]]:
         row = {"model_name": spec.get("model_name"), "backend": spec.get("backend"), "source": source, "line": line}
         obstacle = usability.obstacle(spec)
         row |= {"usable": obstacle is None, "obstacle": obstacle}
-        rows.append({**row, "spec": mask_fields(spec.to_dict())})
+        rows.append({**row, "spec": spec.to_dict()})
     taken = {row["model_name"] for row in rows}
     return rows + [row for row in _built_in() if row["model_name"] not in taken]
 
@@ -139,9 +140,10 @@ def _built_in() -> list[dict[str, Any]]:
 
 def _model_cells(rows: Sequence[dict[str, Any]], verbose: bool) -> tuple[list[str], list[list[str]]]:
     header = ["MODEL", "BACKEND", "MODEL ID", "SOURCE", "CONTEXT", *(MORE_COLUMNS if verbose else ()), "STATE"]
+    shown = ("model_id", "huggingface_id", "context_size", *(MORE_COLUMNS.values() if verbose else ()))
     cells = []
     for row in rows:
-        spec = row["spec"]
+        spec = mask_fields({field: row["spec"].get(field) for field in shown})  # all fields would take far longer
         where = _short(row["source"]) + ("" if row["line"] is None else f":{row['line']}")
         line = [row["model_name"], row["backend"], _model_id(spec), where, spec.get("context_size")]
         line += [spec.get(field) for field in MORE_COLUMNS.values()] if verbose else []
@@ -229,8 +231,6 @@ def _keys() -> list[dict[str, Any]]:
 
 
 def _key_cells(rows: Sequence[dict[str, Any]], verbose: bool) -> tuple[list[str], list[list[str]]]:
-    from clemcore.secrets import MASK
-
     cells = []
     for row in rows:
         where = row["source"].replace(os.path.expanduser("~") + os.sep, "~/", 1)  # noqa: PTH111 - text, no path

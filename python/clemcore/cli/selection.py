@@ -9,14 +9,16 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from clemcore.cli.config import DEFAULT_MODEL, MODEL_VARIABLE, default_model
 from clemcore.cli.inputs import AnyFunction, options, put, typed_value
 from clemcore.registry.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 MODEL_HELP = (
     'Name in the registry, or a selector as JSON: \'{"model_name": …, "backend": …}\'. By default '
@@ -35,6 +37,8 @@ def read_model(_context: click.Context, _parameter: click.Parameter, text: str |
 
 def complete_model(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the models whose names begin with what was typed."""
+    from click.shell_completion import CompletionItem
+
     from clemcore.errors import RegistryError
     from clemcore.registry.registry import ModelRegistry
     from clemcore.registry.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES
@@ -52,6 +56,8 @@ def complete_model(_context: click.Context, _parameter: click.Parameter, incompl
 
 def complete_backend(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the backends whose names begin with what was typed."""
+    from click.shell_completion import CompletionItem
+
     from clemcore.backends.lookup import BackendRegistry
 
     names = {row["backend"] for row in BackendRegistry.from_packaged_and_cwd_files()}
