@@ -38,6 +38,7 @@
     ├── BudgetExceededError                         a call may cost more than is left of the budget
     ├── RecordError               (ValueError)      a record file cannot be read or extended
     ├── CacheError                (ValueError)      a cache of calls cannot be used
+    ├── RunError                  (ValueError)      a run cannot start or continue as asked
     └── ReplayError                                 a call is not the one that a replayed record has next
 
 It does not know how faults are found: registry problems come from the Rust core (``clemcore._core.Problem``).
@@ -451,6 +452,10 @@ class ReplayError(ClemcoreError):
         self.message_index = message_index
         self.field = field
         self.position = position
+
+
+class RunError(ClemcoreError, ValueError):
+    """A run of games cannot start or continue as asked; nothing was sent. The message lists every problem."""
 
 
 class CacheError(ClemcoreError, ValueError):
