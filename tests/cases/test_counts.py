@@ -58,7 +58,10 @@ def given(prompt: Any, made: Any, total: Any = None, reasoned: Any = None, **mor
         ({"prompt_cache_hit_tokens": 10, "prompt_cache_miss_tokens": 2, "completion_tokens": 3}, (12, 3)),
         # What is not a count is not known.
         (given(12, -1), (12, None)),
-        (given("12", True), (None, None)),
+        (given("12", "3", "15"), (12, 3)),
+        (given("12", True), (12, None)),
+        (given("-1", "3.0"), (None, None)),
+        (given("9" * 4000, "٣"), (None, None)),
         (given(1.5, float("1e300")), (None, None)),
         (given(int("9" * 4000), 3), (None, 3)),
         (given(12, 3, int("9" * 4000)), (12, 3)),

@@ -254,6 +254,14 @@ def test_paragraphs_of_a_summary_stay_apart(wire_server: WireServer) -> None:
     assert ask(open_model(wire_server.url)).facts["reasoning"] == "One.\n\nTwo."
 
 
+@pytest.mark.parametrize("kind", ["image_url", "output_audio", "tool_result", "widget"])
+def test_parts_of_other_types_are_not_reasoning(wire_server: WireServer, kind: str) -> None:
+    wire_server.script = [completion(None, message={"content": [{"type": kind, "text": "Hm."}]})]
+    facts = ask(open_model(wire_server.url)).facts
+    assert facts["outcome"] == "empty"
+    assert "reasoning" not in facts
+
+
 def test_reasoning_that_cannot_be_read_is_reasoning(wire_server: WireServer) -> None:
     details = [{"type": "reasoning.encrypted", "data": "abc"}]
     wire_server.script = [completion(None, message={"reasoning_details": details})]

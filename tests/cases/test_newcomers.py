@@ -99,7 +99,8 @@ def test_a_default_model_is_kept(clem: Clem) -> None:
     assert clem.ok("chat", stdin="Hi\n") == "Hi\n"
     assert json.loads(clem.ok("render", "Hi")) == [{"role": "user", "content": "Hi"}]
     assert '"mock"' in clem.ok("doctor", "--json")
-    clem.ok("config", "model", "--unset")
+    assert "removed" in clem("config", "model", "--unset").stderr
+    assert "nothing was changed" in clem("config", "model", "--unset").stderr
     assert "No model is given" in clem.fails("respond", "Hi", status=2)
 
 

@@ -60,7 +60,9 @@ def config(*, name: str | None, value: str | None, unset: bool) -> None:
         return
     if value is not None:
         _check_model(value)
-    _change(path, str(name), value)
+    if not _change(path, str(name), value):
+        note(f"'{name}' is not set in {path}: nothing was changed")
+        return
     note(f"removed '{name}' from {path}" if value is None else f"wrote '{name}' into {path}")
 
 
@@ -72,9 +74,12 @@ def _check_model(text: str) -> None:
     resolve(ModelSpec.from_string(text))
 
 
-def _change(path: Path, name: str, value: str | None) -> None:
+def _change(path: Path, name: str, value: str | None) -> bool:
+    """Set or remove a setting; tell whether the file changed."""
     from clemcore.files import locked, replace_file
 
+    if value is None and name not in _read(path):
+        return False
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path):
         settings = _read(path)
@@ -82,6 +87,7 @@ def _change(path: Path, name: str, value: str | None) -> None:
         if value is not None:
             settings[name] = value
         replace_file(path, (json.dumps(settings, indent=2, ensure_ascii=False) + "\n").encode())
+    return True
 
 
 def _read(path: Path) -> dict[str, Any]:

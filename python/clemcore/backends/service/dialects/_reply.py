@@ -101,7 +101,12 @@ def counts(found: Mapping[str, Any], total: Any = None) -> dict[str, int]:
 
 
 def count_of(value: Any) -> int | None:
-    """Return a count of tokens, or None where it is not known: some services say that by a negative number."""
+    """Return a count of tokens, or None if it is unknown, which some services say by a negative number.
+
+    Gateways in languages without large integers write counts as text.
+    """
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < len(str(_MOST_TOKENS)):
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST_TOKENS:
         return None
     return int(value) if value == int(value) else None

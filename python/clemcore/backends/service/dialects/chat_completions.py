@@ -268,13 +268,18 @@ def _reasoning(message: dict[str, Any]) -> str | None:
     """Return what the model has thought: parts of the content, or else the first field that has words."""
     content = message.get("content")
     if isinstance(content, list):
-        parts = [part for part in content if isinstance(part, dict) and part.get("type") not in _TEXTS]
+        parts = [part for part in content if isinstance(part, dict) and _is_thought(part.get("type"))]
         if words := _words(parts):
             return words
     for name in _REASONING_FIELDS:
         if words := _words(message.get(name)):
             return words
     return None
+
+
+def _is_thought(kind: object) -> bool:
+    """Tell whether a part of this type holds reasoning; an image or an unknown part does not."""
+    return isinstance(kind, str) and any(word in kind.lower() for word in ("think", "thought", "reason", "summary"))
 
 
 def _words(thought: Any, joint: str = "\n\n", depth: int = 4) -> str:
