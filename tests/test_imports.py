@@ -19,7 +19,7 @@ PACKAGE = Path(clemcore.__file__).parent
 # From the bottom up: a module imports only from its own family and from lower levels
 # (docs/decisions/0001-layout-and-flow.md). Families of one level do not import each other.
 LEVELS = (
-    {"_core", "visible"},
+    {"_core", "visible", "utils"},
     {"errors", "spelling"},
     {"messages", "secrets", "files", "forks", "names", "plugins"},
     {"keys", "registry"},
@@ -32,8 +32,8 @@ LEVELS = (
     {"compat", "cli"},
     {"__init__", "__main__"},
 )
-# These two only list public names, which they load when somebody asks for one.
-FACES = ("clemcore", "clemcore.backends")
+# These only list public names, which they load when somebody asks for one.
+FACES = ("clemcore", "clemcore.backends", "clemcore.clemgame")
 
 
 def _name_of(path: Path) -> str:

@@ -33,6 +33,10 @@ RENAMED = {
     "clemcore.records": "clemcore.calls.reader",
     "clemcore.callcache": "clemcore.calls.cache",
     "clemcore.verification": "clemcore.verify",
+    # Games of 2024 and of 1.x.
+    "clemcore.clemgame.clemgame": "clemcore.clemgame",
+    "clemcore.clemgame.file_utils": "clemcore.utils.file_utils",
+    "clemcore.clemgame.string_utils": "clemcore.utils.string_utils",
 }
 # Top-level packages of 2024, for scripts run by ``python -m clemcore`` and programs that call :func:`install`.
 TOP_LEVEL = {"backends": "clemcore.backends", "clemgame": "clemcore.clemgame"}

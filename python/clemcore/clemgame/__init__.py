@@ -1,0 +1,50 @@
+"""The framework of dialogue games: ``from clemcore.clemgame import DialogueGameMaster, Player, …``.
+
+Every name is loaded from its own module when it is first used; importing this package imports no SDK and no NumPy.
+The names are listed in ``__init__.pyi``.
+
+Examples:
+    >>> from clemcore.clemgame import GameState
+    >>> state = GameState()
+    >>> state.abort()
+    >>> state.outcome.value
+    'aborted'
+"""
+
+from __future__ import annotations
+
+from clemcore.names import lazy
+
+# Names of other releases, and their modules today.
+_FORMER = {
+    "DefaultGameRecorder": "clemcore.clemgame.legacy.recorder",
+    "GameInstanceIterator": "clemcore.clemgame.instances",
+    "GameRecorder": "clemcore.clemgame.legacy.recorder",
+    "NoopGameRecorder": "clemcore.clemgame.legacy.recorder",
+    "Outcome": "clemcore.clemgame.state",
+    "get_logger": "clemcore.utils.logger",
+    # Names of 3.7.2 that this version does not have yet.
+    "ClemGameAction": "clemcore.clemgame.later",
+    "ClemGameEnv": "clemcore.clemgame.later",
+    "ClemGameObservation": "clemcore.clemgame.later",
+    "ClemGameState": "clemcore.clemgame.later",
+    "env": "clemcore.clemgame.later",
+    "gym_env": "clemcore.clemgame.later",
+    "GameBenchmark": "clemcore.clemgame.benchmark",
+    "GameInstanceGenerator": "clemcore.clemgame.instances",
+    "GameInstances": "clemcore.clemgame.instances",
+    "GameRegistry": "clemcore.clemgame.registry",
+    "GameSpec": "clemcore.clemgame.registry",
+}
+_load, __dir__ = lazy(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module when it is first used."""
+    if name not in _FORMER:
+        return _load(name)
+    import importlib
+
+    value: object = getattr(importlib.import_module(_FORMER[name]), name)
+    globals()[name] = value
+    return value

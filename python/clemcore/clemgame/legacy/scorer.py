@@ -1,0 +1,20 @@
+"""Scorers of the legacy contract. They do not know the new one."""
+
+from __future__ import annotations
+
+from clemcore.clemgame.metrics import (
+    KEY_EPISODE_SCORES,
+    KEY_META,
+    KEY_PLAYERS,
+    KEY_TURN_SCORES,
+    ValidatedScores,
+)
+
+__all__ = ["KEY_EPISODE_SCORES", "KEY_META", "KEY_PLAYERS", "KEY_TURN_SCORES", "GameScorer"]
+
+
+class GameScorer(ValidatedScores):
+    """Computes the scores of an episode from its interactions.
+
+    A game defines ``compute_scores``, or ``score_turns`` and ``log_main_score``.
+    """

@@ -1,0 +1,264 @@
+"""Names of metrics, and the scorer that computes them from an episode's interactions.
+
+Scores of an aborted episode are NaN, apart from "Aborted" itself. It does not know how scores become tables.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, final
+
+from clemcore.clemgame.resources import store_file
+
+# Whether the players broke the rules of the dialogue (1) or not (0), once per episode.
+METRIC_ABORTED = "Aborted"
+# Whether the goal was missed (1); 0 for an aborted episode.
+METRIC_LOSE = "Lose"
+# Whether the goal was reached (1); 0 for an aborted episode.
+METRIC_SUCCESS = "Success"
+# How many responses were asked for, how many of them could be parsed, and how many not.
+METRIC_REQUEST_COUNT = "Request Count"
+METRIC_REQUEST_COUNT_PARSED = "Parsed Request Count"
+METRIC_REQUEST_COUNT_VIOLATED = "Violated Request Count"
+# Parsed requests per request.
+METRIC_REQUEST_SUCCESS_RATIO = "Request Success Ratio"
+METRIC_REQUEST_SUCCESS = METRIC_REQUEST_SUCCESS_RATIO  # the name of 2.x
+# The quality of an episode, from 0 to 100; NaN if it was aborted.
+BENCH_SCORE = "Main Score"
+# 1 - Aborted; the evaluation computes it.
+METRIC_PLAYED = "Played"
+
+KEY_META = "meta"
+KEY_PLAYERS = "players"
+KEY_ROUND_SCORES = "round scores"
+KEY_TURN_SCORES = "turn scores"
+KEY_EPISODE_SCORES = "episode scores"
+
+module_logger = logging.getLogger(__name__)
+
+
+class Scores:
+    """Keeps the scores of one episode as the content of ``scores.json``.
+
+    Attributes:
+        scores: the scores so far.
+        rounds_key: the name of the scores of rounds in the file.
+    """
+
+    rounds_key = KEY_ROUND_SCORES
+
+    def __init__(self, name: str, experiment: dict[str, Any], game_instance: dict[str, Any]) -> None:
+        """Begin the scores of an episode.
+
+        Args:
+            name: the game.
+            experiment: the experiment of the episode.
+            game_instance: its instance.
+        """
+        self.game_name = name
+        self.experiment = experiment
+        self.game_instance = game_instance
+        self.scores: dict[str, Any] = {KEY_META: {}, KEY_PLAYERS: {}, self.rounds_key: {}, KEY_EPISODE_SCORES: {}}
+
+    def _log(self, scores: dict[str, Any], where: str, score_name: str, score_value: Any) -> None:
+        if isinstance(score_value, bool):
+            module_logger.warning(
+                "%s: score '%s' is a bool; the evaluation needs numbers", self.game_name, score_name
+            )
+        if score_name in scores:
+            module_logger.warning("%s: score '%s' of %s is overwritten", self.game_name, score_name, where)
+        scores[score_name] = score_value
+
+    def _log_of_round(self, index: int, score_name: str, score_value: Any) -> None:
+        scores = self.scores[self.rounds_key].setdefault(index, {})
+        self._log(scores, f"round {index}", score_name, score_value)
+
+    def log_episode_score(self, score_name: str, score_value: Any) -> None:
+        """Keep a score of the episode.
+
+        Args:
+            score_name: its name.
+            score_value: its value.
+        """
+        self._log(self.scores[KEY_EPISODE_SCORES], "the episode", score_name, score_value)
+
+    def _take_over(self, interactions: dict[str, Any]) -> None:
+        for key in (KEY_META, "player_models", KEY_PLAYERS):
+            if key in interactions:
+                self.scores[key] = interactions[key]
+
+
+def ratio_of(parsed: Any, requests: Any) -> float:
+    """Return parsed requests per request; NaN if nothing was asked for."""
+    return parsed / requests if requests else float("nan")
+
+
+class ValidatedScores(Scores):
+    """Scores of the contracts before 3.4: a game computes everything in ``compute_scores``, or by its hooks."""
+
+    rounds_key = KEY_TURN_SCORES
+
+    def log_turn_score(self, turn_idx: int, score_name: str, score_value: Any) -> None:
+        """Keep a score of a round.
+
+        Args:
+            turn_idx: the number of the round, from 0.
+            score_name: the name of the score.
+            score_value: its value.
+        """
+        self._log_of_round(turn_idx, score_name, score_value)
+
+    def compute_scores(self, interactions: dict[str, Any]) -> None:
+        """Compute all scores of an episode."""
+        self._take_over(interactions)
+        self.score_turns(interactions)
+        self.score_game(interactions)
+
+    def score_turns(self, interactions: dict[str, Any]) -> None:
+        """Compute the scores of rounds."""
+        raise NotImplementedError(f"{type(self).__name__} must define score_turns(), or its own compute_scores()")
+
+    def score_game(self, episode_interactions: dict[str, Any]) -> None:
+        """Compute the scores of the episode."""
+        self.score_game_end(episode_interactions)
+        self.score_requests(episode_interactions)
+        self.log_main_score(episode_interactions)
+
+    def score_game_end(self, episode_interactions: dict[str, Any]) -> None:
+        """Compute how the episode ended."""
+        aborted = int(episode_interactions[METRIC_ABORTED])
+        lose = 0 if aborted else int(episode_interactions[METRIC_LOSE])
+        self.log_episode_score(METRIC_ABORTED, aborted)
+        self.log_episode_score(METRIC_LOSE, lose)
+        self.log_episode_score(METRIC_SUCCESS, 0 if aborted else 1 - lose)
+
+    def score_requests(self, episode_interactions: dict[str, Any]) -> None:
+        """Compute the scores of requests."""
+        requests = episode_interactions[METRIC_REQUEST_COUNT]
+        parsed = episode_interactions[METRIC_REQUEST_COUNT_PARSED]
+        self.log_episode_score(METRIC_REQUEST_COUNT, requests)
+        self.log_episode_score(METRIC_REQUEST_COUNT_PARSED, parsed)
+        self.log_episode_score(METRIC_REQUEST_COUNT_VIOLATED, episode_interactions[METRIC_REQUEST_COUNT_VIOLATED])
+        self.log_episode_score(METRIC_REQUEST_SUCCESS_RATIO, ratio_of(parsed, requests))
+
+    def log_main_score(self, episode_interactions: dict[str, Any]) -> None:
+        """Compute the main score of the episode."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define log_main_score(), or its own compute_scores()"
+        )
+
+    def store_scores(self, interactions_dir: str | Path, *below: str) -> None:
+        """Write ``scores.json``.
+
+        Args:
+            interactions_dir: the folder of the episode.
+            below: further parts of its path, as before 2.2: run and episode.
+        """
+        if below:
+            interactions_dir = Path(interactions_dir).joinpath(below[0], self.game_name, *below[1:])
+        store_file(self.scores, "scores.json", interactions_dir)
+
+
+# What a scorer of 2.x defines, of which 3.x knows nothing or forbids it.
+_OLD_METHODS = ("compute_scores", "score_turns", "score_game", "log_main_score")
+
+
+class GameScorer(ValidatedScores):
+    """Computes the scores of an episode from its interactions.
+
+    A game defines ``compute_episode_scores``, which must log the main score, and ``compute_round_score``. A class
+    that defines the methods of releases before 3.0 keeps that contract.
+    """
+
+    rounds_key = KEY_ROUND_SCORES
+    _is_old = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if any(method in cls.__dict__ for method in _OLD_METHODS):
+            cls._is_old = True
+            cls.rounds_key = KEY_TURN_SCORES
+
+    @final
+    def log_round_score(self, round_idx: int, score_name: str, score_value: Any) -> None:
+        """Keep a score of a round.
+
+        Args:
+            round_idx: the number of the round, from 0.
+            score_name: the name of the score.
+            score_value: its value.
+        """
+        self._log_of_round(round_idx, score_name, score_value)
+
+    def compute_scores(self, interactions: dict[str, Any]) -> None:
+        """Compute all scores of an episode."""
+        if self._is_old:
+            super().compute_scores(interactions)
+            return
+        self._take_over(interactions)
+        self.score_rounds(interactions)
+        self.score_episode(interactions)
+
+    @final
+    def score_rounds(self, interactions: dict[str, Any]) -> None:
+        """Compute the scores of all rounds."""
+        for index, events in enumerate(interactions["turns"]):
+            requests = interactions[METRIC_REQUEST_COUNT][index]
+            parsed = interactions[METRIC_REQUEST_COUNT_PARSED][index]
+            self.log_round_score(index, METRIC_REQUEST_COUNT, requests)
+            self.log_round_score(
+                index, METRIC_REQUEST_COUNT_VIOLATED, interactions[METRIC_REQUEST_COUNT_VIOLATED][index]
+            )
+            self.log_round_score(index, METRIC_REQUEST_COUNT_PARSED, parsed)
+            self.log_round_score(index, METRIC_REQUEST_SUCCESS_RATIO, ratio_of(parsed, requests))
+            self.compute_round_score(index, events)
+
+    def compute_round_score(self, round_idx: int, round_events: list[dict[str, Any]]) -> None:
+        """Compute the game's own scores of a round.
+
+        Args:
+            round_idx: the number of the round, from 0.
+            round_events: its events.
+        """
+
+    @final
+    def score_episode(self, interactions: dict[str, Any]) -> None:
+        """Compute the scores of the episode."""
+        requests = sum(interactions[METRIC_REQUEST_COUNT])
+        parsed = sum(interactions[METRIC_REQUEST_COUNT_PARSED])
+        self.log_episode_score(METRIC_REQUEST_COUNT, requests)
+        self.log_episode_score(METRIC_REQUEST_COUNT_PARSED, parsed)
+        self.log_episode_score(METRIC_REQUEST_COUNT_VIOLATED, sum(interactions[METRIC_REQUEST_COUNT_VIOLATED]))
+        self.log_episode_score(METRIC_REQUEST_SUCCESS_RATIO, ratio_of(parsed, requests))
+        for name in (METRIC_ABORTED, METRIC_LOSE, METRIC_SUCCESS):
+            self.log_episode_score(name, interactions[name])
+        self.compute_episode_scores(interactions)
+
+    def compute_episode_scores(self, interactions: dict[str, Any]) -> None:
+        """Compute the game's own scores of the episode; the main score must be among them.
+
+        Args:
+            interactions: what was recorded of the episode.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define compute_episode_scores()")
+
+    def store_scores(self, interactions_dir: str | Path, *below: str) -> None:
+        """Write ``scores.json``.
+
+        Args:
+            interactions_dir: the folder of the episode.
+            below: further parts of its path, as before 2.2.
+        """
+        if self._is_old:
+            super().store_scores(interactions_dir, *below)
+            return
+        if BENCH_SCORE not in self.scores[KEY_EPISODE_SCORES]:
+            raise AssertionError(
+                f"{type(self).__name__} computed no '{BENCH_SCORE}', which the evaluation needs: call "
+                f"log_episode_score(BENCH_SCORE, value) in compute_episode_scores()"
+            )
+        self._on_store_scores(store_file(self.scores, "scores.json", interactions_dir))
+
+    def _on_store_scores(self, file_path: str) -> None:
+        """Do something after the file was written."""

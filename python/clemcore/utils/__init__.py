@@ -1,0 +1,1 @@
+"""Helpers that games import. clemcore itself does not use them."""
