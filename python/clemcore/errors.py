@@ -39,6 +39,9 @@
     ├── RecordError               (ValueError)      a record file cannot be read or extended
     ├── CacheError                (ValueError)      a cache of calls cannot be used
     ├── RunError                  (ValueError)      a run cannot start or continue as asked
+    ├── GameError                 (ValueError)      a game, its files or a selection of games is invalid
+    │   ├── GameSpecError         (KeyError)        a game's specification lacks a field
+    │   └── GameLoadError         (LookupError)     a game's code cannot be imported, or has no benchmark class
     └── ReplayError                                 a call is not the one that a replayed record has next
 
 It does not know how faults are found: registry problems come from the Rust core (``clemcore._core.Problem``).
@@ -460,3 +463,47 @@ class RunError(ClemcoreError, ValueError):
 
 class CacheError(ClemcoreError, ValueError):
     """A cache of calls is not there, is something else, or cannot be opened; it is left as it is."""
+
+
+class GameError(ClemcoreError, ValueError):
+    """A game, its files or a selection of games is invalid; the message says everything that is wrong.
+
+    Attributes:
+        problems: every fault of a file, in source order, each with file, line and column.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        """Keep the report as the message and the single problems beside it."""
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross a process boundary with the report's text and the single problems."""
+        return type(self), (str(self), self.problems)
+
+
+class GameSpecError(GameError, KeyError):
+    """A game's specification lacks a field that every game must have."""
+
+    def __str__(self) -> str:
+        """Give the message as it is; a KeyError would put it into quotes."""
+        from clemcore.visible import visible
+
+        return visible(str(self.args[0]))
+
+
+class GameLoadError(GameError, LookupError):
+    """A game's code cannot be imported, or it does not define exactly one benchmark class.
+
+    Attributes:
+        details: the traceback of the game's own code, or an empty text.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        """Take the message and the traceback."""
+        super().__init__(message)
+        self.details = details
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross a process boundary with both texts."""
+        return type(self), (str(self), self.details)
