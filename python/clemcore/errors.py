@@ -37,6 +37,7 @@
     │   └── InterruptedCallError                    under way when the program was stopped; only in records
     ├── BudgetExceededError                         a call may cost more than is left of the budget
     ├── RecordError               (ValueError)      a record file cannot be read or extended
+    ├── StoreError                (ValueError)      the store of a run cannot be read or written
     ├── CacheError                (ValueError)      a cache of calls cannot be used
     ├── RunError                  (ValueError)      a run cannot start or continue as asked
     ├── GameError                 (ValueError)      a game, its files or a selection of games is invalid
@@ -459,6 +460,10 @@ class ReplayError(ClemcoreError):
 
 class RunError(ClemcoreError, ValueError):
     """A run of games cannot start or continue as asked; nothing was sent. The message lists every problem."""
+
+
+class StoreError(ClemcoreError, ValueError):
+    """The store of a run cannot be read or written; the message says what is safe."""
 
 
 class CacheError(ClemcoreError, ValueError):

@@ -1,0 +1,193 @@
+"""The bytes of an episode in a store: frames, one after another, each a line of JSON and the bytes it describes.
+
+::
+
+    ["e", [LENGTH, …]]                       logged events
+    ["c", NUMBER, PLAYER, ROUND, KIND, REQUEST, ATTEMPT, TEXT, CRC32, PARTS]      a call (pieces.py has the parts)
+    ["d", NUMBER]                            earlier calls from this number on no longer count
+
+TEXT is the answer: null, a string, or [START, LENGTH] of a JSON string in the record. A body in the file begins
+with one byte that says how it is compressed. It does not know about tables.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from clemcore.clemgame.store.contents import StoredCall
+from clemcore.clemgame.store.pieces import Cutter, join
+
+_PLAIN, _ZLIB = b"\x00", b"\x01"
+# Shorter bodies hardly get smaller.
+_SHORTEST = 128
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_quote = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class DamagedError(ValueError):
+    """Bytes of a store are not what was written."""
+
+
+def packed(body: bytes) -> bytes:
+    """Return a body as it is kept in the file."""
+    if len(body) >= _SHORTEST:
+        small = zlib.compress(body, 1)
+        if len(small) < len(body):
+            return _ZLIB + small
+    return _PLAIN + body
+
+
+def unpacked(kept: bytes) -> bytes:
+    """Return a body from what is kept in the file.
+
+    Raises:
+        DamagedError: it is not what was written.
+    """
+    codec = kept[:1]
+    if codec == _PLAIN:
+        return kept[1:]
+    if codec == _ZLIB:
+        try:
+            return zlib.decompress(kept[1:])
+        except zlib.error as fault:
+            raise DamagedError(f"a body cannot be decompressed: {fault}") from None
+    raise DamagedError(f"a body begins with {codec!r}, which names no compression")
+
+
+def events_frame(events: Sequence[bytes]) -> bytes:
+    """Write logged events."""
+    return b"%s\n%s" % (_encode(["e", [len(event) for event in events]]).encode(), b"".join(events))
+
+
+def differs_frame(number: int) -> bytes:
+    """Write that earlier calls from a number on no longer count."""
+    return b'["d",%d]\n' % number
+
+
+def call_frame(call: StoredCall, cutter: Cutter) -> bytes:
+    """Write a call."""
+    parts, fresh = cutter.cut(call.player, call.record)
+    header = [
+        "c",
+        call.number,
+        call.player,
+        call.round,
+        call.kind,
+        call.request,
+        call.attempt,
+        _place_of(call.text, call.record),
+        zlib.crc32(call.record),
+        parts,
+    ]
+    return b"%s\n%s" % (_encode(header).encode(), b"".join(fresh))
+
+
+def _place_of(text: str | None, record: bytes) -> Any:
+    if text is None:
+        return None
+    try:
+        quoted = _quote(text).encode("utf-8")
+    except UnicodeEncodeError:
+        return text
+    start = record.rfind(b'"response_text": ' + quoted)
+    return text if start < 0 else [start + 17, len(quoted)]
+
+
+@dataclass
+class Stream:
+    """The frames of one episode, read so far.
+
+    Attributes:
+        calls: the calls that count, by number.
+        superseded: the calls that no longer count, in the order in which they were made.
+        made: all calls, in the order in which they were made.
+        records: their records.
+        events: the events, in order.
+        frames: the frames of the calls, and of what no longer counts.
+    """
+
+    calls: dict[int, StoredCall] = field(default_factory=dict)
+    superseded: list[StoredCall] = field(default_factory=list)
+    made: list[StoredCall] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
+    frames: list[bytes] = field(default_factory=list)
+
+    def drop_from(self, number: int) -> None:
+        """Let calls from a number on no longer count."""
+        for each in sorted(known for known in self.calls if known >= number):
+            self.superseded.append(self.calls.pop(each))
+
+    def take(self, call: StoredCall) -> None:
+        """Take a call; another one of the same number no longer counts."""
+        if call.number in self.calls:
+            self.superseded.append(self.calls[call.number])
+        self.calls[call.number] = call
+        self.made.append(call)
+
+    def ordered(self) -> list[StoredCall]:
+        """Return the calls that count, by number."""
+        return [self.calls[number] for number in sorted(self.calls)]
+
+
+def read_stream(bodies: Iterable[bytes], shared: Callable[[int], bytes]) -> Stream:
+    """Read the frames of an episode.
+
+    Args:
+        bodies: what was written, in order.
+        shared: gives a shared piece by its number.
+
+    Raises:
+        DamagedError: the bytes are not what was written.
+    """
+    stream = Stream()
+    for body in bodies:
+        try:
+            _read(body, stream, shared)
+        except DamagedError:
+            raise
+        except (ValueError, LookupError, TypeError) as fault:
+            raise DamagedError(f"the frames of an episode cannot be read: {fault}") from None
+    return stream
+
+
+def _read(body: bytes, stream: Stream, shared: Callable[[int], bytes]) -> None:
+    for header, frame, payload in _frames(body):
+        kind = header[0]
+        if kind == "e":
+            at = 0
+            for length in header[1]:
+                stream.events.append(payload[at : at + length])
+                at += length
+            continue
+        stream.frames.append(frame)
+        if kind == "d":
+            stream.drop_from(header[1])
+            continue
+        _, number, player, round_, what, request, attempt, text, crc, parts = header
+        record = join(parts, payload, stream.records, shared)
+        if zlib.crc32(record) != crc:
+            raise DamagedError(f"the record of call {number} is not what was written")
+        stream.records.append(record)
+        if isinstance(text, list):
+            text = json.loads(record[text[0] : text[0] + text[1]])
+        stream.take(StoredCall(number, player, round_, what, request, text, record, attempt))
+
+
+def _frames(body: bytes) -> Iterator[tuple[list[Any], bytes, bytes]]:
+    at = 0
+    while at < len(body):
+        begin = body.index(b"\n", at) + 1
+        header = json.loads(body[at : begin - 1])
+        lengths = {"e": 1, "c": 9}
+        parts = header[lengths[header[0]]] if header[0] in lengths else ()
+        end = begin + sum(part for part in parts if isinstance(part, int))
+        if end > len(body):
+            raise DamagedError("the frames of an episode end in the middle")
+        yield header, body[at:end], body[begin:end]
+        at = end

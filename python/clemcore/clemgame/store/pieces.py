@@ -1,0 +1,210 @@
+"""What the records of an episode have in common, kept once: a record becomes parts, and parts the same bytes again.
+
+The prompt of a call repeats the prompts before it, and the facts of a record stay the same from call to call. A
+record is therefore cut where it repeats an earlier record of the episode, and before each message. A part is a copy
+from an earlier record, a piece that the whole run shares by its SHA-256, or new bytes. Any cut gives the same bytes
+when the parts are joined, so a wrong guess about what a message is costs space and nothing else. It does not know
+where parts are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+
+# A part: so many bytes of what is new; [id] of a shared piece; or [call, start, length] in an earlier record.
+Part = int | list[int]
+
+# Where a record may repeat the one before it: behind these names. They are looked for in this order.
+_ANCHORS = tuple(
+    b'"%s": ' % name
+    for name in (
+        b"manipulated_prompt_obj",
+        b"max_new_tokens",
+        b"input_ids",
+        b"raw_response_obj",
+        b"model_spec",
+    )
+)
+_RESPONSE = b'"raw_response_obj": '
+# A message begins here: never inside a string, where the quotation marks are escaped.
+_MESSAGE = re.compile(rb'(?:,\s*)?\{\s*"(?:role|type|parts|content)"\s*:')
+# What stays the same for all calls of a model.
+_FIXED_BEGIN, _FIXED_LAST = b'"model_spec": ', b'"versions": {'
+# Shorter copies, and shorter shared pieces, would cost more than they save.
+_SHORTEST_COPY = 48
+_SHORTEST_SHARED = 256
+
+_DECODER = json.JSONDecoder()
+
+
+class Cutter:
+    """Cuts the records of one episode.
+
+    Args:
+        shared: gives the number of a piece that the whole run shares.
+    """
+
+    def __init__(self, shared: Callable[[bytes], int]) -> None:
+        self._shared = shared
+        self._count = 0
+        self._last: tuple[int, bytes] | None = None
+        self._last_of: dict[str, tuple[int, bytes]] = {}
+        self._known: dict[bytes, tuple[int, int]] = {}
+
+    def add(self, player: str, record: bytes) -> None:
+        """Take a record that is stored already."""
+        self._last = self._last_of[player] = (self._count, record)
+        self._count += 1
+
+    def cut(self, player: str, record: bytes) -> tuple[list[Part], list[bytes]]:
+        """Return the parts of the next record, and the bytes of those that are new."""
+        cut = _Cut(self._count, record)
+        end_of_prompt = max(record.find(_RESPONSE), 0)
+        at = 0
+        last = self._last_of.get(player, self._last)
+        if last is None:
+            self._cut_new(cut, 0, end_of_prompt)
+            begin, end = _fixed_facts(record, end_of_prompt)
+            cut.new(end_of_prompt, begin)
+            self._share(cut, begin, end)
+            at = end
+        else:
+            call, before = last
+            at_before = 0
+            for anchor in _ANCHORS:
+                begin, begin_before = record.find(anchor, at), before.find(anchor, at_before)
+                if begin < 0 or begin_before < 0:
+                    continue
+                length = common(record, begin, before, begin_before)
+                if length < _SHORTEST_COPY:
+                    continue
+                self._cut_new(cut, at, min(begin, end_of_prompt))
+                cut.new(max(at, min(begin, end_of_prompt)), begin)
+                cut.copy(call, begin_before, length)
+                at, at_before = begin + length, begin_before + length
+            if at < end_of_prompt:
+                self._cut_new(cut, at, end_of_prompt)
+                at = end_of_prompt
+        cut.new(at, len(record))
+        self.add(player, record)
+        return cut.parts, cut.fresh
+
+    def _cut_new(self, cut: _Cut, at: int, end: int) -> None:
+        """Cut a stretch of a prompt before each message and behind the last one."""
+        if at >= end:
+            return
+        record = cut.record
+        starts = [match.start() for match in _MESSAGE.finditer(record, at, end)]
+        if not starts:
+            cut.new(at, end)
+            return
+        cut.new(at, starts[0])
+        stops = [*starts[1:], _end_of_message(record, starts[-1], end)]
+        for start, stop in zip(starts, stops, strict=True):
+            piece = record[start:stop]
+            known = self._known.get(piece)
+            if known is not None:
+                cut.copy(*known, stop - start)
+                continue
+            self._known[piece] = cut.call, start
+            self._share(cut, start, stop)
+        cut.new(stops[-1], end)
+
+    def _share(self, cut: _Cut, start: int, stop: int) -> None:
+        if stop - start < _SHORTEST_SHARED:
+            cut.new(start, stop)
+        else:
+            cut.share(self._shared(cut.record[start:stop]))
+
+
+class _Cut:
+    """The parts of one record so far."""
+
+    __slots__ = ("call", "fresh", "parts", "record")
+
+    def __init__(self, call: int, record: bytes) -> None:
+        self.call = call
+        self.record = record
+        self.parts: list[Part] = []
+        self.fresh: list[bytes] = []
+
+    def new(self, start: int, stop: int) -> None:
+        if stop > start:
+            self.fresh.append(self.record[start:stop])
+            last = self.parts[-1] if self.parts else None
+            if isinstance(last, int):
+                self.parts[-1] = last + stop - start
+            else:
+                self.parts.append(stop - start)
+
+    def copy(self, call: int, start: int, length: int) -> None:
+        last = self.parts[-1] if self.parts else None
+        if isinstance(last, list) and last[0] == call and len(last) > 1 and last[1] + last[2] == start:
+            last[2] += length
+        else:
+            self.parts.append([call, start, length])
+
+    def share(self, number: int) -> None:
+        self.parts.append([number])
+
+
+def join(parts: Sequence[Part], fresh: bytes, records: Sequence[bytes], shared: Callable[[int], bytes]) -> bytes:
+    """Return the record that was cut into parts.
+
+    Args:
+        parts: its parts.
+        fresh: the bytes of those that were new.
+        records: the earlier records of the episode.
+        shared: gives a shared piece by its number.
+
+    Raises:
+        LookupError: a part does not exist.
+    """
+    found: list[bytes] = []
+    at = 0
+    for part in parts:
+        if isinstance(part, int):
+            found.append(fresh[at : at + part])
+            at += part
+        elif len(part) == 1:
+            found.append(shared(part[0]))
+        else:
+            call, start, length = part
+            found.append(records[call][start : start + length])
+    return b"".join(found)
+
+
+def common(left: bytes, at: int, right: bytes, at_right: int) -> int:
+    """Return how many bytes two texts have in common from two places on.
+
+    Examples:
+        >>> common(b"xabcd", 1, b"abce", 0)
+        3
+    """
+    low, high = 0, min(len(left) - at, len(right) - at_right)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if left.startswith(right[at_right + low : at_right + middle], at + low):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _fixed_facts(record: bytes, at: int) -> tuple[int, int]:
+    begin = record.find(_FIXED_BEGIN, at)
+    last = record.find(_FIXED_LAST, begin) if begin >= 0 else -1
+    end = record.find(b"}", last) if last >= 0 else -1
+    return (begin, end + 1) if end >= 0 else (at, at)
+
+
+def _end_of_message(record: bytes, start: int, end: int) -> int:
+    """Return where a message ends; if that cannot be told, where the prompt ends."""
+    try:
+        text = record[start:end].decode("utf-8")
+        _, stop = _DECODER.raw_decode(text, text.index("{"))
+    except ValueError:
+        return end
+    return start + (stop if len(text) == end - start else len(text[:stop].encode("utf-8")))

@@ -1,0 +1,283 @@
+"""Reading a run, also while it is being written: each look sees what was committed. It changes nothing.
+
+A run may have several files, one per writer. There is one class per version of the format; :data:`READERS` lists
+them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clemcore.clemgame.store import schema
+from clemcore.clemgame.store.contents import ENDED, EpisodeState, StoredCall
+from clemcore.clemgame.store.faults import damaged, read_error
+from clemcore.clemgame.store.frames import DamagedError, Stream, read_stream, unpacked
+from clemcore.clemgame.store.lock import writer_of
+from clemcore.errors import StoreError
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.plan import EpisodeKey
+
+_WAIT = 60.0
+_MOST_PIECES = 1024
+# Of several files, the one in which an episode is furthest counts.
+_RANK = {"planned": 0, "live": 1, "error": 2, "limit": 2, "played": 3}
+
+_EPISODES = (
+    "SELECT game, experiment, game_id, epoch, state, attempts, error, place, ended, facts, id FROM episodes"
+    " ORDER BY place, id"
+)
+_EPISODE = _EPISODES.replace("ORDER", "WHERE game = ? AND experiment = ? AND game_id = ? AND epoch = ? ORDER")
+
+
+@dataclass(frozen=True)
+class StoredEpisode:
+    """One episode of the plan, without its bodies.
+
+    Attributes:
+        key: which one it is.
+        place: its place in the plan, from 0.
+        state: how far it is.
+        ended: when it ended, ISO 8601 in UTC, or None.
+        facts: what was noted about its last attempt.
+    """
+
+    key: EpisodeKey
+    place: int
+    state: EpisodeState
+    ended: str | None
+    facts: dict[str, Any]
+    number: int
+    file: int
+
+
+class RunReader:
+    """Reads the store of a run, all its files together.
+
+    Args:
+        folder: the folder of the run.
+
+    Raises:
+        StoreError: there is no store, or it cannot be read.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        paths = schema.store_files(self.folder)
+        if not paths:
+            raise StoreError(
+                f"{self.folder} holds no {schema.NAME}. Name the folder of a run, which 'clem run' has made"
+            )
+        self._files: list[ReaderOfVersion1] = []
+        try:
+            for path in paths:
+                found = _opened(path)
+                if found is not None:
+                    self._files.append(found)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> RunReader:
+        """Return the reader itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the files."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files:
+            file.close()
+
+    def writers(self) -> list[dict[str, object]]:
+        """Return ``pid`` and ``host`` of the processes that are writing the run."""
+        found = (writer_of(path) for path in schema.store_files(self.folder))
+        return [writer for writer in found if writer is not None]
+
+    def episodes(self) -> list[StoredEpisode]:
+        """Return the episodes in the order of the plan."""
+        best: dict[EpisodeKey, StoredEpisode] = {}
+        for index, file in enumerate(self._files):
+            for episode in file.episodes(index):
+                known = best.get(episode.key)
+                if known is None or _RANK[episode.state.state] > _RANK[known.state.state]:
+                    best[episode.key] = episode
+        return sorted(best.values(), key=lambda episode: (episode.place, episode.key))
+
+    def states(self) -> dict[EpisodeKey, EpisodeState]:
+        """Return how far each episode is, in the order of the plan."""
+        return {episode.key: episode.state for episode in self.episodes()}
+
+    def episode(self, key: EpisodeKey) -> StoredEpisode:
+        """Return one episode.
+
+        Raises:
+            StoreError: the plan has no such episode.
+        """
+        found = [each for index, file in enumerate(self._files) for each in file.episodes(index, key)]
+        if not found:
+            raise StoreError(f"{self.folder} has no episode {key}")
+        return max(found, key=lambda episode: _RANK[episode.state.state])
+
+    def instance(self, episode: EpisodeKey | StoredEpisode) -> dict[str, Any]:
+        """Return the instance of an episode, as it was read."""
+        found = self._of(episode)
+        value: dict[str, Any] = json.loads(self._files[found.file].planned(found.number)[1])
+        return value
+
+    def experiment(self, episode: EpisodeKey | StoredEpisode) -> dict[str, Any]:
+        """Return the experiment of an episode, without its instances."""
+        found = self._of(episode)
+        value: dict[str, Any] = json.loads(self._files[found.file].planned(found.number)[0])
+        return value
+
+    def interactions(self, episode: EpisodeKey | StoredEpisode) -> bytes:
+        """Return the interactions of an episode that ended, as JSON; empty if it did not end."""
+        found = self._of(episode)
+        return self._files[found.file].interactions(found.number)
+
+    def events(self, episode: EpisodeKey | StoredEpisode) -> list[bytes]:
+        """Return the events of an episode that did not end, each as JSON."""
+        return self._stream(episode).events
+
+    def calls(self, episode: EpisodeKey | StoredEpisode) -> list[StoredCall]:
+        """Return the calls of an episode that count, by number."""
+        return self._stream(episode).ordered()
+
+    def superseded(self, episode: EpisodeKey | StoredEpisode) -> list[StoredCall]:
+        """Return the calls of an episode that no longer count."""
+        return self._stream(episode).superseded
+
+    def notes(self) -> dict[str, Any]:
+        """Return what is kept about the run, by name; those of the first file win."""
+        notes: dict[str, Any] = {}
+        for file in reversed(self._files):
+            notes.update(file.notes())
+        return notes
+
+    def _of(self, episode: EpisodeKey | StoredEpisode) -> StoredEpisode:
+        return episode if isinstance(episode, StoredEpisode) else self.episode(episode)
+
+    def _stream(self, episode: EpisodeKey | StoredEpisode) -> Stream:
+        found = self._of(episode)
+        return self._files[found.file].stream(found.number, has_ended=found.state.state in ENDED)
+
+
+class ReaderOfVersion1:
+    """Reads one file of version 1."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._pieces: OrderedDict[int, bytes] = OrderedDict()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def episodes(self, index: int, key: EpisodeKey | None = None) -> Iterator[StoredEpisode]:
+        """Give one episode, or all in the order of the plan."""
+        from clemcore.clemgame.plan import EpisodeKey
+
+        statement, values = _EPISODES, ()  # type: tuple[str, tuple[Any, ...]]
+        if key is not None:
+            statement, values = _EPISODE, (key.game, key.experiment, key.game_id, key.epoch)
+        for row in self._rows(statement, values):
+            *names, state, attempts, error, place, ended, facts, number = row
+            known = EpisodeState(state, attempts, None if error is None else json.loads(error))
+            noted = {} if facts is None else json.loads(facts)
+            yield StoredEpisode(EpisodeKey(*names), place, known, ended, noted, number, index)
+
+    def planned(self, number: int) -> tuple[bytes, bytes]:
+        """Return experiment and instance of an episode, as JSON."""
+        ((experiment, instance),) = self._rows(
+            "SELECT experiment_piece, instance_piece FROM episodes WHERE id = ?", (number,)
+        )
+        try:
+            return self._piece(experiment), self._piece(instance)
+        except DamagedError as fault:
+            raise damaged(self._path, str(fault)) from fault
+
+    def interactions(self, number: int) -> bytes:
+        """Return the interactions of an episode that ended."""
+        rows = self._rows("SELECT interactions FROM finished WHERE episode = ?", (number,))
+        try:
+            return unpacked(rows[0][0]) if rows else b""
+        except DamagedError as fault:
+            raise damaged(self._path, str(fault)) from fault
+
+    def stream(self, number: int, *, has_ended: bool) -> Stream:
+        """Return the frames of an episode."""
+        # One query, so that an episode that ends in between is seen as it was before or after. The log has no
+        # index: it holds the episodes that have not ended, and an index would cost each call.
+        statement = "SELECT -1, calls FROM finished WHERE episode = ?1"
+        if not has_ended:
+            statement += " UNION ALL SELECT id, frames FROM log WHERE episode = ?1"
+        rows = self._rows(statement, (number,))
+        try:
+            return read_stream([unpacked(body) for _, body in sorted(rows)], self._piece)
+        except DamagedError as fault:
+            raise damaged(self._path, str(fault)) from fault
+
+    def notes(self) -> dict[str, Any]:
+        """Return what is kept about the run."""
+        return {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM notes")}
+
+    def _piece(self, number: int) -> bytes:
+        body = self._pieces.get(number)
+        if body is None:
+            rows = self._rows("SELECT body FROM pieces WHERE id = ?", (number,))
+            if not rows:
+                raise DamagedError(f"piece {number} is missing")
+            body = self._pieces[number] = unpacked(rows[0][0])
+            if len(self._pieces) > _MOST_PIECES:
+                self._pieces.popitem(last=False)
+        return body
+
+    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as fault:
+            raise read_error(self._path, fault) from fault
+
+
+READERS = {1: ReaderOfVersion1}
+
+
+def _opened(path: Path) -> ReaderOfVersion1 | None:
+    """Open a file for reading; None if it has no tables yet."""
+    try:
+        return _connected(path, "?mode=ro")
+    except sqlite3.Error as fault:
+        if "unable to open" not in str(fault):
+            if "not a database" in str(fault):
+                raise StoreError(f"{path} is not a store of clemcore. Name the folder of a run") from fault
+            raise read_error(path, fault) from fault
+    try:
+        # A disk that cannot be written to has no room for what readers share; then nobody writes, either.
+        return _connected(path, "?mode=ro&immutable=1")
+    except sqlite3.Error as fault:
+        raise read_error(path, fault) from fault
+
+
+def _connected(path: Path, how: str) -> ReaderOfVersion1 | None:
+    connection = sqlite3.connect(
+        path.resolve().as_uri() + how, uri=True, timeout=_WAIT, check_same_thread=False, isolation_level=None
+    )
+    try:
+        version = schema.version_of(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    if version is None:
+        connection.close()
+        return None
+    return READERS[version](path, connection)

@@ -1,0 +1,98 @@
+"""The tables of a store file, its version, and how a file is recognised. It does not know what the bodies mean.
+
+``docs/store.md`` describes the format. A change of the tables or of the bodies needs a new version here, and the
+reader of the old one stays.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from clemcore.errors import StoreError
+
+# In the file's header: what says that a file is a store ("clrn").
+APPLICATION_ID = 0x636C726E
+VERSION = 1
+NAME = "store.sqlite3"
+
+_TABLES = """
+CREATE TABLE notes (
+  name TEXT PRIMARY KEY,
+  value BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE pieces (
+  id INTEGER PRIMARY KEY,
+  sha256 BLOB NOT NULL UNIQUE,
+  body BLOB NOT NULL
+);
+CREATE TABLE episodes (
+  id INTEGER PRIMARY KEY,
+  game TEXT NOT NULL,
+  experiment TEXT NOT NULL,
+  game_id INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  experiment_piece INTEGER NOT NULL,
+  instance_piece INTEGER NOT NULL,
+  ended TEXT,
+  error BLOB,
+  facts BLOB,
+  UNIQUE (game, experiment, game_id, epoch)
+);
+CREATE TABLE log (
+  id INTEGER PRIMARY KEY,
+  episode INTEGER NOT NULL,
+  frames BLOB NOT NULL
+);
+CREATE TABLE finished (
+  episode INTEGER PRIMARY KEY,
+  interactions BLOB NOT NULL,
+  calls BLOB NOT NULL
+);
+"""
+
+
+def file_name(shard: str) -> str:
+    """Return the name of the file of a shard; the first writer of a run has none."""
+    return f"store-{shard}.sqlite3" if shard else NAME
+
+
+def store_files(folder: Path) -> list[Path]:
+    """Return the store files of a run, the one without a shard's name first."""
+    return [
+        *(path for path in [folder / NAME] if path.is_file()),
+        *sorted(path for path in folder.glob("store-*.sqlite3") if path.is_file()),
+    ]
+
+
+def make_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables of a new file."""
+    connection.executescript(
+        f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+        f"{_TABLES} COMMIT;"
+    )
+
+
+def version_of(connection: sqlite3.Connection, path: Path) -> int | None:
+    """Return the version of a store, or None if the file is still empty.
+
+    Raises:
+        StoreError: it is a database of another program, or a newer clemcore wrote it.
+        sqlite3.DatabaseError: it is not a database.
+    """
+    (found,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not tables and not found:
+        return None
+    if found != APPLICATION_ID:
+        raise StoreError(f"{path} is a database of another program; it is left as it is. Choose another folder")
+    if not 1 <= version <= VERSION:
+        raise StoreError(
+            f"{path} has the format {version}, and this clemcore reads formats up to {VERSION}. Install a newer "
+            "clemcore"
+        )
+    return int(version)
