@@ -25,6 +25,7 @@ __all__ = [
     "argument_senders",
     "catalogue",
     "check",
+    "check_json",
     "check_layers",
     "codes_page",
     "context_tokens",
@@ -261,6 +262,24 @@ def check(source: str, text: bytes, backends: Sequence[_Backend] | None = None) 
         text: its bytes.
         backends: further known backends, besides those that come with clemcore: the name,
             or the name with the types (of JSON Schema) and the values of each key that it reads.
+    """
+
+def check_json(
+    source: str,
+    text: bytes,
+    findings: Sequence[tuple[str, Sequence[str | int], str, str | None, Sequence[str | int] | None]] = ...,
+) -> Report:
+    """Check the text of any JSON file, and find the places of what is wrong with its value.
+
+    Args:
+        source: its name in the report.
+        text: its bytes.
+        findings: what is wrong with its value: the code of the catalogue, the path to the place (keys and indexes),
+            the message, the help, and the path to another place, whose line and column replace ``{place}`` in the
+            help. They are left out where the text itself has errors.
+
+    Raises:
+        ValueError: the catalogue has no such code.
     """
 
 def check_layers(layers: Sequence[tuple[str, bytes | None]], backends: Sequence[_Backend] | None = None) -> Report:

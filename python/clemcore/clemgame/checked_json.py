@@ -1,42 +1,42 @@
 """Reads the JSON files of games and reports every fault with its file, line and column.
 
-It finds the places of faults in a text. Which faults there can be is decided by those who call it.
+The core's scanner finds the faults of the text and the places of all others. Which values are wrong is decided by
+those who call it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from clemcore import _core
 from clemcore.errors import GameError
 
-# Kinds of faults with which a file can still be used.
-WARNINGS = frozenset({"G005"})
+logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is wrong with a value.
 
     Attributes:
-        code: the kind of fault; the core's catalogue has them.
-        message: what is wrong, in one sentence.
+        code: the kind of fault; ``clem registry explain CODE`` shows a page about it.
         path: keys and indexes that lead to the place; empty for the whole file.
+        message: what is wrong, in one sentence.
         help: what to do about it; ``{place}`` in it stands for the line and column of ``related``.
-        related: the path of another place that belongs to the fault.
+        related: the path to another place that belongs to the fault.
     """
 
     code: str
+    path: Sequence[str | int]
     message: str
-    path: Sequence[str | int] = ()
     help: str | None = None
     related: Sequence[str | int] | None = None
 
 
-def read_checked(path: Path, check: Callable[[Any], list[Finding]]) -> Any:
+def read_checked(path: Path, check: Callable[[Any], Iterable[Finding]]) -> Any:
     """Read a JSON file.
 
     Args:
@@ -44,26 +44,30 @@ def read_checked(path: Path, check: Callable[[Any], list[Finding]]) -> Any:
         check: gets the value and returns what is wrong with it.
 
     Raises:
-        GameError: the file cannot be read, is not JSON, or its value has faults. All of them are in the error.
+        GameError: the file cannot be read, is not JSON, or its value has faults. All of them are in the error;
+            warnings alone are logged.
+    """
+    value, report = inspect(path, check)
+    if report.errors:
+        raise GameError(report.render().rstrip("\n"), report.problems)
+    if report.warnings:
+        logger.warning("%s", report.render().rstrip("\n"))
+    return value
+
+
+def inspect(path: Path, check: Callable[[Any], Iterable[Finding]]) -> tuple[Any, _core.Report]:
+    """Read a JSON file, and return its value (None where the text has errors) with the report of its faults.
+
+    Raises:
+        GameError: the file cannot be read.
     """
     try:
         text = path.read_bytes()
     except OSError as fault:
         raise GameError(f"{path}: cannot be read: {fault.strerror}") from fault
-    try:
-        value = json.loads(text)
-    except ValueError as fault:
-        raise GameError(f"{path}: {fault}") from None
-    findings = [each for each in check(value) if each.code not in WARNINGS]
-    if findings:
-        lines = [
-            f"{path}: {_field(each.path)}{each.message}" + (f": {each.help}" if each.help else "")
-            for each in findings
-        ]
-        raise GameError("\n".join(lines))
-    return value
-
-
-def _field(path: Sequence[str | int]) -> str:
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
-    return f"{text}: " if text else ""
+    report = _core.check_json(str(path), text)
+    if report.errors:
+        return None, report
+    value = json.loads(text)
+    findings = list(check(value))
+    return value, _core.check_json(str(path), text, findings) if findings else report

@@ -1,23 +1,26 @@
-"""The instances of a game: reading, checking and selecting them, and generating their file.
+"""The instances of a game: reading and selecting them, and generating their file.
 
 It does not know what games do with the fields of an instance; only its ``game_id`` has a meaning here.
 """
 
 from __future__ import annotations
 
+import copy
+import logging
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-from clemcore.clemgame.checked_json import Finding, read_checked
+from clemcore.clemgame.checked_json import read_checked
+from clemcore.clemgame.instance_files import DEFAULT_FILE, check_instances, explain_missing, with_ending
+from clemcore.clemgame.resources import GameResourceLocator
 from clemcore.clemgame.spec import GameSpec
 from clemcore.errors import GameError
-from clemcore.spelling import misspelling_of
-
-DEFAULT_FILE = "instances"
-GENERATOR = "instancegenerator.py"
 
 Row = dict[str, Any]
+
+logger = logging.getLogger(__name__)
 
 
 def to_instance_filter(dataset: Iterable[Mapping[str, Any]]) -> Callable[[Row], bool]:
@@ -54,6 +57,23 @@ def to_rows(game_name: str, instances: Mapping[str, Any]) -> list[Row]:
         for experiment in experiments
         for instance in experiment["game_instances"]
     ]
+
+
+def file_name(game_spec: GameSpec) -> str:
+    """Return the name of a game's instance file, without the folder."""
+    return str(game_spec.get("instances") or DEFAULT_FILE)
+
+
+def read_instances(game_name: str, path: Path) -> dict[str, Any]:
+    """Read and check an instance file.
+
+    Raises:
+        GameError: the file is missing or has faults; all of them are in the error.
+    """
+    if not path.exists():
+        raise GameError(explain_missing(game_name, path))
+    content: dict[str, Any] = read_checked(path, check_instances)
+    return content
 
 
 class GameInstances:
@@ -121,98 +141,168 @@ class GameInstances:
         Raises:
             GameError: the file is missing or has faults; all of them are in the error.
         """
-        path = Path(instance_dir_path) / _with_ending(instance_file_name)
-        if not path.exists():
-            raise GameError(_missing(game_name, path))
-        return cls(game_name, to_rows(game_name, read_checked(path, lambda value: list(check_instances(value)))))
+        path = Path(instance_dir_path) / with_ending(instance_file_name)
+        return cls(game_name, to_rows(game_name, read_instances(game_name, path)))
 
 
-def file_name(game_spec: GameSpec) -> str:
-    """Return the name of a game's instance file, without the folder."""
-    return str(game_spec.get("instances") or DEFAULT_FILE)
+class GameInstanceGenerator(GameResourceLocator):
+    """Makes the instances of a game and writes their file; a game's ``instancegenerator.py`` defines a subclass.
+
+    A subclass defines :meth:`on_generate`, and adds experiments and instances there.
+
+    Args:
+        path: the folder of the game.
+
+    Attributes:
+        instances: what will be written: ``{"experiments": […]}``.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path=path)
+        self.instances: dict[str, Any] = {"experiments": []}
+
+    @final
+    def add_experiment(self, experiment_name: str) -> dict[str, Any]:
+        """Add an experiment, and return it so that fields can be added."""
+        experiment: dict[str, Any] = {"name": experiment_name, "game_instances": []}
+        self.instances["experiments"].append(experiment)
+        return experiment
+
+    @final
+    def add_game_instance(self, experiment: dict[str, Any], game_id: int) -> dict[str, Any]:
+        """Add an instance to an experiment, and return it so that fields can be added."""
+        instance: dict[str, Any] = {"game_id": game_id}
+        experiment["game_instances"].append(instance)
+        return instance
+
+    def on_generate(self, seed: int | None, **kwargs: Any) -> Any:
+        """Add the experiments and instances of the game.
+
+        Args:
+            seed: what :meth:`generate` got; ``random`` and NumPy are seeded with it already.
+            **kwargs: what else :meth:`generate` got.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define on_generate(seed)")
+
+    @final
+    def generate(self, filename: str = "instances.json", seed: int | None = None, **kwargs: Any) -> str:
+        """Make the instances and write them into a file of the game's folder ``in``.
+
+        Args:
+            filename: the name of the file.
+            seed: seed of ``random``, and of NumPy where it is installed.
+            **kwargs: handed to :meth:`on_generate`.
+
+        Returns:
+            The path of the file. What would keep the file from being played is logged as a warning.
+        """
+        random.seed(seed)
+        _seed_numpy(seed)
+        self.on_generate(seed, **kwargs)
+        path = self.store_file(self.instances, filename, sub_dir="in")
+        try:
+            read_checked(Path(path), check_instances)
+        except GameError as fault:
+            logger.warning("%s was written, but it cannot be played:\n%s", path, fault)
+        return path
 
 
-def _with_ending(name: str) -> str:
-    return name if name.endswith(".json") else f"{name}.json"
-
-
-def _missing(game_name: str, path: Path) -> str:
-    """Say that an instance file is missing, and how to get it."""
-    message = f"the instance file {path} of the game '{game_name}' does not exist"
-    there = sorted(file.stem for file in path.parent.glob("*.json"))
-    near = misspelling_of(path.stem, there)
-    if near is not None:
-        return f"{message}: did you mean '{near}'?"
-    game_path = path.parent.parent if path.parent.name == "in" else path.parent
-    steps = []
-    if (game_path / GENERATOR).exists():
-        steps.append(f"run 'python {GENERATOR}' in {game_path}")
-    else:
-        steps.append(f"{game_path} has no {GENERATOR} that could make it; ask the authors of the game")
-    if there:
-        steps.append(f"or choose one of the files there: {', '.join(there)}")
-    return f"{message}: {'; '.join(steps)}"
-
-
-# -- checking --------------------------------------------------------------------------------------------------
-def check_instances(value: Any) -> Iterator[Finding]:
-    """Return what is wrong with the content of an instance file."""
-    experiments = value.get("experiments") if isinstance(value, dict) else None
-    if not isinstance(experiments, list) or not experiments:
-        help_ = 'write {"experiments": [{"name": "…", "game_instances": [{"game_id": 0}]}]}'
-        if isinstance(value, dict) and experiments is not None:
-            message = "'experiments' must be a list with at least one experiment"
-            yield Finding("G010", message, ("experiments",), help_)
-            return
-        yield Finding("G010", "an instance file must be an object with the key 'experiments'", (), help_)
+def _seed_numpy(seed: int | None) -> None:
+    try:
+        import numpy as np
+    except ImportError:
         return
-    places: dict[tuple[str, int], tuple[int, int]] = {}
-    for index, experiment in enumerate(experiments):
-        path = ("experiments", index)
-        if not isinstance(experiment, dict):
-            yield Finding(
-                "G011", "an experiment must be an object", path, 'write {"name": "…", "game_instances": []}'
-            )
-            continue
-        name = experiment.get("name")
-        if not isinstance(name, str) or not name.strip():
-            has = "name" in experiment
-            message = (
-                "the name of an experiment must be a non-empty text" if has else "this experiment has no 'name'"
-            )
-            yield Finding("G011", message, (*path, "name") if has else path, 'add "name": "…"')
-        instances = experiment.get("game_instances")
-        if not isinstance(instances, list):
-            has = "game_instances" in experiment
-            message = "'game_instances' must be a list" if has else "this experiment has no 'game_instances'"
-            help_ = 'add "game_instances": [{"game_id": 0}]'
-            yield Finding("G011", message, (*path, "game_instances") if has else path, help_)
-            continue
-        for number, instance in enumerate(instances):
-            yield from _of_instance(instance, str(name), (index, number), places)
+    np.random.seed(seed)
 
 
-def _of_instance(
-    instance: Any, name: str, place: tuple[int, int], places: dict[tuple[str, int], tuple[int, int]]
-) -> Iterator[Finding]:
-    path = _path(place)
-    if not isinstance(instance, dict):
-        yield Finding("G012", "an instance must be an object", path, 'write {"game_id": 0, …}')
-        return
-    if "game_id" not in instance:
-        yield Finding("G013", "this instance has no 'game_id'", path, f'add "game_id": {place[1]}')
-        return
-    game_id = instance["game_id"]
-    if not isinstance(game_id, int) or isinstance(game_id, bool):
-        message = f"a 'game_id' must be an integer, not {game_id!r}"
-        yield Finding("G013", message, (*path, "game_id"), f"write {place[1]}")
-        return
-    first = places.setdefault((name, game_id), place)
-    if first != place:
-        message = f"two instances of the experiment '{name}' have the game_id {game_id}"
-        help_ = "give one of them another game_id, or rename one experiment; the other is at {place}"
-        yield Finding("G014", message, (*path, "game_id"), help_, related=(*_path(first), "game_id"))
+class GameInstanceIterator:
+    """Hands out the instances of a game one after another, as releases before 3.4 do.
 
+    Args:
+        game_name: the name of the game. In 2.x, the first argument is the content of the instance file.
+        instances: the content of the instance file.
+        do_shuffle: hand them out in random order (2.x).
+        reset: fill the queue at once (2.x); 3.x fills it in :meth:`reset`.
+        sub_selector: gets the names of game and experiment, and returns the ``game_id`` of the instances to hand
+            out, or None for all of them.
+    """
 
-def _path(place: tuple[int, int]) -> tuple[str | int, ...]:
-    return ("experiments", place[0], "game_instances", place[1])
+    def __init__(
+        self,
+        game_name: Any,
+        instances: Any = None,
+        do_shuffle: bool = False,
+        reset: bool = True,
+        *,
+        sub_selector: Callable[[Any, str], list[int] | None] | None = None,
+    ) -> None:
+        is_of_2 = isinstance(game_name, Mapping)
+        if is_of_2:  # in 2.x, the second position is do_shuffle
+            game_name, instances, do_shuffle = None, game_name, bool(instances) or do_shuffle
+        self._game_name = game_name
+        self._instances: Mapping[str, Any] = instances
+        self._do_shuffle = do_shuffle
+        self._sub_selector = sub_selector
+        self._has_index = is_of_2
+        self._queue: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        if is_of_2 and reset:
+            self.reset()
+
+    def __iter__(self) -> GameInstanceIterator:
+        return self
+
+    def __next__(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        if not self._queue:
+            raise StopIteration
+        return self._queue.pop(0)
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def clone(self) -> GameInstanceIterator:
+        """Return an iterator that hands out the same as this one from now on."""
+        other = copy.copy(self)
+        other._queue = copy.deepcopy(self._queue)
+        return other
+
+    def reset(self, verbose: bool = False) -> GameInstanceIterator:  # noqa: ARG002 - nothing is logged anymore
+        """Begin again with all instances."""
+        self._queue = []
+        for index, experiment in enumerate(self._instances["experiments"]):
+            fields = {key: value for key, value in experiment.items() if key != "game_instances"}
+            if self._has_index:
+                fields["index"] = index
+            wanted = None if self._sub_selector is None else self._sub_selector(self._game_name, experiment["name"])
+            self._queue += [
+                (fields, instance)
+                for instance in experiment["game_instances"]
+                if wanted is None or instance["game_id"] in wanted
+            ]
+        if self._do_shuffle:
+            random.shuffle(self._queue)
+        return self
+
+    @classmethod
+    def from_game_spec(
+        cls, game_spec: GameSpec, *, sub_selector: Callable[[Any, str], list[int] | None] | None = None
+    ) -> GameInstanceIterator:
+        """Read the instance file of a game; :meth:`reset` fills the queue."""
+        return cls.from_file(
+            game_spec.game_name,
+            str(Path(game_spec.game_path) / "in"),
+            file_name(game_spec),
+            sub_selector=sub_selector,
+        )
+
+    @classmethod
+    def from_file(
+        cls,
+        game_name: str,
+        instance_dir_path: str,
+        instance_file_name: str = DEFAULT_FILE,
+        *,
+        sub_selector: Callable[[Any, str], list[int] | None] | None = None,
+    ) -> GameInstanceIterator:
+        """Read an instance file; :meth:`reset` fills the queue."""
+        instances = read_instances(game_name, Path(instance_dir_path) / with_ending(instance_file_name))
+        return cls(game_name, instances, sub_selector=sub_selector)

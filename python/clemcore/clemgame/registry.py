@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.game_files import REGISTRY_FILE, SPEC_FILE, check_entry, read_registry
+from clemcore.clemgame.game_files import REGISTRY_FILE, SPEC_FILE, check_entry, read_registry, with_player_count
 from clemcore.clemgame.spec import GameSpec
 from clemcore.errors import GameError
 from clemcore.spelling import misspelling_of
@@ -100,7 +100,7 @@ class GameRegistry:
                 if lookup_source is not None:
                     entry.setdefault("lookup_source", lookup_source)
                     entry["game_path"] = str(base / Path(entry["game_path"]).expanduser())
-                self._add(GameSpec.from_dict(entry))
+                self._add(GameSpec.from_dict(with_player_count(entry)))
         return self
 
     def register_from_directories(

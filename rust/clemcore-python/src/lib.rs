@@ -13,6 +13,7 @@ mod errors;
 mod explain;
 mod frozen;
 mod guard;
+mod json;
 mod registry;
 mod schema;
 mod template;
@@ -29,6 +30,9 @@ mod _core {
 
     #[pymodule_export]
     use crate::frozen::{freeze, thaw};
+
+    #[pymodule_export]
+    use crate::json::check_json;
 
     #[pymodule_export]
     use crate::registry::{

@@ -2,12 +2,14 @@
 //!
 //! A kind that is not here cannot be reported, and a test demands a fixture for each one that is.
 mod entries;
+mod games;
 mod page;
 mod rules;
 mod syntax;
 
 use crate::problem::Severity;
 pub use entries::*;
+pub use games::*;
 pub use page::{explain, page};
 pub use rules::*;
 pub use syntax::*;
@@ -31,7 +33,7 @@ pub struct Kind {
     pub good: &'static str,
 }
 
-/// All kinds, in the order of their codes.
+/// All kinds of problems with a registry, in the order of their codes.
 pub const ALL: &[&Kind] = &[
     &NOT_UTF8,
     &BYTE_ORDER_MARK,
@@ -127,5 +129,5 @@ impl Kind {
 /// ```
 #[must_use]
 pub fn find(code: &str) -> Option<&'static Kind> {
-    ALL.iter().copied().find(|kind| kind.code.eq_ignore_ascii_case(code) || kind.slug == code)
+    ALL.iter().chain(GAMES).copied().find(|kind| kind.code.eq_ignore_ascii_case(code) || kind.slug == code)
 }

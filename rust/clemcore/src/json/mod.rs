@@ -6,6 +6,7 @@
 mod brackets;
 mod conflict;
 mod cursor;
+mod findings;
 mod lexer;
 mod node;
 mod number;
@@ -17,6 +18,7 @@ mod word;
 mod write;
 
 pub(crate) use cursor::{Cursor, Number};
+pub use findings::{Finding, Step, check};
 pub(crate) use node::{Kind, Member, Node};
 pub(crate) use parser::{Root, parse, parse_at, parse_items};
 pub use write::{to_json, to_json_pretty};
