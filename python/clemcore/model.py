@@ -292,6 +292,17 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
     conversations: ClassVar[int | None] = 1
     # Whether the model hands over the pieces of an answer as they arrive; others give the answer as one piece.
     streams: ClassVar[bool] = False
+    # Whether several dialogues in one call cost less than one by one, as where one device computes them.
+    gains_by_batches: ClassVar[bool] = False
+
+    @property
+    def useful_calls(self) -> int | None:
+        """How many calls at once the model can use now; None: it does not know."""
+        return self.conversations
+
+    def knows_argument(self, name: str) -> bool:  # noqa: ARG002 - a model with parameters of its own needs it
+        """Tell whether the model passes a generation argument of this name on."""
+        return False
 
     def reset(self) -> None:
         """Forget what the model keeps for the current conversation."""

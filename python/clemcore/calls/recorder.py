@@ -81,6 +81,12 @@ class FinishedCall:
         call._text = without_keys(unlinked(text))
         return call
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What is known beside prompt and response, as long as the call was not encoded."""
+        facts = (self._fields or {}).get(FACTS)
+        return facts if isinstance(facts, Mapping) else {}
+
     def to_json(self) -> bytes:
         """Return the record of the call as JSON text in UTF-8, without keys; it is encoded once."""
         text, fields = self._text, self._fields

@@ -95,6 +95,17 @@ class Membership:
         """The labels that identify the conversation: all but the number of the call."""
         return conversation_of(self.labels)
 
+    def numbered(self, number: int) -> Membership:
+        """Return the same for the call of a number."""
+        return Membership(
+            {**self.labels, "call": number},
+            sinks=self.sinks,
+            budgets=self.budgets,
+            cache=self.cache,
+            answers=self.answers,
+            scope=self.scope,
+        )
+
     def __reduce__(self) -> Any:
         """Copy and pickle the labels alone: files and limits stay in their process."""
         return Membership, (dict(self.labels),)
@@ -190,20 +201,21 @@ class Scope:
 
     def membership(self) -> Membership:
         """Return what a call of this scope that starts now belongs to."""
+        shared = self.shared_membership()
+        if not self.labels or "call" in self._own:
+            return shared
+        return shared.numbered(next(self._numbers))
+
+    def numbered(self, number: int) -> Scope:
+        """Return this scope for one call, whose number somebody else has counted."""
+        return _NumberedScope(self, number)
+
+    def shared_membership(self) -> Membership:
+        """Return what all calls of this scope belong to; it has no number of a call."""
         known = self._membership
         if known is None or known[0] != _version:
             known = self._membership = _version, self._gathered()
-        shared = known[1]
-        if not self.labels or "call" in self._own:
-            return shared
-        return Membership(
-            {**self.labels, "call": next(self._numbers)},
-            sinks=shared.sinks,
-            budgets=shared.budgets,
-            cache=shared.cache,
-            answers=shared.answers,
-            scope=self,
-        )
+        return known[1]
 
     def _gathered(self) -> Membership:
         chain = [_process, *self.chain()]
@@ -216,6 +228,20 @@ class Scope:
             answers=tuple(answers for each in reversed(chain) for answers in each._answers),
             scope=self,
         )
+
+
+class _NumberedScope(Scope):
+    """A scope for one call whose number is known; see :meth:`Scope.numbered`."""
+
+    def __init__(self, scope: Scope, number: int) -> None:
+        self._scope = scope
+        self._number = number
+
+    def require_open(self) -> None:
+        self._scope.require_open()
+
+    def membership(self) -> Membership:
+        return self._scope.shared_membership().numbered(self._number)
 
 
 def scope(*, sinks: tuple[Sink, ...] = (), answers: Answers | None = None, **labels: str | int) -> Scope:

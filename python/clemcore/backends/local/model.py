@@ -91,6 +91,7 @@ class LocalModel(BatchGenerativeModel):
 
     conversations: ClassVar[int | None] = None
     streams: ClassVar[bool] = True
+    gains_by_batches: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -194,6 +195,10 @@ class LocalModel(BatchGenerativeModel):
         if isinstance(result, Exception):
             raise result
         return result
+
+    def knows_argument(self, name: str) -> bool:
+        """Tell whether the engine computes with an argument of this name."""
+        return name in self._arguments
 
     def _answer_items(self, batch: Batch) -> None:
         items = batch.pending

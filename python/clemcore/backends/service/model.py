@@ -189,6 +189,15 @@ class ServedModel(RemoteModel):
         state = {"_gen_args": dict(self._gen_args), "_defaulted": self._defaulted}
         return type(self), (self.model_spec, self._service, self._own), state
 
+    @property
+    def useful_calls(self) -> int | None:
+        """How many calls at once the service takes, as far as that is known."""
+        return self._calls.gate.limit.value
+
+    def knows_argument(self, name: str) -> bool:
+        """Tell whether the wire format has a parameter of this name."""
+        return name in self._dialect.parameters
+
     async def _answer(self, request: Request) -> Reply:
         ledger, known = self._ledger_of(request)
         self._check_window(ledger)

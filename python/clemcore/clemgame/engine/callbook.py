@@ -1,0 +1,242 @@
+"""The calls of one episode: what was asked, where the answers are written, and which answers are known already.
+
+Each call is in the store before its player sees the answer. Calls of an earlier attempt answer the same questions
+again. At the first difference, the rest of them no longer counts. It does not know how a model is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from clemcore.calls.encoding import FACTS, PROMPT, RESPONSE, JsonText, dumped, object_of, without_keys
+from clemcore.calls.recorder import RECORD_VERSION, FinishedCall
+from clemcore.clemgame.store import StoredCall
+from clemcore.errors import BudgetExceededError
+from clemcore.messages import Messages
+from clemcore.model import Reply
+
+if TYPE_CHECKING:
+    from clemcore.calls.request import Request
+    from clemcore.clemgame.engine.tally import Tally
+    from clemcore.clemgame.store import EpisodeWriter
+
+MODEL, PROGRAM = "model", "program"
+
+
+class CallBook:
+    """The calls of one attempt at an episode. It is a sink of its scope, and a source of answers.
+
+    Attributes:
+        calls: all calls that count, in order.
+        differs_from: the number of the first call that differs from the earlier attempt, with the reason; or None.
+        fault: what kept a call out of the store, or None.
+        last: the last question that was asked, for errors.
+    """
+
+    def __init__(self, writer: EpisodeWriter, tally: Tally) -> None:
+        """Continue after the calls of earlier attempts."""
+        self._writer = writer
+        self._tally = tally
+        self._earlier: dict[int, StoredCall] = {call.number: call for call in writer.earlier}
+        self._asked: dict[int, tuple[str, int, str]] = {}
+        self._repeated: set[int] = set()
+        self._ended: list[FinishedCall] = []
+        self._lock = threading.Lock()
+        self._hashes: dict[str, _Prefix] = {}
+        self.calls: list[StoredCall] = []
+        self.differs_from: dict[str, Any] | None = None
+        self.fault: Exception | None = None
+        self.last: dict[str, Any] | None = None
+        self.is_closed = False
+
+    # -- questions ---------------------------------------------------------------------------------------------
+    def ask(self, number: int, player: str, round_: int, messages: Messages, gen_args: Mapping[str, Any]) -> bool:
+        """Note a question to a model; tell whether its answer is known."""
+        request = self._request_of(player, messages, gen_args)
+        self._asked[number] = player, round_, request
+        self.last = {"number": number, "player": player, "round": round_, "kind": MODEL}
+        earlier = self._earlier.get(number)
+        if earlier is None:
+            return False
+        if earlier.kind != MODEL or earlier.request != request or earlier.player != player:
+            self._differ(number, player, round_, "the request differs")
+            return False
+        if earlier.text is None:  # it failed: what came after it may come otherwise now
+            self._earlier.clear()
+            return False
+        return True
+
+    def _differ(self, number: int, player: str, round_: int, why: str) -> None:
+        self._earlier.clear()
+        self._writer.differs_from(number)
+        self.differs_from = {"number": number, "player": player, "round": round_, "reason": why}
+
+    def _request_of(self, player: str, messages: Messages, gen_args: Mapping[str, Any]) -> str:
+        prefix = self._hashes.get(player)
+        if prefix is None:
+            prefix = self._hashes[player] = _Prefix()
+        digest = prefix.of(messages).copy()
+        digest.update(dumped(dict(sorted(gen_args.items()))))
+        return str(digest.hexdigest())
+
+    # -- a source of answers -----------------------------------------------------------------------------------
+    def find(self, request: Request) -> Reply | None:
+        """Return the answer of an earlier attempt to a question that :meth:`ask` has noted."""
+        number = request.scope.labels.get("call")
+        earlier = self._earlier.get(number) if isinstance(number, int) else None
+        if earlier is None or earlier.text is None or earlier.number not in self._asked:
+            return None
+        self._repeated.add(earlier.number)
+        self.calls.append(earlier)
+        return reply_of(earlier)
+
+    # -- a sink ------------------------------------------------------------------------------------------------
+    def put(self, call: FinishedCall) -> None:
+        """Take a call that has ended."""
+        if call.labels.get("call") not in self._repeated and not isinstance(call.failure, BudgetExceededError):
+            with self._lock:
+                self._ended.append(call)
+
+    def flush(self) -> None:
+        """Write the calls that have ended."""
+        with self._lock:
+            ended, self._ended = self._ended, []
+            for call in ended:
+                number = call.labels.get("call")
+                number = number if isinstance(number, int) else len(self.calls)
+                player, round_, request = self._asked.get(number, ("GM", 0, ""))
+                self._tally.count_call(call.facts, is_failed=call.failure is not None)
+                self._write(
+                    StoredCall(
+                        number,
+                        player,
+                        round_,
+                        MODEL,
+                        request,
+                        call.response_text,
+                        call.to_json(),
+                        self._writer.attempt,
+                    )
+                )
+
+    def _write(self, call: StoredCall) -> None:
+        if self.is_closed:
+            return
+        try:
+            self._writer.call(call)
+        except Exception as error:
+            self.fault = error
+            raise
+        self.calls.append(call)
+
+    # -- programs and people ---------------------------------------------------------------------------------------
+    def answered_itself(
+        self, number: int, player: str, round_: int, text: str, call: tuple[Any, Any], *, is_person: bool
+    ) -> None:
+        """Write the answer of a person, or of a program, which is compared with that of the earlier attempt."""
+        if is_person:
+            request = self._asked[number][2]
+            kind = MODEL
+            self._tally.count_call({}, is_failed=False)
+        else:
+            request = hashlib.sha256(dumped(call[0])).hexdigest()
+            kind = PROGRAM
+            self.last = {"number": number, "player": player, "round": round_, "kind": PROGRAM}
+            earlier = self._earlier.get(number)
+            if earlier is not None:
+                if (earlier.kind, earlier.player, earlier.request, earlier.text) == (
+                    PROGRAM,
+                    player,
+                    request,
+                    text,
+                ):
+                    self.calls.append(earlier)
+                    return
+                what = "the request" if earlier.request != request else "the answer of the programmatic player"
+                self._differ(number, player, round_, f"{what} differs")
+            self._tally.count_program()
+        record = _record_of(number, player, text, call)
+        self._write(StoredCall(number, player, round_, kind, request, text, record, self._writer.attempt))
+
+    def text_of(self, number: int) -> str:
+        """Return the text of an answer that is known."""
+        earlier = self._earlier[number]
+        self.calls.append(earlier)
+        return earlier.text or ""
+
+
+class _Prefix:
+    """The hash of a dialogue that grows: only what is new is hashed."""
+
+    __slots__ = ("_digest", "_seen")
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[Any, Any]] = []
+        self._digest = hashlib.sha256()
+
+    def of(self, messages: Messages) -> Any:
+        """Return the hash of all messages: each as JSON with sorted keys, and a line feed."""
+        seen = self._seen
+        known = len(seen)
+        if known > len(messages) or any(
+            # Texts are compared by identity, so this costs little however long they are.
+            message.get("role") is not role or message.get("content") is not content or len(message) != 2  # noqa: PLR2004
+            for message, (role, content) in zip(messages, seen, strict=False)
+        ):
+            known, self._digest = 0, hashlib.sha256()
+            seen.clear()
+        for message in messages[known:]:
+            self._digest.update(_LINE.encode(message).encode("utf-8", "surrogatepass"))
+            self._digest.update(b"\n")
+            seen.append((message.get("role"), message.get("content")))
+        if any(len(message) != 2 for message in messages[known:]):  # noqa: PLR2004 - images may change in place
+            digest, self._digest = self._digest, hashlib.sha256()
+            seen.clear()
+            return digest
+        return self._digest
+
+
+_LINE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=repr)
+
+
+def _record_of(number: int, player: str, text: str, call: tuple[Any, Any]) -> bytes:
+    facts = {
+        "record_version": RECORD_VERSION,
+        "response_text": text,
+        "scope": {"player": player, "call": number},
+    }
+    fields = {
+        "timestamp": datetime.now(timezone.utc).astimezone().isoformat(),
+        PROMPT: call[0],
+        RESPONSE: call[1],
+        FACTS: JsonText(object_of(facts)),
+    }
+    return without_keys(object_of(fields))
+
+
+def reply_of(call: StoredCall) -> Reply:
+    """Return the reply that a stored call had."""
+    fields = json.loads(call.record)
+    known = fields.get(FACTS)
+    facts = known if isinstance(known, dict) else {}
+    reply = Reply(fields.get(PROMPT), fields.get(RESPONSE), call.text or "", _facts_of(facts))
+    reply.record = JsonText(call.record)
+    return reply
+
+
+# What a record adds to the facts of a reply.
+_OF_THE_RECORD = frozenset({"record_version", "duration_seconds", "response_text", "model_spec", "hashes", "scope"})
+
+
+def _facts_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name not in _OF_THE_RECORD and name != "gen_args"}
+
+
+def by_number(calls: Sequence[StoredCall]) -> list[StoredCall]:
+    """Return calls in the order of their numbers."""
+    return sorted(calls, key=lambda call: call.number)

@@ -1,0 +1,402 @@
+"""Plays the planned episodes of games, as many at once as the models can use, and stores what happens.
+
+It does not know commands, nor which files a run has.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from clemcore import backends
+from clemcore.clemgame.engine.batcher import Batcher
+from clemcore.clemgame.engine.baton import Baton
+from clemcore.clemgame.engine.callbook import CallBook
+from clemcore.clemgame.engine.episode import Ended, Staging, error_of, play_episode
+from clemcore.clemgame.engine.interrupts import Interrupts
+from clemcore.clemgame.engine.limits import MOST_LIVE, Control, Limit, Options, is_raised
+from clemcore.clemgame.engine.live import LiveEpisode, labelled
+from clemcore.clemgame.engine.output import Output, RunLog
+from clemcore.clemgame.engine.progress import Progress
+from clemcore.clemgame.engine.randomness import Dispatch, Stream, drawing_from
+from clemcore.clemgame.engine.seeds import derived_seed
+from clemcore.clemgame.engine.shuffler import Shuffler
+from clemcore.clemgame.engine.summary import Summary
+from clemcore.clemgame.engine.tally import Tally
+from clemcore.clemgame.engine.team import Team
+from clemcore.clemgame.engine.ticker import Ticker
+from clemcore.clemgame.engine.watchdog import NAME, Mark, Watchdog, stuck_episode
+from clemcore.model import Model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
+    from clemcore.clemgame.spec import GameSpec
+    from clemcore.clemgame.store import EpisodeState, RunStore
+
+Layout: TypeAlias = "Callable[[Any], object]"
+
+# Seconds that live calls have to end once the run stops.
+_LET_GO = 30.0
+# Largest batch where nobody gives a number.
+_BATCH = 32
+# Seconds between two looks at how many episodes the models can use.
+_LOOK = 0.05
+
+
+def play(
+    games: Sequence[PlannedGame],
+    models: Sequence[Model],
+    store: RunStore,
+    options: Options | None = None,
+    *,
+    layout: Layout | None = None,
+    progress: Progress | None = None,
+    log: RunLog | None = None,
+) -> Summary:
+    """Play every episode that is planned and not completed.
+
+    Args:
+        games: the plan. The episodes of one game are played before those of the next.
+        models: the line-up: one model for each role, or one for all.
+        store: where everything that happens is stored; episodes that it has completed are not played again.
+        options: how to play.
+        layout: writes the files of an episode that has ended, or None.
+        progress: shows how far the run is, or None.
+        log: gets what games print and log; None leaves it where it is.
+
+    Returns:
+        What the run has come to. Errors of episodes are in it; they are not raised.
+    """
+    run = _Run(models, store, options or Options(), layout=layout, progress=progress, log=log)
+    return run.play(games)
+
+
+class _Run:
+    """One run of the engine."""
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        store: RunStore,
+        options: Options,
+        *,
+        layout: Layout | None,
+        progress: Progress | None,
+        log: RunLog | None,
+    ) -> None:
+        self._models = models
+        self._store = store
+        self._options = options
+        self._layout = layout
+        self._progress = progress
+        self._has_person = any(_is_person(model) for model in models)
+        self._output = Output(log, is_shown=self._has_person)
+        self._log = log
+        self._baton = Baton()
+        self._control = Control()
+        self._tally = Tally()
+        self._summary = Summary()
+        self._live: set[LiveEpisode] = set()
+        self._batchers: dict[int, Batcher] = {}
+        self._shuffler = None if options.shuffle is None else Shuffler(self._baton, options.shuffle)
+        self._mark: Mark | None = None
+        self._is_alone = True
+        self._infos = Model.to_infos(models)
+        self._has_epochs = False
+        self._watchdog: Watchdog
+
+    # -- the whole run -------------------------------------------------------------------------------------------
+    def play(self, games: Sequence[PlannedGame]) -> Summary:
+        os.environ.setdefault("MPLBACKEND", "Agg")
+        self._store.plan([episode for game in games for episode in game.episodes])
+        self._has_epochs = any(episode.key.epoch > 1 for game in games for episode in game.episodes)
+        states = self._without_stuck(games)
+        wanted = [(game, [each for each in game.episodes if self._is_wanted(states, each)]) for game in games]
+        self._tally.planned = sum(len(episodes) for _, episodes in wanted)
+        self._tally.earlier = self._summary.earlier = sum(
+            state.state == "played" for key, state in states.items() if key in _keys_of(games)
+        )
+        dispatch = Dispatch() if self._options.rng == "episode" else None
+        folder = self._folder
+        self._mark = Mark(folder / NAME) if folder is not None and self._options.step_timeout is not None else None
+        self._watchdog = Watchdog(
+            self._options.step_timeout, self._mark, report=self._report_step, on_stuck=self._give_up
+        )
+        interrupts = Interrupts(self._control, is_immediate=self._has_person)
+        ticker = Ticker([self._watchdog.look, self._show_progress, lambda: interrupts.look(_LET_GO)])
+        self._output.install()
+        if dispatch is not None:
+            dispatch.install()
+        try:
+            with interrupts, ticker:
+                for game, episodes in wanted:
+                    if episodes and self._control.reason is None:
+                        self._play_game(game, episodes, interrupts)
+                    elif game.problem is not None:
+                        self._summary.failed_games[game.spec.game_name] = error_of(game.problem)
+        except KeyboardInterrupt:
+            if self._control.reason is None:
+                raise
+        finally:
+            if dispatch is not None:
+                dispatch.remove()
+            self._output.remove()
+            self._watchdog.close()
+            for batcher in self._batchers.values():
+                batcher.close()
+            if self._mark is not None:
+                self._mark.remove()
+        return self._summed_up()
+
+    @property
+    def _folder(self) -> Path | None:
+        path: Path | None = getattr(self._store, "path", None)
+        return None if path is None else path.parent
+
+    def _summed_up(self) -> Summary:
+        tally, summary = self._tally, self._summary
+        if self._progress is not None:
+            self._progress.close(tally)
+        summary.counts = tally.episodes
+        summary.left = tally.planned - tally.ended
+        summary.calls, summary.failed_calls, summary.programs = tally.calls, tally.failed, tally.programs
+        summary.input_tokens, summary.output_tokens = tally.input_tokens, tally.output_tokens
+        summary.usd, summary.seconds = tally.usd, time.monotonic() - tally.began
+        summary.stopped_by, summary.error = self._control.reason, self._control.error
+        return summary
+
+    # -- which episodes --------------------------------------------------------------------------------------------
+    def _without_stuck(self, games: Sequence[PlannedGame]) -> dict[EpisodeKey, EpisodeState]:
+        """Return the states, after leaving out an episode that the watchdog has ended an earlier process for."""
+        folder = self._folder
+        found = None if folder is None else stuck_episode(folder / NAME)
+        states = self._store.states()
+        if found is None:
+            return states
+        place, stacks = found
+        timeout = self._options.step_timeout or 0.0
+        for game in games:
+            for episode in game.episodes:
+                if episode.place == place and states[episode.key].state == "live":
+                    error = {**Limit("step_timeout", timeout, stacks).to_error(), "uninterruptible": True}
+                    self._store.begin(episode.key).finish("limit", b"{}", error=error)
+                    self._summary.notes.append(
+                        f"{episode.key} is left out: its game code ran for longer than {timeout:g} s and could not "
+                        "be interrupted, so the run had to end. The stack is in its error"
+                    )
+        return self._store.states()
+
+    def _is_wanted(self, states: dict[EpisodeKey, EpisodeState], episode: PlannedEpisode) -> bool:
+        state = states[episode.key]
+        if state.state == "error":
+            retry = self._options.retry_errors
+            return retry if isinstance(retry, bool) else (state.error or {}).get("type") in retry
+        if state.state == "limit":
+            return is_raised(state.error, self._options)
+        return state.state != "played"
+
+    # -- one game --------------------------------------------------------------------------------------------------
+    def _play_game(self, game: PlannedGame, episodes: list[PlannedEpisode], interrupts: Interrupts) -> None:
+        name = game.spec.game_name
+        # What a game draws while it is imported depends on nothing else.
+        stream = Stream(derived_seed(self._options.seed, name)) if self._options.rng == "episode" else None
+        try:
+            with labelled(name), drawing_from(stream):
+                benchmark = _load(game.spec)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a game that cannot be imported fails alone
+            self._summary.failed_games[name] = error_of(error)
+            self._say(f"{name} cannot be played: {type(error).__name__}: {error}")
+            return
+        with labelled(name), benchmark:
+            most = self._most_live(game)
+            self._is_alone = most() == 1
+            staging = Staging(
+                benchmark,
+                self._models,
+                self._infos,
+                self._options.run,
+                self._batcher_of,
+                self._shuffler,
+            )
+            team = Team(iter(episodes), lambda planned: self._play_one(staging, planned), self._is_over)
+            if self._is_alone:
+                team.run_here()
+            else:
+                self._run_team(team, most, interrupts)
+
+    def _is_over(self) -> bool:
+        return self._control.reason is not None
+
+    def _run_team(self, team: Team[PlannedEpisode], most: Callable[[], int], interrupts: Interrupts) -> None:
+        stopped_at = 0.0
+        has_said = False
+        while True:
+            if self._control.reason is None:
+                team.grow(most())
+            elif not stopped_at:
+                stopped_at = time.monotonic()
+            if team.refused is not None and not has_said:
+                has_said = True
+                note = f"the machine refused a thread ({team.refused}): {team.size} episodes are live at most"
+                self._summary.notes.append(note)
+                self._say(note)
+            if not team.wait(_LOOK):
+                return
+            if stopped_at:
+                is_late = time.monotonic() - stopped_at > _LET_GO
+                is_stuck = self._control.reason == "stuck" and not any(each.is_waiting for each in list(self._live))
+                if is_late or is_stuck or interrupts.is_at_once:
+                    return
+
+    def _most_live(self, game: PlannedGame) -> Callable[[], int]:
+        """Return what says how many episodes of a game are to be live now."""
+        given, allowed = self._options.concurrency, game.spec.get("concurrency")
+        most = min(given or MOST_LIVE, allowed if isinstance(allowed, int) and allowed > 0 else MOST_LIVE)
+        if self._has_person:
+            most = 1
+        if given is not None or most == 1:
+            return lambda: most
+        distinct = list({id(model): model for model in self._models}.values())
+        return lambda: min(most, max(1, sum(_useful_episodes(model, self._options) for model in distinct)))
+
+    def _batcher_of(self, model: Model) -> Batcher | None:
+        if self._is_alone or not _answers_batches(model):
+            return None
+        batcher = self._batchers.get(id(model))
+        if batcher is None:  # only the thread with the baton asks
+            size = self._options.batch_size or _BATCH
+            batcher = self._batchers[id(model)] = Batcher(model, self._baton, size)
+        return batcher
+
+    # -- one episode -----------------------------------------------------------------------------------------------
+    def _play_one(self, staging: Staging, planned: PlannedEpisode) -> None:
+        mark, place = self._mark, planned.place
+        episode = LiveEpisode(
+            planned.key,
+            options=self._options,
+            baton=self._baton,
+            control=self._control,
+            mark=None if mark is None else lambda: mark.set(place),
+        )
+        outcome: str | None = None
+        error = None
+        self._tally.begin()
+        self._live.add(episode)
+        try:
+            writer = self._store.begin(planned.key)
+            book = CallBook(writer, self._tally)
+            episode.begin()
+            self._watchdog.add(episode)
+            try:
+                ended = play_episode(staging, planned, episode, writer=writer, book=book)
+            finally:
+                self._watchdog.discard(episode)
+                self._output.end_line()
+                episode.end()
+            if ended.outcome is not None and not episode.is_abandoned:
+                self._write(planned, ended)
+                interactions = b"{}" if ended.recorder is None else ended.recorder.to_json()
+                writer.finish(ended.outcome, interactions, error=ended.error, facts=ended.facts or None)
+                outcome, error = ended.outcome, ended.error
+        except Exception as fault:  # noqa: BLE001 - the store cannot be written: no further call is made
+            self._control.stop("store", fault)
+        finally:
+            self._live.discard(episode)
+            self._tally.end(outcome, episode.scope_text, error)
+            if error is not None:
+                self._summary.add_error(planned.key, error)
+
+    def _write(self, planned: PlannedEpisode, ended: Ended) -> None:
+        """Write the files of an episode; the store has it all, so a fault does not end the run."""
+        if self._layout is None or ended.outcome is None:
+            return
+        layout = importlib.import_module("clemcore.clemgame.layout")
+        try:
+            self._layout(
+                layout.FinishedEpisode(
+                    planned.key,
+                    planned.experiment,
+                    planned.instance,
+                    ended.outcome,
+                    {} if ended.recorder is None else ended.recorder.interactions,
+                    ended.calls,
+                    player_models=self._infos,
+                    error=ended.error,
+                    has_epochs=self._has_epochs,
+                )
+            )
+        except Exception as fault:  # noqa: BLE001 - as above
+            self._summary.unwritten.append((planned.key, error_of(fault)))
+            if len(self._summary.unwritten) == 1:
+                self._say(f"the files of {planned.key} cannot be written: {fault}")
+
+    # -- what the user hears ---------------------------------------------------------------------------------------
+    def _report_step(self, episode: LiveEpisode, stack: str) -> None:
+        self._say(f"{episode.scope_text}: the game's code takes too long without a call and is interrupted")
+        if self._log is not None:
+            self._log.write(episode.scope_text, f"step timeout\n{stack}")
+
+    def _give_up(self, episode: LiveEpisode) -> None:
+        """End the run because of game code that cannot be interrupted; the episode is left out from now on."""
+        if episode.is_abandoned:
+            return
+        episode.is_abandoned = True
+        self._say(f"{episode.scope_text}: the game's code cannot be interrupted, so the run ends")
+        limit = episode.limit
+        if limit is not None:
+            error = {**limit.to_error(), "uninterruptible": True}
+            self._store.begin(episode.key).finish("limit", b"{}", error=error)  # type: ignore[arg-type]
+            self._tally.end("limit", episode.scope_text, error)
+            self._tally.begin()
+        self._control.stop("stuck")
+
+    def _show_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.update(self._tally)
+
+    def _say(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress.say(text)
+
+
+def _load(spec: GameSpec) -> Any:
+    return importlib.import_module("clemcore.clemgame.benchmark").GameBenchmark.load_from_spec(spec)
+
+
+def _keys_of(games: Sequence[PlannedGame]) -> set[EpisodeKey]:
+    return {episode.key for game in games for episode in game.episodes}
+
+
+def _is_person(model: Model) -> bool:
+    return isinstance(model, backends.HumanModel) or model.model_spec.get("backend") == "slurk"
+
+
+def _answers_batches(model: Model) -> bool:
+    """Tell whether a model is better asked in batches: it computes them together, or its class says how."""
+    cls = type(model)
+    return model.gains_by_batches or cls.generate_batch_response is not Model.generate_batch_response
+
+
+def _useful_episodes(model: Model, options: Options) -> int:
+    """Return how many live episodes keep a model busy."""
+    if isinstance(model, backends.CustomResponseModel):
+        return 0  # its players are programs, which never wait
+    if _answers_batches(model):
+        return 2 * (options.batch_size or _BATCH)
+    calls = model.useful_calls
+    return MOST_LIVE if calls is None else 2 * calls + 2
+
+
+def _chains(episodes: Sequence[PlannedEpisode]) -> Iterator[list[PlannedEpisode]]:
+    """Yield the episodes of each experiment and epoch, in order."""
+    chains: dict[tuple[str, int], list[PlannedEpisode]] = {}
+    for episode in episodes:
+        chains.setdefault((episode.key.experiment, episode.key.epoch), []).append(episode)
+    yield from chains.values()

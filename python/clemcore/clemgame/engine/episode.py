@@ -1,0 +1,200 @@
+"""Plays one episode from its setup to its end, whatever it ends with.
+
+An exception ends this episode and no other. It does not know which episodes there are, nor how they share threads.
+"""
+
+from __future__ import annotations
+
+import copy
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from clemcore.calls.encoding import to_json
+from clemcore.calls.scope import Scope
+from clemcore.clemgame.engine.asking import Asking
+from clemcore.clemgame.engine.callbook import CallBook, by_number
+from clemcore.clemgame.engine.live import LiveEpisode
+from clemcore.clemgame.engine.recording import EpisodeRecorder
+from clemcore.clemgame.engine.view import view_of
+from clemcore.clemgame.game_master import play_game
+from clemcore.model import Model
+from clemcore.secrets import scrub
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.engine.batcher import Batcher
+    from clemcore.clemgame.plan import PlannedEpisode
+    from clemcore.clemgame.store import EpisodeWriter, StoredCall
+
+# Lines of a traceback that are kept of an error whose own lines are more (a recursion without end).
+_MOST_LINES = 400
+
+
+@dataclass
+class Ended:
+    """What became of an episode.
+
+    Attributes:
+        outcome: "played", "error" or "limit"; None if the run stopped before its end.
+        recorder: its interactions.
+        players: what is known of each player: name, role, model.
+        calls: its calls, in order.
+        error: what it ended with, or None.
+        facts: what else is known.
+        contexts: what each player remembers at the end, by name.
+    """
+
+    outcome: str | None
+    recorder: EpisodeRecorder | None
+    calls: list[StoredCall]
+    error: dict[str, Any] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    contexts: dict[str, list[Any]] = field(default_factory=dict)
+
+
+class Benchmark(Protocol):
+    """A game that was loaded."""
+
+    def create_game_master(self, experiment: dict[str, Any], player_models: list[Model]) -> Any:
+        """Make the game master of one episode."""
+
+
+@dataclass(frozen=True)
+class Staging:
+    """What an episode needs of its run.
+
+    Attributes:
+        benchmark: the game.
+        models: the line-up.
+        infos: the models as they stand in records.
+        folder_name: the name of the run's folder, as it stands in records.
+        batchers: returns the batcher of a model, or None.
+        between: called after each answer of a programmatic player.
+        keeps_context: whether players remember earlier episodes.
+    """
+
+    benchmark: Benchmark
+    models: Sequence[Model]
+    infos: Any
+    folder_name: str
+    batchers: Callable[[Model], Batcher | None]
+    between: Callable[[LiveEpisode], None] | None = None
+    keeps_context: bool = False
+
+
+def play_episode(
+    staging: Staging,
+    planned: PlannedEpisode,
+    episode: LiveEpisode,
+    *,
+    writer: EpisodeWriter,
+    book: CallBook,
+    contexts: dict[str, list[Any]] | None = None,
+) -> Ended:
+    """Play an episode in this thread, which has the baton.
+
+    Args:
+        staging: what the episode needs of its run.
+        planned: the episode.
+        episode: its live state.
+        writer: stores it.
+        book: its calls.
+        contexts: what the players remember of earlier episodes.
+    """
+    key = planned.key
+    recorder: EpisodeRecorder | None = None
+    master: Any = None
+    labels: dict[str, str | int] = {
+        "run": episode.options.run,
+        "game": key.game,
+        "experiment": key.experiment,
+        "episode": key.game_id,
+        "epoch": key.epoch,
+    }
+    error: BaseException | None = None
+    try:
+        with Scope(labels, sinks=(book,), answers=book) as scope:
+            recorder = EpisodeRecorder(
+                key.game,
+                key.experiment,
+                key.game_id,
+                staging.folder_name,
+                staging.infos,
+                on_event=lambda event: writer.event(to_json(event)),
+            )
+            asking = Asking(
+                episode, book, scope, recorder=recorder, batchers=staging.batchers, between=staging.between
+            )
+            views = [view_of(model, asking) for model in staging.models]
+            experiment, instance = copy.deepcopy((planned.experiment, planned.instance))
+            episode.enter_game()
+            try:
+                master = staging.benchmark.create_game_master(experiment, views)
+                master.setup(**instance)
+                for player in master.get_players():
+                    recorder.log_player(player.name, player.game_role, player.model.name)
+                master.register(recorder)
+                _remember(master, contexts)
+                for view in views:
+                    view.reset()
+                play_game(master)
+            finally:
+                episode.leave_game()
+    except BaseException as fault:  # noqa: BLE001 - whatever a game raises ends this episode alone
+        error = fault
+        episode.in_game = False
+    return _ended(episode, book, recorder, error, _contexts_of(master) if staging.keeps_context else {})
+
+
+def _remember(master: Any, contexts: dict[str, list[Any]] | None) -> None:
+    """Let players begin with what they remember of earlier episodes."""
+    for player in master.get_players() if contexts else ():
+        player._messages[:0] = copy.deepcopy((contexts or {}).get(player.name, []))
+
+
+def _contexts_of(master: Any) -> dict[str, list[Any]]:
+    if master is None:
+        return {}
+    try:
+        return {player.name: copy.deepcopy(player._messages) for player in master.get_players()}
+    except Exception:  # noqa: BLE001 - a game master that cannot be asked has nothing to remember
+        return {}
+
+
+def _ended(
+    episode: LiveEpisode,
+    book: CallBook,
+    recorder: EpisodeRecorder | None,
+    error: BaseException | None,
+    contexts: dict[str, list[Any]],
+) -> Ended:
+    facts: dict[str, Any] = {}
+    if book.differs_from is not None:
+        facts["differs_from"] = book.differs_from
+    ended = Ended(None, recorder, by_number(book.calls), facts=facts, contexts=contexts)
+    if episode.limit is not None:
+        ended.outcome, ended.error = "limit", {**episode.limit.to_error(), "last_call": book.last}
+    elif error is None and not episode.was_stopped:
+        ended.outcome = "played"
+    elif error is not None and not episode.was_stopped:
+        ended.outcome, ended.error = "error", {**error_of(error), "last_call": book.last}
+    return ended
+
+
+def error_of(error: BaseException) -> dict[str, Any]:
+    """Describe an error: type, message and traceback, without secrets."""
+    try:
+        message = str(error)
+    except Exception as fault:  # noqa: BLE001 - an error of a game that cannot be shown
+        message = f"(its message cannot be shown: {type(fault).__name__})"
+    try:
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+    except Exception:  # noqa: BLE001 - as above
+        lines = []
+    text = "".join(lines)
+    shown = text.splitlines()
+    if len(shown) > _MOST_LINES:
+        half = _MOST_LINES // 2
+        text = "\n".join([*shown[:half], f"… {len(shown) - 2 * half} lines …", *shown[-half:]])
+    return {"type": type(error).__name__, "message": scrub(message), "traceback": scrub(text)}

@@ -1,0 +1,231 @@
+"""A live episode: whose code runs in this thread, and where game code ends and the engine's begins.
+
+An exception that the engine raises inside game code (a step that takes too long) must never reach the engine's own
+code. So each way from one to the other crosses here. It does not know how a game is played.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from clemcore.clemgame.engine.baton import Baton
+from clemcore.clemgame.engine.limits import Control, Limit, LimitReached, Options
+from clemcore.clemgame.engine.randomness import Stream, draw_from
+from clemcore.clemgame.engine.seeds import seed_of
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.engine.seeds import Key
+
+
+class _Here(threading.local):
+    episode: LiveEpisode | None = None
+    label: str | None = None
+
+
+_here = _Here()
+
+
+def current() -> LiveEpisode | None:
+    """Return the episode that is played in this thread, or None."""
+    return _here.episode
+
+
+def label() -> str | None:
+    """Return what this thread does for a game, as text: the episode that it plays, or None."""
+    episode = _here.episode
+    return _here.label if episode is None else episode.scope_text
+
+
+@contextmanager
+def labelled(text: str) -> Iterator[None]:
+    """Let what this thread does in the block have a label, such as the game that is loaded."""
+    before, _here.label = _here.label, text
+    try:
+        yield
+    finally:
+        _here.label = before
+
+
+def _checkpoint() -> None:
+    """Let Python raise here what another thread has raised in this one: it does so when a function begins."""
+    for _ in (0, 0):  # and when a loop goes round
+        pass
+
+
+class LiveEpisode:
+    """An episode while it is played; it belongs to one thread.
+
+    Attributes:
+        key: which episode it is.
+        seed: what its random numbers start from.
+        options: how it is played.
+        baton: the baton of its run.
+        control: says whether the run goes on.
+        thread: the identifier of its thread.
+        began: when it began, by the monotonic clock.
+        in_game: whether game code runs in its thread now.
+        in_game_since: since when, without a break.
+        is_waiting: whether it waits for a model or a person.
+        limit: the limit that it has reached, or None.
+        was_stopped: whether it was told that the run stops.
+        is_poked: whether the next signal of its thread is meant for its game code.
+        is_abandoned: whether the engine has given it up; its thread may still run.
+        calls: how many calls it has begun.
+    """
+
+    def __init__(
+        self,
+        key: Key,
+        *,
+        options: Options,
+        baton: Baton,
+        control: Control,
+        mark: Callable[[], None] | None = None,
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            key: which episode it is.
+            options: how it is played.
+            baton: the baton.
+            control: says whether the run goes on.
+            mark: called whenever its game code gets the baton.
+        """
+        self.key = key
+        self.options = options
+        self.baton = baton
+        self.control = control
+        self.seed = seed_of(options.seed, key)
+        self._stream = Stream(self.seed) if options.rng == "episode" else None
+        self._mark = mark
+        self.thread = 0
+        self.began = 0.0
+        self.in_game = False
+        self.in_game_since = 0.0
+        self.is_waiting = False
+        self.limit: Limit | None = None
+        self.was_stopped = False
+        self.is_poked = False
+        self.is_abandoned = False
+        self.calls = 0
+
+    @property
+    def scope_text(self) -> str:
+        """Which episode it is, for a line of text."""
+        key = self.key
+        epoch = f" epoch {key.epoch}" if key.epoch > 1 else ""
+        return f"{key.game}/{key.experiment}/{key.game_id}{epoch}"
+
+    # -- the border between game code and the engine ---------------------------------------------------------------
+    def begin(self) -> None:
+        """Take the baton; this thread plays the episode from now on."""
+        self.thread = threading.get_ident()
+        _here.episode = self
+        self.began = time.monotonic()
+        self.baton.take()
+
+    def end(self) -> None:
+        """Give the baton up; this thread no longer plays the episode."""
+        _here.episode = None
+        if not self.is_abandoned:
+            self.baton.give()
+
+    def enter_game(self) -> None:
+        """Cross into game code; this thread has the baton."""
+        if self._mark is not None:
+            self._mark()
+        draw_from(self._stream)
+        self.in_game_since = time.monotonic()
+        self.in_game = True
+
+    def leave_game(self) -> None:
+        """Cross into the engine's code. What another thread has raised in this one is raised here at the latest."""
+        self.in_game = False
+        try:
+            _checkpoint()
+        except BaseException:
+            self.in_game = True  # it counts as raised in game code
+            raise
+        draw_from(None)
+
+    def resume_game(self) -> None:
+        """Cross back into game code after a moment: the time of the step goes on."""
+        draw_from(self._stream)
+        self.in_game = True
+
+    # -- limits ----------------------------------------------------------------------------------------------------
+    def check(self) -> None:
+        """Raise what ends the episode, if anything does; also again, if the game has caught it before."""
+        if self.limit is None:
+            timeout = self.options.episode_timeout
+            if timeout is not None and time.monotonic() - self.began > timeout:
+                self.limit = Limit("episode_timeout", timeout)
+        if self.limit is not None:
+            raise LimitReached(self.limit.name)
+        if self.control.reason is not None:
+            self.was_stopped = True
+            self.control.check()
+
+    def begin_call(self) -> int:
+        """Count a call, and return its number.
+
+        Raises:
+            EpisodeStop: the episode or the run ends.
+        """
+        if self.limit is None and self.calls >= self.options.max_calls:
+            self.limit = Limit("max_calls", self.options.max_calls)
+        self.check()
+        number = self.calls
+        self.calls = number + 1
+        return number
+
+    def require_own_thread(self) -> None:
+        """Refuse a call from a thread that the game started itself."""
+        if threading.get_ident() != self.thread:
+            raise RuntimeError(
+                f"{self.scope_text}: a model was called from a thread that the game started itself "
+                f"('{threading.current_thread().name}'). The engine lets one game run at a time, and cannot see "
+                "when such a thread waits; call the model from the thread that plays the game"
+            )
+
+
+class Outside:
+    """While this block runs, the episode waits for somebody, and other episodes play."""
+
+    __slots__ = ("_episode",)
+
+    def __init__(self, episode: LiveEpisode) -> None:
+        """Take the episode, which is in the engine's code."""
+        self._episode = episode
+
+    def __enter__(self) -> None:
+        self._episode.is_waiting = True
+        self._episode.baton.give()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._episode.is_waiting = False
+        self._episode.baton.take()
+
+
+def waiting(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that lets other episodes play while it runs, where an episode calls it."""
+
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        episode = _here.episode
+        if episode is None or not episode.in_game:
+            return ask(*args, **kwargs)
+        episode.leave_game()
+        try:
+            with Outside(episode):
+                return ask(*args, **kwargs)
+        finally:
+            episode.enter_game()
+
+    return asked

@@ -1,0 +1,39 @@
+"""Episodes side by side: the same turns at any concurrency and in any order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clemcore import backends
+from support.tiny_games import Stage, Turns
+
+
+def _turns(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: object) -> list[Turns]:
+    stage = Stage(folder, monkeypatch)
+    summary = stage.play(stage.game(size=40), backends.get_model_for("mock"), **options)
+    assert dict(summary.counts) == {"played": 40}
+    assert summary.programs == 40 * 6
+    assert summary.exit_status == 0
+    return stage.turns()
+
+
+@pytest.mark.slow
+def test_turns_are_the_same_at_any_concurrency_and_in_any_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _turns(tmp_path / "1", monkeypatch, concurrency=1)
+    assert len({str(turns) for turns in first}) == 40
+    for number, (concurrency, shuffle) in enumerate([(1, 1), (16, 1), (16, 2), (200, 3)]):
+        assert _turns(tmp_path / f"x{number}", monkeypatch, concurrency=concurrency, shuffle=shuffle) == first
+    assert _turns(tmp_path / "other", monkeypatch, concurrency=1, seed=1) != first
+
+
+def test_what_was_played_is_not_played_again(stage: Stage) -> None:
+    mock = backends.get_model_for("mock")
+    assert stage.play(stage.game(size=2), mock).counts == {"played": 2}
+    before = stage.turns()
+    summary = stage.play(stage.game(size=3), mock)
+    assert (summary.counts, summary.earlier) == ({"played": 1}, 2)
+    assert stage.turns()[:2] == before
