@@ -113,6 +113,24 @@ def resolve(model: ModelSelector, registry: ModelRegistry | None = None) -> Mode
     return resolution.resolve(model, registry).spec
 
 
+def planned(model: ModelSelector, gen_args: Mapping[str, Any] | None = None) -> tuple[ModelSpec, dict[str, Any]]:
+    """Return the specification and the generation arguments that a model would have; load nothing.
+
+    Args:
+        model: as for :func:`get_model_for`.
+        gen_args: as for :func:`get_model_for`.
+
+    Raises:
+        ModelNotFoundError: no entry matches; the message names the nearest models.
+        SpecError: the selector or its override is invalid.
+        BackendNotFoundError: the entry's backend does not exist.
+    """
+    found, backends, _, _ = _found(model)
+    cls = backends.get_backend_class(found.spec["backend"])
+    asked = {**carried_by(found.spec, cls.argument_names(found.spec), found.added), **(gen_args or {})}
+    return found.spec, {**asked, **{name: each for name, each in DEFAULT_GEN_ARGS.items() if name not in asked}}
+
+
 def render(model: ModelSelector, messages: Messages, gen_args: Mapping[str, Any] | None = None) -> Any:
     """Return exactly what a call would send to a model; send nothing and load no weights.
 

@@ -265,8 +265,8 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
         return hash(self.name)
 
     @staticmethod
-    def to_identifier(player_models: Iterable[Model]) -> str:
-        """Name a group of models: joined names for one or two, else a short hash of them."""
+    def to_identifier(player_models: Iterable[Model | str]) -> str:
+        """Name a group of models, or of models' names: joined names for one or two, else a short hash of them."""
         names = [str(model) for model in player_models]
         joined = "--".join(names)
         if len(names) <= 2:  # noqa: PLR2004 - the folder naming of the results layout

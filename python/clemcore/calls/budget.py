@@ -59,6 +59,7 @@ class Budget:
         usd: what may be spent, in USD.
         spent: what was spent already, in USD.
         parts: limits in USD for some of the calls, by a model's name or by a label (``"game=taboo"``).
+        spent_by_part: what was spent already of the parts, in USD.
 
     Raises:
         ValueError: an amount is not a number ≥ 0, or a part names an unknown label.
@@ -71,12 +72,24 @@ class Budget:
         (0.001, 0.009)
     """
 
-    def __init__(self, usd: float, *, spent: float = 0.0, parts: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        usd: float,
+        *,
+        spent: float = 0.0,
+        parts: Mapping[str, float] | None = None,
+        spent_by_part: Mapping[str, float] | None = None,
+    ) -> None:
         """Start with what is spent already."""
+        known = spent_by_part or {}
         self.usd = _amount(usd, "a budget")
         self._whole = _Limit(usd, "the budget", _amount(spent, "the amount spent of a budget"))
         self._parts = {
-            _checked_part(part): _Limit(_amount(limit, f"the part '{part}' of a budget"), f"the budget for {part}")
+            _checked_part(part): _Limit(
+                _amount(limit, f"the part '{part}' of a budget"),
+                f"the budget for {part}",
+                _amount(known.get(part, 0.0), f"the amount spent of the part '{part}'"),
+            )
             for part, limit in (parts or {}).items()
         }
         self._scope: scope.Scope | None = None

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 from clemcore.errors import RunError
 from clemcore.spelling import misspelling_of
 
-Selector: TypeAlias = "str | Mapping[str, Any]"
+# A name, a table of fields, or a specification.
+Selector: TypeAlias = Any
 
 PAIRS = ("self", "all", "given")
 LAYOUTS = ("classic", "store")

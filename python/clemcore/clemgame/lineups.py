@@ -1,0 +1,175 @@
+"""Which models play which roles: the line-ups of a command, their folders, and models that are loaded once.
+
+It does not know games, apart from the number of their players.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clemcore.calls.encoding import sha256_of_value
+from clemcore.errors import ClemcoreError, RunError
+from clemcore.loading import get_model_for, planned
+from clemcore.model import Model
+from clemcore.registry.override import changes_of
+from clemcore.registry.spec import ModelSpec
+from clemcore.secrets import mask_fields
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.settings import RunSettings, Selector
+
+# Backends whose models run in this process: loading one takes minutes and memory.
+LOCAL = frozenset({"huggingface_local", "huggingface_multimodal", "llamacpp", "vllm"})
+
+
+@dataclass(frozen=True)
+class Role:
+    """The model of one role.
+
+    Attributes:
+        selector: what the user wrote.
+        asked: the generation arguments that were given with it.
+        spec: the specification of the model.
+        gen_args: all generation arguments of its calls.
+    """
+
+    selector: Selector | ModelSpec
+    asked: Mapping[str, Any]
+    spec: ModelSpec
+    gen_args: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The model's name in the registry."""
+        return str(self.spec["model_name"])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the model runs in this process."""
+        return self.spec.get("backend") in LOCAL
+
+    def info(self) -> dict[str, Any]:
+        """Describe the model as 3.7.2's files do."""
+        changes = changes_of(self.spec)
+        return {
+            "model_spec": mask_fields(self.spec.to_dict()),
+            **({"overridden": changes} if changes else {}),
+            "gen_args": dict(self.gen_args),
+        }
+
+    @property
+    def key(self) -> str:
+        """What tells the model from others."""
+        return sha256_of_value(self.info())
+
+
+@dataclass(frozen=True)
+class LineUp:
+    """Models in the order of their roles.
+
+    Attributes:
+        roles: the model of each role.
+        identifier: the name of the run's folder.
+    """
+
+    roles: tuple[Role, ...]
+    identifier: str
+
+    def infos(self) -> dict[str, Any]:
+        """Describe the models by the number of their role, as 3.7.2's files do."""
+        return {str(index): role.info() for index, role in enumerate(self.roles)}
+
+    def __str__(self) -> str:
+        """Name the models."""
+        return " and ".join(f"'{role.name}'" for role in self.roles)
+
+
+def line_ups_of(settings: RunSettings) -> list[LineUp]:
+    """Return the line-ups that a command plays, in the order in which each local model is loaded once.
+
+    Raises:
+        RunError: a model is unknown or its entry is invalid; all problems at once.
+    """
+    found: list[tuple[Role, ...]] = []
+    problems: dict[str, None] = {}
+    known: dict[str, Role] = {}
+    for selectors in settings.line_up_selectors():
+        chosen = selectors * max(1, len(settings.players)) if len(selectors) == 1 else selectors
+        if len(settings.players) > len(chosen):
+            problems[f"players has {len(settings.players)} roles, and a line-up has {len(chosen)} models"] = None
+            continue
+        roles = []
+        of_roles = [*settings.players, *({} for _ in chosen[len(settings.players) :])]
+        for selector, of_role in zip(chosen, of_roles, strict=True):
+            asked = {**settings.of_all_models(), **of_role}
+            key = sha256_of_value([_plain(selector), asked])
+            try:
+                if key not in known:
+                    known[key] = Role(selector, asked, *planned(selector, asked))
+                roles.append(known[key])
+            except (ClemcoreError, ImportError) as fault:
+                problems[str(fault)] = None
+        found.append(tuple(roles))
+    if problems:
+        raise RunError("\n".join(problems))
+    return [LineUp(roles, name) for roles, name in zip(_ordered(found), _names(_ordered(found)), strict=True)]
+
+
+def _plain(selector: Selector | ModelSpec) -> Any:
+    if isinstance(selector, ModelSpec):
+        return selector.to_dict()
+    return selector if isinstance(selector, str) else dict(selector)
+
+
+def _ordered(line_ups: Sequence[tuple[Role, ...]]) -> list[tuple[Role, ...]]:
+    """Put line-ups of remote models first, then those that share a local model together; none comes twice."""
+    different = {tuple(role.key for role in roles): roles for roles in line_ups}
+    groups: dict[tuple[str, ...], list[tuple[Role, ...]]] = {(): []}
+    for roles in different.values():
+        local = tuple(dict.fromkeys(role.key for role in roles if role.is_local))
+        groups.setdefault(local, []).append(roles)
+    remote = groups.pop(())
+    return [*remote, *(roles for local in sorted(groups, key=list(groups).index) for roles in groups[local])]
+
+
+def _names(line_ups: Iterable[tuple[Role, ...]]) -> list[str]:
+    """Name the folders as 3.7.2; line-ups of other models with the same names get a number."""
+    names: list[str] = []
+    for roles in line_ups:
+        plain = Model.to_identifier([role.name for role in roles])
+        name, number = plain, 1
+        while name in names:
+            number += 1
+            name = f"{plain}.{number}"
+        names.append(name)
+    return names
+
+
+class LoadedModels:
+    """Loads each model once, and lets it go after the last line-up that needs it."""
+
+    def __init__(self, line_ups: Sequence[LineUp]) -> None:
+        self._left = [{role.key for role in line_up.roles} for line_up in line_ups]
+        self._loaded: dict[str, Model] = {}
+
+    def load(self, line_up: LineUp) -> list[Model]:
+        """Load the models of a line-up, in the order of their roles.
+
+        Raises:
+            ClemcoreError: one cannot be loaded.
+        """
+        for role in line_up.roles:
+            if role.key not in self._loaded:
+                self._loaded[role.key] = get_model_for(role.selector, role.asked)
+        return [self._loaded[role.key] for role in line_up.roles]
+
+    def release(self) -> None:
+        """Say that the next line-up in the order was played."""
+        self._left.pop(0)
+        needed = set().union(*self._left)
+        if self._loaded.keys() - needed:
+            self._loaded = {key: model for key, model in self._loaded.items() if key in needed}
+            gc.collect()  # weights are freed now, before the next ones need the place

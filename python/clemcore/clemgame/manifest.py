@@ -1,0 +1,383 @@
+"""What determines the results of a run: ``run.json``, and what may change when the run is continued.
+
+More games, experiments, instances or epochs and higher limits only extend a run. Other versions of Python and
+packages are noted. Anything else would mix results that do not belong together. It does not know who plays.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clemcore._core import __version__
+from clemcore.calls.encoding import sha256_of_value, to_json
+from clemcore.errors import RunError
+from clemcore.files import replace_file
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.plan import PlannedGame
+    from clemcore.clemgame.settings import RunSettings
+
+FILE = "run.json"
+VERSION = 1
+# The key of what this version adds to 3.7.2's file.
+SECTION = "clemcore"
+
+Json = dict[str, Any]
+
+# Fields of an entry that describe the model, or how often and how long it is asked: results do not depend on them.
+_WITHOUT_EFFECT = frozenset(
+    {
+        "aliases",
+        "attempt_timeout",
+        "bad_reply_attempts",
+        "deprecation_date",
+        "family",
+        "idle_timeout",
+        "join_timeout",
+        "languages",
+        "license",
+        "lint",
+        "lookup_source",
+        "max_connections",
+        "open_weight",
+        "parameters",
+        "prices",
+        "release_date",
+        "requests_per_minute",
+        "response_timeout",
+        "timeout",
+        "tokens_per_minute",
+        "torch_num_threads",
+        "total_timeout",
+    }
+)
+_LIMITS = ("max_calls", "episode_timeout", "step_timeout")
+_SCALARS = ("seed", "rng", "keep_context")
+_NONE = object()
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that is not as it was when the run began."""
+
+    what: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        """Show old and new."""
+        return f"{self.what}: {_shown(self.old)} → {_shown(self.new)}"
+
+    def to_dict(self) -> Json:
+        """Return it as JSON."""
+        return {"what": self.what, "old": _plain(self.old), "new": _plain(self.new)}
+
+
+@dataclass
+class Comparison:
+    """How a command differs from the run that it continues.
+
+    Attributes:
+        refused: what would mix results.
+        noted: other versions of Python and packages.
+    """
+
+    refused: list[Change] = field(default_factory=list)
+    noted: list[Change] = field(default_factory=list)
+
+
+def _shown(value: Any) -> str:
+    if value is _NONE:
+        return "nothing"
+    text = value if isinstance(value, str) else to_json(value).decode("utf-8")
+    return text if len(text) <= 80 else text[:77] + "…"  # noqa: PLR2004 - a line of an error
+
+
+def _plain(value: Any) -> Any:
+    return None if value is _NONE else value
+
+
+# -- making one ------------------------------------------------------------------------------------------------
+def describe(
+    settings: RunSettings, games: Sequence[PlannedGame], player_models: Json, hash_seed: str | None
+) -> Json:
+    """Return the content of ``run.json`` for a command.
+
+    Args:
+        settings: the settings of the command.
+        games: the games that are played, with their episodes.
+        player_models: specification and generation arguments of each model, by the number of its role.
+        hash_seed: the process's hash seed; None where it is random.
+    """
+    return {
+        "clem_version": __version__,
+        "created": datetime.now().astimezone().isoformat(),
+        "player_models": player_models,
+        "games": {game.spec.game_name: {"game_path": str(game.spec.game_path)} for game in games},
+        SECTION: {
+            "manifest_version": VERSION,
+            **{name: getattr(settings, name) for name in _SCALARS},
+            "epochs": settings.epochs,
+            "hash_seed": hash_seed,
+            "limits": {name: getattr(settings, name) for name in _LIMITS},
+            "versions": versions(),
+            "games": {game.spec.game_name: _game(game) for game in games},
+            "changes": [],
+        },
+    }
+
+
+def versions() -> Json:
+    """Return the versions of clemcore, of Python and of all installed packages."""
+    return {"clemcore": __version__, "python": platform.python_version(), "packages": _packages()}
+
+
+def _packages() -> dict[str, str]:
+    """Read names and versions from the names of folders: opening a file per package would take its time."""
+    found: dict[str, str] = {}
+    for folder in dict.fromkeys(sys.path):
+        try:
+            names = sorted(path.name for path in Path(folder or ".").glob("*.dist-info"))
+        except OSError:  # an entry that cannot be read holds no packages for anybody
+            continue
+        for name in names:
+            package, _, version = name.removesuffix(".dist-info").partition("-")
+            found.setdefault(package.lower().replace("_", "-"), version)
+    return dict(sorted(found.items()))
+
+
+def _game(game: PlannedGame) -> Json:
+    experiments: dict[str, Json] = {}
+    for episode in game.episodes:
+        known = experiments.get(episode.key.experiment)
+        if known is None:
+            known = {"sha256": sha256_of_value(episode.experiment), "instances": {}}
+            experiments[episode.key.experiment] = known
+        number = str(episode.key.game_id)
+        if number not in known["instances"]:  # further epochs repeat it
+            known["instances"][number] = sha256_of_value(episode.instance)[:16]
+    return {"sha256": dict(game.sha256), "experiments": experiments}
+
+
+# -- comparing two ---------------------------------------------------------------------------------------------
+def compare(old: Json, new: Json) -> Comparison:
+    """Compare a run with a command that continues it."""
+    before, now = old[SECTION], new[SECTION]
+    found = Comparison()
+    refused = found.refused
+    for name in _SCALARS:
+        if before.get(name) != now.get(name):
+            refused.append(Change(name, before.get(name), now.get(name)))
+    seeds = before.get("hash_seed"), now.get("hash_seed")
+    if seeds[0] != seeds[1]:
+        (found.noted if None in seeds else refused).append(Change("hash_seed (PYTHONHASHSEED)", *seeds))
+    refused += _lowered(before.get("limits", {}), now["limits"])
+    refused += _models(old.get("player_models", {}), new["player_models"])
+    for game in now["games"]:
+        if game in before["games"]:
+            refused += _game_changes(game, before["games"][game], now["games"][game])
+    was, is_ = before.get("versions", {}), now["versions"]
+    if was.get("clemcore") != is_["clemcore"]:
+        refused.append(Change("the version of clemcore", was.get("clemcore"), is_["clemcore"]))
+    if was.get("python") != is_["python"]:
+        found.noted.append(Change("the version of Python", was.get("python"), is_["python"]))
+    found.noted += _differences("the package {}", was.get("packages", {}), is_["packages"])
+    return found
+
+
+def _lowered(before: Json, now: Json) -> Iterator[Change]:
+    for name in _LIMITS:
+        old, new = before.get(name), now[name]
+        if old != new and new is not None and (old is None or new < old):
+            yield Change(name, old, new)
+
+
+def _models(before: Json, now: Json) -> Iterator[Change]:
+    for index in sorted({*before, *now}, key=int):
+        old, new = before.get(index, {}), now.get(index, {})
+        place, args = f"model {int(index) + 1}", (old.get("gen_args", {}), new.get("gen_args", {}))
+        specs = [_flat(each.get("model_spec", {})) for each in (old, new)]
+        for spec, known in zip(specs, args, strict=True):
+            for name in known:
+                spec.pop(name, None)  # the arguments say what is sent
+        yield from _differences(f"{place}, {{}}", *specs)
+        yield from _differences(f"{place}, generation argument {{}}", *args)
+
+
+def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, item in value.items():
+        if name in _WITHOUT_EFFECT:
+            continue
+        if isinstance(item, Mapping) and item:
+            flat.update(_flat(item, f"{path}{name}."))
+        else:
+            flat[f"{path}{name}"] = item
+    return flat
+
+
+def _game_changes(game: str, before: Json, now: Json) -> Iterator[Change]:
+    for part in ("code", "resources"):
+        old, new = before["sha256"].get(part), now["sha256"].get(part)
+        if old != new:
+            yield Change(f"game '{game}', {part}", _short(old), _short(new))
+    for name, new_one in now["experiments"].items():
+        old_one = before["experiments"].get(name)
+        if old_one is None:
+            continue
+        place = f"game '{game}', experiment '{name}'"
+        if old_one["sha256"] != new_one["sha256"]:
+            yield Change(f"{place}, settings", _short(old_one["sha256"]), _short(new_one["sha256"]))
+        for number, digest in new_one["instances"].items():
+            known = old_one["instances"].get(number, digest)
+            if known != digest:
+                yield Change(f"{place}, instance {number}", known, digest)
+
+
+def _short(digest: str | None) -> str:
+    return "unknown" if digest is None else f"SHA-256 {digest[:12]}…"
+
+
+def _differences(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Change]:
+    for name in dict.fromkeys([*before, *now]):
+        old, new = before.get(name, _NONE), now.get(name, _NONE)
+        if old is _NONE or new is _NONE or old != new or type(old) is not type(new):
+            yield Change(what.format(name), old, new)
+
+
+# -- continuing one --------------------------------------------------------------------------------------------
+def extended(old: Json, new: Json, changes: Sequence[Change]) -> Json:
+    """Return the content of ``run.json`` after a command has extended or changed a run.
+
+    Args:
+        old: what the run has.
+        new: what the command describes.
+        changes: what was accepted; it is listed with the time.
+    """
+    before, now = old[SECTION], new[SECTION]
+    games = {**before["games"]}
+    for name, game in now["games"].items():
+        games[name] = _extended_game(games[name], game) if name in games else game
+    when = new["created"]
+    return {
+        **new,
+        "created": old["created"],
+        "games": {**new["games"], **old["games"]},
+        SECTION: {
+            **now,
+            "epochs": max(before["epochs"], now["epochs"]),
+            "games": games,
+            "changes": [*before.get("changes", []), *({"time": when, **each.to_dict()} for each in changes)],
+        },
+    }
+
+
+def _extended_game(before: Json, now: Json) -> Json:
+    experiments = {**before["experiments"]}
+    for name, one in now["experiments"].items():
+        known = experiments.get(name, {"instances": {}})
+        experiments[name] = {**one, "instances": {**known["instances"], **one["instances"]}}
+    return {**now, "experiments": experiments}
+
+
+# -- the file --------------------------------------------------------------------------------------------------
+def read(folder: Path) -> Json | None:
+    """Return the manifest of a run, or None where the folder is missing or holds nothing yet.
+
+    Raises:
+        RunError: the folder belongs to another program, or to another version.
+    """
+    path = folder / FILE
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        strangers = [] if not folder.exists() else _strangers(folder)
+        if strangers:
+            raise RunError(
+                f"{folder}: this folder is not a run: it holds '{strangers[0]}' and no {FILE}. Nothing is written "
+                "into folders of other programs; choose another folder for results with -r"
+            ) from None
+        return None
+    except NotADirectoryError:
+        raise RunError(
+            f"{folder}: this is a file, not a folder; choose another folder for results with -r"
+        ) from None
+    except (OSError, ValueError) as fault:
+        raise RunError(f"{path}: cannot be read as JSON: {fault}") from None
+    section = value.get(SECTION) if isinstance(value, dict) else None
+    if not isinstance(section, dict) or not isinstance(section.get("manifest_version"), int):
+        made = value.get("clem_version") if isinstance(value, dict) else None
+        by = f"clemcore {made}" if isinstance(made, str) else "another program"
+        raise RunError(
+            f"{folder}: {by} has written this folder, and its run cannot be continued. "
+            "Choose another folder for results with -r"
+        )
+    if section["manifest_version"] > VERSION:
+        raise RunError(f"{path}: a newer version of clemcore has written this run; continue it with that version")
+    return dict(value)
+
+
+# Files that a run makes before its manifest; a kill may leave them behind.
+_OWN = ("store.", "store-", ".store", ".run.json", "run.log", ".run.log")
+
+
+def _strangers(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith(_OWN))
+    except OSError as fault:
+        raise RunError(f"{folder}: cannot be read: {fault.strerror}") from None
+
+
+def write(folder: Path, manifest: Json) -> None:
+    """Write ``run.json`` as a whole, without secrets."""
+    text = json.dumps(json.loads(to_json(manifest)), indent=2, ensure_ascii=False)
+    replace_file(folder / FILE, text.encode("utf-8", "backslashreplace"))
+
+
+def move_aside(folder: Path) -> Path:
+    """Move a run to a dated name beside it, and mark it, so that later commands over all runs leave it out."""
+    stamp = datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    target = folder.with_name(f"{folder.name}.until_{stamp}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = folder.with_name(f"{folder.name}.until_{stamp}_{number}")
+    folder.rename(target)
+    manifest = read(target)
+    if manifest is not None:
+        manifest[SECTION]["moved_aside"] = datetime.now().astimezone().isoformat()
+        write(target, manifest)
+    return target
+
+
+def runs_in(path: Path) -> list[Path]:
+    """Return the runs that a path stands for: itself, or those in it, without those that were moved aside.
+
+    Raises:
+        RunError: there is none.
+    """
+    if _is_run(path):
+        return [path]
+    try:
+        inner = sorted(each for each in path.iterdir() if each.is_dir())
+    except OSError as fault:
+        raise RunError(f"{path}: {fault.strerror}: name the folder of a run, or one that holds runs") from None
+    found = [each for each in inner if _is_run(each, aside=False)]
+    if not found:
+        raise RunError(f"{path}: holds no run: name a folder that 'clem run' has written, or one that holds some")
+    return found
+
+
+def _is_run(path: Path, *, aside: bool = True) -> bool:
+    try:
+        manifest = read(path)
+    except RunError:
+        return False
+    return manifest is not None and (aside or "moved_aside" not in manifest[SECTION])

@@ -1,0 +1,116 @@
+"""What the calls of runs took: episodes, calls, tokens and USD, read from their stores.
+
+It does not know what is done with the numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clemcore.calls.encoding import FACTS
+from clemcore.clemgame.store import RunReader, StoredCall
+from clemcore.errors import StoreError
+
+
+@dataclass
+class Usage:
+    """Sums over calls.
+
+    Attributes:
+        episodes: episodes that were completed.
+        calls: calls of models.
+        input_tokens: tokens of the prompts, where the models count them.
+        output_tokens: tokens of the answers.
+        usd: what the calls cost, where that is known.
+        usd_by_model: the same by the models' names.
+    """
+
+    episodes: int = 0
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float = 0.0
+    usd_by_model: dict[str, float] = field(default_factory=dict)
+
+    def count(self, call: StoredCall) -> None:
+        """Add a call; answers of programmatic players do not count."""
+        if call.kind != "model":
+            return
+        self.calls += 1
+        facts = json.loads(call.record).get(FACTS)
+        if not isinstance(facts, dict):
+            return
+        usage, cost = facts.get("usage"), facts.get("cost")
+        if isinstance(usage, dict):
+            self.input_tokens += _whole(usage.get("input_tokens"))
+            self.output_tokens += _whole(usage.get("output_tokens"))
+        usd = cost.get("usd") if isinstance(cost, dict) else None
+        if isinstance(usd, (int, float)):
+            self.usd += usd
+            spec = facts.get("model_spec")
+            name = str(spec.get("model_name")) if isinstance(spec, dict) else ""
+            self.usd_by_model[name] = self.usd_by_model.get(name, 0.0) + usd
+
+    def add(self, other: Usage) -> None:
+        """Add the sums of others."""
+        for name in ("episodes", "calls", "input_tokens", "output_tokens", "usd"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for model, usd in other.usd_by_model.items():
+            self.usd_by_model[model] = self.usd_by_model.get(model, 0.0) + usd
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def usage_of(folder: Path, *, games: Iterable[str] | None = None, most: int | None = None) -> dict[str, Usage]:
+    """Return what the calls of a run took, by game. Calls that no longer count were paid, so they are in it.
+
+    Args:
+        folder: the folder of the run.
+        games: only these games.
+        most: look at so many completed episodes of each game only, and at no others.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    wanted = None if games is None else set(games)
+    found: dict[str, Usage] = {}
+    with RunReader(folder) as reader:
+        for episode in reader.episodes():
+            name, state = episode.key.game, episode.state
+            usage = found.setdefault(name, Usage())
+            if (wanted is not None and name not in wanted) or not state.attempts:
+                continue
+            if most is not None and (state.state != "played" or usage.episodes >= most):
+                continue
+            usage.episodes += state.state == "played"
+            superseded = reader.superseded(episode) if most is None else []
+            for call in (*reader.calls(episode), *superseded):
+                usage.count(call)
+    return {name: usage for name, usage in found.items() if wanted is None or name in wanted}
+
+
+def total(usages: Mapping[str, Usage] | Iterable[Usage]) -> Usage:
+    """Return the sum of several."""
+    whole = Usage()
+    for usage in usages.values() if isinstance(usages, Mapping) else usages:
+        whole.add(usage)
+    return whole
+
+
+def spent_in(folders: Iterable[Path]) -> Usage:
+    """Return what runs have spent so far; a folder without a store has spent nothing."""
+    return total(usage for folder in folders for usage in _usages(folder))
+
+
+def _usages(folder: Path) -> Iterator[Usage]:
+    try:
+        yield from usage_of(folder).values()
+    except StoreError:
+        if any(folder.glob("store*.sqlite3")):
+            raise
