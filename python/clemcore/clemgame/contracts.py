@@ -57,8 +57,8 @@ LEGACY = Contract(
 def contract_of(cls: type, base: type) -> Contract:
     """Return the contract of a game's class: its own methods decide."""
     for each in cls.__mro__[: cls.__mro__.index(base)]:
-        if any(method in each.__dict__ for method in LEGACY.methods):
-            return LEGACY
         if "_advance_game" in each.__dict__:
             return NEW
+        if any(method in each.__dict__ for method in LEGACY.methods):
+            return LEGACY
     return NEW

@@ -7,6 +7,7 @@ contract.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -17,6 +18,11 @@ from clemcore.clemgame.player import Player
 __all__ = ["Dialogue"]
 
 _logger = logging.getLogger(__name__)
+
+# Scores that games up to 3.4 compute for trainers, and their names in the facts about a step.
+_RESPONSE_SCORES = {"compute_response_score": "response_score", "get_response_feedback": "response_feedback"}
+_TURN_SCORES = {"compute_turn_score": "turn_score", "get_turn_feedback": "turn_feedback"}
+_EPISODE_SCORES = {"compute_episode_score": "episode_score"}
 
 
 class Dialogue(GameMaster):
@@ -29,13 +35,24 @@ class Dialogue(GameMaster):
         self.players_by_names: dict[str, Player] = {}
         self.context_for_player: dict[str, dict[str, Any]] = {}
         self.initial_prompt_for_player: dict[str, dict[str, Any]] = {}
-        self.current_round: int = self.contract.round_before
+        self._current_round = self.contract.round_before
+        self._has_set_round = False
         self._current_player_idx: int = 0
         self._is_running = False
         self.info: dict[str, Any] = {}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+    @property
+    def current_round(self) -> int:
+        """The number of the current round, from 0."""
+        return self._current_round
+
+    @current_round.setter
+    def current_round(self, number: int) -> None:
+        self._current_round = number
+        self._has_set_round = True
 
     @property
     def current_player_idx(self) -> int:
@@ -133,10 +150,13 @@ class Dialogue(GameMaster):
 
     def before_game(self) -> None:
         """Begin the game and its first round."""
+        was_set_up, self._has_set_round = self._has_set_round, False
         self._on_before_game()
         self._is_running = True
         self._has_begun = True
-        if self.contract.round_before < 0:
+        # Since 3.5, the number is counted up before the first round, so games set it to one less in their setup.
+        # Older legacy games leave it at 0, or set the number of the first round in _on_before_game.
+        if self.contract.round_before < 0 or (was_set_up and not self._has_set_round):
             self.current_round += 1
         self._framework_state.current_turn = 0
         self._on_before_round()
@@ -159,8 +179,9 @@ class Dialogue(GameMaster):
         if contract.counts_requests:
             self.count_request()
         self.initial_prompt_for_player.pop(player.name, None)
-        self._score_response(response, context)
+        self._score(_RESPONSE_SCORES, response, context)
         contract.apply(self, player, response)
+        self._score(_TURN_SCORES)
 
         is_passed = self._should_pass_turn()
         if is_passed:
@@ -172,7 +193,7 @@ class Dialogue(GameMaster):
         if done:
             self._on_after_game()
             self.log_game_end(auto_count_logging=contract.counts_requests)
-            self._score_episode()
+            self._score(_EPISODE_SCORES)
         else:
             if self._start_next_round():
                 self.log_next_round()
@@ -186,24 +207,14 @@ class Dialogue(GameMaster):
         """Tell whether a round ends only after a turn was passed, as it was for games made by name and path."""
         return self._was_made_by_path
 
-    # -- scores that games compute for trainers (3.4 and before) -----------------------------------------------
-    def _score_response(self, response: str, context: Any) -> None:
-        for hook, name in (
-            ("compute_response_score", "response_score"),
-            ("get_response_feedback", "response_feedback"),
-        ):
-            if hasattr(self, hook):
-                self._score(name, hook, response, context)
-
-    def _score_episode(self) -> None:
-        if hasattr(self, "compute_episode_score"):
-            self._score("episode_score", "compute_episode_score")
-
-    def _score(self, name: str, hook: str, *args: Any) -> None:
-        try:
-            self.info[name] = getattr(self, hook)(*args)
-        except Exception:  # 3.7.2 did not call these, so games may have let them go stale
-            _logger.warning("%s.%s failed; there is no '%s'", type(self).__name__, hook, name, exc_info=True)
+    def _score(self, hooks: Mapping[str, str], *args: Any) -> None:
+        for hook, name in hooks.items():
+            if not hasattr(self, hook):
+                continue
+            try:
+                self.info[name] = getattr(self, hook)(*args)
+            except Exception:  # 3.7.2 did not call these hooks, so games may have let them go stale
+                _logger.warning("%s.%s failed; there is no '%s'", type(self).__name__, hook, name, exc_info=True)
 
     # -- what a game may define --------------------------------------------------------------------------------
     def _on_setup(self, **kwargs: Any) -> None:

@@ -160,7 +160,8 @@ class ValidatedScores(Scores):
         store_file(self.scores, "scores.json", interactions_dir)
 
 
-# What a scorer of 2.x defines, of which 3.x knows nothing or forbids it.
+# What a scorer of 3.x defines, and what only one of 2.x does.
+_NEW_METHODS = ("compute_episode_scores", "compute_round_score")
 _OLD_METHODS = ("compute_scores", "score_turns", "score_game", "log_main_score")
 
 
@@ -176,9 +177,10 @@ class GameScorer(ValidatedScores):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if any(method in cls.__dict__ for method in _OLD_METHODS):
-            cls._is_old = True
-            cls.rounds_key = KEY_TURN_SCORES
+        is_new = any(method in cls.__dict__ for method in _NEW_METHODS)
+        if is_new or any(method in cls.__dict__ for method in _OLD_METHODS):
+            cls._is_old = not is_new
+            cls.rounds_key = KEY_ROUND_SCORES if is_new else KEY_TURN_SCORES
 
     @final
     def log_round_score(self, round_idx: int, score_name: str, score_value: Any) -> None:
