@@ -37,7 +37,7 @@
     │   └── InterruptedCallError                    under way when the program was stopped; only in records
     ├── BudgetExceededError                         a call may cost more than is left of the budget
     ├── RecordError               (ValueError)      a record file cannot be read or extended
-    ├── StoreError                (ValueError)      the store of a run cannot be read or written
+    ├── StoreError                (ValueError)      the results of a run cannot be read or written
     ├── CacheError                (ValueError)      a cache of calls cannot be used
     ├── RunError                  (ValueError)      a run cannot start or continue as asked
     ├── GameError                 (ValueError)      a game, its files or a selection of games is invalid
@@ -463,7 +463,7 @@ class RunError(ClemcoreError, ValueError):
 
 
 class StoreError(ClemcoreError, ValueError):
-    """The store of a run cannot be read or written; the message says what is safe."""
+    """The store or the files of a run cannot be read or written; the message says what is safe."""
 
 
 class CacheError(ClemcoreError, ValueError):

@@ -35,6 +35,7 @@ COMMANDS = {
     "config": "config.config",
     "cache": "cache.cache",
     "verify": "verify.verify",
+    "export": "export.export",
 }
 
 # Commands of 3.7.2 that users may type.

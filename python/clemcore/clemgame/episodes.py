@@ -1,0 +1,215 @@
+"""Reads episodes from any results: a store, or the classic layout of this or any older release.
+
+All give the same :class:`Episode`. Bodies are read when they are asked for. It does not know how results are made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from clemcore.clemgame.layout import found
+from clemcore.clemgame.layout.classic import FinishedEpisode
+from clemcore.clemgame.layout.names import episode_folder
+from clemcore.clemgame.plan import EpisodeKey
+from clemcore.clemgame.store.contents import ENDED, StoredCall
+from clemcore.clemgame.store.reader import RunReader, StoredEpisode
+from clemcore.clemgame.store.schema import store_files
+from clemcore.errors import StoreError
+
+
+class Episode:
+    """One episode of a run, played or not.
+
+    Attributes:
+        key: which one it is.
+        run: the folder of its run.
+        folder: the folder of its classic files; with ``--layout store``, where they would be.
+        state: "played", "error", "limit", "live" (begun and not ended) or "planned".
+        error: what ended it before its end, or None.
+        has_epochs: whether its run has a folder for each epoch.
+    """
+
+    key: EpisodeKey
+    run: Path
+    folder: Path
+    state: str
+    error: dict[str, Any] | None
+    has_epochs: bool = False
+
+    @property
+    def line_up(self) -> str:
+        """The line-up of models: the name of the folder of its run."""
+        return self.run.name
+
+    @cached_property
+    def experiment(self) -> dict[str, Any]:
+        """The experiment without its instances."""
+        raise NotImplementedError
+
+    @cached_property
+    def instance(self) -> dict[str, Any]:
+        """The instance as it was read."""
+        raise NotImplementedError
+
+    @cached_property
+    def interactions(self) -> dict[str, Any]:
+        """The interactions in the form of 3.7.2, as far as they came; empty if it did not begin."""
+        raise NotImplementedError
+
+    def calls(self) -> list[StoredCall]:
+        """Return the calls that count, by number."""
+        raise NotImplementedError
+
+    @property
+    def ended(self) -> str | None:
+        """When it ended, ISO 8601, or None."""
+        raise NotImplementedError
+
+    @property
+    def player_models(self) -> Any:
+        """What the results say about the models, by the number of the role."""
+        return self.interactions.get("player_models")
+
+    @property
+    def scores(self) -> dict[str, Any] | None:
+        """The content of ``scores.json``, or None if it was not scored."""
+        path = self.folder / "scores.json"
+        return found.read_json(path) if path.is_file() else None
+
+    def __repr__(self) -> str:
+        """Show which one it is."""
+        return f"<Episode {self.line_up}/{self.key} {self.state}>"
+
+
+class _StoreEpisode(Episode):
+    def __init__(self, run: Path, reader: RunReader, stored: StoredEpisode, has_epochs: bool) -> None:
+        self.run = run
+        self.key = stored.key
+        self.folder = episode_folder(run, stored.key, has_epochs=has_epochs)
+        self.state = stored.state.state
+        self.error = stored.state.error
+        self._reader = reader
+        self._stored = stored
+        self.has_epochs = has_epochs
+
+    @cached_property
+    def experiment(self) -> dict[str, Any]:
+        return self._reader.experiment(self._stored)
+
+    @cached_property
+    def instance(self) -> dict[str, Any]:
+        return self._reader.instance(self._stored)
+
+    @cached_property
+    def interactions(self) -> dict[str, Any]:
+        text = self._reader.interactions(self._stored)
+        value: dict[str, Any] = json.loads(text) if text else {}
+        return value
+
+    def calls(self) -> list[StoredCall]:
+        return self._reader.calls(self._stored)
+
+    @property
+    def ended(self) -> str | None:
+        return self._stored.ended
+
+
+class _ClassicEpisode(Episode):
+    def __init__(self, place: found.FoundEpisode) -> None:
+        self.run = place.run
+        self.key = EpisodeKey(place.game, place.experiment, place.game_id, place.epoch)
+        self.folder = place.folder
+        self.state, self.error = found.read_state(place)
+        self._place = place
+
+    @cached_property
+    def experiment(self) -> dict[str, Any]:
+        return found.read_experiment(self._place)
+
+    @cached_property
+    def instance(self) -> dict[str, Any]:
+        path = self.folder / "instance.json"
+        return found.read_json(path) if path.is_file() else {}
+
+    @cached_property
+    def interactions(self) -> dict[str, Any]:
+        return found.read_interactions(self._place)
+
+    def calls(self) -> list[StoredCall]:
+        return found.read_calls(self._place)
+
+    @property
+    def ended(self) -> str | None:
+        for name in ("completed.json", "error.json"):
+            path = self.folder / name
+            if path.is_file():
+                stamp = found.read_json(path).get("timestamp")
+                return stamp if isinstance(stamp, str) else None
+        return None
+
+
+def find_runs(path: Path) -> list[Path]:
+    """Return the runs that a path stands for: itself, or those in a folder of results.
+
+    Raises:
+        StoreError: there is none.
+    """
+    if not path.is_dir():
+        raise StoreError(f"{path} is not a folder. Name a run, or a folder that holds some")
+    if store_files(path) or (path / "run.json").is_file():
+        return [path]
+    inner = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    runs = [each for each in inner if store_files(each) or (each / "run.json").is_file()]
+    # Older releases wrote no run.json: any folder that holds episodes counts.
+    runs += [each for each in inner if each not in runs and next(found.find_episodes(each), None) is not None]
+    if not runs:
+        raise StoreError(f"{path} holds no episodes. Name a run, or a folder that holds some")
+    return sorted(runs)
+
+
+def read_episodes(path: Path | str) -> Iterator[Episode]:
+    """Give the episodes of a run, or of all runs in a folder, those that were not played included.
+
+    Args:
+        path: a run, a folder that holds some, or a folder within a run of the classic layout.
+
+    Raises:
+        StoreError: there are none, or a file cannot be read.
+        StoreError: a store cannot be read.
+    """
+    path = Path(path)
+    for run in find_runs(path):
+        if store_files(run):
+            yield from _of_store(run)
+        else:
+            yield from map(_ClassicEpisode, found.find_episodes(run))
+
+
+def _of_store(run: Path) -> Iterator[Episode]:
+    reader = RunReader(run)
+    episodes = reader.episodes()
+    has_epochs = any(episode.key.epoch > 1 for episode in episodes)
+    for episode in episodes:
+        yield _StoreEpisode(run, reader, episode, has_epochs)
+
+
+def finished(episode: Episode) -> FinishedEpisode | None:
+    """Return an episode as the classic layout takes it, or None if it did not end."""
+    if episode.state not in ENDED:
+        return None
+    return FinishedEpisode(
+        key=episode.key,
+        experiment=episode.experiment,
+        instance=episode.instance,
+        state=episode.state,
+        interactions=episode.interactions,
+        calls=episode.calls(),
+        player_models=episode.player_models,
+        error=episode.error,
+        ended=episode.ended or "",
+        has_epochs=episode.has_epochs,
+    )

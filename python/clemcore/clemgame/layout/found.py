@@ -1,0 +1,214 @@
+"""Finds the episodes of classic layouts, those of clemcore 4 and of all releases since 1.0, and reads their files.
+
+::
+
+    RUN[/epoch_00001]/GAME/EXPERIMENT/instance_00001/   3.3 and later; player_N.requests.json since 3.4.2
+    RUN/GAME/0_EXPERIMENT/episode_0/                    1.x and 2.x to 3.2; experiment_EXPERIMENT.json in 1.x
+
+Differences between the releases end here: what comes out has the form of 3.7.2. It does not know the store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from clemcore.calls.reader import RecordedCall, read_record
+from clemcore.clemgame.layout.classic import PARTIAL
+from clemcore.clemgame.store.contents import StoredCall
+from clemcore.errors import StoreError
+
+_EPOCH = re.compile(r"epoch_(\d{5,})")
+_NUMBERED = re.compile(r"\d+_(.+)", re.DOTALL)
+_OLD_EPISODE = re.compile(r"episode_(\d+)")
+# What says that a folder is that of an episode.
+_SIGNS = frozenset({"instance.json", "interactions.json", PARTIAL})
+
+
+@dataclass(frozen=True)
+class FoundEpisode:
+    """The folder of an episode, and what its place says about it.
+
+    Attributes:
+        folder: the folder.
+        run: the folder of its run.
+        game: the game.
+        experiment: the experiment.
+        game_id: the instance.
+        epoch: the epoch, from 1.
+    """
+
+    folder: Path
+    run: Path
+    game: str
+    experiment: str
+    game_id: int
+    epoch: int
+
+
+def find_episodes(path: Path) -> Iterator[FoundEpisode]:
+    """Give the episodes below a folder, sorted by their folders."""
+    for folder, folders, files in os.walk(path):
+        if not _SIGNS.isdisjoint(files):
+            folders.clear()  # what is below, such as branches, is part of this episode
+            yield _found(Path(folder), files)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+
+
+def _found(folder: Path, files: list[str]) -> FoundEpisode:
+    place = folder.parent
+    run, epoch = place.parent.parent, 1
+    if numbered := _EPOCH.fullmatch(run.name):
+        run, epoch = run.parent, int(numbered[1])
+    numbered_experiment = _NUMBERED.fullmatch(place.name) if _OLD_EPISODE.fullmatch(folder.name) else None
+    experiment = numbered_experiment[1] if numbered_experiment else unquote(place.name)
+    game = unquote(place.parent.name)
+    # Names that were changed to make a folder, and numbers that are not those of the folder, stand in the files.
+    meta: Any = None
+    for name in ("interactions.json", PARTIAL):
+        if name in files:
+            meta = read_json(folder / name).get("meta")
+            break
+    known = meta if isinstance(meta, dict) else {}
+    game_id = known.get("game_id")
+    if not isinstance(game_id, int):
+        game_id = read_json(folder / "instance.json").get("game_id") if "instance.json" in files else None
+    if not isinstance(game_id, int):
+        game_id = int(re.sub(r"\D", "", folder.name) or 0)
+    named = known.get("game_name"), known.get("experiment_name")
+    return FoundEpisode(
+        folder,
+        run,
+        named[0] if isinstance(named[0], str) else game,
+        named[1] if isinstance(named[1], str) else experiment,
+        game_id,
+        epoch,
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file that holds a JSON object; ``NaN``, which 3.7.2 could write, is read as a number.
+
+    Raises:
+        StoreError: it cannot be read, or holds something else.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as fault:
+        raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
+    except ValueError as fault:
+        raise StoreError(f"{path} is not JSON: {fault}. Restore it, or remove the folder and play again") from fault
+    if not isinstance(value, dict):
+        raise StoreError(f"{path} must hold a JSON object, not {type(value).__name__}")
+    return value
+
+
+def read_experiment(episode: FoundEpisode) -> dict[str, Any]:
+    """Return the experiment of an episode, without what was added when it was written."""
+    place = episode.folder.parent
+    for path in (place / "experiment.json", place / f"experiment_{episode.experiment}.json"):
+        if path.is_file():
+            found = read_json(path)
+            for added in ("timestamp", "game_name", "player_models", "dialogue_partners", "duration"):
+                found.pop(added, None)
+            return found
+    return {"name": episode.experiment}
+
+
+def read_interactions(episode: FoundEpisode) -> dict[str, Any]:
+    """Return the interactions of an episode in the form of 3.7.2, as far as they came; empty if there are none."""
+    for name in ("interactions.json", PARTIAL):
+        path = episode.folder / name
+        if path.is_file():
+            return _in_new_form(read_json(path), episode)
+    return {}
+
+
+def _in_new_form(interactions: dict[str, Any], episode: FoundEpisode) -> dict[str, Any]:
+    meta = {
+        "game_name": episode.game,
+        "experiment_name": episode.experiment,
+        "game_id": episode.game_id,
+        "results_folder": episode.run.name,
+        "clem_version": None,
+        "round_count": len(interactions.get("turns") or ()),
+        "completed": (episode.folder / "interactions.json").is_file(),
+        **(interactions.get("meta") or {}),
+    }
+    players = {
+        # 1.x: a text, the name of the model with its settings.
+        name: about if isinstance(about, dict) else {"game_role": None, "model_name": about}
+        for name, about in (interactions.get("players") or {}).items()
+    }
+    return {"player_models": None, **interactions, "meta": meta, "players": players}
+
+
+def read_state(episode: FoundEpisode) -> tuple[str, dict[str, Any] | None]:
+    """Return how an episode ended, and the error that ended it."""
+    path = episode.folder / "error.json"
+    if path.is_file():
+        found = read_json(path)
+        outcome = found.get("outcome")
+        error = {"type": found.get("error"), "message": found.get("message")}
+        error |= {name: found[name] for name in ("traceback", "limit", "value") if name in found}
+        return (outcome if outcome in ("error", "limit") else "error"), error
+    return ("played" if (episode.folder / "interactions.json").is_file() else "live"), None
+
+
+def read_calls(episode: FoundEpisode) -> list[StoredCall]:
+    """Return the calls of an episode, by number, or in the order in which they were made where they have none."""
+    per_player = sorted(episode.folder.glob("*.requests.json"))
+    files = [path for path in per_player if path.name != "partial.requests.json"] or [
+        path
+        for path in (episode.folder / "requests.json", episode.folder / "partial.requests.json")
+        if path.is_file()
+    ]
+    found: list[tuple[tuple[int, str, int], RecordedCall, dict[str, Any]]] = []
+    for path in files:
+        around = _around(path)
+        for call in read_record(path):
+            about = around[call.index] if call.index < len(around) else {}
+            number = about.get("number", _label(call, "call"))
+            place = (number if isinstance(number, int) else -1, str(call.fields.get("timestamp")), call.index)
+            found.append((place, call, about))
+    found.sort(key=lambda each: each[0])
+    return [
+        StoredCall(
+            number=place[0] if place[0] >= 0 else index,
+            player=str(call.meta.get("player_name") or _label(call, "player") or ""),
+            round=int(about.get("round") or 0),
+            kind=str(about.get("kind") or ("program" if _is_program(call) else "model")),
+            request=str(about.get("request") or ""),
+            text=_text_of(call),
+            record=call.text.encode("utf-8"),
+            attempt=int(about.get("attempt") or 1),
+        )
+        for index, (place, call, about) in enumerate(found)
+    ]
+
+
+def _around(path: Path) -> list[dict[str, Any]]:
+    """Return what stands around each call of a file: its round, and what clemcore 4 adds."""
+    value = json.loads(path.read_bytes())
+    calls = value.get("calls", []) if isinstance(value, dict) else []
+    return [call if isinstance(call, dict) else {} for call in calls]
+
+
+def _label(call: RecordedCall, name: str) -> Any:
+    labels = call.facts.get("scope")
+    return labels.get(name) if isinstance(labels, dict) else None
+
+
+def _is_program(call: RecordedCall) -> bool:
+    return not call.facts and call.model_name in ("programmatic", "mock")
+
+
+def _text_of(call: RecordedCall) -> str | None:
+    text = call.facts.get("response_text", call.player.get("response"))
+    return text if isinstance(text, str) else None
