@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from clemcore.clemgame import Player
 import clemcore.clemgame.engine.engine as engine_module
+from clemcore.clemgame import Player
 from clemcore.clemgame.engine import Options, Summary, play
 from clemcore.clemgame.legacy.master import DialogueGameMaster
 from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
@@ -32,7 +32,7 @@ class Talk(DialogueGameMaster):
 
     def _on_setup(self, **instance: Any) -> None:
         self.rounds = instance.get("rounds", 3)
-        self.players = [Talker(model) for model in self.player_models]
+        self.players: list[Player] = [Talker(model) for model in self.player_models]
         for player in self.players:
             self.add_player(player)
         self.set_context_for(self.players[0], f"Begin with {random.randrange(1000)}.")
