@@ -67,10 +67,12 @@ class _Benchmark:
 class Stage:
     """A run folder with one tiny game."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch | None = None) -> None:
+        """Use a folder; without monkeypatch, for a process of its own, games are loaded from here for good."""
         self.folder = folder
         self._masters: dict[str, Callable[..., Any]] = {}
-        monkeypatch.setattr(engine_module, "_load", lambda spec: _Benchmark(spec, self._masters[spec.game_name]))
+        patch = setattr if monkeypatch is None else monkeypatch.setattr
+        patch(engine_module, "_load", lambda spec: _Benchmark(spec, self._masters[spec.game_name]))
 
     def game(
         self,

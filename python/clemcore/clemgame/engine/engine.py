@@ -182,7 +182,7 @@ class _Run:
         timeout = self._options.step_timeout or 0.0
         for game in games:
             for episode in game.episodes:
-                if episode.place == place and states[episode.key].state == "live":
+                if episode.place == place and states[episode.key].state != "played":
                     error = {**Limit("step_timeout", timeout, stacks).to_error(), "uninterruptible": True}
                     self._store.begin(episode.key).finish("limit", b"{}", error=error)
                     self._summary.notes.append(

@@ -21,6 +21,7 @@ class Ticker:
         self._thread = threading.Thread(target=self._run, name="clemcore-ticker", daemon=True)
 
     def __enter__(self) -> None:
+        self._look()  # before anything can keep the thread from running
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
@@ -29,8 +30,11 @@ class Ticker:
 
     def _run(self) -> None:
         while not self._end.wait(self._every):
-            for function in self._functions:
-                try:
-                    function()
-                except Exception:
-                    _logger.exception("looking after the run failed")
+            self._look()
+
+    def _look(self) -> None:
+        for function in self._functions:
+            try:
+                function()
+            except Exception:
+                _logger.exception("looking after the run failed")

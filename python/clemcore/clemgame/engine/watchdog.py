@@ -90,7 +90,7 @@ class Watchdog:
         *,
         report: Callable[[LiveEpisode, str], None],
         on_stuck: Callable[[LiveEpisode], None],
-        grace: float = GRACE,
+        grace: float | None = None,
     ) -> None:
         """Prepare.
 
@@ -99,13 +99,13 @@ class Watchdog:
             mark: names the episode whose code runs; None: no timer in C.
             report: gets an episode whose step takes too long, and its stack.
             on_stuck: gets an episode that cannot be interrupted.
-            grace: seconds that interrupted code has to end.
+            grace: seconds that interrupted code has to end; by default :data:`GRACE`.
         """
         self._timeout = timeout
         self._mark = mark
         self._report = report
         self._on_stuck = on_stuck
-        self._grace = grace
+        self._grace = GRACE if grace is None else grace
         self._episodes: set[LiveEpisode] = set()
         self._lock = threading.Lock()
         self._interrupted: dict[LiveEpisode, float] = {}
