@@ -30,11 +30,6 @@ _FORMER = {
     "ClemGameState": "clemcore.clemgame.later",
     "env": "clemcore.clemgame.later",
     "gym_env": "clemcore.clemgame.later",
-    "GameBenchmark": "clemcore.clemgame.benchmark",
-    "GameInstanceGenerator": "clemcore.clemgame.instances",
-    "GameInstances": "clemcore.clemgame.instances",
-    "GameRegistry": "clemcore.clemgame.registry",
-    "GameSpec": "clemcore.clemgame.registry",
 }
 _load, __dir__ = lazy(__name__, __file__)
 

@@ -1,4 +1,5 @@
 # The public names of clemcore.clemgame, written only here (see clemcore/names.py).
+from clemcore.clemgame.benchmark import GameBenchmark as GameBenchmark
 from clemcore.clemgame.callbacks import episode_results_folder_callbacks as episode_results_folder_callbacks
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback as GameBenchmarkCallback
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallbackList as GameBenchmarkCallbackList
@@ -21,10 +22,14 @@ from clemcore.clemgame.errors import ProtocolError as ProtocolError
 from clemcore.clemgame.errors import ResponseError as ResponseError
 from clemcore.clemgame.errors import RuleViolationError as RuleViolationError
 from clemcore.clemgame.game_master import play_game as play_game
+from clemcore.clemgame.instances import GameInstanceGenerator as GameInstanceGenerator
+from clemcore.clemgame.instances import GameInstances as GameInstances
 from clemcore.clemgame.master import DialogueGameMaster as DialogueGameMaster
 from clemcore.clemgame.master import GameMaster as GameMaster
 from clemcore.clemgame.master import GameState as GameState
 from clemcore.clemgame.metrics import GameScorer as GameScorer
 from clemcore.clemgame.player import Player as Player
 from clemcore.clemgame.recorder import GameInteractionsRecorder as GameInteractionsRecorder
+from clemcore.clemgame.registry import GameRegistry as GameRegistry
 from clemcore.clemgame.resources import GameResourceLocator as GameResourceLocator
+from clemcore.clemgame.spec import GameSpec as GameSpec
