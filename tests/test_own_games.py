@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import random
@@ -19,6 +20,9 @@ import pytest
 
 from clemcore import backends
 from clemcore.clemgame import GameBenchmark, GameInteractionsRecorder, GameMaster, GameSpec
+from clemcore.clemgame.engine import Options, play
+from clemcore.clemgame.plan import make_plan
+from clemcore.clemgame.store import RunReader, RunStore
 from clemcore.images import image_type
 from support.models import REPOSITORY
 
@@ -98,6 +102,23 @@ def longest_row(instance: Instance) -> list[str]:
     return follow(instance["start"][-1], instance["stones"])
 
 
+def played(game: str, folder: Path, options: Options) -> dict[str, Any]:
+    """Play several epochs of a game with the mock, and return what happened in each episode, without the times."""
+    plan = make_plan(GameSpec.from_directory(str(GAMES / game)), epochs=5)
+    with contextlib.closing(RunStore.open(folder)) as store:
+        summary = play(plan, [backends.get_model_for("mock")], store, options)
+    assert not summary.errors
+    reader = RunReader(folder)
+    found = {}
+    for key, state in reader.states().items():
+        assert state.state == "played"
+        turns = json.loads(reader.interactions(key))["turns"]
+        for event in (event for turn in turns for event in turn):
+            del event["timestamp"]
+        found[str(key)] = turns
+    return found
+
+
 def best_answers(game: str, instance: Instance) -> list[str]:
     """Answers that win an instance with the highest score."""
     if game == "word_dominoes":
@@ -174,6 +195,16 @@ class TestEveryGame:
         experiment, instance = first("word_dominoes", "short")
         answers = [f"\n {answer.upper()} \n" for answer in best_answers("word_dominoes", instance)]
         assert Episode("word_dominoes", experiment, instance, answers).main == 100
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("game", NAMES)
+    def test_episodes_that_play_side_by_side_go_as_they_go_alone(self, game: str, tmp_path: Path) -> None:
+        """Whatever the order in which the players answer; the mock gives up its turn at every answer."""
+        alone = played(game, tmp_path / "alone", Options(concurrency=1))
+        assert len(alone) > 50
+        for concurrency, order in ((16, 1), (200, 2), (200, 3)):
+            folder = tmp_path / f"{concurrency}_{order}"
+            assert played(game, folder, Options(concurrency=concurrency, shuffle=order)) == alone
 
 
 class TestWordDominoes:
