@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import threading
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clemcore
-from clemcore import backends, secrets
+from clemcore import _core, backends, secrets
 from clemcore.calls import recorder
 from clemcore.calls.encoding import JsonText, encoded_once, linked, sha256_of_value, to_json, unlinked
 from clemcore.calls.recorder import FinishedCall
@@ -177,6 +178,43 @@ def test_a_longer_secret_goes_before_one_that_it_holds() -> None:
     secrets.remember("canary-inside-and-more")
     assert secrets.scrub("canary-inside-and-more") == "***"
     assert secrets.scrub_json(b'"canary-inside-and-more"') == b'"***"'
+
+
+@given(JSON, st.booleans(), st.sampled_from([None, 1]))
+def test_the_canonical_form_is_that_of_python(value: Any, is_ascii: bool, indent: int | None) -> None:
+    text = json.dumps(value, ensure_ascii=is_ascii, indent=indent).encode()
+    digest = hashlib.sha256(_core.canonical_json(text) or b"").hexdigest()
+    assert digest == sha256_of_value(json.loads(text)) == sha256_of_value(value)
+
+
+ODD = [
+    *('{"b": 1, "a": 2, "b": 3}', '{"\\ud83d\\ude00": 3, "ﬀ": 2, "\\ud83d": 1, "\\u0061": 0}', '"\\u00E4\\/\x7f"'),
+    *("[-0, -0.0, 1E2, 1e999, 2190386050976700.25, 5e-324, 1.50]", f"[{10**400}]", '"\\ud800"', " [ ] "),
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_the_canonical_form_of_odd_json_is_that_of_python(text: str) -> None:
+    digest = hashlib.sha256(_core.canonical_json(text.encode()) or b"").hexdigest()
+    assert digest == sha256_of_value(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1,]", "[NaN]", "[01]", '{"a" 1}', '"\x01"', "[] []", "[" * 5000 + "]" * 5000]
+)
+def test_what_is_not_json_has_no_canonical_form(text: str) -> None:
+    assert _core.canonical_json(text.encode()) is None
+
+
+@pytest.mark.parametrize("levels", [95, 99, 101, 127, 200, 5000])
+def test_a_part_that_is_hard_to_read_has_the_hash_of_what_is_recorded(levels: int) -> None:
+    prompt = JsonText(b"[" * levels + b"]" * levels)
+    entry = FinishedCall({"manipulated_prompt_obj": prompt, "raw_response_obj": None, "clemcore": {"a": 1}})
+    text, digest = linked(entry.to_json(), None)
+    read = json.loads(text)
+    assert isinstance(read["manipulated_prompt_obj"], str) == (levels > 100)
+    assert read["clemcore"]["hashes"] == {"prompt": sha256_of_value(read["manipulated_prompt_obj"])}
+    assert digest == sha256_of_value(read)
 
 
 LINKED = [

@@ -23,6 +23,7 @@ __all__ = [
     "added_fields",
     "address_fault",
     "argument_senders",
+    "canonical_json",
     "catalogue",
     "check",
     "check_json",
@@ -420,6 +421,12 @@ def judge(entry: dict[str, Any], backend: str | None = None) -> list[Problem]:
     Args:
         entry: its fields. Nothing is said about values that JSON cannot hold.
         backend: the backend by whose rules it is judged; None for its own.
+    """
+
+def canonical_json(text: bytes) -> bytes | None:
+    """Write JSON text in its canonical form: ASCII, names sorted, no blanks, numbers as ``json.dumps`` writes them.
+
+    None where it is not JSON in UTF-8, or nested too deeply. ``NaN``, which ``json.loads`` reads, is not JSON.
     """
 
 def address_fault(text: str) -> str | None:

@@ -11,10 +11,10 @@ import json
 import marshal
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from clemcore import secrets
+from clemcore import _core, secrets
 
 # The fields of an entry, and the key, inside the facts, of the hash of the entry in front of it.
 FIELDS = ("timestamp", "manipulated_prompt_obj", "raw_response_obj")
@@ -96,10 +96,10 @@ def object_of(fields: Mapping[str, Any]) -> bytes:
 def dumped(value: Any) -> bytes:
     """Write a value as :func:`to_json` does, with the secrets that it may hold."""
     try:
-        text = _ENCODER.encode(value)
+        text = _encode(value)
     except (ValueError, TypeError, RecursionError):
         value = _plain(value, ())
-        text = _ENCODER.encode(value)
+        text = _encode(value)
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
@@ -110,7 +110,20 @@ def _object(value: Any) -> Any:
     return {"__type__": f"{type(value).__module__}.{type(value).__qualname__}", "repr": repr(value)[:1000]}
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_object)
+def _encoder() -> Callable[[Any], str]:
+    """Return what encodes a value: the encoder that JSONEncoder makes anew for each value, made once."""
+    whole = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_object).encode
+    try:
+        quick = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+            None, _object, json.encoder.encode_basestring, None, ": ", ", ", False, False, False
+        )
+        is_like_it = "".join(quick({"a": [1, "ä"]}, 0)) == '{"a": [1, "ä"]}'
+    except (AttributeError, TypeError):  # another Python than those that we test with
+        is_like_it = False
+    return (lambda value: "".join(quick(value, 0))) if is_like_it else whole
+
+
+_encode = _encoder()
 
 
 def _plain(value: Any, around: tuple[int, ...]) -> Any:
@@ -157,21 +170,33 @@ def entry_of(fields: Mapping[str, Any]) -> bytes:
         fields: the fields of the entry; values may be :class:`JsonText`, also those inside the facts.
     """
     extra = fields.get(FACTS)
-    if isinstance(extra, dict):
-        wire = extra.get("wire") or {}
-        sides = ((PROMPT, "request_sha256"), (RESPONSE, "response_sha256"))
-        # What did not go over a wire has no hash of its bytes.
-        parts = {name: _readable(fields.get(name)) for name, digest in sides if wire.get(digest) is None}
-        if parts:
-            fields = {**fields, **parts}
-            extra = {**extra, "hashes": hashes_of(parts, extra.get("response_text"))}
-    text = _joined(fields, extra)
-    if is_hard_to_read(text):
-        fields = {name: value if name == FACTS else _readable(value) for name, value in fields.items()}
-        if isinstance(extra, dict):
-            extra = {name: _readable(value) for name, value in extra.items()}
-        text = _joined(fields, extra)
-    return without_keys(text)
+    if not isinstance(extra, dict):
+        text = object_of(fields)
+        return without_keys(_entry_to_read(fields, None) if is_hard_to_read(text) else text)
+    wire = extra.get("wire") or {}
+    sides = ((PROMPT, "request_sha256"), (RESPONSE, "response_sha256"))
+    # What did not go over a wire has no hash of its bytes.
+    parts = {name: _encoded(fields.get(name)) for name, digest in sides if wire.get(digest) is None}
+    if parts:
+        fields = {**fields, **parts}
+    text = _joined(fields, _with_hashes(extra, parts) if parts else extra)
+    return without_keys(_entry_to_read(fields, extra, parts) if is_hard_to_read(text) else text)
+
+
+def _entry_to_read(fields: Mapping[str, Any], extra: dict[str, Any] | None, parts: Iterable[str] = ()) -> bytes:
+    """Write an entry that a reader of JSON may fail at so that none does."""
+    fields = {
+        name: value if name == FACTS and extra is not None else _readable(value) for name, value in fields.items()
+    }
+    if extra is None:
+        return object_of(fields)
+    if parts:
+        extra = _with_hashes(extra, {name: fields[name] for name in parts})
+    return _joined(fields, {name: _readable(value) for name, value in extra.items()})
+
+
+def _with_hashes(extra: dict[str, Any], parts: Mapping[str, bytes]) -> dict[str, Any]:
+    return {**extra, "hashes": hashes_of(parts, extra.get("response_text"))}
 
 
 def _joined(fields: Mapping[str, Any], extra: Any) -> bytes:
@@ -182,9 +207,13 @@ def _joined(fields: Mapping[str, Any], extra: Any) -> bytes:
     return object_of({**rest, FACTS: JsonText(object_of(extra))})
 
 
+def _encoded(value: Any) -> JsonText:
+    return value if isinstance(value, JsonText) else JsonText(dumped(value))
+
+
 def _readable(value: Any) -> JsonText:
     """Write a value; one that a reader of JSON may fail at becomes a text that holds the JSON."""
-    text = value if isinstance(value, JsonText) else JsonText(dumped(value))
+    text = _encoded(value)
     return JsonText(dumped(text.decode("utf-8"))) if is_hard_to_read(text) else text
 
 
@@ -223,19 +252,33 @@ def hashes_of(parts: Mapping[str, bytes], response_text: Any) -> dict[str, str]:
     """Return the hashes of a call's parts: prompt and response, the token ids in them, and the answer's text.
 
     Args:
-        parts: prompt and response as JSON text; what has a hash elsewhere is missing.
+        parts: prompt and response as JSON text; what has a hash elsewhere is missing. Text that is hard to read
+            gets none.
         response_text: the answer's text.
     """
     found = {}
     for name, side, ids in ((PROMPT, "prompt", "input_ids"), (RESPONSE, "response", "output_ids")):
-        value = json.loads(parts[name]) if name in parts else None
-        if value is not None:
-            found[side] = sha256_of_value(value)
-            if isinstance(value, dict) and isinstance(value.get(ids), list):
-                found[ids] = sha256_of_value(value[ids])
+        text = parts.get(name, b"null")
+        if text == b"null":
+            continue
+        digest = _sha256_of_json(text)
+        if digest is None:
+            continue
+        found[side] = digest
+        value = json.loads(text) if b'"%s"' % ids.encode() in text else None
+        if isinstance(value, dict) and isinstance(value.get(ids), list):
+            found[ids] = sha256_of_value(value[ids])
     if RESPONSE in parts and isinstance(response_text, str):
         found["response_text"] = sha256_of_value(response_text)
     return found
+
+
+def _sha256_of_json(text: bytes) -> str | None:
+    """Return the hash of the value that JSON text stands for; None where no reader can be trusted to read it."""
+    canonical = _core.canonical_json(text)
+    if canonical is not None:
+        return hashlib.sha256(canonical).hexdigest()
+    return None if is_hard_to_read(text) else sha256_of_value(json.loads(text))
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
@@ -255,12 +298,21 @@ def linked(entry: bytes, previous: str | None) -> tuple[bytes, str]:
         >>> linked(b'{"clemcore": {"a": 1}}', None)[0]
         b'{"clemcore": {"a": 1, "previous_sha256": null}}'
     """
+    link = b"null" if previous is None else b'"%s"' % previous.encode()
+    text = b'%s, "%s": %s}}' % (entry[:-2], LINK.encode(), link)
+    canonical = _core.canonical_json(text)
+    # Otherwise there are no facts, or the name of a field comes before theirs, or only Python can read the text.
+    if canonical is not None and canonical.startswith(_BEGINS_WITH_FACTS):
+        return text, hashlib.sha256(canonical).hexdigest()
     fields = json.loads(entry)
     facts = fields.get(FACTS)
     if isinstance(facts, dict) and facts:
         facts[LINK] = previous
-        entry = b'%s, "%s": %s}}' % (entry[:-2], LINK.encode(), dumped(previous))
+        entry = text
     return entry, sha256_of_value(fields)
+
+
+_BEGINS_WITH_FACTS = b'{"%s":{"' % FACTS.encode()
 
 
 def unlinked(entry: bytes) -> bytes:

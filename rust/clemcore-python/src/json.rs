@@ -1,10 +1,11 @@
-//! Reports on JSON files of any form, as Python sees them.
+//! JSON texts as Python sees them: reports on files of any form, and canonical forms.
 use crate::errors::Report;
 use crate::guard::guarded;
 use clemcore::catalogue;
 use clemcore::json::{self, Finding, Step};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 /// A key or an index.
 #[derive(FromPyObject)]
@@ -45,4 +46,13 @@ fn steps(path: Vec<PyStep>) -> Vec<Step> {
         PyStep::Index(index) => Step::Index(index),
     };
     path.into_iter().map(step).collect()
+}
+
+/// The canonical form of a JSON text; None where it is not JSON, or nested too deeply.
+#[pyfunction]
+pub(crate) fn canonical_json<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    guarded(|| {
+        let form = py.detach(|| clemcore::json::canonical(text));
+        Ok(form.map(|form| PyBytes::new(py, &form)))
+    })
 }

@@ -32,7 +32,7 @@ mod _core {
     use crate::frozen::{freeze, thaw};
 
     #[pymodule_export]
-    use crate::json::check_json;
+    use crate::json::{canonical_json, check_json};
 
     #[pymodule_export]
     use crate::registry::{

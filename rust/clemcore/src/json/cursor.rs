@@ -298,7 +298,7 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 ///
 /// Eight bytes at a time: strings of registries are short, and calling a search for long ones costs more than it saves.
 #[inline]
-fn plain_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn plain_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*chunk);
         let quote = word ^ (ONES * 0x22);

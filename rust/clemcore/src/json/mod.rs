@@ -4,6 +4,7 @@
 //! what it is (a comment, a trailing comma, Python's `True`). What this scanner accepts is exactly JSON; it knows
 //! nothing of registries. Time and memory are linear in the text, and depth is bounded.
 mod brackets;
+mod canonical;
 mod conflict;
 mod cursor;
 mod findings;
@@ -17,6 +18,7 @@ mod string;
 mod word;
 mod write;
 
+pub use canonical::canonical;
 pub(crate) use cursor::{Cursor, Number};
 pub use findings::{Finding, Step, check};
 pub(crate) use node::{Kind, Member, Node};

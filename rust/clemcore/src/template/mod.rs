@@ -31,7 +31,7 @@ mod ir;
 mod lexer;
 mod ops;
 mod parser;
-mod text;
+pub(crate) mod text;
 mod value;
 mod variables;
 

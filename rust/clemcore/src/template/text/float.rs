@@ -25,15 +25,25 @@ pub(crate) fn json(value: f64, out: &mut String) {
 }
 
 fn finite(value: f64, out: &mut String) {
-    let shortest = format!("{value:e}");
-    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    // Not `{value:e}`: of two shortest texts that are equally near, Python takes the even one.
+    let text = serde_json::Value::from(value).to_string();
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let mantissa = mantissa.strip_prefix('-').map_or(mantissa, |rest| {
         out.push('-');
         rest
     });
-    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
-    layout(&digits, exponent, out);
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    let zeros = all.len() - digits.len();
+    let digits = digits.trim_end_matches('0');
+    if digits.is_empty() {
+        out.push_str("0.0");
+        return;
+    }
+    let before = i32::try_from(whole.len()).unwrap_or(0) - i32::try_from(zeros).unwrap_or(0);
+    layout(digits, exponent + before - 1, out);
 }
 
 /// Decimal layout for exponents from -4 to 15, scientific beyond.
@@ -124,4 +134,40 @@ pub(crate) fn with_point(mut text: String) -> String {
 
 fn trim_zeros(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::repr;
+
+    #[test]
+    fn floats_are_written_as_python_writes_them() {
+        for wanted in [
+            "0.0",
+            "-0.0",
+            "1.0",
+            "-1.5",
+            "100.0",
+            "0.1",
+            "0.0001",
+            "1e-05",
+            "1.5e-05",
+            "1000000000000000.0",
+            "1e+16",
+            "1.2345e+20",
+            "5e-324",
+            "1.7976931348623157e+308",
+            "123456789012345.67",
+            "inf",
+            "nan",
+            // Both neighbours are as near and as short.
+            "2190386050976700.2",
+            "-2190386050976700.8",
+        ] {
+            let value = wanted.parse().unwrap_or(f64::NAN);
+            let mut out = String::new();
+            repr(value, &mut out);
+            assert_eq!(out, wanted);
+        }
+    }
 }
