@@ -21,7 +21,7 @@ from clemcore.errors import GameLoadError
 
 if TYPE_CHECKING:
     from clemcore.clemgame.game_master import GameMaster
-    from clemcore.clemgame.metrics import GameScorer
+    from clemcore.clemgame.metrics import ScorerBase
     from clemcore.model import Model
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class GameBenchmark(GameResourceLocator):
             f"{type(self).__name__} must define create_game_master(experiment, player_models)"
         )
 
-    def create_game_scorer(self, experiment: dict[str, Any], game_instance: dict[str, Any]) -> GameScorer:
+    def create_game_scorer(self, experiment: dict[str, Any], game_instance: dict[str, Any]) -> ScorerBase:
         """Make a scorer.
 
         Args:

@@ -171,9 +171,12 @@ class GameMaster(GameEventSource):
 
     def log_players(self, players_dic: dict[str, Any]) -> None:
         """Log who plays, as games for 2.0 to 2.4 do: descriptions by name."""
-        for name, description in players_dic.items():
-            if name != "GM":
-                self.log_player(name.replace("_", " "), str(description), _model_in(str(description), self))
+        known = [str(player.name) for player in self.get_players()]
+        for described, description in players_dic.items():
+            name = described.replace("_", " ")
+            # Whoever records the episode logs the players that it knows, such as "Player 1 (Solver)".
+            if name != "GM" and not any(each == name or each.startswith(f"{name} ") for each in known):
+                self.log_player(name, str(description), _model_in(str(description), self))
 
     # -- what a game defines -----------------------------------------------------------------------------------
     def setup(self, **kwargs: Any) -> None:
@@ -270,7 +273,7 @@ def play_steps(master: GameMaster, after_step: Step | None = None) -> None:
 
 # -- forms of 2.x --------------------------------------------------------------------------------------------------
 def _models_for_players(game_spec: Any, models: Any) -> list[backends.Model]:
-    players = game_spec.players
+    players = game_spec.players if isinstance(game_spec.players, int) else game_spec.player_count
     if len(models) == 1 and players > 1:
         return [models[0]] * players
     if len(models) != players:

@@ -94,7 +94,7 @@ def ratio_of(parsed: Any, requests: Any) -> float:
     return parsed / requests if requests else float("nan")
 
 
-class ValidatedScores(Scores):
+class ScorerBase(Scores):
     """Scores of the contracts before 3.4: a game computes everything in ``compute_scores``, or by its hooks."""
 
     rounds_key = KEY_TURN_SCORES
@@ -165,7 +165,7 @@ _NEW_METHODS = ("compute_episode_scores", "compute_round_score")
 _OLD_METHODS = ("compute_scores", "score_turns", "score_game", "log_main_score")
 
 
-class GameScorer(ValidatedScores):
+class GameScorer(ScorerBase):
     """Computes the scores of an episode from its interactions.
 
     A game defines ``compute_episode_scores``, which must log the main score, and ``compute_round_score``. A class

@@ -7,13 +7,13 @@ from clemcore.clemgame.metrics import (
     KEY_META,
     KEY_PLAYERS,
     KEY_TURN_SCORES,
-    ValidatedScores,
+    ScorerBase,
 )
 
 __all__ = ["KEY_EPISODE_SCORES", "KEY_META", "KEY_PLAYERS", "KEY_TURN_SCORES", "GameScorer"]
 
 
-class GameScorer(ValidatedScores):
+class GameScorer(ScorerBase):
     """Computes the scores of an episode from its interactions.
 
     A game defines ``compute_scores``, or ``score_turns`` and ``log_main_score``.
