@@ -20,6 +20,8 @@ _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 # Games that are loaded now; a program can load several.
 _loaded: list[GameModules] = []
+# The path as it was before the first of them.
+_path_before: list[str] = []
 
 
 class GameModules:
@@ -38,7 +40,6 @@ class GameModules:
         self._folders = [str(path) for path in code_folders(Path(folder))]
         self._real = [os.path.realpath(path) for path in self._folders]
         self._known: dict[str, Any] = {}
-        self._path: list[str] = []
 
     def load(self) -> ModuleType:
         """Import the game's ``master.py``.
@@ -49,7 +50,8 @@ class GameModules:
         for other in _loaded:  # its objects stay alive, but its `utils` must not be taken for ours
             other.unload()
         self._known = dict(sys.modules)
-        self._path = list(sys.path)
+        if not _loaded:
+            _path_before[:] = sys.path
         # The game's own folder comes before its parent.
         sys.path[:0] = self._folders
         _loaded.append(self)
@@ -87,7 +89,7 @@ class GameModules:
         _loaded.remove(self)
         self.unload()
         if not _loaded:
-            sys.path[:] = self._path  # also without what the game has added
+            sys.path[:] = _path_before  # also without what the game has added
             return
         for folder in self._folders:
             if folder in sys.path:
