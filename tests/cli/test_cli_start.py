@@ -127,10 +127,10 @@ def test_head_takes_one_line_without_noise() -> None:
     assert done.stdout.count(b"\n") == 1
 
 
-@pytest.mark.parametrize("command", ["list", "--version", "--help"])
+@pytest.mark.parametrize("command", ["list models", "--version", "--help"])
 def test_a_full_disk_is_told(command: str) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([CLEM, command], stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+        done = subprocess.run([CLEM, *command.split()], stdout=full, stderr=subprocess.PIPE, check=False, text=True)
     assert done.returncode == 1
     assert done.stderr == "clem: No space left on device\n"
 

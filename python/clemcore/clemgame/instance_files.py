@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clemcore.clemgame.checked_json import Finding
+from clemcore.clemgame.spec import GameSpec
 from clemcore.spelling import misspelling_of
 
 DEFAULT_FILE = "instances"
@@ -18,6 +19,11 @@ GENERATOR = "instancegenerator.py"
 # Of an instance: the index of its experiment, and its index in it.
 Place = tuple[int, int]
 Path_ = tuple[str | int, ...]
+
+
+def file_name(game_spec: GameSpec) -> str:
+    """Return the name of a game's instance file, without the folder."""
+    return str(game_spec.get("instances") or DEFAULT_FILE)
 
 
 def with_ending(name: str) -> str:

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any, final
 
 from clemcore.clemgame.checked_json import read_checked
-from clemcore.clemgame.instance_files import DEFAULT_FILE, check_instances, explain_missing, with_ending
+from clemcore.clemgame.instance_files import (
+    DEFAULT_FILE,
+    check_instances,
+    explain_missing,
+    file_name,
+    with_ending,
+)
 from clemcore.clemgame.resources import GameResourceLocator
 from clemcore.clemgame.spec import GameSpec
 from clemcore.errors import GameError
@@ -57,11 +63,6 @@ def to_rows(game_name: str, instances: Mapping[str, Any]) -> list[Row]:
         for experiment in experiments
         for instance in experiment["game_instances"]
     ]
-
-
-def file_name(game_spec: GameSpec) -> str:
-    """Return the name of a game's instance file, without the folder."""
-    return str(game_spec.get("instances") or DEFAULT_FILE)
 
 
 def read_instances(game_name: str, path: Path) -> dict[str, Any]:

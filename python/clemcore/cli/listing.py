@@ -1,4 +1,4 @@
-"""``clem list``: which models, backends and keys there are."""
+"""``clem list``: which models, games, instances, backends and keys there are."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import click
 
 from clemcore.cli.inputs import examples
 from clemcore.cli.selection import complete_backend
-from clemcore.cli.terminal import note, table
+from clemcore.cli.terminal import Styled, note, table
 from clemcore.registry.spec import ModelSpec
 from clemcore.secrets import MASK, mask_fields
 
-WHAT = ["models", "backends", "keys"]
+WHAT = ["models", "games", "instances", "backends", "keys"]
+
+# What is read from the files of games.
+OF_GAMES = ("games", "instances")
 
 # Where the models stand that need no entry.
 BUILT_IN = "built in"
@@ -39,11 +42,14 @@ MORE_COLUMNS = {
         "clem list",
         "clem list models llama --backend huggingface_local -v",
         "clem list models | cut -f1",
+        "clem list games -v",
+        "clem list instances taboo",
+        "clem list games -s \"{'benchmark': ['3.0']}\"",
         "clem list backends",
         "clem list keys --json",
     ),
 )
-@click.argument("what", type=click.Choice(WHAT), default="models", metavar="[models|backends|keys]")
+@click.argument("what", type=click.Choice(WHAT), required=False, metavar=f"[{'|'.join(WHAT)}]")
 @click.argument("filter_", required=False, metavar="[FILTER]")
 @click.option(
     "--backend",
@@ -53,17 +59,37 @@ MORE_COLUMNS = {
     help="Only of this backend; repeatable.",
     shell_complete=complete_backend,
 )
+@click.option(
+    "-s",
+    "--selector",
+    metavar="SELECTOR",
+    help="Only games that this selects: a name, all, or fields as a dict.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="More columns.")
 @click.option("as_json", "--json", is_flag=True, help="Print a JSON list of objects, with all fields.")
-def list_(what: str, filter_: str | None, backends: tuple[str, ...], verbose: bool, as_json: bool) -> None:
-    """List models (the default), backends or keys.
+def list_(
+    *,
+    what: str | None,
+    filter_: str | None,
+    backends: tuple[str, ...],
+    selector: str | None,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """List models (the default), games, instances of games, backends or keys.
 
-    Models that this installation cannot run are listed with the reason: their backend is not included or needs
-    packages, or their entry has a fault. FILTER is a part of the name (or of an alias, or of a model's id), in
-    upper or lower case. On a terminal this is a table with a header; in a pipe one line per row, cells separated
-    by tabs, no header. Keys are never shown.
+    What this installation cannot use is listed with the reason: a backend is not included or needs packages, an
+    entry has a fault, a game has no instances. FILTER is a part of the name (or of an alias, or of a model's id), in
+    upper or lower case. Games are those of ./game_registry.json and of the folders here, or else those of
+    $CLEMBENCH_HOME. Instances are counted per experiment, and listed one by one with -v. On a terminal this is a
+    table with a header; in a pipe one line per row, cells separated by tabs, no header. Keys are never shown.
     """
-    rows = {"models": _models, "backends": _backends, "keys": _keys}[what]()
+    shown = what or "models"
+    if backends and shown in OF_GAMES:
+        raise click.UsageError("--backend belongs to models and backends")
+    if selector is not None and shown not in OF_GAMES:
+        raise click.UsageError("--selector belongs to games and instances: clem list games --selector …")
+    rows = _rows(shown, selector, filter_)
     for name in backends:
         _check_known(name, {row["backend"] for row in rows})
     wanted = [
@@ -77,12 +103,27 @@ def list_(what: str, filter_: str | None, backends: tuple[str, ...], verbose: bo
 
         print_json([{**row, "spec": mask_fields(row["spec"])} if "spec" in row else row for row in wanted])
     elif not wanted:
-        note(f"no {what}" + (" pass this filter" if rows else ""))
+        note(f"no {shown}" + (" pass this filter" if rows else ""))
     else:
-        header, cells = {"models": _model_cells, "backends": _backend_cells, "keys": _key_cells}[what](
-            wanted, verbose
-        )
-        table(header, cells)
+        table(*_cells(shown, wanted, verbose))
+    if what is None and not as_json:
+        note(Styled("these are the models; 'clem list games' lists the games", "dim"))
+
+
+def _rows(what: str, selector: str | None, filter_: str | None) -> list[dict[str, Any]]:
+    if what not in OF_GAMES:
+        return {"models": _models, "backends": _backends, "keys": _keys}[what]()
+    from clemcore.cli.game_listing import game_rows, instance_rows
+
+    return game_rows(selector) if what == "games" else instance_rows(selector, filter_)
+
+
+def _cells(what: str, rows: list[dict[str, Any]], verbose: bool) -> tuple[list[str], list[list[str]]]:
+    if what not in OF_GAMES:
+        return {"models": _model_cells, "backends": _backend_cells, "keys": _key_cells}[what](rows, verbose)
+    from clemcore.cli.game_listing import game_cells, instance_cells
+
+    return game_cells(rows, verbose) if what == "games" else instance_cells(rows, verbose)
 
 
 def _check_known(backend: str, listed: set[str]) -> None:
@@ -100,6 +141,10 @@ def _check_known(backend: str, listed: set[str]) -> None:
 
 def _names(row: dict[str, Any]) -> list[str]:
     """Return what FILTER is looked for in."""
+    if "game" in row:
+        return [row["game"]]
+    if "game_name" in row:
+        return [row["game_name"]]
     spec = row.get("spec")
     if spec is None:
         return [row["backend"]]
