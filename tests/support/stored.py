@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from clemcore.calls import recorder
-from clemcore.calls.encoding import JsonText, encoded_once
+from clemcore.calls.encoding import JsonText, encoded_once, to_json
 from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode
 from clemcore.clemgame.store import EpisodeWriter, StoredCall
 
@@ -83,6 +83,13 @@ def record_of(prompt: Any, response: Any, text: str | None, *, number: int = 0, 
     ).to_json()
 
 
+def program_record(player: str, prompt: Any, response: Any, text: str, number: int) -> bytes:
+    """Return a record as the engine makes it for a programmatic player."""
+    facts = {"record_version": 1, "response_text": text, "scope": {"player": player, "call": number}}
+    fields = {"timestamp": _STARTED.isoformat(), "manipulated_prompt_obj": prompt, "raw_response_obj": response}
+    return to_json({**fields, "clemcore": facts})
+
+
 def wire(value: Any) -> JsonText:
     """Return a body as it goes over a wire."""
     return JsonText(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
@@ -135,7 +142,7 @@ def script(key: EpisodeKey, *, rounds: int = 3, stamp: str | None = None) -> Scr
                 "program",
                 hashlib.sha256(repr(dialogue[player]).encode()).hexdigest(),
                 answer,
-                record_of(prompt, response, answer, number=number),
+                program_record(player, prompt, response, answer, number),
                 1,
             )
         )

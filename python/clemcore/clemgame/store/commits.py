@@ -47,17 +47,22 @@ class Commits:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._name = str(path)
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._pending: deque[_Waiting] = deque()
         self._fault: StoreError | None = None
-        self._identity = _identity(path)
+        self._identity = _identity(self._name)
         self._version = self._data_version()
         forks.guard(self, "_lock", in_child=Commits._start_in_child)
 
     def _start_in_child(self) -> None:
         _inherited.append(self._connection)
         self._pending.clear()  # the parent writes those
+        self._fault = StoreError(
+            f"{self._path} was opened by process {self._pid}, and its forked child {os.getpid()} must not write to "
+            "it. Let the parent write, or open another run in the child"
+        )
 
     def later(self, *statements: Statement) -> None:
         """Write statements with the next commit."""
@@ -95,11 +100,6 @@ class Commits:
                 raise write_error(self._path, fault) from fault
 
     def _check(self) -> None:
-        if self._pid != os.getpid():
-            raise StoreError(
-                f"{self._path} was opened by process {self._pid}, and its forked child {os.getpid()} must not "
-                "write to it. Let the parent write, or open another run in the child"
-            )
         if self._fault is not None:
             raise StoreError(*self._fault.args) from self._fault
 
@@ -125,7 +125,7 @@ class Commits:
     def _commit(self, taken: Sequence[_Waiting]) -> None:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
-        if _identity(self._path) != self._identity:
+        if _identity(self._name) != self._identity:
             raise changed(self._path, "replaced or removed")
         if self._data_version() != self._version:
             raise changed(self._path, "written to")
@@ -164,7 +164,7 @@ class Commits:
                 self._fault = self._fault or StoreError(f"{self._path} is closed; open the run again")
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)  # noqa: PTH116 - once per commit
     except OSError:

@@ -23,7 +23,7 @@ from clemcore.clemgame.store.pieces import Cutter, join
 
 _PLAIN, _ZLIB = b"\x00", b"\x01"
 # Shorter bodies hardly get smaller.
-_SHORTEST = 128
+_SHORTEST = 256
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _quote = json.JSONEncoder(ensure_ascii=False).encode
@@ -36,24 +36,31 @@ class DamagedError(ValueError):
 def packed(body: bytes) -> bytes:
     """Return a body as it is kept in the file."""
     if len(body) >= _SHORTEST:
-        small = zlib.compress(body, 1)
+        # To clear the tables of a large window takes longer than to compress a short body.
+        window = min(15, max(12, len(body).bit_length() - 1))
+        deflate = zlib.compressobj(1, zlib.DEFLATED, window, window - 7)
+        small = deflate.compress(body) + deflate.flush()
         if len(small) < len(body):
             return _ZLIB + small
     return _PLAIN + body
 
 
-def unpacked(kept: bytes) -> bytes:
+def unpacked(kept: bytes, length: int = 0) -> bytes:
     """Return a body from what is kept in the file.
+
+    Args:
+        kept: what is in the file.
+        length: return only so many bytes from the beginning; 0: all.
 
     Raises:
         DamagedError: it is not what was written.
     """
     codec = kept[:1]
     if codec == _PLAIN:
-        return kept[1:]
+        return kept[1 : length + 1] if length else kept[1:]
     if codec == _ZLIB:
         try:
-            return zlib.decompress(kept[1:])
+            return zlib.decompressobj().decompress(kept[1:], length) if length else zlib.decompress(kept[1:])
         except zlib.error as fault:
             raise DamagedError(f"a body cannot be decompressed: {fault}") from None
     raise DamagedError(f"a body begins with {codec!r}, which names no compression")
@@ -72,19 +79,10 @@ def differs_frame(number: int) -> bytes:
 def call_frame(call: StoredCall, cutter: Cutter) -> bytes:
     """Write a call."""
     parts, fresh = cutter.cut(call.player, call.record)
-    header = [
-        "c",
-        call.number,
-        call.player,
-        call.round,
-        call.kind,
-        call.request,
-        call.attempt,
-        _place_of(call.text, call.record),
-        zlib.crc32(call.record),
-        parts,
-    ]
-    return b"%s\n%s" % (_encode(header).encode(), b"".join(fresh))
+    text = _place_of(call.text, call.record)
+    names = _encode([call.player, call.round, call.kind, call.request, call.attempt, text])
+    header = f'["c",{call.number},{names[1:-1]},{zlib.crc32(call.record)},{parts}]\n'
+    return header.encode() + b"".join(fresh)
 
 
 def _place_of(text: str | None, record: bytes) -> Any:

@@ -16,25 +16,19 @@ from collections.abc import Callable, Sequence
 # A part: so many bytes of what is new; [id] of a shared piece; or [call, start, length] in an earlier record.
 Part = int | list[int]
 
-# Where a record may repeat the one before it: behind these names. They are looked for in this order.
-_ANCHORS = tuple(
-    b'"%s": ' % name
-    for name in (
-        b"manipulated_prompt_obj",
-        b"max_new_tokens",
-        b"input_ids",
-        b"raw_response_obj",
-        b"model_spec",
-    )
-)
-_RESPONSE = b'"raw_response_obj": '
+# Where a record may repeat the one before it: from these names on, in this order. A local model's prompt has its
+# text and the ids of its tokens; its response may begin with the prompt. Short stretches are not worth a look.
+_PROMPT, _RESPONSE = b'"manipulated_prompt_obj": ', b'"raw_response_obj": '
+_OF_PROMPT = (_PROMPT, b'"max_new_tokens": ', b'"input_ids": ')
+_WORTH_A_LOOK = 600
 # A message begins here: never inside a string, where the quotation marks are escaped.
 _MESSAGE = re.compile(rb'(?:,\s*)?\{\s*"(?:role|type|parts|content)"\s*:')
-# What stays the same for all calls of a model.
+# Facts that stay the same for all calls of a model.
 _FIXED_BEGIN, _FIXED_LAST = b'"model_spec": ', b'"versions": {'
 # Shorter copies, and shorter shared pieces, would cost more than they save.
 _SHORTEST_COPY = 48
 _SHORTEST_SHARED = 256
+_STRETCH = 1024
 
 _DECODER = json.JSONDecoder()
 
@@ -61,41 +55,56 @@ class Cutter:
     def cut(self, player: str, record: bytes) -> tuple[list[Part], list[bytes]]:
         """Return the parts of the next record, and the bytes of those that are new."""
         cut = _Cut(self._count, record)
-        end_of_prompt = max(record.find(_RESPONSE), 0)
-        at = 0
+        response = max(record.find(_RESPONSE), 0)
+        facts = max(record.find(_FIXED_BEGIN, response), response)
         last = self._last_of.get(player, self._last)
-        if last is None:
-            self._cut_new(cut, 0, end_of_prompt)
-            begin, end = _fixed_facts(record, end_of_prompt)
-            cut.new(end_of_prompt, begin)
-            self._share(cut, begin, end)
-            at = end
+        if response > _WORTH_A_LOOK:
+            self._cut_prompt(cut, response, last)
         else:
-            call, before = last
-            at_before = 0
-            for anchor in _ANCHORS:
-                begin, begin_before = record.find(anchor, at), before.find(anchor, at_before)
-                if begin < 0 or begin_before < 0:
-                    continue
-                length = common(record, begin, before, begin_before)
-                if length < _SHORTEST_COPY:
-                    continue
-                self._cut_new(cut, at, min(begin, end_of_prompt))
-                cut.new(max(at, min(begin, end_of_prompt)), begin)
-                cut.copy(call, begin_before, length)
-                at, at_before = begin + length, begin_before + length
-            if at < end_of_prompt:
-                self._cut_new(cut, at, end_of_prompt)
-                at = end_of_prompt
-        cut.new(at, len(record))
+            cut.new(0, response)
+        if last is None:
+            cut.new(response, facts)
+            end = _end_of_fixed(record, facts)
+            self._share(cut, facts, end)
+        else:
+            at, at_before = response, 0
+            if facts - response > _WORTH_A_LOOK:
+                at, at_before = self._repeat(cut, at, last, at_before, _RESPONSE)
+            end, _ = self._repeat(cut, at, last, at_before, _FIXED_BEGIN)
+        cut.new(end, len(record))
         self.add(player, record)
         return cut.parts, cut.fresh
+
+    def _cut_prompt(self, cut: _Cut, end: int, last: tuple[int, bytes] | None) -> None:
+        at = at_before = 0
+        for name in _OF_PROMPT if last is not None else ():
+            begin = cut.record.find(name, at, end)
+            if begin >= 0 and last is not None:
+                self._cut_new(cut, at, begin)
+                at, at_before = self._repeat(cut, begin, last, at_before, name)
+        self._cut_new(cut, at, end)
+
+    @staticmethod
+    def _repeat(cut: _Cut, at: int, last: tuple[int, bytes], at_before: int, name: bytes) -> tuple[int, int]:
+        """Cut up to the end of what an earlier record has, too, from a name on; return both places."""
+        call, before = last
+        begin, begin_before = cut.record.find(name, at), before.find(name, at_before)
+        if begin >= 0 and begin_before >= 0:
+            length = common(cut.record, begin, before, begin_before)
+            if length >= _SHORTEST_COPY:
+                cut.new(at, begin)
+                cut.copy(call, begin_before, length)
+                return begin + length, begin_before + length
+        return at, at_before
 
     def _cut_new(self, cut: _Cut, at: int, end: int) -> None:
         """Cut a stretch of a prompt before each message and behind the last one."""
         if at >= end:
             return
         record = cut.record
+        if end - at < _SHORTEST_SHARED:
+            cut.new(at, end)
+            return
         starts = [match.start() for match in _MESSAGE.finditer(record, at, end)]
         if not starts:
             cut.new(at, end)
@@ -184,20 +193,24 @@ def common(left: bytes, at: int, right: bytes, at_right: int) -> int:
         3
     """
     low, high = 0, min(len(left) - at, len(right) - at_right)
-    while low < high:
+    # Halve the stretch in which the first difference is, then find it by arithmetic.
+    while high - low > _STRETCH:
         middle = (low + high + 1) // 2
         if left.startswith(right[at_right + low : at_right + middle], at + low):
             low = middle
         else:
-            high = middle - 1
-    return low
+            high = middle
+    one = int.from_bytes(left[at + low : at + high], "little")
+    difference = one ^ int.from_bytes(right[at_right + low : at_right + high], "little")
+    if not difference:
+        return high
+    return low + ((difference & -difference).bit_length() - 1) // 8
 
 
-def _fixed_facts(record: bytes, at: int) -> tuple[int, int]:
-    begin = record.find(_FIXED_BEGIN, at)
-    last = record.find(_FIXED_LAST, begin) if begin >= 0 else -1
+def _end_of_fixed(record: bytes, begin: int) -> int:
+    last = record.find(_FIXED_LAST, begin)
     end = record.find(b"}", last) if last >= 0 else -1
-    return (begin, end + 1) if end >= 0 else (at, at)
+    return end + 1 if end >= 0 else begin
 
 
 def _end_of_message(record: bytes, start: int, end: int) -> int:

@@ -208,9 +208,9 @@ class ReaderOfVersion1:
 
     def interactions(self, number: int) -> bytes:
         """Return the interactions of an episode that ended."""
-        rows = self._rows("SELECT interactions FROM finished WHERE episode = ?", (number,))
+        rows = self._rows("SELECT interactions, body FROM finished WHERE episode = ?", (number,))
         try:
-            return unpacked(rows[0][0]) if rows else b""
+            return unpacked(rows[0][1], rows[0][0]) if rows and rows[0][0] else b""
         except DamagedError as fault:
             raise damaged(self._path, str(fault)) from fault
 
@@ -218,12 +218,12 @@ class ReaderOfVersion1:
         """Return the frames of an episode."""
         # One query, so that an episode that ends in between is seen as it was before or after. The log has no
         # index: it holds the episodes that have not ended, and an index would cost each call.
-        statement = "SELECT -1, calls FROM finished WHERE episode = ?1"
+        statement = "SELECT -1, interactions, body FROM finished WHERE episode = ?1"
         if not has_ended:
-            statement += " UNION ALL SELECT id, frames FROM log WHERE episode = ?1"
+            statement += " UNION ALL SELECT id, 0, frames FROM log WHERE episode = ?1"
         rows = self._rows(statement, (number,))
         try:
-            return read_stream([unpacked(body) for _, body in sorted(rows)], self._piece)
+            return read_stream([unpacked(body)[start:] for _, start, body in sorted(rows)], self._piece)
         except DamagedError as fault:
             raise damaged(self._path, str(fault)) from fault
 

@@ -49,8 +49,8 @@ CREATE TABLE log (
 );
 CREATE TABLE finished (
   episode INTEGER PRIMARY KEY,
-  interactions BLOB NOT NULL,
-  calls BLOB NOT NULL
+  interactions INTEGER NOT NULL,
+  body BLOB NOT NULL
 );
 """
 

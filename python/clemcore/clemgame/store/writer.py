@@ -40,6 +40,7 @@ from clemcore.clemgame.store.frames import (
 from clemcore.clemgame.store.lock import WriterLock
 from clemcore.clemgame.store.pieces import Cutter
 from clemcore.errors import StoreError
+from clemcore.secrets import scrub_json
 
 if TYPE_CHECKING:
     from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode
@@ -71,6 +72,8 @@ class RunStore:
         self._next_row = itertools.count(self._first_free("log"))
         # Rows of the log by episode: what interrupted attempts left, and what live ones write.
         self._rows: dict[int, list[int]] = {}
+        # Attempts at the episodes that were begun here and have not ended.
+        self._begun: dict[int, int] = {}
         for row, episode in self._commits.rows("SELECT id, episode FROM log ORDER BY id"):
             self._rows.setdefault(episode, []).append(row)
         forks.guard(self, "_lock")
@@ -179,8 +182,9 @@ class RunStore:
         if not rows:
             raise StoreError(f"{self.path} has no episode {key}: plan it before it begins")
         ((number, attempts),) = rows
-        self._commits.flush()
+        attempts = self._begun.get(number, attempts)  # what was begun here may not be in the file yet
         stream = self._stream(number) if attempts else Stream()
+        self._begun[number] = attempts + 1
         self._commits.later(
             ("UPDATE episodes SET state = 'live', attempts = ?, error = NULL WHERE id = ?", (attempts + 1, number))
         )
@@ -188,9 +192,12 @@ class RunStore:
 
     def _stream(self, episode: int) -> Stream:
         """Read what earlier attempts wrote."""
+        self._commits.flush()
         bodies = [
-            unpacked(body)
-            for (body,) in self._commits.rows("SELECT calls FROM finished WHERE episode = ?", (episode,))
+            unpacked(body)[start:]
+            for start, body in self._commits.rows(
+                "SELECT interactions, body FROM finished WHERE episode = ?", (episode,)
+            )
         ]
         for row in self._rows.get(episode, ()):
             bodies += [
@@ -233,13 +240,14 @@ class RunStore:
         self._commits.now(("INSERT INTO log VALUES (?, ?, ?)", (row, episode, b"\x00" + frames)))
 
     def _finish(
-        self, episode: int, state: str, bodies: tuple[bytes, bytes], error: bytes | None, facts: bytes | None
+        self, episode: int, state: str, body: tuple[int, bytes], error: bytes | None, facts: bytes | None
     ) -> None:
         rows = self._rows.pop(episode, [])
+        self._begun.pop(episode, None)
         ended = datetime.now(timezone.utc).isoformat()
         self._commits.now(
-            *(("DELETE FROM log WHERE id = ?", (row,)) for row in rows),
-            ("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", (episode, *bodies)),
+            *(("DELETE FROM log WHERE id BETWEEN ? AND ?", stretch) for stretch in _stretches(rows)),
+            ("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", (episode, *body)),
             (
                 "UPDATE episodes SET state = ?, ended = ?, error = ?, facts = ? WHERE id = ?",
                 (state, ended, error, facts, episode),
@@ -281,7 +289,7 @@ class EpisodeWriter:
 
     def event(self, event: bytes) -> None:
         """Take the JSON of one logged event; it is written with the next call."""
-        self._events.append(event)
+        self._events.append(scrub_json(event))
 
     def call(self, call: StoredCall) -> None:
         """Write a call, and the events before it; they are in the file when this returns.
@@ -332,14 +340,31 @@ class EpisodeWriter:
         """
         if state not in ENDED:
             raise ValueError(f"an episode ends as {', '.join(sorted(ENDED))}, not as {state!r}")
+        interactions = scrub_json(interactions)
         calls = b"".join([*self._frames, *self._waiting])
         self._store._finish(
             self._episode,
             state,
-            (packed(interactions), packed(calls)),
+            (len(interactions), packed(interactions + calls)),
             None if error is None else to_json(error),
             None if facts is None else to_json(facts),
         )
+
+
+def _stretches(rows: Sequence[int]) -> list[tuple[int, int]]:
+    """Put consecutive numbers together.
+
+    Examples:
+        >>> _stretches([1, 2, 3, 7, 8])
+        [(1, 3), (7, 8)]
+    """
+    found: list[tuple[int, int]] = []
+    for row in rows:
+        if found and found[-1][1] == row - 1:
+            found[-1] = found[-1][0], row
+        else:
+            found.append((row, row))
+    return found
 
 
 def _connect(path: Path) -> tuple[sqlite3.Connection, str]:
