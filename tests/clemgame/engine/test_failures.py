@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -26,7 +24,7 @@ class Counting(backends.Model):
     """Answers with the number of its calls; some calls fail."""
 
     conversations = None
-    fails: Callable[[int], bool] = staticmethod(lambda number: False)
+    fails: Callable[[int], bool] = staticmethod(lambda _number: False)
 
     def __init__(self) -> None:
         super().__init__(Spec(model_name="counting", backend="test"))
@@ -133,9 +131,7 @@ def test_a_player_that_raises_keeps_what_came_before(stage: Stage) -> None:
     assert state.error["type"] == "OSError"
     partial = json.loads(reader.interactions(key))
     assert [event["action"]["content"] for event in partial["turns"][0]][1:3] == ["hello", "hello"]
-    assert [(call.player, call.kind, call.text) for call in reader.calls(key)] == [
-        ("Player 1", "program", "hello")
-    ]
+    assert [(call.player, call.kind, call.text) for call in reader.calls(key)] == [("Player 1", "program", "hello")]
 
 
 def test_an_error_shows_no_secret(stage: Stage) -> None:
@@ -181,7 +177,7 @@ class SwallowsCalls(Endless):
         for _ in range(100):
             try:
                 self.players[0]({"role": "user", "content": "Go on."})
-            except BaseException as error:  # noqa: BLE001, PERF203
+            except BaseException as error:  # noqa: BLE001
                 caught.append(type(error).__name__)
         return super().step(response)
 
@@ -208,7 +204,7 @@ class BusyAndDeaf(Talk):
             try:
                 while time.monotonic() < end:
                     pass
-            except BaseException:
+            except BaseException:  # noqa: BLE001
                 interrupts.append(1)
         return True
 
@@ -319,9 +315,7 @@ def test_the_machine_may_refuse_threads(stage: Stage, monkeypatch: pytest.Monkey
     monkeypatch.setattr(threading.Thread, "start", refuse)
     summary = stage.play(stage.game(size=9), backends.get_model_for("mock"), concurrency=9)
     assert summary.counts == {"played": 9}
-    assert summary.notes == [
-        "the machine refused a thread (can't start new thread): 3 episodes are live at most"
-    ]
+    assert summary.notes == ["the machine refused a thread (can't start new thread): 3 episodes are live at most"]
 
 
 def test_a_game_that_cannot_be_loaded_fails_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,5 +368,3 @@ def test_a_store_that_cannot_be_written_stops_the_run(stage: Stage, monkeypatch:
         assert summary.counts == {}
     monkeypatch.undo()
     assert set(stage.states().values()) <= {"live", "planned"}
-
-

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from clemcore.calls.encoding import FACTS, PROMPT, RESPONSE, JsonText, dumped, object_of, without_keys
+from clemcore.calls.encoding import FACTS, PROMPT, RESPONSE, JsonText, dumped, without_keys
 from clemcore.calls.recorder import RECORD_VERSION, FinishedCall
 from clemcore.clemgame.store import StoredCall
 from clemcore.errors import BudgetExceededError
@@ -139,12 +139,13 @@ class CallBook:
         self, number: int, player: str, round_: int, text: str, call: tuple[Any, Any], *, is_person: bool
     ) -> None:
         """Write the answer of a person, or of a program, which is compared with that of the earlier attempt."""
+        prompt = dumped(call[0])
         if is_person:
             request = self._asked[number][2]
             kind = MODEL
             self._tally.count_call({}, is_failed=False)
         else:
-            request = hashlib.sha256(dumped(call[0])).hexdigest()
+            request = hashlib.sha256(prompt).hexdigest()
             kind = PROGRAM
             self.last = {"number": number, "player": player, "round": round_, "kind": PROGRAM}
             earlier = self._earlier.get(number)
@@ -160,7 +161,7 @@ class CallBook:
                 what = "the request" if earlier.request != request else "the answer of the programmatic player"
                 self._differ(number, player, round_, f"{what} differs")
             self._tally.count_program()
-        record = _record_of(number, player, text, call)
+        record = _record_of(number, player, text, prompt, call[1])
         self._write(StoredCall(number, player, round_, kind, request, text, record, self._writer.attempt))
 
     def text_of(self, number: int) -> str:
@@ -204,19 +205,19 @@ class _Prefix:
 _LINE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=repr)
 
 
-def _record_of(number: int, player: str, text: str, call: tuple[Any, Any]) -> bytes:
-    facts = {
-        "record_version": RECORD_VERSION,
-        "response_text": text,
-        "scope": {"player": player, "call": number},
-    }
-    fields = {
-        "timestamp": datetime.now(timezone.utc).astimezone().isoformat(),
-        PROMPT: call[0],
-        RESPONSE: call[1],
-        FACTS: JsonText(object_of(facts)),
-    }
-    return without_keys(object_of(fields))
+def _record_of(number: int, player: str, text: str, prompt: bytes, response: Any) -> bytes:
+    """Write the record of an answer that came from no model: docs/record.md, without hashes."""
+    facts = {"record_version": RECORD_VERSION, "response_text": text, "scope": {"player": player, "call": number}}
+    record = b'{"timestamp": "%s", "%s": %s, "%s": %s, "%s": %s}' % (
+        datetime.now(timezone.utc).astimezone().isoformat().encode(),
+        PROMPT.encode(),
+        prompt,
+        RESPONSE.encode(),
+        dumped(response),
+        FACTS.encode(),
+        dumped(facts),
+    )
+    return without_keys(record)
 
 
 def reply_of(call: StoredCall) -> Reply:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clemcore import backends
+from clemcore.clemgame.benchmark import GameBenchmark
 from clemcore.clemgame.engine.batcher import Batcher
 from clemcore.clemgame.engine.baton import Baton
 from clemcore.clemgame.engine.callbook import CallBook
@@ -119,7 +120,7 @@ class _Run:
         wanted = [(game, [each for each in game.episodes if self._is_wanted(states, each)]) for game in games]
         self._tally.planned = sum(len(episodes) for _, episodes in wanted)
         self._tally.earlier = self._summary.earlier = sum(
-            state.state == "played" for key, state in states.items() if key in _keys_of(games)
+            states[episode.key].state == "played" for game in games for episode in game.episodes
         )
         dispatch = Dispatch() if self._options.rng == "episode" else None
         folder = self._folder
@@ -366,12 +367,8 @@ class _Run:
             self._progress.say(text)
 
 
-def _load(spec: GameSpec) -> Any:
-    return importlib.import_module("clemcore.clemgame.benchmark").GameBenchmark.load_from_spec(spec)
-
-
-def _keys_of(games: Sequence[PlannedGame]) -> set[EpisodeKey]:
-    return {episode.key for game in games for episode in game.episodes}
+def _load(spec: GameSpec) -> GameBenchmark:
+    return GameBenchmark.load_from_spec(spec)
 
 
 def _is_person(model: Model) -> bool:

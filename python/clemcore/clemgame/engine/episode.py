@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clemcore.calls.encoding import to_json
 from clemcore.calls.scope import Scope
 from clemcore.clemgame.engine.asking import Asking
 from clemcore.clemgame.engine.callbook import CallBook, by_number
@@ -116,12 +115,7 @@ def play_episode(
     try:
         with Scope(labels, sinks=(book,), answers=book) as scope:
             recorder = EpisodeRecorder(
-                key.game,
-                key.experiment,
-                key.game_id,
-                staging.folder_name,
-                staging.infos,
-                on_event=lambda event: writer.event(to_json(event)),
+                (key.game, key.experiment, key.game_id), staging.folder_name, staging.infos, writer.event
             )
             asking = Asking(
                 episode, book, scope, recorder=recorder, batchers=staging.batchers, between=staging.between
@@ -192,7 +186,8 @@ def error_of(error: BaseException) -> dict[str, Any]:
         lines = traceback.format_exception(type(error), error, error.__traceback__)
     except Exception:  # noqa: BLE001 - as above
         lines = []
-    text = "".join(lines)
+    # The error of a game that cannot be loaded brings the traceback of the game's own code.
+    text = str(getattr(error, "details", None) or "".join(lines))
     shown = text.splitlines()
     if len(shown) > _MOST_LINES:
         half = _MOST_LINES // 2

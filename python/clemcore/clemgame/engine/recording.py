@@ -1,19 +1,58 @@
-"""The interactions of a live episode. It does not know how they are stored."""
+"""The interactions of a live episode, and each of their events as JSON. It does not know how they are stored."""
 
 from __future__ import annotations
 
-from clemcore.calls.encoding import to_json
+from collections.abc import Callable
+from typing import Any
+
+from clemcore.calls.encoding import JsonText, dumped, object_of, to_json
 from clemcore.clemgame.recorder import GameInteractionsRecorder
+from clemcore.secrets import scrub_json
 
 
 class EpisodeRecorder(GameInteractionsRecorder):
-    """Keeps the interactions of an episode, and counts its rounds."""
+    """Keeps the interactions of an episode; each event is encoded once.
+
+    Args:
+        identity: game, experiment and instance.
+        folder_name: the run's folder, as it stands in records.
+        infos: the models, as they stand in records.
+        on_encoded: called with each event as JSON.
+    """
+
+    def __init__(
+        self,
+        identity: tuple[str, str, int],
+        folder_name: str,
+        infos: Any,
+        on_encoded: Callable[[bytes], None],
+    ) -> None:
+        """Begin with no events."""
+        super().__init__(*identity, folder_name, infos, on_event=self._encode)
+        self._on_encoded = on_encoded
+        self._rounds: list[list[bytes]] = [[]]
 
     @property
     def round(self) -> int:
         """The current round, from 0."""
         return self._current_round
 
+    def _encode(self, event: dict[str, Any]) -> None:
+        text = to_json(event)
+        rounds = self._rounds
+        while len(rounds) <= self._current_round:
+            rounds.append([])
+        rounds[-1].append(text)
+        self._on_encoded(text)
+
     def to_json(self) -> bytes:
         """Return the interactions so far as JSON."""
-        return to_json(self.interactions)
+        turns = self.interactions["turns"]
+        rounds = [*self._rounds, *([] for _ in range(len(turns) - len(self._rounds)))]
+        if [len(turn) for turn in turns] != [len(events) for events in rounds]:  # a game has changed them itself
+            return to_json(self.interactions)
+        text = b"[%s]" % b", ".join(b"[%s]" % b", ".join(events) for events in rounds)
+        fields = {
+            name: JsonText(text if name == "turns" else dumped(value)) for name, value in self.interactions.items()
+        }
+        return scrub_json(object_of(fields))
