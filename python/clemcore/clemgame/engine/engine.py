@@ -5,11 +5,10 @@ It does not know commands, nor which files a run has.
 
 from __future__ import annotations
 
-import importlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from clemcore import backends
 from clemcore.clemgame.benchmark import GameBenchmark
@@ -30,6 +29,7 @@ from clemcore.clemgame.engine.tally import Tally
 from clemcore.clemgame.engine.team import Team
 from clemcore.clemgame.engine.ticker import Ticker
 from clemcore.clemgame.engine.watchdog import NAME, Mark, Watchdog, stuck_episode
+from clemcore.clemgame.layout.classic import FinishedEpisode
 from clemcore.model import Model
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from clemcore.clemgame.spec import GameSpec
     from clemcore.clemgame.store import EpisodeState, RunStore
 
-Layout: TypeAlias = "Callable[[Any], object]"
+Layout: TypeAlias = Callable[[FinishedEpisode], object]
 
 # Seconds that live calls have to end once the run stops.
 _LET_GO = 30.0
@@ -318,10 +318,9 @@ class _Run:
         """Write the files of an episode; the store has it all, so a fault does not end the run."""
         if self._layout is None or ended.outcome is None:
             return
-        layout = importlib.import_module("clemcore.clemgame.layout")
         try:
             self._layout(
-                layout.FinishedEpisode(
+                FinishedEpisode(
                     planned.key,
                     planned.experiment,
                     planned.instance,
