@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from clemcore.clemgame.metrics import write_scores
 from clemcore.clemgame.missing_packages import advice_for
 from clemcore.clemgame.modules import GameModules
 from clemcore.clemgame.resources import GameResourceLocator, load_json
@@ -124,7 +125,7 @@ class GameBenchmark(GameResourceLocator):
                 experiment = load_json(file.parent.parent / "experiment.json")
                 scorer = self.create_game_scorer(experiment, load_json(file.parent / "instance.json"))
                 scorer.compute_scores(load_json(file))
-                scorer.store_scores(file.parent)
+                write_scores(scorer, file.parent)
             except Exception:
                 logger.exception("%s: cannot score %s", self.game_name, file)
                 failed.append(file)

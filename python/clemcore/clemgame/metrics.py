@@ -5,11 +5,12 @@ Scores of an aborted episode are NaN, apart from "Aborted" itself. It does not k
 
 from __future__ import annotations
 
+import inspect
 import logging
 from pathlib import Path
 from typing import Any, final
 
-from clemcore.clemgame.resources import store_file
+from clemcore.clemgame.resources import store_file, store_results_file
 
 # Whether the players broke the rules of the dialogue (1) or not (0), once per episode.
 METRIC_ABORTED = "Aborted"
@@ -83,10 +84,44 @@ class Scores:
         """
         self._log(self.scores[KEY_EPISODE_SCORES], "the episode", score_name, score_value)
 
+    def store_results_file(
+        self,
+        data: Any,
+        file_name: str,
+        dialogue_pair: str,
+        sub_dir: str | None = None,
+        results_dir: str | None = None,
+    ) -> None:
+        """Write a file beside the scores, as scorers before 2.2 do.
+
+        Args:
+            data: text, or what JSON can hold.
+            file_name: the name of the file.
+            dialogue_pair: the folder of the run.
+            sub_dir: the folder of the episode inside that of the game.
+            results_dir: the folder of all results.
+        """
+        store_results_file(self.game_name, data, file_name, dialogue_pair, sub_dir, results_dir)
+
     def _take_over(self, interactions: dict[str, Any]) -> None:
         for key in (KEY_META, "player_models", KEY_PLAYERS):
             if key in interactions:
                 self.scores[key] = interactions[key]
+
+
+def write_scores(scorer: Any, folder: str | Path) -> None:
+    """Let a scorer write its files into the folder of an episode, ``R/<run>/<game>/<experiment>/<instance>``.
+
+    A scorer before 2.2 takes the folder in three parts: R, the run, and the episode.
+    """
+    parameters = inspect.signature(scorer.store_scores).parameters.values()
+    needed = [each for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD and each.default is each.empty]
+    path = Path(folder)
+    if len(needed) == 3 and len(path.absolute().parts) > 4:  # noqa: PLR2004 - the three parts
+        run = path.parents[2]
+        scorer.store_scores(str(run.parent), run.name, str(path.relative_to(run / path.parents[1].name)))
+    else:
+        scorer.store_scores(path)
 
 
 def ratio_of(parsed: Any, requests: Any) -> float:
