@@ -363,3 +363,14 @@ def skip_blanks(text: str, at: int) -> int:
     while text[at] in " \t\r\n":
         at += 1
     return at
+
+
+# What an error knows beside its message, where it knows it; a replay raises it again.
+_ERROR_FIELDS = ("provider_message", "retry_after", "tokens_used", "tokens_left", "context_size")
+
+
+def error_fields(error: BaseException) -> dict[str, Any]:
+    """Return what a record says about an error."""
+    known = {name: getattr(error, name, None) for name in _ERROR_FIELDS}
+    more = {name: value for name, value in known.items() if value is not None}
+    return {"type": type(error).__name__, "message": str(error), **more}

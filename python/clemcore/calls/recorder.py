@@ -26,6 +26,7 @@ from clemcore.calls.encoding import (
     PROMPT,
     RESPONSE,
     entry_of,
+    error_fields,
     linked,
     sha256_of_value,
     unlinked,
@@ -324,7 +325,7 @@ def finished(
         extra["scope"] = dict(labels)
     extra.update(facts)
     if error is not None:
-        extra["error"] = _error(error)
+        extra["error"] = error_fields(error)
     if RESPONSE in extra.get("left_out", ()):
         response = None
     fields = {"timestamp": started.isoformat(), PROMPT: prompt, RESPONSE: response, FACTS: extra}
@@ -394,13 +395,3 @@ async def _write_next(loop: asyncio.AbstractEventLoop) -> dict[int, Exception]:
 
 
 os.register_at_fork(after_in_child=_next_write.clear)
-
-
-# What an error knows beside its message, where it knows it; a replay raises it again.
-_ERROR_FIELDS = ("provider_message", "retry_after", "tokens_used", "tokens_left", "context_size")
-
-
-def _error(error: BaseException) -> dict[str, Any]:
-    known = {name: getattr(error, name, None) for name in _ERROR_FIELDS}
-    more = {name: value for name, value in known.items() if value is not None}
-    return {"type": type(error).__name__, "message": str(error), **more}
