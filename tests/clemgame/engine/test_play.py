@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from clemcore import backends
-from support.tiny_games import Stage, Turns
+from clemcore.clemgame.spec import GameSpec
+from clemcore.model import Model
+from support.tiny_games import Stage, Talk, Turns
 
 
 def _turns(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: object) -> list[Turns]:
@@ -37,3 +39,15 @@ def test_what_was_played_is_not_played_again(stage: Stage) -> None:
     summary = stage.play(stage.game(size=3), mock)
     assert (summary.counts, summary.earlier) == ({"played": 1}, 2)
     assert stage.turns()[:2] == before
+
+
+def test_one_model_is_given_to_the_game_once_per_player(stage: Stage) -> None:
+    given = []
+
+    def remember(spec: GameSpec, experiment: dict[str, object], models: list[Model]) -> Talk:
+        given.append(models)
+        return Talk(spec, experiment, models)
+
+    stage.play(stage.game(remember, size=1), backends.get_model_for("mock"))
+    [(first, second)] = given
+    assert first is second  # so what a game sets on one holds for both

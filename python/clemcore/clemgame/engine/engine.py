@@ -225,6 +225,7 @@ class _Run:
                 self._options.run,
                 self._batcher_of,
                 self._shuffler,
+                players=game.spec.player_count,
             )
             team = Team(iter(episodes), lambda planned: self._play_one(staging, planned), self._is_over)
             if self._is_alone:

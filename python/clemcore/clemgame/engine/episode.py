@@ -71,6 +71,7 @@ class Staging:
         batchers: returns the batcher of a model, or None.
         between: called after each answer of a programmatic player.
         keeps_context: whether players remember earlier episodes.
+        players: how many players the game has. One model of a line-up plays all of them.
     """
 
     benchmark: Benchmark
@@ -80,6 +81,7 @@ class Staging:
     batchers: Callable[[Model], Batcher | None]
     between: Callable[[LiveEpisode], None] | None = None
     keeps_context: bool = False
+    players: int = 1
 
 
 def play_episode(
@@ -124,7 +126,9 @@ def play_episode(
             experiment, instance = copy.deepcopy((planned.experiment, planned.instance))
             episode.enter_game()
             try:
-                master = staging.benchmark.create_game_master(experiment, views)
+                # Games for 2.x count on a model for each player.
+                models = views * staging.players if len(views) == 1 else views
+                master = staging.benchmark.create_game_master(experiment, models)
                 master.setup(**instance)
                 for player in master.get_players():
                     recorder.log_player(player.name, player.game_role, player.model.name)
