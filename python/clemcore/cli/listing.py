@@ -79,7 +79,7 @@ def list_(
     """List models (the default), games, instances of games, backends or keys.
 
     What this installation cannot use is listed with the reason: a backend is not included or needs packages, an
-    entry has a fault, a game has no instances. FILTER is a part of the name (or of an alias, or of a model's id), in
+    entry has a fault, a game has no instances. FILTER is a part of the name, of an alias or of a model's id, in
     upper or lower case. Games are those of ./game_registry.json and of the folders here, or else those of
     $CLEMBENCH_HOME. Instances are counted per experiment, and listed one by one with -v. On a terminal this is a
     table with a header; in a pipe one line per row, cells separated by tabs, no header. Keys are never shown.
