@@ -6,6 +6,7 @@ neither formats nor entries (``arguments`` and the dialects fill it).
 
 from __future__ import annotations
 
+import copy
 import marshal
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
@@ -64,6 +65,13 @@ class Ledger:
     def value(self, name: str, default: Any = None) -> Any:
         """Return the value that is sent for an argument."""
         return default if name not in self._paths else value_at(self.fields, self._paths[name])
+
+    def with_value(self, name: str, value: Any) -> Ledger:
+        """Return the same account with another value for an argument that is sent as it was asked."""
+        other = copy.copy(self)
+        other.fields = marshal.loads(marshal.dumps(self.fields))  # noqa: S302 - as in facts()
+        _set(other.fields, self._paths[name], value)
+        return other
 
     def overlapping(self, path: Path, but: str) -> str | None:
         """Return the name of another argument that stands at a place, within it or around it, or None."""

@@ -33,7 +33,7 @@ from clemcore.backends.service.streaming.arrival import Arrival
 from clemcore.calls import recorder
 from clemcore.calls.batch import Batch, Item
 from clemcore.calls.request import Listener, Request, request_of, running
-from clemcore.errors import ContextExceededError
+from clemcore.errors import ContextExceededError, GenerationArgumentError
 from clemcore.messages import Messages
 from clemcore.model import BatchGenerativeModel, Reply
 from clemcore.registry.context_size import parse_context_size
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Seeds below this one are all treated alike by every service.
+_LARGEST_SEED = 2**31
 # Seconds for which the answers of a batch are collected before they are written down together.
 _WRITE_EVERY = 0.02
 # Calls of a batch that are prepared in one step of the loop: between the steps the first ones leave.
@@ -171,6 +173,7 @@ class ServedModel(RemoteModel):
         self._dialect = service.dialect
         self._context_size = parse_context_size(model_spec.get("context_size"), self.name)
         self._ledger: tuple[tuple[str, frozenset[str]], Ledger, bytes] | None = None
+        self._known_arguments: dict[str, bool] = {}
         self._own = own
         endpoint = resolve_endpoint(model_spec, service) if own is None else own.endpoint(model_spec)
         self._errors = ErrorBuilder(self.name, self._model_id, service.backend, endpoint, self._dialect)
@@ -195,8 +198,15 @@ class ServedModel(RemoteModel):
         return self._calls.gate.limit.value
 
     def knows_argument(self, name: str) -> bool:
-        """Tell whether the wire format has a parameter of this name."""
-        return name in self._dialect.parameters
+        """Tell whether a whole number under this name would be sent as it is."""
+        if name not in self._known_arguments:
+            arguments = {**self._gen_args, name: 1}
+            try:
+                ledger = ledger_of(arguments, arguments.keys() - self._defaulted, self.model_spec, self._dialect)
+                self._known_arguments[name] = ledger.value(name) == 1
+            except GenerationArgumentError:
+                self._known_arguments[name] = False
+        return self._known_arguments[name]
 
     async def _answer(self, request: Request) -> Reply:
         ledger, known = self._ledger_of(request)
@@ -236,11 +246,19 @@ class ServedModel(RemoteModel):
         Both are worked out once for all calls with the same arguments; the facts are copied for each reply.
         """
         gen_args, asked = {**self.gen_args, **request.gen_args}, {**self.asked_gen_args, **request.gen_args}
-        state = repr(gen_args), frozenset(asked)
-        if self._ledger is None or self._ledger[0] != state:
+        # Games give each call a seed of its own, which changes nothing else.
+        seed = gen_args.get("seed")
+        has_seed = type(seed) is int and 0 <= seed < _LARGEST_SEED
+        state = repr({**gen_args, "seed": 0} if has_seed else gen_args), frozenset(asked)
+        known = self._ledger
+        if known is None or known[0] != state:
             ledger = ledger_of(gen_args, asked, self.model_spec, self._dialect)
-            self._ledger = state, ledger, marshal.dumps(ledger.facts())
-        return self._ledger[1:]
+            known = self._ledger = state, ledger, marshal.dumps(ledger.facts())
+        _, ledger, facts = known
+        if has_seed and "seed" in ledger and ledger.value("seed") != seed and "seed" not in ledger.clamped:
+            ledger = ledger.with_value("seed", seed)
+            facts = marshal.dumps(ledger.facts())
+        return ledger, facts
 
     def _check_window(self, ledger: Ledger) -> None:
         size = self._context_size
