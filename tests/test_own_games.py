@@ -167,8 +167,9 @@ class TestEveryGame:
 
     @pytest.mark.parametrize("game", NAMES)
     def test_the_third_answer_in_a_wrong_form_aborts(self, game: str) -> None:
+        key = {"word_dominoes": "LAY", "lineup": "SAY", "spot_the_change": "CELL"}[game]
         for experiment, instance in instances(game):
-            episode = Episode(game, experiment, instance, ["What?", "", "LAY SAY CELL"])
+            episode = Episode(game, experiment, instance, ["What?", "", f"{key}: \nA1 red"])
             assert episode.outcome == "Aborted"
             assert math.isnan(episode.main)
             assert episode.interactions["Violated Request Count"] == [3]

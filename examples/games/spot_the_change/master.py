@@ -35,7 +35,7 @@ from clemcore.clemgame import (
 from clemcore.clemgame.master import Outcome
 from clemcore.clemgame.metrics import BENCH_SCORE, METRIC_ABORTED, METRIC_LOSE, METRIC_SUCCESS
 
-ANSWER = re.compile(r"CELL:\s*([A-Z])([0-9])\s+([a-z]+)\.?", re.IGNORECASE)
+ANSWER = re.compile(r"CELL:[ \t]*([A-Z])([0-9])[ \t]+([a-z]+)\.?", re.IGNORECASE)
 COLUMNS = "ABCDEFGH"
 
 

@@ -30,7 +30,7 @@ from clemcore.clemgame import (
 from clemcore.clemgame.master import Outcome
 from clemcore.clemgame.metrics import BENCH_SCORE, METRIC_ABORTED, METRIC_LOSE, METRIC_SUCCESS
 
-ANSWER = re.compile(r"LAY:\s*([a-z]+)", re.IGNORECASE)
+ANSWER = re.compile(r"LAY:[ \t]*([a-z]+)", re.IGNORECASE)
 
 
 class Layer(Player):
