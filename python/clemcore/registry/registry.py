@@ -167,7 +167,7 @@ class ModelRegistry:
             found = self._resolve(model_selector)
             if found is not None:
                 return ResolvedSpec.from_frozen(found[1])
-            return special(ModelSpec.from_dict(model_selector))
+            return special(model_selector)
         selector = ModelSpec.from_any(model_selector)
         if OVERRIDE in selector:
             selector, replaced = split(selector)

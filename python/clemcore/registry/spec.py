@@ -119,12 +119,7 @@ class ModelSpec:
 
     def __init__(self, /, **fields: Any) -> None:
         """Take the fields as keyword arguments; nested dicts and lists are copied and frozen."""
-        frozen = _core.freeze(fields)
-        object.__setattr__(self, "_fields", frozen)
-        # Fields are attributes of the object itself; names of methods stay methods.
-        if not _RESERVED.isdisjoint(frozen):
-            frozen = {name: value for name, value in frozen.items() if name not in _RESERVED}
-        object.__setattr__(self, "__dict__", frozen)
+        _take(self, _core.freeze(fields))
 
     # -- reading ---------------------------------------------------------------------------------------------
     if TYPE_CHECKING:
@@ -256,8 +251,10 @@ class ModelSpec:
 
     @classmethod
     def from_frozen(cls, fields: dict[str, Any]) -> ModelSpec:
-        """Build a specification from fields that the core made."""
-        return cls(**fields)
+        """Build a specification from fields that the core made, which are frozen and belong to nobody else."""
+        spec = cls.__new__(cls)
+        _take(spec, fields)
+        return spec
 
     @classmethod
     def from_string(cls, model_string: str) -> ModelSpec:
@@ -341,12 +338,22 @@ class ModelSpec:
         return _to_json(self._fields)
 
 
+def _take(spec: ModelSpec, frozen: dict[str, Any]) -> None:
+    _set(spec, "_fields", frozen)
+    # Fields are attributes of the object itself; names of methods stay methods.
+    if not _RESERVED.isdisjoint(frozen):
+        frozen = {name: value for name, value in frozen.items() if name not in _RESERVED}
+    _set(spec, "__dict__", frozen)
+
+
 class ResolvedSpec(ModelSpec):
     """A specification that has been resolved: it stands for itself, and no entry is looked for again."""
 
     __slots__ = ()
 
 
+# A specification refuses changes.
+_set = object.__setattr__
 # Names that no attribute of a specification has, for they are those of its methods.
 _RESERVED = frozenset(dir(ModelSpec))
 _from_json = json.JSONDecoder().decode

@@ -5,13 +5,16 @@ They stand for a backend that is not a language model. What the backend does is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from clemcore.registry.spec import HUMAN_NAMES, PROGRAMMATIC_NAMES, REPLAY, ModelSpec, ResolvedSpec
 
 # What a user can type; the others are for games.
 NAMES = [*HUMAN_NAMES, *(name for name in PROGRAMMATIC_NAMES if not name.startswith("_"))]
 
 
-def special(selector: ModelSpec) -> ResolvedSpec | None:
+def special(selector: ModelSpec | Mapping[str, Any]) -> ResolvedSpec | None:
     """Return a selector with the backend of its special name; None where it has none.
 
     Examples:
@@ -28,4 +31,4 @@ def special(selector: ModelSpec) -> ResolvedSpec | None:
         backend = "_player_programmed"
     elif name.startswith(REPLAY):
         backend = "replay"
-    return None if backend is None else ResolvedSpec(**{**selector.to_dict(), "backend": backend})
+    return None if backend is None else ResolvedSpec(**{**selector, "backend": backend})
