@@ -193,7 +193,7 @@ class Call:
         Raises:
             Exception: it could not be recorded; the error has the answer as ``reply``.
         """
-        if self._record is None:
+        if self._record is None or (not failures and self._record.error is None):
             return
         mine = (failures[id(sink)] for sink in self.request.scope.sinks if id(sink) in failures)
         error = self._record.error or next(mine, None) if failures else self._record.error

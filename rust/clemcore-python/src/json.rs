@@ -48,11 +48,15 @@ fn steps(path: Vec<PyStep>) -> Vec<Step> {
     path.into_iter().map(step).collect()
 }
 
+/// Texts up to this length are done before another thread would have taken the GIL and given it back.
+const SHORT: usize = 1 << 16;
+
 /// The canonical form of a JSON text; None where it is not JSON, or nested too deeply.
 #[pyfunction]
 pub(crate) fn canonical_json<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
     guarded(|| {
-        let form = py.detach(|| clemcore::json::canonical(text));
+        let form =
+            if text.len() <= SHORT { json::canonical(text) } else { py.detach(|| json::canonical(text)) };
         Ok(form.map(|form| PyBytes::new(py, &form)))
     })
 }

@@ -125,7 +125,7 @@ class RemoteModel(BatchGenerativeModel):
             item.call.put_failure(stop)
             raise
         batch.put(item, result)
-        writer.start()
+        writer.start(item)
 
 
 class _Writer:
@@ -134,11 +134,13 @@ class _Writer:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._sinks = batch.sinks
+        self._items: list[Item] = []
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Write soon, once for all that come until then."""
+    def start(self, item: Item) -> None:
+        """Write an item soon, together with all that come until then."""
+        self._items.append(item)
         if self._timer is None and self._sinks:
             self._timer = asyncio.get_running_loop().call_later(_WRITE_EVERY, self._write)
 
@@ -147,7 +149,8 @@ class _Writer:
         self._task = asyncio.get_running_loop().create_task(self._written())
 
     async def _written(self) -> None:
-        self._batch.check(await recorder.flushed(self._sinks))
+        items, self._items = self._items, []
+        self._batch.check(await recorder.flushed(self._sinks), items)
 
     def stop(self) -> None:
         if self._timer is not None:

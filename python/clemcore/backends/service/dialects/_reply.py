@@ -105,6 +105,8 @@ def count_of(value: Any) -> int | None:
 
     Gateways in languages without large integers write counts as text.
     """
+    if value is None:  # most of what is asked for
+        return None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < len(str(_MOST_TOKENS)):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST_TOKENS:

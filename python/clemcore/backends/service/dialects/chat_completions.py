@@ -272,7 +272,8 @@ def _reasoning(message: dict[str, Any]) -> str | None:
         if words := _words(parts):
             return words
     for name in _REASONING_FIELDS:
-        if words := _words(message.get(name)):
+        thought = message.get(name)
+        if thought and (words := _words(thought)):
             return words
     return None
 
@@ -328,8 +329,10 @@ def _first_count(usage: dict[str, Any], places: tuple[tuple[str, ...], ...]) -> 
     """Return the first count that is not 0, or 0 where one of them is."""
     found = None
     for place in places:
-        inside = object_at(usage, place[0]) if len(place) > 1 else usage
-        count = count_of(inside.get(place[-1]))
+        value = (object_at(usage, place[0]) if len(place) > 1 else usage).get(place[-1])
+        if value is None:  # most services give two counts of ten
+            continue
+        count = count_of(value)
         if count:
             return count
         found = count if found is None else found
