@@ -18,6 +18,8 @@ from clemcore.secrets import MASK, mask_fields
 
 WHAT = ["models", "games", "instances", "backends", "keys"]
 
+_SHOWN = f"[{'|'.join(WHAT)}]"
+
 # What is read from the files of games.
 OF_GAMES = ("games", "instances")
 
@@ -49,7 +51,7 @@ MORE_COLUMNS = {
         "clem list keys --json",
     ),
 )
-@click.argument("what", type=click.Choice(WHAT), required=False, metavar=f"[{'|'.join(WHAT)}]")
+@click.argument("what", type=click.Choice(WHAT), required=False, metavar=_SHOWN)
 @click.argument("filter_", required=False, metavar="[FILTER]")
 @click.option(
     "--backend",
@@ -79,8 +81,8 @@ def list_(
     """List models (the default), games, instances of games, backends or keys.
 
     What this installation cannot use is listed with the reason: a backend is not included or needs packages, an
-    entry has a fault, a game has no instances. FILTER is a part of the name, of an alias or of a model's id, in
-    upper or lower case. Games are those of ./game_registry.json and of the folders here, or else those of
+    entry has a fault, a game has no instances. FILTER is a part of the name (or of an alias, or of a model's id),
+    in upper or lower case. Games are those of ./game_registry.json and of the folders here, or else those of
     $CLEMBENCH_HOME. Instances are counted per experiment, and listed one by one with -v. On a terminal this is a
     table with a header; in a pipe one line per row, cells separated by tabs, no header. Keys are never shown.
     """
