@@ -124,6 +124,7 @@ class Commits:
 
     def _commit(self, taken: Sequence[_Waiting]) -> None:
         execute = self._connection.execute
+        # Within the transaction, because nobody else can write after this check.
         execute("BEGIN IMMEDIATE")
         if _identity(self._name) != self._identity:
             raise changed(self._path, "replaced or removed")
@@ -140,8 +141,8 @@ class Commits:
                 self._connection.execute("ROLLBACK")
 
     def _data_version(self) -> int:
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        return int(version)
+        row: tuple[int] = self._connection.execute("PRAGMA data_version").fetchone()
+        return row[0]
 
     def close(self) -> None:
         """Write what waits, and close the connection; nothing in a forked child.

@@ -16,40 +16,55 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring
+from json.encoder import encode_basestring_ascii as _ascii
 from typing import Any
 
 from clemcore.clemgame.store.contents import StoredCall
 from clemcore.clemgame.store.pieces import Cutter, join
 
-_PLAIN, _ZLIB = b"\x00", b"\x01"
+_PLAIN, _ZLIB, _ZLIB_LIKE = b"\x00", b"\x01", b"\x02"
+# Bytes of the number of the piece that a body resembles.
+_NUMBER = 4
 # Shorter bodies hardly get smaller.
 _SHORTEST = 256
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-_quote = json.JSONEncoder(ensure_ascii=False).encode
+_TEXT = b'"response_text": '
 
 
 class DamagedError(ValueError):
     """Bytes of a store are not what was written."""
 
 
-def packed(body: bytes) -> bytes:
-    """Return a body as it is kept in the file."""
+def packed(body: bytes, dictionary: tuple[int, bytes] | None = None) -> bytes:
+    """Return a body as it is kept in the file.
+
+    Args:
+        body: the body.
+        dictionary: number and content of a shared piece that resembles the body.
+    """
     if len(body) >= _SHORTEST:
         # To clear the tables of a large window takes longer than to compress a short body.
-        window = min(15, max(12, len(body).bit_length() - 1))
-        deflate = zlib.compressobj(1, zlib.DEFLATED, window, window - 7)
-        small = deflate.compress(body) + deflate.flush()
-        if len(small) < len(body):
-            return _ZLIB + small
+        size = len(body) + (len(dictionary[1]) if dictionary else 0)
+        window = min(15, max(12, size.bit_length() - 1))
+        if dictionary is None:
+            deflate, head = zlib.compressobj(1, zlib.DEFLATED, window, window - 7), _ZLIB
+        else:
+            number, like = dictionary
+            deflate = zlib.compressobj(1, zlib.DEFLATED, window, 6, zlib.Z_DEFAULT_STRATEGY, like)
+            head = _ZLIB_LIKE + number.to_bytes(_NUMBER, "big")
+        small = b"".join((head, deflate.compress(body), deflate.flush()))
+        if len(small) <= len(body):
+            return small
     return _PLAIN + body
 
 
-def unpacked(kept: bytes, length: int = 0) -> bytes:
+def unpacked(kept: bytes, shared: Callable[[int], bytes], length: int = 0) -> bytes:
     """Return a body from what is kept in the file.
 
     Args:
         kept: what is in the file.
+        shared: gives a shared piece by its number.
         length: return only so many bytes from the beginning; 0: all.
 
     Raises:
@@ -58,17 +73,21 @@ def unpacked(kept: bytes, length: int = 0) -> bytes:
     codec = kept[:1]
     if codec == _PLAIN:
         return kept[1 : length + 1] if length else kept[1:]
-    if codec == _ZLIB:
-        try:
-            return zlib.decompressobj().decompress(kept[1:], length) if length else zlib.decompress(kept[1:])
-        except zlib.error as fault:
-            raise DamagedError(f"a body cannot be decompressed: {fault}") from None
+    try:
+        if codec == _ZLIB:
+            return zlib.decompressobj().decompress(kept[1:], length)
+        if codec == _ZLIB_LIKE:
+            like = shared(int.from_bytes(kept[1 : _NUMBER + 1], "big"))
+            return zlib.decompressobj(zdict=like).decompress(kept[_NUMBER + 1 :], length)
+    except zlib.error as fault:
+        raise DamagedError(f"a body cannot be decompressed: {fault}") from None
     raise DamagedError(f"a body begins with {codec!r}, which names no compression")
 
 
 def events_frame(events: Sequence[bytes]) -> bytes:
     """Write logged events."""
-    return b"%s\n%s" % (_encode(["e", [len(event) for event in events]]).encode(), b"".join(events))
+    header = f'["e",{[len(event) for event in events]}]\n'
+    return b"".join([header.encode(), *events])
 
 
 def differs_frame(number: int) -> bytes:
@@ -79,21 +98,23 @@ def differs_frame(number: int) -> bytes:
 def call_frame(call: StoredCall, cutter: Cutter) -> bytes:
     """Write a call."""
     parts, fresh = cutter.cut(call.player, call.record)
+    names = f"{_ascii(call.player)},{call.round},{_ascii(call.kind)},{_ascii(call.request)},{call.attempt}"
     text = _place_of(call.text, call.record)
-    names = _encode([call.player, call.round, call.kind, call.request, call.attempt, text])
-    header = f'["c",{call.number},{names[1:-1]},{zlib.crc32(call.record)},{parts}]\n'
-    return header.encode() + b"".join(fresh)
+    # Python writes a list of lists of numbers as JSON does.
+    header = f'["c",{call.number},{names},{text},{zlib.crc32(call.record)},{parts}]\n'
+    return b"".join([header.encode(), *fresh])
 
 
-def _place_of(text: str | None, record: bytes) -> Any:
+def _place_of(text: str | None, record: bytes) -> str:
+    """Return, as JSON, where an answer stands in the record, or the answer itself."""
     if text is None:
-        return None
+        return "null"
     try:
-        quoted = _quote(text).encode("utf-8")
+        quoted = encode_basestring(text).encode("utf-8")
     except UnicodeEncodeError:
-        return text
-    start = record.rfind(b'"response_text": ' + quoted)
-    return text if start < 0 else [start + 17, len(quoted)]
+        return _ascii(text)
+    start = record.rfind(_TEXT + quoted)
+    return _ascii(text) if start < 0 else f"[{start + len(_TEXT)},{len(quoted)}]"
 
 
 @dataclass

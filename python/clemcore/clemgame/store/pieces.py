@@ -54,6 +54,9 @@ class Cutter:
 
     def cut(self, player: str, record: bytes) -> tuple[list[Part], list[bytes]]:
         """Return the parts of the next record, and the bytes of those that are new."""
+        if len(record) < _WORTH_A_LOOK and _FIXED_BEGIN not in record:
+            self.add(player, record)
+            return [len(record)], [record]
         cut = _Cut(self._count, record)
         response = max(record.find(_RESPONSE), 0)
         facts = max(record.find(_FIXED_BEGIN, response), response)

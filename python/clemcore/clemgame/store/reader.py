@@ -210,7 +210,7 @@ class ReaderOfVersion1:
         """Return the interactions of an episode that ended."""
         rows = self._rows("SELECT interactions, body FROM finished WHERE episode = ?", (number,))
         try:
-            return unpacked(rows[0][1], rows[0][0]) if rows and rows[0][0] else b""
+            return unpacked(rows[0][1], self._piece, rows[0][0]) if rows and rows[0][0] else b""
         except DamagedError as fault:
             raise damaged(self._path, str(fault)) from fault
 
@@ -223,7 +223,9 @@ class ReaderOfVersion1:
             statement += " UNION ALL SELECT id, 0, frames FROM log WHERE episode = ?1"
         rows = self._rows(statement, (number,))
         try:
-            return read_stream([unpacked(body)[start:] for _, start, body in sorted(rows)], self._piece)
+            return read_stream(
+                [unpacked(body, self._piece)[start:] for _, start, body in sorted(rows)], self._piece
+            )
         except DamagedError as fault:
             raise damaged(self._path, str(fault)) from fault
 
@@ -237,7 +239,7 @@ class ReaderOfVersion1:
             rows = self._rows("SELECT body FROM pieces WHERE id = ?", (number,))
             if not rows:
                 raise DamagedError(f"piece {number} is missing")
-            body = self._pieces[number] = unpacked(rows[0][0])
+            body = self._pieces[number] = unpacked(rows[0][0], _no_piece)
             if len(self._pieces) > _MOST_PIECES:
                 self._pieces.popitem(last=False)
         return body
@@ -247,6 +249,10 @@ class ReaderOfVersion1:
             return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as fault:
             raise read_error(self._path, fault) from fault
+
+
+def _no_piece(number: int) -> bytes:
+    raise DamagedError(f"a piece refers to another, {number}")
 
 
 READERS = {1: ReaderOfVersion1}

@@ -47,6 +47,10 @@ CREATE TABLE log (
   episode INTEGER NOT NULL,
   frames BLOB NOT NULL
 );
+CREATE TABLE dictionaries (
+  game TEXT PRIMARY KEY,
+  piece INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE finished (
   episode INTEGER PRIMARY KEY,
   interactions INTEGER NOT NULL,

@@ -48,7 +48,11 @@ if TYPE_CHECKING:
 # Seconds to wait for readers of a file with a rollback journal.
 _WAIT = 60.0
 # Pages of the write-ahead log until they are moved into the file.
-_CHECKPOINT = 4000
+_CHECKPOINT = 8000
+# What the bodies of a game are compressed with: the first body, unless it is too short to help, or longer than
+# what a body can look back to.
+_SHORTEST_DICTIONARY, _LONGEST_DICTIONARY = 1_000, 24_000
+_MOST_DICTIONARIES = 64
 # How many shared pieces a writer remembers; it looks up others in the file.
 _MOST_PIECES = 4096
 
@@ -72,6 +76,7 @@ class RunStore:
         self._next_row = itertools.count(self._first_free("log"))
         # Rows of the log by episode: what interrupted attempts left, and what live ones write.
         self._rows: dict[int, list[int]] = {}
+        self._dictionaries: dict[str, tuple[int, bytes]] = {}
         # Attempts at the episodes that were begun here and have not ended.
         self._begun: dict[int, int] = {}
         for row, episode in self._commits.rows("SELECT id, episode FROM log ORDER BY id"):
@@ -188,22 +193,16 @@ class RunStore:
         self._commits.later(
             ("UPDATE episodes SET state = 'live', attempts = ?, error = NULL WHERE id = ?", (attempts + 1, number))
         )
-        return EpisodeWriter(self, number, attempts + 1, stream)
+        return EpisodeWriter(self, number, key.game, attempts + 1, stream)
 
     def _stream(self, episode: int) -> Stream:
         """Read what earlier attempts wrote."""
         self._commits.flush()
-        bodies = [
-            unpacked(body)[start:]
-            for start, body in self._commits.rows(
-                "SELECT interactions, body FROM finished WHERE episode = ?", (episode,)
-            )
-        ]
+        kept = self._commits.rows("SELECT interactions, body FROM finished WHERE episode = ?", (episode,))
         for row in self._rows.get(episode, ()):
-            bodies += [
-                unpacked(body) for (body,) in self._commits.rows("SELECT frames FROM log WHERE id = ?", (row,))
-            ]
+            kept += self._commits.rows("SELECT 0, frames FROM log WHERE id = ?", (row,))
         try:
+            bodies = [unpacked(body, self._piece_of)[start:] for start, body in kept]
             return read_stream(bodies, self._piece_of)
         except DamagedError as fault:
             raise damaged(self.path, str(fault)) from fault
@@ -212,7 +211,7 @@ class RunStore:
         rows = self._commits.rows("SELECT body FROM pieces WHERE id = ?", (number,))
         if not rows:
             raise DamagedError(f"piece {number} is missing")
-        return unpacked(rows[0][0])
+        return unpacked(rows[0][0], self._piece_of)
 
     def _piece(self, body: bytes) -> int:
         """Return the number of a piece; one that is not in the file is written with the next commit."""
@@ -233,24 +232,47 @@ class RunStore:
                 self._pieces.popitem(last=False)
             return number
 
-    def _append(self, episode: int, frames: bytes) -> None:
+    def _dictionary_of(self, game: str, body: bytes) -> tuple[int, bytes] | None:
+        """Return the number and the content of the piece that the bodies of a game resemble: its first body."""
+        known = self._dictionaries.get(game)
+        if known is not None:
+            return known
+        rows = self._commits.rows("SELECT piece FROM dictionaries WHERE game = ?", (game,))
+        if not rows and not _SHORTEST_DICTIONARY <= len(body) <= _LONGEST_DICTIONARY:
+            return None
+        number = rows[0][0] if rows else self._piece(body)
+        if not rows:
+            self._commits.now(("INSERT OR IGNORE INTO dictionaries VALUES (?, ?)", (game, number)))
+        if len(self._dictionaries) >= _MOST_DICTIONARIES:
+            self._dictionaries.clear()
+        found = self._dictionaries[game] = number, self._piece_of(number)
+        return found
+
+    def _append(self, episode: int, frames: Sequence[bytes]) -> None:
         """Write frames of a live episode; they are in the file when this returns."""
         row = next(self._next_row)
         self._rows.setdefault(episode, []).append(row)
-        self._commits.now(("INSERT INTO log VALUES (?, ?, ?)", (row, episode, b"\x00" + frames)))
+        self._commits.now(("INSERT INTO log VALUES (?, ?, ?)", (row, episode, b"\x00" + b"".join(frames))))
 
     def _finish(
-        self, episode: int, state: str, body: tuple[int, bytes], error: bytes | None, facts: bytes | None
+        self,
+        episode: tuple[int, str],
+        state: str,
+        body: tuple[int, bytes],
+        error: bytes | None,
+        facts: bytes | None,
     ) -> None:
-        rows = self._rows.pop(episode, [])
-        self._begun.pop(episode, None)
+        number, game = episode
+        kept = packed(body[1], self._dictionary_of(game, body[1]))
+        rows = self._rows.pop(number, [])
+        self._begun.pop(number, None)
         ended = datetime.now(timezone.utc).isoformat()
         self._commits.now(
             *(("DELETE FROM log WHERE id BETWEEN ? AND ?", stretch) for stretch in _stretches(rows)),
-            ("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", (episode, *body)),
+            ("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", (number, body[0], kept)),
             (
                 "UPDATE episodes SET state = ?, ended = ?, error = ?, facts = ? WHERE id = ?",
-                (state, ended, error, facts, episode),
+                (state, ended, error, facts, number),
             ),
         )
 
@@ -274,11 +296,12 @@ class EpisodeWriter:
         earlier: the calls of earlier attempts that still count, by number.
     """
 
-    def __init__(self, store: RunStore, episode: int, attempt: int, stream: Stream) -> None:
+    def __init__(self, store: RunStore, episode: int, game: str, attempt: int, stream: Stream) -> None:
         self.attempt = attempt
         self.earlier: Sequence[StoredCall] = tuple(stream.ordered())
         self._store = store
         self._episode = episode
+        self._game = game
         self._frames = stream.frames
         self._events: list[bytes] = []
         self._waiting: list[bytes] = []
@@ -300,7 +323,7 @@ class EpisodeWriter:
         Raises:
             StoreError: it could not be written; then nothing more is.
         """
-        known = self._counting.pop(call.number, None)
+        known = self._counting.pop(call.number, None) if self._counting else None
         if known is not None:
             if known.record == call.record:
                 return
@@ -308,11 +331,13 @@ class EpisodeWriter:
         if call.attempt != self.attempt:
             call = replace(call, attempt=self.attempt)
         frame = call_frame(call, self._cutter)
-        events, self._events = self._events, []
-        before = b"".join(self._waiting) + (events_frame(events) if events else b"")
-        self._frames += [*self._waiting, frame]
-        self._waiting = []
-        self._store._append(self._episode, before + frame)
+        written = [*self._waiting, frame]
+        self._waiting.clear()
+        self._frames += written
+        if self._events:
+            written.insert(0, events_frame(self._events))
+            self._events.clear()
+        self._store._append(self._episode, written)
 
     def differs_from(self, number: int) -> None:
         """Let earlier calls from a number on no longer count; they stay in the file as superseded."""
@@ -343,9 +368,9 @@ class EpisodeWriter:
         interactions = scrub_json(interactions)
         calls = b"".join([*self._frames, *self._waiting])
         self._store._finish(
-            self._episode,
+            (self._episode, self._game),
             state,
-            (len(interactions), packed(interactions + calls)),
+            (len(interactions), interactions + calls),
             None if error is None else to_json(error),
             None if facts is None else to_json(facts),
         )
@@ -374,7 +399,7 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, str]:
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
         connection = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False, isolation_level=None)
-        connection.execute("PRAGMA page_size = 4096")
+        connection.execute("PRAGMA page_size = 2048")
         version = schema.version_of(connection, path)
         mode = connection.execute(f"PRAGMA journal_mode = {'WAL' if is_local else 'TRUNCATE'}").fetchone()[0]
         # A kill loses nothing, and a power cut damages nothing; it may cost the last calls.
