@@ -22,7 +22,7 @@ _PROMPT, _RESPONSE = b'"manipulated_prompt_obj": ', b'"raw_response_obj": '
 _OF_PROMPT = (_PROMPT, b'"max_new_tokens": ', b'"input_ids": ')
 _WORTH_A_LOOK = 600
 # A message begins here: never inside a string, where the quotation marks are escaped.
-_MESSAGE = re.compile(rb'(?:,\s*)?\{\s*"(?:role|type|parts|content)"\s*:')
+_MESSAGE = re.compile(rb'(?:,\s*)?(?:\{\s*"(?:role|type|parts|content)"|"system")\s*:')
 # Facts that stay the same for all calls of a model.
 _FIXED_BEGIN, _FIXED_LAST = b'"model_spec": ', b'"versions": {'
 # Shorter copies, and shorter shared pieces, would cost more than they save.

@@ -1,4 +1,7 @@
-"""Reading a run, also while it is being written: each look sees what was committed. It changes nothing.
+"""Reading a run, also while it is being written: each look sees what was committed.
+
+Files are opened read-only. There is one exception: a writer with a rollback journal that was killed in the middle
+of a transaction leaves a file that nobody can read before that transaction is undone.
 
 A run may have several files, one per writer. There is one class per version of the format; :data:`READERS` lists
 them.
@@ -246,7 +249,13 @@ class ReaderOfVersion1:
 
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(statement, values).fetchall()
+            try:
+                return self._connection.execute(statement, values).fetchall()
+            except sqlite3.OperationalError as fault:
+                if not _is_half_written(fault):
+                    raise
+                _roll_back(self._path)
+                return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as fault:
             raise read_error(self._path, fault) from fault
 
@@ -261,7 +270,13 @@ READERS = {1: ReaderOfVersion1}
 def _opened(path: Path) -> ReaderOfVersion1 | None:
     """Open a file for reading; None if it has no tables yet."""
     try:
-        return _connected(path, "?mode=ro")
+        try:
+            return _connected(path, "?mode=ro")
+        except sqlite3.OperationalError as fault:
+            if not _is_half_written(fault):
+                raise
+            _roll_back(path)
+            return _connected(path, "?mode=ro")
     except sqlite3.Error as fault:
         if "unable to open" not in str(fault):
             if "not a database" in str(fault):
@@ -272,6 +287,20 @@ def _opened(path: Path) -> ReaderOfVersion1 | None:
         return _connected(path, "?mode=ro&immutable=1")
     except sqlite3.Error as fault:
         raise read_error(path, fault) from fault
+
+
+def _is_half_written(fault: sqlite3.OperationalError) -> bool:
+    """Tell whether a writer with a rollback journal was killed in the middle of a transaction."""
+    return "readonly database" in str(fault)
+
+
+def _roll_back(path: Path) -> None:
+    """Undo the transaction that a killed writer left half done: until then, nobody can read the file."""
+    connection = sqlite3.connect(path.resolve().as_uri() + "?mode=rw", uri=True, timeout=_WAIT)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    finally:
+        connection.close()
 
 
 def _connected(path: Path, how: str) -> ReaderOfVersion1 | None:
