@@ -110,6 +110,15 @@ class _StoreEpisode(Episode):
         value: dict[str, Any] = json.loads(text) if text else {}
         return value
 
+    @property
+    def scores(self) -> dict[str, Any] | None:
+        path = self.folder / "scores.json"
+        if path.is_file():
+            return found.read_json(path)
+        text = self._reader.scores(self._stored)
+        value: dict[str, Any] | None = json.loads(text) if text else None
+        return value
+
     def calls(self) -> list[StoredCall]:
         return self._reader.calls(self._stored)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from clemcore.clemgame.episodes import Episode, find_runs, finished, read_episodes
 from clemcore.clemgame.layout.classic import write_episode
+from clemcore.clemgame.layout.jsonfile import write_json
 from clemcore.clemgame.store.schema import store_files
 from clemcore.errors import StoreError
 
@@ -62,7 +63,9 @@ def export_classic(
             if ended is None:
                 exported.left_out += 1
                 continue
-            write_episode(target, ended, requests=requests)
+            place = write_episode(target, ended, requests=requests)
+            if (scores := episode.scores) is not None:
+                write_json(place / "scores.json", scores)
             exported.episodes += 1
             if on_episode is not None:
                 on_episode(episode)

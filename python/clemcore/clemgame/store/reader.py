@@ -147,6 +147,11 @@ class RunReader:
         found = self._of(episode)
         return self._files[found.file].interactions(found.number)
 
+    def scores(self, episode: EpisodeKey | StoredEpisode) -> bytes:
+        """Return the scores of an episode that the store keeps, as JSON; empty if it keeps none."""
+        found = self._of(episode)
+        return self._files[found.file].scores(found.number)
+
     def events(self, episode: EpisodeKey | StoredEpisode) -> list[bytes]:
         """Return the events of an episode that did not end, each as JSON."""
         return self._stream(episode).events
@@ -214,6 +219,14 @@ class ReaderOfVersion1:
         rows = self._rows("SELECT interactions, body FROM finished WHERE episode = ?", (number,))
         try:
             return unpacked(rows[0][1], self._piece, rows[0][0]) if rows and rows[0][0] else b""
+        except DamagedError as fault:
+            raise damaged(self._path, str(fault)) from fault
+
+    def scores(self, number: int) -> bytes:
+        """Return the scores of an episode."""
+        rows = self._rows("SELECT body FROM scores WHERE episode = ?", (number,))
+        try:
+            return unpacked(rows[0][0]) if rows else b""
         except DamagedError as fault:
             raise damaged(self._path, str(fault)) from fault
 

@@ -56,6 +56,10 @@ CREATE TABLE finished (
   interactions INTEGER NOT NULL,
   body BLOB NOT NULL
 );
+CREATE TABLE scores (
+  episode INTEGER PRIMARY KEY,
+  body BLOB NOT NULL
+);
 """
 
 

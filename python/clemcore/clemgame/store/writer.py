@@ -63,11 +63,13 @@ class RunStore:
     Attributes:
         path: the file.
         journal: "wal" or "rollback", and why.
+        facts: noted with each episode that ends from now on, beside its own facts.
     """
 
     def __init__(self, path: Path, lock: WriterLock, connection: sqlite3.Connection, journal: str) -> None:
         self.path = path
         self.journal = journal
+        self.facts: dict[str, Any] = {}
         self._lock_of_file = lock
         self._commits = Commits(connection, path)
         self._lock = threading.Lock()
@@ -167,6 +169,16 @@ class RunStore:
     def note(self, name: str, value: Any) -> None:
         """Keep something about the run; a later value of the same name replaces it."""
         self._commits.now(("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, to_json(value))))
+
+    def keep_scores(self, key: EpisodeKey, scores: bytes) -> None:
+        """Keep the scores of an episode, the JSON of ``scores.json``."""
+        self._commits.later(
+            (
+                "INSERT OR REPLACE INTO scores SELECT id, ? FROM episodes"
+                " WHERE game = ? AND experiment = ? AND game_id = ? AND epoch = ?",
+                (packed(scores), key.game, key.experiment, key.game_id, key.epoch),
+            )
+        )
 
     def notes(self) -> dict[str, Any]:
         """Return what is kept about the run, by name."""
@@ -270,6 +282,7 @@ class RunStore:
         self._commits.now(
             *(("DELETE FROM log WHERE id BETWEEN ? AND ?", stretch) for stretch in _stretches(rows)),
             ("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", (number, body[0], kept)),
+            ("DELETE FROM scores WHERE episode = ?", (number,)),  # they were those of an earlier attempt
             (
                 "UPDATE episodes SET state = ?, ended = ?, error = ?, facts = ? WHERE id = ?",
                 (state, ended, error, facts, number),
@@ -367,12 +380,13 @@ class EpisodeWriter:
             raise ValueError(f"an episode ends as {', '.join(sorted(ENDED))}, not as {state!r}")
         interactions = scrub_json(interactions)
         calls = b"".join([*self._frames, *self._waiting])
+        noted = {**self._store.facts, **(facts or {})}
         self._store._finish(
             (self._episode, self._game),
             state,
             (len(interactions), interactions + calls),
             None if error is None else to_json(error),
-            None if facts is None else to_json(facts),
+            to_json(noted) if noted else None,
         )
 
 
