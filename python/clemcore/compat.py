@@ -33,6 +33,7 @@ RENAMED = {
     "clemcore.records": "clemcore.calls.reader",
     "clemcore.callcache": "clemcore.calls.cache",
     "clemcore.verification": "clemcore.verify",
+    "clemcore.clemeval": "clemcore.cli.clemeval",
     # Games of 2024 and of 1.x.
     "clemcore.clemgame.clemgame": "clemcore.clemgame",
     "clemcore.clemgame.file_utils": "clemcore.utils.file_utils",

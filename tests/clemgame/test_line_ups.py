@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +15,13 @@ LOCAL = {"backend": "huggingface_local", "huggingface_id": "org/weights"}
 
 
 def _names(**settings: Any) -> list[str]:
-    return [line_up.identifier for line_up in line_ups_of(RunSettings(**settings))]
+    return [line_up.folder.name for line_up in line_ups_of(RunSettings(**settings))]
 
 
 def test_folders_are_named_after_models() -> None:
     assert _names(models=["mock", "human"]) == ["mock--human"]
     assert _names(models=["mock", "human", "mock"])[0].startswith("group-3p-")
+    assert line_ups_of(RunSettings(models=["mock"], results_dir="r/s"))[0].folder == Path("r/s/mock")
 
 
 def test_models_of_one_name_get_different_folders() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from clemcore import backends
-from clemcore.clemgame import manifest
+from clemcore.clemgame import manifest, run_folder
 from clemcore.clemgame.lineups import line_ups_of
 from clemcore.clemgame.settings import RunSettings
 from clemcore.errors import RunError
@@ -125,39 +125,39 @@ def test_the_file_has_no_secrets_and_the_keys_of_3_7_2(tmp_path: Path, monkeypat
     spec = {"model_name": "m", "model_id": "m", "backend": "openai_compatible", "base_url": "http://127.0.0.1:1/v1"}
     model = {**spec, "user": "sk-very-secret-0123456789"}
     backends.get_model_for(model)  # from now on the key is known
-    manifest.write(tmp_path, _manifest(model=model))
+    run_folder.write(tmp_path, _manifest(model=model))
     text = (tmp_path / "run.json").read_text(encoding="utf-8")
     assert "very-secret" not in text
     assert list(json.loads(text)) == ["clem_version", "created", "player_models", "games", "clemcore"]
 
 
 def test_folders_of_other_programs_are_refused(tmp_path: Path) -> None:
-    assert manifest.read(tmp_path / "new") is None
-    assert manifest.read(tmp_path) is None
+    assert run_folder.read(tmp_path / "new") is None
+    assert run_folder.read(tmp_path) is None
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(RunError, match=r"is not a run: it holds 'thesis.tex' and no run.json"):
-        manifest.read(tmp_path)
+        run_folder.read(tmp_path)
     (tmp_path / "run.json").write_text('{"clem_version": "3.7.2", "games": {}}')
     with pytest.raises(RunError, match=r"clemcore 3.7.2 has written this folder"):
-        manifest.read(tmp_path)
+        run_folder.read(tmp_path)
     (tmp_path / "run.json").write_text('{"steps": 3}')
     with pytest.raises(RunError, match="another program has written this folder"):
-        manifest.read(tmp_path)
+        run_folder.read(tmp_path)
     (tmp_path / "run.json").write_text('{"clemcore": {"manifest_version": 99}}')
     with pytest.raises(RunError, match="a newer version of clemcore"):
-        manifest.read(tmp_path)
+        run_folder.read(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="is a file, not a folder"):
-        manifest.read(tmp_path / "file")
+        run_folder.read(tmp_path / "file")
 
 
 def test_a_run_that_is_moved_aside_is_left_out(tmp_path: Path) -> None:
     folder = tmp_path / "mock"
     folder.mkdir()
-    manifest.write(folder, _manifest())
-    assert manifest.runs_in(tmp_path) == [folder] == manifest.runs_in(folder)
-    aside = manifest.move_aside(folder)
+    run_folder.write(folder, _manifest())
+    assert run_folder.runs_in(tmp_path) == [folder] == run_folder.runs_in(folder)
+    aside = run_folder.move_aside(folder)
     assert aside.name.startswith("mock.until_2")
     with pytest.raises(RunError, match="holds no run"):
-        manifest.runs_in(tmp_path)
-    assert manifest.runs_in(aside) == [aside]
+        run_folder.runs_in(tmp_path)
+    assert run_folder.runs_in(aside) == [aside]

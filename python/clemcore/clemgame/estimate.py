@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clemcore.clemgame import manifest
+from clemcore.clemgame import run_folder
 from clemcore.clemgame.lineups import LineUp
 from clemcore.clemgame.usage import Usage, usage_of
 from clemcore.errors import RunError, StoreError
@@ -45,7 +45,7 @@ def earlier_usage(results: Path, games: Iterable[str]) -> dict[str, Usage]:
     wanted = list(games)
     found: dict[str, Usage] = {}
     try:
-        runs = manifest.runs_in(results)
+        runs = run_folder.runs_in(results)
     except RunError:  # no run yet
         return found
     for folder in runs:
@@ -62,7 +62,7 @@ def estimate(episodes: int, seen: Usage | None, line_up: LineUp) -> Estimate:
     """Estimate what episodes of one game take.
 
     Examples:
-        >>> found = estimate(10, Usage(episodes=2, calls=8), LineUp((), "mock"))
+        >>> found = estimate(10, Usage(episodes=2, calls=8), LineUp((), Path("mock")))
         >>> found.calls, found.input_tokens
         (40.0, None)
     """

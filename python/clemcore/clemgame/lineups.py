@@ -8,9 +8,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore.calls.encoding import sha256_of_value
+from clemcore.clemgame.layout import line_up_folder
 from clemcore.errors import ClemcoreError, RunError
 from clemcore.loading import get_model_for, planned
 from clemcore.model import Model
@@ -72,11 +74,11 @@ class LineUp:
 
     Attributes:
         roles: the model of each role.
-        identifier: the name of the run's folder.
+        folder: the folder of its run.
     """
 
     roles: tuple[Role, ...]
-    identifier: str
+    folder: Path
 
     def infos(self) -> dict[str, Any]:
         """Describe the models by the number of their role, as 3.7.2's files do."""
@@ -115,7 +117,8 @@ def line_ups_of(settings: RunSettings) -> list[LineUp]:
         found.append(tuple(roles))
     if problems:
         raise RunError("\n".join(problems))
-    return [LineUp(roles, name) for roles, name in zip(_ordered(found), _names(_ordered(found)), strict=True)]
+    ordered = _ordered(found)
+    return [LineUp(*each) for each in zip(ordered, _folders(Path(settings.results_dir), ordered), strict=True)]
 
 
 def _plain(selector: Selector | ModelSpec) -> Any:
@@ -135,25 +138,45 @@ def _ordered(line_ups: Sequence[tuple[Role, ...]]) -> list[tuple[Role, ...]]:
     return [*remote, *(roles for local in sorted(groups, key=list(groups).index) for roles in groups[local])]
 
 
-def _names(line_ups: Iterable[tuple[Role, ...]]) -> list[str]:
-    """Name the folders as 3.7.2; line-ups of other models with the same names get a number."""
-    names: list[str] = []
+def _folders(results: Path, line_ups: Iterable[tuple[Role, ...]]) -> list[Path]:
+    """Name the folders as 3.7.2; line-ups of other models, or with other arguments, with the same names differ."""
+    folders: list[Path] = []
+    taken: dict[str, list[dict[str, Any]]] = {}
     for roles in line_ups:
-        plain = Model.to_identifier([role.name for role in roles])
-        name, number = plain, 1
-        while name in names:
+        specs = [role.spec.to_dict() for role in roles]
+        plain = folder = line_up_folder(results, specs, taken=taken)
+        taken.setdefault(plain.name, specs)
+        number = 1
+        while folder in folders:
             number += 1
-            name = f"{plain}.{number}"
-        names.append(name)
-    return names
+            folder = plain.with_name(f"{plain.name}.{number}")
+        folders.append(folder)
+    return folders
 
 
 class LoadedModels:
     """Loads each model once, and lets it go after the last line-up that needs it."""
 
     def __init__(self, line_ups: Sequence[LineUp]) -> None:
+        self._line_ups = line_ups
         self._left = [{role.key for role in line_up.roles} for line_up in line_ups]
         self._loaded: dict[str, Model] = {}
+
+    def load_remote(self) -> None:
+        """Load every model that does not run in this process, which takes neither time nor memory.
+
+        Raises:
+            ClemcoreError: one cannot be loaded, for example for lack of a key.
+        """
+        for line_up in self._line_ups:
+            for role in line_up.roles:
+                if not role.is_local:
+                    self._load(role)
+
+    def _load(self, role: Role) -> Model:
+        if role.key not in self._loaded:
+            self._loaded[role.key] = get_model_for(role.selector, role.asked)
+        return self._loaded[role.key]
 
     def load(self, line_up: LineUp) -> list[Model]:
         """Load the models of a line-up, in the order of their roles.
@@ -161,10 +184,7 @@ class LoadedModels:
         Raises:
             ClemcoreError: one cannot be loaded.
         """
-        for role in line_up.roles:
-            if role.key not in self._loaded:
-                self._loaded[role.key] = get_model_for(role.selector, role.asked)
-        return [self._loaded[role.key] for role in line_up.roles]
+        return [self._load(role) for role in line_up.roles]
 
     def release(self) -> None:
         """Say that the next line-up in the order was played."""

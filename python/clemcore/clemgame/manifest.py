@@ -6,25 +6,21 @@ packages are noted. Anything else would mix results that do not belong together.
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore._core import __version__
 from clemcore.calls.encoding import sha256_of_value, to_json
-from clemcore.errors import RunError
-from clemcore.files import replace_file
 
 if TYPE_CHECKING:
     from clemcore.clemgame.plan import PlannedGame
     from clemcore.clemgame.settings import RunSettings
 
-FILE = "run.json"
 VERSION = 1
 # The key of what this version adds to 3.7.2's file.
 SECTION = "clemcore"
@@ -150,6 +146,7 @@ def _packages() -> dict[str, str]:
         for name in names:
             package, _, version = name.removesuffix(".dist-info").partition("-")
             found.setdefault(package.lower().replace("_", "-"), version)
+    found.pop("clemcore", None)  # its version stands beside them
     return dict(sorted(found.items()))
 
 
@@ -259,7 +256,7 @@ def extended(old: Json, new: Json, changes: Sequence[Change]) -> Json:
     Args:
         old: what the run has.
         new: what the command describes.
-        changes: what was accepted; it is listed with the time.
+        changes: what is different now; it is listed with the time.
     """
     before, now = old[SECTION], new[SECTION]
     games = {**before["games"]}
@@ -287,97 +284,23 @@ def _extended_game(before: Json, now: Json) -> Json:
     return {**now, "experiments": experiments}
 
 
-# -- the file --------------------------------------------------------------------------------------------------
-def read(folder: Path) -> Json | None:
-    """Return the manifest of a run, or None where the folder is missing or holds nothing yet.
+# -- when games were played -------------------------------------------------------------------------------------
+@dataclass
+class GameTimes:
+    """When a command has played a game, and how many episodes."""
 
-    Raises:
-        RunError: the folder belongs to another program, or to another version.
-    """
-    path = folder / FILE
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        strangers = [] if not folder.exists() else _strangers(folder)
-        if strangers:
-            raise RunError(
-                f"{folder}: this folder is not a run: it holds '{strangers[0]}' and no {FILE}. Nothing is written "
-                "into folders of other programs; choose another folder for results with -r"
-            ) from None
-        return None
-    except NotADirectoryError:
-        raise RunError(
-            f"{folder}: this is a file, not a folder; choose another folder for results with -r"
-        ) from None
-    except (OSError, ValueError) as fault:
-        raise RunError(f"{path}: cannot be read as JSON: {fault}") from None
-    section = value.get(SECTION) if isinstance(value, dict) else None
-    if not isinstance(section, dict) or not isinstance(section.get("manifest_version"), int):
-        made = value.get("clem_version") if isinstance(value, dict) else None
-        by = f"clemcore {made}" if isinstance(made, str) else "another program"
-        raise RunError(
-            f"{folder}: {by} has written this folder, and its run cannot be continued. "
-            "Choose another folder for results with -r"
-        )
-    if section["manifest_version"] > VERSION:
-        raise RunError(f"{path}: a newer version of clemcore has written this run; continue it with that version")
-    return dict(value)
+    begin: datetime
+    end: datetime
+    episodes: int = 0
 
 
-# Files that a run makes before its manifest; a kill may leave them behind.
-_OWN = ("store.", "store-", ".store", ".run.json", "run.log", ".run.log")
-
-
-def _strangers(folder: Path) -> list[str]:
-    try:
-        return sorted(path.name for path in folder.iterdir() if not path.name.startswith(_OWN))
-    except OSError as fault:
-        raise RunError(f"{folder}: cannot be read: {fault.strerror}") from None
-
-
-def write(folder: Path, manifest: Json) -> None:
-    """Write ``run.json`` as a whole, without secrets."""
-    text = json.dumps(json.loads(to_json(manifest)), indent=2, ensure_ascii=False)
-    replace_file(folder / FILE, text.encode("utf-8", "backslashreplace"))
-
-
-def move_aside(folder: Path) -> Path:
-    """Move a run to a dated name beside it, and mark it, so that later commands over all runs leave it out."""
-    stamp = datetime.now().strftime("%Y-%m-%d_%H%M%S")
-    target = folder.with_name(f"{folder.name}.until_{stamp}")
-    number = 1
-    while target.exists():
-        number += 1
-        target = folder.with_name(f"{folder.name}.until_{stamp}_{number}")
-    folder.rename(target)
-    manifest = read(target)
-    if manifest is not None:
-        manifest[SECTION]["moved_aside"] = datetime.now().astimezone().isoformat()
-        write(target, manifest)
-    return target
-
-
-def runs_in(path: Path) -> list[Path]:
-    """Return the runs that a path stands for: itself, or those in it, without those that were moved aside.
-
-    Raises:
-        RunError: there is none.
-    """
-    if _is_run(path):
-        return [path]
-    try:
-        inner = sorted(each for each in path.iterdir() if each.is_dir())
-    except OSError as fault:
-        raise RunError(f"{path}: {fault.strerror}: name the folder of a run, or one that holds runs") from None
-    found = [each for each in inner if _is_run(each, aside=False)]
-    if not found:
-        raise RunError(f"{path}: holds no run: name a folder that 'clem run' has written, or one that holds some")
-    return found
-
-
-def _is_run(path: Path, *, aside: bool = True) -> bool:
-    try:
-        manifest = read(path)
-    except RunError:
-        return False
-    return manifest is not None and (aside or "moved_aside" not in manifest[SECTION])
+def add_times(manifest: Json, times: Mapping[str, GameTimes]) -> None:
+    """Note when games were played, in the fields of 3.7.2; later commands add to earlier ones."""
+    for name, each in times.items():
+        game = manifest["games"].setdefault(name, {})
+        seconds = game.get("duration_seconds", 0.0) + (each.end - each.begin).total_seconds()
+        game.setdefault("benchmark_start", each.begin.isoformat())
+        game["benchmark_end"] = each.end.isoformat()
+        game["duration"] = str(timedelta(seconds=seconds))
+        game["duration_seconds"] = seconds
+        game["num_instances"] = game.get("num_instances", 0) + each.episodes

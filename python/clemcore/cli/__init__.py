@@ -8,6 +8,23 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False  # as typing's, which a start need not import
+if TYPE_CHECKING:
+    from typing import Any
+
+# The functions that other packages call; they are loaded when they are asked for.
+FUNCTIONS = ("list_backends", "list_games", "list_models", "run", "score", "transcripts")
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in FUNCTIONS:
+        return getattr(importlib.import_module("clemcore.cli.functions"), name)
+    if name == "clemeval":
+        return importlib.import_module("clemcore.cli.clemeval")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``clem``.

@@ -35,11 +35,19 @@ COMMANDS = {
     "config": "config.config",
     "cache": "cache.cache",
     "verify": "verify.verify",
+    "run": "running.run",
+    "score": "scores.score",
+    "status": "status.status",
+    "replay": "replay.replay",
     "export": "export.export",
 }
 
-# Commands of 3.7.2 that users may type.
-OF_GAMES = frozenset({"run", "score", "transcribe", "eval", "serve"})
+# Commands of 3.7.2 that users may type, and what they did.
+NOT_YET = {
+    "transcribe": "writes transcripts of episodes",
+    "eval": "computes tables of scores",
+    "serve": "serves games to trainers",
+}
 
 # Of a wrong usage, click's exceptions bring their own (2).
 FAILED, INTERRUPTED, READER_GONE = 1, 130, 141
@@ -72,8 +80,8 @@ class LazyGroup(click.Group):
 
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(COMMANDS)}."
-            if args[0] in OF_GAMES:
-                hint = " It runs games, which are not part of this version yet."
+            if args[0] in NOT_YET:
+                hint = f" In 3.7.2 it {NOT_YET[args[0]]}; it is not part of this version yet."
             ctx.fail(f"No such command '{args[0]}'.{hint}")
         return super().resolve_command(ctx, args)
 
@@ -88,12 +96,14 @@ class LazyGroup(click.Group):
         "clem respond -m MODEL dialogue.json --record requests.json",
         "clem chat -m MODEL                        a dialogue in the terminal",
         "clem registry check                       faults of ./model_registry.json",
+        "clem run -g taboo -m MODEL                play a game, or continue it",
+        "clem score                                score what was played",
     ),
 )
 @click.version_option(__version__, message="clem %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error (also: CLEM_DEBUG=1).")
 def clem(debug: bool) -> None:
-    """Ask any chat model, local or remote, by its name in the model registry."""
+    """Ask any chat model, local or remote, by its name in the model registry, and let models play games."""
 
 
 def run(arguments: list[str]) -> int:
@@ -134,7 +144,7 @@ def _invoke(arguments: list[str]) -> int:
     """Do what ``click.Command.main`` does, without its own way of ending a program."""
     debug = os.environ.get("CLEM_DEBUG", "").lower() not in ("", "0", "false", "no", "off")
     try:
-        with clem.make_context("clem", list(arguments)) as context:
+        with clem.make_context("clem", list(arguments), obj=tuple(arguments)) as context:
             debug = debug or context.params["debug"]
             status = clem.invoke(context)
     except click.exceptions.Exit as exit_:

@@ -1,0 +1,72 @@
+"""What a command says at its end about each run: what was played, what went wrong, and what to do.
+
+It does not know how episodes are played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.engine import Summary
+    from clemcore.clemgame.plan import EpisodeKey
+    from clemcore.clemgame.preparing import PlannedRun
+    from clemcore.clemgame.store import EpisodeState
+
+PLAYED, ENDED_BADLY, REFUSED, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
+# Errors that are shown one by one.
+_SHOWN = 5
+
+
+def status_of(summary: Summary, run: PlannedRun, states: dict[EpisodeKey, EpisodeState]) -> int:
+    """Return the exit status that a run would have alone."""
+    by_reason = {"budget": OUT_OF_BUDGET, "interrupt": INTERRUPTED}
+    if summary.stopped_by is not None:
+        return by_reason.get(summary.stopped_by, ENDED_BADLY)
+    if summary.failed_games or summary.unwritten:
+        return ENDED_BADLY
+    planned = [states.get(episode.key) for game in run.games for episode in game.episodes]
+    return PLAYED if all(state is not None and state.state == "played" for state in planned) else ENDED_BADLY
+
+
+def lines_of(run: PlannedRun, summary: Summary) -> Iterator[str]:
+    """Give the lines of the summary: what was played, what went wrong, and what to do."""
+    counts = {"played": "played", "error": "ended by an error", "limit": "ended by a limit"}
+    parts = [f"{summary.counts[name]} {words}" for name, words in counts.items() if summary.counts[name]]
+    if summary.earlier:
+        parts.append(f"{summary.earlier} completed before")
+    if summary.left:
+        parts.append(f"{summary.left} left")
+    usd = f", {summary.usd:.4g} USD" if summary.usd else ""
+    yield f"{run.folder}: {', '.join(parts) or 'nothing to play'}; {summary.calls + summary.programs} calls{usd}"
+    yield from summary.notes
+    for name, error in summary.failed_games.items():
+        reason = f"{error['type']}: {error['message']}\n{error.get('traceback', '')}"
+        yield f"game '{name}' cannot be played: {reason.rstrip()}"
+    for key, error in summary.errors[:_SHOWN]:
+        yield f"{key}: {error.get('type')}: {error.get('message')}"
+    if len(summary.errors) > _SHOWN:
+        yield f"and {sum(summary.kinds.values()) - _SHOWN} more: 'clem status {run.folder}' shows the newest"
+    if summary.counts["error"]:
+        kinds = ", ".join(f"{kind} ({count})" for kind, count in summary.kinds.most_common(_SHOWN))
+        yield f"the same command with --retry-errors plays failed episodes again; errors were: {kinds}"
+    for key, error in summary.unwritten[:1]:
+        yield (
+            f"the files of {len(summary.unwritten)} episodes could not be written, first {key}: "
+            f"{error.get('message')}; the store has them: 'clem export' writes the files again"
+        )
+    if summary.stopped_by is not None:
+        yield _why_stopped(run, summary)
+
+
+def _why_stopped(run: PlannedRun, summary: Summary) -> str:
+    reasons = {
+        "budget": "the budget does not allow a further call",
+        "interrupt": "interrupted",
+        "store": "the store cannot be written",
+        "stuck": "game code could not be interrupted",
+    }
+    why = reasons.get(str(summary.stopped_by), str(summary.stopped_by))
+    detail = "" if summary.error is None or summary.stopped_by == "interrupt" else f": {summary.error}"
+    return f"{run.folder}: stopped: {why}{detail}. Every answered call is safe; the same command continues"

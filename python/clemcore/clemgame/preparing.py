@@ -1,0 +1,203 @@
+"""Everything that a command checks before its first call: games, line-ups, and the runs that it continues.
+
+It does not know how episodes are played.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clemcore.clemgame import manifest, run_folder
+from clemcore.clemgame.lineups import LineUp, line_ups_of
+from clemcore.clemgame.plan import EpisodeKey, PlannedGame, check_line_up, make_plan
+from clemcore.clemgame.registry import GameRegistry
+from clemcore.clemgame.settings import RunSettings
+from clemcore.clemgame.store import EpisodeState, RunReader
+from clemcore.errors import ClemcoreError, GameError, RunError, StoreError
+
+_Say = Callable[[str], None]
+# With more episodes, the files of the classic layout are a burden for the file system: the user must choose.
+MOST_CLASSIC = 50_000
+# Changes that are shown one by one.
+_SHOWN = 5
+
+
+@dataclass
+class PlannedRun:
+    """One line-up, and what is played in the folder of its run."""
+
+    line_up: LineUp
+    games: list[PlannedGame]
+    content: manifest.Json
+    states: dict[EpisodeKey, EpisodeState]
+    is_fresh: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        return self.line_up.folder
+
+    def still_to_play(self, game: PlannedGame, retry_errors: bool | list[str]) -> int:
+        """Count the episodes of a game that this command plays."""
+        return sum(is_open(self.states.get(episode.key), retry_errors) for episode in game.episodes)
+
+
+def planned_games(
+    settings: RunSettings, instances_filter: Callable[[dict[str, Any]], bool] | None = None
+) -> list[PlannedGame]:
+    """Return the games of a command with their episodes.
+
+    Raises:
+        RunError: no game is given.
+        GameError: a game or an experiment is unknown; all problems at once.
+    """
+    if not settings.games:
+        raise RunError("no game is given: name one (-g taboo); 'clem list games' shows all")
+    specs = GameRegistry.from_directories_and_cwd_files().select(settings.games)
+    return make_plan(
+        specs,
+        experiment=settings.experiment,
+        instances=settings.instances,
+        epochs=settings.epochs,
+        instances_filter=instances_filter,
+    )
+
+
+def refused_games(games: Sequence[PlannedGame]) -> list[str]:
+    """Return a line for each game that cannot be played."""
+    return [
+        f"game '{game.spec.game_name}' is left out: {game.problem}" for game in games if game.problem is not None
+    ]
+
+
+def checked_runs(
+    settings: RunSettings, line_ups: Sequence[LineUp], games: list[PlannedGame], say: _Say
+) -> list[PlannedRun]:
+    """Compare every line-up with its folder, before anything is sent.
+
+    Raises:
+        RunError: something that determines results has changed, or a folder is not a run; all problems at once.
+        GameError: a line-up does not have the models that a game needs.
+    """
+    results = Path(settings.results_dir)
+    problems = _role_problems(line_ups, games)
+    if (results / run_folder.FILE).exists() and _is_our_run(results):
+        problems.append(f"{results}: is itself a run; name the folder around it with -r {results.parent}")
+    count = sum(len(game.episodes) for game in games) * len(line_ups)
+    if settings.layout is None and count > MOST_CLASSIC:
+        problems.append(
+            f"the plan has {count:,} episodes, and the classic layout would write six files for each: choose with "
+            "--layout store (one file; 'clem export' writes the others later) or --layout classic"
+        )
+    runs = []
+    for line_up in line_ups:
+        try:
+            runs.append(_checked_run(settings, line_up, games, say))
+        except (RunError, ClemcoreError) as fault:
+            problems.append(str(fault))
+    if problems:
+        raise RunError("\n".join(dict.fromkeys(problems)))
+    return runs
+
+
+def _role_problems(line_ups: Sequence[LineUp], games: Sequence[PlannedGame]) -> list[str]:
+    problems = []
+    for line_up in line_ups:
+        for game in games:
+            try:
+                check_line_up(game.spec, [role.name for role in line_up.roles])
+            except GameError as fault:
+                problems.append(str(fault))
+    return problems
+
+
+def _is_our_run(folder: Path) -> bool:
+    try:
+        return run_folder.read(folder) is not None
+    except RunError:
+        return False
+
+
+def _checked_run(settings: RunSettings, line_up: LineUp, games: list[PlannedGame], say: _Say) -> PlannedRun:
+    folder = line_up.folder
+    new = manifest.describe(settings, games, line_up.infos(), hash_seed())
+    old = run_folder.read(folder)
+    if old is None:
+        return PlannedRun(line_up, games, new, {})
+    if settings.fresh:
+        _refuse_writers(folder)
+        return PlannedRun(line_up, games, new, {}, is_fresh=True)
+    found = manifest.compare(old, new)
+    if found.refused and not settings.accept_changes:
+        lines = "\n".join(f"  {change}" for change in found.refused)
+        raise RunError(
+            f"{folder}: the run began with something else, and its results would not belong together:\n{lines}\n"
+            "  Go back to what it was, continue all the same with --accept-changes, or begin anew with --fresh"
+        )
+    if found.noted:
+        shown = "; ".join(str(change) for change in found.noted[:_SHOWN])
+        more = f"; and {len(found.noted) - _SHOWN} more" if len(found.noted) > _SHOWN else ""
+        say(f"warning: {folder}: continued with other versions, which is noted per episode: {shown}{more}")
+    whole = manifest.extended(old, new, [*found.refused, *found.noted])
+    return PlannedRun(line_up, games, whole, states_of(folder))
+
+
+def _refuse_writers(folder: Path) -> None:
+    try:
+        with RunReader(folder) as reader:
+            writers = reader.writers()
+    except StoreError:  # a store that cannot be read is moved aside all the same
+        return
+    for writer in writers:
+        raise RunError(
+            f"{folder}: process {writer.get('pid')} on {writer.get('host')} is writing this run: wait for it, or "
+            "end it, before --fresh"
+        )
+
+
+def states_of(folder: Path) -> dict[EpisodeKey, EpisodeState]:
+    """Return how far each episode of a run is; nothing if it has no store yet."""
+    try:
+        with RunReader(folder) as reader:
+            return reader.states()
+    except StoreError:
+        if any(folder.glob("store*.sqlite3")):
+            raise
+        return {}  # killed before the store was made
+
+
+def is_open(state: EpisodeState | None, retry_errors: bool | list[str]) -> bool:
+    """Tell whether an episode is still to be played; the engine knows about raised limits."""
+    if state is None or state.state in ("planned", "live"):
+        return True
+    if state.state != "error":
+        return False
+    kinds = [] if isinstance(retry_errors, bool) else retry_errors
+    return retry_errors is True or str((state.error or {}).get("type")) in kinds
+
+
+def hash_seed() -> str | None:
+    """Return this process's hash seed; None where it is random."""
+    given = os.environ.get("PYTHONHASHSEED", "")
+    return given if given.isdigit() else (None if sys.flags.hash_randomization else "0")
+
+
+def wanted_hash_seed(settings: RunSettings) -> str:
+    """Return the hash seed that a run needs: that of the environment, or of the existing run, or 0.
+
+    Raises:
+        RunError: a model is unknown, or a folder is not a run.
+    """
+    given = os.environ.get("PYTHONHASHSEED", "")
+    if given.isdigit():
+        return given
+    for line_up in line_ups_of(settings):
+        seed = None if settings.fresh else run_folder.hash_seed_of(line_up.folder)
+        if seed is not None:
+            return seed
+    return "0"

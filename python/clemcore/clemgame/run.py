@@ -1,0 +1,261 @@
+"""What ``clem run`` does: plan, store, engine, summary. A Python program can call it too.
+
+Everything is checked before the first call is sent. It does not know how episodes are played, nor how a run is
+shown: what it has to say goes to a :class:`Voice`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from clemcore.calls.budget import Budget
+from clemcore.clemgame import engine, manifest, run_folder, watching
+from clemcore.clemgame.estimate import Estimate, earlier_usage, estimate
+from clemcore.clemgame.layout import FinishedEpisode, component, write_episode
+from clemcore.clemgame.lineups import LineUp, LoadedModels, line_ups_of
+from clemcore.clemgame.outcome import ENDED_BADLY, INTERRUPTED, OUT_OF_BUDGET, PLAYED, REFUSED, lines_of, status_of
+from clemcore.clemgame.plan import PlannedGame
+from clemcore.clemgame.preparing import PlannedRun, checked_runs, is_open, planned_games, refused_games, states_of
+from clemcore.clemgame.replaying import MODELS_NOTE, noted_models
+from clemcore.clemgame.settings import RunSettings
+from clemcore.clemgame.store import RunStore
+from clemcore.clemgame.usage import Usage, spent_in
+from clemcore.errors import RunError
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.engine import Summary
+
+# In place of a budget where only its parts are limited.
+_ANY_AMOUNT = 1e12
+# Seconds between two notes of how far the run is.
+_NOTE_EVERY = 2.0
+
+
+class Voice(Protocol):
+    """Where a run says things to a person."""
+
+    def say(self, text: str) -> None:
+        """Say something about the run, such as a warning."""
+
+    def show_plan(self, rows: Sequence[tuple[LineUp, str, Estimate]]) -> None:
+        """Show what will be played: line-up, game and estimate of each row."""
+
+
+@dataclass
+class Result:
+    """What came out of a command.
+
+    Attributes:
+        status: the exit status: 0 all played, 1 some ended by an error or a limit, 3 stopped by the budget,
+            130 interrupted.
+        runs: the folder of each line-up that was played, with its summary.
+        has_problem: whether a game was left out.
+    """
+
+    status: int
+    runs: list[tuple[Path, Summary]] = field(default_factory=list)
+    has_problem: bool = False
+
+
+def play(
+    settings: RunSettings, voice: Voice, *, instances_filter: Callable[[dict[str, Any]], bool] | None = None
+) -> Result:
+    """Play what the settings describe, and continue what is there already.
+
+    Args:
+        settings: the settings of the command.
+        voice: where it speaks to a person.
+        instances_filter: play only the instances whose row, with ``experiment`` and ``game_instance``, passes.
+
+    Raises:
+        RunError: the run cannot start or continue as asked; nothing was sent.
+        GameError: games are unknown or unreadable, or do not go with the line-ups; nothing was sent.
+        StoreError: another process writes the run, or its store is damaged.
+    """
+    line_ups = line_ups_of(settings)
+    games = planned_games(settings, instances_filter)
+    for line in refused_games(games):
+        voice.say(line)
+    playable = [game for game in games if game.problem is None]
+    if not playable:
+        return Result(REFUSED, has_problem=True)
+    runs = checked_runs(settings, line_ups, playable, voice.say)
+    has_problem = len(playable) < len(games)
+    if settings.dry_run:
+        return _dry_run(settings, runs, voice)
+    return _play_all(settings, runs, voice, has_problem=has_problem)
+
+
+# -- the dry run -----------------------------------------------------------------------------------------------
+def _dry_run(settings: RunSettings, runs: Sequence[PlannedRun], voice: Voice) -> Result:
+    """Show the plan; with ``pilot``, play some episodes of each game before, which the run keeps."""
+    result = Result(PLAYED)
+    if settings.pilot is not None:
+        pilots = [replace(run, games=[_first(game, run, settings) for game in run.games]) for run in runs]
+        result = _play_all(settings, pilots, voice, has_problem=False)
+        for run in runs:
+            run.states = states_of(run.folder)
+    names = [game.spec.game_name for run in runs for game in run.games]
+    seen: dict[str, Usage] = earlier_usage(Path(settings.results_dir), dict.fromkeys(names))
+    rows = []
+    for run in runs:
+        for game in run.games:
+            name, left = game.spec.game_name, run.still_to_play(game, settings.retry_errors)
+            rows.append((run.line_up, name, estimate(left, seen.get(name), run.line_up)))
+    voice.show_plan(rows)
+    return result
+
+
+def _first(game: PlannedGame, run: PlannedRun, settings: RunSettings) -> PlannedGame:
+    """Return a game with its first episodes that are still to be played."""
+    chosen = [each for each in game.episodes if is_open(run.states.get(each.key), settings.retry_errors)]
+    return replace(game, episodes=chosen[: settings.pilot])
+
+
+# -- playing ---------------------------------------------------------------------------------------------------
+def _play_all(settings: RunSettings, runs: Sequence[PlannedRun], voice: Voice, *, has_problem: bool) -> Result:
+    models = LoadedModels([run.line_up for run in runs])
+    result = Result(PLAYED, has_problem=has_problem)
+    statuses = [ENDED_BADLY] if has_problem else []
+    models.load_remote()  # what cannot be loaded is said before anything is sent
+    with _budget(settings, [run.folder for run in runs]):
+        for run in runs:
+            summary, status = _play_one(settings, run, models, voice)
+            result.runs.append((run.folder, summary))
+            statuses.append(status)
+            models.release()
+            if status in (OUT_OF_BUDGET, INTERRUPTED) or summary.stopped_by is not None:
+                break
+    result.status = max(statuses)
+    return result
+
+
+@contextlib.contextmanager
+def _budget(settings: RunSettings, folders: Sequence[Path]) -> Iterator[None]:
+    """Limit what the calls cost, with what earlier commands have spent in these runs."""
+    per_model = settings.budget_per_model
+    if settings.budget is None and per_model is None:
+        yield
+        return
+    spent = spent_in(folders)
+    parts: dict[str, float] = {}
+    if per_model is not None:
+        names = {role.name for line_up in line_ups_of(settings) for role in line_up.roles}
+        parts = dict(per_model) if isinstance(per_model, dict) else dict.fromkeys(sorted(names), per_model)
+        unknown = sorted(set(parts) - names)
+        if unknown:
+            raise RunError(
+                f"budget_per_model names '{unknown[0]}', which does not play: models are {', '.join(sorted(names))}"
+            )
+    usd = _ANY_AMOUNT if settings.budget is None else settings.budget
+    with Budget(usd, spent=spent.usd, parts=parts, spent_by_part=spent.usd_by_model):
+        yield
+
+
+def _play_one(settings: RunSettings, run: PlannedRun, models: LoadedModels, voice: Voice) -> tuple[Summary, int]:
+    """Play one line-up; return the summary and the exit status that it would have alone."""
+    loaded = models.load(run.line_up)
+    if run.is_fresh:
+        voice.say(f"{run.folder}: the old run is now {run_folder.move_aside(run.folder)}")
+    with RunStore.open(run.folder) as store:
+        run_folder.write(run.folder, run.content)
+        _give_epochs_folders(run)
+        store.note(MODELS_NOTE, noted_models(loaded))
+        if changes := run.content[manifest.SECTION]["changes"]:
+            store.facts = {"changes": len(changes)}  # so many of the list in run.json hold for what is played now
+        log = engine.RunLog(run.folder / "run.log")
+        progress, files = _NotedProgress(store), _Files(settings, run)
+        try:
+            summary = engine.play(
+                run.games,
+                loaded,
+                store,
+                _options(settings, run),
+                layout=files,
+                progress=progress,
+                log=log,
+            )
+            states = store.states()
+        finally:
+            log.close()
+            manifest.add_times(run.content, files.times)
+            run_folder.write(run.folder, run.content)
+    for line in lines_of(run, summary):
+        voice.say(line)
+    return summary, status_of(summary, run, states)
+
+
+class _NotedProgress(engine.Progress):
+    """Shows progress, and notes it in the store for ``clem status``."""
+
+    def __init__(self, store: RunStore) -> None:
+        super().__init__()
+        self._store = store
+        self._began = datetime.now().astimezone().isoformat()
+        self._next_note = 0.0
+
+    def update(self, tally: engine.Tally, *, now: bool = False) -> None:
+        """Show the numbers if it is time, and note them every few seconds."""
+        super().update(tally, now=now)
+        if now or time.monotonic() >= self._next_note:
+            self._next_note = time.monotonic() + _NOTE_EVERY
+            numbers = {name: getattr(tally, name) for name in ("ended", *watching.NUMBERS)}
+            self._store.note(watching.NOTE, {"began": self._began, **numbers})
+
+
+def _options(settings: RunSettings, run: PlannedRun) -> engine.Options:
+    return engine.Options(
+        concurrency=settings.concurrency,
+        batch_size=settings.batch_size,
+        max_calls=settings.max_calls,
+        episode_timeout=settings.episode_timeout,
+        step_timeout=settings.step_timeout,
+        rng=settings.rng,
+        seed=settings.seed,
+        keep_context=settings.keep_context,
+        retry_errors=settings.retry_errors,
+        run=run.folder.name,
+    )
+
+
+class _Files:
+    """Writes the files of episodes that have ended, and knows when each game was played."""
+
+    def __init__(self, settings: RunSettings, run: PlannedRun) -> None:
+        self._folder = None if settings.layout == "store" else run.folder
+        # Also if this command plays one epoch only.
+        self._has_epochs = run.content[manifest.SECTION]["epochs"] > 1
+        self._lock = threading.Lock()
+        self._begin = datetime.now()
+        self.times: dict[str, manifest.GameTimes] = {}
+
+    def __call__(self, episode: FinishedEpisode) -> None:
+        """Take an episode that has ended."""
+        if self._folder is not None:
+            write_episode(self._folder, replace(episode, has_epochs=self._has_epochs))
+        with self._lock:
+            known = self.times.get(episode.key.game)
+            if known is None:  # games are played one after another
+                begin = max((each.end for each in self.times.values()), default=self._begin)
+                known = self.times[episode.key.game] = manifest.GameTimes(begin, begin)
+            known.end = datetime.now()
+            known.episodes += 1
+
+
+def _give_epochs_folders(run: PlannedRun) -> None:
+    """Move the files of a run that had one epoch until now to where those of its first epoch belong."""
+    if run.content[manifest.SECTION]["epochs"] == 1:
+        return
+    target = run.folder / "epoch_00001"
+    for game in run.content[manifest.SECTION]["games"]:
+        place = run.folder / component(game)
+        if place.is_dir() and not (target / place.name).exists():
+            target.mkdir(exist_ok=True)
+            place.rename(target / place.name)

@@ -1,0 +1,119 @@
+"""The folder of a run: whether it is one, its ``run.json``, and moving it aside.
+
+Nothing is written into a folder of another program. It does not know what ``run.json`` means.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+from clemcore.calls.encoding import to_json
+from clemcore.clemgame.manifest import SECTION, VERSION, Json
+from clemcore.errors import RunError
+from clemcore.files import replace_file
+
+FILE = "run.json"
+
+
+def read(folder: Path) -> Json | None:
+    """Return the manifest of a run, or None where the folder is missing or holds nothing yet.
+
+    Raises:
+        RunError: the folder belongs to another program, or to another version.
+    """
+    path = folder / FILE
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        strangers = [] if not folder.exists() else _strangers(folder)
+        if strangers:
+            raise RunError(
+                f"{folder}: this folder is not a run: it holds '{strangers[0]}' and no {FILE}. Nothing is written "
+                "into folders of other programs; choose another folder for results with -r"
+            ) from None
+        return None
+    except NotADirectoryError:
+        raise RunError(
+            f"{folder}: this is a file, not a folder; choose another folder for results with -r"
+        ) from None
+    except (OSError, ValueError) as fault:
+        raise RunError(f"{path}: cannot be read as JSON: {fault}") from None
+    section = value.get(SECTION) if isinstance(value, dict) else None
+    if not isinstance(section, dict) or not isinstance(section.get("manifest_version"), int):
+        made = value.get("clem_version") if isinstance(value, dict) else None
+        by = f"clemcore {made}" if isinstance(made, str) else "another program"
+        raise RunError(
+            f"{folder}: {by} has written this folder, and its run cannot be continued. "
+            "Choose another folder for results with -r"
+        )
+    if section["manifest_version"] > VERSION:
+        raise RunError(f"{path}: a newer version of clemcore has written this run; continue it with that version")
+    return dict(value)
+
+
+# Files that a run makes before its manifest; a kill may leave them behind.
+_OWN = ("store.", "store-", ".store", ".run.json", "run.log", ".run.log", "watchdog")
+
+
+def _strangers(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith(_OWN))
+    except OSError as fault:
+        raise RunError(f"{folder}: cannot be read: {fault.strerror}") from None
+
+
+def hash_seed_of(folder: Path) -> str | None:
+    """Return the hash seed of a run; None if it has none, or is none."""
+    manifest = read(folder)
+    seed = None if manifest is None else manifest[SECTION].get("hash_seed")
+    return seed if isinstance(seed, str) else None
+
+
+def write(folder: Path, manifest: Json) -> None:
+    """Write ``run.json`` as a whole, without secrets."""
+    text = json.dumps(json.loads(to_json(manifest)), indent=2, ensure_ascii=False)
+    replace_file(folder / FILE, text.encode("utf-8", "backslashreplace"))
+
+
+def move_aside(folder: Path) -> Path:
+    """Move a run to a dated name beside it, and mark it, so that later commands over all runs leave it out."""
+    stamp = datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    target = folder.with_name(f"{folder.name}.until_{stamp}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = folder.with_name(f"{folder.name}.until_{stamp}_{number}")
+    folder.rename(target)
+    manifest = read(target)
+    if manifest is not None:
+        manifest[SECTION]["moved_aside"] = datetime.now().astimezone().isoformat()
+        write(target, manifest)
+    return target
+
+
+def runs_in(path: Path) -> list[Path]:
+    """Return the runs that a path stands for: itself, or those in it, without those that were moved aside.
+
+    Raises:
+        RunError: there is none.
+    """
+    if _is_run(path):
+        return [path]
+    try:
+        inner = sorted(each for each in path.iterdir() if each.is_dir())
+    except OSError as fault:
+        raise RunError(f"{path}: {fault.strerror}: name the folder of a run, or one that holds runs") from None
+    found = [each for each in inner if _is_run(each, aside=False)]
+    if not found:
+        raise RunError(f"{path}: holds no run: name a folder that 'clem run' has written, or one that holds some")
+    return found
+
+
+def _is_run(path: Path, *, aside: bool = True) -> bool:
+    try:
+        manifest = read(path)
+    except RunError:
+        return False
+    return manifest is not None and (aside or "moved_aside" not in manifest[SECTION])

@@ -1,0 +1,142 @@
+"""How far a run is, read from its store: also while another process writes it.
+
+It does not know how numbers are shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from clemcore.clemgame.store import RunReader
+from clemcore.clemgame.usage import total, usage_of
+
+# The note of a store that the process that plays renews, and its numbers.
+NOTE = "progress"
+NUMBERS = ("calls", "input_tokens", "output_tokens", "usd")
+_NEWEST = 5
+_MINUTE, _HOUR = 60, 3600
+
+
+@dataclass
+class RunStatus:
+    """How far a run is.
+
+    Attributes:
+        folder: the folder of the run.
+        episodes: how many there are by state: "planned", "live", "played", "error", "limit".
+        calls: calls of models.
+        input_tokens: tokens of the prompts, where the models count them.
+        output_tokens: tokens of the answers.
+        usd: what the calls cost, where that is known.
+        writer: process and host of the process that plays it; None if there is none.
+        rate: episodes per minute of the process that plays it.
+        seconds_left: how long it will still take at this rate; None if that is not known.
+        errors: the newest errors, each with its episode.
+    """
+
+    folder: str
+    episodes: dict[str, int]
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float = 0.0
+    writer: dict[str, Any] | None = None
+    rate: float | None = None
+    seconds_left: float | None = None
+    errors: list[tuple[str, str]] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+    def summary(self) -> str:
+        """Return it as one line."""
+        count = sum(self.episodes.values())
+        states = [f"{number} {_WORDS[state]}" for state, number in self.episodes.items() if number]
+        parts = [f"{count} episodes: {', '.join(states) or 'none'}", f"{self.calls:,} calls"]
+        if self.input_tokens or self.output_tokens:
+            parts.append(f"{self.input_tokens:,} + {self.output_tokens:,} tokens")
+        if self.usd:
+            parts.append(f"{self.usd:.4g} USD")
+        if self.writer is None:
+            return "; ".join([*parts, "nobody is playing it"])
+        if self.rate:
+            parts.append(f"{self.rate:.3g} episodes per minute")
+        if self.seconds_left is not None:
+            parts.append(f"{duration(self.seconds_left)} left")
+        return "; ".join([*parts, f"process {self.writer.get('pid')} on {self.writer.get('host')} is playing it"])
+
+
+_WORDS = {
+    "played": "completed",
+    "live": "in progress",
+    "planned": "not begun",
+    "error": "ended by an error",
+    "limit": "ended by a limit",
+}
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words.
+
+    Examples:
+        >>> duration(42), duration(150), duration(7300)
+        ('42 s', '2 min 30 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+
+
+def status_of(folder: Path) -> RunStatus:
+    """Return how far a run is.
+
+    Raises:
+        StoreError: the folder has no store, or it cannot be read.
+    """
+    with RunReader(folder) as reader:
+        episodes = reader.episodes()
+        writers = reader.writers()
+        noted = reader.notes().get(NOTE)
+    states = Counter(episode.state.state for episode in episodes)
+    found = RunStatus(str(folder), {state: states.get(state, 0) for state in _WORDS})
+    failed = sorted((each for each in episodes if each.state.error), key=lambda each: each.ended or "")
+    found.errors = [(str(each.key), _error_line(each.state.error or {})) for each in failed[-_NEWEST:]]
+    if writers:
+        found.writer = dict(writers[0])
+    else:
+        # An interrupted episode waits for the next command.
+        found.episodes["planned"] += found.episodes["live"]
+        found.episodes["live"] = 0
+    if writers and isinstance(noted, dict):
+        _take_live_numbers(found, noted)
+    else:
+        usage = total(usage_of(folder))
+        found.calls, found.usd = usage.calls, usage.usd
+        found.input_tokens, found.output_tokens = usage.input_tokens, usage.output_tokens
+    return found
+
+
+def _error_line(error: dict[str, Any]) -> str:
+    return " ".join(f"{error.get('type')}: {error.get('message')}".split())
+
+
+def _take_live_numbers(found: RunStatus, noted: dict[str, Any]) -> None:
+    """Take the numbers that the process that plays has noted: those of this command alone."""
+    for name in NUMBERS:
+        setattr(found, name, noted.get(name, 0))
+    began, ended = noted.get("began"), noted.get("ended", 0)
+    if not isinstance(began, str) or not ended:
+        return
+    seconds = max(time.time() - datetime.fromisoformat(began).timestamp(), 0.001)
+    found.rate = ended / seconds * _MINUTE
+    left = found.episodes["planned"] + found.episodes["live"]
+    found.seconds_left = left / ended * seconds

@@ -1,0 +1,90 @@
+"""``clem replay``: plays a run again from its recorded calls, and says which episodes go differently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clemcore.cli.inputs import examples
+from clemcore.cli.terminal import note, out, progress
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.replaying import Replayed
+
+
+@click.command(
+    short_help="Play a run again from its record, and compare.",
+    epilog=examples(
+        "clem replay results/mock",
+        "clem replay results/gpt-4o -g taboo",
+        "clem replay results --json",
+    ),
+)
+@click.argument("path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("games", "-g", "--game", multiple=True, metavar="GAME", help="Only this game; repeatable.")
+@click.option("as_json", "--json", is_flag=True, help="Print a JSON list of objects.")
+@click.pass_context
+def replay(ctx: click.Context, /, *, path: Path, games: tuple[str, ...], as_json: bool) -> int:
+    """Play every completed episode again from its recorded calls, send nothing, and compare events and scores.
+
+    Use it after a change of game code: it shows which episodes would have gone differently, and at which turn.
+    Turns and events are counted from 0. RUN is the folder of a run, or one that holds some. Exit status 1: some
+    differ.
+    """
+    from clemcore.clemgame.replaying import replay as play_again
+    from clemcore.clemgame.run_folder import hash_seed_of, runs_in
+    from clemcore.cli.restart import restart_with_hash_seed
+
+    folders = runs_in(path)
+    wanted = hash_seed_of(folders[0])
+    if wanted is not None:
+        restart_with_hash_seed(ctx, wanted)
+    found: list[tuple[Path, Replayed]] = []
+    for folder in folders:
+        with progress(f"playing {folder} again"):
+            found.append((folder, play_again(folder, games=games or None)))
+    if as_json:
+        from clemcore.cli.respond import print_json
+
+        print_json([_as_json(folder, each) for folder, each in found])
+    else:
+        for folder, each in found:
+            _show(folder, each)
+    return 0 if all(each.is_equal for _, each in found) else 1
+
+
+def _show(folder: Path, found: Replayed) -> None:
+    for difference in found.differences:
+        out(str(difference))
+    for scored in found.scores:
+        for place, text in scored.different:
+            out(f"{place}: scores differ: {text}")
+        for place, text in scored.failed:
+            note(f"{place}: cannot be scored: {text}")
+    for problem in found.problems:
+        note(problem)
+    changed = len(found.differences)
+    scores = sum(len(scored.different) for scored in found.scores)
+    skipped = f", {found.skipped} were not completed and are left out" if found.skipped else ""
+    unscored = sum(scored.unscored for scored in found.scores)
+    without = f", {unscored} have no scores to compare" if unscored else ""
+    note(
+        f"{folder}: {found.count} episodes played again: {changed} differ, {scores} scores differ{without}{skipped}"
+    )
+
+
+def _as_json(folder: Path, found: Replayed) -> dict[str, object]:
+    return {
+        "folder": str(folder),
+        "ok": found.is_equal,
+        "episodes": found.count,
+        "skipped": found.skipped,
+        "differences": [
+            {"episode": str(each.key), "turn": each.turn, "event": each.event, "text": each.text}
+            for each in found.differences
+        ],
+        "scores": [{"place": place, "text": text} for scored in found.scores for place, text in scored.different],
+        "problems": found.problems,
+    }

@@ -1,0 +1,183 @@
+"""``clem run``: plays games with models, and continues what was interrupted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clemcore.cli.greedy import GreedyCommand
+from clemcore.cli.inputs import examples, options, put, typed_value
+from clemcore.cli.terminal import note
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.settings import RunSettings
+
+REFUSED = 2
+FILE_SUFFIXES = (".toml", ".yaml", ".yml")
+_GREEDY = {
+    **dict.fromkeys(("-g", "--game", "--games", "-m", "--model", "--models"), False),
+    "--retry-errors": True,
+}
+
+_CONTEXT_HELP = "What players remember: their episode, or all episodes of its experiment."
+_STEP_HELP = "Longest time in a game's code without a call (300)."
+_RETRY_HELP = "Play failed episodes again: all, or those with these errors."
+_CHANGES_HELP = "Continue although something that determines results has changed."
+
+
+_what = options(
+    click.option("games", "-g", "--game", "--games", multiple=True, metavar="GAME …", help="The games to play."),
+    click.option(
+        "models", "-m", "--model", "--models", multiple=True, metavar="MODEL …", help="A model for each role."
+    ),
+    click.option("--pairs", metavar="self|all|given", help="Each model alone, all pairs, or listed line-ups."),
+    click.option("experiment", "-e", "--experiment", "--experiment-name", metavar="NAME", help="Only this one."),
+    click.option(
+        "instances", "-i", "--instances", "--instances-filename", metavar="NAME", help="The instance file to play."
+    ),
+    click.option("results_dir", "-r", "--results-dir", metavar="FOLDER", help="The folder of all runs (results)."),
+    click.option("--epochs", type=int, metavar="K", help="Play each instance K times (1)."),
+)
+_answers = options(
+    click.option("temperature", "-t", "--temperature", type=float, help="Sampling temperature (0.0)."),
+    click.option("max_tokens", "-l", "--max-tokens", type=int, help="Most tokens of an answer (300)."),
+    click.option("gen_arg", "--gen-arg", multiple=True, metavar="NAME=JSON", help="Another generation argument."),
+    click.option("--seed", type=int, help="The seed of all random numbers (0)."),
+    click.option("--rng", metavar="episode|process", help="Random numbers per episode, or one stream as in 3.7.2."),
+    click.option("--keep-context", metavar="episode|experiment", help=_CONTEXT_HELP),
+)
+_speed = options(
+    click.option("--concurrency", type=int, metavar="N", help="Most episodes at once (what the models can take)."),
+    click.option("batch_size", "-b", "--batch-size", type=int, metavar="N", help="Largest batch of a local model."),
+    click.option("--layout", metavar="classic|store", help="Write 3.7.2's files, or only the store (classic)."),
+)
+_limits = options(
+    click.option("--budget", type=float, metavar="USD", help="Spend no more, earlier commands included."),
+    click.option(
+        "--budget-per-model",
+        multiple=True,
+        metavar="USD|MODEL=USD",
+        help="The same for each model, or for one; repeatable.",
+    ),
+    click.option("--max-calls", type=int, metavar="N", help="Most calls of an episode (500)."),
+    click.option("--episode-timeout", type=float, metavar="SECONDS", help="Longest time of an episode."),
+    click.option("--step-timeout", type=float, metavar="SECONDS", help=_STEP_HELP),
+)
+_again = options(
+    click.option("--retry-errors", multiple=True, metavar="[KIND …]", help=_RETRY_HELP),
+    click.option("--accept-changes", is_flag=True, help=_CHANGES_HELP),
+    click.option("--fresh", is_flag=True, help="Move an existing run aside and begin anew."),
+    click.option("--dry-run", is_flag=True, help="Show the plan and play nothing."),
+    click.option("--pilot", type=int, metavar="N", help="With --dry-run: first play N episodes of each game."),
+)
+
+
+@click.command(
+    cls=GreedyCommand,
+    greedy=_GREEDY,
+    file_suffixes=FILE_SUFFIXES,
+    short_help="Play games with models; continue what was interrupted.",
+    epilog=examples(
+        "clem run -g taboo -m mock",
+        "clem run -g taboo wordle -m MODEL_A MODEL_B -t 0.7 -r results",
+        "clem run -g taboo -m A B C --pairs all --budget 5",
+        "clem run -g taboo -m MODEL --dry-run --pilot 3",
+        "clem run run.toml --epochs 3",
+        "clem run -g taboo -m MODEL --retry-errors RateLimitError",
+    ),
+)
+@click.argument("run_file", required=False, metavar="[RUN.toml]")
+@_what
+@_answers
+@_speed
+@_limits
+@_again
+@click.pass_context
+def run(ctx: click.Context, /, *, run_file: str | None, **flags: Any) -> int:
+    """Play games with models.
+
+    Every planned episode that is not completed is played. If a run is interrupted, enter the same command again: no
+    call that was answered is sent again. RUN.toml holds the same settings as the options, which take precedence.
+
+    Exit status: 0 all played, 1 some ended by an error or a limit, 2 refused, 3 stopped by the budget, 130
+    interrupted.
+    """
+    from clemcore.errors import ClemcoreError
+
+    try:
+        settings = _settings(run_file, flags)
+        from clemcore.clemgame.preparing import wanted_hash_seed
+        from clemcore.clemgame.run import play
+        from clemcore.cli.restart import restart_with_hash_seed
+        from clemcore.cli.voice import TerminalVoice
+
+        restart_with_hash_seed(ctx, wanted_hash_seed(settings))
+        return play(settings, TerminalVoice()).status
+    except ClemcoreError as fault:
+        from clemcore.secrets import scrub
+
+        note(f"clem: {scrub(str(fault)).rstrip()}")
+        return REFUSED
+
+
+def _settings(run_file: str | None, flags: dict[str, Any]) -> RunSettings:
+    from clemcore.clemgame.settings import RunSettings
+
+    settings = RunSettings()
+    if run_file is not None:
+        from clemcore.clemgame.runfile import read_run_file
+
+        settings = settings.updated(read_run_file(run_file))
+    given = {
+        name: value for name, value in flags.items() if value is not None and value is not False and value != ()
+    }
+    if "models" in given:
+        given["models"] = [_selector(text) for text in given["models"]]
+        settings.line_ups = []
+    if "games" in given:
+        given["games"] = list(given["games"])
+    if "retry_errors" in given:
+        kinds = [kind for kind in given["retry_errors"] if kind]
+        given["retry_errors"] = kinds or True
+    if "gen_arg" in given:
+        given["gen_args"] = {**settings.gen_args, **_pairs(given.pop("gen_arg"), "--gen-arg")}
+    if "budget_per_model" in given:
+        given["budget_per_model"] = _amounts(given["budget_per_model"])
+    return settings.updated(given)
+
+
+def _selector(text: str) -> Any:
+    """Return a model's name, or a selector that was written as JSON."""
+    if not text.lstrip().startswith("{"):
+        return text
+    from clemcore.registry.spec import ModelSpec
+
+    return dict(ModelSpec.from_string(text))
+
+
+def _pairs(texts: tuple[str, ...], option: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"'{text}' is not NAME=JSON", param_hint=option)
+        put(found, [name.strip()], typed_value(value, name, option), name, option)
+    return found
+
+
+def _amounts(texts: tuple[str, ...]) -> Any:
+    """Return one amount for each model, or amounts by the models' names."""
+    amounts: dict[str, Any] = {}
+    for text in texts:
+        name, _, usd = text.rpartition("=")
+        try:
+            amount = float(usd)
+        except ValueError:
+            raise click.BadParameter(
+                f"'{text}' is neither an amount nor MODEL=USD", param_hint="--budget-per-model"
+            ) from None
+        if not name and len(texts) == 1:
+            return amount
+        put(amounts, [name], amount, name or "every model", "--budget-per-model")
+    return amounts

@@ -1,0 +1,50 @@
+"""``clem status``: how far a run is, also while another process plays it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clemcore.cli.inputs import examples
+from clemcore.cli.terminal import note, out
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.watching import RunStatus
+
+
+@click.command(
+    short_help="Show how far a run is.",
+    epilog=examples(
+        "clem status results",
+        "clem status results/mock",
+        "clem status results/mock --json",
+        "watch clem status results",
+    ),
+)
+@click.argument("path", metavar="[RUN]", default="results", type=click.Path(path_type=Path))
+@click.option("as_json", "--json", is_flag=True, help="Print a JSON list of objects.")
+def status(*, path: Path, as_json: bool) -> int:
+    """Show episodes by outcome, calls, tokens, USD, rate, time left and the newest errors.
+
+    RUN is the folder of a run, or one that holds some. It is read only, also while another process writes it.
+    """
+    from clemcore.clemgame.run_folder import runs_in
+    from clemcore.clemgame.watching import status_of
+
+    found = [status_of(folder) for folder in runs_in(path)]
+    if as_json:
+        from clemcore.cli.respond import print_json
+
+        print_json([each.to_dict() for each in found])
+        return 0
+    for each in found:
+        _show(each)
+    return 0
+
+
+def _show(found: RunStatus) -> None:
+    out(f"{found.folder}: {found.summary()}")
+    for place, text in found.errors:
+        note(f"  {place}: {text}")
