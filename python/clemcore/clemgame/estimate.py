@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clemcore.clemgame import run_folder
-from clemcore.clemgame.lineups import LineUp
+from clemcore.clemgame.lineups import LineUp, Role
 from clemcore.clemgame.usage import Usage, usage_of
 from clemcore.errors import RunError, StoreError
 from clemcore.registry.prices import prices_of
@@ -70,17 +70,23 @@ def estimate(episodes: int, seen: Usage | None, line_up: LineUp) -> Estimate:
         return Estimate(episodes)
     scale = episodes / seen.episodes
     found = Estimate(episodes, seen.episodes, seen.calls * scale)
+    if all(_is_free(role) for role in line_up.roles):
+        found.usd = 0.0
     if seen.input_tokens or seen.output_tokens:
         found.input_tokens, found.output_tokens = seen.input_tokens * scale, seen.output_tokens * scale
         found.usd = _cost(found.calls, found.input_tokens, found.output_tokens, line_up)
     return found
 
 
+def _is_free(role: Role) -> bool:
+    return role.is_local or role.spec.is_human() or role.spec.is_programmatic()
+
+
 def _cost(calls: float, given: float, made: float, line_up: LineUp) -> float | None:
     """Return the cost, as if the calls were shared equally by the models of the roles."""
     shares: list[float] = []
     for role in line_up.roles:
-        if role.is_local or role.spec.get("backend") in ("mock", "human", "_player_programmed", "_player_human"):
+        if _is_free(role):
             shares.append(0.0)
             continue
         prices = prices_of(role.spec)

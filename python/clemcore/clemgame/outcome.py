@@ -5,8 +5,8 @@ It does not know how episodes are played.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clemcore.clemgame.engine import Summary
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PLAYED, ENDED_BADLY, REFUSED, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
 # Errors that are shown one by one.
 _SHOWN = 5
+_LONGEST = 300
 
 
 def status_of(summary: Summary, run: PlannedRun, states: dict[EpisodeKey, EpisodeState]) -> int:
@@ -45,7 +46,7 @@ def lines_of(run: PlannedRun, summary: Summary) -> Iterator[str]:
         reason = f"{error['type']}: {error['message']}\n{error.get('traceback', '')}"
         yield f"game '{name}' cannot be played: {reason.rstrip()}"
     for key, error in summary.errors[:_SHOWN]:
-        yield f"{key}: {error.get('type')}: {error.get('message')}"
+        yield f"{key}: {one_line(error)}"
     if len(summary.errors) > _SHOWN:
         yield f"and {sum(summary.kinds.values()) - _SHOWN} more: 'clem status {run.folder}' shows the newest"
     if summary.counts["error"]:
@@ -54,10 +55,21 @@ def lines_of(run: PlannedRun, summary: Summary) -> Iterator[str]:
     for key, error in summary.unwritten[:1]:
         yield (
             f"the files of {len(summary.unwritten)} episodes could not be written, first {key}: "
-            f"{error.get('message')}; the store has them: 'clem export' writes the files again"
+            f"{one_line(error)}; the store has them: 'clem export' writes the files again"
         )
     if summary.stopped_by is not None:
         yield _why_stopped(run, summary)
+
+
+def one_line(error: Mapping[str, Any]) -> str:
+    r"""Return type and message of an error in one line that is not too long.
+
+    Examples:
+        >>> one_line({"type": "LookupError", "message": "no corpus\n  Searched in: …"})
+        'LookupError: no corpus Searched in: …'
+    """
+    text = " ".join(f"{error.get('type')}: {error.get('message')}".split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _why_stopped(run: PlannedRun, summary: Summary) -> str:

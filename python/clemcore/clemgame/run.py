@@ -27,7 +27,8 @@ from clemcore.clemgame.replaying import MODELS_NOTE, noted_models
 from clemcore.clemgame.settings import RunSettings
 from clemcore.clemgame.store import RunStore
 from clemcore.clemgame.usage import Usage, spent_in
-from clemcore.errors import RunError
+from clemcore.errors import RunError, StoreError
+from clemcore.model import Model
 
 if TYPE_CHECKING:
     from clemcore.clemgame.engine import Summary
@@ -164,32 +165,41 @@ def _play_one(settings: RunSettings, run: PlannedRun, models: LoadedModels, voic
     loaded = models.load(run.line_up)
     if run.is_fresh:
         voice.say(f"{run.folder}: the old run is now {run_folder.move_aside(run.folder)}")
-    with RunStore.open(run.folder) as store:
+    store = RunStore.open(run.folder)
+    summary, states = None, {}
+    try:
         run_folder.write(run.folder, run.content)
         _give_epochs_folders(run)
         store.note(MODELS_NOTE, noted_models(loaded))
         if changes := run.content[manifest.SECTION]["changes"]:
             store.facts = {"changes": len(changes)}  # so many of the list in run.json hold for what is played now
-        log = engine.RunLog(run.folder / "run.log")
-        progress, files = _NotedProgress(store), _Files(settings, run)
-        try:
-            summary = engine.play(
-                run.games,
-                loaded,
-                store,
-                _options(settings, run),
-                layout=files,
-                progress=progress,
-                log=log,
-            )
+        summary = _play_episodes(settings, run, loaded, store, voice)
+        if summary.stopped_by != "store":
             states = store.states()
-        finally:
-            log.close()
-            manifest.add_times(run.content, files.times)
-            run_folder.write(run.folder, run.content)
+    finally:
+        is_full = summary is not None and summary.stopped_by == "store"
+        with contextlib.suppress(StoreError) if is_full else contextlib.nullcontext():
+            store.close()
     for line in lines_of(run, summary):
         voice.say(line)
     return summary, status_of(summary, run, states)
+
+
+def _play_episodes(
+    settings: RunSettings, run: PlannedRun, models: Sequence[Model], store: RunStore, voice: Voice
+) -> Summary:
+    log = engine.RunLog(run.folder / "run.log")
+    progress, files = _NotedProgress(store), _Files(settings, run)
+    options = _options(settings, run)
+    try:
+        return engine.play(run.games, models, store, options, layout=files, progress=progress, log=log)
+    finally:
+        log.close()
+        manifest.add_times(run.content, files.times)
+        try:
+            run_folder.write(run.folder, run.content)
+        except OSError as fault:  # the old one stays; only the times are missing in it
+            voice.say(f"warning: {fault}")
 
 
 class _NotedProgress(engine.Progress):
@@ -207,7 +217,8 @@ class _NotedProgress(engine.Progress):
         if now or time.monotonic() >= self._next_note:
             self._next_note = time.monotonic() + _NOTE_EVERY
             numbers = {name: getattr(tally, name) for name in ("ended", *watching.NUMBERS)}
-            self._store.note(watching.NOTE, {"began": self._began, **numbers})
+            with contextlib.suppress(StoreError):  # the run itself finds out that nothing can be written
+                self._store.note(watching.NOTE, {"began": self._began, **numbers})
 
 
 def _options(settings: RunSettings, run: PlannedRun) -> engine.Options:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from clemcore.clemgame.outcome import one_line
 from clemcore.clemgame.store import RunReader
 from clemcore.clemgame.usage import total, usage_of
 
@@ -109,7 +110,7 @@ def status_of(folder: Path) -> RunStatus:
     states = Counter(episode.state.state for episode in episodes)
     found = RunStatus(str(folder), {state: states.get(state, 0) for state in _WORDS})
     failed = sorted((each for each in episodes if each.state.error), key=lambda each: each.ended or "")
-    found.errors = [(str(each.key), _error_line(each.state.error or {})) for each in failed[-_NEWEST:]]
+    found.errors = [(str(each.key), one_line(each.state.error or {})) for each in failed[-_NEWEST:]]
     if writers:
         found.writer = dict(writers[0])
     else:
@@ -123,10 +124,6 @@ def status_of(folder: Path) -> RunStatus:
         found.calls, found.usd = usage.calls, usage.usd
         found.input_tokens, found.output_tokens = usage.input_tokens, usage.output_tokens
     return found
-
-
-def _error_line(error: dict[str, Any]) -> str:
-    return " ".join(f"{error.get('type')}: {error.get('message')}".split())
 
 
 def _take_live_numbers(found: RunStatus, noted: dict[str, Any]) -> None:
