@@ -226,7 +226,7 @@ class ReaderOfVersion1:
         """Return the scores of an episode."""
         rows = self._rows("SELECT body FROM scores WHERE episode = ?", (number,))
         try:
-            return unpacked(rows[0][0]) if rows else b""
+            return unpacked(rows[0][0], self._piece) if rows else b""
         except DamagedError as fault:
             raise damaged(self._path, str(fault)) from fault
 
