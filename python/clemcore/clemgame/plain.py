@@ -29,7 +29,10 @@ def plain(value: Any, levels: int = _MOST_LEVELS) -> Any:  # noqa: PLR0911 - one
     if levels <= 0:
         return {"__type__": f"builtins.{kind.__name__}", "repr": "nested too deeply"}
     if isinstance(value, dict):
-        return {_key(key): item if type(item) in _EXACT else plain(item, levels - 1) for key, item in value.items()}
+        return {
+            key if type(key) is str else _key(key): item if type(item) in _EXACT else plain(item, levels - 1)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple, set, frozenset)):
         return [item if type(item) in _EXACT else plain(item, levels - 1) for item in value]
     if isinstance(value, _SCALARS):

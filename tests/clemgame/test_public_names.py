@@ -1,0 +1,128 @@
+"""Every name that games of any release import is there, and importing the framework stays light."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from clemcore import clemgame
+
+# clemcore.clemgame.__all__ of 3.7.2.
+NAMES = [
+    "GameBenchmark",
+    "GameBenchmarkCallback",
+    "GameBenchmarkCallbackList",
+    "GameStep",
+    "GameSnapshot",
+    "Player",
+    "GameState",
+    "GameMaster",
+    "DialogueGameMaster",
+    "ClemGameEnv",
+    "ClemGameAction",
+    "ClemGameObservation",
+    "ClemGameState",
+    "env",
+    "gym_env",
+    "GameScorer",
+    "GameSpec",
+    "GameRegistry",
+    "GameInstances",
+    "GameInstanceGenerator",
+    "episode_results_folder_callbacks",
+    "EpochResultsFolder",
+    "EpochResultsFolderCallback",
+    "EpisodeResultsFolder",
+    "EpisodeResultsFolderCallback",
+    "ResultsFolder",
+    "RunFileSaver",
+    "SignalFileSaver",
+    "InstanceFileSaver",
+    "ExperimentFileSaver",
+    "InteractionsFileSaver",
+    "GameInteractionsRecorder",
+    "GameResourceLocator",
+    "ResponseError",
+    "ProtocolError",
+    "ParseError",
+    "GameError",
+    "RuleViolationError",
+    "NotApplicableError",
+]
+OLDER = ["GameRecorder", "DefaultGameRecorder", "GameInstanceIterator", "get_logger"]
+LATER = ["ClemGameEnv", "ClemGameAction", "ClemGameObservation", "ClemGameState", "env", "gym_env"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, *OLDER])
+def test_public_names(name: str) -> None:
+    assert getattr(clemgame, name) is not None
+    if name not in (*OLDER, *LATER):
+        assert name in dir(clemgame)
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("clemgame.master", "ParseError GameError RuleViolationError GameState Outcome Player GameMaster"),
+        ("clemgame.resources", "load_json store_file store_json store_results_file load_packaged_file"),
+        ("clemgame.metrics", "METRIC_REQUEST_SUCCESS METRIC_PLAYED BENCH_SCORE KEY_META KEY_EPISODE_SCORES"),
+        ("clemgame.legacy.scorer", "GameScorer KEY_META KEY_PLAYERS KEY_TURN_SCORES KEY_EPISODE_SCORES"),
+        ("clemgame.events", "GameEventLogger GameEventSource"),
+        ("clemgame.recorder", "GameInteractionsRecorder EventCallRecorder"),
+        (
+            "clemgame.clemgame",
+            "Player GameMaster DialogueGameMaster GameScorer GameBenchmark GameInstanceGenerator",
+        ),
+        ("clemgame.file_utils", "load_json load_csv load_template store_file file_path project_root"),
+        ("clemgame.string_utils", "remove_punctuation"),
+        ("utils.log_utils", "temporary_loglevel"),
+    ],
+)
+def test_names_of_modules(module: str, names: str) -> None:
+    found = importlib.import_module(f"clemcore.{module}")
+    for name in names.split():
+        assert hasattr(found, name), name
+
+
+def test_old_top_level_names_lead_to_the_same_classes() -> None:
+    code = (
+        "from clemcore import compat; compat.install()\n"
+        "from clemgame.clemgame import Player\n"
+        "from clemgame import file_utils, get_logger\n"
+        "import clemcore.clemgame as today\n"
+        "assert Player is today.Player and get_logger('x').name == 'x' and file_utils.load_json"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_names_that_come_later_say_so_when_they_are_used(name: str) -> None:
+    with pytest.raises(
+        NotImplementedError, match=f"clemcore.clemgame.{name} of clemcore 3.7.2 is not part of this"
+    ):
+        getattr(clemgame, name)()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("runners", "sequential"), ("envs", "pettingzoo"), ("transcripts", "builder")]
+)
+def test_modules_that_come_later_say_so_when_they_are_used(module: str, name: str) -> None:
+    later = getattr(importlib.import_module(f"clemcore.clemgame.{module}"), name)
+    assert "comes later" in repr(later)
+    with pytest.raises(NotImplementedError, match="is not part of this version yet"):
+        later.run()
+    with pytest.raises(NotImplementedError, match="is not part of this version yet"):
+        type("Mine", (object,), {}) if later.Base else None
+
+
+def test_importing_the_framework_is_light() -> None:
+    heavy = ["numpy", "pandas", "pettingzoo", "gymnasium", "torch", "nltk", "aiohttp", "sqlite3", "asyncio"]
+    code = (
+        "import sys; from clemcore.clemgame import DialogueGameMaster, GameScorer, Player\n"
+        f"loaded = [name for name in {heavy!r} if name in sys.modules]\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
