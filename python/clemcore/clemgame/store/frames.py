@@ -2,12 +2,13 @@
 
 ::
 
-    ["e", [LENGTH, …]]                       logged events
-    ["c", NUMBER, PLAYER, ROUND, KIND, REQUEST, ATTEMPT, TEXT, CRC32, PARTS]      a call (pieces.py has the parts)
-    ["d", NUMBER]                            earlier calls from this number on no longer count
+    CRC32["e",[LENGTH, …]]                   logged events
+    CRC32["c",NUMBER,PLAYER,ROUND,KIND,REQUEST,ATTEMPT,TEXT,PARTS]      a call (pieces.py has the parts)
+    CRC32["d",NUMBER]                        earlier calls from this number on no longer count
 
-TEXT is the answer: null, a string, or [START, LENGTH] of a JSON string in the record. A body in the file begins
-with one byte that says how it is compressed. It does not know about tables.
+CRC32 is that of all bytes of the frame behind it, in eight hexadecimal digits. TEXT is the answer: null, a string,
+or [START, LENGTH] of a JSON string in the record. A body in the file begins with one byte that says how it is
+compressed. It does not know about tables.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _NUMBER = 4
 # Shorter bodies hardly get smaller.
 _SHORTEST = 256
 
+# Digits of the checksum.
+_CRC = 8
 _TEXT = b'"response_text": '
 
 
@@ -86,13 +89,12 @@ def unpacked(kept: bytes, shared: Callable[[int], bytes], length: int = 0) -> by
 
 def events_frame(events: Sequence[bytes]) -> bytes:
     """Write logged events."""
-    header = f'["e",{[len(event) for event in events]}]\n'
-    return b"".join([header.encode(), *events])
+    return _frame(f'["e",{[len(event) for event in events]}]\n', events)
 
 
 def differs_frame(number: int) -> bytes:
     """Write that earlier calls from a number on no longer count."""
-    return b'["d",%d]\n' % number
+    return _frame(f'["d",{number}]\n', ())
 
 
 def call_frame(call: StoredCall, cutter: Cutter) -> bytes:
@@ -101,8 +103,12 @@ def call_frame(call: StoredCall, cutter: Cutter) -> bytes:
     names = f"{_ascii(call.player)},{call.round},{_ascii(call.kind)},{_ascii(call.request)},{call.attempt}"
     text = _place_of(call.text, call.record)
     # Python writes a list of lists of numbers as JSON does.
-    header = f'["c",{call.number},{names},{text},{zlib.crc32(call.record)},{parts}]\n'
-    return b"".join([header.encode(), *fresh])
+    return _frame(f'["c",{call.number},{names},{text},{parts}]\n', fresh)
+
+
+def _frame(header: str, payload: Sequence[bytes]) -> bytes:
+    body = b"".join([header.encode(), *payload])
+    return b"%08x%s" % (zlib.crc32(body), body)
 
 
 def _place_of(text: str | None, record: bytes) -> str:
@@ -188,10 +194,8 @@ def _read(body: bytes, stream: Stream, shared: Callable[[int], bytes]) -> None:
         if kind == "d":
             stream.drop_from(header[1])
             continue
-        _, number, player, round_, what, request, attempt, text, crc, parts = header
+        _, number, player, round_, what, request, attempt, text, parts = header
         record = join(parts, payload, stream.records, shared)
-        if zlib.crc32(record) != crc:
-            raise DamagedError(f"the record of call {number} is not what was written")
         stream.records.append(record)
         if isinstance(text, list):
             text = json.loads(record[text[0] : text[0] + text[1]])
@@ -202,11 +206,13 @@ def _frames(body: bytes) -> Iterator[tuple[list[Any], bytes, bytes]]:
     at = 0
     while at < len(body):
         begin = body.index(b"\n", at) + 1
-        header = json.loads(body[at : begin - 1])
-        lengths = {"e": 1, "c": 9}
+        header = json.loads(body[at + _CRC : begin - 1])
+        lengths = {"e": 1, "c": 8}
         parts = header[lengths[header[0]]] if header[0] in lengths else ()
         end = begin + sum(part for part in parts if isinstance(part, int))
         if end > len(body):
             raise DamagedError("the frames of an episode end in the middle")
+        if zlib.crc32(body[at + _CRC : end]) != int(body[at : at + _CRC], 16):
+            raise DamagedError("the bytes of an event or a call are not what was written")
         yield header, body[at:end], body[begin:end]
         at = end

@@ -17,14 +17,21 @@ from collections.abc import Callable, Sequence
 Part = int | list[int]
 
 # Where a record may repeat the one before it: from these names on, in this order. A local model's prompt has its
-# text and the ids of its tokens; its response may begin with the prompt. Short stretches are not worth a look.
-_PROMPT, _RESPONSE = b'"manipulated_prompt_obj": ', b'"raw_response_obj": '
-_OF_PROMPT = (_PROMPT, b'"max_new_tokens": ', b'"input_ids": ')
+# text and the ids of its tokens; its response may begin with the prompt.
+_FIXED_BEGIN, _FIXED_LAST = b'"model_spec": ', b'"versions": {'
+_ANCHORS = (
+    b'"manipulated_prompt_obj": ',
+    b'"max_new_tokens": ',
+    b'"input_ids": ',
+    b'"raw_response_obj": ',
+    _FIXED_BEGIN,
+)
+# Shorter records are not searched.
 _WORTH_A_LOOK = 600
 # A message begins here: never inside a string, where the quotation marks are escaped.
-_MESSAGE = re.compile(rb'(?:,\s*)?(?:\{\s*"(?:role|type|parts|content)"|"system")\s*:')
-# Facts that stay the same for all calls of a model.
-_FIXED_BEGIN, _FIXED_LAST = b'"model_spec": ', b'"versions": {'
+_MESSAGE = re.compile(rb'\{\s*"(?:role|type|parts|content)"\s*:')
+_SYSTEM = b'"system":'
+_COMMA = ord(",")
 # Shorter copies, and shorter shared pieces, would cost more than they save.
 _SHORTEST_COPY = 48
 _SHORTEST_SHARED = 256
@@ -58,47 +65,33 @@ class Cutter:
             self.add(player, record)
             return [len(record)], [record]
         cut = _Cut(self._count, record)
-        response = max(record.find(_RESPONSE), 0)
-        facts = max(record.find(_FIXED_BEGIN, response), response)
         last = self._last_of.get(player, self._last)
-        if response > _WORTH_A_LOOK:
-            self._cut_prompt(cut, response, last)
-        else:
-            cut.new(0, response)
         if last is None:
-            cut.new(response, facts)
-            end = _end_of_fixed(record, facts)
-            self._share(cut, facts, end)
+            begin = max(record.find(_FIXED_BEGIN), 0)
+            at = _end_of_fixed(record, begin)
+            self._cut_new(cut, 0, begin)
+            self._share(cut, begin, at)
+            cut.new(at, len(record))
         else:
-            at, at_before = response, 0
-            if facts - response > _WORTH_A_LOOK:
-                at, at_before = self._repeat(cut, at, last, at_before, _RESPONSE)
-            end, _ = self._repeat(cut, at, last, at_before, _FIXED_BEGIN)
-        cut.new(end, len(record))
+            self._cut_repeated(cut, *last)
         self.add(player, record)
         return cut.parts, cut.fresh
 
-    def _cut_prompt(self, cut: _Cut, end: int, last: tuple[int, bytes] | None) -> None:
+    def _cut_repeated(self, cut: _Cut, call: int, before: bytes) -> None:
+        """Cut a record where it repeats an earlier one."""
+        record = cut.record
         at = at_before = 0
-        for name in _OF_PROMPT if last is not None else ():
-            begin = cut.record.find(name, at, end)
-            if begin >= 0 and last is not None:
-                self._cut_new(cut, at, begin)
-                at, at_before = self._repeat(cut, begin, last, at_before, name)
-        self._cut_new(cut, at, end)
-
-    @staticmethod
-    def _repeat(cut: _Cut, at: int, last: tuple[int, bytes], at_before: int, name: bytes) -> tuple[int, int]:
-        """Cut up to the end of what an earlier record has, too, from a name on; return both places."""
-        call, before = last
-        begin, begin_before = cut.record.find(name, at), before.find(name, at_before)
-        if begin >= 0 and begin_before >= 0:
-            length = common(cut.record, begin, before, begin_before)
+        for name in _ANCHORS:  # each search begins where the last copy ends, so long prompts are not searched
+            begin = record.find(name, at)
+            begin_before = before.find(name, at_before) if begin >= 0 else -1
+            if begin_before < 0:
+                continue
+            length = common(record, begin, before, begin_before)
             if length >= _SHORTEST_COPY:
-                cut.new(at, begin)
+                self._cut_new(cut, at, begin)
                 cut.copy(call, begin_before, length)
-                return begin + length, begin_before + length
-        return at, at_before
+                at, at_before = begin + length, begin_before + length
+        cut.new(at, len(record))
 
     def _cut_new(self, cut: _Cut, at: int, end: int) -> None:
         """Cut a stretch of a prompt before each message and behind the last one."""
@@ -108,7 +101,16 @@ class Cutter:
         if end - at < _SHORTEST_SHARED:
             cut.new(at, end)
             return
-        starts = [match.start() for match in _MESSAGE.finditer(record, at, end)]
+        # The comma and the blank before a message belong to it, so that the messages before it end where they end
+        # when they are the last.
+        starts = []
+        for match in _MESSAGE.finditer(record, at + 1, end):
+            start = match.start()
+            before = 2 if record[start - 2 : start] == b", " else 1 if record[start - 1] == _COMMA else 0
+            starts.append(max(start - before, at))
+        system = record.find(_SYSTEM, at, starts[0] if starts else end)
+        if system >= 0:
+            starts.insert(0, system)
         if not starts:
             cut.new(at, end)
             return
