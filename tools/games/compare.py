@@ -74,9 +74,17 @@ def first_difference(left: Any, right: Any, at: str = "") -> str | None:
 
 
 def events_of(turns: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
-    """Return turns without times."""
+    """Return turns without times, and with "Player 1" for the "Player 1 (Guesser)" of 2.x."""
     return [
-        [{key: value for key, value in event.items() if key != "timestamp"} for event in turn] for turn in turns
+        [
+            {
+                key: value.partition(" (")[0] if key in {"from", "to"} else value
+                for key, value in event.items()
+                if key != "timestamp"
+            }
+            for event in turn
+        ]
+        for turn in turns
     ]
 
 
@@ -99,8 +107,15 @@ def _without_direct(
     return kept, dropped
 
 
-def _episodes(folder: Path) -> dict[tuple[str, ...], Path]:
-    return {path.relative_to(folder).parts[-4:-1]: path.parent for path in folder.rglob("interactions.json")}
+def _episodes(folder: Path) -> dict[tuple[str, str, int], Path]:
+    """Return the folders of episodes by game, experiment and instance; 2.x numbers experiments and episodes."""
+    found = {}
+    for path in folder.rglob("interactions.json"):
+        game, experiment, episode = path.relative_to(folder).parts[-4:-1]
+        if episode.startswith("episode_"):
+            experiment = experiment.partition("_")[2]
+        found[game, experiment, int(_load(path.parent / "instance.json")["game_id"])] = path.parent
+    return found
 
 
 def _episode_differences(left: Path, right: Path, result: Comparison) -> Iterator[str]:
@@ -112,11 +127,15 @@ def _episode_differences(left: Path, right: Path, result: Comparison) -> Iterato
     result.equal_turns += found is None
     if found:
         yield found
-    keys = [{key: value for key, value in side.items() if key not in LEFT_OUT} for side in (one, other)]
+    is_old = "completed" not in one.get("meta", {})
+    left_out = {*LEFT_OUT, "players"} if is_old else LEFT_OUT
+    keys = [{key: value for key, value in side.items() if key not in left_out} for side in (one, other)]
     if found := first_difference(*keys, "interactions"):
         yield found
-    facts = [{k: side["meta"].get(k) for k in ("round_count", "completed", "game_id")} for side in (one, other)]
-    if found := first_difference(*facts, "meta"):
+    facts = [
+        {k: side.get("meta", {}).get(k) for k in ("round_count", "completed", "game_id")} for side in (one, other)
+    ]
+    if not is_old and (found := first_difference(*facts, "meta")):
         yield found
     files = [side / "scores.json" for side in (left, right)]
     if not any(file.exists() for file in files):
@@ -125,7 +144,7 @@ def _episode_differences(left: Path, right: Path, result: Comparison) -> Iterato
     if not all(file.exists() for file in files):
         yield f"scores: only {'left' if files[0].exists() else 'right'}"
         return
-    scores = [{k: v for k, v in _plain(_load(file)).items() if k not in LEFT_OUT} for file in files]
+    scores = [{k: v for k, v in _plain(_load(file)).items() if k not in left_out} for file in files]
     found = first_difference(*scores, "scores")
     result.equal_scores += found is None
     if found:
@@ -137,7 +156,7 @@ def compare(left: Path, right: Path) -> Comparison:
     result = Comparison()
     lefts, rights = _episodes(left), _episodes(right)
     for key in sorted(lefts | rights):
-        name = "/".join(key)
+        name = "/".join(map(str, key))
         if key not in lefts or key not in rights:
             result.differences.append(f"{name}: only {'left' if key in lefts else 'right'}")
             continue
