@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 # What 3.7.2 installed and public games import without a word; the extra `games` brings them.
-OF_EXTRA = frozenset({"numpy", "nltk", "jinja2", "pandas", "yaml", "tqdm"})
+OF_EXTRA = frozenset({"numpy", "nltk", "jinja2", "pandas", "requests", "yaml", "tqdm"})
 
 # Packages whose name is not that of their module.
 _PACKAGES = {
