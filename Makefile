@@ -38,7 +38,7 @@ $(STAMPS)/build: $(RUST_SOURCES) pyproject.toml $(STAMPS)/packages
 setup: $(STAMPS)/build ## Make a virtual environment with all packages, and build clemcore into it
 
 .PHONY: demo
-demo: setup ## Answer one dialogue with a real local model and with the same model behind a server
+demo: setup ## Answer a dialogue and play two games, with a real local model and with its server
 	$(BIN)/python examples/demo/demo.py
 
 .PHONY: test

@@ -1,7 +1,9 @@
-"""The main job in one go: one dialogue, answered by a real local model and by the same model behind a server.
+"""The main job in one go: a dialogue and two games, with a real local model and the same model behind a server.
 
 Run it with ``make demo``, which sets up everything. It makes a working folder with a model registry of two entries,
-asks both models the same question through the same call, shows both tuples, and leaves ``requests.json``.
+asks both models the same question through the same call, shows both tuples, and leaves ``requests.json``. Then it
+plays the games of ``examples/games`` with the mock and with both models. It kills each run halfway, resumes it and
+scores it.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+from killed_run import KilledRun, RunError, play, play_and_kill, prepare
 from model import DemoModelError, ensure_model
-from server import ServerError, serve
+from server import Server, ServerError, serve
 
 from clemcore import backends
 
@@ -61,18 +65,11 @@ def show(title: str, value: object) -> None:
     print(f"  {title:<14} {text}")
 
 
-def main() -> int:
-    """Set up, ask both, compare; the exit status tells whether both gave the same answer."""
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    folder = ensure_model()
-    WORK.mkdir(parents=True, exist_ok=True)
-    os.chdir(WORK)
-    Path("requests.json").unlink(missing_ok=True)
-    print(f"starting `transformers serve` on the loopback address with {folder.name} …", flush=True)
+def talk() -> bool:
+    """Ask both models the same question; return whether both gave the same answer."""
     texts, tokens = [], []
-    with serve(folder) as server, backends.record("requests.json") as recorder:
-        entries = registry(folder, server.base_url, server.model)
-        Path("model_registry.json").write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    Path("requests.json").unlink(missing_ok=True)
+    with backends.record("requests.json") as recorder:
         for name in ("smollm2-local", "smollm2-served"):
             model = backends.get_model_for({"model_name": name, "max_tokens": 50})
             reply = model.generate_response(MESSAGES)
@@ -88,11 +85,67 @@ def main() -> int:
     print(f"{recorder.count} calls recorded in {recorder.path}")
     same = texts[0] == texts[1] and tokens[0] == tokens[1] and "Canberra" in texts[0]
     print("both gave the same answer" if same else "the answers differ: this is not what should happen")
-    return 0 if same else 1
+    return same
+
+
+def play_with_mock() -> bool:
+    """Play many episodes with the mock, with and without a kill; return whether the same happened in them."""
+    many = ["--epochs", "20"]
+    print("\nplaying word_dominoes and lineup with the mock …", flush=True)
+    killed = play_and_kill(WORK, "mock", 720, many)
+    tell(killed)
+    same = killed.turns() == play(WORK, "mock", many, "without-kill").turns()
+    print("a run without a kill gave the same episodes" if same else "a run without a kill gave other episodes")
+    return same and killed.finished == 720
+
+
+def play_with_models(server: Server) -> bool:
+    """Play a few episodes with both models; return whether all were finished and no call was sent twice."""
+    few = ["-i", "small", "-l", "8"]
+    print("\nplaying word_dominoes and lineup with smollm2-local …", flush=True)
+    local = play_and_kill(WORK, "smollm2-local", 6, few)
+    tell(local)
+    before = posts(server)
+    print("\nplaying word_dominoes and lineup with smollm2-served …", flush=True)
+    served = play_and_kill(WORK, "smollm2-served", 6, [*few, "--concurrency", "2"])
+    tell(served)
+    sent = posts(server) - before
+    # A call that is under way at the kill has no answer yet, so it is sent again: at most one per live episode.
+    print(f"the server was asked {sent} times for {served.requests()} answers; 2 calls may be live at the kill")
+    return local.finished == served.finished == 6 and sent <= served.requests() + 2
+
+
+def posts(server: Server) -> int:
+    """Count the calls in the log of the server."""
+    return server.log.read_text(encoding="utf-8", errors="replace").count("POST /v1/chat/completions")
+
+
+def tell(run: KilledRun) -> None:
+    """Print what became of a run."""
+    print(f"  killed with {run.finished_before} episodes finished, resumed, now {run.finished} in {run.folder}")
+    for line in run.table():
+        print(f"  {line}")
+
+
+def main() -> int:
+    """Set up, talk, play; the exit status tells whether everything went as it should."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    folder = ensure_model()
+    WORK.mkdir(parents=True, exist_ok=True)
+    for results in ("results", "without-kill"):
+        shutil.rmtree(WORK / results, ignore_errors=True)
+    os.chdir(WORK)
+    prepare(WORK)
+    print(f"starting `transformers serve` on the loopback address with {folder.name} …", flush=True)
+    with serve(folder) as server:
+        entries = registry(folder, server.base_url, server.model)
+        Path("model_registry.json").write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+        went_well = [talk(), play_with_mock(), play_with_models(server)]
+    return 0 if all(went_well) else 1
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (DemoModelError, ServerError) as error:
+    except (DemoModelError, ServerError, RunError) as error:
         sys.exit(f"error: {error}")
