@@ -61,7 +61,16 @@ def _run_python(block: Block) -> dict[str, Any]:
     return namespace
 
 
-@pytest.mark.parametrize("block", [block for block in blocks("python") if not block.needs], ids=_name)
+# The blocks of these pages build on each other, as the pages say.
+OF_STEPS = (DOCS / "writing-games.md",)
+
+
+def _alone(kind: str) -> list[Block]:
+    """The blocks that run in an empty folder."""
+    return [block for block in blocks(kind) if not block.needs and block.page not in OF_STEPS]
+
+
+@pytest.mark.parametrize("block", _alone("python"), ids=_name)
 def test_python_block_runs(block: Block, providers: Providers) -> None:
     providers.says(block.answer)
     _run_python(block)
@@ -81,7 +90,7 @@ def _run_shell(code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", [block for block in blocks("sh") if not block.needs], ids=_name)
+@pytest.mark.parametrize("block", _alone("sh"), ids=_name)
 def test_shell_block_runs(block: Block, providers: Providers) -> None:
     providers.says(block.answer)
     done = _run_shell(block.code)
@@ -102,6 +111,22 @@ def test_pages_for_newcomers_run_from_top_to_bottom(page: Path, providers: Provi
     assert providers.requests  # a provider was asked, too
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("page", OF_STEPS, ids=_name)
+def test_pages_of_steps_run_from_top_to_bottom(page: Path) -> None:
+    """All blocks run one after the other in one folder; a block below the name of a file goes into that file."""
+    for block in (block for block in blocks() if block.page == page):
+        if block.path:
+            Path(block.path).parent.mkdir(parents=True, exist_ok=True)
+            Path(block.path).write_text(block.code, encoding="utf-8")
+        elif block.kind == "python":
+            _run_python(block)
+        elif block.kind == "sh":
+            done = _run_shell(block.code)
+            assert done.returncode == 0, f"{block.name}: {done.stdout}{done.stderr}"
+            assert (done.stdout + done.stderr).strip(), f"{block.name} shows nothing"
+
+
 @pytest.mark.parametrize("block", [block for block in blocks("python", "sh") if block.needs], ids=_name)
 def test_block_that_needs_something_compiles(block: Block) -> None:
     if block.kind == "python":
@@ -116,6 +141,7 @@ def test_no_other_block_is_left_out() -> None:
         (str(block.page.relative_to(ROOT)), block.kind, block.needs) for block in blocks() if block.needs
     ) == [
         ("CONTRIBUTING.md", "sh", "a clone"),
+        ("README.md", "sh", "a clone"),
         ("README.md", "sh", "a clone"),
         ("README.md", "sh", "a clone"),
         ("docs/backends/huggingface_local.md", "python", "the hub"),

@@ -14,7 +14,11 @@ PAGES = sorted([*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CH
 GENERATED = {DOCS / f"{name}.md" for name in ("cli", "registry-codes", "registry-fields", "registry-corpus")}
 
 # A block may follow a comment that says what the service answers: <!-- service: chat.completion("Yes.") -->
-_BLOCK = re.compile(r"(?:^<!-- service: (.*?) -->\n+)?^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# or a line that names the file that it belongs into: `number_hunt/clemgame.json`:
+_BLOCK = re.compile(
+    r"(?:^<!-- service: (.*?) -->\n+|^`([\w.-]+/[\w./-]+)`:\n\n)?^```([^\n]*)\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 # The first line of a block that no test can run says what it needs.
 _NEEDS = re.compile(r"# needs (a person|the hub|the network|a clone)\b")
 _HEADING = re.compile(r"^#{1,6} (.+?)\s*$", re.MULTILINE)
@@ -23,13 +27,17 @@ _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page; `needs` is what it cannot be run without, `answer` what the service says."""
+    """A fenced block of a page.
+
+    `needs` is what it cannot be run without, `answer` what the service says, `path` the file that it belongs into.
+    """
 
     page: Path
     line: int
     kind: str
     code: str
     answer: str
+    path: str = ""
 
     @property
     def name(self) -> str:
@@ -56,7 +64,8 @@ def blocks(*kinds: str) -> list[Block]:
 def _blocks_of(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for match in _BLOCK.finditer(text):
-        yield Block(page, text[: match.start(2)].count("\n") + 1, match[2], match[3], match[1] or "")
+        line = text[: match.start(3)].count("\n") + 1
+        yield Block(page, line, match[3], match[4], match[1] or "", match[2] or "")
 
 
 def without_blocks(text: str) -> str:
