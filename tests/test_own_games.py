@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import random
 import runpy
 import shutil
@@ -25,6 +26,7 @@ from clemcore.clemgame.plan import make_plan
 from clemcore.clemgame.store import RunReader, RunStore
 from clemcore.images import image_type
 from support.models import REPOSITORY
+from support.pages import blocks
 
 GAMES = REPOSITORY / "examples" / "games"
 NAMES = ("word_dominoes", "lineup", "spot_the_change")
@@ -196,6 +198,18 @@ class TestEveryGame:
         experiment, instance = first("word_dominoes", "short")
         answers = [f"\n {answer.upper()} \n" for answer in best_answers("word_dominoes", instance)]
         assert Episode("word_dominoes", experiment, instance, answers).main == 100
+
+    @pytest.mark.slow
+    def test_the_commands_of_the_readme_play_them(self, tmp_path: Path) -> None:
+        [code] = [block.code for block in blocks("sh") if "cd examples/games" in block.code]
+        (tmp_path / "examples").mkdir()
+        shutil.copytree(GAMES, tmp_path / "examples" / "games")
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        shell = ["bash", "-euc", code]
+        environment = {**os.environ, "PATH": path}
+        done = subprocess.run(shell, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "36 episodes: 36 completed" in done.stdout
 
     @pytest.mark.slow
     @pytest.mark.parametrize("game", NAMES)
