@@ -47,6 +47,12 @@ def test_docstring_examples(name: str) -> None:
     assert failures == 0
 
 
+@pytest.fixture(autouse=True)
+def _games_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks play the games of this repository."""
+    monkeypatch.setenv("CLEMBENCH_HOME", str(ROOT / "examples" / "games"))
+
+
 def _name(value: Any) -> str:
     return value.name if isinstance(value, Block) else str(value.relative_to(ROOT))
 
