@@ -35,6 +35,7 @@ COMMANDS = {
     "config": "config.config",
     "cache": "cache.cache",
     "verify": "verify.verify",
+    "check": "check.check",
     "run": "running.run",
     "score": "scores.score",
     "status": "status.status",

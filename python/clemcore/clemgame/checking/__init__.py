@@ -1,0 +1,1 @@
+"""Checks of a game before it is run: its files, its code, a few episodes with the mock, and its scorer."""

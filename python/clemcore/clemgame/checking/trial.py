@@ -1,0 +1,161 @@
+"""Plays a few episodes of a game with the mock and scores them, to see what goes wrong and which variables change.
+
+It plays one episode after another, in this process. It stores nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import random
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from clemcore import backends
+from clemcore.clemgame.benchmark import GameBenchmark
+from clemcore.clemgame.checking.variables import Snapshot, Variable
+from clemcore.clemgame.game_master import play_game
+from clemcore.clemgame.metrics import BENCH_SCORE
+from clemcore.clemgame.plan import PlannedEpisode
+from clemcore.clemgame.recorder import GameInteractionsRecorder
+
+# After these steps of an episode, variables are looked at as well: a game may tidy up at its end.
+_LOOKED_AT = (0, 1, 2, 5, 10)
+
+
+@dataclass
+class Trial:
+    """What was found while episodes were played.
+
+    Attributes:
+        played: the episodes that came to an end.
+        failed: what went wrong: the episode, what was done, and the exception.
+        changed: the variables that an episode changed, and whether a dict or set only grew.
+    """
+
+    played: list[PlannedEpisode] = field(default_factory=list)
+    failed: list[tuple[PlannedEpisode, str, BaseException]] = field(default_factory=list)
+    changed: dict[Variable, bool] = field(default_factory=dict)
+
+
+class EndlessError(Exception):
+    """An episode took too many steps or too much time."""
+
+
+def try_episodes(
+    benchmark: GameBenchmark, episodes: Sequence[PlannedEpisode], *, most_steps: int, seconds: float
+) -> Trial:
+    """Play and score episodes with the mock.
+
+    The first one only warms up: what it loads for all later ones is not a state of an episode.
+
+    Args:
+        benchmark: the game, loaded.
+        episodes: what to play; at least two are needed to see which variables change.
+        most_steps: end an episode with an error after this many steps.
+        seconds: end an episode with an error after this time; in the main thread only.
+    """
+    trial = Trial()
+    before: Snapshot | None = None
+    for episode in episodes:
+        watch = _Watch(benchmark, before, most_steps)
+        with contextlib.redirect_stdout(sys.stderr):
+            is_played = _try(trial, episode, "played", lambda e=episode, w=watch: _play(benchmark, e, w, seconds))
+            watch.look()
+            if is_played:
+                trial.played.append(episode)
+                _try(trial, episode, "scored", lambda e=episode, w=watch: _score(benchmark, e, w.interactions))
+        for variable, grew in watch.changed.items():
+            trial.changed[variable] = grew and trial.changed.get(variable, True)
+        before = Snapshot(benchmark.modules)
+    return trial
+
+
+class _Watch:
+    """Looks at the variables during one episode."""
+
+    def __init__(self, benchmark: GameBenchmark, before: Snapshot | None, most_steps: int) -> None:
+        self._benchmark = benchmark
+        self._before = before
+        self._most_steps = most_steps
+        self._steps = 0
+        self.changed: dict[Variable, bool] = {}
+        self.interactions: dict[str, Any] = {}
+
+    def after_step(self, *_: Any) -> None:
+        """Look at the variables after some of the steps."""
+        self._steps += 1
+        if self._steps in _LOOKED_AT:
+            self.look()
+        if self._steps >= self._most_steps:
+            raise EndlessError(f"the episode has not ended after {self._most_steps} steps")
+
+    def look(self) -> None:
+        """Note which variables have changed."""
+        if self._before is not None:
+            for variable, grew in Snapshot(self._benchmark.modules).changed_since(self._before).items():
+                self.changed[variable] = grew and self.changed.get(variable, True)
+
+
+def _try(trial: Trial, episode: PlannedEpisode, what: str, action: Any) -> bool:
+    try:
+        action()
+    except (Exception, SystemExit) as fault:  # noqa: BLE001 - whatever a game raises is what is looked for
+        trial.failed.append((episode, what, fault))
+        return False
+    return True
+
+
+def _play(benchmark: GameBenchmark, episode: PlannedEpisode, watch: _Watch, seconds: float) -> None:
+    random.seed(str(episode.key))
+    model = backends.get_model_for("mock", gen_args={"temperature": 0.0, "max_tokens": 300})
+    models = [model] * benchmark.game_spec.player_count
+    key = episode.key
+    with _alarm(seconds):
+        master = benchmark.create_game_master(copy.deepcopy(episode.experiment), models)
+        recorder = GameInteractionsRecorder(key.game, key.experiment, key.game_id, "", {})
+        master.register(recorder)
+        watch.interactions = recorder.interactions
+        master.setup(**copy.deepcopy(episode.instance))
+        watch.look()
+        play_game(master, watch.after_step)
+
+
+def _score(benchmark: GameBenchmark, episode: PlannedEpisode, interactions: dict[str, Any]) -> None:
+    scorer = benchmark.create_game_scorer(copy.deepcopy(episode.experiment), copy.deepcopy(episode.instance))
+    scorer.compute_scores(copy.deepcopy(interactions))
+    scores = scorer.scores.get("episode scores", {})
+    if BENCH_SCORE not in scores:
+        raise KeyError(f"the scorer has not logged '{BENCH_SCORE}'")
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise an exception in the block after a time, where signals can do that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise EndlessError(f"the episode has not ended after {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def last_line_of(fault: BaseException, folders: Sequence[str]) -> str:
+    """Return file and line of the game's code in which an exception was raised, or ""."""
+    frames = [
+        frame for frame in traceback.extract_tb(fault.__traceback__) if frame.filename.startswith(tuple(folders))
+    ]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
