@@ -54,7 +54,8 @@ def check_instances(value: Any) -> Iterator[Finding]:
     experiments = value.get("experiments") if isinstance(value, dict) else None
     if not isinstance(experiments, list) or not experiments:
         has = isinstance(value, dict) and "experiments" in value
-        message = "'experiments' must be a list of at least one experiment"
+        is_empty = experiments in ([], {}, "")
+        message = f"'experiments' {'is empty; it ' if is_empty else ''}must be a list of at least one experiment"
         if not has:
             message = "a file of instances must be an object with the key 'experiments'"
         help_ = 'write {"experiments": [{"name": "…", "game_instances": [{"game_id": 0}]}]}'

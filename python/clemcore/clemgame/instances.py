@@ -78,9 +78,15 @@ def read_instances(game_name: str, path: Path) -> dict[str, Any]:
 
 
 class GameInstances:
-    """The instances of one game, as rows (see :func:`to_rows`)."""
+    """The instances of one game, as rows (see :func:`to_rows`).
+
+    Raises:
+        AssertionError: name or rows are None, as in 3.7.2.
+    """
 
     def __init__(self, game_name: str, rows: list[Row]) -> None:
+        if game_name is None or rows is None:
+            raise AssertionError("GameInstances needs the name of a game and rows, not None")
         self._game_name = game_name
         self._rows = rows
 

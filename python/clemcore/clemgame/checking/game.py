@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from clemcore.clemgame.benchmark import GameBenchmark
 from clemcore.clemgame.checking.source import Place, SourceOfModule
-from clemcore.clemgame.checking.trial import Trial, last_line_of, try_episodes
+from clemcore.clemgame.checking.trial import EndlessError, Trial, last_line_of, try_episodes
 from clemcore.clemgame.checking.variables import Variable
 from clemcore.clemgame.fingerprint import code_folders
 from clemcore.clemgame.instance_files import file_name
@@ -97,6 +97,10 @@ def _of_trial(trial: Trial, folders: Sequence[str]) -> Iterator[Remark]:
         place = last_line_of(fault, folders)
         where = f" ({place})" if place else ""
         text = " ".join(str(fault).split())
+        if isinstance(fault, EndlessError):
+            help_ = "A run ends such an episode by its limits; see also --max-steps and --timeout"
+            yield Remark(WARNING, f"{episode.key} does not end with the mock: {text}. {help_}")
+            continue
         yield Remark(ERROR, f"{episode.key} cannot be {what} with the mock: {type(fault).__name__}: {text}{where}")
 
 
