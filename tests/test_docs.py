@@ -68,7 +68,7 @@ def _run_python(block: Block) -> dict[str, Any]:
 
 
 # The blocks of these pages build on each other, as the pages say.
-OF_STEPS = (DOCS / "writing-games.md",)
+OF_STEPS = (DOCS / "store.md", DOCS / "writing-games.md")
 
 
 def _alone(kind: str) -> list[Block]:

@@ -124,18 +124,23 @@ class RunStore:
 
     # -- the plan --------------------------------------------------------------------------------------------------
     def plan(self, episodes: Iterable[PlannedEpisode]) -> None:
-        """Add the episodes that are not there yet, and update the instances of those that were not begun."""
+        """Add the episodes that are not there yet, and update the instances of those that did not end."""
         statements: list[Statement] = []
+        # By identity: episodes share their experiment, and to compare takes longer than to write.
+        experiments: dict[int, tuple[dict[str, Any], int]] = {}
         for episode in episodes:
             key = episode.key
-            experiment = {name: value for name, value in episode.experiment.items() if name != "game_instances"}
+            known = experiments.get(id(episode.experiment))
+            if known is None:
+                own = {name: value for name, value in episode.experiment.items() if name != "game_instances"}
+                known = experiments[id(episode.experiment)] = episode.experiment, self._piece(to_json(own))
             row = (
                 key.game,
                 key.experiment,
                 key.game_id,
                 key.epoch,
                 episode.place,
-                self._piece(to_json(experiment)),
+                known[1],
                 self._piece(to_json(episode.instance)),
             )
             statements.append(
@@ -144,7 +149,7 @@ class RunStore:
                     " experiment_piece, instance_piece) VALUES (?, ?, ?, ?, ?, 'planned', 0, ?, ?)"
                     " ON CONFLICT (game, experiment, game_id, epoch) DO UPDATE SET place = excluded.place,"
                     " experiment_piece = excluded.experiment_piece, instance_piece = excluded.instance_piece"
-                    " WHERE state = 'planned'",
+                    " WHERE state IN ('planned', 'live')",
                     row,
                 )
             )
