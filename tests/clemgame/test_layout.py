@@ -245,7 +245,9 @@ def test_a_store_and_its_export_are_the_same_episodes(tmp_path: Path, epochs: in
             script(episode.key).play(store.begin(episode.key))
         writer = store.begin(plan[-1].key)
         script(plan[-1].key).play(writer, finish=False)
-        writer.finish("limit", json.dumps(script(plan[-1].key).interactions).encode(), error=ERROR)
+        last = {"number": 5, "player": "Player 2", "round": 2, "kind": "program"}
+        error = {**ERROR, "limit": "max_calls", "value": 6, "last_call": last}
+        writer.finish("limit", json.dumps(script(plan[-1].key).interactions).encode(), error=error)
     exported = export_classic(tmp_path, to=tmp_path / "classic", requests=requests)
     assert (exported.episodes, exported.left_out) == (len(plan), 0)
     of_store = [_seen(episode) for episode in read_episodes(run)]

@@ -165,13 +165,13 @@ def _error(episode: FinishedEpisode) -> dict[str, Any]:
         "outcome": episode.state,
         **known,
     }
-    if episode.calls:
-        last = episode.calls[-1]
-        fields["last_call"] = {
-            "number": last.number,
-            "player": last.player,
-            "round": last.round,
-            "kind": last.kind,
-            "call": json.loads(last.record),
-        }
+    # What was asked last may not have been answered; then it has no record.
+    last = known.get("last_call") or (_about(episode.calls[-1]) if episode.calls else None)
+    if isinstance(last, dict):
+        record = next((call.record for call in episode.calls if call.number == last.get("number")), None)
+        fields["last_call"] = last if record is None else {**last, "call": json.loads(record)}
     return fields
+
+
+def _about(call: StoredCall) -> dict[str, Any]:
+    return {"number": call.number, "player": call.player, "round": call.round, "kind": call.kind}

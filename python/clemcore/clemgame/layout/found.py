@@ -29,6 +29,8 @@ _NUMBERED = re.compile(r"\d+_(.+)", re.DOTALL)
 _OLD_EPISODE = re.compile(r"episode_(\d+)")
 # What says that a folder is that of an episode.
 _SIGNS = frozenset({"instance.json", "interactions.json", PARTIAL})
+# What error.json has beside the error.
+_OF_FILE = frozenset({"timestamp", "error", "message", "outcome"})
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,10 @@ def read_state(episode: FoundEpisode) -> tuple[str, dict[str, Any] | None]:
         found = read_json(path)
         outcome = found.get("outcome")
         error = {"type": found.get("error"), "message": found.get("message")}
-        error |= {name: found[name] for name in ("traceback", "limit", "value") if name in found}
+        error |= {name: value for name, value in found.items() if name not in _OF_FILE}
+        last = error.get("last_call")
+        if isinstance(last, dict):
+            last.pop("call", None)  # it is among the calls
         return (outcome if outcome in ("error", "limit") else "error"), error
     return ("played" if (episode.folder / "interactions.json").is_file() else "live"), None
 
