@@ -11,7 +11,7 @@ import contextlib
 import json
 import math
 import os
-from json.encoder import encode_basestring
+from json.encoder import encode_basestring as _quote
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from clemcore.calls.encoding import dumped
 
 _MOST_LEVELS = 60
 _BREAKS = ["\n" + "  " * level for level in range(_MOST_LEVELS + 2)]
+_CONTAINERS = (dict, list, tuple)
 _join = "".join
 
 
@@ -32,9 +33,7 @@ def _encoders() -> list[Any]:
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return []
-    return [
-        make(None, _refuse, encode_basestring, None, ": ", f",{mark}", False, False, False) for mark in _BREAKS[1:]
-    ]
+    return [make(None, _refuse, _quote, None, ": ", f",{mark}", False, False, False) for mark in _BREAKS[1:]]
 
 
 _ENCODERS = _encoders()
@@ -55,25 +54,26 @@ def indented(value: Any) -> str:
 def _text(value: Any, level: int) -> str:
     up = level + 1
     if isinstance(value, dict) and value:
-        if not any(isinstance(item, (dict, list, tuple)) for item in value.values()):
+        for item in value.values():
+            if isinstance(item, _CONTAINERS):
+                break
+        else:
             return f"{{{_BREAKS[up]}{_join(_ENCODERS[level](value, 0))[1:-1]}{_BREAKS[level]}}}"
-        parts = [_quoted(name) + ": " + _text(item, up) for name, item in value.items()]
+        parts = []
+        for name, item in value.items():
+            if type(name) is not str and type(name) is not int:  # numbers are those of roles and rounds
+                raise AttributeError
+            quoted = _quote(name) if isinstance(name, str) else f'"{name}"'
+            parts.append(f"{quoted}: {_quote(item) if type(item) is str else _text(item, up)}")
         return f"{{{_BREAKS[up]}{f',{_BREAKS[up]}'.join(parts)}{_BREAKS[level]}}}"
     if isinstance(value, (list, tuple)) and value:
-        if not any(isinstance(item, (dict, list, tuple)) for item in value):
-            return f"[{_BREAKS[up]}{_join(_ENCODERS[level](value, 0))[1:-1]}{_BREAKS[level]}]"
-        return f"[{_BREAKS[up]}{f',{_BREAKS[up]}'.join([_text(item, up) for item in value])}{_BREAKS[level]}]"
-    if type(value) is str:
-        return encode_basestring(value)
-    return _join(_ENCODERS[level](value, 0))
-
-
-def _quoted(name: Any) -> str:
-    if type(name) is int:  # the numbers of roles and rounds
-        return f'"{name}"'
-    if type(name) is not str:
-        raise AttributeError
-    return encode_basestring(name)
+        for item in value:
+            if isinstance(item, _CONTAINERS):
+                return (
+                    f"[{_BREAKS[up]}{f',{_BREAKS[up]}'.join([_text(each, up) for each in value])}{_BREAKS[level]}]"
+                )
+        return f"[{_BREAKS[up]}{_join(_ENCODERS[level](value, 0))[1:-1]}{_BREAKS[level]}]"
+    return _quote(value) if type(value) is str else _join(_ENCODERS[level](value, 0))
 
 
 def json_text(value: Any) -> bytes:
