@@ -64,15 +64,23 @@ class _Benchmark:
         pass
 
 
+# The classes of game masters, by the folder of the run and the name of the game.
+_masters: dict[tuple[str, str], Callable[..., Any]] = {}
+
+
+def _load(spec: GameSpec) -> _Benchmark:
+    return _Benchmark(spec, _masters[spec.game_path, spec.game_name])
+
+
 class Stage:
     """A run folder with one tiny game."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch | None = None) -> None:
         """Use a folder; without monkeypatch, for a process of its own, games are loaded from here for good."""
         self.folder = folder
-        self._masters: dict[str, Callable[..., Any]] = {}
-        patch = setattr if monkeypatch is None else monkeypatch.setattr
-        patch(engine_module, "_load", lambda spec: _Benchmark(spec, self._masters[spec.game_name]))
+        loader: Any = engine_module._load
+        if loader is not _load:
+            (setattr if monkeypatch is None else monkeypatch.setattr)(engine_module, "_load", _load)
 
     def game(
         self,
@@ -84,7 +92,7 @@ class Stage:
         place: int = 0,
         **fields: Any,
     ) -> PlannedGame:
-        self._masters[name] = master
+        _masters[str(self.folder), name] = master
         about = {name: fields.pop(name) for name in ("concurrency",) if name in fields}
         spec = GameSpec(game_name=name, game_path=str(self.folder), players=players, **about)
         return PlannedGame(

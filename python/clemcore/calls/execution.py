@@ -188,10 +188,15 @@ def run_batch(
         gen_args: generation arguments for all items, or for each.
     """
     outer = running(model)
+    if isinstance(outer, Request) and method is not None:
+        batch_messages = list(batch_messages)
+        if len(batch_messages) == 1 and batch_messages[0] == outer.messages:  # one call, which answers as a batch
+            return list(_as_many(method(batch_messages), 1, model))
     batch = Batch.of(model, batch_messages, progress=progress, scopes=scopes, gen_args=gen_args)
     if isinstance(outer, Batch):  # a user's method that calls super()
         return _hand_on(outer, model, batch, return_exceptions=return_exceptions)
-    with _turn(model) or nullcontext():
+    # A question that helps to answer another one has its turn already.
+    with (None if outer is not None else _turn(model)) or nullcontext():
         for item in batch.items:
             found = _found(item.request)
             if found is not None:

@@ -7,28 +7,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from clemcore import backends
 from clemcore.clemgame.benchmark import GameBenchmark
 from clemcore.clemgame.engine.batcher import Batcher
 from clemcore.clemgame.engine.baton import Baton
 from clemcore.clemgame.engine.callbook import CallBook
+from clemcore.clemgame.engine.choice import is_wanted, leave_out_stuck, name_of, remembered, tasks_of
 from clemcore.clemgame.engine.episode import Ended, Staging, error_of, play_episode
 from clemcore.clemgame.engine.interrupts import Interrupts
-from clemcore.clemgame.engine.limits import MOST_LIVE, Control, Limit, Options, is_raised
+from clemcore.clemgame.engine.limits import Control, Options
 from clemcore.clemgame.engine.live import LiveEpisode, labelled
 from clemcore.clemgame.engine.output import Output, RunLog
 from clemcore.clemgame.engine.progress import Progress
 from clemcore.clemgame.engine.randomness import Dispatch, Stream, drawing_from
 from clemcore.clemgame.engine.seeds import derived_seed
 from clemcore.clemgame.engine.shuffler import Shuffler
+from clemcore.clemgame.engine.sizing import BATCH, answers_batches, is_person, most_live
 from clemcore.clemgame.engine.summary import Summary
 from clemcore.clemgame.engine.tally import Tally
 from clemcore.clemgame.engine.team import Team
 from clemcore.clemgame.engine.ticker import Ticker
-from clemcore.clemgame.engine.watchdog import NAME, Mark, Watchdog, stuck_episode
+from clemcore.clemgame.engine.watchdog import NAME, Mark, Watchdog
 from clemcore.clemgame.layout.classic import FinishedEpisode
 from clemcore.model import Model
 
@@ -37,14 +38,12 @@ if TYPE_CHECKING:
 
     from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
     from clemcore.clemgame.spec import GameSpec
-    from clemcore.clemgame.store import EpisodeState, RunStore
+    from clemcore.clemgame.store import RunStore
 
 Layout: TypeAlias = Callable[[FinishedEpisode], object]
 
 # Seconds that live calls have to end once the run stops.
 _LET_GO = 30.0
-# Largest batch where nobody gives a number.
-_BATCH = 32
 # Seconds between two looks at how many episodes the models can use.
 _LOOK = 0.05
 
@@ -95,7 +94,7 @@ class _Run:
         self._options = options
         self._layout = layout
         self._progress = progress
-        self._has_person = any(_is_person(model) for model in models)
+        self._has_person = any(is_person(model) for model in models)
         self._output = Output(log, is_shown=self._has_person)
         self._log = log
         self._baton = Baton()
@@ -116,9 +115,13 @@ class _Run:
         os.environ.setdefault("MPLBACKEND", "Agg")
         self._store.plan([episode for game in games for episode in game.episodes])
         self._has_epochs = any(episode.key.epoch > 1 for game in games for episode in game.episodes)
-        states = self._without_stuck(games)
-        wanted = [(game, [each for each in game.episodes if self._is_wanted(states, each)]) for game in games]
-        self._tally.planned = sum(len(episodes) for _, episodes in wanted)
+        self._summary.notes += leave_out_stuck(games, self._store, self._folder, self._options)
+        states = self._store.states()
+        wanted = [
+            (game, [each.key for each in game.episodes if is_wanted(states[each.key], self._options)])
+            for game in games
+        ]
+        self._tally.planned = sum(len(keys) for _, keys in wanted)
         self._tally.earlier = self._summary.earlier = sum(
             states[episode.key].state == "played" for game in games for episode in game.episodes
         )
@@ -135,9 +138,9 @@ class _Run:
             dispatch.install()
         try:
             with interrupts, ticker:
-                for game, episodes in wanted:
-                    if episodes and self._control.reason is None:
-                        self._play_game(game, episodes, interrupts)
+                for game, keys in wanted:
+                    if keys and self._control.reason is None:
+                        self._play_game(game, set(keys), interrupts)
                     elif game.problem is not None:
                         self._summary.failed_games[game.spec.game_name] = error_of(game.problem)
         except KeyboardInterrupt:
@@ -171,38 +174,8 @@ class _Run:
         summary.stopped_by, summary.error = self._control.reason, self._control.error
         return summary
 
-    # -- which episodes --------------------------------------------------------------------------------------------
-    def _without_stuck(self, games: Sequence[PlannedGame]) -> dict[EpisodeKey, EpisodeState]:
-        """Return the states, after leaving out an episode that the watchdog has ended an earlier process for."""
-        folder = self._folder
-        found = None if folder is None else stuck_episode(folder / NAME)
-        states = self._store.states()
-        if found is None:
-            return states
-        place, stacks = found
-        timeout = self._options.step_timeout or 0.0
-        for game in games:
-            for episode in game.episodes:
-                if episode.place == place and states[episode.key].state != "played":
-                    error = {**Limit("step_timeout", timeout, stacks).to_error(), "uninterruptible": True}
-                    self._store.begin(episode.key).finish("limit", b"{}", error=error)
-                    self._summary.notes.append(
-                        f"{episode.key} is left out: its game code ran for longer than {timeout:g} s and could not "
-                        "be interrupted, so the run had to end. The stack is in its error"
-                    )
-        return self._store.states()
-
-    def _is_wanted(self, states: dict[EpisodeKey, EpisodeState], episode: PlannedEpisode) -> bool:
-        state = states[episode.key]
-        if state.state == "error":
-            retry = self._options.retry_errors
-            return retry if isinstance(retry, bool) else (state.error or {}).get("type") in retry
-        if state.state == "limit":
-            return is_raised(state.error, self._options)
-        return state.state != "played"
-
     # -- one game --------------------------------------------------------------------------------------------------
-    def _play_game(self, game: PlannedGame, episodes: list[PlannedEpisode], interrupts: Interrupts) -> None:
+    def _play_game(self, game: PlannedGame, wanted: set[EpisodeKey], interrupts: Interrupts) -> None:
         name = game.spec.game_name
         # What a game draws while it is imported depends on nothing else.
         stream = Stream(derived_seed(self._options.seed, name)) if self._options.rng == "episode" else None
@@ -216,7 +189,7 @@ class _Run:
             self._say(f"{name} cannot be played: {type(error).__name__}: {error}")
             return
         with labelled(name), benchmark:
-            most = self._most_live(game)
+            most = most_live(game.spec, self._models, self._options)
             self._is_alone = most() == 1
             staging = Staging(
                 benchmark,
@@ -225,9 +198,11 @@ class _Run:
                 self._options.run,
                 self._batcher_of,
                 self._shuffler,
+                keeps_context=self._options.keep_context == "experiment",
                 players=game.spec.player_count,
             )
-            team = Team(iter(episodes), lambda planned: self._play_one(staging, planned), self._is_over)
+            tasks = tasks_of(game, wanted, self._options)
+            team = Team(tasks, lambda task: self._play_task(staging, task, wanted), self._is_over)
             if self._is_alone:
                 team.run_here()
             else:
@@ -236,7 +211,7 @@ class _Run:
     def _is_over(self) -> bool:
         return self._control.reason is not None
 
-    def _run_team(self, team: Team[PlannedEpisode], most: Callable[[], int], interrupts: Interrupts) -> None:
+    def _run_team(self, team: Team[list[PlannedEpisode]], most: Callable[[], int], interrupts: Interrupts) -> None:
         stopped_at = 0.0
         has_said = False
         while True:
@@ -257,38 +232,42 @@ class _Run:
                 if is_late or is_stuck or interrupts.is_at_once:
                     return
 
-    def _most_live(self, game: PlannedGame) -> Callable[[], int]:
-        """Return what says how many episodes of a game are to be live now."""
-        given, allowed = self._options.concurrency, game.spec.get("concurrency")
-        most = min(given or MOST_LIVE, allowed if isinstance(allowed, int) and allowed > 0 else MOST_LIVE)
-        if self._has_person:
-            most = 1
-        if given is not None or most == 1:
-            return lambda: most
-        distinct = list({id(model): model for model in self._models}.values())
-        return lambda: min(most, max(1, sum(_useful_episodes(model, self._options) for model in distinct)))
-
     def _batcher_of(self, model: Model) -> Batcher | None:
-        if self._is_alone or not _answers_batches(model):
+        if self._is_alone or not answers_batches(model):
             return None
         batcher = self._batchers.get(id(model))
         if batcher is None:  # only the thread with the baton asks
-            size = self._options.batch_size or _BATCH
+            size = self._options.batch_size or BATCH
             batcher = self._batchers[id(model)] = Batcher(model, self._baton, size)
         return batcher
 
     # -- one episode -----------------------------------------------------------------------------------------------
-    def _play_one(self, staging: Staging, planned: PlannedEpisode) -> None:
-        mark, place = self._mark, planned.place
+    def _play_task(self, staging: Staging, task: list[PlannedEpisode], wanted: set[EpisodeKey]) -> None:
+        """Play episodes one after another; what players remember goes from each to the next."""
+        contexts: dict[str, list[Any]] = {}
+        for planned in task:
+            if planned.key not in wanted:
+                contexts = remembered(self._folder, planned.key) or contexts
+                continue
+            if self._control.reason is not None:
+                return
+            contexts = self._play_one(staging, planned, contexts) or contexts
+
+    def _play_one(
+        self, staging: Staging, planned: PlannedEpisode, contexts: dict[str, list[Any]]
+    ) -> dict[str, list[Any]]:
+        """Play an episode; return what its players remember."""
+        mark, name = self._mark, name_of(planned.key)
         episode = LiveEpisode(
             planned.key,
             options=self._options,
             baton=self._baton,
             control=self._control,
-            mark=None if mark is None else lambda: mark.set(place),
+            mark=None if mark is None else lambda: mark.set(name),
         )
         outcome: str | None = None
         error = None
+        kept: dict[str, list[Any]] = {}
         self._tally.begin()
         self._live.add(episode)
         try:
@@ -297,7 +276,7 @@ class _Run:
             episode.begin()
             self._watchdog.add(episode)
             try:
-                ended = play_episode(staging, planned, episode, writer=writer, book=book)
+                ended = play_episode(staging, planned, episode, writer=writer, book=book, contexts=contexts)
             finally:
                 self._watchdog.discard(episode)
                 self._output.end_line()
@@ -307,6 +286,7 @@ class _Run:
                 interactions = b"{}" if ended.recorder is None else ended.recorder.to_json()
                 writer.finish(ended.outcome, interactions, error=ended.error, facts=ended.facts or None)
                 outcome, error = ended.outcome, ended.error
+                kept = ended.facts.get("contexts", {}) if outcome == "played" else {}
         except Exception as fault:  # noqa: BLE001 - the store cannot be written: no further call is made
             self._control.stop("store", fault)
         finally:
@@ -314,6 +294,7 @@ class _Run:
             self._tally.end(outcome, episode.scope_text, error)
             if error is not None:
                 self._summary.add_error(planned.key, error)
+        return kept
 
     def _write(self, planned: PlannedEpisode, ended: Ended) -> None:
         """Write the files of an episode; the store has it all, so a fault does not end the run."""
@@ -369,31 +350,3 @@ class _Run:
 
 def _load(spec: GameSpec) -> GameBenchmark:
     return GameBenchmark.load_from_spec(spec)
-
-
-def _is_person(model: Model) -> bool:
-    return isinstance(model, backends.HumanModel) or model.model_spec.get("backend") == "slurk"
-
-
-def _answers_batches(model: Model) -> bool:
-    """Tell whether a model is better asked in batches: it computes them together, or its class says how."""
-    cls = type(model)
-    return model.gains_by_batches or cls.generate_batch_response is not Model.generate_batch_response
-
-
-def _useful_episodes(model: Model, options: Options) -> int:
-    """Return how many live episodes keep a model busy."""
-    if isinstance(model, backends.CustomResponseModel):
-        return 0  # its players are programs, which never wait
-    if _answers_batches(model):
-        return 2 * (options.batch_size or _BATCH)
-    calls = model.useful_calls
-    return MOST_LIVE if calls is None else 2 * calls + 2
-
-
-def _chains(episodes: Sequence[PlannedEpisode]) -> Iterator[list[PlannedEpisode]]:
-    """Yield the episodes of each experiment and epoch, in order."""
-    chains: dict[tuple[str, int], list[PlannedEpisode]] = {}
-    for episode in episodes:
-        chains.setdefault((episode.key.experiment, episode.key.epoch), []).append(episode)
-    yield from chains.values()

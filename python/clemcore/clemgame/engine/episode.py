@@ -6,6 +6,7 @@ An exception ends this episode and no other. It does not know which episodes the
 from __future__ import annotations
 
 import copy
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -37,11 +38,9 @@ class Ended:
     Attributes:
         outcome: "played", "error" or "limit"; None if the run stopped before its end.
         recorder: its interactions.
-        players: what is known of each player: name, role, model.
         calls: its calls, in order.
         error: what it ended with, or None.
-        facts: what else is known.
-        contexts: what each player remembers at the end, by name.
+        facts: what else is known: "differs_from", and "contexts", what each player remembers at the end.
     """
 
     outcome: str | None
@@ -49,7 +48,6 @@ class Ended:
     calls: list[StoredCall]
     error: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    contexts: dict[str, list[Any]] = field(default_factory=dict)
 
 
 class Benchmark(Protocol):
@@ -142,7 +140,13 @@ def play_episode(
     except BaseException as fault:  # noqa: BLE001 - whatever a game raises ends this episode alone
         error = fault
         episode.in_game = False
-    return _ended(episode, book, recorder, error, _contexts_of(master) if staging.keeps_context else {})
+        if isinstance(fault, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            episode.control.stop("interrupt")  # Ctrl-C, where somebody else handles signals
+            episode.was_stopped = True
+    ended = _ended(episode, book, recorder, error)
+    if staging.keeps_context and ended.outcome == "played":
+        ended.facts["contexts"] = _contexts_of(master)
+    return ended
 
 
 def _remember(master: Any, contexts: dict[str, list[Any]] | None) -> None:
@@ -165,12 +169,11 @@ def _ended(
     book: CallBook,
     recorder: EpisodeRecorder | None,
     error: BaseException | None,
-    contexts: dict[str, list[Any]],
 ) -> Ended:
     facts: dict[str, Any] = {}
     if book.differs_from is not None:
         facts["differs_from"] = book.differs_from
-    ended = Ended(None, recorder, by_number(book.calls), facts=facts, contexts=contexts)
+    ended = Ended(None, recorder, by_number(book.calls), facts=facts)
     if episode.limit is not None:
         ended.outcome, ended.error = "limit", {**episode.limit.to_error(), "last_call": book.last}
     elif error is None and not episode.was_stopped:

@@ -26,7 +26,7 @@ from clemcore.clemgame.engine.live import LiveEpisode
 
 NAME = "watchdog"
 # Bytes of the file that name the episode; the stacks of all threads follow if the timer has ended the process.
-_HEAD = 64
+_HEAD = 1024
 # Seconds between two looks, and until code that was interrupted must have ended.
 _LOOK = 0.25
 GRACE = 10.0
@@ -40,7 +40,7 @@ _raise_in_thread.restype = ctypes.c_int
 class Mark:
     """The file that names the episode whose code runs.
 
-    Each episode writes its place in the plan whenever it gets the baton. The file is mapped into memory, so this
+    Each episode writes its name whenever it gets the baton. The file is mapped into memory, so this
     costs nothing, and what was written last is there after the process has ended.
     """
 
@@ -58,9 +58,10 @@ class Mark:
         """Where the timer writes the stacks."""
         return self._file
 
-    def set(self, place: int) -> None:
-        """Name an episode by its place in the plan."""
-        self._map[0:8] = (place + 1).to_bytes(8, "little")
+    def set(self, name: bytes) -> None:
+        """Name an episode."""
+        size = min(len(name), _HEAD - 2)
+        self._map[0 : size + 2] = size.to_bytes(2, "little") + name[:size]
 
     def remove(self) -> None:
         """Remove the file: the run has ended by itself."""
@@ -70,14 +71,15 @@ class Mark:
         self.path.unlink(missing_ok=True)
 
 
-def stuck_episode(path: Path) -> tuple[int, str] | None:
-    """Return the place of the episode for which the timer has ended an earlier process, and the stacks, or None."""
+def stuck_episode(path: Path) -> tuple[bytes, str] | None:
+    """Return the name of the episode for which the timer has ended an earlier process, and the stacks, or None."""
     try:
         content = path.read_bytes()
     except OSError:
         return None
-    place, stacks = int.from_bytes(content[:8], "little"), content[_HEAD:].decode("utf-8", "replace")
-    return (place - 1, stacks) if place and "Timeout" in stacks else None
+    size = int.from_bytes(content[:2], "little")
+    stacks = content[_HEAD:].decode("utf-8", "replace")
+    return (content[2 : size + 2], stacks) if size and "Timeout" in stacks else None
 
 
 class Watchdog:

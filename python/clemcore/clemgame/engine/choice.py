@@ -1,0 +1,88 @@
+"""Which of the planned episodes a run plays, and which of them go one after another.
+
+It does not know how they are played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clemcore.clemgame.engine.limits import Limit, Options, is_raised
+from clemcore.clemgame.engine.watchdog import NAME, stuck_episode
+from clemcore.clemgame.store import RunReader
+from clemcore.errors import StoreError
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
+    from clemcore.clemgame.store import EpisodeState, RunStore
+
+
+def is_wanted(state: EpisodeState, options: Options) -> bool:
+    """Tell whether an episode is to be played: it is not completed, or what ended it is to be tried again."""
+    if state.state == "error":
+        retry = options.retry_errors
+        return retry if isinstance(retry, bool) else (state.error or {}).get("type") in retry
+    if state.state == "limit":
+        return is_raised(state.error, options)
+    return state.state != "played"
+
+
+def leave_out_stuck(
+    games: Sequence[PlannedGame], store: RunStore, folder: Path | None, options: Options
+) -> list[str]:
+    """End the episode for which the watchdog has ended an earlier process; return what to tell the user."""
+    found = None if folder is None else stuck_episode(folder / NAME)
+    if found is None:
+        return []
+    name, stacks = found
+    timeout = options.step_timeout or 0.0
+    states = store.states()
+    keys = (episode.key for game in games for episode in game.episodes)
+    key = next((key for key in keys if name_of(key) == name and states[key].state != "played"), None)
+    if key is None:
+        return []
+    error = {**Limit("step_timeout", timeout, stacks).to_error(), "uninterruptible": True}
+    store.begin(key).finish("limit", b"{}", error=error)
+    return [
+        f"{key} is left out: its game code ran for longer than {timeout:g} s and could not be interrupted, so "
+        "the run had to end. The stack is in its error"
+    ]
+
+
+def name_of(key: EpisodeKey) -> bytes:
+    """Return what the watchdog's file calls an episode."""
+    return f"{key.game}/{key.experiment}/{key.game_id}/{key.epoch}".encode("utf-8", "backslashreplace")
+
+
+def tasks_of(game: PlannedGame, wanted: Iterable[EpisodeKey], options: Options) -> Iterator[list[PlannedEpisode]]:
+    """Yield what one thread plays after another.
+
+    That is one episode each. Where players keep their dialogue, it is all episodes of an experiment and epoch up to
+    the last one that is to be played, completed ones included.
+    """
+    keys = set(wanted)
+    if options.keep_context != "experiment":
+        yield from ([episode] for episode in game.episodes if episode.key in keys)
+        return
+    chains: dict[tuple[str, int], list[PlannedEpisode]] = {}
+    for episode in game.episodes:
+        chains.setdefault((episode.key.experiment, episode.key.epoch), []).append(episode)
+    for chain in chains.values():
+        last = max((number for number, episode in enumerate(chain) if episode.key in keys), default=-1)
+        if last >= 0:
+            yield chain[: last + 1]
+
+
+def remembered(folder: Path | None, key: EpisodeKey) -> dict[str, list[Any]] | None:
+    """Return what the players remembered at the end of a completed episode, or None if that is not stored."""
+    if folder is None:
+        return None
+    try:
+        with RunReader(folder) as reader:
+            facts: Mapping[str, Any] = reader.episode(key).facts
+    except (StoreError, KeyError):
+        return None
+    found = facts.get("contexts")
+    return found if isinstance(found, dict) else None
