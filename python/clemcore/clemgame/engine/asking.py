@@ -138,7 +138,14 @@ class Asking:
         if "seed" not in view._gen_args and self._takes_seed(model, arguments):
             arguments.setdefault("seed", seed_of_call(episode.seed, number))
         player = speaking.get() or GAME_MASTER
-        is_known = self._book.ask(number, player, self._recorder.round, messages, {**view._gen_args, **arguments})
+        is_known = self._book.ask(
+            number,
+            player,
+            self._recorder.round,
+            messages,
+            {**view._gen_args, **arguments},
+            is_program=isinstance(model, backends.CustomResponseModel),
+        )
         scope = self._player_scope(player).numbered(number)
         return Question(messages, arguments or None, scope), is_known
 

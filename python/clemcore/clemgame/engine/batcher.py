@@ -67,7 +67,6 @@ class Batcher:
         self._is_busy = False
         self._work: queue.SimpleQueue[list[Question] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self.sizes: list[int] = []
         baton.when_idle(self._start_if_idle)
 
     def ask(self, questions: Sequence[Question]) -> None:
@@ -107,7 +106,6 @@ class Batcher:
 
     def _run(self) -> None:
         while (batch := self._work.get()) is not None:
-            self.sizes.append(len(batch))
             try:
                 answers = self._model.generate_batch_response(
                     [each.messages for each in batch],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +38,21 @@ class CallBook:
         last: the last question that was asked, for errors.
     """
 
-    def __init__(self, writer: EpisodeWriter, tally: Tally) -> None:
-        """Continue after the calls of earlier attempts."""
+    def __init__(self, writer: EpisodeWriter, tally: Tally, is_closed: Callable[[], bool] = lambda: False) -> None:
+        """Continue after the calls of earlier attempts.
+
+        Args:
+            writer: stores the calls.
+            tally: counts them.
+            is_closed: whether the episode was given up, so that nothing more is stored of it.
+        """
+        self._is_closed = is_closed
         self._writer = writer
         self._tally = tally
         self._earlier: dict[int, StoredCall] = {call.number: call for call in writer.earlier}
         self._asked: dict[int, tuple[str, int, str]] = {}
         self._repeated: set[int] = set()
+        self._compared: set[int] = set()
         self._ended: list[FinishedCall] = []
         self._lock = threading.Lock()
         self._hashes: dict[str, _Prefix] = {}
@@ -52,11 +60,23 @@ class CallBook:
         self.differs_from: dict[str, Any] | None = None
         self.fault: Exception | None = None
         self.last: dict[str, Any] | None = None
-        self.is_closed = False
 
     # -- questions ---------------------------------------------------------------------------------------------
-    def ask(self, number: int, player: str, round_: int, messages: Messages, gen_args: Mapping[str, Any]) -> bool:
-        """Note a question to a model; tell whether its answer is known."""
+    def ask(
+        self,
+        number: int,
+        player: str,
+        round_: int,
+        messages: Messages,
+        gen_args: Mapping[str, Any],
+        *,
+        is_program: bool = False,
+    ) -> bool:
+        """Note a question to a model; tell whether its answer is known.
+
+        A model that is a program is asked again, because its later answers may depend on this one. Its answer is
+        compared with the known one.
+        """
         request = self._request_of(player, messages, gen_args)
         self._asked[number] = player, round_, request
         self.last = {"number": number, "player": player, "round": round_, "kind": MODEL}
@@ -69,7 +89,9 @@ class CallBook:
         if earlier.text is None:  # it failed: what came after it may come otherwise now
             self._earlier.clear()
             return False
-        return True
+        if is_program:
+            self._compared.add(number)
+        return not is_program
 
     def _differ(self, number: int, player: str, round_: int, why: str) -> None:
         self._earlier.clear()
@@ -91,6 +113,8 @@ class CallBook:
         earlier = self._earlier.get(number) if isinstance(number, int) else None
         if earlier is None or earlier.text is None or earlier.number not in self._asked:
             return None
+        if earlier.number in self._compared:
+            return None
         self._repeated.add(earlier.number)
         self.calls.append(earlier)
         return reply_of(earlier)
@@ -111,6 +135,11 @@ class CallBook:
                 number = number if isinstance(number, int) else len(self.calls)
                 player, round_, request = self._asked.get(number, ("GM", 0, ""))
                 self._tally.count_call(call.facts, is_failed=call.failure is not None)
+                if number in self._compared and number in self._earlier:
+                    if self._earlier[number].text == call.response_text:
+                        self.calls.append(self._earlier[number])
+                        continue
+                    self._differ(number, player, round_, "the answer of the program differs")
                 self._write(
                     StoredCall(
                         number,
@@ -125,7 +154,7 @@ class CallBook:
                 )
 
     def _write(self, call: StoredCall) -> None:
-        if self.is_closed:
+        if self._is_closed():
             return
         try:
             self._writer.call(call)

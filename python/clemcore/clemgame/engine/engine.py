@@ -272,7 +272,7 @@ class _Run:
         self._live.add(episode)
         try:
             writer = self._store.begin(planned.key)
-            book = CallBook(writer, self._tally)
+            book = CallBook(writer, self._tally, lambda: episode.is_abandoned)
             episode.begin()
             self._watchdog.add(episode)
             try:
@@ -315,8 +315,7 @@ class _Run:
                 )
             )
         except Exception as fault:  # noqa: BLE001 - as above
-            self._summary.unwritten.append((planned.key, error_of(fault)))
-            if len(self._summary.unwritten) == 1:
+            if self._summary.add_unwritten(planned.key, error_of(fault)):
                 self._say(f"the files of {planned.key} cannot be written: {fault}")
 
     # -- what the user hears ---------------------------------------------------------------------------------------

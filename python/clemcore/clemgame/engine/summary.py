@@ -31,7 +31,8 @@ class Summary:
         errors: episodes that ended with an error or at a limit, with what ended them; the first hundred.
         kinds: number of errors by type, and of limits by name.
         failed_games: games that could not be loaded, with the error.
-        unwritten: episodes that are in the store, but whose files could not be written, with the error.
+        unwritten: episodes that are in the store, but whose files could not be written, with the error; the first
+            hundred.
         stopped_by: "budget", "interrupt", "store" or "stuck"; None if everything was played.
         error: what stopped the run, if an error did.
         notes: what else the user should know.
@@ -64,6 +65,12 @@ class Summary:
             return 3
         is_good = not (self.left or self.failed_games or self.unwritten or self.stopped_by)
         return 0 if is_good and not (self.counts["error"] or self.counts["limit"]) else 1
+
+    def add_unwritten(self, key: EpisodeKey, error: dict[str, Any]) -> bool:
+        """Note an episode whose files could not be written; tell whether it is the first one."""
+        if len(self.unwritten) < _MOST_NAMED:
+            self.unwritten.append((key, error))
+        return len(self.unwritten) == 1
 
     def add_error(self, key: EpisodeKey, error: dict[str, Any]) -> None:
         """Note an episode that ended with an error or at a limit."""
