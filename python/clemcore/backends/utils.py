@@ -21,28 +21,30 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 
-def ensure_messages_format(method: Callable[..., Any]) -> Callable[..., Any]:
+def ensure_messages_format(generate_response_fn: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate ``generate_response`` or ``generate_batch_response``: neighbouring roles are merged before it.
 
     Apply it below :func:`augment_response_object`.
     """
 
-    @functools.wraps(method)
+    @functools.wraps(generate_response_fn)
     def wrapped(self: Any, messages: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(messages, list) and all(isinstance(item, list) for item in messages):
-            return method(self, [ensure_alternating_roles(item) for item in messages], *args, **kwargs)
-        return method(self, ensure_alternating_roles(messages), *args, **kwargs)
+            return generate_response_fn(
+                self, [ensure_alternating_roles(item) for item in messages], *args, **kwargs
+            )
+        return generate_response_fn(self, ensure_alternating_roles(messages), *args, **kwargs)
 
     return wrapped
 
 
-def augment_response_object(method: Callable[..., Any]) -> Callable[..., Any]:
+def augment_response_object(generate_response_fn: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate ``generate_response`` or ``generate_batch_response``: for backends written for 3.7.2.
 
     Every response now answers ``["clem_player"]`` by itself (``clemcore.model.ReceivedBody``), so there is
     nothing left to add; the decorator stays so that such backends need no change.
     """
-    return method
+    return generate_response_fn
 
 
 def check_context_limit_generic(
