@@ -101,7 +101,7 @@ def play_with_mock() -> bool:
 
 def play_with_models(server: Server) -> bool:
     """Play a few episodes with both models; return whether all were finished and no call was sent twice."""
-    few = ["-i", "small", "-l", "8"]
+    few = ["-i", "small", "-l", "6"]
     print("\nplaying word_dominoes and lineup with smollm2-local …", flush=True)
     local = play_and_kill(WORK, "smollm2-local", 6, few)
     tell(local)
