@@ -366,3 +366,45 @@ def test_a_store_gets_the_scores_and_gives_the_files(clem: Clem, game: Path) -> 
     assert clem("replay", "results").returncode == 0
     clem.ok("export", str(RUN), "--to", "classic")
     assert json.loads((RUN / "echo/words_0/instance_00002/scores.json").read_text())["episode scores"]["Lose"] == 0
+
+
+def test_one_stream_of_random_numbers_needs_an_order(clem: Clem, game: Path) -> None:
+    assert "add --concurrency 1" in _run(clem, "--rng", "process", status=2)
+    assert "3 played" in _run(clem, "--rng", "process", "--concurrency", "1")
+
+
+def test_a_run_keeps_its_hash_seed(clem: Clem, game: Path) -> None:
+    code = game / "master.py"
+    text = code.read_text().replace(
+        "self.said = []", "self.said = []; self.log_key('order', list({'a', 'b', 'c', 'd'}))"
+    )
+    code.write_text(text)
+    orders = []
+    five = {"PYTHONHASHSEED": "5"}
+    environments: list[dict[str, Any]] = [{}, {}, five, five]
+    for number, environment in enumerate(environments):
+        _run(clem, "-r", f"r{number}", **environment)
+        orders.append([episode.interactions["order"] for episode in _episodes(Path(f"r{number}"))])
+    assert orders[0] == orders[1]
+    assert orders[2] == orders[3]
+    assert orders[0] != orders[2]
+    assert "hash_seed (PYTHONHASHSEED): 0 → 5" in _run(clem, "-r", "r0", status=2, PYTHONHASHSEED="5")
+    assert clem("replay", "r2").returncode == 0
+
+
+def test_garbage_is_recorded_as_it_is_and_shown_escaped(clem: Clem, game: Path, server: CountingServer) -> None:
+    _register(server)
+    garbage = ["\x00\x1b[2J", "\ud800", " ", "x" * 1_000_000]
+    server.text = lambda asked: garbage[len(asked["messages"][-1]["content"]) % 4]
+    _run(clem, model="counted")
+    said = {
+        event["action"]["content"]
+        for episode in _episodes(Path("results/counted"))
+        for turn in episode.interactions["turns"]
+        for event in turn
+        if event["action"]["type"] == "get message"
+    }
+    # Half a character is replaced in the text of a reply; the recorded bytes have it.
+    assert said <= {*garbage, "", "\ufffd"}
+    assert len(said) > 1
+    assert clem("replay", "results").returncode == 0

@@ -94,6 +94,10 @@ def checked_runs(
             f"the plan has {count:,} episodes, and the classic layout would write six files for each: choose with "
             "--layout store (one file; 'clem export' writes the others later) or --layout classic"
         )
+    if settings.rng == "process" and settings.concurrency != 1:
+        problems.append(
+            "rng = process: all episodes draw from one stream, so their order must not change; add --concurrency 1"
+        )
     runs = []
     for line_up in line_ups:
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clemcore.cli.inputs import examples
-from clemcore.cli.terminal import note, out, progress
+from clemcore.cli.terminal import note, out, progress, show_some
 
 if TYPE_CHECKING:
     from clemcore.clemgame.replaying import Replayed
@@ -61,8 +61,7 @@ def _show(folder: Path, found: Replayed) -> None:
     for scored in found.scores:
         for place, text in scored.different:
             out(f"{place}: scores differ: {text}")
-        for place, text in scored.failed:
-            note(f"{place}: cannot be scored: {text}")
+        show_some([f"{place}: cannot be scored: {text}" for place, text in scored.failed])
     for problem in found.problems:
         note(problem)
     changed = len(found.differences)

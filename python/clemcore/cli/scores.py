@@ -9,7 +9,7 @@ import click
 
 from clemcore.cli.greedy import GreedyCommand
 from clemcore.cli.inputs import examples
-from clemcore.cli.terminal import note, progress
+from clemcore.cli.terminal import note, progress, show_some
 from clemcore.secrets import scrub
 
 ALL = "all"
@@ -69,8 +69,7 @@ def score_all(path: Path, game: Any, model: str | None) -> int:
     with progress("scoring"):
         found = scoring.score(path, specs, model)
     for each in found:
-        for place, text in each.failed:
-            note(f"clem: {place}: {scrub(text)}")
-            status = 1
+        show_some([f"clem: {place}: {scrub(text)}" for place, text in each.failed])
+        status = 1 if each.failed else status
         note(f"{each.game}: {each.count} episodes scored" + (f", {len(each.failed)} not" if each.failed else ""))
     return status

@@ -51,6 +51,18 @@ def note(*pieces: str | Styled, end: str = "\n") -> None:
     sys.stderr.flush()
 
 
+# Messages of one kind that are shown one by one: nobody reads a thousand that say the same.
+_MOST_SHOWN = 50
+
+
+def show_some(messages: Sequence[str]) -> None:
+    """Write messages to standard error, and only the number of those that are too many."""
+    for message in messages[:_MOST_SHOWN]:
+        note(message)
+    if len(messages) > _MOST_SHOWN:
+        note(f"… and {len(messages) - _MOST_SHOWN} more")
+
+
 def _shown(piece: str | Styled, stream: TextIO, *, is_seen: bool) -> str:
     """Return a piece as the stream takes it; the style comes last, because it consists of control characters."""
     if isinstance(piece, str):
