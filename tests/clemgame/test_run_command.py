@@ -408,3 +408,28 @@ def test_garbage_is_recorded_as_it_is_and_shown_escaped(clem: Clem, game: Path, 
     assert said <= {*garbage, "", "\ufffd"}
     assert len(said) > 1
     assert clem("replay", "results").returncode == 0
+
+
+def test_results_of_older_releases_are_scored(clem: Clem, game: Path) -> None:
+    _run(clem)
+    clem("score")
+    expected = [episode.scores for episode in _episodes()]
+    played = RUN / "echo/words_0"
+    # 3.7.2 has no store; 1.x has other names.
+    old, oldest = Path("old/mock-t0.0/echo/words_0"), Path("oldest/mock-t0.0--mock-t0.0/echo/0_words_0")
+    for place, experiment, episode in (
+        (old, "experiment", "instance_{:05d}"),
+        (oldest, "experiment_words_0", "episode_{}"),
+    ):
+        place.mkdir(parents=True)
+        (place / f"{experiment}.json").write_bytes((played / "experiment.json").read_bytes())
+        for number in range(3):
+            inner = place / episode.format(number)
+            inner.mkdir()
+            for name in ("instance.json", "interactions.json"):
+                (inner / name).write_bytes((played / f"instance_{number:05d}" / name).read_bytes())
+    for root in (Path("old"), Path("oldest")):
+        done = clem("score", "-r", str(root), "-m", "mock-t0.0")
+        assert (done.returncode, done.stderr) == (0, "echo: 3 episodes scored\n")
+        assert [episode.scores for episode in _episodes(root)] == expected
+    assert "holds no completed episode" in clem.fails("score", "-r", "old", "-m", "gpt")
