@@ -199,7 +199,9 @@ def test_errors_end_their_episodes_alone_and_can_be_retried(clem: Clem, server: 
     sent = len(server.requests)
     _run(clem, status=1, model="counted")  # errors stay errors
     assert len(server.requests) == sent
-    _run(clem, "--retry-errors", "RateLimitError", status=1, model="counted")
+    message = _run(clem, "--retry-errors", "RateLimitError", "BadRequestErorr", status=1, model="counted")
+    assert "no failed episode has the error 'RateLimitError': errors are BadRequestError" in message
+    assert "no failed episode has the error 'BadRequestErorr': did you mean 'BadRequestError'?" in message
     assert len(server.requests) == sent
     _run(clem, "--retry-errors", "BadRequestError", model="counted")
     assert all(episode.state == "played" for episode in _episodes(Path("results/counted")))

@@ -19,6 +19,7 @@ from clemcore.clemgame.registry import GameRegistry
 from clemcore.clemgame.settings import RunSettings
 from clemcore.clemgame.store import EpisodeState, RunReader
 from clemcore.errors import ClemcoreError, GameError, RunError, StoreError
+from clemcore.spelling import misspelling_of
 
 _Say = Callable[[str], None]
 # With more episodes, the files of the classic layout are a burden for the file system: the user must choose.
@@ -42,9 +43,9 @@ class PlannedRun:
         """The folder of the run."""
         return self.line_up.folder
 
-    def still_to_play(self, game: PlannedGame, retry_errors: bool | list[str]) -> int:
-        """Count the episodes of a game that this command plays."""
-        return sum(is_open(self.states.get(episode.key), retry_errors) for episode in game.episodes)
+    def still_to_play(self, game: PlannedGame, settings: RunSettings) -> int:
+        """Count the episodes of a game that a command plays."""
+        return sum(is_open(self.states.get(episode.key), settings) for episode in game.episodes)
 
 
 def planned_games(
@@ -106,7 +107,22 @@ def checked_runs(
             problems.append(str(fault))
     if problems:
         raise RunError("\n".join(dict.fromkeys(problems)))
+    _say_unknown_kinds(settings, runs, say)
     return runs
+
+
+def _say_unknown_kinds(settings: RunSettings, runs: Sequence[PlannedRun], say: _Say) -> None:
+    """Say which errors no episode has: a misspelt name would retry nothing."""
+    if not isinstance(settings.retry_errors, list):
+        return
+    states = (state for run in runs for state in run.states.values())
+    known = sorted({str((state.error or {}).get("type")) for state in states if state.state == "error"})
+    by_lower = {name.lower(): name for name in known}
+    for kind in settings.retry_errors:
+        if kind not in known:
+            near = misspelling_of(kind, by_lower)
+            hint = f"did you mean '{by_lower[near]}'?" if near else f"errors are {', '.join(known) or 'none'}"
+            say(f"no failed episode has the error '{kind}': {hint}")
 
 
 def _role_problems(line_ups: Sequence[LineUp], games: Sequence[PlannedGame]) -> list[str]:
@@ -175,14 +191,16 @@ def states_of(folder: Path) -> dict[EpisodeKey, EpisodeState]:
         return {}  # killed before the store was made
 
 
-def is_open(state: EpisodeState | None, retry_errors: bool | list[str]) -> bool:
-    """Tell whether an episode is still to be played; the engine knows about raised limits."""
+def is_open(state: EpisodeState | None, settings: RunSettings) -> bool:
+    """Tell whether an episode is still to be played."""
     if state is None or state.state in ("planned", "live"):
         return True
-    if state.state != "error":
-        return False
-    kinds = [] if isinstance(retry_errors, bool) else retry_errors
-    return retry_errors is True or str((state.error or {}).get("type")) in kinds
+    error = state.error or {}
+    if state.state == "limit":
+        limit, value = getattr(settings, str(error.get("limit")), None), error.get("value")
+        return limit is None or (isinstance(value, (int, float)) and limit > value)
+    kinds = settings.retry_errors
+    return state.state == "error" and (error.get("type") in kinds if isinstance(kinds, list) else kinds)
 
 
 def hash_seed() -> str | None:

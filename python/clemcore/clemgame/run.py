@@ -108,7 +108,7 @@ def _dry_run(settings: RunSettings, runs: Sequence[PlannedRun], voice: Voice) ->
     rows = []
     for run in runs:
         for game in run.games:
-            name, left = game.spec.game_name, run.still_to_play(game, settings.retry_errors)
+            name, left = game.spec.game_name, run.still_to_play(game, settings)
             rows.append((run.line_up, name, estimate(left, seen.get(name), run.line_up)))
     voice.show_plan(rows)
     return result
@@ -116,7 +116,7 @@ def _dry_run(settings: RunSettings, runs: Sequence[PlannedRun], voice: Voice) ->
 
 def _first(game: PlannedGame, run: PlannedRun, settings: RunSettings) -> PlannedGame:
     """Return a game with its first episodes that are still to be played."""
-    chosen = [each for each in game.episodes if is_open(run.states.get(each.key), settings.retry_errors)]
+    chosen = [each for each in game.episodes if is_open(run.states.get(each.key), settings)]
     return replace(game, episodes=chosen[: settings.pilot])
 
 
