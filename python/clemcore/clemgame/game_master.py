@@ -15,6 +15,7 @@ from typing import Any
 from clemcore import backends
 from clemcore.clemgame.events import GameEventSource
 from clemcore.clemgame.exchanges import GOT, SENT, PlayerEvents
+from clemcore.clemgame.game_files import WORDS
 from clemcore.clemgame.player import Player
 from clemcore.clemgame.resources import GameResourceLocator
 from clemcore.clemgame.state import BASE_FIELDS, GameState
@@ -292,8 +293,9 @@ def _spec_by_path(name: str, path: Any, models: Any) -> Any:
     except (OSError, ValueError, TypeError):
         entries = []
     for entry in entries if isinstance(entries, list) else [entries]:
-        if isinstance(entry, dict) and entry.get("game_name") == name and isinstance(entry.get("players"), int):
-            players = entry["players"]
+        if isinstance(entry, dict) and entry.get("game_name") == name:
+            given = entry.get("players", players)
+            players = given if isinstance(given, int) else WORDS.get(str(given).lower(), players)
     # Games of then count their models themselves, so more of them than players are as good as any.
     return SimpleNamespace(game_name=name, game_path=path, players=players if len(models) == 1 else len(models))
 
