@@ -193,7 +193,8 @@ def test_a_broken_game_fails_alone_and_is_named_when_it_is_missed(here: Path) ->
     (here / "h" / "clemgame.json").write_text('{"game_name": "h"}')
     registry = GameRegistry.from_directories_and_cwd_files()
     assert (names(registry), len(registry.faults)) == (["g"], 1)
-    with pytest.raises(GameError, match="this game has no 'players'"):
+    assert "this game has no 'players'" in str(registry.faults[0])
+    with pytest.raises(GameError, match=rf"These files have faults, .*: {here / 'h' / 'clemgame.json'}$"):
         registry.get_game_spec("h")
 
 

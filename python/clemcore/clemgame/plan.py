@@ -124,10 +124,10 @@ def check_line_up(spec: GameSpec, models: Sequence[str]) -> None:
     """
     if len(models) in (1, spec.player_count):
         return
-    roles = ", ".join(spec.role_names)
+    players = f"{spec.player_count} player{'s' if spec.is_multi_player() else ''} ({', '.join(spec.role_names)})"
     raise GameError(
-        f"the game '{spec.game_name}' has {spec.player_count} players ({roles}), but {len(models)} models are "
-        f"given ({', '.join(models)}). Give one model per role in this order, or one model for all roles"
+        f"the game '{spec.game_name}' has {players}, but {len(models)} models are given ({', '.join(models)}). "
+        "Give one model per role in this order, or one model for all roles"
     )
 
 

@@ -249,8 +249,10 @@ class GameRegistry:
         else:
             spec = GameSpec.from_any(selector)
             message = self._why_none_matches(spec, selector)
-        broken = "".join(f"\n{fault}" for fault in self.faults)
-        return message + broken
+        broken = list(dict.fromkeys(problem.source for fault in self.faults for problem in fault.problems))
+        return message + (
+            f". These files have faults, so their games are missing: {', '.join(broken)}" if broken else ""
+        )
 
     def _why_none_matches(self, spec: GameSpec, selector: Selector) -> str:
         names = list(dict.fromkeys(str(game.game_name) for game in self))
