@@ -314,8 +314,9 @@ def test_results_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
         list(read_episodes(tmp_path / "missing"))
     place = write_episode(tmp_path / "run", _finished())
     (place / "interactions.json").write_text("{")
+    (episode,) = read_episodes(tmp_path)
     with pytest.raises(StoreError, match=r"interactions\.json is not JSON"):
-        list(read_episodes(tmp_path))
+        _ = episode.interactions
     write_episode(tmp_path / "other", _finished())
     with pytest.raises(StoreError, match="holds no store"):
         export_classic(tmp_path / "other")

@@ -199,6 +199,44 @@ def test_a_forked_child_does_not_write_its_parents_store(tmp_path: Path) -> None
         assert len(reader.calls(KEY)) == 2
 
 
+def test_a_forked_child_that_ends_normally_leaves_the_store_alone(tmp_path: Path) -> None:
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+from support.stored import planned, script
+from clemcore.clemgame.store import RunStore
+store = RunStore.open({str(tmp_path)!r})
+plan = planned(2)
+store.plan(plan)
+for episode in plan:
+    played = script(episode.key)
+    writer = store.begin(episode.key)
+    for step in played.steps[:9]:
+        writer.event(step) if isinstance(step, bytes) else writer.call(step)
+    child = os.fork()
+    if not child:
+        sys.exit()  # finalizers run, as in a child of multiprocessing
+    assert os.waitpid(child, 0)[1] == 0
+    for step in played.steps[9:]:
+        writer.event(step) if isinstance(step, bytes) else writer.call(step)
+    writer.finish("played", b"{{}}")
+store.close()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with RunReader(tmp_path) as reader:
+        for episode in planned(2):
+            assert reader.calls(episode.key) == script(episode.key).calls
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot be written: .*check the file and its folder"):
+        RunStore.open(tmp_path / "file")
+    (tmp_path / "run" / schema.NAME).mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"cannot be written: unable to open"):
+        RunStore.open(tmp_path / "run")
+
+
 def test_files_of_others_are_refused_and_left(tmp_path: Path) -> None:
     path = tmp_path / schema.NAME
     path.write_bytes(b"not a database at all, " * 100)

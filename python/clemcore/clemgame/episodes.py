@@ -57,7 +57,7 @@ class Episode:
 
     @cached_property
     def interactions(self) -> dict[str, Any]:
-        """The interactions in the form of 3.7.2, as far as they came; empty if it did not begin."""
+        """The interactions in the form of 3.7.2, as far as they came; empty if it did not end."""
         raise NotImplementedError
 
     def calls(self) -> list[StoredCall]:

@@ -26,6 +26,9 @@ from clemcore.errors import StoreError
 
 _EPOCH = re.compile(r"epoch_(\d{5,})")
 _NUMBERED = re.compile(r"\d+_(.+)", re.DOTALL)
+_INSTANCE = re.compile(r"instance_(\d{5,})")
+# Longer names may have been cut.
+_SURE = 50
 _OLD_EPISODE = re.compile(r"episode_(\d+)")
 # What says that a folder is that of an episode.
 _SIGNS = frozenset({"instance.json", "interactions.json", PARTIAL})
@@ -71,6 +74,9 @@ def _found(folder: Path, files: list[str]) -> FoundEpisode:
     numbered_experiment = _NUMBERED.fullmatch(place.name) if _OLD_EPISODE.fullmatch(folder.name) else None
     experiment = numbered_experiment[1] if numbered_experiment else unquote(place.name)
     game = unquote(place.parent.name)
+    instance = _INSTANCE.fullmatch(folder.name)
+    if instance and max(len(game), len(experiment)) < _SURE and "%" not in f"{place.parent.name}{place.name}":
+        return FoundEpisode(folder, run, game, experiment, int(instance[1]), epoch)
     # Names that were changed to make a folder, and numbers that are not those of the folder, stand in the files.
     meta: Any = None
     for name in ("interactions.json", PARTIAL):

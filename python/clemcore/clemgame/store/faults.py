@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 
 from clemcore.errors import StoreError
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SAFE = "Everything that was stored before is safe"
 
 
 def write_error(path: Path, fault: Exception) -> StoreError:
     """Return the error for a write that failed."""
     text = str(fault)
-    if "full" in text or "disk I/O" in text or isinstance(fault, OSError):
+    if "full" in text or "disk I/O" in text or (isinstance(fault, OSError) and fault.errno in _NO_ROOM):
         error = StoreError(
             f"{path} cannot be written: {text}. {_SAFE}: make room, and run the same command again to continue"
         )
@@ -25,7 +27,10 @@ def write_error(path: Path, fault: Exception) -> StoreError:
             "that program, and run the same command again to continue"
         )
     else:
-        error = StoreError(f"{path} cannot be written: {text}. {_SAFE}; run the same command again to continue")
+        error = StoreError(
+            f"{path} cannot be written: {text}. {_SAFE}: check the file and its folder, and run the same command "
+            "again to continue"
+        )
     error.__cause__ = fault
     return error
 

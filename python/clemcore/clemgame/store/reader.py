@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,8 @@ class RunReader:
                 f"{self.folder} holds no {schema.NAME}. Name the folder of a run, which 'clem run' has made"
             )
         self._files: list[ReaderOfVersion1] = []
+        # Episodes that are read one by one keep the reader, and nobody else may be left to close it.
+        weakref.finalize(self, _close, self._files)
         try:
             for path in paths:
                 found = _opened(path)
@@ -97,8 +100,7 @@ class RunReader:
 
     def close(self) -> None:
         """Close the files."""
-        for file in self._files:
-            file.close()
+        _close(self._files)
 
     def writers(self) -> list[dict[str, object]]:
         """Return ``pid`` and ``host`` of the processes that are writing the run."""
@@ -177,6 +179,11 @@ class RunReader:
     def _stream(self, episode: EpisodeKey | StoredEpisode) -> Stream:
         found = self._of(episode)
         return self._files[found.file].stream(found.number, has_ended=found.state.state in ENDED)
+
+
+def _close(files: list[ReaderOfVersion1]) -> None:
+    for file in files:
+        file.close()
 
 
 class ReaderOfVersion1:
