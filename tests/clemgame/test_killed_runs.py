@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 KILLS = int(os.environ.get("CLEMCORE_KILLS", "6"))
 SLACK = float(os.environ.get("CLEMCORE_KILL_SLACK", "1.0"))
-ARGUMENTS = ["run", "-g", "echo", "-m", "counted", "-t", "1", "--concurrency", "50"]
+ARGUMENTS = ["run", "-g", "echo", "-t", "1", "--concurrency", "50", "-m", "counted"]
 
 
 def _without_times(value: Any) -> Any:
@@ -86,22 +86,24 @@ def _sent_twice_without_reason(requests: list[Counted], kills: list[float]) -> l
     ]
 
 
-def test_kills_at_random_moments_cost_nothing(clem: Clem) -> None:
+@pytest.mark.parametrize(("others", "calls"), [([], 640), (["mock"], 320)], ids=["models", "model-and-program"])
+def test_kills_at_random_moments_cost_nothing(clem: Clem, others: list[str], calls: int) -> None:
+    arguments = [*ARGUMENTS, *others]
     write_game(Path(), instances=40, rounds=8)
     with CountingServer(delay=0.05) as server:
         Path("model_registry.json").write_text(json.dumps([server.entry(model_config={"max_connections": 50})]))
-        clem.ok(*ARGUMENTS, "-r", "whole")
+        clem.ok(*arguments, "-r", "whole")
         whole = {request.body for request in server.requests}
-        assert len(whole) == len(server.requests) == 640
+        assert len(whole) == len(server.requests) == calls
         kills: list[float] = []
         runs = 0
         while len(kills) < KILLS:  # a run that is completed is followed by another one
             server.requests.clear()
             first = len(kills)
             folder = f"killed_{runs}"
-            while len(kills) < KILLS and (killed := _kill_at_random(server, "-r", folder)) is not None:
+            while len(kills) < KILLS and (killed := _kill_at_random(server, *others, "-r", folder)) is not None:
                 kills.append(killed)
-            clem.ok(*ARGUMENTS, "-r", folder)
+            clem.ok(*arguments, "-r", folder)
             runs += 1
             assert {request.body for request in server.requests} == whole
             late = _sent_twice_without_reason(server.requests, kills[first:])

@@ -370,6 +370,12 @@ def test_a_store_gets_the_scores_and_gives_the_files(clem: Clem, game: Path) -> 
     assert json.loads((RUN / "echo/words_0/instance_00002/scores.json").read_text())["episode scores"]["Lose"] == 0
 
 
+def test_too_many_episodes_need_a_layout(clem: Clem, game: Path) -> None:
+    message = _run(clem, "--epochs", "20000", "--dry-run", status=2)
+    assert "the plan has 60,000 episodes" in message
+    assert "--layout store" in message
+
+
 def test_one_stream_of_random_numbers_needs_an_order(clem: Clem, game: Path) -> None:
     assert "add --concurrency 1" in _run(clem, "--rng", "process", status=2)
     assert "3 played" in _run(clem, "--rng", "process", "--concurrency", "1")

@@ -7,6 +7,7 @@ shown: what it has to say goes to a :class:`Voice`.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,8 @@ from clemcore.model import Model
 if TYPE_CHECKING:
     from clemcore.clemgame.engine import Summary
 
+logger = logging.getLogger(__name__)
+
 # In place of a budget where only its parts are limited.
 _ANY_AMOUNT = 1e12
 # Seconds between two notes of how far the run is.
@@ -47,6 +50,19 @@ class Voice(Protocol):
 
     def show_plan(self, rows: Sequence[tuple[LineUp, str, Estimate]]) -> None:
         """Show what will be played: line-up, game and estimate of each row."""
+
+
+class LoggedVoice:
+    """Speaks through the log, as programs expect."""
+
+    def say(self, text: str) -> None:
+        """Log a message."""
+        logger.warning("%s", text)
+
+    def show_plan(self, rows: Sequence[tuple[LineUp, str, Estimate]]) -> None:
+        """Log a line for each game of each line-up."""
+        for line_up, game, found in rows:
+            logger.warning("%s, %s: %d episodes to play, %s", line_up.folder, game, found.episodes, found)
 
 
 @dataclass
@@ -66,13 +82,16 @@ class Result:
 
 
 def play(
-    settings: RunSettings, voice: Voice, *, instances_filter: Callable[[dict[str, Any]], bool] | None = None
+    settings: RunSettings,
+    voice: Voice | None = None,
+    *,
+    instances_filter: Callable[[dict[str, Any]], bool] | None = None,
 ) -> Result:
     """Play what the settings describe, and continue what is there already.
 
     Args:
         settings: the settings of the command.
-        voice: where it speaks to a person.
+        voice: where it speaks to a person; by default the log.
         instances_filter: play only the instances whose row, with ``experiment`` and ``game_instance``, passes.
 
     Raises:
@@ -80,6 +99,7 @@ def play(
         GameError: games are unknown or unreadable, or do not go with the line-ups; nothing was sent.
         StoreError: another process writes the run, or its store is damaged.
     """
+    voice = voice or LoggedVoice()
     line_ups = line_ups_of(settings)
     games = planned_games(settings, instances_filter)
     for line in refused_games(games):
