@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,14 @@ def _of_store(run: Path) -> Iterator[Episode]:
         yield _StoreEpisode(run, reader, episode, has_epochs)
 
 
+def _local(moment: str | None) -> str:
+    """Return a time as the classic files have it: local, without a zone."""
+    if moment is None:
+        return datetime.now().isoformat()
+    known = datetime.fromisoformat(moment)
+    return known.isoformat() if known.tzinfo is None else known.astimezone().replace(tzinfo=None).isoformat()
+
+
 def finished(episode: Episode) -> FinishedEpisode | None:
     """Return an episode as the classic layout takes it, or None if it did not end."""
     if episode.state not in ENDED:
@@ -219,6 +228,6 @@ def finished(episode: Episode) -> FinishedEpisode | None:
         calls=episode.calls(),
         player_models=episode.player_models,
         error=episode.error,
-        ended=episode.ended or "",
+        ended=_local(episode.ended),
         has_epochs=episode.has_epochs,
     )
