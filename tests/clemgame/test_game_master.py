@@ -255,6 +255,55 @@ def test_a_direct_call_that_the_game_logs_itself_is_not_doubled() -> None:
     assert said(record(ready(Logging)))[0][:3] == ["GM>P1 probe [probe]", "P1>GM <probe> [probe]", "GM>P1 to a"]
 
 
+class Bridge(GameMaster):
+    """Logs contexts when they are asked for, as bridges to other frameworks do."""
+
+    def setup(self, **kwargs: Any) -> None:
+        self.player = Echo(self.player_models[0], name="Player 0")
+        self.player.register_many(self._loggers)
+        self._current_player = self.player
+        self.number = 0
+
+    def get_players(self) -> list[Player]:
+        return [self.player]
+
+    def get_context_for(self, player: Player) -> dict[str, Any]:
+        context = {"role": "user", "content": "move"}
+        self.log_gm_to_player(context, player)
+        return context
+
+    def step(self, response: str) -> tuple[bool, dict[str, Any]]:
+        self.log_player_to_gm(response, self.player)
+        self.number += 1
+        self.log_next_round()
+        self.log_to_self("note", self.number)
+        return self.number == 2, {}
+
+
+def test_a_game_master_may_log_contexts_before_they_are_answered() -> None:
+    master = make(Bridge, players=1)
+    master.setup()
+    assert said(record(master)) == [
+        ["GM>P0 move", "P0>GM <move>"],
+        ["GM>GM note: 1", "GM>P0 move", "P0>GM <move>"],
+        ["GM>GM note: 2"],
+    ]
+
+
+def test_a_player_may_hear_something_without_answering_it() -> None:
+    class Introducing(Game):
+        def _on_before_game(self) -> None:
+            self.a.perceive_context({"role": "user", "content": "rules"})
+            self.a(context={"role": "user", "content": "ready?"})
+
+    assert said(record(ready(Introducing)))[0][:4] == [
+        "GM>P1 rules",
+        "GM>P1 ready?",
+        "P1>GM <ready?>",
+        "GM>P1 to a",
+    ]
+
+
 def test_players_that_change_their_context_or_answer_are_not_doubled() -> None:
     class Changing(Echo):
         def perceive_context(self, context: dict[str, Any], **how: Any) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from clemcore.clemgame.resources import (
 )
 from clemcore.utils import file_utils, string_utils
 from clemcore.utils.log_utils import temporary_loglevel
-from clemcore.utils.logger import get_logger
+from clemcore.utils.logger import format_json, get_logger, setup_logger
 
 
 @pytest.fixture
@@ -140,6 +140,8 @@ def test_a_level_of_logging_can_be_temporary() -> None:
         return logger.level
 
     assert level() == logging.ERROR
+    assert setup_logger("clemcore.test") is logger
+    assert format_json({"a": Path("/b")}) == '{\n  "a": "/b"\n}'
     assert logger.level == before
 
 

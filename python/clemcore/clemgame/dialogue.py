@@ -63,6 +63,11 @@ class Dialogue(GameMaster):
     def current_player_idx(self, index: int) -> None:
         self._current_player_idx = index
 
+    def get_current_player(self) -> Player:
+        """Return the player whose turn it is (the name of 2.x)."""
+        player: Player = self.current_player
+        return player
+
     # -- players and what they hear ----------------------------------------------------------------------------
     def get_players(self) -> list[Player]:
         """Return the players in the order in which they were added."""
