@@ -43,6 +43,10 @@ RENAMED = {
 TOP_LEVEL = {"backends": "clemcore.backends", "clemgame": "clemcore.clemgame"}
 
 
+# Packages whose modules this version does not have yet.
+_LATER = ("clemcore.clemgame.envs.", "clemcore.clemgame.runners.", "clemcore.clemgame.transcripts.")
+
+
 class _AliasLoader:
     """Loads nothing: hands out the module that is there already."""
 
@@ -85,7 +89,7 @@ class _AliasFinder:
 
 
 class _Adviser:
-    """Comes last: says what to do about a package of 2024 that no other finder has found."""
+    """Comes last: says what to do about a module of another release that no other finder has found."""
 
     def find_spec(
         self,
@@ -93,16 +97,19 @@ class _Adviser:
         path: Sequence[str] | None = None,  # noqa: ARG002 - the protocol of finders
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        if name not in TOP_LEVEL:
-            return None
-        if _finder.top_level:
-            advice = f"{TOP_LEVEL[name]} is not part of this version of clemcore yet."
-        else:
-            advice = (
-                f"{TOP_LEVEL[name]} had this name in 2024. Start the script with 'python -m clemcore SCRIPT.py', "
-                "or call clemcore.compat.install() before this import."
+        if name.startswith(_LATER):
+            raise ModuleNotFoundError(
+                f"No module named '{name}': this module of clemcore 3.7.2 comes with a later version. To play "
+                "games, use the command 'clem run', or clemcore.clemgame.play_game in a program.",
+                name=name,
             )
-        raise ModuleNotFoundError(f"No module named '{name}': {advice}", name=name)
+        if name not in TOP_LEVEL or _finder.top_level:
+            return None
+        raise ModuleNotFoundError(
+            f"No module named '{name}': {TOP_LEVEL[name]} had this name in 2024. Start the script with "
+            "'python -m clemcore SCRIPT.py', or call clemcore.compat.install() before this import.",
+            name=name,
+        )
 
 
 def _renamed(name: str) -> str | None:

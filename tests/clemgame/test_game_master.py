@@ -338,7 +338,6 @@ def test_a_failing_model_leaves_the_prompt_in_the_record() -> None:
     master.register(recorder)
     with pytest.raises(TimeoutError):
         play_game(master)
-    master.flush_events()
     assert said(recorder.interactions) == [["GM>P1 to a"]]
     assert recorder.interactions["meta"]["completed"] is None
 

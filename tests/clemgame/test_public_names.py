@@ -118,6 +118,13 @@ def test_modules_that_come_later_say_so_when_they_are_used(module: str, name: st
         type("Mine", (object,), {}) if later.Base else None
 
 
+def test_modules_inside_them_say_so_when_they_are_imported() -> None:
+    with pytest.raises(
+        ModuleNotFoundError, match=r"envs\.pettingzoo': this module of clemcore 3\.7\.2 comes with a later"
+    ):
+        importlib.import_module("clemcore.clemgame.envs.pettingzoo")
+
+
 def test_importing_the_framework_is_light() -> None:
     heavy = ["numpy", "pandas", "pettingzoo", "gymnasium", "torch", "nltk", "aiohttp", "sqlite3", "asyncio"]
     code = (

@@ -239,17 +239,19 @@ def play_game(master: GameMaster, after_step: Step | None = None) -> None:
             game is over, and facts about the step. Games with their own ``play`` have no steps.
     """
     listen_to_players(master)
-    if not master._has_begun:
-        master.before_game()
-        master._has_begun = True
-    master.flush_events()
-    if type(master).play is not GameMaster.play:
-        master.play()
-    else:
-        play_steps(master, after_step)
-    if not master._has_ended:
-        master.log_game_end(auto_count_logging=False)
-    master.flush_events()
+    try:
+        if not master._has_begun:
+            master.before_game()
+            master._has_begun = True
+        master.flush_events()
+        if type(master).play is not GameMaster.play:
+            master.play()
+        else:
+            play_steps(master, after_step)
+        if not master._has_ended:
+            master.log_game_end(auto_count_logging=False)
+    finally:
+        master.flush_events()  # also what led to an error
 
 
 def play_steps(master: GameMaster, after_step: Step | None = None) -> None:
