@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clemcore.clemgame.plan import EpisodeKey, check_line_up, make_plan
+from clemcore.clemgame.plan import EpisodeKey, check_line_up, make_plan, unreadable_games
 from clemcore.clemgame.registry import GameRegistry, GameSpec
 from clemcore.errors import GameError
 
@@ -52,7 +52,6 @@ def test_a_plan_keeps_the_order_of_files_and_plays_epochs_one_after_another(game
     ]
     assert [episode.place for game in plan for episode in game.episodes] == list(range(16))
     assert plan[0].episodes[0].experiment == {"name": "easy", "level": "easy"}
-    assert plan[0].episodes[0].sha256 == plan[0].episodes[4].sha256 != plan[0].episodes[1].sha256
 
 
 def test_a_game_that_cannot_be_read_fails_alone(games: Path) -> None:
@@ -61,6 +60,16 @@ def test_a_game_that_cannot_be_read_fails_alone(games: Path) -> None:
     plan = make_plan(GameRegistry.from_directories_and_cwd_files())
     assert [len(game.episodes) for game in plan] == [4, 0]
     assert f"run 'python instancegenerator.py' in {games / 'b'}" in str(plan[1].problem)
+
+
+def test_games_that_cannot_be_read_are_planned_as_such(games: Path) -> None:
+    (games / "c").mkdir()
+    (games / "c" / "clemgame.json").write_text("{}")
+    [broken] = unreadable_games(GameRegistry.from_directories_and_cwd_files())
+    assert (broken.spec.game_name, broken.episodes) == ("c", [])
+    assert broken.problem is not None
+    assert f"clem check game {games / 'c'}" in str(broken.problem)
+    assert {problem.code for problem in broken.problem.problems} == {"G002"}
 
 
 def test_filters_choose_experiments_and_instances(games: Path) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.fingerprint import fingerprint_of, sha256_of
+from clemcore.clemgame.fingerprint import fingerprint_of
 from clemcore.clemgame.instances import GameInstances, Row
+from clemcore.clemgame.registry import GameRegistry
 from clemcore.clemgame.spec import GameSpec
 from clemcore.errors import GameError
 from clemcore.spelling import misspelling_of
@@ -47,11 +48,6 @@ class PlannedEpisode:
     experiment: dict[str, Any]
     instance: dict[str, Any]
     place: int
-
-    @cached_property
-    def sha256(self) -> str:
-        """The hash of experiment and instance: what of the instance file determines this episode."""
-        return sha256_of(json.dumps([self.experiment, self.instance], sort_keys=True).encode("utf-8"))
 
 
 @dataclass
@@ -114,6 +110,19 @@ def make_plan(
         game.episodes = _episodes(game.spec.game_name, wanted, epochs, place)
         place += len(game.episodes)
     return [game for game, _ in games]
+
+
+def unreadable_games(registry: GameRegistry) -> list[PlannedGame]:
+    """Return the games of a registry whose ``clemgame.json`` has faults, for commands that play all games."""
+    games = []
+    for fault in registry.faults:
+        for source in dict.fromkeys(problem.source for problem in fault.problems):
+            folder = Path(source).parent
+            spec = GameSpec(game_name=folder.name, game_path=str(folder), players=1)
+            # The whole report was logged when the games were looked up.
+            problem = GameError(f"{source} has faults: 'clem check game {folder}' shows them", fault.problems)
+            games.append(PlannedGame(spec, problem=problem))
+    return games
 
 
 def check_line_up(spec: GameSpec, models: Sequence[str]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 from clemcore.clemgame import manifest, run_folder
 from clemcore.clemgame.lineups import LineUp, line_ups_of
-from clemcore.clemgame.plan import EpisodeKey, PlannedGame, check_line_up, make_plan
-from clemcore.clemgame.registry import GameRegistry
+from clemcore.clemgame.plan import EpisodeKey, PlannedGame, check_line_up, make_plan, unreadable_games
+from clemcore.clemgame.registry import ALL, GameRegistry
 from clemcore.clemgame.settings import RunSettings
 from clemcore.clemgame.store import EpisodeState, RunReader
 from clemcore.errors import ClemcoreError, GameError, RunError, StoreError
@@ -59,14 +59,15 @@ def planned_games(
     """
     if not settings.games:
         raise RunError("no game is given: name one (-g taboo); 'clem list games' shows all")
-    specs = GameRegistry.from_directories_and_cwd_files().select(settings.games)
-    return make_plan(
-        specs,
+    registry = GameRegistry.from_directories_and_cwd_files()
+    plan = make_plan(
+        registry.select(settings.games),
         experiment=settings.experiment,
         instances=settings.instances,
         epochs=settings.epochs,
         instances_filter=instances_filter,
     )
+    return plan + unreadable_games(registry) if ALL in settings.games else plan
 
 
 def refused_games(games: Sequence[PlannedGame]) -> list[str]:
