@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from clemcore import secrets
+from clemcore.calls.recorder import FinishedCall
 from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.store import RunReader, RunStore, StoredCall, disk, schema
 from clemcore.errors import StoreError
@@ -428,3 +430,27 @@ def test_an_answer_of_any_kind_is_kept(tmp_path: Path) -> None:
         writer.finish("played", b"{}")
     with RunReader(tmp_path) as reader:
         assert reader.calls(KEY) == calls
+
+
+def test_no_key_is_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-0123456789abcdef0123456789"
+    for name in ("_loaded", "_keys", "_forms"):  # what is remembered ends with the test
+        monkeypatch.setattr(secrets, name, getattr(secrets, name))
+    secrets.remember(key)
+    with RunStore.open(tmp_path) as store:
+        store.plan(planned(1))
+        writer = store.begin(KEY)
+        writer.event(json.dumps({"content": key}).encode())
+        record = FinishedCall({"timestamp": "", "manipulated_prompt_obj": [], "raw_response_obj": {"text": key}})
+        writer.call(StoredCall(0, "Player 1", 0, "model", "", f"It is {key}.", record.to_json(), 1))
+        writer.event(json.dumps({"content": key}).encode())
+        store.note("said", key)
+        with RunReader(tmp_path) as reader:
+            assert [call.text for call in reader.calls(KEY)] == [None]
+            assert reader.events(KEY) == [b'{"content": "***"}']
+        for path in tmp_path.iterdir():
+            assert key.encode() not in path.read_bytes()
+        writer.finish("error", json.dumps({"turns": [[key]]}).encode(), error={"message": key})
+        with RunReader(tmp_path) as reader:
+            assert reader.interactions(KEY) == b'{"turns": [["***"]]}'
+            assert reader.states()[KEY].error == {"message": "***"}

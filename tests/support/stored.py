@@ -83,11 +83,11 @@ def record_of(prompt: Any, response: Any, text: str | None, *, number: int = 0, 
     ).to_json()
 
 
-def program_record(player: str, prompt: Any, response: Any, text: str, number: int) -> bytes:
+def program_record(prompt: Any, response: Any) -> bytes:
     """Return a record as the engine makes it for a programmatic player."""
-    facts = {"record_version": 1, "response_text": text, "scope": {"player": player, "call": number}}
-    fields = {"timestamp": _STARTED.isoformat(), "manipulated_prompt_obj": prompt, "raw_response_obj": response}
-    return to_json({**fields, "clemcore": facts})
+    return to_json(
+        {"timestamp": _STARTED.isoformat(), "manipulated_prompt_obj": prompt, "raw_response_obj": response}
+    )
 
 
 def wire(value: Any) -> JsonText:
@@ -142,7 +142,7 @@ def script(key: EpisodeKey, *, rounds: int = 3, stamp: str | None = None) -> Scr
                 "program",
                 hashlib.sha256(repr(dialogue[player]).encode()).hexdigest(),
                 answer,
-                program_record(player, prompt, response, answer, number),
+                program_record(prompt, response),
                 1,
             )
         )

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from clemcore.calls.encoding import FACTS, PROMPT, RESPONSE, JsonText, dumped, without_keys
-from clemcore.calls.recorder import RECORD_VERSION, FinishedCall
+from clemcore.calls.recorder import FinishedCall
 from clemcore.clemgame.store import StoredCall
 from clemcore.errors import BudgetExceededError
 from clemcore.messages import Messages
@@ -190,7 +190,7 @@ class CallBook:
                 what = "the request" if earlier.request != request else "the answer of the programmatic player"
                 self._differ(number, player, round_, f"{what} differs")
             self._tally.count_program()
-        record = _record_of(number, player, text, prompt, call[1])
+        record = _record_of(prompt, call[1])
         self._write(StoredCall(number, player, round_, kind, request, text, record, self._writer.attempt))
 
     def text_of(self, number: int) -> str:
@@ -234,17 +234,14 @@ class _Prefix:
 _LINE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=repr)
 
 
-def _record_of(number: int, player: str, text: str, prompt: bytes, response: Any) -> bytes:
-    """Write the record of an answer that came from no model: docs/record.md, without hashes."""
-    facts = {"record_version": RECORD_VERSION, "response_text": text, "scope": {"player": player, "call": number}}
-    record = b'{"timestamp": "%s", "%s": %s, "%s": %s, "%s": %s}' % (
+def _record_of(prompt: bytes, response: Any) -> bytes:
+    """Write the record of an answer that came from no model as 3.7.2 did: it has no facts to verify."""
+    record = b'{"timestamp": "%s", "%s": %s, "%s": %s}' % (
         datetime.now(timezone.utc).astimezone().isoformat().encode(),
         PROMPT.encode(),
         prompt,
         RESPONSE.encode(),
         dumped(response),
-        FACTS.encode(),
-        dumped(facts),
     )
     return without_keys(record)
 

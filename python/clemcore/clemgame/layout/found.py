@@ -217,9 +217,7 @@ def _label(call: RecordedCall, name: str) -> Any:
 
 
 def _is_program(call: RecordedCall) -> bool:
-    if call.facts:
-        return "model_spec" not in call.facts
-    return call.model_name in ("programmatic", "mock")
+    return not call.facts and call.model_name in ("programmatic", "mock")
 
 
 def _text_of(call: RecordedCall) -> str | None:

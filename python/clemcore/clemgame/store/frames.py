@@ -23,6 +23,7 @@ from typing import Any
 
 from clemcore.clemgame.store.contents import StoredCall
 from clemcore.clemgame.store.pieces import Cutter, join
+from clemcore.secrets import holds_key
 
 _PLAIN, _ZLIB, _ZLIB_LIKE = b"\x00", b"\x01", b"\x02"
 # Bytes of the number of the piece that a body resembles.
@@ -32,7 +33,6 @@ _SHORTEST = 256
 
 # Digits of the checksum.
 _CRC = 8
-_TEXT = b'"response_text": '
 
 
 class DamagedError(ValueError):
@@ -118,9 +118,14 @@ def _place_of(text: str | None, record: bytes) -> str:
     try:
         quoted = encode_basestring(text).encode("utf-8")
     except UnicodeEncodeError:
-        return _ascii(text)
-    start = record.rfind(_TEXT + quoted)
-    return _ascii(text) if start < 0 else f"[{start + len(_TEXT)},{len(quoted)}]"
+        quoted = b""
+    # Wherever it stands: the same bytes are the same answer.
+    start = record.rfind(quoted) if quoted else -1
+    if start >= 0:
+        return f"[{start},{len(quoted)}]"
+    # A record leaves out what holds a key, and so must this: the question is asked again when it comes again.
+    answer = _ascii(text)
+    return "null" if holds_key(answer.encode()) else answer
 
 
 @dataclass
