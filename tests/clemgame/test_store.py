@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -454,3 +455,50 @@ def test_no_key_is_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         with RunReader(tmp_path) as reader:
             assert reader.interactions(KEY) == b'{"turns": [["***"]]}'
             assert reader.states()[KEY].error == {"message": "***"}
+
+
+class Interrupting:
+    """A connection during whose commit Ctrl-C is pressed, once."""
+
+    def __init__(self, connection: sqlite3.Connection, when: str) -> None:
+        self._connection = connection
+        self._when = when
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        if statement.startswith(self._when.removeprefix("after ")):
+            when, self._when = self._when, "never"
+            if when.startswith("after "):
+                self._connection.execute(statement, *values)
+            raise KeyboardInterrupt
+        return self._connection.execute(statement, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+@pytest.mark.parametrize("when", ["BEGIN", "after BEGIN", "INSERT INTO log", "COMMIT", "after COMMIT"])
+def test_an_interrupt_in_the_middle_of_a_write_loses_no_call(tmp_path: Path, when: str) -> None:
+    """The game goes on: what it says later refers to what was said before."""
+    messages: list[dict[str, str]] = []
+    calls = []
+    for number in range(6):
+        messages.append({"role": "user", "content": f"{number} " * 200})
+        record = record_of([*messages], {"text": "yes"}, "yes", number=number)
+        calls.append(StoredCall(number, "Player 1", number, "model", "0" * 64, "yes", record, 1))
+    with RunStore.open(tmp_path) as store:
+        store.plan(planned(1))
+        writer = store.begin(KEY)
+        for call in calls[:3]:
+            writer.call(call)
+        store._commits._connection = Interrupting(store._commits._connection, when)  # type: ignore[assignment]
+        writer.event(b"{}")
+        with pytest.raises(KeyboardInterrupt):
+            writer.call(calls[3])
+        for call in calls[4:]:
+            writer.call(call)
+        with RunReader(tmp_path) as reader:
+            assert reader.calls(KEY) == calls
+            assert reader.events(KEY) == [b"{}"]
+        writer.finish("played", b"{}")
+    with RunReader(tmp_path) as reader:
+        assert reader.calls(KEY) == calls

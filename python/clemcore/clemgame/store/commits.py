@@ -52,6 +52,7 @@ class Commits:
         self._lock = threading.Lock()
         self._pending: deque[_Waiting] = deque()
         self._fault: StoreError | None = None
+        self._has_begun = False
         self._identity = _identity(self._name)
         self._version = self._data_version()
         forks.guard(self, "_lock", in_child=Commits._start_in_child)
@@ -109,23 +110,30 @@ class Commits:
             taken.append(self._pending.popleft())
         try:
             self._commit(taken)
-        except BaseException as fault:
+        except (StoreError, sqlite3.Error, OSError) as fault:
             self._roll_back()
-            if isinstance(fault, StoreError):
-                self._fault = fault
-            elif isinstance(fault, (sqlite3.Error, OSError)):
-                self._fault = write_error(self._path, fault)
-            else:  # an interrupt: what is not in the file is written next
-                self._pending.extendleft(reversed(taken))
-                raise
+            self._fault = fault if isinstance(fault, StoreError) else write_error(self._path, fault)
             raise self._fault from None
+        except BaseException:  # an interrupt, which may also come right behind the commit
+            if self._has_begun and not self._connection.in_transaction:
+                self._mark(taken)
+            else:  # what is not in the file is written next
+                self._roll_back()
+                self._pending.extendleft(reversed(taken))
+            raise
+        self._mark(taken)
+
+    @staticmethod
+    def _mark(taken: Sequence[_Waiting]) -> None:
         for each in taken:
             each.is_done = True
 
     def _commit(self, taken: Sequence[_Waiting]) -> None:
         execute = self._connection.execute
+        self._has_begun = False
         # Within the transaction, because nobody else can write after this check.
         execute("BEGIN IMMEDIATE")
+        self._has_begun = True
         if _identity(self._name) != self._identity:
             raise changed(self._path, "replaced or removed")
         if self._data_version() != self._version:

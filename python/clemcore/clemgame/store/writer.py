@@ -320,13 +320,28 @@ class EpisodeWriter:
         self._store = store
         self._episode = episode
         self._game = game
-        self._frames = stream.frames
+        self._frames: list[bytes] = []
         self._events: list[bytes] = []
         self._waiting: list[bytes] = []
         self._counting = {call.number: call for call in self.earlier}
-        self._cutter = Cutter(store._piece)
+        self._is_torn = False
+        self._follow(stream)
+
+    def _follow(self, stream: Stream) -> None:
+        """Continue behind what is in the file."""
+        self._frames = stream.frames
+        self._cutter = Cutter(self._store._piece)
         for call, record in zip(stream.made, stream.records, strict=True):
             self._cutter.add(call.player, record)
+
+    def _mend(self) -> None:
+        """Find out whether a call is in the file whose write was interrupted: later ones may refer to it."""
+        stream = self._store._stream(self._episode)
+        if len(stream.frames) > len(self._frames):
+            self._waiting.clear()
+            self._events.clear()
+        self._follow(stream)
+        self._is_torn = False
 
     def event(self, event: bytes) -> None:
         """Take the JSON of one logged event; it is written with the next call."""
@@ -348,14 +363,15 @@ class EpisodeWriter:
             self.differs_from(call.number)
         if call.attempt != self.attempt:
             call = replace(call, attempt=self.attempt)
-        frame = call_frame(call, self._cutter)
-        written = [*self._waiting, frame]
+        if self._is_torn:
+            self._mend()
+        self._is_torn = True
+        frames = [*self._waiting, call_frame(call, self._cutter)]
+        self._store._append(self._episode, [events_frame(self._events), *frames] if self._events else frames)
+        self._frames += frames
         self._waiting.clear()
-        self._frames += written
-        if self._events:
-            written.insert(0, events_frame(self._events))
-            self._events.clear()
-        self._store._append(self._episode, written)
+        self._events.clear()
+        self._is_torn = False
 
     def differs_from(self, number: int) -> None:
         """Let earlier calls from a number on no longer count; they stay in the file as superseded."""
@@ -383,6 +399,8 @@ class EpisodeWriter:
         """
         if state not in ENDED:
             raise ValueError(f"an episode ends as {', '.join(sorted(ENDED))}, not as {state!r}")
+        if self._is_torn:
+            self._mend()
         interactions = scrub_json(interactions)
         calls = b"".join([*self._frames, *self._waiting])
         noted = {**self._store.facts, **(facts or {})}
