@@ -203,34 +203,45 @@ class CallBook:
 class _Prefix:
     """The hash of a dialogue that grows: only what is new is hashed."""
 
-    __slots__ = ("_digest", "_seen")
+    __slots__ = ("_contents", "_digest", "_roles")
 
     def __init__(self) -> None:
-        self._seen: list[tuple[Any, Any]] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self._roles: list[Any] = []
+        self._contents: list[Any] = []
         self._digest = hashlib.sha256()
 
     def of(self, messages: Messages) -> Any:
         """Return the hash of all messages: each as JSON with sorted keys, and a line feed."""
-        seen = self._seen
-        known = len(seen)
-        if known > len(messages) or any(
-            # Texts are compared by identity, so this costs little however long they are.
-            message.get("role") is not role or message.get("content") is not content or len(message) != 2  # noqa: PLR2004
-            for message, (role, content) in zip(messages, seen, strict=False)
+        known = len(self._roles)
+        head = messages[:known]
+        # Texts that are the same object are compared at once, so this costs little however long they are.
+        is_known = (
+            [message.get("content") for message in head] == self._contents
+            and [message.get("role") for message in head] == self._roles
+            and sum(map(len, head)) == _PLAIN * known
+        )
+        if not is_known:
+            self._forget()
+            known = 0
+        fresh = messages[known:]
+        digest = self._digest
+        for message in fresh:
+            digest.update(_LINE.encode(message).encode("utf-8", "surrogatepass"))
+            digest.update(b"\n")
+            self._roles.append(message.get("role"))
+            self._contents.append(message.get("content"))
+        if sum(map(len, fresh)) != _PLAIN * len(fresh) or not all(
+            type(content) is str for content in self._contents[known:]
         ):
-            known, self._digest = 0, hashlib.sha256()
-            seen.clear()
-        for message in messages[known:]:
-            self._digest.update(_LINE.encode(message).encode("utf-8", "surrogatepass"))
-            self._digest.update(b"\n")
-            seen.append((message.get("role"), message.get("content")))
-        if any(len(message) != 2 for message in messages[known:]):  # noqa: PLR2004 - images may change in place
-            digest, self._digest = self._digest, hashlib.sha256()
-            seen.clear()
-            return digest
-        return self._digest
+            self._forget()  # an image, or a list of parts, may be changed in place
+        return digest
 
 
+# A message has a role and a content; others are hashed anew each time.
+_PLAIN = 2
 _LINE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=repr)
 
 

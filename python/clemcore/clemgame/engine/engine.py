@@ -221,9 +221,13 @@ class _Run:
                 stopped_at = time.monotonic()
             if team.refused is not None and not has_said:
                 has_said = True
-                note = f"the machine refused a thread ({team.refused}): {team.size} episodes are live at most"
+                most_now = max(team.size, 1)
+                note = f"the machine refused a thread ({team.refused}): {most_now} episodes are live at most"
                 self._summary.notes.append(note)
                 self._say(note)
+                if not team.size:
+                    self._is_alone = True
+                    team.run_here()
             if not team.wait(_LOOK):
                 return
             if stopped_at:

@@ -44,8 +44,6 @@ class Team(Generic[_T]):
                 thread.start()
             except RuntimeError as error:
                 self.refused = str(error)
-                if self.size == 0:
-                    raise
                 return
             self.size += 1
 

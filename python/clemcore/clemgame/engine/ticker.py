@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -22,11 +23,13 @@ class Ticker:
 
     def __enter__(self) -> None:
         self._look()  # before anything can keep the thread from running
-        self._thread.start()
+        with contextlib.suppress(RuntimeError):  # no thread to be had: then nobody looks
+            self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._end.set()
-        self._thread.join(2.0)
+        if self._thread.ident is not None:
+            self._thread.join(2.0)
 
     def _run(self) -> None:
         while not self._end.wait(self._every):
