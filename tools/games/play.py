@@ -22,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from collection import Game, copy_trimmed, games_of
 
 START = Path(__file__).with_name("start.py")
 MEMORY = 12 << 30
+# Characters of an error that are kept.
+LONGEST = 300
 # NumPy 2 has no NaN, which the games of 2025 still use. Python imports this file at its start.
 RESTORE_NAN = "import numpy\n\nif not hasattr(numpy, 'NaN'):\n    numpy.NaN = numpy.nan\n"
 
@@ -85,16 +88,21 @@ def _run(
     return {"status": status, "seconds": round(time.monotonic() - began, 1), "cpu": round(cpu, 1)}
 
 
-def _errors(text: str) -> list[str]:
-    """Return the last line of each traceback and each line that reports an error, once."""
-    found: dict[str, int] = {}
+def _errors(text: str, records: Path) -> list[str]:
+    """Return the last line of each traceback, and the error of each episode, once."""
+    found: Counter[str] = Counter()
     inside = False
     for line in text.splitlines():
         if line.startswith("Traceback "):
             inside = True
         elif inside and line and not line.startswith((" ", "\t")):
             inside = False
-            found[line[:300]] = found.get(line[:300], 0) + 1
+            found[line[:LONGEST]] += 1
+        elif line.startswith("clem: game '"):
+            found[line.removeprefix("clem: ")[:LONGEST]] += 1
+    for path in records.rglob("error.json"):
+        error = json.loads(path.read_bytes())
+        found[f"{error.get('type') or error.get('error')}: {error['message']}"[:LONGEST]] += 1
     return [line if count == 1 else f"{line} ({count} times)" for line, count in found.items()]
 
 
@@ -107,7 +115,8 @@ def play(
     results.mkdir(parents=True)
     start = [options.python, str(START), "--seed", str(options.seed), "--"]
     line: dict[str, Any] = {"planned": game.planned()}
-    place = str((results / "records").absolute())
+    records = results / "records"
+    place = str(records)
     commands = {
         "run": ["run", "-g", game.name, "-m", "mock", "-r", place, *options.flags],
         "score": ["score", "-g", game.name, "-r", place],
@@ -121,8 +130,7 @@ def play(
         if (collection / "clembench.log").exists():
             shutil.move(collection / "clembench.log", results / f"{name}.clembench.log")
             text += (results / f"{name}.clembench.log").read_text(encoding="utf-8", errors="replace")
-        line[name]["errors"] = _errors(text)
-    records = results / "records"
+        line[name]["errors"] = _errors(text, records if name == "run" else Path(os.devnull))
     line["played"] = len(list(records.rglob("interactions.json")))
     line["scored"] = len(list(records.rglob("scores.json")))
     return line

@@ -27,7 +27,7 @@ def main() -> None:
 
     random.seed(options.seed)
     np.random.seed(options.seed)
-    cli.main()
+    raise SystemExit(cli.main())
 
 
 if __name__ == "__main__":
