@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import math
@@ -27,6 +28,7 @@ from clemcore.clemgame.store import RunReader, RunStore
 from clemcore.images import image_type
 from support.models import REPOSITORY
 from support.pages import blocks
+from support.wire_server import Answer, Received, WireServer, completion
 
 GAMES = REPOSITORY / "examples" / "games"
 NAMES = ("word_dominoes", "lineup", "spot_the_change")
@@ -378,3 +380,40 @@ class TestSpotTheChange:
         assert (episode.outcome, episode.main, episode.scores["Rule Violations"]) == ("Lose", 0.0, 3)
         assert 'The board has no cell "D1".' in episode.contexts[1]["content"]
         assert episode.contexts[1]["image"] == episode.contexts[0]["image"]
+
+    @pytest.mark.slow
+    def test_a_model_behind_an_api_sees_the_pictures(self, wire_server: WireServer, tmp_path: Path) -> None:
+        """The server knows the answer to each picture by its bytes, so it wins only if it gets them unchanged."""
+        answers = {
+            (GAMES / "spot_the_change" / shown["picture"]).read_bytes(): answer
+            for _, instance in instances("spot_the_change")
+            for shown, answer in zip(instance["rounds"], best_answers("spot_the_change", instance), strict=True)
+        }
+
+        def look(received: Received) -> Answer:
+            parts = received.json["messages"][-1]["content"]
+            [url] = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+            return completion(answers[base64.b64decode(url.removeprefix("data:image/png;base64,"))])
+
+        wire_server.script = [look]
+        model = backends.get_model_for(
+            {
+                "model_name": "seer",
+                "backend": "openai_compatible",
+                "model_id": "seer",
+                "base_url": f"{wire_server.url}/v1",
+                "model_config": {
+                    "requires_api_key": False,
+                    "multimodality": {"single_image": True, "multiple_images": True},
+                },
+            }
+        )
+        [spec] = GameSpec.from_directory(str(GAMES / "spot_the_change"))
+        plan = make_plan([spec], instances="small")
+        with contextlib.closing(RunStore.open(tmp_path / "run")) as store:
+            summary = play(plan, [model], store, Options())
+        assert not summary.errors
+        reader = RunReader(tmp_path / "run")
+        records = [json.loads(reader.interactions(episode.key)) for episode in plan[0].episodes]
+        assert [record["points"] for record in records] == [[1.0] * 5] * 3
+        assert len(wire_server.requests) == 15
