@@ -214,6 +214,13 @@ class TestEveryGame:
         assert "36 episodes: 36 completed" in done.stdout
 
     @pytest.mark.slow
+    def test_the_check_of_games_finds_nothing(self) -> None:
+        clem = Path(sys.executable).with_name("clem")
+        done = subprocess.run([clem, "check", "game"], cwd=GAMES, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count(": ready") == len(NAMES)
+
+    @pytest.mark.slow
     @pytest.mark.parametrize("game", NAMES)
     def test_episodes_that_play_side_by_side_go_as_they_go_alone(self, game: str, tmp_path: Path) -> None:
         """Whatever the order in which the players answer; the mock gives up its turn at every answer."""
