@@ -43,8 +43,9 @@ def lines_of(run: PlannedRun, summary: Summary) -> Iterator[str]:
     yield f"{run.folder}: {', '.join(parts) or 'nothing to play'}; {summary.calls + summary.programs} calls{usd}"
     yield from summary.notes
     for name, error in summary.failed_games.items():
-        reason = f"{error['type']}: {error['message']}\n{error.get('traceback', '')}"
-        yield f"game '{name}' cannot be played: {reason.rstrip()}"
+        message, trace = str(error["message"]), str(error.get("traceback", "")).rstrip()
+        shown = message if "Traceback" in message or not trace else f"{message}\n{trace}"
+        yield f"game '{name}' cannot be played: {error['type']}: {shown}"
     for key, error in summary.errors[:_SHOWN]:
         yield f"{key}: {one_line(error)}"
     if len(summary.errors) > _SHOWN:

@@ -56,6 +56,8 @@ def replay(ctx: click.Context, /, *, path: Path, games: tuple[str, ...], as_json
 
 
 def _show(folder: Path, found: Replayed) -> None:
+    from clemcore.clemgame.run_folder import hash_seed_of
+
     for difference in found.differences:
         out(str(difference))
     for scored in found.scores:
@@ -64,6 +66,11 @@ def _show(folder: Path, found: Replayed) -> None:
         show_some([f"{place}: cannot be scored: {text}" for place, text in scored.failed])
     for problem in found.problems:
         note(problem)
+    if found.differences and hash_seed_of(folder) is None:
+        note(
+            f"{folder}: was played with a random hash seed, so games that go through sets of texts may differ for "
+            "that reason alone: set PYTHONHASHSEED for programs that play"
+        )
     changed = len(found.differences)
     scores = sum(len(scored.different) for scored in found.scores)
     skipped = f", {found.skipped} were not completed and are left out" if found.skipped else ""
