@@ -442,7 +442,7 @@ def test_hostile_templates_end_in_a_clear_error(source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "1 s of processor time"),
+        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", r"0\.5 s of processor"),
         (
             "{% set ns = namespace(x='ab') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
             "200 MiB",
@@ -461,7 +461,7 @@ def test_hostile_templates_end_in_jinja2_too(source: str, message: str) -> None:
 @pytest.mark.slow
 def test_a_template_of_very_many_names_ends_in_an_error_too() -> None:
     names = ", ".join(f"a{number}" for number in range(50_000))
-    with pytest.raises(TemplateError, match="1 s of processor time"):
+    with pytest.raises(TemplateError, match=r"0\.5 s of processor time"):
         ChatTemplate("{% macro f(" + names + ") %}{% endmacro %}")
 
 

@@ -206,3 +206,18 @@ assert texts == ["within", "the template takes too long to render", "the templat
 
 def test_a_signal_handler_may_change_the_messages_and_render_others() -> None:
     run("-c", NESTED)
+
+
+# jinja2 has to render this, because the core makes no bytes.
+ENCODING = "{% set c = messages[0].content %}{% for i in range(n) %}{% set x = c.encode() %}{% endfor %}{{ c[:3] }}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", ["encode()", "encode('utf-16').hex()", "|pprint"])
+def test_work_in_jinja2_is_limited_like_ours(work: str) -> None:
+    source = ENCODING.replace("encode()", work).replace(".|", "|")
+    template = ChatTemplate(source)
+    with pytest.raises(TemplateError, match=r"more than 0\.5 s of processor time"):
+        template.render([{"role": "user", "content": "ab \u00e9" * 600_000}], n=3_000)
+    assert template.engine == "jinja2"
+    assert template.render([{"role": "user", "content": "abcd"}], n=1) == "abc", "it is started again"

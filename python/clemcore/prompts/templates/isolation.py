@@ -27,8 +27,8 @@ from typing import IO, Any, cast
 from clemcore import forks
 from clemcore.errors import MissingExtraError, TemplateError
 
-# Seconds of processor time for one render. Long conversations in slow templates take milliseconds.
-_SECONDS = 1.0
+# Seconds of processor time for one render, as in the Rust core. Long conversations take milliseconds.
+_SECONDS = 0.5
 # Bytes of memory beyond what the process has when it begins.
 _MEMORY = 200 * 2**20
 # Characters of one text.
