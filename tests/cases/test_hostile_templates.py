@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from datetime import datetime
@@ -16,7 +17,7 @@ from clemcore.errors import TemplateError
 from clemcore.prompts.proof.cases import Case
 from clemcore.prompts.proof.compare import BoundsError
 from clemcore.prompts.proof.make import OurEngine
-from clemcore.prompts.templates import ChatTemplate
+from clemcore.prompts.templates import ChatTemplate, isolation
 from support import hostile_templates
 from support.hostile_templates import MEBIBYTES, expressions, names
 
@@ -132,7 +133,7 @@ def test_a_long_render_gives_the_text_of_a_short_one() -> None:
 
 WATCHED = """
 import os, signal, sys, threading, time
-from clemcore.prompts.templates import ChatTemplate
+from clemcore.prompts.templates import ChatTemplate, isolation
 
 template = ChatTemplate("{% for i in range(99999) %}{% set x = messages[0].content.upper() %}{% endfor %}")
 chat = [{"role": "user", "content": "ab \\u00e9" * 600_000}]
@@ -177,7 +178,7 @@ def test_ctrl_c_ends_a_long_render_and_other_threads_go_on(call: str) -> None:
 NESTED = """
 import signal
 from clemcore.errors import TemplateError
-from clemcore.prompts.templates import ChatTemplate
+from clemcore.prompts.templates import ChatTemplate, isolation
 
 slow = ChatTemplate("{% for i in range(99999) %}{% set x = messages[0].content.upper() %}{% endfor %}")
 other = ChatTemplate("{% for i in range(30000) %}{% endfor %}{{ messages[0].content }}")
@@ -221,3 +222,45 @@ def test_work_in_jinja2_is_limited_like_ours(work: str) -> None:
         template.render([{"role": "user", "content": "ab \u00e9" * 600_000}], n=3_000)
     assert template.engine == "jinja2"
     assert template.render([{"role": "user", "content": "abcd"}], n=1) == "abc", "it is started again"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [1e-6, 0.03, 0.1])
+def test_an_interrupted_render_in_jinja2_leaves_no_answer_for_the_next(seconds: float) -> None:
+    template = ChatTemplate(ENCODING)
+    assert template.render([{"role": "user", "content": "one"}], n=1) == "one"
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    def render_for_a_while() -> None:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        template.render([{"role": "user", "content": "two" * 1_000_000}], n=300)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(Interrupted):
+            render_for_a_while()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    for text in ("six", "ten"):
+        assert template.render([{"role": "user", "content": text}], n=1) == text
+
+
+@pytest.mark.slow
+def test_a_start_of_jinja2_that_is_interrupted_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    template = ChatTemplate(ENCODING)
+    write = isolation._write
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(isolation, "_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        template.render([{"role": "user", "content": "one"}], n=1)
+    monkeypatch.setattr(isolation, "_write", write)
+    assert template.render([{"role": "user", "content": "two"}], n=1) == "two"

@@ -116,9 +116,10 @@ class IsolatedTemplate:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
-            self._process = process
             weakref.finalize(self, _stop, process)
             self._ask(process, self._source.encode("utf-8", "surrogatepass"))
+            # It is kept only now: a signal may have ended this method before the template was handed over.
+            self._process = process
         return self._process
 
     def _ask(self, process: subprocess.Popen[bytes], request: bytes) -> dict[str, Any]:
@@ -135,6 +136,10 @@ class IsolatedTemplate:
                 f"{_MEMORY >> 20} MiB of memory"
             )
             raise TemplateError(msg) from None
+        except BaseException:
+            # A signal handler raised, as for Ctrl-C. The next render would read the answer that is still to come.
+            _stop(process)
+            raise
         finally:
             watch.cancel()
         if "missing" in answer:
