@@ -163,3 +163,10 @@ def test_steps_and_snapshots_tell_what_happened() -> None:
     assert snapshots[-1].state.outcome == "success"
     assert snapshots[0] != snapshots[1]
     assert str(snapshots[0]).startswith(str(snapshots[0].origin))
+
+
+def test_names_of_games_and_experiments_stay_inside_the_run(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path, "mock")
+    assert folder.to_experiment_dir({"name": "../../a/b"}) == "..%2F..%2Fa%2Fb"
+    assert folder.to_experiment_dir({"name": ".."}) == "%2E."
+    assert folder.to_experiment_dir({"name": "easy 3"}) == "easy 3"

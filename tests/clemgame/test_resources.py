@@ -76,14 +76,15 @@ def test_json_files_are_valid_json(tmp_path: Path) -> None:
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store_json({"old": 1}, "a.json", tmp_path)
 
-    def full(self: Path, data: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(data[:3])
+    def full(handle: int, data: Any) -> int:
+        written(handle, data[:3])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    written = os.write
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space left"):
         store_json({"new": 1}, "a.json", tmp_path)
+    monkeypatch.undo()
     assert load_json(tmp_path / "a") == {"old": 1}
     assert os.listdir(tmp_path) == ["a.json"]  # noqa: PTH208 - hidden files, too
 

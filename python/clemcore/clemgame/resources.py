@@ -1,18 +1,18 @@
 """Files of games: reading templates and data, and writing whole files.
 
-It does not know what is in the files, apart from numbers that JSON cannot hold.
+It does not know what is in the files.
 """
 
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import logging
-import math
 import os
 from pathlib import Path
 from typing import Any
+
+from clemcore.clemgame.layout.jsonfile import json_text, write_whole
 
 __all__ = [
     "GameResourceLocator",
@@ -27,67 +27,13 @@ __all__ = [
 module_logger = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).parent.parent
-_numbers = itertools.count()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under another name first, so that nobody ever sees a part of it; make its folder if needed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_numbers)}.new")
-    try:
-        try:
-            temporary.write_bytes(data)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def to_json_bytes(data: Any, *, ensure_ascii: bool = False, indent: int | None = 2) -> bytes:
-    """Write a value as valid JSON.
-
-    Numbers that JSON cannot hold become null. If the value has a "meta" object, their names are listed there under
-    "not_finite".
-
-    Examples:
-        >>> to_json_bytes({"meta": {}, "Main Score": float("nan")}, indent=None)
-        b'{"meta": {"not_finite": ["Main Score"]}, "Main Score": null}'
-    """
-    try:
-        text = json.dumps(data, ensure_ascii=ensure_ascii, indent=indent, allow_nan=False)
-    except ValueError as error:
-        if "JSON compliant" not in str(error):
-            raise
-        names: list[str] = []
-        data = _finite(data, "", names)
-        if isinstance(data, dict) and isinstance(data.get("meta"), dict):
-            data["meta"]["not_finite"] = sorted(set(names))
-        text = json.dumps(data, ensure_ascii=ensure_ascii, indent=indent, allow_nan=False)
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:  # lone surrogates: as escapes, the text stays what it was
-        return (
-            json.dumps(data, indent=indent, allow_nan=False).encode("ascii") if not ensure_ascii else text.encode()
-        )
-
-
-def _finite(value: Any, name: str, names: list[str]) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        names.append(name)
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(item, str(key), names) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item, name, names) for item in value]
-    return value
+_INDENT = 2
 
 
 def store_json(
-    data: Any, file_name: str, dir_path: str | Path, *, ensure_ascii: bool = False, indent: int | None = 2
+    data: Any, file_name: str, dir_path: str | Path, *, ensure_ascii: bool = False, indent: int | None = _INDENT
 ) -> str:
-    """Write a JSON file as a whole.
+    """Write a JSON file as a whole; a number that is not finite becomes null.
 
     Args:
         data: the content.
@@ -100,7 +46,10 @@ def store_json(
         The path of the file.
     """
     file_path = os.path.join(dir_path, file_name)  # noqa: PTH118 - the value that games get back is a str
-    write_whole(Path(file_path), to_json_bytes(data, ensure_ascii=ensure_ascii, indent=indent))
+    content = json_text(data)
+    if ensure_ascii or indent != _INDENT:
+        content = json.dumps(json.loads(content), ensure_ascii=ensure_ascii, indent=indent).encode("utf-8")
+    write_whole(file_path, content)
     return file_path
 
 
@@ -128,7 +77,7 @@ def store_file(
         raise FileExistsError(file_path)
     if file_name.endswith(".json"):
         return store_json(data, file_name, folder)
-    write_whole(Path(file_path), data.encode("utf-8"))
+    write_whole(file_path, data.encode("utf-8"))
     return file_path
 
 
@@ -169,7 +118,7 @@ def store_image(image_data: bytes, path: str, filename: str) -> str:
     """
     file_path = Path(path) / "images" / filename
     try:
-        write_whole(file_path, image_data)
+        write_whole(str(file_path), image_data)
     except OSError as error:
         module_logger.error("image %s cannot be written: %s", file_path, error)  # noqa: TRY400 - no traceback needed
         return ""

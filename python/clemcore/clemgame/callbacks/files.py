@@ -14,6 +14,7 @@ from typing import Any
 from clemcore._core import __version__
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback
 from clemcore.clemgame.game_master import listen_to_players
+from clemcore.clemgame.layout.names import component, requests_file
 from clemcore.clemgame.recorder import EventCallRecorder, GameInteractionsRecorder
 from clemcore.clemgame.resources import load_json, store_json
 
@@ -75,13 +76,11 @@ class ResultsFolder:
 
     def to_game_dir(self, game_master: Any) -> str:
         """Return the name of a game's folder."""
-        name: str = game_master.game_spec.game_name
-        return name
+        return component(game_master.game_spec.game_name)
 
     def to_experiment_dir(self, experiment: dict[str, Any]) -> str:
         """Return the name of an experiment's folder."""
-        name: str = experiment["name"]
-        return name
+        return component(experiment["name"])
 
     def to_instance_dir(self, game_instance: dict[str, Any]) -> str:
         """Return the name of an instance's folder."""
@@ -388,6 +387,5 @@ class PlayerFileSaver(GameBenchmarkCallback):
             if recorder is None:
                 _logger.error("calls of %s are not recorded: on_game_start was not called for it", key)
             elif len(recorder):
-                name = "_".join(player.name.lower().split())
                 folder = self.results_folder.to_instance_dir_path(game_master, game_instance)
-                store_json(recorder.requests, f"{name}.requests.json", folder)
+                store_json(recorder.requests, requests_file(player.name), folder)
