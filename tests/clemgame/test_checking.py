@@ -163,6 +163,7 @@ def test_roles_are_as_many_as_players(tmp_path: Path) -> None:
     assert "'roles' names 2 roles (A, B), but 'players' is 1" in remarks[0].message
 
 
+@pytest.mark.slow
 def test_the_command_checks_folders_and_names(clem: Clem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make_game(tmp_path / "good", {"game_name": "good"})

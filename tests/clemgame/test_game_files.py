@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clemcore import _core
 from clemcore.clemgame.instances import GameInstances
@@ -270,3 +274,36 @@ def test_a_spec_without_a_required_field_is_a_key_error() -> None:
         GameSpec(game_name="g", players=1)
     assert isinstance(caught.value, GameSpecError)
     assert str(caught.value).startswith("no game path specified")
+
+
+# -- any content -----------------------------------------------------------------------------------------------
+KEYS = ["game_name", "players", "roles", "concurrency", "benchmark", "instances", "experiments", "name", "game_id"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 3) | st.just(0.5) | st.sampled_from(["", "g", "two"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*KEYS, "game_instances"]), inner),
+    max_leaves=12,
+)
+
+
+def faults_of(folder: str) -> Iterator[GameError]:
+    """What the two readers say; what they accept must be usable."""
+    try:
+        for spec in GameSpec.from_directory(folder):
+            assert len(spec.role_names) == spec.player_count >= 1
+    except GameError as fault:
+        yield fault
+    try:
+        assert GameInstances.from_file("g", folder).describe()
+    except GameError as fault:
+        yield fault
+
+
+@given(JSON)
+@settings(max_examples=60, deadline=None)
+def test_whatever_a_file_holds_it_is_read_or_refused_with_a_place(content: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("clemgame.json", "instances.json"):
+            (Path(folder) / name).write_text(json.dumps(content))
+        for fault in faults_of(folder):
+            assert fault.problems
+            assert all(problem.line == 1 and problem.column >= 1 and problem.help for problem in fault.problems)
