@@ -97,11 +97,6 @@ def write_experiment(folder: Path, episode: FinishedEpisode) -> None:
     write_json(place / "experiment.json", fields)
 
 
-def write_run(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write the file of a run."""
-    write_json(folder / "run.json", content)
-
-
 def _remove_outdated(place: Path) -> None:
     """Remove what an earlier attempt has left, its scores included: they belong to other interactions."""
     with os.scandir(place) as entries:
