@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from clemcore.clemgame import manifest, run_folder
 from clemcore.clemgame.lineups import LoadedModels, line_ups_of
 from clemcore.clemgame.settings import RunSettings
 from clemcore.errors import RunError
@@ -28,6 +29,18 @@ def test_models_of_one_name_get_different_folders() -> None:
     hot = {"model_name": "mock", "temperature": 1.0}
     assert _names(models=["mock", hot], pairs="self") == ["mock", "mock.2"]
     assert _names(models=["mock", "mock"], pairs="self") == ["mock"]
+
+
+def test_a_run_with_a_number_is_found_again(tmp_path: Path) -> None:
+    hot = {"model_name": "mock", "temperature": 1.0}
+    both = RunSettings(models=["mock", hot], pairs="self", results_dir=str(tmp_path))
+    for line_up in line_ups_of(both):
+        line_up.folder.mkdir()
+        run_folder.write(line_up.folder, manifest.describe(both, [], line_up.infos(), "0"))
+    alone = RunSettings(models=[hot], results_dir=str(tmp_path))
+    assert line_ups_of(alone)[0].folder.name == "mock.2"
+    # Another temperature is not another line-up: run.json refuses it.
+    assert line_ups_of(alone.updated({"models": ["mock"], "temperature": 0.5}))[0].folder.name == "mock"
 
 
 def test_line_ups_that_share_a_local_model_come_together() -> None:

@@ -6,12 +6,13 @@ It does not know games, apart from the number of their players.
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clemcore.calls.encoding import sha256_of_value
+from clemcore.calls.encoding import sha256_of_value, to_json
 from clemcore.clemgame.layout import line_up_folder
 from clemcore.errors import ClemcoreError, RunError
 from clemcore.loading import get_model_for, planned
@@ -144,14 +145,33 @@ def _folders(results: Path, line_ups: Iterable[tuple[Role, ...]]) -> list[Path]:
     taken: dict[str, list[dict[str, Any]]] = {}
     for roles in line_ups:
         specs = [role.spec.to_dict() for role in roles]
-        plain = folder = line_up_folder(results, specs, taken=taken)
+        plain = line_up_folder(results, specs, taken=taken)
         taken.setdefault(plain.name, specs)
-        number = 1
-        while folder in folders:
-            number += 1
-            folder = plain.with_name(f"{plain.name}.{number}")
-        folders.append(folder)
+        free = [folder for folder in _numbered(plain, len(folders) + 1) if folder not in folders]
+        known = [folder for folder in free if _models_of(folder) == [_as_json(role.info()) for role in roles]]
+        folders.append((known or free)[0])
     return folders
+
+
+def _numbered(plain: Path, count: int) -> list[Path]:
+    """Return the folders that a name stands for: itself, those of further line-ups, and as many new ones."""
+    found = [plain]
+    while len(found) < count or found[-1].exists():
+        found.append(plain.with_name(f"{plain.name}.{len(found) + 1}"))
+    return found
+
+
+def _models_of(folder: Path) -> list[Any] | None:
+    """Return the models of a run as ``run.json`` describes them, or None where there is none."""
+    try:
+        models = json.loads((folder / "run.json").read_bytes())["player_models"]
+        return [models[number] for number in sorted(models, key=int)]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(to_json(value))
 
 
 class LoadedModels:
