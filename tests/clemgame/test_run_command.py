@@ -164,6 +164,13 @@ def test_fresh_moves_the_old_run_aside(clem: Clem, game: Path) -> None:
     assert len(_records(aside)) == 3
 
 
+def test_a_run_without_its_description_is_refused(clem: Clem, game: Path) -> None:
+    _run(clem)
+    (RUN / "run.json").unlink()
+    assert "has a store and no run.json" in _run(clem, status=2)
+    assert "3 played" in _run(clem, "--fresh")
+
+
 def test_two_processes_do_not_write_one_run(clem: Clem, game: Path, server: CountingServer) -> None:
     server.delay = 1.0
     _register(server)

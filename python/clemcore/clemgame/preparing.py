@@ -148,11 +148,17 @@ def _checked_run(settings: RunSettings, line_up: LineUp, games: list[PlannedGame
     folder = line_up.folder
     new = manifest.describe(settings, games, line_up.infos(), hash_seed())
     old = run_folder.read(folder)
-    if old is None:
-        return PlannedRun(line_up, games, new, {})
-    if settings.fresh:
+    begun = old is None and any(state.attempts for state in states_of(folder).values())
+    if settings.fresh and (old is not None or begun):
         _refuse_writers(folder)
         return PlannedRun(line_up, games, new, {}, is_fresh=True)
+    if begun:
+        raise RunError(
+            f"{folder}: has a store and no {run_folder.FILE}, so nothing says what its episodes were played with. "
+            "Put the file back, or begin anew with --fresh"
+        )
+    if old is None:
+        return PlannedRun(line_up, games, new, {})
     found = manifest.compare(old, new)
     if found.refused and not settings.accept_changes:
         lines = "\n".join(f"  {change}" for change in found.refused)

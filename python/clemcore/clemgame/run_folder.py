@@ -27,7 +27,8 @@ def read(folder: Path) -> Json | None:
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
-        strangers = [] if not folder.exists() else _strangers(folder)
+        has_store = any(folder.glob("store*.sqlite3"))  # whether it is ours is seen when it is read
+        strangers = [] if has_store or not folder.exists() else _strangers(folder)
         if strangers:
             raise RunError(
                 f"{folder}: this folder is not a run: it holds '{strangers[0]}' and no {FILE}. Nothing is written "
