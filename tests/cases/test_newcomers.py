@@ -162,6 +162,16 @@ def test_a_server_needs_no_entry_and_gets_no_key(clem: Clem, wire_server: WireSe
     assert rows["base_url"] == f"{wire_server.url}/v1"
 
 
+def test_a_server_without_an_entry_gets_images(clem: Clem, wire_server: WireServer) -> None:
+    wire_server.script = [completion("A cat."), completion("Two cats.")]
+    address = ("--base-url", f"{wire_server.url}/v1", "-m", "llava:7b")
+    images = ("--image", "https://example.org/1.png", "--image", "https://example.org/2.png")
+    assert clem.ok("respond", *address, *images[:2], "What is this?") == "A cat.\n"
+    assert clem.ok("respond", *address, *images, "And these?") == "Two cats.\n"
+    sent = [json.dumps(request.json["messages"]) for request in wire_server.requests]
+    assert [text.count("https://example.org/") for text in sent] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("options", "environment"),
     [

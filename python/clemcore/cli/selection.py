@@ -133,12 +133,14 @@ def _on_server(model: ModelSpec | None, base_url: str, key_name: str | None) -> 
     if model is None or list(model) != ["model_name"]:
         raise click.UsageError("--base-url needs the model's name at the server: -m NAME.")
     name = model["model_name"]
+    # Only the server knows whether the model sees images. It is sent what the user gives.
+    config: dict[str, Any] = {"multimodality": {"single_image": True, "multiple_images": True}}
     fields: dict[str, Any] = {"model_name": name, "model_id": name, "backend": _SERVER, "base_url": base_url}
     if key_name is not None:
         fields["key_name"] = key_name
     elif not os.environ.get(f"{_SERVER.upper()}_API_KEY", "").strip():
-        fields["model_config"] = {"requires_api_key": False}
-    return ModelSpec(**fields)
+        config["requires_api_key"] = False
+    return ModelSpec(**fields, model_config=config)
 
 
 def with_set(model: ModelSpec, set_: Iterable[str]) -> ModelSpec:
