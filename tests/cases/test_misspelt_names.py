@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clemcore import backends
-from clemcore.errors import BackendNotFoundError, ModelNotFoundError, RegistryError, SpecError
+from clemcore import backends, loading
+from clemcore.errors import (
+    BackendNotFoundError,
+    GenerationArgumentError,
+    ModelNotFoundError,
+    RegistryError,
+    SpecError,
+)
 from clemcore.registry import ModelRegistry, ModelSpec, resolve
 from support.clem import Clem
 
@@ -49,6 +56,44 @@ def test_a_misspelt_key_is_warned_of(clem: Clem, given: str, meant: str) -> None
 def test_known_and_new_names_of_keys_are_not_warned_of(clem: Clem) -> None:
     for name in ("openai", "huggingface", "azure_gpt", "lab"):
         assert "did you mean" not in clem("register", "key", "-n", name, stdin="sk-0123456789").stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("temprature", "temperature"), ("top_pp", "top_p"), ("enable-thinking", "enable_thinking")]
+)
+@pytest.mark.parametrize("name", ["mock", "human"])
+def test_a_misspelt_argument_is_refused_where_no_argument_is_used(name: str, given: str, meant: str) -> None:
+    ask: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
+    model: Any = backends.get_model_for(name, {given: 1})
+    later: Any = backends.get_model_for(name)
+    words = f"{given!r} of model '{name}': did you mean '{meant}'"
+    calls: list[Callable[[], Any]] = [
+        lambda: model.generate_response(ask),
+        lambda: later.generate_response(ask, gen_args={given: 1}),
+        lambda: loading.render(name, ask, {given: 1}),
+    ]
+    for call in calls:
+        with pytest.raises(GenerationArgumentError, match=words):
+            call()
+    later.set_gen_args(**{given: 1})
+    with pytest.raises(GenerationArgumentError, match=words):
+        later.generate_response(ask)
+
+
+def test_a_misspelt_argument_fails_its_own_item_of_a_batch() -> None:
+    ask = [{"role": "user", "content": "Hi"}]
+    model: Any = backends.get_model_for("mock")
+    good, bad = model.generate_batch_response(
+        [ask, ask], gen_args=[{"seed": 1}, {"sede": 1}], return_exceptions=True
+    )
+    assert good.text == "Hi"
+    assert "did you mean 'seed'" in str(bad)
+
+
+def test_an_argument_that_another_model_may_know_is_accepted_by_the_mock(clem: Clem) -> None:
+    options = [f"--gen-arg={each}" for each in ("seed=1", "top_a=0.5", "enable_thinking=false", "lab_knob=3")]
+    assert clem.ok("respond", "-m", "mock", "-t", "0.7", "-l", "9", *options, "Hi") == "Hi\n"
+    assert "did you mean 'seed'" in clem.fails("respond", "-m", "mock", "--gen-arg", "sede=1", "Hi")
 
 
 @pytest.mark.parametrize("what", ["models", "backends", "keys"])

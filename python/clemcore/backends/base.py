@@ -27,12 +27,15 @@ from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from clemcore import _core
+from clemcore.arguments.parameter import SAMPLING_FIELDS
 from clemcore.diagnosis import Row
-from clemcore.errors import ClemcoreError, MissingExtraError, SpecError
+from clemcore.errors import ClemcoreError, GenerationArgumentError, MissingExtraError, SpecError
 from clemcore.keys import Key, KeyRegistry
 from clemcore.messages import Messages
-from clemcore.model import Model
+from clemcore.model import DEFAULT_GEN_ARGS, Model
 from clemcore.registry.spec import ModelSpec
+from clemcore.spelling import misspelling_of
 
 if TYPE_CHECKING:
     from clemcore.prompts.proof import Case, Proof
@@ -179,6 +182,29 @@ def refuse_other_backends(model_spec: ModelSpec, names: Collection[str], *, is_o
         f"'{model_spec.get('model_name')}' {named}, and not of '{next(iter(names))}': load it with "
         "get_model_for, which finds its backend"
     )
+
+
+def refuse_misspelt_arguments(model_name: str, gen_args: Collection[str]) -> None:
+    """Refuse generation arguments of a model that uses none, if their names are misspelt.
+
+    Such a model stands in for others, so it accepts every name that one of them may know.
+
+    Args:
+        model_name: the name of the model.
+        gen_args: the names of its generation arguments.
+
+    Raises:
+        GenerationArgumentError: a name is close to a known one.
+    """
+    strange = set(gen_args).difference(DEFAULT_GEN_ARGS)
+    if not strange:
+        return
+    known = {*SAMPLING_FIELDS, *_core.argument_senders()}
+    for name in sorted(strange):
+        if (near := misspelling_of(name, known)) is not None:
+            raise GenerationArgumentError(
+                f"no backend knows the generation argument {name!r} of model '{model_name}': did you mean {near!r}?"
+            )
 
 
 def overrides_render(cls: type[Backend]) -> bool:

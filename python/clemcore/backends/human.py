@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from clemcore.backends.base import Backend, refuse_other_backends
+from clemcore.backends.base import Backend, refuse_misspelt_arguments, refuse_other_backends
 from clemcore.calls.conversation import state_of
 from clemcore.messages import Messages
 from clemcore.model import Model, Reply
@@ -33,12 +33,13 @@ class Human(Backend):
     @classmethod
     def render(
         cls,
-        model_spec: ModelSpec,  # noqa: ARG003 - what it says plays no role
+        model_spec: ModelSpec,
         messages: Messages,
-        gen_args: Mapping[str, Any],  # noqa: ARG003
-        asked: Collection[str],  # noqa: ARG003
+        gen_args: Mapping[str, Any],  # noqa: ARG003 - their values play no role
+        asked: Collection[str],
     ) -> Any:
         """Return the messages themselves: no template and no server is between."""
+        refuse_misspelt_arguments(model_spec["model_name"], asked)
         return messages
 
 
@@ -54,8 +55,10 @@ class HumanModel(Model):
         """Ask the person.
 
         Raises:
+            GenerationArgumentError: the name of an argument is misspelt.
             EOFError: standard input has ended.
         """
+        refuse_misspelt_arguments(self.name, self.gen_args)
         dialogue = [(message["role"], message["content"]) for message in messages]
         shown = state_of(self, list[tuple[str, Any]])
         seen = shown if dialogue[: len(shown)] == shown else []

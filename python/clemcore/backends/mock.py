@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
-from clemcore.backends.base import Backend, refuse_other_backends
+from clemcore.backends.base import Backend, refuse_misspelt_arguments, refuse_other_backends
 from clemcore.calls.batch import Batch, Item
 from clemcore.calls.conversation import state_of
 from clemcore.calls.scope import Membership
@@ -34,12 +34,13 @@ class Mock(Backend):
     @classmethod
     def render(
         cls,
-        model_spec: ModelSpec,  # noqa: ARG003 - what it says plays no role
+        model_spec: ModelSpec,
         messages: Messages,
-        gen_args: Mapping[str, Any],  # noqa: ARG003
-        asked: Collection[str],  # noqa: ARG003
+        gen_args: Mapping[str, Any],  # noqa: ARG003 - their values play no role
+        asked: Collection[str],
     ) -> Any:
         """Return the messages themselves: no template and no server is between."""
+        refuse_misspelt_arguments(model_spec["model_name"], asked)
         return messages
 
 
@@ -109,7 +110,12 @@ class CustomResponseModel(BatchGenerativeModel):
         return state_of(self, lambda: _Script(list(self._script)), belongs)
 
     def generate_response(self, messages: Messages) -> Reply:
-        """Answer one dialogue."""
+        """Answer one dialogue.
+
+        Raises:
+            GenerationArgumentError: the name of an argument is misspelt.
+        """
+        refuse_misspelt_arguments(self.name, self.gen_args)
         state = self._state()
         return self._answer(state, state.players[0] if state.players else None, messages)
 
@@ -125,6 +131,7 @@ class CustomResponseModel(BatchGenerativeModel):
                 raise ValueError(f"{len(items)} dialogues for {len(players)} players")
             for item, player in zip(items, players, strict=True):
                 try:
+                    refuse_misspelt_arguments(self.name, {**self.gen_args, **item.request.gen_args})
                     result: Any = self._answer(state, player, item.request.messages)
                 except Exception as error:  # noqa: BLE001 - one item fails alone
                     result = error
