@@ -116,15 +116,7 @@ class _Run:
         self._store.plan([episode for game in games for episode in game.episodes])
         self._has_epochs = any(episode.key.epoch > 1 for game in games for episode in game.episodes)
         self._summary.notes += leave_out_stuck(games, self._store, self._folder, self._options)
-        states = self._store.states()
-        wanted = [
-            (game, [each.key for each in game.episodes if is_wanted(states[each.key], self._options)])
-            for game in games
-        ]
-        self._tally.planned = sum(len(keys) for _, keys in wanted)
-        self._tally.earlier = self._summary.earlier = sum(
-            states[episode.key].state == "played" for game in games for episode in game.episodes
-        )
+        wanted = self._wanted(games)
         dispatch = Dispatch() if self._options.rng == "episode" else None
         folder = self._folder
         self._mark = Mark(folder / NAME) if folder is not None and self._options.step_timeout is not None else None
@@ -140,7 +132,7 @@ class _Run:
             with interrupts, ticker:
                 for game, keys in wanted:
                     if keys and self._control.reason is None:
-                        self._play_game(game, set(keys), interrupts)
+                        self._play_game(game, keys, interrupts)
                     elif game.problem is not None:
                         self._summary.failed_games[game.spec.game_name] = error_of(game.problem)
         except KeyboardInterrupt:
@@ -156,6 +148,19 @@ class _Run:
             if self._mark is not None:
                 self._mark.remove()
         return self._summed_up()
+
+    def _wanted(self, games: Sequence[PlannedGame]) -> list[tuple[PlannedGame, set[EpisodeKey]]]:
+        """Return the games with the episodes that are to be played."""
+        states = self._store.states()
+        wanted = [
+            (game, {each.key for each in game.episodes if is_wanted(states[each.key], self._options)})
+            for game in games
+        ]
+        self._tally.planned = sum(len(keys) for _, keys in wanted)
+        self._tally.earlier = self._summary.earlier = sum(
+            states[episode.key].state == "played" for game in games for episode in game.episodes
+        )
+        return wanted
 
     @property
     def _folder(self) -> Path | None:
