@@ -25,6 +25,7 @@ class Noisy(Talk):
         _logger.info("logged %d", 5)
         _logger.debug("not logged")
         print("two\nlines")
+        sys.stdout.writelines([f"encoding {sys.stdout.encoding.lower()}", "\n"])
 
 
 def test_output_goes_to_the_log_with_its_scope(stage: Stage, tmp_path: Path, capsys: Any) -> None:
@@ -38,6 +39,7 @@ def test_output_goes_to_the_log_with_its_scope(stage: Stage, tmp_path: Path, cap
         "talk/e/0] INFO a.game: logged 5",
         "talk/e/0] two",
         "talk/e/0] lines",
+        "talk/e/0] encoding utf-8",
         "talk/e/0] to stderr, no line end",
     ]
     assert capsys.readouterr().out == ""

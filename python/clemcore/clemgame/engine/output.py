@@ -7,11 +7,10 @@ the lines mean.
 from __future__ import annotations
 
 import builtins
-import io
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -59,7 +58,7 @@ class _Lines(threading.local):
     text = ""
 
 
-class _Dispatched(io.TextIOBase):
+class _Dispatched:
     """A standard stream that sends what episodes write to the run's log."""
 
     def __init__(self, real: Any, log: RunLog, is_log: Callable[[], bool]) -> None:
@@ -94,9 +93,10 @@ class _Dispatched(io.TextIOBase):
         if not self._is_log():
             self._real.flush()
 
-    def writable(self) -> bool:
-        """Return True."""
-        return True
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write texts one after another."""
+        for line in lines:
+            self.write(line)
 
     def isatty(self) -> bool:
         """Tell whether a terminal shows what this thread writes."""
