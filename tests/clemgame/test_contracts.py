@@ -125,11 +125,11 @@ class _Advancing(_Validating):
 
 
 def test_the_nearest_methods_of_a_class_decide_its_contract() -> None:
-    assert DialogueGameMaster.contract.name == "new"
-    assert _Both.contract.name == "new"
-    assert _Validating.contract.name == "legacy"
-    assert _Advancing.contract.name == "new"
-    assert legacy.DialogueGameMaster.contract.name == "legacy"
+    assert DialogueGameMaster._contract.name == "new"
+    assert _Both._contract.name == "new"
+    assert _Validating._contract.name == "legacy"
+    assert _Advancing._contract.name == "new"
+    assert legacy.DialogueGameMaster._contract.name == "legacy"
 
 
 def test_the_nearest_methods_of_a_scorer_decide_its_contract() -> None:

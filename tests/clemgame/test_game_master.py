@@ -12,6 +12,7 @@ from clemcore.backends import CustomResponseModel, Model
 from clemcore.clemgame import DialogueGameMaster, GameInteractionsRecorder, GameState, Player, play_game
 from clemcore.clemgame.game_master import GameMaster
 from clemcore.clemgame.legacy.master import DialogueGameMaster as LegacyGameMaster
+from clemcore.clemgame.legacy.recorder import DefaultGameRecorder
 from clemcore.clemgame.state import Outcome
 from support.playing import plain_spec, record, said
 
@@ -278,6 +279,16 @@ class Bridge(GameMaster):
         self.log_next_round()
         self.log_to_self("note", self.number)
         return self.number == 2, {}
+
+
+def test_programs_for_2_x_give_the_game_master_its_recorder() -> None:
+    master = make(Game)
+    recorder = DefaultGameRecorder("tiny", "e", 0, "run")
+    master.game_recorder = recorder
+    master.setup()
+    master.play()
+    assert len(recorder.interactions["turns"][0]) == 4
+    assert recorder.interactions["meta"]["completed"] is True
 
 
 def test_a_game_master_may_log_contexts_before_they_are_answered() -> None:

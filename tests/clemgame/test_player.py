@@ -78,8 +78,8 @@ def test_a_program_answers_for_the_mock() -> None:
 def test_a_person_is_asked_at_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("Hi there\n"))
     player = Echo(HumanModel(), name="Player 1")
-    assert player(HELLO) == "Hi there"
-    assert "Hello!" in capsys.readouterr().out
+    assert player({"role": "user", "content": "Hello!\x1b[2J"}) == "Hi there"
+    assert "Hello!\\x1b[2J" in capsys.readouterr().out
 
 
 def test_programs_from_before_2_0_get_messages_and_turn() -> None:
@@ -122,7 +122,7 @@ def test_arguments_of_all_releases() -> None:
     with pytest.raises(
         AssertionError, match="an initial prompt is a text or a message with the role 'user', not 3"
     ):
-        of_3_7.initial_prompt = 3  # type: ignore[assignment]
+        Echo(model, initial_prompt=3)
 
 
 def test_what_is_remembered_does_not_change_with_the_context() -> None:

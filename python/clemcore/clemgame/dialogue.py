@@ -28,14 +28,14 @@ _EPISODE_SCORES = {"compute_episode_score": "episode_score"}
 class Dialogue(GameMaster):
     """Leads a dialogue of players who speak in turns. The classes that games derive from are its subclasses."""
 
-    contract: Contract
+    _contract: Contract
 
     def __init__(self, game_spec: Any, experiment: Any, player_models: Any, state: Any = None) -> None:
         super().__init__(game_spec, experiment, player_models, state)
         self.players_by_names: dict[str, Player] = {}
         self.context_for_player: dict[str, dict[str, Any]] = {}
         self.initial_prompt_for_player: dict[str, dict[str, Any]] = {}
-        self._current_round = self.contract.round_before
+        self._current_round = self._contract.round_before
         self._has_set_round = False
         self._current_player_idx: int = 0
         self._is_running = False
@@ -161,7 +161,7 @@ class Dialogue(GameMaster):
         self._has_begun = True
         # Since 3.5, the number is counted up before the first round, so games set it to one less in their setup.
         # Older legacy games leave it at 0, or set the number of the first round in _on_before_game.
-        if self.contract.round_before < 0 or (was_set_up and not self._has_set_round):
+        if self._contract.round_before < 0 or (was_set_up and not self._has_set_round):
             self.current_round += 1
         self._framework_state.current_turn = 0
         self._on_before_round()
@@ -180,7 +180,7 @@ class Dialogue(GameMaster):
         context = self.get_context_for(player)
         self.log_gm_to_player(context, player)  # type: ignore[arg-type]
         self.log_player_to_gm(response, player)
-        contract = self.contract
+        contract = self._contract
         if contract.counts_requests:
             self.count_request()
         self.initial_prompt_for_player.pop(player.name, None)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from clemcore import backends
-from clemcore.clemgame.events import GameEventSource
+from clemcore.clemgame.events import GameEventLogger, GameEventSource
 from clemcore.clemgame.exchanges import GOT, SENT, PlayerEvents
 from clemcore.clemgame.game_files import WORDS
 from clemcore.clemgame.player import Player
@@ -111,6 +111,10 @@ class GameMaster(GameEventSource):
     def game_recorder(self) -> Any:
         """What games for 2.x log to, and give to their players; it leads to the loggers of this game master."""
         return self._player_events
+
+    @game_recorder.setter
+    def game_recorder(self, recorder: GameEventLogger) -> None:
+        self.register(recorder)
 
     # -- files of the game -------------------------------------------------------------------------------------
     def load_json(self, file_path: str | Path) -> Any:

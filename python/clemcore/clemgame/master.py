@@ -42,11 +42,11 @@ class DialogueGameMaster(Dialogue):
     A game defines ``_on_setup``, ``_parse_response`` and ``_advance_game``. It ends when the state has an outcome.
     """
 
-    contract: Contract = NEW
+    _contract: Contract = NEW
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.contract = contract_of(cls, DialogueGameMaster)
+        cls._contract = contract_of(cls, DialogueGameMaster)
 
     def _parse_response(self, player: Player, response: str) -> Any:  # noqa: ARG002 - for games
         """Read a response.
@@ -61,7 +61,7 @@ class DialogueGameMaster(Dialogue):
         Raises:
             ParseError: it does not have the form that the game expects.
         """
-        if self.contract is NEW:
+        if self._contract is NEW:
             raise NotImplementedError(f"{type(self).__name__} must define _parse_response()")
         return response
 

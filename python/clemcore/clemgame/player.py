@@ -15,6 +15,7 @@ from typing import Any
 from clemcore import backends
 from clemcore.clemgame.events import GameEventLogger, GameEventSource
 from clemcore.clemgame.exchanges import PlayerEvents
+from clemcore.visible import visible
 
 __all__ = ["Player", "speaking"]
 
@@ -76,7 +77,7 @@ class Player(GameEventSource):
         self._name = name
         self._game_role: str = game_role or type(self).__name__
         self._forget_extras: list[str] = forget_extras or []
-        self._initial_prompt = _as_message(initial_prompt)
+        self._first_message = _as_message(initial_prompt)
         self._messages: list[Message] = []
         self._last_context: Message | None = None
         self._last_call: tuple[Any, Any] = (None, None)
@@ -138,15 +139,6 @@ class Player(GameEventSource):
             if isinstance(game_recorder, PlayerEvents):
                 game_recorder.adopt(self)
 
-    @property
-    def initial_prompt(self) -> Message | None:
-        """The message that comes before the first context; None after it was used."""
-        return self._initial_prompt
-
-    @initial_prompt.setter
-    def initial_prompt(self, prompt: str | Message | None) -> None:
-        self._initial_prompt = _as_message(prompt)
-
     def get_description(self) -> str:
         """Return name, class and model in one line."""
         return f"{self.name} ({type(self).__name__}): {self.model}"
@@ -173,8 +165,8 @@ class Player(GameEventSource):
         if context["role"] != "user":
             raise AssertionError(f"a context has the role 'user', not {context['role']!r}")
         self._last_context = _copied(context)
-        if self._initial_prompt is not None:
-            self._take_initial_prompt(self._initial_prompt, log_event)
+        if self._first_message is not None:
+            self._take_first_message(self._first_message, log_event)
         if log_event:
             action = {
                 "type": "send message",
@@ -192,8 +184,8 @@ class Player(GameEventSource):
             self._messages.append(kept)
         return perspective
 
-    def _take_initial_prompt(self, prompt: Message, log_event: bool) -> None:
-        self._initial_prompt = None
+    def _take_first_message(self, prompt: Message, log_event: bool) -> None:
+        self._first_message = None
         self._messages.append(prompt)
         if log_event:
             action = {"type": "send message", "content": prompt["content"], "label": "initial prompt"}
@@ -279,7 +271,8 @@ class Player(GameEventSource):
         Returns:
             The line that the person typed.
         """
-        print(f"\n{'Nothing has been said yet.' if context is None else context['content']}")
+        said = "Nothing has been said yet." if context is None else str(context["content"])
+        print(f"\n{visible(said)}")  # models said it: on a terminal it must not do more than be read
         return input(f"Your response as {type(self).__name__}:\n")
 
     @abc.abstractmethod

@@ -19,7 +19,7 @@ class DialogueGameMaster(Dialogue):
     A game defines ``_on_setup``, ``_validate_player_response`` and ``_on_valid_player_response``.
     """
 
-    contract: Contract = LEGACY
+    _contract: Contract = LEGACY
 
     def _validate_player_response(self, player: Player, response: str) -> bool:
         """Tell whether a response is valid; an invalid one is neither parsed nor accepted.
