@@ -17,7 +17,7 @@ import pytest
 from clemcore import secrets
 from clemcore.calls.recorder import FinishedCall
 from clemcore.clemgame.plan import EpisodeKey
-from clemcore.clemgame.store import RunReader, RunStore, StoredCall, disk, schema
+from clemcore.clemgame.store import RunReader, RunStore, StoredCall, disk, schema, shared
 from clemcore.errors import StoreError
 from support.stored import planned, record_of, script
 
@@ -455,6 +455,29 @@ def test_no_key_is_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         with RunReader(tmp_path) as reader:
             assert reader.interactions(KEY) == b'{"turns": [["***"]]}'
             assert reader.states()[KEY].error == {"message": "***"}
+
+
+def test_pieces_that_were_forgotten_are_found_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "_MOST_PIECES", 4)
+    prompts = [f"{number} " * 200 for number in range(10)]
+    plan = planned(3)
+    calls = []
+    for number, prompt in enumerate(prompts):
+        record = record_of([{"role": "user", "content": prompt}], {"text": "x"}, "x", number=number)
+        calls.append(StoredCall(number, f"Player {number}", 0, "model", "0" * 64, "x", record, 1))
+    with RunStore.open(tmp_path) as store:
+        store.plan(plan)
+        for episode in plan:
+            writer = store.begin(episode.key)
+            for call in calls:
+                writer.call(call)
+            writer.finish("played", b"{}")
+    with sqlite3.connect(tmp_path / schema.NAME) as connection:
+        ((pieces,),) = connection.execute("SELECT count(*) FROM pieces")
+    connection.close()
+    assert pieces <= len(prompts) + len(plan) + 3  # instances, the experiment, facts, a dictionary
+    with RunReader(tmp_path) as reader:
+        assert all(reader.calls(episode.key) == calls for episode in plan)
 
 
 class Interrupting:

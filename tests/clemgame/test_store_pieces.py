@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clemcore.backends import ModelSpec
@@ -116,6 +116,11 @@ def test_messages_are_kept_once_although_others_before_them_are_gone() -> None:
     assert _round_trip([("Player 1", record) for record in windows]) < once + 30 * 1000
 
 
+def test_equal_messages_of_one_prompt_are_joined_again() -> None:
+    messages = [{"role": "user", "content": "go north"}] * 30 + [{"role": "user", "content": "go south " * 40}] * 3
+    _round_trip([("Player 1", record_of(messages[:end], {"text": "x"}, "x")) for end in (1, 20, 33, 7)])
+
+
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.binary(max_size=2000)), max_size=8))
 def test_any_bytes_are_joined_again(records: list[tuple[str, bytes]]) -> None:
     _round_trip(records)
@@ -139,6 +144,7 @@ _PART = st.sampled_from(
 )
 
 
+@settings(max_examples=400)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.lists(_PART, max_size=20)), max_size=8))
 def test_broken_records_are_joined_again(records: list[tuple[str, list[bytes]]]) -> None:
     _round_trip([(player, b"".join(parts) * 2) for player, parts in records])

@@ -74,6 +74,9 @@ class Cutter:
             cut.new(at, len(record))
         else:
             self._cut_repeated(cut, *last)
+        # Only now: while a record is joined, nothing can be copied from it.
+        for piece, start in cut.pieces:
+            self._known.setdefault(piece, (cut.call, start))
         self.add(player, record)
         return cut.parts, cut.fresh
 
@@ -122,7 +125,7 @@ class Cutter:
             if known is not None:
                 cut.copy(*known, stop - start)
                 continue
-            self._known[piece] = cut.call, start
+            cut.pieces.append((piece, start))
             self._share(cut, start, stop)
         cut.new(stops[-1], end)
 
@@ -136,13 +139,14 @@ class Cutter:
 class _Cut:
     """The parts of one record so far."""
 
-    __slots__ = ("call", "fresh", "parts", "record")
+    __slots__ = ("call", "fresh", "parts", "pieces", "record")
 
     def __init__(self, call: int, record: bytes) -> None:
         self.call = call
         self.record = record
         self.parts: list[Part] = []
         self.fresh: list[bytes] = []
+        self.pieces: list[tuple[bytes, int]] = []
 
     def new(self, start: int, stop: int) -> None:
         if stop > start:

@@ -7,20 +7,16 @@ which order, not how bytes are cut (pieces.py) nor how threads share a commit (c
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import json
 import os
 import sqlite3
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clemcore import forks
 from clemcore.calls.encoding import to_json
 from clemcore.clemgame.store import schema
 from clemcore.clemgame.store.commits import Commits, Statement
@@ -39,6 +35,7 @@ from clemcore.clemgame.store.frames import (
 )
 from clemcore.clemgame.store.lock import WriterLock
 from clemcore.clemgame.store.pieces import Cutter
+from clemcore.clemgame.store.shared import SharedPieces
 from clemcore.errors import StoreError
 from clemcore.secrets import scrub_json
 
@@ -49,12 +46,6 @@ if TYPE_CHECKING:
 _WAIT = 60.0
 # Pages of the write-ahead log until they are moved into the file.
 _CHECKPOINT = 8000
-# What the bodies of a game are compressed with: the first body, unless it is too short to help, or longer than
-# what a body can look back to.
-_SHORTEST_DICTIONARY, _LONGEST_DICTIONARY = 1_000, 24_000
-_MOST_DICTIONARIES = 64
-# How many shared pieces a writer remembers; it looks up others in the file.
-_MOST_PIECES = 4096
 
 
 class RunStore:
@@ -72,18 +63,15 @@ class RunStore:
         self.facts: dict[str, Any] = {}
         self._lock_of_file = lock
         self._commits = Commits(connection, path)
-        self._lock = threading.Lock()
-        self._pieces: OrderedDict[bytes, int] = OrderedDict()
-        self._next_piece = itertools.count(self._first_free("pieces"))
-        self._next_row = itertools.count(self._first_free("log"))
+        self._shared = SharedPieces(self._commits)
+        ((last,),) = self._commits.rows("SELECT max(id) FROM log")
+        self._next_row = itertools.count((last or 0) + 1)
         # Rows of the log by episode: what interrupted attempts left, and what live ones write.
         self._rows: dict[int, list[int]] = {}
-        self._dictionaries: dict[str, tuple[int, bytes]] = {}
         # Attempts at the episodes that were begun here and have not ended.
         self._begun: dict[int, int] = {}
         for row, episode in self._commits.rows("SELECT id, episode FROM log ORDER BY id"):
             self._rows.setdefault(episode, []).append(row)
-        forks.guard(self, "_lock")
 
     @classmethod
     def open(cls, folder: Path | str, *, shard: str = "") -> RunStore:
@@ -110,10 +98,6 @@ class RunStore:
             lock.release()
             raise
 
-    def _first_free(self, table: str) -> int:
-        ((last,),) = self._commits.rows(f"SELECT max(id) FROM {table}")  # noqa: S608 - a name of ours
-        return (last or 0) + 1
-
     def __enter__(self) -> RunStore:
         """Return the store itself."""
         return self
@@ -133,7 +117,10 @@ class RunStore:
             known = experiments.get(id(episode.experiment))
             if known is None:
                 own = {name: value for name, value in episode.experiment.items() if name != "game_instances"}
-                known = experiments[id(episode.experiment)] = episode.experiment, self._piece(to_json(own))
+                known = experiments[id(episode.experiment)] = (
+                    episode.experiment,
+                    self._shared.number_of(to_json(own)),
+                )
             row = (
                 key.game,
                 key.experiment,
@@ -141,7 +128,7 @@ class RunStore:
                 key.epoch,
                 episode.place,
                 known[1],
-                self._piece(to_json(episode.instance)),
+                self._shared.number_of(to_json(episode.instance)),
             )
             statements.append(
                 (
@@ -219,51 +206,10 @@ class RunStore:
         for row in self._rows.get(episode, ()):
             kept += self._commits.rows("SELECT 0, frames FROM log WHERE id = ?", (row,))
         try:
-            bodies = [unpacked(body, self._piece_of)[start:] for start, body in kept]
-            return read_stream(bodies, self._piece_of)
+            bodies = [unpacked(body, self._shared.body_of)[start:] for start, body in kept]
+            return read_stream(bodies, self._shared.body_of)
         except DamagedError as fault:
             raise damaged(self.path, str(fault)) from fault
-
-    def _piece_of(self, number: int) -> bytes:
-        rows = self._commits.rows("SELECT body FROM pieces WHERE id = ?", (number,))
-        if not rows:
-            raise DamagedError(f"piece {number} is missing")
-        return unpacked(rows[0][0], self._piece_of)
-
-    def _piece(self, body: bytes) -> int:
-        """Return the number of a piece; one that is not in the file is written with the next commit."""
-        digest = hashlib.sha256(body).digest()
-        with self._lock:
-            number = self._pieces.get(digest)
-            if number is not None:
-                self._pieces.move_to_end(digest)
-                return number
-            rows = self._commits.rows("SELECT id FROM pieces WHERE sha256 = ?", (digest,))
-            if rows:
-                number = int(rows[0][0])
-            else:
-                number = next(self._next_piece)
-                self._commits.later(("INSERT INTO pieces VALUES (?, ?, ?)", (number, digest, packed(body))))
-            self._pieces[digest] = number
-            if len(self._pieces) > _MOST_PIECES:
-                self._pieces.popitem(last=False)
-            return number
-
-    def _dictionary_of(self, game: str, body: bytes) -> tuple[int, bytes] | None:
-        """Return the number and the content of the piece that the bodies of a game resemble: its first body."""
-        known = self._dictionaries.get(game)
-        if known is not None:
-            return known
-        rows = self._commits.rows("SELECT piece FROM dictionaries WHERE game = ?", (game,))
-        if not rows and not _SHORTEST_DICTIONARY <= len(body) <= _LONGEST_DICTIONARY:
-            return None
-        number = rows[0][0] if rows else self._piece(body)
-        if not rows:
-            self._commits.now(("INSERT OR IGNORE INTO dictionaries VALUES (?, ?)", (game, number)))
-        if len(self._dictionaries) >= _MOST_DICTIONARIES:
-            self._dictionaries.clear()
-        found = self._dictionaries[game] = number, self._piece_of(number)
-        return found
 
     def _append(self, episode: int, frames: Sequence[bytes]) -> None:
         """Write frames of a live episode; they are in the file when this returns."""
@@ -280,7 +226,7 @@ class RunStore:
         facts: bytes | None,
     ) -> None:
         number, game = episode
-        kept = packed(body[1], self._dictionary_of(game, body[1]))
+        kept = packed(body[1], self._shared.dictionary_of(game, body[1]))
         rows = self._rows.pop(number, [])
         self._begun.pop(number, None)
         ended = datetime.now(timezone.utc).isoformat()
@@ -330,7 +276,7 @@ class EpisodeWriter:
     def _follow(self, stream: Stream) -> None:
         """Continue behind what is in the file."""
         self._frames = stream.frames
-        self._cutter = Cutter(self._store._piece)
+        self._cutter = Cutter(self._store._shared.number_of)
         for call, record in zip(stream.made, stream.records, strict=True):
             self._cutter.add(call.player, record)
 
