@@ -418,6 +418,7 @@ def test_a_long_dialogue_takes_space_that_grows_with_its_length(tmp_path: Path) 
     assert sizes[200] < 200 * 1000
 
 
+@pytest.mark.slow
 def test_an_answer_of_any_kind_is_kept(tmp_path: Path) -> None:
     texts = ["", "\0", "\ud800 half", "\x1b[31mred", "x" * 10_000_000, '"quoted\\"', None]
     with RunStore.open(tmp_path) as store:

@@ -144,6 +144,7 @@ _PART = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.lists(_PART, max_size=20)), max_size=8))
 def test_broken_records_are_joined_again(records: list[tuple[str, list[bytes]]]) -> None:
