@@ -17,12 +17,15 @@ from clemcore.clemgame.events import GameEventLogger, GameEventSource
 from clemcore.clemgame.exchanges import PlayerEvents
 from clemcore.visible import visible
 
-__all__ = ["Player", "speaking"]
+__all__ = ["Player", "shown_model", "speaking"]
 
 Message = dict[str, Any]
 
 # The name of the player whose call is under way. The engine labels the calls of models with it.
 speaking: ContextVar[str | None] = ContextVar("speaking", default=None)
+# Returns what a player gets in the place of a model. The engine sets it, so that it sees the calls of models, too,
+# that a game makes itself.
+shown_model: ContextVar[Callable[[Any], Any] | None] = ContextVar("shown_model", default=None)
 
 
 class Player(GameEventSource):
@@ -73,7 +76,8 @@ class Player(GameEventSource):
         if game_role is not None and not isinstance(game_role, str):
             # Until 2.4, the recorder was the third argument, and everything after it came one earlier.
             game_role, game_recorder, initial_prompt, forget_extras = None, game_role, game_recorder, initial_prompt
-        self._model = model
+        shown = shown_model.get()
+        self._model = model if shown is None else shown(model)
         self._name = name
         self._game_role: str = game_role or type(self).__name__
         self._forget_extras: list[str] = forget_extras or []

@@ -51,3 +51,20 @@ def test_one_model_is_given_to_the_game_once_per_player(stage: Stage) -> None:
     stage.play(stage.game(remember, size=1), backends.get_model_for("mock"))
     [(first, second)] = given
     assert first is second  # so what a game sets on one holds for both
+
+
+class OwnModelTalk(Talk):
+    """A game whose second player is always a program, as the game made its model itself."""
+
+    def _on_setup(self, **instance: object) -> None:
+        self.player_models = [self.player_models[0], backends.CustomResponseModel()]
+        super()._on_setup(**instance)
+
+
+def test_programs_whose_model_the_game_makes_are_recorded_and_take_turns(stage: Stage) -> None:
+    stage.play(stage.game(OwnModelTalk, size=20), backends.get_model_for("mock"), concurrency=20, shuffle=1)
+    reader = stage.reader()
+    for key in reader.states():
+        calls = reader.calls(key)
+        assert [call.player for call in calls] == ["Player 1", "Player 2"] * 3
+        assert {call.kind for call in calls} == {"program"}

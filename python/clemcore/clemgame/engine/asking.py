@@ -18,7 +18,8 @@ from clemcore.clemgame.engine.limits import RunStopped
 from clemcore.clemgame.engine.live import LiveEpisode, Outside
 from clemcore.clemgame.engine.recording import EpisodeRecorder
 from clemcore.clemgame.engine.seeds import seed_of_call
-from clemcore.clemgame.engine.view import arguments_that_differ
+from clemcore.clemgame.engine.sizing import answers_batches
+from clemcore.clemgame.engine.view import arguments_that_differ, model_of, view_of
 from clemcore.clemgame.player import speaking
 from clemcore.errors import BudgetExceededError
 from clemcore.messages import Messages
@@ -62,6 +63,19 @@ class Asking:
         self._recorder = recorder
         self._between = between
         self._players: dict[str, Scope] = {}
+        self._shown: dict[int, Model] = {}
+
+    def shown(self, model: Any) -> Any:
+        """Return the episode's view of a model, also of one that the game has made itself."""
+        if not isinstance(model, Model) or model_of(model) is not model:
+            return model
+        # A batcher lasts as long as the run; a model that an episode makes does not.
+        if answers_batches(model) and not isinstance(model, (backends.CustomResponseModel, backends.HumanModel)):
+            return model
+        view = self._shown.get(id(model))
+        if view is None:
+            view = self._shown[id(model)] = view_of(model, self)
+        return view
 
     # -- questions -------------------------------------------------------------------------------------------------
     def one(self, view: Any, messages: Messages, gen_args: Mapping[str, Any] | None) -> Reply:

@@ -19,6 +19,7 @@ from clemcore.clemgame.engine.live import LiveEpisode
 from clemcore.clemgame.engine.recording import EpisodeRecorder
 from clemcore.clemgame.engine.view import view_of
 from clemcore.clemgame.game_master import play_game
+from clemcore.clemgame.player import shown_model
 from clemcore.model import Model
 from clemcore.secrets import scrub
 
@@ -122,6 +123,7 @@ def play_episode(
             )
             views = [view_of(model, asking) for model in staging.models]
             experiment, instance = copy.deepcopy((planned.experiment, planned.instance))
+            before = shown_model.set(asking.shown)
             episode.enter_game()
             try:
                 # Games for 2.x count on a model for each player.
@@ -136,6 +138,7 @@ def play_episode(
                     view.reset()
                 play_game(master)
             finally:
+                shown_model.reset(before)
                 episode.leave_game()
     except BaseException as fault:  # noqa: BLE001 - whatever a game raises ends this episode alone
         error = fault
