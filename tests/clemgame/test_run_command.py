@@ -303,7 +303,7 @@ def test_status_shows_a_run_that_another_process_plays(clem: Clem, game: Path, s
     assert f"process {run.pid} on " in shown
     assert "3 in progress" in shown
     run.communicate(timeout=60)
-    assert "3 completed; 12 calls; 120 + 60 tokens; nobody is playing it" in clem.ok("status", "results/counted")
+    assert "3 completed; 12 model calls; 120 + 60 tokens; no process is playing it" in clem.ok("status", "results/counted")
     [row] = json.loads(clem.ok("status", "--json"))
     assert row["episodes"]["played"] == 3
 

@@ -59,13 +59,13 @@ class RunStatus:
         """Return it as one line."""
         count = sum(self.episodes.values())
         states = [f"{number} {_WORDS[state]}" for state, number in self.episodes.items() if number]
-        parts = [f"{count} episodes: {', '.join(states) or 'none'}", f"{self.calls:,} calls"]
+        parts = [f"{count} episodes: {', '.join(states) or 'none'}", f"{self.calls:,} model calls"]
         if self.input_tokens or self.output_tokens:
             parts.append(f"{self.input_tokens:,} + {self.output_tokens:,} tokens")
         if self.usd:
             parts.append(f"{self.usd:.4g} USD")
         if self.writer is None:
-            return "; ".join([*parts, "nobody is playing it"])
+            return "; ".join([*parts, "no process is playing it"])
         if self.rate:
             parts.append(f"{self.rate:.3g} episodes per minute")
         if self.seconds_left is not None:

@@ -33,14 +33,14 @@ def test_output_goes_to_the_log_with_its_scope(stage: Stage, tmp_path: Path, cap
     stage.play(stage.game(Noisy, size=2), backends.get_model_for("mock"), concurrency=2, log=log)
     log.close()
     lines = (tmp_path / "run.log").read_text().splitlines()
-    first = [line.partition(" [")[2] for line in lines if "/0]" in line]
+    first = [line.partition(" [")[2] for line in lines if "/0/1]" in line]
     assert first == [
-        "talk/e/0] hello\\x1b[2J world",
-        "talk/e/0] INFO a.game: logged 5",
-        "talk/e/0] two",
-        "talk/e/0] lines",
-        "talk/e/0] encoding utf-8",
-        "talk/e/0] to stderr, no line end",
+        "talk/e/0/1] hello\\x1b[2J world",
+        "talk/e/0/1] INFO a.game: logged 5",
+        "talk/e/0/1] two",
+        "talk/e/0/1] lines",
+        "talk/e/0/1] encoding utf-8",
+        "talk/e/0/1] to stderr, no line end",
     ]
     assert capsys.readouterr().out == ""
     assert sys.stdout.write("") == 0
@@ -61,7 +61,7 @@ def test_progress_is_plain_where_there_is_no_terminal(stage: Stage) -> None:
     stream = io.StringIO()
     stage.play(stage.game(Fails, size=3), backends.get_model_for("mock"), progress=Progress(stream))
     assert stream.getvalue().splitlines() == [
-        "talk/e/1: ValueError: bad \\x1b[31m luck",
+        "talk/e/1/1: ValueError: bad \\x1b[31m luck",
         "3/3 episodes (errors 1), 12 calls",
     ]
 

@@ -117,9 +117,7 @@ class LiveEpisode:
     @property
     def scope_text(self) -> str:
         """Which episode it is, for a line of text."""
-        key = self.key
-        epoch = f" epoch {key.epoch}" if key.epoch > 1 else ""
-        return f"{key.game}/{key.experiment}/{key.game_id}{epoch}"
+        return str(self.key)
 
     # -- the border between game code and the engine ---------------------------------------------------------------
     def begin(self) -> None:
