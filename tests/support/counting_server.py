@@ -33,6 +33,9 @@ class CountingServer:
         self.delay = delay
         self.requests: list[Counted] = []
         self.fails_every = 0
+        # Requests are counted and not answered while it is not set.
+        self.gate = threading.Event()
+        self.gate.set()
         self.text: Any = None
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self._handler())
@@ -59,6 +62,7 @@ class CountingServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.gate.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -90,6 +94,7 @@ class CountingServer:
                 with counting._lock:
                     counting.requests.append(counted)
                 time.sleep(counting.delay * random.uniform(0.3, 1.7))
+                counting.gate.wait(120)
                 data = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
