@@ -33,6 +33,8 @@ fn every_field_says_what_it_is() {
         assert!(field.backends.iter().all(known), "{}", field.name);
         let page = schema::explain(field.name).unwrap();
         assert!(page.contains(field.meaning), "{page}");
+        // What no backend takes is refused with this reason, so the pages give it, too.
+        assert!(page.contains(field.refused), "{page}");
     }
 }
 

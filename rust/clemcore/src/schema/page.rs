@@ -66,7 +66,7 @@ fn readers(field: &Field) -> String {
     if field.backends.is_empty() { "all".to_owned() } else { field.backends.join(", ") }
 }
 
-/// The sentence, the values and the keys beneath, and what to write instead of a key of old.
+/// The sentence, the values and the keys beneath, and what to write instead of a key that is refused or old.
 pub(super) fn meaning(field: &Field) -> String {
     let mut text = field.meaning.to_owned();
     if !field.values.is_empty() {
@@ -76,6 +76,9 @@ pub(super) fn meaning(field: &Field) -> String {
     if !field.keys.is_empty() {
         let keys: Vec<_> = field.keys.iter().map(|(key, meaning)| format!("`{key}`: {meaning}")).collect();
         let _ = write!(text, " It holds {}.", keys.join("; "));
+    }
+    if !field.refused.is_empty() {
+        let _ = write!(text, " Not supported: {}.", field.refused);
     }
     if !field.deprecated.is_empty() {
         let _ = write!(text, " Deprecated: {}.", field.deprecated);
