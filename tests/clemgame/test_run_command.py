@@ -308,7 +308,8 @@ def test_status_shows_a_run_that_another_process_plays(clem: Clem, game: Path, s
     assert f"process {run.pid} on " in shown
     server.gate.set()
     run.communicate(timeout=60)
-    assert "3 completed; 12 model calls; 120 + 60 tokens; no process is playing it" in clem.ok("status", "results/counted")
+    counted = clem.ok("status", "results/counted")
+    assert "3 completed; 12 model calls; 120 + 60 tokens; no process is playing it" in counted
     [row] = json.loads(clem.ok("status", "--json"))
     assert row["episodes"]["played"] == 3
 
