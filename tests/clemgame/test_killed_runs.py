@@ -132,12 +132,12 @@ def test_a_full_disk_stops_the_run_and_costs_nothing(clem: Clem) -> None:
         assert len(server.requests) <= 640 + 50
 
 
-def test_a_killed_run_with_a_local_model_continues(clem: Clem, tiny_chat: Path) -> None:
+def test_a_killed_run_with_a_local_model_continues(tiny_chat: Path) -> None:
     write_game(Path(), instances=3, rounds=3)
     entry = {"model_name": "tiny", "backend": "huggingface_local", "huggingface_id": str(tiny_chat)}
     Path("model_registry.json").write_text(json.dumps([entry]))
     arguments = ["run", "-g", "echo", "-m", "tiny", "-t", "1", "-l", "8", "--layout", "store"]
-    clem.ok(*arguments, "-r", "whole")
+    subprocess.run([CLEM, *arguments, "-r", "whole"], check=True)
     for wait in (0.0, 0.2):
         run = subprocess.Popen([CLEM, *arguments, "-r", "killed"], stderr=subprocess.DEVNULL)
         store = Path("killed/tiny/store.sqlite3")
@@ -146,5 +146,5 @@ def test_a_killed_run_with_a_local_model_continues(clem: Clem, tiny_chat: Path) 
         time.sleep(wait)
         run.kill()
         run.wait()
-    clem.ok(*arguments, "-r", "killed")
+    subprocess.run([CLEM, *arguments, "-r", "killed"], check=True)
     assert _records(Path("killed")) == _records(Path("whole"))
