@@ -155,6 +155,7 @@ def test_no_other_block_is_left_out() -> None:
         ("docs/backends/human.md", "python", "a person"),
         ("docs/backends/slurk.md", "python", "a person"),
         ("docs/backends/slurk.md", "sh", "the network"),
+        ("docs/differences.md", "sh", "the network"),
         ("docs/getting-started.md", "sh", "a clone"),
         ("docs/getting-started.md", "sh", "the hub"),
         ("docs/registry.md", "sh", "the network"),
