@@ -128,6 +128,12 @@ def test_what_cannot_be_played_is_refused(clem: Clem, game: Path, arguments: lis
     assert not Path("results").exists()
 
 
+def test_a_wrong_game_and_a_wrong_model_are_refused_at_once(clem: Clem, game: Path) -> None:
+    message = clem.fails("run", "-g", "ecko", "-m", "zephyr-7b-bet", status=2)
+    assert "did you mean 'echo'?" in message
+    assert "did you mean 'zephyr-7b-beta'" in message
+
+
 def test_folders_of_other_programs_stay_as_they_are(clem: Clem, game: Path) -> None:
     RUN.mkdir(parents=True)
     (RUN / "thesis.tex").write_text("")

@@ -220,12 +220,16 @@ def wanted_hash_seed(settings: RunSettings) -> str:
     """Return the hash seed that a run needs: that of the environment, or of the existing run, or 0.
 
     Raises:
-        RunError: a model is unknown, or a folder is not a run.
+        RunError: a folder is not a run.
     """
     given = os.environ.get("PYTHONHASHSEED", "")
     if given.isdigit():
         return given
-    for line_up in line_ups_of(settings):
+    try:
+        line_ups = line_ups_of(settings)
+    except RunError:
+        return "0"  # the run says what is wrong, together with what is wrong with its games
+    for line_up in line_ups:
         seed = None if settings.fresh else run_folder.hash_seed_of(line_up.folder)
         if seed is not None:
             return seed

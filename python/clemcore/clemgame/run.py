@@ -28,7 +28,7 @@ from clemcore.clemgame.replaying import MODELS_NOTE, noted_models
 from clemcore.clemgame.settings import RunSettings
 from clemcore.clemgame.store import RunStore
 from clemcore.clemgame.usage import Usage, spent_in
-from clemcore.errors import RunError, StoreError
+from clemcore.errors import ClemcoreError, RunError, StoreError
 from clemcore.model import Model
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ def play(
         StoreError: another process writes the run, or its store is damaged.
     """
     voice = voice or LoggedVoice()
-    line_ups = line_ups_of(settings)
-    games = planned_games(settings, instances_filter)
+    line_ups, games = _chosen(settings, instances_filter)
     for line in refused_games(games):
         voice.say(line)
     playable = [game for game in games if game.problem is None]
@@ -112,6 +111,21 @@ def play(
     if settings.dry_run:
         return _dry_run(settings, runs, voice)
     return _play_all(settings, runs, voice, has_problem=has_problem)
+
+
+def _chosen(
+    settings: RunSettings, instances_filter: Callable[[dict[str, Any]], bool] | None
+) -> tuple[list[LineUp], list[PlannedGame]]:
+    """Return models and games of a command. If both are wrong, one error says so."""
+    try:
+        line_ups = line_ups_of(settings)
+    except ClemcoreError as wrong_models:
+        try:
+            planned_games(settings, instances_filter)
+        except ClemcoreError as wrong_games:
+            raise RunError(f"{wrong_games}\n{wrong_models}") from wrong_models
+        raise
+    return line_ups, planned_games(settings, instances_filter)
 
 
 # -- the dry run -----------------------------------------------------------------------------------------------
