@@ -210,7 +210,9 @@ def test_errors_end_their_episodes_alone_and_can_be_retried(clem: Clem, server: 
     assert not (failed[0].folder / "interactions.json").exists()
     server.fails_every = 0
     sent = len(server.requests)
-    _run(clem, status=1, model="counted")  # errors stay errors
+    message = _run(clem, status=1, model="counted")  # errors stay errors
+    assert f"nothing to play ({6 - len(failed)} completed before, {len(failed)} ended by an error" in message
+    assert "--retry-errors plays the episodes again that ended by an error before" in message
     assert len(server.requests) == sent
     message = _run(clem, "--retry-errors", "RateLimitError", "BadRequestErorr", status=1, model="counted")
     assert "no failed episode has the error 'RateLimitError': errors are BadRequestError" in message
@@ -220,6 +222,41 @@ def test_errors_end_their_episodes_alone_and_can_be_retried(clem: Clem, server: 
     assert all(episode.state == "played" for episode in _episodes(Path("results/counted")))
     # What the failed attempts were answered is not asked again.
     assert len(server.requests) - sent < 6 * 4
+
+
+def test_a_game_that_raises_what_ctrl_c_raises_fails_alone(clem: Clem, game: Path) -> None:
+    code = game / "master.py"
+    text = code.read_text()
+    at = text.index("def _on_setup")
+    line = text.index("\n", at) + 1
+    planted = "        if instance['game_id'] == 1:\n            raise KeyboardInterrupt\n"
+    code.write_text(text[:line] + planted + text[line:])
+    message = _run(clem, status=1)
+    assert "2 played, 1 ended by an error" in message
+    assert "echo/words_0/1/1: KeyboardInterrupt" in message
+
+
+def test_a_pilot_without_a_dry_run_is_refused(clem: Clem, game: Path) -> None:
+    assert "--dry-run" in _run(clem, "--pilot", "2", status=2)
+    assert not RUN.exists()
+
+
+def test_a_mock_of_another_name_is_replayed(clem: Clem, game: Path) -> None:
+    _run(clem, model='{"model_name": "my", "backend": "mock"}')
+    assert "3 episodes played again: 0 differ" in clem("replay", "results/my").stderr
+
+
+def test_an_interrupted_replay_says_nothing_about_the_rest(clem: Clem) -> None:
+    write_game(Path(), instances=400)
+    _run(clem, "--layout", "store")
+    again = subprocess.Popen([CLEM, "replay", str(RUN)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(1.5)
+    again.send_signal(signal.SIGINT)
+    _, said = again.communicate(timeout=60)
+    if again.returncode == 0:
+        pytest.skip("the replay was over before it was interrupted")
+    assert again.returncode == 130
+    assert "played again" not in said
 
 
 def test_a_limit_is_an_outcome_of_its_own(clem: Clem, game: Path) -> None:

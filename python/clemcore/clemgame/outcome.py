@@ -5,6 +5,7 @@ It does not know how episodes are played.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -31,16 +32,29 @@ def status_of(summary: Summary, run: PlannedRun, states: dict[EpisodeKey, Episod
     return PLAYED if all(state is not None and state.state == "played" for state in planned) else ENDED_BADLY
 
 
-def lines_of(run: PlannedRun, summary: Summary) -> Iterator[str]:
-    """Give the lines of the summary: what was played, what went wrong, and what to do."""
+def lines_of(
+    run: PlannedRun, summary: Summary, states: Mapping[EpisodeKey, EpisodeState] | None = None
+) -> Iterator[str]:
+    """Give the lines of the summary: what was played, what went wrong, and what to do.
+
+    Args:
+        run: what was planned.
+        summary: what was played.
+        states: the states of all episodes at the end, where they are known.
+    """
     counts = {"played": "played", "error": "ended by an error", "limit": "ended by a limit"}
     parts = [f"{summary.counts[name]} {words}" for name, words in counts.items() if summary.counts[name]]
     if summary.earlier:
         parts.append(f"{summary.earlier} completed before")
+    earlier = _failed_before(run, summary, states or {})
+    parts += [f"{count} {counts[state]} before" for state, count in earlier.items() if count]
     if summary.left:
         parts.append(f"{summary.left} left")
     usd = f", {summary.usd:.4g} USD" if summary.usd else ""
-    yield f"{run.folder}: {', '.join(parts) or 'nothing to play'}; {summary.calls + summary.programs} calls{usd}"
+    episodes = ", ".join(parts)
+    if not summary.left and not summary.counts.total():
+        episodes = f"nothing to play ({episodes})" if episodes else "nothing to play"
+    yield f"{run.folder}: {episodes}; {summary.calls + summary.programs} calls{usd}"
     yield from summary.notes
     for name, error in summary.failed_games.items():
         message, trace = str(error["message"]), str(error.get("traceback", "")).rstrip()
@@ -53,6 +67,10 @@ def lines_of(run: PlannedRun, summary: Summary) -> Iterator[str]:
     if summary.counts["error"]:
         kinds = ", ".join(f"{kind} ({count})" for kind, count in summary.kinds.most_common(_SHOWN))
         yield f"the same command with --retry-errors plays failed episodes again; errors were: {kinds}"
+    elif earlier["error"]:
+        yield "--retry-errors plays the episodes again that ended by an error before"
+    if earlier["limit"]:
+        yield "an episode that ended by a limit is played again when the limit is higher, such as with --max-calls"
     for key, error in summary.unwritten[:1]:
         yield (
             f"the files of {len(summary.unwritten)} episodes could not be written, first {key}: "
@@ -60,6 +78,16 @@ def lines_of(run: PlannedRun, summary: Summary) -> Iterator[str]:
         )
     if summary.stopped_by is not None:
         yield _why_stopped(run, summary)
+
+
+def _failed_before(
+    run: PlannedRun, summary: Summary, states: Mapping[EpisodeKey, EpisodeState]
+) -> Mapping[str, int]:
+    """Count the planned episodes that an earlier command left with an error or at a limit."""
+    found = Counter(
+        state.state for game in run.games for each in game.episodes if (state := states.get(each.key)) is not None
+    )
+    return {name: max(found[name] - summary.counts[name], 0) for name in ("error", "limit")}
 
 
 def one_line(error: Mapping[str, Any]) -> str:

@@ -176,7 +176,7 @@ def _models(content: manifest.Json, noted: Sequence[Mapping[str, Any]]) -> list[
     infos = content["player_models"]
     for index in sorted(infos, key=int):
         spec, gen_args = ModelSpec(**infos[index]["model_spec"]), infos[index]["gen_args"]
-        if spec.is_human() or spec.is_programmatic():
+        if spec.is_human() or spec.is_programmatic() or spec.get("backend") in ("mock", "human"):
             models.append(backends.get_model_for(spec, gen_args))
             continue
         known = noted[int(index)] if int(index) < len(noted) else {}
@@ -214,6 +214,8 @@ def _replay_game(
         summary = engine.play([game], models, _ReplayStore(reader, found), options, log=log)
     finally:
         log.close()
+    if summary.stopped_by == "interrupt":
+        raise KeyboardInterrupt  # what was compared so far says nothing about the rest
     for name, error in summary.failed_games.items():
         found.problems.append(f"{name}: {error['type']}: {error['message']}")
 

@@ -100,6 +100,8 @@ def play(
         StoreError: another process writes the run, or its store is damaged.
     """
     voice = voice or LoggedVoice()
+    if settings.pilot is not None and not settings.dry_run:
+        raise RunError("--pilot plays some episodes for the estimate of --dry-run: add it, or leave out --pilot")
     line_ups, games = _chosen(settings, instances_filter)
     for line in refused_games(games):
         voice.say(line)
@@ -214,7 +216,7 @@ def _play_one(settings: RunSettings, run: PlannedRun, models: LoadedModels, voic
         is_full = summary is not None and summary.stopped_by == "store"
         with contextlib.suppress(StoreError) if is_full else contextlib.nullcontext():
             store.close()
-    for line in lines_of(run, summary):
+    for line in lines_of(run, summary, states):
         voice.say(line)
     return summary, status_of(summary, run, states)
 

@@ -143,8 +143,9 @@ def play_episode(
     except BaseException as fault:  # noqa: BLE001 - whatever a game raises ends this episode alone
         error = fault
         episode.in_game = False
-        if isinstance(fault, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-            episode.control.stop("interrupt")  # Ctrl-C, where somebody else handles signals
+        is_main = threading.current_thread() is threading.main_thread()
+        if isinstance(fault, KeyboardInterrupt) and is_main and not episode.control.handles_interrupts:
+            episode.control.stop("interrupt")  # Ctrl-C, where another program handles signals
             episode.was_stopped = True
     ended = _ended(episode, book, recorder, error)
     if staging.keeps_context and ended.outcome == "played":

@@ -40,6 +40,7 @@ class Interrupts:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
                 self._former[number] = signal.signal(number, self._handle)
+        self._control.handles_interrupts = signal.SIGINT in self._former
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._former.items():

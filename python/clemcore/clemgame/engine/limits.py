@@ -119,10 +119,12 @@ class Control:
     Attributes:
         reason: why it stops: "budget", "interrupt", "store" or "stuck"; None while it goes on.
         error: what made it stop, if an error did.
+        handles_interrupts: whether the run handles Ctrl-C; then a KeyboardInterrupt without one is the game's own.
     """
 
     reason: str | None = None
     error: BaseException | None = None
+    handles_interrupts: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _listeners: list[Callable[[], None]] = field(default_factory=list, repr=False)
 

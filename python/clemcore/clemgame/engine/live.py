@@ -209,6 +209,9 @@ class Outside:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._episode.is_waiting = False
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            self._episode.control.stop("interrupt")  # Ctrl-C at a prompt; in game code, it can be the game's own
+            self._episode.was_stopped = True
         self._episode.baton.take()
 
 
