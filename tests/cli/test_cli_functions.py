@@ -21,12 +21,17 @@ def test_parameters_are_those_of_3_7_2() -> None:
     assert names == {
         "list_backends": ["verbose"],
         "list_games": ["game_selector", "verbose"],
+        "list_keys": [],
         "list_models": ["verbose"],
         "run": [
             "game_selectors", "model_selectors", "gen_args", "experiment_name", "instances_filename",
             "results_dir_path", "instances_filter", "batch_size",
         ],
         "score": ["game_selector", "results_dir", "model_selector"],
+        "serve": [
+            "game", "learner_agent", "env_agents", "gen_args", "split", "single_pass", "host", "port", "results_dir",
+            "run_id",
+        ],
         "transcripts": ["game_selector", "results_dir"],
     }  # fmt: skip
     assert list(inspect.signature(cli.clemeval.perform_evaluation).parameters) == [
@@ -41,6 +46,8 @@ def test_what_comes_later_says_so() -> None:
         clemeval.perform_evaluation("results", return_dataframe=True)
     with pytest.raises(NotImplementedError, match="not part of this version yet"):
         cli.transcripts("all", results_dir="results")
+    with pytest.raises(NotImplementedError, match="not part of this version yet"):
+        cli.serve("taboo", "player_0")
 
 
 def test_importing_the_command_loads_no_command() -> None:

@@ -134,13 +134,14 @@ class GameBenchmark(GameResourceLocator):
         return failed
 
 
+def is_game_benchmark(obj: object) -> bool:
+    """Tell whether an object is the benchmark class of a game."""
+    return inspect.isclass(obj) and issubclass(obj, GameBenchmark) and obj is not GameBenchmark
+
+
 def _benchmark_class(module: ModuleType, spec: GameSpec) -> type[GameBenchmark]:
     """Return the one benchmark class of a module; those that it defines itself come before those it imports."""
-    found = [
-        each
-        for _, each in inspect.getmembers(module, inspect.isclass)
-        if issubclass(each, GameBenchmark) and each is not GameBenchmark
-    ]
+    found: list[type[GameBenchmark]] = [each for _, each in inspect.getmembers(module, is_game_benchmark)]
     own = [each for each in found if each.__module__ == module.__name__]
     chosen = own or found
     # A class that others extend is their base, not the game.

@@ -17,14 +17,20 @@ from clemcore.clemgame.errors import (
     ResponseError,
     RuleViolationError,
 )
+from clemcore.clemgame.events import GameEventSource
 from clemcore.clemgame.game_master import GameMaster
 from clemcore.clemgame.player import Player
+from clemcore.clemgame.resources import GameResourceLocator
+from clemcore.clemgame.spec import GameSpec
 from clemcore.clemgame.state import GameState, Outcome
 
 __all__ = [
     "DialogueGameMaster",
     "GameError",
+    "GameEventSource",
     "GameMaster",
+    "GameResourceLocator",
+    "GameSpec",
     "GameState",
     "NotApplicableError",
     "Outcome",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # The functions that other packages call; they are loaded when they are asked for.
-FUNCTIONS = ("list_backends", "list_games", "list_models", "run", "score", "transcripts")
+FUNCTIONS = ("list_backends", "list_games", "list_keys", "list_models", "run", "score", "serve", "transcripts")
 
 
 def __getattr__(name: str) -> Any:

@@ -93,6 +93,28 @@ def transcripts(game_selector: GameSelector, results_dir: str | Path | None = No
     )
 
 
+def serve(  # noqa: PLR0917 - 3.7.2's parameters
+    game: str,
+    learner_agent: str,
+    env_agents: dict[str, str] | None = None,
+    gen_args: dict[str, Any] | None = None,
+    split: str | None = None,
+    single_pass: bool = False,
+    host: str = "0.0.0.0",  # noqa: S104 - 3.7.2's default
+    port: int = 5000,
+    results_dir: str | None = None,
+    run_id: str | None = None,
+) -> None:
+    """Refuse to serve a game as an environment, which is not part of this version yet.
+
+    Raises:
+        NotImplementedError: always.
+    """
+    raise NotImplementedError(
+        "serving games as environments is not part of this version yet; clemcore 3.7.2 can do it"
+    )
+
+
 def list_games(game_selector: GameSelector = "all", verbose: bool = False) -> None:
     """List games, as ``clem list games`` does."""
     from clemcore.cli.listing import list_
@@ -114,6 +136,13 @@ def list_backends(verbose: bool = False) -> None:
     from clemcore.cli.listing import list_
 
     _call(list_, ["backends"], verbose)
+
+
+def list_keys() -> None:
+    """List keys, as ``clem list keys`` does."""
+    from clemcore.cli.listing import list_
+
+    _call(list_, ["keys"], verbose=False)
 
 
 def _call(command: Any, arguments: list[str], verbose: bool) -> None:

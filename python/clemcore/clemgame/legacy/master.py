@@ -9,8 +9,9 @@ from clemcore.clemgame.contracts import LEGACY, Contract
 from clemcore.clemgame.dialogue import Dialogue
 from clemcore.clemgame.master import GameMaster, GameState
 from clemcore.clemgame.player import Player
+from clemcore.clemgame.spec import GameSpec
 
-__all__ = ["DialogueGameMaster", "GameMaster", "GameState", "Player"]
+__all__ = ["DialogueGameMaster", "GameMaster", "GameSpec", "GameState", "Player"]
 
 
 class DialogueGameMaster(Dialogue):
