@@ -65,21 +65,31 @@ def _played(game: str, epochs: int, live: int, order: int) -> tuple[dict[str, An
     return turns, max((each.most for each in made), default=0), dict(summary.counts)
 
 
-def work(game: str, epochs: int, keep: Path) -> None:
-    """Play all settings in this process, and print a line of JSON for each."""
+def _affordable(game: str, most: int, seconds: float) -> int:
+    """Return how many epochs of a game fit into CPU seconds: as many as make ``most`` episodes, but at least 1."""
+    began = time.process_time()
+    turns, *_ = _played(game, 1, 1, 1)
+    spent = time.process_time() - began
+    return max(1, math.ceil(min(most / max(1, len(turns)), seconds / max(spent, 0.001))))
+
+
+def work(game: str, epochs: int, most: int, seconds: float, keep: Path) -> None:
+    """Play all settings in this process, and print a line of JSON for each. Without epochs, find their number."""
     first: dict[str, Any] | None = None
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    epochs = epochs or _affordable(game, most, seconds)
     for live, order in SETTINGS:
         began = time.process_time()
-        turns, most, outcomes = _played(game, epochs, live, order)
+        turns, at_once, outcomes = _played(game, epochs, live, order)
         if first is None:
             first = turns
             keep.write_text(json.dumps(turns), encoding="utf-8")
         line = {
             "live": live,
             "order": order,
-            "most": most,
+            "most": at_once,
+            "epochs": epochs,
             "outcomes": outcomes,
             "digest": hashlib.sha256(json.dumps(turns, sort_keys=True).encode()).hexdigest(),
             "difference": first_difference(first, turns),
@@ -89,15 +99,19 @@ def work(game: str, epochs: int, keep: Path) -> None:
         output.flush()
 
 
-def check(game: Game, epochs: int, options: argparse.Namespace, environment: dict[str, str]) -> dict[str, Any]:
+def check(game: Game, options: argparse.Namespace, environment: dict[str, str]) -> dict[str, Any]:
     """Play a game with both hash seeds, and return its line of the summary."""
     lines: list[dict[str, Any]] = []
     kept = []
+    epochs = 0
     for seed in HASH_SEEDS:
         kept.append(options.results / f"{game.name}.{seed}.json")
         with (options.results / f"{game.name}.{seed}.txt").open("wb") as log:
             done = subprocess.run(  # noqa: S603 - this file itself
-                [options.python, __file__, "--worker", game.name, str(epochs), str(kept[-1].absolute())],
+                [
+                    *(options.python, __file__, "--worker", game.name, str(epochs)),
+                    *(str(options.episodes), str(options.seconds), str(kept[-1].absolute())),
+                ],
                 cwd=options.work / "collection",
                 env={**environment, "PYTHONHASHSEED": seed},
                 stdin=subprocess.DEVNULL,
@@ -106,6 +120,7 @@ def check(game: Game, epochs: int, options: argparse.Namespace, environment: dic
                 check=False,
             )
         lines += [{"hash_seed": seed, **json.loads(line)} for line in done.stdout.splitlines()]
+        epochs = lines[0]["epochs"] if lines else 0
     differences = [
         f"{line['live']} live, order {line['order']}, hash seed {line['hash_seed']}: {line['difference']}"
         for line in lines
@@ -114,6 +129,8 @@ def check(game: Game, epochs: int, options: argparse.Namespace, environment: dic
     if all(path.exists() for path in kept):
         found = first_difference(*(json.loads(path.read_bytes()) for path in kept))
         differences += [f"hash seeds {' and '.join(HASH_SEEDS)}: {found}"] if found else []
+    for path in kept:
+        path.unlink(missing_ok=True)
     is_complete = len(lines) == len(SETTINGS) * len(HASH_SEEDS)
     return {
         "settings": len(lines),
@@ -129,7 +146,8 @@ def check(game: Game, epochs: int, options: argparse.Namespace, environment: dic
 def main() -> int:
     """Run as a command."""
     if sys.argv[1:2] == ["--worker"]:
-        work(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
+        game_name, epochs, most, seconds, keep = sys.argv[2:]
+        work(game_name, int(epochs), int(most), float(seconds), Path(keep))
         return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collection", type=Path, required=True, help="folder of the games; it is only read")
@@ -137,7 +155,12 @@ def main() -> int:
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--game", action="append", help="only this game (repeatable)")
-    parser.add_argument("--episodes", type=int, default=200, help="episodes of each game, by epochs (default: 200)")
+    parser.add_argument(
+        "--episodes", type=int, default=200, help="most episodes of a game, by epochs (default: 200)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=15, help="CPU seconds per setting; fewer episodes fit into them"
+    )
     parser.add_argument("--restore-nan", action="store_true", help="give NumPy 2 the name NaN, for games of 2025")
     options = parser.parse_args()
     options.work, options.results = options.work.absolute(), options.results.absolute()
@@ -147,9 +170,9 @@ def main() -> int:
     summary_file = options.results / "summary.json"
     summary = json.loads(summary_file.read_bytes()) if options.game and summary_file.exists() else {}
     for game in games_of(options.work / "collection"):
-        if (options.game and game.name not in options.game) or not (count := game.planned()):
+        if (options.game and game.name not in options.game) or not game.planned():
             continue
-        line = check(game, math.ceil(options.episodes / count), options, environment)
+        line = check(game, options, environment)
         summary[game.name] = line
         summary_file.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         sys.stdout.write(
