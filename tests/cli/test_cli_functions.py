@@ -29,8 +29,8 @@ def test_parameters_are_those_of_3_7_2() -> None:
         ],
         "score": ["game_selector", "results_dir", "model_selector"],
         "serve": [
-            "game", "learner_agent", "env_agents", "gen_args", "split", "single_pass", "host", "port", "results_dir",
-            "run_id",
+            "game", "learner_agent", "env_agents", "gen_args", "split", "single_pass", "host", "port",
+            "results_dir", "run_id",
         ],
         "transcripts": ["game_selector", "results_dir"],
     }  # fmt: skip
