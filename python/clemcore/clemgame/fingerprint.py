@@ -16,9 +16,11 @@ from clemcore.errors import GameError
 
 _SKIPPED_FOLDERS = frozenset({"in", "__pycache__", "docs", "venv", "node_modules"})
 _SKIPPED_ENDINGS = (".pyc", ".log", ".md")
-# Fields of a specification that describe a game for readers, or say where it was found.
+# Fields of a specification that describe a game for readers, or say where it or its instances are found; instances
+# have a hash of their own.
 _DESCRIPTIVE = frozenset(
     {"description", "main_game", "benchmark", "regression", "languages", "image", "game_path", "lookup_source"}
+    | {"instances"}
 )
 # A folder with one of these is a run.
 _OF_RUNS = ("run.json", "store.sqlite3")
