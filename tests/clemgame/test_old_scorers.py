@@ -6,8 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from clemcore import cli
 from clemcore.clemgame import GameScorer
+from clemcore.clemgame.episodes import read_episodes
 from clemcore.clemgame.metrics import write_scores
+from support.echo_game import write_game
 
 
 class ScorerOf20(GameScorer):
@@ -38,3 +43,21 @@ def test_a_scorer_can_take_the_folder_in_three_parts(tmp_path: Path) -> None:
         assert json.loads((folder / "scores.json").read_bytes())["episode scores"] == {"Main Score": 50}
         (folder / "scores.json").unlink()
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+@pytest.mark.parametrize("layout", ["classic", "store"])
+def test_clem_score_keeps_what_a_scorer_of_2_0_writes(layout: str) -> None:
+    game = write_game(Path())
+    master = (game / "master.py").read_text()
+    three_parts = (
+        "\n    def store_scores(self, results_root, dialogue_pair, game_record_dir):\n"
+        "        self.store_results_file(self.scores, 'scores.json', dialogue_pair=dialogue_pair,\n"
+        "                                sub_dir=game_record_dir, results_dir=results_root)\n"
+    )
+    (game / "master.py").write_text(
+        master.replace("\n\nclass EchoBenchmark", three_parts + "\n\nclass EchoBenchmark")
+    )
+    assert cli.main(["run", "-g", "echo", "-m", "mock", "-r", "out", "--layout", layout]) == 0
+    assert cli.main(["score", "-r", "out"]) == 0
+    scores = [episode.scores for episode in read_episodes(Path("out"))]
+    assert [each and each["episode scores"]["Main Score"] for each in scores] == [40, 40, 40]

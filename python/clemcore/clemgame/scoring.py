@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clemcore.clemgame.metrics import write_scores
 from clemcore.clemgame.store import RunStore
 from clemcore.errors import ClemcoreError, StoreError
 
@@ -179,15 +180,22 @@ def _reason(fault: BaseException, game_path: str) -> str:
     return f"{text} ({own[-1].filename}:{own[-1].lineno})" if own else text
 
 
+def _scores_of(scorer: Any, episode: Episode) -> bytes:
+    """Return what a scorer writes into the folder of an episode."""
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root) / "run" / episode.key.game / "experiment" / "instance"
+        folder.mkdir(parents=True)
+        write_scores(scorer, folder)
+        return (folder / FILE).read_bytes()
+
+
 def _difference(scorer: Any, episode: Episode, counts: dict[str, int]) -> str | None:
     """Return the first difference between new scores and those that are kept."""
     before = episode.scores
     if before is None:
         counts["unscored"] += 1
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        scorer.store_scores(folder)
-        now = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
+    now = json.loads(_scores_of(scorer, episode))
     for part in dict.fromkeys([*before, *now]):
         if part not in ("meta", "players", "player_models"):
             old, new = _flat(before.get(part), part), _flat(now.get(part), part)
@@ -219,13 +227,11 @@ class _Scores(contextlib.AbstractContextManager["_Scores"]):
             StoreError: the run has no such files, and another process writes its store.
         """
         if (episode.folder / "interactions.json").is_file():
-            scorer.store_scores(str(episode.folder))
+            write_scores(scorer, episode.folder)
             return
         if episode.run not in self._stores:
             self._stores[episode.run] = RunStore.open(episode.run)
-        with tempfile.TemporaryDirectory() as folder:
-            scorer.store_scores(folder)
-            self._stores[episode.run].keep_scores(episode.key, (Path(folder) / FILE).read_bytes())
+        self._stores[episode.run].keep_scores(episode.key, _scores_of(scorer, episode))
 
     def __exit__(self, *_: object) -> None:
         """Write what is left."""
