@@ -107,6 +107,22 @@ def _without_direct(
     return kept, dropped
 
 
+def _as_in_3(turns: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    """Return turns of 2.x as 3.x writes them: an initial prompt is part of the context after it, without images."""
+    rewritten = []
+    for turn in turns:
+        events: list[dict[str, Any]] = []
+        for event in turn:
+            action = {key: value for key, value in event["action"].items() if key != "image"}
+            before = events[-1]["action"] if events else {}
+            if before.get("label") == "initial prompt":
+                events.pop()
+                action["content"] = f"{before['content']}\n\n{action['content']}"
+            events.append({**event, "action": action})
+        rewritten.append(events)
+    return rewritten
+
+
 def _episodes(folder: Path) -> dict[tuple[str, str, int], Path]:
     """Return the folders of episodes by game, experiment and instance; 2.x numbers experiments and episodes."""
     found = {}
@@ -120,14 +136,16 @@ def _episodes(folder: Path) -> dict[tuple[str, str, int], Path]:
 
 def _episode_differences(left: Path, right: Path, result: Comparison) -> Iterator[str]:
     one, other = _plain(_load(left / "interactions.json")), _plain(_load(right / "interactions.json"))
-    expected = events_of(one["turns"])
-    turns, dropped = _without_direct(expected, events_of(other["turns"]))
+    is_old = "completed" not in one.get("meta", {})
+    expected, turns = events_of(one["turns"]), events_of(other["turns"])
+    if is_old:
+        expected, turns = _as_in_3(expected), _as_in_3(turns)
+    turns, dropped = _without_direct(expected, turns)
     result.direct_events += dropped
     found = first_difference(expected, turns, "turns")
     result.equal_turns += found is None
     if found:
         yield found
-    is_old = "completed" not in one.get("meta", {})
     left_out = {*LEFT_OUT, "players"} if is_old else LEFT_OUT
     keys = [{key: value for key, value in side.items() if key not in left_out} for side in (one, other)]
     if found := first_difference(*keys, "interactions"):
@@ -140,10 +158,10 @@ def _episode_differences(left: Path, right: Path, result: Comparison) -> Iterato
     files = [side / "scores.json" for side in (left, right)]
     if not any(file.exists() for file in files):
         return
-    result.scored += 1
     if not all(file.exists() for file in files):
         yield f"scores: only {'left' if files[0].exists() else 'right'}"
         return
+    result.scored += 1
     scores = [{k: v for k, v in _plain(_load(file)).items() if k not in left_out} for file in files]
     found = first_difference(*scores, "scores")
     result.equal_scores += found is None
