@@ -11,7 +11,9 @@ ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")), *DOCS.rglob("*.md")])
 # Their text comes from code, and other tests compare it with the code.
-GENERATED = {DOCS / f"{name}.md" for name in ("cli", "registry-codes", "registry-fields", "registry-corpus")}
+GENERATED = {
+    DOCS / f"{name}.md" for name in ("cli", "compatibility", "registry-codes", "registry-fields", "registry-corpus")
+}
 
 # A block may follow a comment that says what the service answers: <!-- service: chat.completion("Yes.") -->
 # or a line that names the file that it belongs into: `number_hunt/clemgame.json`:
