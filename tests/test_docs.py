@@ -274,7 +274,8 @@ def test_files_and_tests_that_pages_name_exist() -> None:
         text = page.read_text(encoding="utf-8")
         for path in PATHS.findall(text):
             assert (ROOT / path).exists(), f"{page}: {path}"
-        for name, ending in TESTS.findall(text):
+        ours = re.sub(r"^## Tests of 3\.7\.2$.*?(?=^## |\Z)", "", text, flags=re.MULTILINE | re.DOTALL)
+        for name, ending in TESTS.findall(ours):
             found = (
                 any(file.stem == name for file in files) if ending else re.search(rf"(def|class) {name}\b", sources)
             )
