@@ -55,7 +55,7 @@ def test_a_custom_backend_may_have_the_name_of_one_that_is_not_included(tmp_path
 def _literals(name: str) -> set[str]:
     """Return the texts that the code gives to calls of a function as its second argument."""
     found = set()
-    for path in SOURCES.rglob("*.py"):
+    for path in sorted(set(SOURCES.rglob("*.py")) - set((SOURCES / "clemgame").rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or getattr(node.func, "id", None) != name:
                 continue

@@ -40,6 +40,7 @@ MORE_COLUMNS = {
 
 @click.command(
     "list",
+    short_help="List models, games, instances, backends or keys.",
     epilog=examples(
         "clem list",
         "clem list models llama --backend huggingface_local -v",
