@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 DIRECT = {"forget", "pseudo"}
+# Characters that are shown before a difference of two texts.
+CONTEXT = 30
 # What names the place, the version or the clock, not the game.
 LEFT_OUT = {"meta", "player_models", "turns"}
 
@@ -70,7 +72,10 @@ def first_difference(left: Any, right: Any, at: str = "") -> str | None:
     # In Python True == 1 == 1.0; in the files of games these are different values.
     if left == right and isinstance(left, bool) == isinstance(right, bool):
         return None
-    return f"{at}: {str(left)[:120]!r}, {str(right)[:120]!r}"
+    texts = (str(left), str(right))
+    same = next((at for at, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
+    start = max(0, same - CONTEXT) if same > CONTEXT else 0
+    return f"{at}: " + ", ".join(f"{'…' if start else ''}{text[start : same + 3 * CONTEXT]!r}" for text in texts)
 
 
 def events_of(turns: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
