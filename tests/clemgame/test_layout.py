@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -331,3 +332,12 @@ def test_the_command_exports(tmp_path: Path) -> None:
     assert ran.stdout == f"{tmp_path / 'mock'}\n"
     assert "1 episodes written; 1 did not end" in ran.stderr
     assert (tmp_path / "mock" / "taboo" / "high_en" / "instance_00000" / "completed.json").is_file()
+
+
+def test_threads_that_write_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "e" / "experiment.json"
+    texts = [{"name": "e", "number": number} for number in range(50)]
+    with ThreadPoolExecutor(16) as pool:
+        for _ in pool.map(lambda value: write_json(path, value), texts * 20):
+            assert json.loads(path.read_text()) in texts
+    assert [file.name for file in path.parent.iterdir()] == ["experiment.json"]

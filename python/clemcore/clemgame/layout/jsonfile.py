@@ -11,13 +11,17 @@ import contextlib
 import json
 import math
 import os
+import sys
+import threading
 from json.encoder import encode_basestring as _quote
 from pathlib import Path
 from typing import Any
 
-from clemcore import secrets
+from clemcore import forks, secrets
 from clemcore.calls.encoding import dumped
 
+_lock = threading.Lock()
+forks.guard(sys.modules[__name__], "_lock")
 _MOST_LEVELS = 60
 _BREAKS = ["\n" + "  " * level for level in range(_MOST_LEVELS + 2)]
 _CONTAINERS = (dict, list, tuple)
@@ -130,12 +134,13 @@ def write_whole(path: str, data: bytes) -> None:
     folder, _, name = path.rpartition("/")
     temporary = f"{folder}/.{name}.new" if folder else f".{name}.new"
     try:
-        try:
-            _write(temporary, data)
-        except FileNotFoundError:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            _write(temporary, data)
-        os.rename(temporary, path)  # noqa: PTH104 - a run writes many files
+        with _lock:  # episodes that end together share the file of their experiment
+            try:
+                _write(temporary, data)
+            except FileNotFoundError:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                _write(temporary, data)
+            os.rename(temporary, path)  # noqa: PTH104 - a run writes many files
     except OSError as fault:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108
