@@ -246,6 +246,15 @@ def test_a_mock_of_another_name_is_replayed(clem: Clem, game: Path) -> None:
     assert "3 episodes played again: 0 differ" in clem("replay", "results/my").stderr
 
 
+def test_a_run_with_one_stream_for_all_episodes_is_replayed(clem: Clem, game: Path) -> None:
+    master = game / "master.py"
+    master.write_text(
+        "import numpy as np\n" + master.read_text().replace("random.randrange(1000)", "np.random.rand()")
+    )
+    _run(clem, "--rng", "process", "--concurrency", "1")
+    assert "3 episodes played again: 0 differ" in clem("replay", str(RUN)).stderr
+
+
 def test_an_interrupted_replay_says_nothing_about_the_rest(clem: Clem) -> None:
     write_game(Path(), instances=400)
     _run(clem, "--layout", "store")

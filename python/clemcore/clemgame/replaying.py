@@ -17,6 +17,7 @@ from typing import Any
 
 from clemcore import backends
 from clemcore.clemgame import manifest, run_folder
+from clemcore.clemgame.engine.process_stream import restore_process
 from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
 from clemcore.clemgame.registry import GameRegistry
 from clemcore.clemgame.scoring import Scored, score
@@ -211,7 +212,9 @@ def _replay_game(
     )
     log = engine.RunLog(Path(os.devnull))
     try:
-        summary = engine.play([game], models, _ReplayStore(reader, found), options, log=log)
+        summary = engine.play(
+            [game], models, _ReplayStore(reader, found, is_one_stream=options.rng == "process"), options, log=log
+        )
     finally:
         log.close()
     if summary.stopped_by == "interrupt":
@@ -223,9 +226,10 @@ def _replay_game(
 class _ReplayStore:
     """Stands for the store of a run: it gives the recorded calls, and compares instead of writing."""
 
-    def __init__(self, reader: RunReader, found: Replayed) -> None:
+    def __init__(self, reader: RunReader, found: Replayed, *, is_one_stream: bool) -> None:
         self._reader = reader
         self._found = found
+        self._is_one_stream = is_one_stream
         self._planned: dict[EpisodeKey, EpisodeState] = {}
 
     def plan(self, episodes: Iterable[PlannedEpisode]) -> None:
@@ -236,6 +240,10 @@ class _ReplayStore:
         return self._planned
 
     def begin(self, key: EpisodeKey) -> _ReplayWriter:
+        if self._is_one_stream:
+            state = self._reader.episode(key).facts.get("random_state")
+            if state is not None:
+                restore_process(state)
         return _ReplayWriter(key, self._reader, self._found)
 
     def note(self, name: str, value: Any) -> None:

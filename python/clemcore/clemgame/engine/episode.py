@@ -16,6 +16,7 @@ from clemcore.calls.scope import Scope
 from clemcore.clemgame.engine.asking import Asking
 from clemcore.clemgame.engine.callbook import CallBook, by_number
 from clemcore.clemgame.engine.live import LiveEpisode
+from clemcore.clemgame.engine.process_stream import process_state
 from clemcore.clemgame.engine.recording import EpisodeRecorder
 from clemcore.clemgame.engine.view import view_of
 from clemcore.clemgame.game_master import play_game
@@ -41,7 +42,8 @@ class Ended:
         recorder: its interactions.
         calls: its calls, in order.
         error: what it ended with, or None.
-        facts: what else is known: "differs_from", and "contexts", what each player remembers at the end.
+        facts: what else is known: "differs_from"; "contexts", what each player remembers at the end; and
+            "random_state", from which the process's random numbers went on, if the episode has none of its own.
     """
 
     outcome: str | None
@@ -113,6 +115,7 @@ def play_episode(
         "epoch": key.epoch,
     }
     error: BaseException | None = None
+    began = process_state() if episode.options.rng == "process" else None
     try:
         with Scope(labels, sinks=(book,), answers=book) as scope:
             recorder = EpisodeRecorder(
@@ -150,6 +153,8 @@ def play_episode(
     ended = _ended(episode, book, recorder, error)
     if staging.keeps_context and ended.outcome == "played":
         ended.facts["contexts"] = _contexts_of(master)
+    if began is not None:
+        ended.facts["random_state"] = began
     return ended
 
 
