@@ -256,7 +256,7 @@ def test_a_run_with_one_stream_for_all_episodes_is_replayed(clem: Clem, game: Pa
 
 
 def test_an_interrupted_replay_says_nothing_about_the_rest(clem: Clem) -> None:
-    write_game(Path(), instances=400)
+    write_game(Path(), instances=1500)
     _run(clem, "--layout", "store")
     again = subprocess.Popen([CLEM, "replay", str(RUN)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(1.5)
