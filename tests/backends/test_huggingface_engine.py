@@ -58,7 +58,10 @@ class TestDescription:
         assert described.libraries["torch"] == torch.__version__
         assert described.context_size == 512
         assert described.arguments["max_tokens"] == "max_new_tokens"
-        assert (list(described.ways), set(described.hooks)) == (["padded", "alone"], {"on_tokens", "cancelled"})
+        assert (list(described.ways), set(described.hooks)) == (
+            ["padded", "alone"],
+            {"choose", "on_tokens", "cancelled"},
+        )
         assert not described.can_continue
 
     def test_bytes_of_a_state(self, engine: Engine, model: HuggingfaceLocalModel) -> None:
@@ -133,13 +136,36 @@ class TestJobs:
 
     def test_what_it_cannot_do_is_the_result_of_that_job(self, engine: Engine, ids: list[int]) -> None:
         state = SimpleNamespace(length=1, bytes=1, scores=None, close=lambda: None)
-        jobs = [Job(ids, GREEDY, state=state), Job(ids, GREEDY, choose=lambda *_: 0), Job(ids, GREEDY)]
-        continuing, choosing, plain = results(engine, jobs)
+        jobs = [Job(ids, GREEDY, state=state), Job(ids, GREEDY)]
+        continuing, plain = results(engine, jobs)
         assert isinstance(continuing, ClemcoreError)
         assert "cannot go on from a state" in str(continuing)
-        assert isinstance(choosing, ClemcoreError)
-        assert "chooses tokens itself" in str(choosing)
         assert isinstance(plain, Generated)
+
+    @pytest.mark.parametrize("way", ["padded", "alone"])
+    def test_a_job_chooses_its_tokens_and_fails_alone(self, engine: Engine, ids: list[int], way: str) -> None:
+        """Each hook is given the scores of its own row and its own tokens."""
+        seen: list[tuple[int, ...]] = []
+
+        def second_best(scores: Any, new: Sequence[int]) -> int:
+            seen.append(tuple(new))
+            return int(scores.topk(2).indices[1])
+
+        def fails(_scores: Any, new: Sequence[int]) -> int:
+            if len(new) == 2:
+                raise GenerationError("no third token")
+            return 7
+
+        short = Arguments(temperature=0.0, max_tokens=4)
+        jobs = [Job(ids, short, choose=second_best), Job(ids[5:], short), Job(ids[3:], short, choose=fails)]
+        chosen, plain, failed = results(engine, jobs, way)
+        assert isinstance(chosen, Generated)
+        assert isinstance(plain, Generated)
+        assert seen == [tuple(chosen.ids[:n]) for n in range(len(chosen.ids))]
+        assert plain.ids == generated(engine, Job(ids[5:], short)).ids
+        assert chosen.ids != generated(engine, Job(ids, short)).ids
+        assert isinstance(failed, GenerationError)
+        assert "no third token" in str(failed)
 
     def test_new_tokens_are_told_and_may_end_the_reply(self, engine: Engine, ids: list[int]) -> None:
         told: list[list[int]] = []

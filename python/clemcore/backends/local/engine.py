@@ -90,9 +90,11 @@ class Job:
         ids: token ids that are fed before the first new token is chosen.
         arguments: how the engine chooses tokens, and how many at most; ``stop`` is not its business.
         state: what was fed before ``ids``, or None for nothing.
-        choose: chooses each token in place of the engine. It is given the scores (a one-dimensional array of torch
-            or NumPy) and the new ids so far, and returns an id. None: the engine chooses by ``arguments``, that is
-            the token with the highest score where the temperature is 0.
+        choose: chooses each token in place of the engine. It is given the scores of the model (a one-dimensional
+            array of torch or NumPy in float32, which it must not change) and the new ids so far, and returns an id.
+            A call without new ids begins an answer anew, because an engine may compute a job a second time.
+            None: the engine chooses by ``arguments``, that is the token with the highest score where the
+            temperature is 0.
         on_tokens: told all new ids so far whenever there are more; True ends the reply.
         cancelled: asked between tokens; True ends the reply.
     """
@@ -114,6 +116,7 @@ class Generated:
         ending: why the reply ended.
         ends: ids of the tokens that end a reply.
         sent: what the engine computed with, in its own words; for the record.
+        facts: further facts for the record about how it was computed, such as the blocks of the prompt.
         seconds: how long it took, together with the jobs that were computed at the same time.
     """
 
@@ -121,6 +124,7 @@ class Generated:
     ending: Ending
     ends: frozenset[int] = frozenset()
     sent: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
 

@@ -66,6 +66,16 @@ class LocalEntry:
     cot_end_tag: str = ""
     cot_effort: str = ""
     cot_bypass: str = ""
+    quantization_config: Mapping[str, Any] | None = None
+    device: str | None = None
+    device_map: str | Mapping[str, Any] | None = None
+    max_memory: Mapping[str, Any] | None = None
+    filename: str | None = None
+    preflight: bool = True
+    own_weights: bool = False
+    exactness: str | None = None
+    prefill_block: int | None = None
+    kept_cache: int | str | None = None
     torch_num_threads: int | None = None
     template_now: str | None = None
     control_tokens: str = "record"

@@ -17,9 +17,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from clemcore.backends.local.arguments import Arguments, read_arguments
+from clemcore.backends.local.choosing.building import chooser_of
+from clemcore.backends.local.choosing.chooser import Chooser
 from clemcore.backends.local.engine import Description, Engine, Generated, Job
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend, Prompt
+from clemcore.backends.local.modes.exact import Exact
+from clemcore.backends.local.modes.fast import Fast
+from clemcore.backends.local.modes.mode import EXACT, FAST, Mode
 from clemcore.backends.local.pieces import Pieces
 from clemcore.backends.local.text import Answer, StopStrings, TextCutter
 from clemcore.calls.batch import Batch
@@ -77,6 +82,7 @@ class _Item:
     stops: tuple[str, ...]
     prompt: Prompt
     ids: list[int]
+    chooser: Chooser | None
     control: dict[str, Any]
     seconds: dict[str, float]
     listener: Listener | None
@@ -114,6 +120,7 @@ class LocalModel(BatchGenerativeModel):
         self._entry = front.entry
         self.context_size = front.context_size
         self._engine = engine
+        self._modes: dict[str, Mode] = {mode.name: mode for mode in (Exact(engine), Fast(engine))}
         self._cutter = TextCutter(front.entry, engine, {str(token) for token in front.tokenizer.get_added_vocab()})
         described = engine.describe()
         self._arguments = {**described.arguments, **({"stop": "stop"} if "on_tokens" in described.hooks else {})}
@@ -191,7 +198,7 @@ class LocalModel(BatchGenerativeModel):
         """
         what = running(self)
         listener = what.listener if isinstance(what, Request) else None
-        ((_, result),) = self.answer_all([Ask(messages, listener=listener)])
+        ((_, result),) = self.answer_all([Ask(messages, listener=listener)], self._mode(EXACT))
         if isinstance(result, Exception):
             raise result
         return result
@@ -204,18 +211,25 @@ class LocalModel(BatchGenerativeModel):
         items = batch.pending
         asks = [Ask(item.request.messages, item.request.gen_args) for item in items]
         try:
-            for index, result in self.answer_all(asks):
+            for index, result in self.answer_all(asks, self._mode(FAST)):
                 batch.finish(items[index], result)
         except BaseException as stop:
             batch.finish_rest(stop)
             raise
 
-    def answer_all(self, asks: Sequence[Ask]) -> Iterator[tuple[int, Reply | Exception]]:
+    def _mode(self, default: str) -> Mode:
+        """Return the way of computing that the entry asks for, else the default."""
+        return self._modes[self._entry.exactness or default]
+
+    def answer_all(self, asks: Sequence[Ask], mode: Mode | None = None) -> Iterator[tuple[int, Reply | Exception]]:
         """Answer dialogues, and yield each as it is ready.
 
         A dialogue that is malformed, that does not fit the context or that fails is an exception in its place; the
-        others are answered. What cannot be asked is yielded first, before anything is generated. Dialogues with
-        the same arguments and seed may be computed together.
+        others are answered. What cannot be asked is yielded first, before anything is generated.
+
+        Args:
+            asks: the dialogues.
+            mode: the way of computing; by default that of batches.
 
         Yields:
             The index of each dialogue with its reply, or with the exception that it failed with.
@@ -232,13 +246,14 @@ class LocalModel(BatchGenerativeModel):
         if not items:
             return
         jobs = self._jobs(items, described)
-        for job, result in self._engine.generate(iter(jobs), described.ways[0]):
+        mode = self._mode(FAST) if mode is None else mode
+        for job, result in mode.generate(list(jobs)):
             item = jobs[job]
             if isinstance(result, Exception):
                 yield item.index, result
                 continue
             try:
-                reply = self._reply(item, job, result, described)
+                reply = self._reply(item, job, result, described, mode.name)
             except Exception as error:  # noqa: BLE001 - as above
                 yield item.index, self._wrapped(error, "it failed while it read the reply")
             else:
@@ -258,7 +273,8 @@ class LocalModel(BatchGenerativeModel):
         seconds = {"template": written - begin, "tokenize": time.perf_counter() - written}
         self._front.check_context(ids, account.arguments.max_tokens, place)
         stops = account.arguments.stop if account.has_stop else described.stop_strings
-        return _Item(index, ask.messages, account, stops, prompt, ids, control, seconds, ask.listener)
+        chooser = chooser_of(account.arguments, ids)
+        return _Item(index, ask.messages, account, stops, prompt, ids, chooser, control, seconds, ask.listener)
 
     def _account(self, more: Mapping[str, Any]) -> _Account:
         """Return what becomes of generation arguments, worked out once for all calls with the same ones."""
@@ -289,7 +305,8 @@ class LocalModel(BatchGenerativeModel):
                 room = self.context_size - len(item.ids)
                 arguments = dataclasses.replace(arguments, max_tokens=room)
             cancelled = None if item.listener is None else functools.partial(_is_stopped, item.listener)
-            jobs[Job(item.ids, arguments, on_tokens=on_tokens, cancelled=cancelled)] = item
+            job = Job(item.ids, arguments, choose=item.chooser, on_tokens=on_tokens, cancelled=cancelled)
+            jobs[job] = item
         return jobs
 
     def _gives_pieces(self, described: Description) -> bool:
@@ -321,7 +338,7 @@ class LocalModel(BatchGenerativeModel):
 
         return on_tokens
 
-    def _reply(self, item: _Item, job: Job, generated: Generated, described: Description) -> Reply:
+    def _reply(self, item: _Item, job: Job, generated: Generated, described: Description, mode: str) -> Reply:
         begin = time.perf_counter()
         arguments, ids = item.account.arguments, generated.ids
         answer = self._cutter.cut(generated, item.stops, item.prompt.text, arguments.max_tokens)
@@ -343,7 +360,8 @@ class LocalModel(BatchGenerativeModel):
             "generate": generated.seconds,
             "decode": time.perf_counter() - begin,
         }
-        return Reply(prompt, response, answer.text, self._facts(item, generated, answer, described, seconds))
+        facts = {"exactness": mode, **self._facts(item, generated, answer, described, seconds)}
+        return Reply(prompt, response, answer.text, facts)
 
     def _facts(
         self,
@@ -379,6 +397,8 @@ class LocalModel(BatchGenerativeModel):
             "usage": {"input_tokens": len(item.ids), "output_tokens": len(generated.ids)},
             "finish_reason": answer.finish_reason,
             "outcome": answer.outcome,
+            **generated.facts,
+            **(item.chooser.facts() if item.chooser is not None else {}),
             **answer.facts,
         }
 

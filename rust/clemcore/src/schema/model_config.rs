@@ -98,6 +98,25 @@ pub const MODEL_CONFIG: &[Field] = &[
     field("load_in_4bit", &[Bool], "Whether weights are quantised to 4 bits on loading.")
         .read_by(HUGGINGFACE)
         .default("false"),
+    field("quantization_config", &[Object], "How weights are quantised, in the words of transformers.")
+        .read_by(HUGGINGFACE),
+    field("device", &[String], "The device that computes, as `cuda:1` or `cpu`.")
+        .read_by(HUGGINGFACE)
+        .default("the accelerator that torch finds, else the CPU"),
+    field(
+        "device_map",
+        &[String, Object],
+        "Which device holds which layers: `auto`, or devices by the name of the module; `cpu` and `disk` are allowed.",
+    )
+    .read_by(HUGGINGFACE),
+    field("max_memory", &[Object], "The memory that `device_map` may use, by device, as `{\"0\": \"20GB\", \"cpu\": \"60GB\"}`.")
+        .read_by(HUGGINGFACE),
+    field("preflight", &[Bool], "Whether the memory that is needed is compared with the free memory before loading.")
+        .read_by(HUGGINGFACE)
+        .default("true"),
+    field("own_weights", &[Bool], "Whether the model has weights of its own, as training needs; else equal models share theirs.")
+        .read_by(HUGGINGFACE)
+        .default("false"),
     field("peft_model", &[String], "An adapter that is put upon the model.").read_by(HUGGINGFACE),
     field("torch_num_threads", &[Int], "Over how many threads PyTorch spreads the work.")
         .unit("threads")
@@ -114,13 +133,34 @@ pub const MODEL_CONFIG: &[Field] = &[
     field("multimodal", &[Bool], "Whether the model is run as a vision-language model.")
         .read_by(HUGGINGFACE)
         .refused("it answers text only; serve the model and use the backend openai_compatible"),
-    field("filename", &[String], "The GGUF file in the repository; may be a glob.").read_by(LLAMACPP),
+    field("filename", &[String], "The GGUF file in the repository or folder; llamacpp allows a glob.").read_by(LOCAL),
     field("additional_files", &[Strings], "The further parts of a model that is split over files.")
         .read_by(LLAMACPP),
     field("execute_on", &[String], "Where the model runs.").read_by(LLAMACPP).one_of(&["gpu", "cpu"]),
     field("gpu_layers_offloaded", &[Int], "How many layers are put on the GPU.")
         .unit("layers")
         .read_by(LLAMACPP),
+    // Computing.
+    field(
+        "exactness",
+        &[String],
+        "What an answer may depend on: `exact`, on nothing but the question; `fast`, also on what is computed with it; `certified`, fast, and computed again where that could change the answer.",
+    )
+    .read_by(HUGGINGFACE)
+    .one_of(&["exact", "fast", "certified"])
+    .default("`exact` for single calls, `fast` for batches"),
+    field("prefill_block", &[Int], "In pieces of how many tokens a prompt is fed; 0: in one piece, and nothing is cached.")
+        .unit("tokens")
+        .read_by(HUGGINGFACE)
+        .rule(Rule::Within(Some(0), None))
+        .default("by device and number format"),
+    field(
+        "kept_cache",
+        &[Int, String],
+        "How much memory the states of earlier prompts may take: bytes, or a text like `4GB`; 0 keeps nothing.",
+    )
+    .read_by(HUGGINGFACE)
+    .default("a quarter of the memory that is free after loading"),
     // Reasoning.
     field("cot_output", &[Bool], "Whether the model writes its reasoning before the answer.")
         .read_by(CHATTING)

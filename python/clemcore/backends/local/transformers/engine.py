@@ -1,7 +1,7 @@
 """The engine that computes with torch and transformers' ``generate``: padded batches, each from its first token.
 
-It implements :class:`clemcore.backends.local.engine.Engine`. It cannot go on from a state. It honours ``on_tokens``
-and ``cancelled`` of a job; tokens are chosen by ``generate`` itself.
+It implements :class:`clemcore.backends.local.engine.Engine`. It cannot go on from a state. It honours all hooks
+of a job; without ``choose``, tokens are chosen by ``generate`` itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from clemcore.errors import ClemcoreError, GenerationError, ModelLoadError
 logger = logging.getLogger(__name__)
 
 WAYS = ("padded", "alone")
-_HOOKS = frozenset({"on_tokens", "cancelled"})
+_HOOKS = frozenset({"choose", "on_tokens", "cancelled"})
 # Generation configurations that are remembered; then all are forgotten.
 _REMEMBERED = 16
 
@@ -185,11 +185,6 @@ class TransformersEngine:
                 "the engine transformers cannot go on from a state (describe().can_continue is false): "
                 "give the job all its ids and no state"
             )
-        if job.choose is not None:
-            return ClemcoreError(
-                "the engine transformers chooses tokens itself ('choose' is not in describe().hooks): "
-                "leave choose out"
-            )
         if max(job.ids) >= self._vocabulary:
             token = max(job.ids)
             return GenerationError(
@@ -282,6 +277,7 @@ class TransformersEngine:
             pads = [longest - len(job.ids) for job in batch]
             pad, device = settings.config.pad_token_id, self._device
             watch = self._watch(batch, longest, settings) if _is_watched(batch) else None
+            choosing = self._choosing(batch, longest) if any(job.choose is not None for job in batch) else None
             inputs = {
                 "input_ids": torch.tensor(
                     [[pad] * n + list(job.ids) for n, job in zip(pads, batch, strict=True)], device=device
@@ -289,6 +285,7 @@ class TransformersEngine:
                 "attention_mask": torch.tensor([[0] * n + [1] * (longest - n) for n in pads], device=device),
                 "generation_config": settings.config,
                 "stopping_criteria": None if watch is None else [watch],
+                "logits_processor": None if choosing is None else [choosing],
             }
             if model.training:
                 model.eval()
@@ -298,15 +295,20 @@ class TransformersEngine:
             else:
                 sequences, sent = self._called(inputs), dict(settings.sent)
         rows = [row[longest:] for row in sequences.tolist()]
+        failures = {} if choosing is None else choosing.failures
         seconds = time.perf_counter() - begin
         found = [
-            _ended(row, settings.ends, None if watch is None else watch.ending_of(index, row))
+            (row, failures[index])
+            if index in failures
+            else _ended(row, settings.ends, None if watch is None else watch.ending_of(index, row))
             for index, row in enumerate(rows)
         ]
         return [
             end
             if isinstance(end, Exception)
-            else Generated(ids, end, settings.ends, {**sent, "max_new_tokens": job.arguments.max_tokens}, seconds)
+            else Generated(
+                ids, end, settings.ends, {**sent, "max_new_tokens": job.arguments.max_tokens}, {}, seconds
+            )
             for job, (ids, end) in zip(batch, found, strict=True)
         ]
 
@@ -315,6 +317,12 @@ class TransformersEngine:
         from clemcore.backends.local.transformers.watch import Watch
 
         return Watch(batch, longest, settings.ends, beams=(settings.config.num_beams or 1) > 1)
+
+    @staticmethod
+    def _choosing(batch: list[Job], longest: int) -> Any:
+        from clemcore.backends.local.transformers.choosing import Choosing
+
+        return Choosing(batch, longest)
 
     def _settings_for(self, arguments: Arguments) -> _Settings:
         """Return what generate() is given, made anew where the model's own configuration has changed."""

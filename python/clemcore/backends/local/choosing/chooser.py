@@ -1,0 +1,102 @@
+"""Chooses the tokens of one answer: what changes the scores, who draws, and who watches.
+
+It is the ``choose`` of a job. It knows scores and token ids, and neither engines nor texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+
+class Step(Protocol):
+    """Something that changes the scores of the next token, such as a penalty, a forced thought or a constraint."""
+
+    def __call__(self, scores: Any, ids: Sequence[int]) -> Any:
+        """Return changed scores; those that are given stay as they are.
+
+        Args:
+            scores: shape (vocabulary,), float32.
+            ids: the new ids so far. Without any, an answer begins anew: forget what was kept of an earlier one.
+        """
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what the record says about it once the answer has ended."""
+
+
+class Draw(Protocol):
+    """Takes a token by its changed scores."""
+
+    def __call__(self, scores: Any, step: int) -> int:
+        """Return the id of a token.
+
+        Args:
+            scores: shape (vocabulary,), float32; -inf for a token that cannot be taken.
+            step: number of the token in the answer, from 0.
+        """
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what the record says about it."""
+
+
+class Watcher(Protocol):
+    """Something that only looks at each choice, such as one that notes log probabilities."""
+
+    def __call__(self, before: Any, after: Any, token: int, step: int) -> None:
+        """Note a choice.
+
+        Args:
+            before: scores of the model, shape (vocabulary,), float32.
+            after: the scores that the token was drawn by.
+            token: its id.
+            step: its number in the answer, from 0; 0 means that an answer begins anew.
+        """
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what the record says about it."""
+
+
+class Greedy:
+    """Takes the token with the highest score; of equal ones the first."""
+
+    def __call__(self, scores: Any, step: int) -> int:  # noqa: ARG002 - the same at every step
+        """Return its id."""
+        return int(scores.argmax())
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return nothing: greedy decoding needs no further facts."""
+        return {}
+
+
+class Chooser:
+    """The choice of the tokens of one answer."""
+
+    def __init__(self, steps: Sequence[Step], draw: Draw, watchers: Sequence[Watcher] = ()) -> None:
+        """Put the parts together.
+
+        Args:
+            steps: what changes the scores, in this order.
+            draw: takes the token.
+            watchers: look at each choice.
+        """
+        self._steps = steps
+        self._draw = draw
+        self._watchers = watchers
+
+    def __call__(self, scores: Any, ids: Sequence[int]) -> int:
+        """Return the next token; see ``Job.choose``."""
+        changed = scores
+        for step in self._steps:
+            changed = step(changed, ids)
+        token = self._draw(changed, len(ids))
+        for watcher in self._watchers:
+            watcher(scores, changed, token, len(ids))
+        return token
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the record says about the choices of the answer that has ended."""
+        found: dict[str, Any] = {}
+        parts: list[Step | Draw | Watcher] = [*self._steps, self._draw, *self._watchers]
+        for part in parts:
+            found |= part.facts()
+        return found

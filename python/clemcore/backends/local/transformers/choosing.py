@@ -1,0 +1,41 @@
+"""Lets the hooks of jobs choose the tokens while transformers generates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clemcore.backends.local.engine import Job
+
+
+class Choosing:
+    """A logits processor for one call of ``generate``: afterwards a row has one token that can be taken.
+
+    Attributes:
+        failures: what the hook of a row raised; its tokens from then on mean nothing.
+    """
+
+    def __init__(self, batch: Sequence[Job], prompt_length: int) -> None:
+        """Take the jobs.
+
+        Args:
+            batch: the jobs, one for each row.
+            prompt_length: tokens before the new ones, padding included.
+        """
+        self.failures: dict[int, Exception] = {}
+        self._batch = batch
+        self._prompt_length = prompt_length
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Return scores, shape (rows, vocabulary), by which the chosen token is taken."""
+        for index, (job, row) in enumerate(zip(self._batch, scores, strict=True)):
+            if job.choose is None or index in self.failures:
+                continue
+            try:
+                token = job.choose(row, input_ids[index, self._prompt_length :].tolist())
+            except Exception as error:  # noqa: BLE001 - the job fails alone, with what its own hook raised
+                self.failures[index] = error
+                continue
+            scores[index] = float("-inf")
+            scores[index, token] = 0.0
+        return scores
