@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clemcore.backends.huggingface_local import HuggingfaceLocalModel
-from clemcore.backends.local.model import Ask
+from clemcore.backends.local.asking import Ask
 from clemcore.errors import ContextExceededError, GenerationArgumentError, MessagesError
 from clemcore.model import Reply
 from clemcore.registry.spec import ModelSpec

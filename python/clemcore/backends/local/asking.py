@@ -1,0 +1,197 @@
+"""From messages to jobs of an engine: what every dialogue needs before its answer is generated, checked.
+
+It knows messages, prompts and generation arguments, and neither which engine computes nor what becomes of a reply.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from clemcore.backends.local.arguments import Arguments, read_arguments
+from clemcore.backends.local.choosing.building import chooser_of
+from clemcore.backends.local.choosing.chooser import Chooser
+from clemcore.backends.local.engine import Description, Engine, Job
+from clemcore.backends.local.frontend import Frontend, Prompt
+from clemcore.backends.local.pieces import Pieces
+from clemcore.backends.local.text import StopStrings, TextCutter
+from clemcore.calls.request import Listener
+from clemcore.messages import Messages, check_messages
+from clemcore.model import DEFAULT_GEN_ARGS
+
+if TYPE_CHECKING:
+    from clemcore.backends.local.model import LocalModel
+
+# Sets of generation arguments whose account is remembered; then all are forgotten.
+_REMEMBERED = 64
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One dialogue to be answered.
+
+    Attributes:
+        messages: the dialogue.
+        gen_args: generation arguments of this call; they override those of the model.
+        listener: gets the pieces of the answer as they arrive, or None.
+    """
+
+    messages: Messages
+    gen_args: Mapping[str, Any] = field(default_factory=dict)
+    listener: Listener | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of generation arguments: those that are computed with, and the changes for the record.
+
+    Attributes:
+        arguments: what is computed with.
+        has_stop: whether stop strings were given, which may be none; else the model's own hold.
+        parameters: the changes.
+    """
+
+    arguments: Arguments
+    has_stop: bool
+    parameters: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(eq=False)
+class Item:
+    """A dialogue on its way to the engine.
+
+    Attributes:
+        index: its place among those that were asked together.
+        messages: the dialogue.
+        account: its generation arguments.
+        stops: the stop strings that hold for it.
+        prompt: its rendered prompt.
+        ids: the token ids of the prompt.
+        chooser: chooses its tokens, or None where the engine does.
+        control: what is known of control tokens inside the messages.
+        seconds: how long each step took.
+        listener: gets the pieces of the answer, or None.
+    """
+
+    index: int
+    messages: Messages
+    account: Account
+    stops: tuple[str, ...]
+    prompt: Prompt
+    ids: list[int]
+    chooser: Chooser | None
+    control: dict[str, Any]
+    seconds: dict[str, float]
+    listener: Listener | None
+
+
+class Preparation:
+    """Prepares the dialogues of one model."""
+
+    def __init__(self, front: Frontend, engine: Engine, cutter: TextCutter, arguments: Mapping[str, str]) -> None:
+        """Put the parts together.
+
+        Args:
+            front: makes token ids of messages.
+            engine: has the tokens, and computes.
+            cutter: knows where an answer begins.
+            arguments: the generation arguments that are honoured, each with the engine's name for it.
+        """
+        self._front = front
+        self._entry = front.entry
+        self._engine = engine
+        self._cutter = cutter
+        self._arguments = arguments
+        self._accounts: dict[tuple[str, frozenset[str]], Account] = {}
+
+    def with_front(self, front: Frontend) -> Preparation:
+        """Return the same with another front."""
+        return Preparation(front, self._engine, self._cutter, self._arguments)
+
+    def item(self, model: LocalModel, index: int, ask: Ask, described: Description, place: str) -> Item:
+        """Make everything that a dialogue needs before it is generated, and check it.
+
+        Args:
+            model: has the generation arguments that hold for all its calls.
+            index: the place of the dialogue among those that were asked together.
+            ask: the dialogue.
+            described: what the engine is and can do.
+            place: which dialogue it is, for messages.
+        """
+        account = self._account(model, ask.gen_args)
+        check_messages(ask.messages)
+        begin = time.perf_counter()
+        prompt = self._front.write(ask.messages)
+        written = time.perf_counter()
+        ids, control = self._front.encode_guarded(prompt)
+        seconds = {"template": written - begin, "tokenize": time.perf_counter() - written}
+        self._front.check_context(ids, account.arguments.max_tokens, place)
+        stops = account.arguments.stop if account.has_stop else described.stop_strings
+        chooser = chooser_of(account.arguments, ids)
+        return Item(index, ask.messages, account, stops, prompt, ids, chooser, control, seconds, ask.listener)
+
+    def _account(self, model: LocalModel, more: Mapping[str, Any]) -> Account:
+        """Return what becomes of generation arguments, worked out once for all calls with the same ones."""
+        gen_args = {**DEFAULT_GEN_ARGS, **model.gen_args, **more}
+        asked = frozenset(model.asked_gen_args).union(more)
+        key = repr(gen_args), asked
+        account = self._accounts.get(key)
+        if account is None:
+            arguments, ledger = read_arguments(gen_args, asked, model.model_spec, self._arguments)
+            if len(self._accounts) >= _REMEMBERED:
+                self._accounts.clear()
+            account = self._accounts[key] = Account(arguments, gen_args.get("stop") is not None, ledger.parameters)
+        return account
+
+    def job(self, item: Item, described: Description) -> Job:
+        """Return what the engine is given for a dialogue."""
+        arguments = item.account.arguments
+        on_tokens: Callable[[Sequence[int]], bool] | None = None
+        start = functools.partial(self._cutter.answer_start, prompt=item.prompt.text)
+        if item.stops:
+            on_tokens = StopStrings(item.stops, self._engine, start)
+        if item.listener is not None and self._gives_pieces(described):
+            on_tokens = self._watched(item, item.listener, start, on_tokens)
+        if self._entry.cot_output:
+            # It may use the whole window for thinking; its answer is cut to max_tokens afterwards.
+            room = self._front.context_size - len(item.ids)
+            arguments = dataclasses.replace(arguments, max_tokens=room)
+        cancelled = None if item.listener is None else functools.partial(_is_stopped, item.listener)
+        return Job(item.ids, arguments, choose=item.chooser, on_tokens=on_tokens, cancelled=cancelled)
+
+    def _gives_pieces(self, described: Description) -> bool:
+        """Tell whether pieces of an answer are certain before its end."""
+        return "on_tokens" in described.hooks and described.tokens_are_final and not self._entry.output_split_prefix
+
+    def _watched(
+        self,
+        item: Item,
+        listener: Listener,
+        answer_start: Callable[[str], int | None],
+        ends_here: Callable[[Sequence[int]], bool] | None,
+    ) -> Callable[[Sequence[int]], bool]:
+        """Return what gives out the pieces of a reply, and ends it where ``ends_here`` says so."""
+        pieces = Pieces(
+            self._engine,
+            listener.take,
+            answer_start,
+            stops=item.stops,
+            has_end_pattern=bool(self._entry.eos_to_cull),
+            most_tokens=item.account.arguments.max_tokens if self._entry.cot_output else None,
+        )
+
+        def on_tokens(ids: Sequence[int]) -> bool:
+            if ends_here is not None and ends_here(ids):
+                return True
+            pieces(ids)
+            return False
+
+        return on_tokens
+
+
+def _is_stopped(listener: Listener) -> bool:
+    return listener.is_stopped

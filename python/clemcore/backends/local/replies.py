@@ -1,0 +1,109 @@
+"""From the new tokens of a dialogue to its reply: prompt, response, text, and the facts for the record.
+
+It knows what was asked and what was generated, and neither computes nor keeps anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from clemcore.backends.local.asking import Item
+from clemcore.backends.local.engine import Description, Engine, Generated, Job
+from clemcore.backends.local.frontend import Frontend
+from clemcore.backends.local.text import Answer, TextCutter
+from clemcore.messages import sha256_of
+from clemcore.model import Reply
+
+
+class Replies:
+    """Makes the replies of one model."""
+
+    def __init__(self, front: Frontend, engine: Engine, cutter: TextCutter, facts: Mapping[str, Any]) -> None:
+        """Put the parts together.
+
+        Args:
+            front: where prompts come from.
+            engine: has the tokens.
+            cutter: finds the answer in a reply.
+            facts: what identifies the model, besides what the engine says of itself.
+        """
+        self._front = front
+        self._entry = front.entry
+        self._engine = engine
+        self._cutter = cutter
+        self._model_facts = facts
+
+    def reply(self, item: Item, job: Job, generated: Generated, described: Description, mode: str) -> Reply:
+        """Return the reply to a dialogue.
+
+        Args:
+            item: what was asked.
+            job: what the engine was given.
+            generated: the new tokens.
+            described: what the engine is and can do.
+            mode: the name of the way of computing.
+        """
+        begin = time.perf_counter()
+        arguments, ids = item.account.arguments, generated.ids
+        answer = self._cutter.cut(generated, item.stops, item.prompt.text, arguments.max_tokens)
+        prompt = {
+            "inputs": item.prompt.text,
+            "max_new_tokens": job.arguments.max_tokens,
+            "temperature": arguments.temperature,
+            "input_ids": item.ids,
+        }
+        response: dict[str, Any] = {
+            "response": self._engine.decode([*item.ids, *ids]),
+            "output_ids": ids,
+            "finish_reason": answer.finish_reason,
+        }
+        if answer.thinking is not None:
+            response["cot_content"] = answer.thinking
+        seconds = {
+            **item.seconds,
+            "generate": generated.seconds,
+            "decode": time.perf_counter() - begin,
+        }
+        facts = {"exactness": mode, **self._facts(item, generated, answer, described, seconds)}
+        return Reply(prompt, response, answer.text, facts)
+
+    def _facts(
+        self,
+        item: Item,
+        generated: Generated,
+        answer: Answer,
+        described: Description,
+        seconds: Mapping[str, float],
+    ) -> dict[str, Any]:
+        arguments = item.account.arguments
+        sent = {**generated.sent, "stop": list(item.stops)}
+        if self._entry.cot_output:
+            sent["max_tokens"] = arguments.max_tokens
+        return {
+            "sent": sent,
+            "parameters": {name: dict(changes) for name, changes in item.account.parameters.items()},
+            "versions": dict(described.libraries),
+            "model": {
+                "source": self._entry.source,
+                "commit": getattr(self._front.config, "_commit_hash", None),
+                "device": described.device,
+                "dtype": described.dtype,
+                "attention": described.attention,
+                "quantization": described.quantization,
+                **self._model_facts,
+            },
+            "context": {"size": self._front.context_size, "source": self._front.context_source},
+            "timings": {f"{name}_seconds": round(value, 6) for name, value in seconds.items()},
+            "template": item.prompt.facts,
+            "control_tokens": item.control,
+            # The prompt is text: this is what says which messages it was made of.
+            "messages_sha256": sha256_of(item.messages),
+            "usage": {"input_tokens": len(item.ids), "output_tokens": len(generated.ids)},
+            "finish_reason": answer.finish_reason,
+            "outcome": answer.outcome,
+            **generated.facts,
+            **(item.chooser.facts() if item.chooser is not None else {}),
+            **answer.facts,
+        }
