@@ -17,13 +17,13 @@ from clemcore.calls.request import Request, running
 from clemcore.calls.scope import Membership, conversation_of, innermost
 
 _T = TypeVar("_T")
-Key = tuple[tuple[str, "str | int"], ...]
+ConversationKey = tuple[tuple[str, "str | int"], ...]
 STATES = "_conversation_states"
 _lock = threading.Lock()
 forks.guard(sys.modules[__name__], "_lock")
 
 
-def current(model: object) -> tuple[Key, Any]:
+def current(model: object) -> tuple[ConversationKey, Any]:
     """Return the conversation of the call that a model is answering, or else of this context, and its scope."""
     what = running(model)
     if isinstance(what, Request):
@@ -42,7 +42,7 @@ def state_of(model: Any, make: Callable[[], _T], belongs: Membership | None = No
     """
     key, node = current(model) if belongs is None else (belongs.conversation, belongs.scope)
     with _lock:
-        states: dict[Key, Any] = model.__dict__.setdefault(STATES, {})
+        states: dict[ConversationKey, Any] = model.__dict__.setdefault(STATES, {})
         if key in states:
             return cast("_T", states[key])
         state = states[key] = make()
@@ -52,7 +52,7 @@ def state_of(model: Any, make: Callable[[], _T], belongs: Membership | None = No
     return state
 
 
-def end_conversation(model: Any, key: Key | None = None) -> None:
+def end_conversation(model: Any, key: ConversationKey | None = None) -> None:
     """Forget what a model keeps for a conversation, by default for the current one."""
     if model is None:
         return

@@ -36,7 +36,7 @@ _LONGEST = 200
 
 
 @dataclass
-class Difference:
+class TurnDifference:
     """Where an episode goes differently.
 
     Attributes:
@@ -72,7 +72,7 @@ class Replayed:
 
     count: int = 0
     skipped: int = 0
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[TurnDifference] = field(default_factory=list)
     scores: list[Scored] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -294,7 +294,7 @@ class _ReplayWriter:
             turn = max(len(now.get("turns") or []) - 1, 0)
             found = turn, None, f"ends by {_short(str((error or {}).get('type')))}: {_message(error)}"
         if found is not None:
-            self._found.differences.append(Difference(self._key, *found))
+            self._found.differences.append(TurnDifference(self._key, *found))
 
 
 def _message(error: Mapping[str, Any] | None) -> str:

@@ -17,7 +17,7 @@ from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from clemcore.prompts.proof import Case, Difference, Proof
+    from clemcore.prompts.proof import Case, PromptDifference, Proof
     from clemcore.prompts.templates import TemplateSource
 
 HOLDS, DIFFERS, CANNOT_BE_RUN = 0, 1, 2
@@ -149,7 +149,7 @@ def _show(proof: Proof) -> None:
         _show_difference(proof.first)
 
 
-def _show_difference(first: Difference) -> None:
+def _show_difference(first: PromptDifference) -> None:
     place = "" if first.byte is None else f", byte {first.byte}, line {first.line}"
     token = "" if first.token is None else f", token {first.token}"
     out(f"first difference: case {first.case}: {first.what}{place}{token}")

@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from clemcore.verify.check import verify
 from clemcore.verify.difference import first_difference, without_times
-from clemcore.verify.report import CheckedCall, Finding, Report
+from clemcore.verify.report import CheckedCall, Finding, Verification
 
-__all__ = ["CheckedCall", "Finding", "Report", "first_difference", "verify", "without_times"]
+__all__ = ["CheckedCall", "Finding", "Verification", "first_difference", "verify", "without_times"]

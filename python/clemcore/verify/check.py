@@ -10,19 +10,19 @@ from clemcore.calls.reader import RecordedCall, read_record, record_files
 from clemcore.verify.derived import check_local, check_service
 from clemcore.verify.hashes import check_hashes
 from clemcore.verify.links import check_links
-from clemcore.verify.report import CheckedCall, Report
+from clemcore.verify.report import CheckedCall, Verification
 
 # Clocks of a computer are set now and then; what is out of order by less is not a finding.
 _CLOCK = 2.0
 
 
-def verify(path: str | os.PathLike[str]) -> Report:
+def verify(path: str | os.PathLike[str]) -> Verification:
     """Check a record, or all records below a folder.
 
     Raises:
         RecordError: it cannot be read, or is not a record.
     """
-    report = Report()
+    report = Verification()
     for file in record_files(path):
         calls = read_record(file)
         checked = [_checked(call) for call in calls]
@@ -35,7 +35,7 @@ def verify(path: str | os.PathLike[str]) -> Report:
     return report
 
 
-def _count(report: Report) -> None:
+def _count(report: Verification) -> None:
     report.calls = len(report.each)
     report.failed = sum(each.is_failed for each in report.each)
     report.without_hashes = sum(each.is_old for each in report.each)

@@ -70,7 +70,7 @@ class CheckedCall:
 
 
 @dataclass
-class Report:
+class Verification:
     """What was found in a record.
 
     Attributes:

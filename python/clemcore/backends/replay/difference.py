@@ -17,7 +17,7 @@ _BEFORE, _AFTER = 30, 30
 
 
 @dataclass(frozen=True)
-class Difference:
+class DialogueDifference:
     """The first difference of two calls.
 
     Attributes:
@@ -51,7 +51,7 @@ class Difference:
         return "\n".join(lines)
 
 
-def compare_turns(recorded: Turns, asked: Turns) -> Difference | None:
+def compare_turns(recorded: Turns, asked: Turns) -> DialogueDifference | None:
     """Return the first difference of two dialogues, or None."""
     for number, (there, here) in enumerate(zip(recorded, asked, strict=False)):
         found = _compare(there, here, number)
@@ -63,32 +63,34 @@ def compare_turns(recorded: Turns, asked: Turns) -> Difference | None:
     rest = recorded[number:] or asked[number:]
     shown = f"{rest[0].role}: {_escaped(rest[0].text[:_AFTER])}"
     if len(asked) > len(recorded):
-        return Difference(asked[number].origins[0][0], "messages", None, "(ends before)", shown, None, (number, 0))
+        return DialogueDifference(
+            asked[number].origins[0][0], "messages", None, "(ends before)", shown, None, (number, 0)
+        )
     last = asked[-1].origins[-1][0] + 1 if asked else 0
-    return Difference(last, "messages", None, shown, "(ends before)", None, (number, 0))
+    return DialogueDifference(last, "messages", None, shown, "(ends before)", None, (number, 0))
 
 
-def _compare(there: Turn, here: Turn, number: int) -> Difference | None:
+def _compare(there: Turn, here: Turn, number: int) -> DialogueDifference | None:
     first = here.origins[0][0] if here.origins else number
     if there.role != here.role:
-        return Difference(first, "role", None, repr(there.role), repr(here.role), None, (number, 0))
+        return DialogueDifference(first, "role", None, repr(there.role), repr(here.role), None, (number, 0))
     if there.text != here.text:
         return _texts(there.text, here, number)
     if not _same_images(there.images, here.images):
-        return Difference(
+        return DialogueDifference(
             first, "images", None, str(there.images), str(here.images), None, (number, len(here.text))
         )
     if there.more and there.more != here.more:
         shown = there.more[:200], here.more[:200] or "(none)"
-        return Difference(first, "fields", None, *shown, None, (number, len(here.text)))
+        return DialogueDifference(first, "fields", None, *shown, None, (number, len(here.text)))
     return None
 
 
-def _texts(there: str, here: Turn, number: int) -> Difference:
+def _texts(there: str, here: Turn, number: int) -> DialogueDifference:
     at = common_prefix(there, here.text)
     index, position = here.origin(at)
     before, there_after, here_after = _around(there, here.text, at)
-    return Difference(
+    return DialogueDifference(
         index, "content", position, before + there_after, before + here_after, len(before), (number, at)
     )
 
@@ -141,7 +143,7 @@ def _same_images(recorded: Sequence[str], asked: Sequence[str]) -> bool:
     )
 
 
-def compare_text(recorded: str, asked: Turns, endings: Callable[[str], bool]) -> Difference | None:
+def compare_text(recorded: str, asked: Turns, endings: Callable[[str], bool]) -> DialogueDifference | None:
     """Compare asked turns with a prompt that is recorded as text: all must stand there, in their order.
 
     Args:
@@ -160,17 +162,17 @@ def compare_text(recorded: str, asked: Turns, endings: Callable[[str], bool]) ->
     if endings(recorded[at:]):
         return None
     last = asked[-1].origins[-1][0] + 1
-    return Difference(
+    return DialogueDifference(
         last, "messages", None, _cut(recorded[at:], 4 * _AFTER), "(ends before)", None, (len(asked), 0)
     )
 
 
-def _missing(recorded: str, at: int, turn: Turn, text: str, number: int) -> Difference:
+def _missing(recorded: str, at: int, turn: Turn, text: str, number: int) -> DialogueDifference:
     length = longest(len(text), lambda size: text[:size] in recorded[at:])
     place = recorded.find(text[:length], at) + length
     index, position = turn.origin(min(turn.text.find(text) + length, len(turn.text)))
     before, _, here_after = _around(text, text, length)
-    return Difference(
+    return DialogueDifference(
         index,
         "content",
         position,
@@ -181,7 +183,7 @@ def _missing(recorded: str, at: int, turn: Turn, text: str, number: int) -> Diff
     )
 
 
-def compare_arguments(recorded: Any, asked: dict[str, Any]) -> Difference | None:
+def compare_arguments(recorded: Any, asked: dict[str, Any]) -> DialogueDifference | None:
     """Compare the generation arguments that the caller asks for with the recorded ones.
 
     Args:
@@ -194,5 +196,5 @@ def compare_arguments(recorded: Any, asked: dict[str, Any]) -> Difference | None
         here = json.dumps(value, sort_keys=True, default=repr)
         there = json.dumps(recorded[name], sort_keys=True) if name in recorded else "(not given)"
         if here != there:
-            return Difference(None, f"gen_args.{name}", None, there, here, None, (0, 0))
+            return DialogueDifference(None, f"gen_args.{name}", None, there, here, None, (0, 0))
     return None

@@ -16,7 +16,7 @@ from typing import Any
 
 from clemcore import forks
 from clemcore.backends.replay.dialogue import Dialogue, Turns, asked_turns, recorded_dialogue
-from clemcore.backends.replay.difference import Difference, compare_arguments, compare_text, compare_turns
+from clemcore.backends.replay.difference import DialogueDifference, compare_arguments, compare_text, compare_turns
 from clemcore.backends.replay.index import Index, labels_of
 from clemcore.calls.encoding import PROMPT
 from clemcore.calls.reader import RecordedCall
@@ -70,19 +70,19 @@ class Awaited:
         """The dialogue of its prompt, or None where the prompt is a text."""
         return recorded_dialogue(self.call.prompt, is_ours=bool(self.call.facts))
 
-    def difference(self, asked: Asked) -> Difference | None:
+    def difference(self, asked: Asked) -> DialogueDifference | None:
         """Return the first difference to what is asked, or None."""
         arguments = self.call.facts.get("gen_args")
         recorded = arguments.get("all") if isinstance(arguments, dict) else None
         return self._of_messages(asked) or compare_arguments(recorded, asked.arguments)
 
-    def _of_messages(self, asked: Asked) -> Difference | None:
+    def _of_messages(self, asked: Asked) -> DialogueDifference | None:
         digest = self.call.facts.get("messages_sha256")
         if digest is not None and digest == asked.sha256:
             return None
         if PROMPT in self.call.left_out:
             what = "(left out of the record, because it holds a key)"
-            return Difference(None, "messages", None, what, f"SHA-256 {asked.sha256}", None, (0, 0))
+            return DialogueDifference(None, "messages", None, what, f"SHA-256 {asked.sha256}", None, (0, 0))
         if self.dialogue is not None:
             return compare_turns(self.dialogue.turns, asked.turns(self.dialogue))
         text = text_of_prompt(self.call.prompt)
@@ -90,7 +90,7 @@ class Awaited:
             return None  # 3.7.2 recorded an empty prompt for players of its own: there is nothing to compare
         found = compare_text(text, asked_turns(asked.messages), self.stream.ends_a_prompt)
         if found is None and digest is not None:
-            return Difference(
+            return DialogueDifference(
                 None, "messages", None, f"SHA-256 {digest}", f"SHA-256 {asked.sha256}", None, (len(text), 0)
             )
         return found

@@ -19,7 +19,7 @@ from clemcore.clemgame.engine.randomness import Stream, draw_from
 from clemcore.clemgame.engine.seeds import seed_of
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.engine.seeds import Key
+    from clemcore.clemgame.engine.seeds import EpisodeName
 
 
 class _Here(threading.local):
@@ -80,7 +80,7 @@ class LiveEpisode:
 
     def __init__(
         self,
-        key: Key,
+        key: EpisodeName,
         *,
         options: Options,
         baton: Baton,

@@ -10,7 +10,7 @@ import json
 from typing import Protocol
 
 
-class Key(Protocol):
+class EpisodeName(Protocol):
     """What identifies an episode."""
 
     @property
@@ -41,7 +41,7 @@ def derived_seed(*parts: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("ascii")).digest()[:8], "big")
 
 
-def seed_of(run_seed: int, key: Key) -> int:
+def seed_of(run_seed: int, key: EpisodeName) -> int:
     """Return the seed that an episode's random numbers start from."""
     return derived_seed(run_seed, key.game, key.experiment, key.game_id, key.epoch)
 

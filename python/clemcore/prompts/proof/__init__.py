@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from clemcore.prompts.proof.cases import Case, corpus, read_cases
-from clemcore.prompts.proof.compare import Comparison, Difference, compare
+from clemcore.prompts.proof.compare import Comparison, PromptDifference, compare
 from clemcore.prompts.proof.cover import Features
 from clemcore.prompts.proof.make import prove
 from clemcore.prompts.proof.oracle import Transformers, pinned_clock
@@ -18,8 +18,8 @@ from clemcore.prompts.proof.subject import Subject
 __all__ = [
     "Case",
     "Comparison",
-    "Difference",
     "Features",
+    "PromptDifference",
     "Proof",
     "Subject",
     "Transformers",

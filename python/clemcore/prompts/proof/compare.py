@@ -47,7 +47,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PromptDifference:
     """The first place where two renderers part.
 
     Attributes:
@@ -90,7 +90,7 @@ class Comparison:
     cases: int = 0
     rendered: int = 0
     differing: list[str] = field(default_factory=list)
-    first: Difference | None = None
+    first: PromptDifference | None = None
     agreed: list[Case] = field(default_factory=list)
 
 
@@ -99,7 +99,7 @@ def compare(
     theirs: Renderer,
     cases: Iterable[Case],
     *,
-    check_ids: Callable[[Case, str], Difference | None] | None = None,
+    check_ids: Callable[[Case, str], PromptDifference | None] | None = None,
 ) -> Comparison:
     """Render every case twice.
 
@@ -161,7 +161,7 @@ def _forget(fault: BaseException | None) -> None:
         fault = fault.__cause__
 
 
-def difference_of(case: str, ours: Outcome, theirs: Outcome) -> Difference | None:
+def difference_of(case: str, ours: Outcome, theirs: Outcome) -> PromptDifference | None:
     """Return the first difference of two outcomes, or None."""
     if ours.text is not None and theirs.text is not None:
         return text_difference(case, "text", ours.text, theirs.text)
@@ -170,15 +170,15 @@ def difference_of(case: str, ours: Outcome, theirs: Outcome) -> Difference | Non
         if theirs.refused:
             return text_difference(case, "error", ours.error, theirs.error)
         return None
-    return Difference(case, "error", None, None, "", _said(ours), _said(theirs))
+    return PromptDifference(case, "error", None, None, "", _said(ours), _said(theirs))
 
 
-def text_difference(case: str, what: str, ours: str, theirs: str) -> Difference | None:
+def text_difference(case: str, what: str, ours: str, theirs: str) -> PromptDifference | None:
     """Return the first difference of two texts, or None."""
     if ours == theirs:
         return None
     at = first_difference(ours, theirs)
-    return Difference(
+    return PromptDifference(
         case,
         what,
         len(ours[:at].encode("utf-8", "surrogatepass")),
@@ -203,7 +203,7 @@ def first_difference(one: str, other: str) -> int:
 
 def ids_difference(
     case: str, ours: Sequence[int], theirs: Sequence[int], show: Callable[[Sequence[int]], str]
-) -> Difference | None:
+) -> PromptDifference | None:
     """Return the first difference of two lists of token ids, or None; its place in the text is not known here.
 
     Args:
@@ -218,7 +218,7 @@ def ids_difference(
     at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), ends)
     before = show(ours[max(0, at - _TOKENS) : at])
     end = at + _TOKENS
-    return Difference(case, "token ids", None, None, before, show(ours[at:end]), show(theirs[at:end]), at)
+    return PromptDifference(case, "token ids", None, None, before, show(ours[at:end]), show(theirs[at:end]), at)
 
 
 def _said(outcome: Outcome) -> str:

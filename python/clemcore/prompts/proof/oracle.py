@@ -15,7 +15,7 @@ from typing import Any
 
 from clemcore.errors import ClemcoreError, MissingExtraError, TemplateError
 from clemcore.prompts.proof.cases import Case
-from clemcore.prompts.proof.compare import Difference, RefusalError, ids_difference
+from clemcore.prompts.proof.compare import PromptDifference, RefusalError, ids_difference
 
 NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
@@ -81,7 +81,7 @@ class Transformers:
             raise TemplateError(f"{type(fault).__name__}: {fault}") from fault
         return text
 
-    def check_ids(self, case: Case, text: str) -> Difference | None:
+    def check_ids(self, case: Case, text: str) -> PromptDifference | None:
         """Compare the token ids of our text with those that transformers makes of the case; look for a double BOS.
 
         Args:
@@ -100,7 +100,9 @@ class Transformers:
                     **case.arguments(),
                 )["input_ids"]
         except Exception as fault:  # noqa: BLE001 - whatever a tokenizer raises, this case is not proven
-            return Difference(case.id, "token ids", None, None, "", f"error: {type(fault).__name__}: {fault}", "")
+            return PromptDifference(
+                case.id, "token ids", None, None, "", f"error: {type(fault).__name__}: {fault}", ""
+            )
         difference = ids_difference(case.id, ours, theirs, self._show) or self._double_bos(case, ours)
         if difference is None or difference.token is None:
             return difference
@@ -108,13 +110,13 @@ class Transformers:
         line = None if byte is None else text.encode("utf-8")[:byte].count(b"\n") + 1
         return dataclasses.replace(difference, byte=byte, line=line)
 
-    def _double_bos(self, case: Case, ids: Sequence[int]) -> Difference | None:
+    def _double_bos(self, case: Case, ids: Sequence[int]) -> PromptDifference | None:
         token, first = self._tokenizer.bos_token, self._tokenizer.bos_token_id
         if first is None or list(ids[:2]) != [first, first]:
             return None
         if any(token in str(message) for message in case.messages):
             return None  # a message said it, not the template
-        return Difference(
+        return PromptDifference(
             case.id, "double BOS", None, None, self._show(ids[:1]), self._show(ids[1:5]), self._show(ids[2:5]), 1
         )
 

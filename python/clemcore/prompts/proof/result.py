@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clemcore.prompts.proof.compare import Difference
+from clemcore.prompts.proof.compare import PromptDifference
 
 # Raised when the fields below change their meaning.
 FORMAT = 1
@@ -49,7 +49,7 @@ class Proof:
     cases: int
     rendered: int
     differing: list[str]
-    first: Difference | None
+    first: PromptDifference | None
     covered: frozenset[str]
     seconds: float
 
@@ -88,7 +88,7 @@ class Proof:
             if value["format"] != FORMAT:
                 raise ValueError(f"a proof of format {value['format']}")
             fields = {field.name: value[field.name] for field in dataclasses.fields(cls)}
-            fields["first"] = None if value["first"] is None else Difference(**value["first"])
+            fields["first"] = None if value["first"] is None else PromptDifference(**value["first"])
             fields["covered"] = frozenset(value["covered"])
             proof = cls(**fields)
             contradicts = proof.holds != value["holds"]
