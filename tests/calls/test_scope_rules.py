@@ -357,6 +357,23 @@ def test_parts_of_a_budget_limit_a_model_and_a_label(wire_server: WireServer) ->
         backends.budget(1, parts={"dear": "much"})  # type: ignore[dict-item]
 
 
+def test_a_part_that_limited_nothing_is_named_at_the_end(
+    wire_server: WireServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    cheap = priced(wire_server, "cheap")
+    with backends.budget(10, parts={"cheap": 5, "chaep": 1, "game=taboo": 1}), backends.scope(game="wordle"):
+        cheap.generate_response(ask())
+    assert [record.getMessage() for record in caplog.records] == [
+        "the part 'chaep' of a budget limited nothing, because no call belonged to it; did you mean 'cheap'?",
+        "the part 'game=taboo' of a budget limited nothing, because no call belonged to it; "
+        "models that were called: cheap",
+    ]
+    caplog.clear()
+    with backends.budget(10, parts={"cheap": 5}):
+        pass  # without a call there is nothing to say
+    assert not caplog.records
+
+
 # -- the cache ---------------------------------------------------------------------------------------------------
 def test_epochs_never_share_a_sampled_answer_and_a_repeated_run_does(wire_server: WireServer) -> None:
     model = open_model(wire_server.url, {"temperature": 1.0})

@@ -6,16 +6,19 @@ This module knows amounts and the calls that wait for each other, and neither pr
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from types import TracebackType
 
 from clemcore import forks
 from clemcore.calls import scope
 from clemcore.errors import BudgetExceededError
+
+logger = logging.getLogger(__name__)
 
 
 class _Limit:
@@ -92,6 +95,8 @@ class Budget:
             )
             for part, limit in (parts or {}).items()
         }
+        self._models: set[str] = set()
+        self._used_parts: set[str] = set()
         self._scope: scope.Scope | None = None
         self._is_inherited = False
         forks.guard(self, in_child=Budget._start_in_child)
@@ -122,10 +127,13 @@ class Budget:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Count no further call."""
+        """Count no further call, and warn about parts that no call belonged to: they may be misspelt."""
         node, self._scope = self._scope, None
         if node is not None:
             scope.detach("budgets", self, node)
+        if self._models:
+            for part in (part for part in self._parts if part not in self._used_parts):
+                logger.warning("%s", _idle_part(part, self._models))
 
     def limits_for(self, model: str | None, labels: scope.Labels) -> list[_Limit]:
         """Return the limits that a call must fit.
@@ -144,7 +152,11 @@ class Budget:
         if not self._parts:
             return [self._whole]
         names = {model, *(f"{name}={value}" for name, value in labels.items())}
-        return [self._whole, *(limit for part, limit in self._parts.items() if part in names)]
+        if model is not None:
+            self._models.add(model)
+        used = [part for part in self._parts if part in names]
+        self._used_parts.update(used)
+        return [self._whole, *(self._parts[part] for part in used)]
 
 
 def _amount(usd: float, what: str) -> float:
@@ -165,6 +177,15 @@ def _checked_part(part: str) -> str:
     return part
 
 
+def _idle_part(part: str, models: Collection[str]) -> str:
+    """Say that no call belonged to a part, with the nearest of the models that were called."""
+    import difflib
+
+    near = difflib.get_close_matches(part, models, n=1, cutoff=0.7)
+    hint = f"did you mean '{near[0]}'?" if near else f"models that were called: {', '.join(sorted(models))}"
+    return f"the part '{part}' of a budget limited nothing, because no call belonged to it; {hint}"
+
+
 def budget(usd: float, *, spent: float = 0.0, parts: Mapping[str, float] | None = None) -> Budget:
     """Limit what the calls of a block cost, in USD.
 
@@ -176,7 +197,8 @@ def budget(usd: float, *, spent: float = 0.0, parts: Mapping[str, float] | None 
         usd: the amount that may be spent.
         spent: the amount already spent, for example by an earlier run.
         parts: further limits, for a model's name (``"gpt-4o-mini"``) or a scope label (``"game=taboo"``). A
-            call must fit the whole budget and every part that it belongs to.
+            call must fit the whole budget and every part that it belongs to. A part that no call belonged to is
+            named in a warning at the end of the block.
 
     Raises:
         ValueError: an amount is not a number ≥ 0, or a part names an unknown label.
