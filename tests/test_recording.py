@@ -13,13 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clemcore
 from clemcore import _core, backends, secrets
 from clemcore.calls import recorder
-from clemcore.calls.encoding import JsonText, encoded_once, linked, sha256_of_value, to_json, unlinked
+from clemcore.calls.encoding import (
+    JsonText,
+    encoded_once,
+    is_hard_to_read,
+    linked,
+    sha256_of_value,
+    to_json,
+    unlinked,
+)
 from clemcore.calls.recorder import FinishedCall
 from clemcore.calls.scope import capture
 from clemcore.errors import RecordError
@@ -215,6 +223,15 @@ def test_a_part_that_is_hard_to_read_has_the_hash_of_what_is_recorded(levels: in
     assert isinstance(read["manipulated_prompt_obj"], str) == (levels > 100)
     assert read["clemcore"]["hashes"] == {"prompt": sha256_of_value(read["manipulated_prompt_obj"])}
     assert digest == sha256_of_value(read)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(90, 110), st.lists(st.text('[]{}"\\\n a', max_size=9), min_size=101, max_size=120))
+def test_brackets_in_texts_are_no_levels(levels: int, texts: list[str]) -> None:
+    value: Any = [texts]
+    for text in texts[: levels - 2]:
+        value = {text: value}
+    assert is_hard_to_read(json.dumps(value).encode()) == (levels > 100)
 
 
 LINKED = [
