@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,7 +43,19 @@ def check_messages(messages: Any, *, where: str = "messages") -> None:
     if not isinstance(messages, (list, tuple)) or not messages:
         found = "an empty list" if isinstance(messages, (list, tuple)) else type(messages).__name__
         raise MessagesError(f"{where} must be a non-empty list of {{'role': …, 'content': …}} dicts, not {found}")
-    faults = [fault for index, message in enumerate(messages) for fault in _faults(index, message, where)]
+    faults = [
+        fault
+        for index, message in enumerate(messages)
+        # Nearly all messages are a known role and a text. A long dialogue is checked again with each call.
+        if not (
+            type(message) is dict
+            and len(message) == 2  # noqa: PLR2004
+            and type(message.get("content")) is str
+            and type(role := message.get("role")) is str
+            and role in _ROLES
+        )
+        for fault in _faults(index, message, where)
+    ]
     if faults:
         raise MessagesError("; ".join(faults))
 
@@ -151,13 +164,22 @@ def ensure_alternating_roles(messages: Messages, cull_system_message: bool = Tru
     Returns:
         A new list of new dicts.
     """
-    return [merged(run) for run in runs_of(messages, cull_system_message)]
+    messages = _without_empty_system(messages) if cull_system_message else messages
+    roles = [message["role"] for message in messages]
+    if all(map(operator.ne, roles, roles[1:])):
+        return [dict(message) for message in messages]
+    return [merged(run) for run in runs_of(messages, cull_system_message=False)]
+
+
+def _without_empty_system(messages: Messages) -> Messages:
+    is_empty = messages and messages[0]["role"] == "system" and not messages[0]["content"]
+    return messages[1:] if is_empty else messages
 
 
 def runs_of(messages: Messages, cull_system_message: bool = True) -> list[Messages]:
     """Return the neighbours that :func:`ensure_alternating_roles` merges, in their order."""
-    if messages and cull_system_message and messages[0]["role"] == "system" and not messages[0]["content"]:
-        messages = messages[1:]
+    if cull_system_message:
+        messages = _without_empty_system(messages)
     runs: list[Messages] = []
     for message in messages:
         if runs and _belong_together(runs[-1][0], message):
