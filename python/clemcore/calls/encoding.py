@@ -28,7 +28,7 @@ _MOST_DIGITS = 600
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _ZEROS = b"0" * _MOST_DIGITS
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 
 
 class JsonText(bytes):
@@ -152,7 +152,7 @@ def is_hard_to_read(text: bytes) -> bool:
         return True
     if text.count(b"[") + text.count(b"{") <= _MOST_LEVELS:
         return False
-    brackets = _outside_strings(text).translate(_BRACKETS, _NO_BRACKETS)
+    brackets = _outside_strings(text, _NO_BRACKETS).translate(_BRACKETS)
     for _ in range(_MOST_LEVELS):
         brackets = brackets.replace(b"[]", b"")  # the innermost level
         if not brackets:
@@ -160,9 +160,15 @@ def is_hard_to_read(text: bytes) -> bool:
     return True
 
 
-def _outside_strings(text: bytes) -> bytes:
-    """Return JSON text without its strings. A dialogue has many, so no pattern looks at each of their bytes."""
-    return b"".join(text.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
+def _outside_strings(text: bytes, left_out: bytes = b"") -> bytes:
+    """Return JSON text without its strings, and without some other bytes.
+
+    A dialogue has many strings, so nothing here looks at them one by one, but at those with bytes that are kept.
+    """
+    if b"\\" in text:
+        text = text.replace(rb"\\", b"").replace(rb"\"", b"")
+    # Two quotes side by side go in and out of a string, or out and in again.
+    return b"".join(text.translate(None, left_out).replace(b'""', b"").split(b'"')[::2])
 
 
 # -- entries ---------------------------------------------------------------------------------------------------
