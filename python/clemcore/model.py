@@ -10,6 +10,7 @@ import abc
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from clemcore.calls import execution
@@ -23,6 +24,9 @@ from clemcore.messages import Messages
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
 from clemcore.secrets import mask_fields
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["DEFAULT_GEN_ARGS", "BatchGenerativeModel", "Model", "ReceivedBody", "Reply"]
 
@@ -307,6 +311,19 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
     def reset(self) -> None:
         """Forget what the model keeps for the current conversation."""
         end_conversation(self)
+
+    def close(self) -> None:  # noqa: B027 - most models hold nothing
+        """Give back what the model holds, such as the memory of weights; it cannot answer afterwards."""
+
+    def __enter__(self) -> Self:
+        """Use the model in a block, at whose end it is closed."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the model."""
+        self.close()
 
     def supports_batching(self) -> bool:
         """Tell whether the model answers several dialogues in one call."""

@@ -23,9 +23,11 @@ from clemcore.backends.base import Backend, require
 from clemcore.backends.local.arguments import read_arguments
 from clemcore.backends.local.entry import read_entry
 from clemcore.backends.local.model import LocalModel
+from clemcore.backends.local.sharing import HeldWeights, hold
 from clemcore.backends.local.transformers import loading, weights
 from clemcore.backends.local.transformers.engine import TransformersEngine
 from clemcore.backends.local.transformers.generation_config import NAMES
+from clemcore.backends.local.transformers.identity import key_of
 from clemcore.backends.local.transformers.loading import FALLBACK_CONTEXT_SIZE
 from clemcore.backends.local.transformers.opening import frontend_of, open_frontend
 from clemcore.backends.local.transformers.parts import (
@@ -63,7 +65,7 @@ class HuggingfaceLocal(Backend):
     """Loads chat models into this process."""
 
     def get_model_for(self, model_spec: ModelSpec) -> Model:
-        """Load the model; each call loads its weights anew.
+        """Load the model; models with the same weights share them, unless an entry sets ``own_weights``.
 
         Raises:
             SpecError: the entry has a setting that is wrong or not honoured.
@@ -122,9 +124,9 @@ def _require_libraries() -> None:
 
 
 class HuggingfaceLocalModel(LocalModel):
-    """A loaded chat model; ``del model`` gives its memory back.
+    """A loaded chat model; ``del model`` gives its memory back, once no other model shares its weights.
 
-    ``copy.deepcopy`` gives a model with its own settings that shares the weights.
+    ``copy.deepcopy`` gives a model with its own settings that shares the weights. So does loading it again.
 
     Attributes:
         model: the transformers model.
@@ -140,26 +142,21 @@ class HuggingfaceLocalModel(LocalModel):
         options = loading.hub_options(entry)
         front = open_frontend(entry, options)
         front.prove()
-        loaded = weights.load_model(entry, options)
-        engine = TransformersEngine(loaded.model, front.tokenizer, entry.model_name, front.context_size)
-        super().__init__(model_spec, front, engine, loaded.facts)
-        self.model = loaded.model
+
+        def load() -> HeldWeights[TransformersEngine]:
+            loaded = weights.load_model(entry, options)
+            engine = TransformersEngine(loaded.model, front.tokenizer, entry.model_name, front.context_size)
+            return HeldWeights(engine, loaded.facts, loaded.model)
+
+        held = hold(key_of(entry, front.config), load)
+        held.engine.also_called(entry.model_name)
+        super().__init__(model_spec, front, held)
+        self.model = held.model
         self.tokenizer = front.tokenizer
         self.config = front.config
-        self.device = next(loaded.model.parameters()).device
-        self._lease = _Lease(engine)
+        self.device = next(self.model.parameters()).device
 
-    def __del__(self) -> None:
-        """Give the memory back at once, unless a copy of this model still needs it."""
+    def close(self) -> None:
+        """Give the memory back at once, unless another model shares the weights."""
         self.__dict__.pop("model", None)
-        self.__dict__.pop("_lease", None)
-
-
-class _Lease:
-    """Closes an engine when the last of the models that share it is gone."""
-
-    def __init__(self, engine: TransformersEngine) -> None:
-        self._engine = engine
-
-    def __del__(self) -> None:
-        self._engine.close()
+        super().close()

@@ -23,6 +23,8 @@ from clemcore.registry.spec import ModelSpec
 _BACKEND = "huggingface_local"
 # Codes of problems: keys without effect, and an id that the hub does not have.
 _NO_EFFECT, _HUB_ID = "R083", "R079"
+# Settings that are declared, and have no effect yet.
+_NOT_YET = ("quantization_config", "device", "device_map", "max_memory", "filename", "preflight")
 # What this backend reads elsewhere: where generation arguments are, where images are, or by its newer name.
 _READ_ELSEWHERE = ("on_unsupported", "multimodality", "torch_dtype", "padding_side")
 
@@ -95,6 +97,9 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
         spec = ModelSpec(**{**spec.to_dict(), "backend": _BACKEND})
     _check(spec)
     settings, eos_is_literal = _settings(spec)
+    for key in _NOT_YET:
+        if key in settings:
+            raise SpecError(f"model '{name}': model_config.{key} is not part of this version yet: remove it")
     if "template_now" in settings:
         read_time(settings["template_now"], f"model '{name}': template_now")
     for key, row in settings_of(_BACKEND).items():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from clemcore.backends.local.asking import Ask, Preparation
@@ -20,11 +19,12 @@ from clemcore.backends.local.modes.exact import Exact
 from clemcore.backends.local.modes.fast import Fast
 from clemcore.backends.local.modes.mode import EXACT, FAST, Mode
 from clemcore.backends.local.replies import Replies
+from clemcore.backends.local.sharing import HeldWeights
 from clemcore.backends.local.text import TextCutter
 from clemcore.calls.batch import Batch
 from clemcore.calls.conversation import STATES
 from clemcore.calls.request import Request, running
-from clemcore.errors import GenerationError, SpecError
+from clemcore.errors import GenerationError, ModelLoadError, SpecError
 from clemcore.messages import Messages
 from clemcore.model import BatchGenerativeModel, Reply
 from clemcore.registry.spec import ModelSpec
@@ -48,18 +48,18 @@ class LocalModel(BatchGenerativeModel):
         self,
         model_spec: ModelSpec,
         front: Frontend,
-        engine: Engine,
-        facts: Mapping[str, Any] = MappingProxyType({}),
+        weights: HeldWeights[Engine],
     ) -> None:
         """Put the parts together.
 
         Args:
             model_spec: the model's specification.
             front: makes token ids of messages.
-            engine: computes.
-            facts: what else identifies the model, for the record.
+            weights: compute; other models may share them.
         """
         super().__init__(model_spec)
+        self._weights = weights
+        engine = weights.engine
         self._front = front
         self._entry = front.entry
         self.context_size = front.context_size
@@ -72,7 +72,7 @@ class LocalModel(BatchGenerativeModel):
             arguments["max_tokens"] = "max_tokens"  # of the answer; the engine may use the whole window
         self._arguments = arguments
         self._preparation = Preparation(front, engine, self._cutter, arguments)
-        self._replies = Replies(front, engine, self._cutter, facts)
+        self._replies = Replies(front, engine, self._cutter, weights.facts)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return a model with the same weights and its own copy of the settings."""
@@ -87,6 +87,14 @@ class LocalModel(BatchGenerativeModel):
         }
         vars(other).update(shared, **own)
         return other
+
+    def close(self) -> None:
+        """Give the weights back at once, unless another model shares them; the model cannot answer afterwards."""
+        self.__dict__.pop("_weights", None)
+
+    def __del__(self) -> None:
+        """Give the weights back, also where the model is part of a cycle."""
+        self.close()
 
     def __copy__(self) -> Self:
         """Return the same as a deep copy: two models never share their settings."""
@@ -185,6 +193,8 @@ class LocalModel(BatchGenerativeModel):
         Yields:
             The index of each dialogue with its reply, or with the exception that it failed with.
         """
+        if "_weights" not in self.__dict__:
+            raise ModelLoadError(f"model '{self.name}' was closed, and its weights are gone: load it again")
         items = []
         described = self._engine.describe()
         for index, ask in enumerate(asks):

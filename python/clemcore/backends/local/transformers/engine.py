@@ -107,6 +107,10 @@ class TransformersEngine:
         self._lock = threading.Lock()
         forks.guard(self, "_lock", hold=False, in_child=TransformersEngine._in_forked_child)
 
+    def also_called(self, name: str) -> None:
+        """Name another model that computes with these weights, for messages."""
+        self._name = "', '".join(dict.fromkeys([*self._name.split("', '"), name]))
+
     def describe(self) -> Description:
         """Return what it is and what it can do."""
         import torch
@@ -240,8 +244,7 @@ class TransformersEngine:
             type(failure).__name__,
             failure,
         )
-        # Its frames hold what the batch took of the memory.
-        del failure
+        del failure  # its frames hold what the batch took of the memory
         for job in batch:
             yield from self._results([job])
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 from clemcore.backends.local.entry import LocalEntry, read_entry
 from clemcore.backends.local.frontend import Frontend, Script
 from clemcore.backends.local.transformers import loading
+from clemcore.backends.local.transformers.identity import state_of_files
 from clemcore.diagnosis import sends_nothing
 from clemcore.errors import SpecError, TemplateError
 from clemcore.files import cache_dir
@@ -51,7 +51,7 @@ def open_frontend(entry: LocalEntry, options: Mapping[str, Any]) -> Frontend:
 
 
 def _script(entry: LocalEntry, options: Mapping[str, Any], config: Any) -> Script:
-    state = _state_of_files(entry, config)
+    state = state_of_files(entry, config)
     if state is None:
         return _new_script(entry, options)
     key = repr(entry), repr((state, _custom_template(entry))), str(cache_dir())
@@ -62,15 +62,6 @@ def _script(entry: LocalEntry, options: Mapping[str, Any], config: Any) -> Scrip
 def _new_script(entry: LocalEntry, options: Mapping[str, Any]) -> Script:
     tokenizer = loading.load_tokenizer(entry, options)
     return Script(tokenizer, choose_template(tokenizer, entry), entry)
-
-
-def _state_of_files(entry: LocalEntry, config: Any) -> str | None:
-    """Return what changes with a model's files, or None where it is not known."""
-    if not entry.is_folder:
-        commit = getattr(config, "_commit_hash", None)
-        return None if commit is None else str(commit)
-    found = [(path, path.stat()) for path in sorted(Path(entry.source).rglob("*")) if path.is_file()]
-    return repr([(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in found])
 
 
 def choose_template(tokenizer: Any, entry: LocalEntry) -> str:

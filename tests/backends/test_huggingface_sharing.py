@@ -1,0 +1,110 @@
+"""Backend huggingface_local: models of the same weights share them; the last one gives them back."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clemcore import backends
+from clemcore.errors import GenerationError, ModelLoadError
+from clemcore.registry.spec import ModelSpec
+from support.tiny import CANBERRA, CAPITAL, END, change, load
+
+pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
+
+
+def test_the_same_weights_are_loaded_once_with_separate_settings(tiny_chat: Path) -> None:
+    one, two = load(tiny_chat), load(tiny_chat, {"eos_to_cull": END, "cot_output": True, "cot_end_tag": "</think>"})
+    assert one.model is two.model
+    one.set_gen_args(max_tokens=1)
+    two.set_gen_args(temperature=0.0)
+    assert one.generate_response(CAPITAL).text == "The"
+    assert two.generate_response(CAPITAL).text == CANBERRA
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"own_weights": True}, {"dtype": "bfloat16"}, {"attn_implementation": "eager"}, {"trust_remote_code": True}],
+    ids=str,
+)
+def test_other_weights_are_not_shared(tiny_chat: Path, config: dict[str, Any]) -> None:
+    assert load(tiny_chat).model is not load(tiny_chat, config).model
+
+
+def test_a_format_that_is_named_is_the_one_that_is_stored(tiny_chat: Path) -> None:
+    one = load(tiny_chat)
+    assert one.model is load(tiny_chat, {"dtype": "torch.float32"}).model
+
+
+def test_a_folder_that_has_changed_is_loaded_anew(altered: Path) -> None:
+    one = load(altered)
+    change(altered / "generation_config.json", max_length=100)
+    assert load(altered).model is not one.model
+
+
+def test_the_last_one_frees_them(tiny_chat: Path) -> None:
+    one, two = load(tiny_chat), load(tiny_chat)
+    third = copy.deepcopy(two)
+    weights = weakref.ref(next(one.model.parameters()))
+    gc.disable()
+    try:
+        del one
+        assert third.generate_response(CAPITAL).text == CANBERRA
+        del two
+        assert weights() is not None
+        del third
+        assert weights() is None
+    finally:
+        gc.enable()
+
+
+def test_threads_that_load_at_once_share(tiny_chat: Path) -> None:
+    models: list[Any] = [None] * 4
+
+    def one(index: int) -> None:
+        models[index] = load(tiny_chat)
+
+    threads = [threading.Thread(target=one, args=(index,)) for index in range(len(models))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(model.model) for model in models}) == 1
+
+
+def test_an_error_names_all_models_of_the_weights(tiny_chat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = load(tiny_chat)
+    spec = ModelSpec(model_name="other", backend="huggingface_local", huggingface_id=str(tiny_chat))
+    two = backends.get_model_for(spec)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(one.model, "forward", fails)
+    with pytest.raises(GenerationError, match=r"model 'tiny', 'other': .*on purpose"):
+        two.generate_response(CAPITAL)
+
+
+def test_a_block_ends_with_the_memory_given_back(tiny_chat: Path) -> None:
+    spec = ModelSpec(model_name="tiny", backend="huggingface_local", huggingface_id=str(tiny_chat))
+    with backends.get_model_for(spec) as model:
+        assert CANBERRA in model.generate_response(CAPITAL).text
+        weights = weakref.ref(next(model.model.parameters()))  # type: ignore[attr-defined]
+        other = load(tiny_chat)
+    assert weights() is not None  # another model still has them
+    with pytest.raises(ModelLoadError, match="model 'tiny' was closed, and its weights are gone: load it again"):
+        model.generate_response(CAPITAL)
+    assert other.generate_response(CAPITAL).text == CANBERRA
+    other.close()
+    assert weights() is None
+
+
+def test_every_model_has_blocks() -> None:
+    with backends.get_model_for("mock") as model:
+        assert model.generate_response(CAPITAL).text
