@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
+from clemcore.backends.local.cuts import PieceEncoder
 from clemcore.backends.local.entry import LocalEntry, read_time
 from clemcore.backends.local.escaping import encode_escaped, places_of
 from clemcore.errors import ContextExceededError, MessagesError, SpecError, TemplateError
@@ -73,6 +74,7 @@ class Script:
         now: what the template's clock tells by the entry, or None for the real time.
         template: the template.
         control_tokens: the control tokens of the tokenizer.
+        pieces: makes ids of prompts.
     """
 
     def __init__(self, tokenizer: Any, source: str, entry: LocalEntry) -> None:
@@ -86,6 +88,7 @@ class Script:
         self.now = _time_of(entry.template_now, entry.model_name)
         self.template = proven_template(tokenizer, entry.model_name, source, self.now)
         self.control_tokens = ControlTokens.of(tokenizer, source)
+        self.pieces = PieceEncoder(tokenizer)
 
 
 class Frontend:
@@ -272,7 +275,7 @@ class Frontend:
             tokens = self._script.control_tokens.tokens
             ids, escaped = encode_escaped(self.tokenizer, prompt.text, prompt.as_text, tokens)
             return ids, {**prompt.control, "escaped": escaped}
-        ids = self.tokenizer(prompt.text, add_special_tokens=False, verbose=False).input_ids
+        ids = self._script.pieces.encode(prompt.text)
         if not ids:
             raise TemplateError(f"the chat template of '{self.name}' renders a prompt without a token: correct it")
         return ids, prompt.control
