@@ -42,6 +42,8 @@ class Description:
         stop_strings: the model's own stop strings, which hold for a call without any.
         tokens_are_final: whether the tokens that ``on_tokens`` gets stay as they are; those of beams may change.
         can_continue: whether it is a :class:`ContinuingEngine`.
+        ends: ids of the tokens that end a reply, by the model's own settings.
+        hardware: what its numbers depend on besides device, threads and libraries, as the processor's model.
     """
 
     device: str
@@ -58,6 +60,8 @@ class Description:
     stop_strings: tuple[str, ...] = ()
     tokens_are_final: bool = True
     can_continue: bool = False
+    ends: frozenset[int] = frozenset()
+    hardware: Mapping[str, Any] = field(default_factory=dict)
 
 
 class State(Protocol):

@@ -36,6 +36,7 @@ from clemcore.backends.local.transformers.generation_config import (
     fault_of,
     sent_arguments,
 )
+from clemcore.backends.local.transformers.hardware import hardware_of
 from clemcore.backends.local.transformers.masking import honours_mask
 from clemcore.backends.local.transformers.quiet import QUIET
 from clemcore.errors import ClemcoreError, GenerationError, ModelLoadError
@@ -43,11 +44,10 @@ from clemcore.errors import ClemcoreError, GenerationError, ModelLoadError
 logger = logging.getLogger(__name__)
 
 WAYS = ("padded", "alone")
-_HOOKS = frozenset({"choose", "on_tokens", "cancelled"})
 # Generation configurations that are remembered; then all are forgotten.
 _REMEMBERED = 16
 
-# torch has one random state per process: sampled replies of two threads must not draw from it in turns.
+# torch has one random state per process: replies of two threads must not draw from it in turns.
 _random_state = threading.Lock()
 # These locks are held while a model generates, so no fork waits for them.
 forks.guard(sys.modules[__name__], "_random_state", hold=False)
@@ -125,11 +125,12 @@ class TransformersEngine:
             state_bytes={kind: n and n * dtype.itemsize for kind, n in self._state_numbers.items()},
             arguments=NAMES,
             ways=WAYS,
-            hooks=_HOOKS,
+            hooks=frozenset({"choose", "on_tokens", "cancelled"}),
             attention=getattr(self._model.config, "_attn_implementation", None),
             quantization=self._quantization,
             stop_strings=(stops,) if isinstance(stops, str) else tuple(stops),
             tokens_are_final=(self._model.generation_config.num_beams or 1) == 1,
+            hardware=hardware_of(str(self._device)),
         )
 
     def encode(self, text: str) -> list[int]:
@@ -202,7 +203,7 @@ class TransformersEngine:
         import torch
 
         device, threads = self._device.type, torch.get_num_threads()
-        if device == "cpu" and threads == 1:
+        if (device, threads) == ("cpu", 1):
             return None
         why = f"with {threads} threads of torch" if device == "cpu" else f"on {device}"
         remedy = "Start processes with the method 'spawn' and load the model in each of them" + (
@@ -335,8 +336,7 @@ class TransformersEngine:
             if len(self._settings) >= _REMEMBERED:
                 self._settings.clear()
             config = build_config(arguments, own, self._tokenizer, self._vocabulary)
-            fields = copy.deepcopy(vars(own))
-            settings = _Settings(config, end_tokens(config), sent_arguments(config), fields)
+            settings = _Settings(config, end_tokens(config), sent_arguments(config), copy.deepcopy(vars(own)))
             self._settings[arguments] = settings
         return settings
 

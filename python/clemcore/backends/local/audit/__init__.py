@@ -1,0 +1,1 @@
+"""Audits: how far a model's answers move with what else is computed, measured once and stored."""
