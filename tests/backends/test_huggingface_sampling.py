@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +36,21 @@ def library_warnings() -> Iterator[list[str]]:
     yield lines
     for name in ("transformers", "torch"):
         logging.getLogger(name).removeHandler(handler)
+
+
+def allowed(model: HuggingfaceLocalModel, reply: Reply, **settings: Any) -> Any:
+    """The probabilities of each new token, shape (new tokens, vocabulary), by transformers' own processors."""
+    import torch
+    from transformers import GenerationConfig
+
+    prompt, new = reply.prompt["input_ids"], reply.response["output_ids"]
+    ids = torch.tensor([[*prompt, *new]])
+    config = GenerationConfig(do_sample=True, **{"top_k": 50, **settings})
+    processors = model.model._get_logits_processor(config, input_ids_seq_length=len(prompt), device="cpu")
+    with torch.no_grad():
+        logits = model.model(ids).logits[0].float()
+    rows = [processors(ids[:, :end], logits[end - 1][None].clone())[0] for end in range(len(prompt), ids.shape[1])]
+    return torch.stack(rows).softmax(-1)
 
 
 class TestGreedyDecoding:
@@ -91,24 +107,47 @@ class TestSampling:
         assert self.sampled(model, seed=second.facts["sent"]["seed"]).text == second.text
 
     def test_all_arguments_reach_generate(self, model: HuggingfaceLocalModel) -> None:
-        """Oracle: transformers' generate() called by hand with the same arguments and the same seed."""
-        import torch
-
+        """Oracle: the tokens that transformers' own processors allow, and their probabilities."""
         asked = {"top_p": 0.8, "top_k": 7, "min_p": 0.02, "repetition_penalty": 1.3}
-        reply = self.sampled(model, seed=3, **asked)
-        ids = torch.tensor([reply.prompt["input_ids"]], device=model.device)
-        with torch.random.fork_rng():
-            torch.manual_seed(3)
-            made = model.model.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                do_sample=True,
-                temperature=2.0,
-                max_new_tokens=20,
-                **asked,
-            )
-        assert made[0, ids.shape[1] :].tolist() == reply.response["output_ids"]
-        assert reply.facts["sent"].items() >= {**asked, "temperature": 2.0, "do_sample": True, "seed": 3}.items()
+        firsts: Counter[int] = Counter()
+        for seed in range(300):
+            model.set_gen_args(temperature=2.0, seed=seed, max_tokens=20 if seed < 10 else 1, **asked)
+            reply = model.generate_response(list(self.HOT))
+            firsts[reply.response["output_ids"][0]] += 1
+            if seed < 10:
+                rows = allowed(model, reply, **asked, temperature=2.0)
+                assert all(row[token] > 0 for row, token in zip(rows, reply.response["output_ids"], strict=True))
+        assert reply.facts["sent"].items() >= {**asked, "temperature": 2.0, "do_sample": True, "seed": 299}.items()
+        expected = {token: 300 * float(p) for token, p in enumerate(rows[0]) if p > 0}
+        assert len(expected) > 2
+        # Passed by chance once in a million times for up to 7 tokens.
+        assert sum((firsts[token] - times) ** 2 / times for token, times in expected.items()) < 38.3
+
+    def test_a_seed_gives_one_answer_in_any_batch(self, model: HuggingfaceLocalModel) -> None:
+        model.set_gen_args(temperature=2.0, max_tokens=12)
+        questions = [
+            [{"role": "user", "content": text}] for text in ("Hello! Who?", "Hello!", "What is two?", "Hi")
+        ]
+        seeds = [{"seed": seed} for seed in (3, 3, 4, 5)]
+        alone = []
+        for question, seed in zip(questions, seeds, strict=True):
+            model.set_gen_args(**seed)
+            alone.append(model.generate_response(question).text)
+        together = model.generate_batch_response(questions, gen_args=seeds)
+        backwards = model.generate_batch_response(questions[::-1], gen_args=seeds[::-1])
+        assert [reply.text for reply in together] == alone == [reply.text for reply in backwards][::-1]
+
+    def test_the_models_own_defaults_hold(self, altered: Path) -> None:
+        """What was asked for stands over the model's own configuration, which stands over the library's."""
+        change(altered / "generation_config.json", top_k=3, top_p=0.9, suppress_tokens=[290], typical_p=0.7)
+        model = load(altered)
+        reply = self.sampled(model, seed=1, top_p=0.95)
+        assert reply.facts["sent"].items() >= {"top_k": 3, "top_p": 0.95, "typical_p": 0.7}.items()
+        settings = {"temperature": 2.0, "top_k": 3, "top_p": 0.95, "suppress_tokens": [290], "typical_p": 0.7}
+        for seed in range(20):
+            reply = self.sampled(model, seed=seed, top_p=0.95)
+            rows = allowed(model, reply, **settings)
+            assert all(row[token] > 0 for row, token in zip(rows, reply.response["output_ids"], strict=True))
 
     def test_threads_do_not_draw_from_each_others_randomness(self, tiny_chat: Path) -> None:
         def texts(model: HuggingfaceLocalModel) -> list[str]:

@@ -67,7 +67,8 @@ class Item:
     Attributes:
         index: its place among those that were asked together.
         messages: the dialogue.
-        account: its generation arguments.
+        account: its generation arguments, and what became of them.
+        arguments: what it is computed with: the model's own defaults included, and a seed if it is sampled.
         stops: the stop strings that hold for it.
         prompt: its rendered prompt.
         ids: the token ids of the prompt.
@@ -80,6 +81,7 @@ class Item:
     index: int
     messages: Messages
     account: Account
+    arguments: Arguments
     stops: tuple[str, ...]
     prompt: Prompt
     ids: list[int]
@@ -131,8 +133,21 @@ class Preparation:
         seconds = {"template": written - begin, "tokenize": time.perf_counter() - written}
         self._front.check_context(ids, account.arguments.max_tokens, place)
         stops = account.arguments.stop if account.has_stop else described.stop_strings
-        chooser = chooser_of(account.arguments, ids)
-        return Item(index, ask.messages, account, stops, prompt, ids, chooser, control, seconds, ask.listener)
+        rules = self._engine.rules(account.arguments, ids)
+        chooser = chooser_of(rules, ids)
+        return Item(
+            index,
+            ask.messages,
+            account,
+            rules.arguments,
+            stops,
+            prompt,
+            ids,
+            chooser,
+            control,
+            seconds,
+            ask.listener,
+        )
 
     def _account(self, model: LocalModel, more: Mapping[str, Any]) -> Account:
         """Return what becomes of generation arguments, worked out once for all calls with the same ones."""
@@ -149,7 +164,7 @@ class Preparation:
 
     def job(self, item: Item, described: Description) -> Job:
         """Return what the engine is given for a dialogue."""
-        arguments = item.account.arguments
+        arguments = item.arguments
         on_tokens: Callable[[Sequence[int]], bool] | None = None
         start = functools.partial(self._cutter.answer_start, prompt=item.prompt.text)
         if item.stops:

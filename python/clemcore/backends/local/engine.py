@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from clemcore.backends.local.arguments import Arguments
+from clemcore.backends.local.choosing.rules import Rules
 
 # Why a reply ended: an end token; max_tokens; its job's on_tokens wanted it to; its job was cancelled.
 Ending = Literal["stop", "length", "on_tokens", "cancelled"]
@@ -146,6 +147,14 @@ class Engine(Protocol):
 
     def bytes_of(self, token: int) -> bytes:
         """Return what one token adds to the UTF-8 of a text; it may be a part of a character."""
+
+    def rules(self, arguments: Arguments, prompt_ids: Sequence[int]) -> Rules:
+        """Return how the tokens of an answer are chosen: what was asked for, over the model's own defaults.
+
+        Args:
+            arguments: the checked generation arguments; a sampled answer without a seed gets one.
+            prompt_ids: token ids of the prompt.
+        """
 
     def generate(self, jobs: Iterable[Job], way: str) -> Iterator[tuple[Job, Generated | Exception]]:
         """Generate replies, and yield each job with its result as it ends.

@@ -1,6 +1,8 @@
 """Chooses the tokens of one answer: what changes the scores, who draws, and who watches.
 
-It is the ``choose`` of a job. It knows scores and token ids, and neither engines nor texts.
+It is the ``choose`` of a job. It knows scores and token ids, and neither engines nor texts. Scores are NumPy arrays
+of shape (vocabulary,): float32 from the model on, float64 from the temperature on. Nobody changes an array that was
+given to it.
 """
 
 from __future__ import annotations
@@ -8,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from clemcore.backends.local.choosing.scores import as_array
+
 
 class Step(Protocol):
     """Something that changes the scores of the next token, such as a penalty, a forced thought or a constraint."""
 
     def __call__(self, scores: Any, ids: Sequence[int]) -> Any:
-        """Return changed scores; those that are given stay as they are.
+        """Return changed scores, perhaps in the array that was given if nothing changes.
 
         Args:
-            scores: shape (vocabulary,), float32.
+            scores: shape (vocabulary,); those that are given stay as they are.
             ids: the new ids so far. Without any, an answer begins anew: forget what was kept of an earlier one.
         """
 
@@ -31,7 +35,7 @@ class Draw(Protocol):
         """Return the id of a token.
 
         Args:
-            scores: shape (vocabulary,), float32; -inf for a token that cannot be taken.
+            scores: shape (vocabulary,); -inf for a token that cannot be taken.
             step: number of the token in the answer, from 0.
         """
 
@@ -85,7 +89,7 @@ class Chooser:
 
     def __call__(self, scores: Any, ids: Sequence[int]) -> int:
         """Return the next token; see ``Job.choose``."""
-        changed = scores
+        changed = scores = as_array(scores)
         for step in self._steps:
             changed = step(changed, ids)
         token = self._draw(changed, len(ids))

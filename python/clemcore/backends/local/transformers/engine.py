@@ -1,12 +1,11 @@
 """The engine that computes with torch and transformers' ``generate``: padded batches, each from its first token.
 
 It implements :class:`clemcore.backends.local.engine.Engine`. It cannot go on from a state. It honours all hooks
-of a job; without ``choose``, tokens are chosen by ``generate`` itself.
+of a job; without ``choose``, tokens are chosen by ``generate`` itself, which draws nothing.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
 import gc
@@ -14,14 +13,15 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from clemcore import forks
 from clemcore.backends.local.arguments import LARGEST_SEED, Arguments
+from clemcore.backends.local.choosing.rules import Rules
 from clemcore.backends.local.engine import Description, Ending, Generated, Job
 from clemcore.backends.local.failures import wrapped
+from clemcore.backends.local.transformers.configurations import Configurations
 from clemcore.backends.local.transformers.description import (
     TokenBytes,
     library_versions,
@@ -29,45 +29,15 @@ from clemcore.backends.local.transformers.description import (
     state_numbers,
     vocabulary_of,
 )
-from clemcore.backends.local.transformers.generation_config import (
-    NAMES,
-    build_config,
-    end_tokens,
-    fault_of,
-    sent_arguments,
-)
+from clemcore.backends.local.transformers.generation_config import NAMES, fault_of
 from clemcore.backends.local.transformers.hardware import hardware_of
 from clemcore.backends.local.transformers.masking import honours_mask
-from clemcore.backends.local.transformers.quiet import QUIET
-from clemcore.errors import ClemcoreError, GenerationError, ModelLoadError
+from clemcore.backends.local.transformers.processors import rules_of
+from clemcore.errors import ClemcoreError, GenerationArgumentError, GenerationError, ModelLoadError
 
 logger = logging.getLogger(__name__)
 
 WAYS = ("padded", "alone")
-# Generation configurations that are remembered; then all are forgotten.
-_REMEMBERED = 16
-
-# torch has one random state per process: replies of two threads must not draw from it in turns.
-_random_state = threading.Lock()
-# These locks are held while a model generates, so no fork waits for them.
-forks.guard(sys.modules[__name__], "_random_state", hold=False)
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """What ``generate`` is given for certain arguments.
-
-    Attributes:
-        config: the generation configuration.
-        ends: ids of the tokens that end a reply.
-        sent: what goes into the record.
-        own: the fields of the model's own configuration from which these were made.
-    """
-
-    config: Any
-    ends: frozenset[int]
-    sent: Mapping[str, Any]
-    own: Mapping[str, Any]
 
 
 class TransformersEngine:
@@ -101,8 +71,7 @@ class TransformersEngine:
         self._vocabulary = vocabulary_of(model)
         self._honours_mask: bool | None = None
         self._token_bytes: TokenBytes | None = None
-        self._settings: dict[Arguments, _Settings] = {}
-        self._put_aside: Any = None
+        self._configurations = Configurations(model, tokenizer, self._vocabulary)
         self._is_forked = False
         self._lock = threading.Lock()
         forks.guard(self, "_lock", hold=False, in_child=TransformersEngine._in_forked_child)
@@ -115,7 +84,8 @@ class TransformersEngine:
         """Return what it is and what it can do."""
         import torch
 
-        dtype, stops = self._model.dtype, self._model.generation_config.stop_strings or ()
+        dtype, own = self._model.dtype, self._configurations.own()
+        stops = own.stop_strings or ()
         return Description(
             device=str(self._device),
             dtype=str(dtype).removeprefix("torch."),
@@ -129,7 +99,7 @@ class TransformersEngine:
             attention=getattr(self._model.config, "_attn_implementation", None),
             quantization=self._quantization,
             stop_strings=(stops,) if isinstance(stops, str) else tuple(stops),
-            tokens_are_final=(self._model.generation_config.num_beams or 1) == 1,
+            tokens_are_final=(own.num_beams or 1) == 1,
             hardware=hardware_of(str(self._device)),
         )
 
@@ -149,11 +119,35 @@ class TransformersEngine:
             self._token_bytes = TokenBytes(self._tokenizer)
         return self._token_bytes(token)
 
+    def rules(self, arguments: Arguments, prompt_ids: Sequence[int]) -> Rules:
+        """Return how the tokens of an answer are chosen; a sampled one without a seed gets one.
+
+        The seed is drawn from torch's random state, so that ``torch.manual_seed`` makes a program repeatable.
+        """
+        import torch
+
+        settings = self._configurations.settings(arguments)
+        if settings.is_search:
+            if arguments.temperature > 0:
+                mode = settings.config.get_generation_mode()
+                raise GenerationArgumentError(
+                    f"model '{self._name}': its generation configuration asks for {mode}, which is computed at "
+                    f"temperature 0 only, not {arguments.temperature}; set temperature to 0"
+                )
+            return Rules(arguments, is_search=True)
+        seed = arguments.seed
+        if arguments.temperature > 0 and seed is None:
+            seed = int(torch.randint(LARGEST_SEED, ()))
+        arguments = dataclasses.replace(settings.effective, max_tokens=arguments.max_tokens, seed=seed)
+        if settings.processors is None:
+            return Rules(arguments)
+        return rules_of(self._model, settings.processors, arguments, prompt_ids)
+
     def generate(self, jobs: Iterable[Job], way: str) -> Iterator[tuple[Job, Generated | Exception]]:
         """Generate replies, and yield each job with its result.
 
-        All jobs are taken at once. Jobs whose arguments are equal but for ``max_tokens`` are one padded batch, in
-        which a seed is that of the whole batch. A batch that fails, for example because memory is short, is asked
+        All jobs are taken at once. Jobs with a ``choose`` are one padded batch; so are others whose arguments are
+        equal but for ``max_tokens``. A batch that fails, for example because memory is short, is asked
         again job by job; so are jobs that this model cannot compute together.
         """
         if way not in WAYS:
@@ -164,7 +158,7 @@ class TransformersEngine:
             if refusal is not None:
                 yield job, refusal
             else:
-                alike = dataclasses.replace(job.arguments, max_tokens=1)
+                alike = None if job.choose is not None else dataclasses.replace(job.arguments, max_tokens=1)
                 groups.setdefault(alike if way == "padded" else job, []).append(job)
         for batch in groups.values():
             yield from self._results(batch)
@@ -172,6 +166,7 @@ class TransformersEngine:
     def close(self) -> None:
         """Give the memory of the weights back at once, also where hooks on them form cycles."""
         self._model = None
+        self._configurations.close()
         if not sys.is_finalizing():
             gc.collect()
             torch = sys.modules.get("torch")
@@ -190,6 +185,8 @@ class TransformersEngine:
                 "the engine transformers cannot go on from a state (describe().can_continue is false): "
                 "give the job all its ids and no state"
             )
+        if job.choose is None and job.arguments.temperature > 0:
+            return ClemcoreError("the engine transformers does not draw: give a sampled job a 'choose'")
         if max(job.ids) >= self._vocabulary:
             token = max(job.ids)
             return GenerationError(
@@ -216,8 +213,7 @@ class TransformersEngine:
 
     def _in_forked_child(self) -> None:
         self._is_forked = True
-        if self._put_aside is not None:  # another thread of the parent was generating
-            self._model.generation_config, self._put_aside = self._put_aside, None
+        self._configurations.restore()  # another thread of the parent may have been generating
 
     # -- a batch -----------------------------------------------------------------------------------------------
     def _results(self, batch: list[Job]) -> Iterator[tuple[Job, Generated | Exception]]:
@@ -252,7 +248,7 @@ class TransformersEngine:
     def _can_be_one(self, batch: list[Job]) -> bool:
         """Tell whether each of several jobs gets the reply in a batch that it gets alone."""
         with self._lock:
-            config = self._settings_for(_of_all(batch)).config
+            config = self._config_for(batch)
             if config.get_generation_mode() == "assisted_generation":
                 return False
             # Beams change their places, so that hooks and limits of several jobs cannot be told apart.
@@ -262,7 +258,7 @@ class TransformersEngine:
                 return True
             if self._honours_mask is None:
                 try:
-                    with self._undisturbed():
+                    with self._configurations.undisturbed():
                         self._honours_mask = honours_mask(self._model, batch[0].ids)
                 except Exception:  # noqa: BLE001 - then it is not known, and alone is right for all
                     self._honours_mask = False
@@ -275,52 +271,45 @@ class TransformersEngine:
 
         begin = time.perf_counter()
         with self._lock:
-            model, arguments = self._model, _of_all(batch)
-            settings = self._settings_for(arguments)
+            model, config = self._model, self._config_for(batch)
+            ends = self._configurations.settings(batch[0].arguments).ends
             longest = max(len(job.ids) for job in batch)
             pads = [longest - len(job.ids) for job in batch]
-            pad, device = settings.config.pad_token_id, self._device
-            watch = self._watch(batch, longest, settings) if _is_watched(batch) else None
-            choosing = self._choosing(batch, longest) if any(job.choose is not None for job in batch) else None
+            pad, device = config.pad_token_id, self._device
+            watch = self._watch(batch, longest, config, ends) if _is_watched(batch) else None
+            choosing = self._choosing(batch, longest) if _are_chosen(batch) else None
             inputs = {
                 "input_ids": torch.tensor(
                     [[pad] * n + list(job.ids) for n, job in zip(pads, batch, strict=True)], device=device
                 ),
                 "attention_mask": torch.tensor([[0] * n + [1] * (longest - n) for n in pads], device=device),
-                "generation_config": settings.config,
+                "generation_config": config,
                 "stopping_criteria": None if watch is None else [watch],
                 "logits_processor": None if choosing is None else [choosing],
             }
             if model.training:
                 model.eval()
-            if settings.config.do_sample:
-                sequences, seed = self._sampled(inputs, arguments.seed)
-                sent = {**settings.sent, "seed": seed}
-            else:
-                sequences, sent = self._called(inputs), dict(settings.sent)
+            sequences = self._called(inputs)
+            sent = [self._configurations.sent(job.arguments) for job in batch]
         rows = [row[longest:] for row in sequences.tolist()]
         failures = {} if choosing is None else choosing.failures
         seconds = time.perf_counter() - begin
         found = [
             (row, failures[index])
             if index in failures
-            else _ended(row, settings.ends, None if watch is None else watch.ending_of(index, row))
+            else _ended(row, ends, None if watch is None else watch.ending_of(index, row))
             for index, row in enumerate(rows)
         ]
         return [
-            end
-            if isinstance(end, Exception)
-            else Generated(
-                ids, end, settings.ends, {**sent, "max_new_tokens": job.arguments.max_tokens}, {}, seconds
-            )
-            for job, (ids, end) in zip(batch, found, strict=True)
+            end if isinstance(end, Exception) else Generated(ids, end, ends, words, {}, seconds)
+            for words, (ids, end) in zip(sent, found, strict=True)
         ]
 
     @staticmethod
-    def _watch(batch: list[Job], longest: int, settings: _Settings) -> Any:
+    def _watch(batch: list[Job], longest: int, config: Any, ends: frozenset[int]) -> Any:
         from clemcore.backends.local.transformers.watch import Watch
 
-        return Watch(batch, longest, settings.ends, beams=(settings.config.num_beams or 1) > 1)
+        return Watch(batch, longest, ends, beams=(config.num_beams or 1) > 1)
 
     @staticmethod
     def _choosing(batch: list[Job], longest: int) -> Any:
@@ -328,57 +317,22 @@ class TransformersEngine:
 
         return Choosing(batch, longest)
 
-    def _settings_for(self, arguments: Arguments) -> _Settings:
-        """Return what generate() is given, made anew where the model's own configuration has changed."""
-        own = self._model.generation_config
-        settings = self._settings.get(arguments)
-        if settings is None or settings.own != vars(own):
-            if len(self._settings) >= _REMEMBERED:
-                self._settings.clear()
-            config = build_config(arguments, own, self._tokenizer, self._vocabulary)
-            settings = _Settings(config, end_tokens(config), sent_arguments(config), copy.deepcopy(vars(own)))
-            self._settings[arguments] = settings
-        return settings
-
-    def _sampled(self, inputs: dict[str, Any], seed: int | None) -> tuple[Any, int]:
-        """Sample with a seed; without one it is drawn, so that every sampled reply can be had again."""
-        import torch
-
-        with _random_state:
-            if seed is None:
-                seed = int(torch.randint(LARGEST_SEED, ()))
-            devices = {parameter.device for parameter in self._model.parameters()}
-            cuda = sorted({device.index or 0 for device in devices if device.type == "cuda"})
-            with torch.random.fork_rng(devices=cuda):
-                torch.manual_seed(seed)
-                return self._called(inputs), seed
+    def _config_for(self, batch: Sequence[Job]) -> Any:
+        """Return the configuration that generate() is given for a batch."""
+        settings = self._configurations.settings(batch[0].arguments)
+        config = copy.copy(settings.plain if _are_chosen(batch) else settings.config)
+        config.max_new_tokens = max(job.arguments.max_tokens for job in batch)
+        return config
 
     def _called(self, inputs: dict[str, Any]) -> Any:
         """Call generate() with our configuration alone."""
-        with self._undisturbed():
+        with self._configurations.undisturbed():
             return self._model.generate(**inputs)
 
-    @contextlib.contextmanager
-    def _undisturbed(self) -> Iterator[None]:
-        """Put the model's own generation configuration aside, and keep the library quiet.
 
-        generate() would fill fields that we left open from it.
-        """
-        from transformers import GenerationConfig
-
-        model = self._model
-        self._put_aside, model.generation_config = model.generation_config, GenerationConfig()
-        token = QUIET.set(True)
-        try:
-            yield
-        finally:
-            QUIET.reset(token)
-            model.generation_config, self._put_aside = self._put_aside, None
-
-
-def _of_all(batch: Sequence[Job]) -> Arguments:
-    """Return the arguments that a batch is computed with: those of its job that may have the most tokens."""
-    return max((job.arguments for job in batch), key=lambda arguments: arguments.max_tokens)
+def _are_chosen(batch: Sequence[Job]) -> bool:
+    """Tell whether hooks choose the tokens of a batch; then it holds no other job."""
+    return batch[0].choose is not None
 
 
 def _is_watched(batch: Sequence[Job]) -> bool:

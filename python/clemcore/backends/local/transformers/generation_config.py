@@ -6,6 +6,7 @@ What was asked for stands over the model's own defaults; for the rest the librar
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,18 @@ _SAMPLING_FIELDS = (
     "epsilon_cutoff",
     "eta_cutoff",
 )
+# Fields that say how to compute and not which token to take.
+_COMPUTING_FIELDS = (
+    "use_cache",
+    "cache_implementation",
+    "cache_config",
+    "max_cache_len",
+    "compile_config",
+    "disable_compile",
+    "prefill_chunk_size",
+)
+# Ways in which transformers takes one token after the other; all others search for the whole answer.
+_STEPWISE = ("greedy_search", "sample")
 # Fields that the record always shows; others only where they differ from the library's defaults.
 _ALWAYS_RECORDED = (
     "do_sample",
@@ -91,6 +104,42 @@ def build_config(arguments: Arguments, own: Any, tokenizer: Any, vocabulary: int
     pads = (config.pad_token_id, tokenizer.pad_token_id, *sorted(ends), 0)
     config.pad_token_id = next(pad for pad in pads if pad is not None and 0 <= pad < vocabulary)
     return config
+
+
+def plain_config(config: Any) -> Any:
+    """Return a configuration that computes in the same way and takes the token with the highest score.
+
+    Args:
+        config: the whole configuration of a call.
+    """
+    fields = {name: getattr(config, name, None) for name in _COMPUTING_FIELDS}
+    return type(config)(
+        do_sample=False,
+        num_beams=1,
+        max_new_tokens=config.max_new_tokens,
+        eos_token_id=config.eos_token_id,
+        pad_token_id=config.pad_token_id,
+        **{name: value for name, value in fields.items() if value is not None},
+    )
+
+
+def is_search(config: Any) -> bool:
+    """Tell whether transformers searches for the whole answer, as with beams."""
+    return config.get_generation_mode() not in _STEPWISE
+
+
+def effective_arguments(arguments: Arguments, config: Any) -> Arguments:
+    """Return what holds for an answer: what was asked over the model's own defaults over the library's.
+
+    Args:
+        arguments: what was asked for.
+        config: the whole configuration of the call.
+    """
+    values = {"repetition_penalty": config.repetition_penalty}
+    if arguments.temperature > 0:
+        top_k = config._get_default_generation_params()["top_k"] if config.top_k is None else config.top_k
+        values |= {"top_p": config.top_p, "min_p": config.min_p, "top_k": top_k}
+    return dataclasses.replace(arguments, **values)
 
 
 def end_tokens(config: Any) -> frozenset[int]:

@@ -1,0 +1,138 @@
+"""The generation configurations of one model: made of what was asked over the model's own, and remembered.
+
+While transformers generates, the model's own configuration is put aside. It computes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clemcore.backends.local.arguments import Arguments
+from clemcore.backends.local.transformers.generation_config import (
+    build_config,
+    effective_arguments,
+    end_tokens,
+    is_search,
+    plain_config,
+    sent_arguments,
+)
+from clemcore.backends.local.transformers.processors import beyond_ours
+from clemcore.backends.local.transformers.quiet import QUIET
+
+# Generation configurations that are remembered; then all are forgotten.
+_REMEMBERED = 64
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``generate`` is given for certain arguments.
+
+    Attributes:
+        config: the generation configuration.
+        plain: the same for jobs whose tokens a hook chooses.
+        is_search: whether transformers searches for the whole answer, as with beams.
+        effective: what was asked for over the model's own defaults over the library's.
+        processors: a configuration with what our own steps do not honour, or None if nothing is left.
+        ends: ids of the tokens that end a reply.
+        sent: what goes into the record, but for the seed.
+        own: the fields of the model's own configuration from which these were made.
+    """
+
+    config: Any
+    plain: Any
+    is_search: bool
+    effective: Arguments
+    processors: Any
+    ends: frozenset[int]
+    sent: Mapping[str, Any]
+    own: Mapping[str, Any]
+
+
+class Configurations:
+    """Makes the generation configurations of one model."""
+
+    def __init__(self, model: Any, tokenizer: Any, vocabulary: int) -> None:
+        """Take the parts.
+
+        Args:
+            model: the transformers model.
+            tokenizer: its tokenizer.
+            vocabulary: number of tokens that the model has embeddings for.
+        """
+        self._model = model
+        self._tokenizer = tokenizer
+        self._vocabulary = vocabulary
+        self._settings: dict[Arguments, Settings] = {}
+        self._put_aside: Any = None
+        self._nothing = type(model.generation_config)()
+
+    def own(self) -> Any:
+        """Return the model's own generation configuration, also while another thread has put it aside."""
+        while True:
+            config, aside = self._model.generation_config, self._put_aside
+            if aside is not None:
+                return aside
+            if config is not self._nothing:
+                return config
+
+    def settings(self, arguments: Arguments) -> Settings:
+        """Return what generate() is given, made anew where the model's own configuration has changed.
+
+        It is the same for all seeds and all ``max_tokens``; who generates sets ``max_new_tokens`` in a copy.
+        """
+        arguments = dataclasses.replace(arguments, seed=None, max_tokens=1)
+        own = self.own()
+        settings = self._settings.get(arguments)
+        if settings is None or settings.own != vars(own):
+            if len(self._settings) >= _REMEMBERED:
+                self._settings.clear()
+            config = build_config(arguments, own, self._tokenizer, self._vocabulary)
+            fields = copy.deepcopy(vars(own))
+            settings = Settings(
+                config,
+                plain_config(config),
+                is_search(config),
+                effective_arguments(arguments, config),
+                beyond_ours(self._model, config),
+                end_tokens(config),
+                sent_arguments(config),
+                fields,
+            )
+            self._settings[arguments] = settings
+        return settings
+
+    def sent(self, arguments: Arguments) -> dict[str, Any]:
+        """Return what a job was computed with, for the record."""
+        seed = {"seed": arguments.seed} if arguments.temperature > 0 else {}
+        return {**self.settings(arguments).sent, "max_new_tokens": arguments.max_tokens, **seed}
+
+    @contextlib.contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Put the model's own generation configuration aside, and keep the library quiet.
+
+        generate() would fill fields that we left open from it.
+        """
+        model = self._model
+        self._put_aside = model.generation_config
+        model.generation_config = self._nothing
+        token = QUIET.set(True)
+        try:
+            yield
+        finally:
+            QUIET.reset(token)
+            self.restore()
+
+    def restore(self) -> None:
+        """Give the model its own configuration back; nothing happens if it has it."""
+        if self._put_aside is not None:
+            self._model.generation_config = self._put_aside
+            self._put_aside = None
+
+    def close(self) -> None:
+        """Forget the model."""
+        self._model = None
