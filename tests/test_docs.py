@@ -212,7 +212,7 @@ def test_data_is_what_it_says(block: Block) -> None:
 
 
 # Of 3.7.2, named where a page says that they are missing.
-COMES_LATER = {"transcribe", "eval", "serve"}
+COMES_LATER = {"transcribe", "serve"}
 
 
 def _commands(page: Path) -> set[tuple[str, ...]]:

@@ -9,12 +9,14 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, final
 from typing_extensions import Self, disjoint_base
 
 __all__ = [
+    "Evaluation",
     "Fixed",
     "NotPlainError",
     "Problem",
     "Refusal",
     "Registry",
     "Report",
+    "ResultsTable",
     "TemplateCore",
     "UnsupportedError",
     "__version__",
@@ -522,3 +524,54 @@ class TemplateCore:
         Beside the text: the character ranges that ``generation`` blocks wrote. Raises :class:`UnsupportedError` and
         :class:`NotPlainError`, which ``render`` answers itself.
         """
+
+@final
+class Evaluation:
+    """Scores of episodes, and the tables that they give.
+
+    An episode is named by game, model, experiment and episode.
+    """
+
+    def __new__(cls) -> Self: ...
+    def add(self, episodes: Sequence[tuple[tuple[str, str, str, str], bytes]]) -> list[tuple[int, bool, str]]:
+        """Add the scores of episodes, each as the content of its ``scores.json``.
+
+        Returns:
+            For each that was not added: its index, whether its game computes "Played" itself, and the reason.
+        """
+
+    def add_rows(self, rows: Sequence[tuple[tuple[str, str, str, str], str, float]]) -> None:
+        """Add rows: the episode, the metric and its value."""
+
+    def keep(self, text: bytes, model: str | None = None, game: str | None = None) -> None:
+        """Keep the rows of an earlier ``raw.csv``, without those of the selection.
+
+        Raises:
+            ValueError: it is not such a file; the message continues its name.
+        """
+
+    def count_played(self) -> None:
+        """Add a row "Played" for each new row "Aborted"; comes after all episodes."""
+
+    def __len__(self) -> int: ...
+    def raw_csv(self, start: int, count: int) -> bytes:
+        """Return some rows of ``raw.csv``; those from 0 on begin with the header."""
+
+    def table(self, *, deviation: bool = False, by_clemscore: bool = False) -> ResultsTable:
+        """Return the table of all models and games."""
+
+@final
+class ResultsTable:
+    """The table of results. What is not there is NaN."""
+
+    @property
+    def columns(self) -> list[str]: ...
+    @property
+    def models(self) -> list[str]: ...
+    @property
+    def cells(self) -> list[list[float]]: ...
+    def csv(self) -> str:
+        """Return the content of ``results.csv``."""
+
+    def html(self) -> str:
+        """Return the content of ``results.html``. All names are escaped."""

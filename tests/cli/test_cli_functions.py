@@ -39,11 +39,13 @@ def test_parameters_are_those_of_3_7_2() -> None:
     ]  # fmt: skip
 
 
-def test_what_comes_later_says_so() -> None:
+def test_the_evaluation_has_the_name_of_3_7_2() -> None:
     from clemcore import clemeval  # type: ignore[attr-defined]
 
-    with pytest.raises(NotImplementedError, match="not part of this version yet"):
-        clemeval.perform_evaluation("results", return_dataframe=True)
+    assert clemeval.perform_evaluation is cli.clemeval.perform_evaluation
+
+
+def test_what_comes_later_says_so() -> None:
     with pytest.raises(NotImplementedError, match="not part of this version yet"):
         cli.transcripts("all", results_dir="results")
     with pytest.raises(NotImplementedError, match="not part of this version yet"):

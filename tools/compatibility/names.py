@@ -17,7 +17,6 @@ _ONE_CLASS = "a model of a service is made by `load_model`; its class has no pub
 _STEP = "only a step of the old implementation"
 _LATER = "not part of this version yet"
 REASONS = {
-    "clem eval": _LATER,
     "clem serve": _LATER,
     "clem transcribe": _LATER,
     "clemcore.backends.anthropic_api.AnthropicModel": _ONE_CLASS,
@@ -37,7 +36,6 @@ REASONS = {
     "clemcore.backends.slurk_api.SlurkClient": _STEP,
     "clemcore.backends.slurk_api.SlurkModel": _ONE_CLASS,
     "clemcore.backends.temporary_loglevel": "it is in `clemcore.utils.log_utils`",
-    "clemcore.clemeval": _LATER,
     "clemcore.cli.cli": _STEP,
     "clemcore.cli.parse_kv": _STEP,
     "clemcore.cli.read_gen_args": _STEP,
@@ -156,7 +154,7 @@ def _name_row(path: str, name: str, theirs: dict[str, Any]) -> Row:
         return Row(left, f"an error: {reason}")
     if theirs["kind"] != "value":
         return _compared(left, theirs.get("parameters"), parameters_of(found))
-    if theirs.get("value") in {None, found}:
+    if theirs.get("value") in (None, found):
         return Row(left, "same")
     return Row(f"{left} = `{theirs['value']!r}`", f"`{found!r}`", is_fine=False)
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "check": "check.check",
     "run": "running.run",
     "score": "scores.score",
+    "eval": "evaluating.eval_",
     "status": "status.status",
     "replay": "replay.replay",
     "export": "export.export",
@@ -46,7 +47,6 @@ COMMANDS = {
 # Commands of 3.7.2 that users may type, and what they did.
 NOT_YET = {
     "transcribe": "writes transcripts of episodes",
-    "eval": "computes tables of scores",
     "serve": "serves games to trainers",
 }
 

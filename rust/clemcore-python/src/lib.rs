@@ -15,6 +15,7 @@ mod frozen;
 mod guard;
 mod json;
 mod registry;
+mod results;
 mod schema;
 mod template;
 
@@ -39,6 +40,9 @@ mod _core {
         Refusal, Registry, added_fields, address_fault, check, check_layers, context_tokens, judge,
         override_fields, packaged_registry, unify, upsert_entries,
     };
+
+    #[pymodule_export]
+    use crate::results::{PyEvaluation, PyTable};
 
     #[pymodule_export]
     use crate::schema::{

@@ -30,6 +30,7 @@ pub mod patch;
 pub mod problem;
 pub mod registry;
 pub mod report;
+pub mod results;
 pub mod schema;
 pub mod template;
 mod text;

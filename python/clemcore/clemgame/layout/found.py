@@ -31,7 +31,7 @@ _INSTANCE = re.compile(r"instance_(\d{5,})")
 _SURE = 50
 _OLD_EPISODE = re.compile(r"episode_(\d+)")
 # What says that a folder is that of an episode.
-_SIGNS = frozenset({"instance.json", "interactions.json", PARTIAL})
+SIGNS = frozenset({"instance.json", "interactions.json", PARTIAL})
 # What error.json has beside the error.
 _OF_FILE = frozenset({"timestamp", "error", "message", "outcome"})
 
@@ -60,17 +60,23 @@ class FoundEpisode:
 def find_episodes(path: Path) -> Iterator[FoundEpisode]:
     """Give the episodes below a folder, sorted by their folders."""
     for folder, folders, files in os.walk(path):
-        if not _SIGNS.isdisjoint(files):
+        if not SIGNS.isdisjoint(files):
             folders.clear()  # what is below, such as branches, is part of this episode
-            yield _found(Path(folder), files)
+            yield found_at(Path(folder), files)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
 
 
-def _found(folder: Path, files: list[str]) -> FoundEpisode:
+def run_and_epoch(folder: Path) -> tuple[Path, int | None]:
+    """Return the run of a folder that holds games, and its epoch if it is the folder of one."""
+    numbered = _EPOCH.fullmatch(folder.name)
+    return (folder.parent, int(numbered[1])) if numbered else (folder, None)
+
+
+def found_at(folder: Path, files: list[str]) -> FoundEpisode:
+    """Return the episode whose folder this is, with these files in it."""
     place = folder.parent
-    run, epoch = place.parent.parent, 1
-    if numbered := _EPOCH.fullmatch(run.name):
-        run, epoch = run.parent, int(numbered[1])
+    run, numbered = run_and_epoch(place.parent.parent)
+    epoch = 1 if numbered is None else numbered
     numbered_experiment = _NUMBERED.fullmatch(place.name) if _OLD_EPISODE.fullmatch(folder.name) else None
     experiment = numbered_experiment[1] if numbered_experiment else unquote(place.name)
     game = unquote(place.parent.name)

@@ -68,6 +68,11 @@ def file_name(shard: str) -> str:
     return f"store-{shard}.sqlite3" if shard else NAME
 
 
+def is_store_file(name: str) -> bool:
+    """Tell whether a file of this name is the store of a run, or of a shard."""
+    return name == NAME or (name.startswith("store-") and name.endswith(".sqlite3"))
+
+
 def store_files(folder: Path) -> list[Path]:
     """Return the store files of a run, the one without a shard's name first."""
     return [

@@ -1,0 +1,98 @@
+"""Measures results: `python benches/results.py eval --old PYTHON`.
+
+PYTHON is the interpreter of an environment that has clemcore 3.7.2. Each part prints what it measured, and what is
+wanted of it; the exit status is 1 if something is missed. The part is ``eval``. CPU seconds are those of
+whole commands, with their start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+FILES = ("raw.csv", "results.csv", "results.html")
+METRICS = ("Aborted", "Lose", "Success", "Request Count", "Parsed Request Count", "Violated Request Count")
+GAMES, MODELS, TURNS = 10, 20, 10
+
+
+def write_scores(results: Path, count: int) -> None:
+    """Write scores of episodes, as scorers of 3.7.2 do: ten games, twenty models, twelve metrics."""
+    chance = random.Random(1)  # noqa: S311 - scores of a benchmark
+    for number in range(count):
+        game, model, instance = number % GAMES, number // GAMES % MODELS, number // (GAMES * MODELS)
+        folder = results / f"model-{model}" / f"game_{game}" / f"{instance % 5}_level" / f"instance_{instance:05d}"
+        aborted = int(chance.random() < 0.2)
+        scores: dict[str, Any] = {name: chance.randint(0, 9) for name in METRICS}
+        scores |= {"Aborted": aborted, "Request Success Ratio": chance.random()}
+        scores |= {f"Extra {index}": chance.random() for index in range(4)}
+        scores["Main Score"] = float("nan") if aborted else round(chance.uniform(0, 100), 2)
+        turns = {str(turn): {"Accuracy": chance.random(), "Parsed Request Count": 1} for turn in range(TURNS)}
+        written = {"meta": {"game_name": f"game_{game}"}, "turn scores": turns, "episode scores": scores}
+        folder.mkdir(parents=True)
+        (folder / "scores.json").write_text(json.dumps(written, indent=2))
+
+
+def cpu_of(command: list[str], folder: Path) -> float:
+    """Run a command in a folder, and return its CPU seconds."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def measure_eval(arguments: argparse.Namespace, folder: Path) -> list[str]:
+    """Compare `clem eval` with that of 3.7.2 on the same episodes, and the files that they write."""
+    results = folder / "results"
+    write_scores(results, arguments.episodes)
+    ours = min(cpu_of([_clem(sys.executable), "eval"], folder) for _ in range(3))
+    kept = folder / "ours"
+    kept.mkdir()
+    for name in FILES:
+        shutil.move(results / name, kept / name)
+    theirs = cpu_of([_clem(arguments.old), "eval"], folder)
+    print(f"{arguments.episodes} episodes: {ours:.2f} s of CPU, 3.7.2: {theirs:.1f} s")
+    differing = [name for name in FILES if not filecmp.cmp(results / name, kept / name, shallow=False)]
+    print(f"  files that differ: {', '.join(differing) or 'none'}")
+    return [*differing, *_wanted("times as fast as 3.7.2", theirs / ours, 300)]
+
+
+def _clem(python: str) -> str:
+    return str(Path(python).absolute().parent / "clem")
+
+
+def _wanted(name: str, found: float, least: float) -> list[str]:
+    print(f"  {name}: {found:.3g} (wanted: at least {least:.3g})")
+    return [] if found >= least else [name]
+
+
+PARTS = {"eval": measure_eval}
+
+
+def main() -> int:
+    """Run as a command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--old", required=True, help="interpreter of an environment with clemcore 3.7.2")
+    parser.add_argument("--episodes", type=int, default=10_000)
+    parser.add_argument("--folder", help="where to write; by default the system's folder for temporary files")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        missed = PARTS[arguments.part](arguments, Path(folder))
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

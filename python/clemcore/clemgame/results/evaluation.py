@@ -1,0 +1,182 @@
+"""Evaluates scores: writes ``raw.csv``, ``results.csv`` and ``results.html`` with the numbers of 3.7.2.
+
+Files are read and written here; the core computes. It does not know what a score means, or how to show a table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clemcore._core import Evaluation, ResultsTable
+from clemcore.errors import RunError
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.results.score_files import EpisodeScores, ScoreNames
+
+RAW, TABLE = "raw.csv", "results"
+# Episodes that are handed to the core at once, and rows that are written at once.
+_EPISODES, _ROWS = 500, 100_000
+
+
+class PlayedScoreError(RunError):
+    """A game computes the metric "Played", which the evaluation computes from "Aborted"."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An episode that does not count as it is.
+
+    Attributes:
+        place: the file.
+        text: what is wrong with it.
+        is_played: whether its game computes the metric "Played".
+    """
+
+    place: Path
+    text: str
+    is_played: bool = False
+
+
+@dataclass
+class Evaluated:
+    """What an evaluation found and wrote.
+
+    Attributes:
+        table: the table of all models and games.
+        episodes: how many episodes were read.
+        kept: how many rows of an earlier ``raw.csv`` were kept.
+        rows: how many rows ``raw.csv`` has now.
+        problems: the episodes that do not count.
+        files: what was written.
+    """
+
+    table: ResultsTable
+    episodes: int = 0
+    kept: int = 0
+    rows: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+
+
+def evaluate(
+    path: Path | str,
+    *,
+    model: str | None = None,
+    game: str | None = None,
+    deviation: bool = False,
+    by_clemscore: bool = False,
+) -> Evaluated:
+    """Read the scores below a folder, and write the tables into it.
+
+    With ``model`` or ``game``, an earlier ``raw.csv`` is brought up to date: its rows of the selection are replaced
+    by what is there now, and the tables show all its rows.
+
+    Args:
+        path: a folder of results, or a run.
+        model: read only line-ups with this text in their name.
+        game: read only this game.
+        deviation: add columns with the standard deviation of the main score.
+        by_clemscore: put the best clemscore first, instead of sorting by names.
+
+    Raises:
+        RunError: there is nothing to evaluate, or ``raw.csv`` cannot be brought up to date.
+        StoreError: a store cannot be read.
+        OSError: a file cannot be written; an old one is as it was.
+    """
+    from clemcore.clemgame.results.score_files import find_scores
+
+    path = Path(path)
+    if not path.is_dir():
+        raise RunError(f"{path}: there is no such folder; name the folder of the results")
+    evaluation = Evaluation()
+    raw = path / RAW
+    if (model is not None or game is not None) and raw.is_file():
+        try:
+            evaluation.keep(raw.read_bytes(), model, game)
+        except ValueError as fault:
+            raise RunError(f"{raw} {fault}. Evaluate all results, without a selection, to write it again") from None
+    kept = len(evaluation)
+    problems: list[Problem] = []
+    count = _add(evaluation, _selected(find_scores(path), model, game), problems)
+    evaluation.count_played()
+    if not len(evaluation):
+        raise RunError(_nothing(path, model, game, problems))
+    table = evaluation.table(deviation=deviation, by_clemscore=by_clemscore)
+    files = [raw, path / f"{TABLE}.csv", path / f"{TABLE}.html"]
+    _write(files[0], (evaluation.raw_csv(at, _ROWS) for at in range(0, len(evaluation), _ROWS)))
+    _write(files[1], [table.csv().encode()])
+    _write(files[2], [table.html().encode()])
+    return Evaluated(table, count, kept, len(evaluation), problems, files)
+
+
+def _selected(found: Iterable[EpisodeScores], model: str | None, game: str | None) -> Iterator[EpisodeScores]:
+    for scores in found:
+        if (model is None or model in scores.names.model) and game in (None, scores.names.game):
+            yield scores
+
+
+def _add(evaluation: Evaluation, found: Iterable[EpisodeScores], problems: list[Problem]) -> int:
+    """Add scores to the evaluation, and return of how many episodes."""
+    seen: dict[ScoreNames, EpisodeScores] = {}
+    batch: list[tuple[ScoreNames, bytes]] = []
+    places: list[Path] = []
+    count = 0
+
+    def flush() -> None:
+        nonlocal count
+        refused = evaluation.add(batch)
+        problems.extend(Problem(places[index], text, is_played) for index, is_played, text in refused)
+        count += len(batch) - len(refused)
+        batch.clear()
+        places.clear()
+
+    for scores in found:
+        first = seen.setdefault(scores.names, scores)
+        try:
+            data = scores.read()
+            if first is not scores:
+                problems.append(Problem(scores.place, _repeated(first, data)))
+                continue
+        except OSError as fault:
+            problems.append(Problem(scores.place, f"cannot be read: {fault.strerror}"))
+            continue
+        batch.append((scores.names, data))
+        places.append(scores.place)
+        if len(batch) >= _EPISODES:
+            flush()
+    flush()
+    return count
+
+
+def _repeated(first: EpisodeScores, data: bytes) -> str:
+    how = "repeats" if first.read() == data else "contradicts"
+    return f"{how} {first.place}, which counts: both have the same line-up, game, experiment and instance"
+
+
+def _nothing(path: Path, model: str | None, game: str | None, problems: list[Problem]) -> str:
+    if problems:
+        return f"{problems[0].place} {problems[0].text}. No episode below {path} has scores that can be read"
+    filters = [f"-m {model}"] if model is not None else []
+    filters += [f"-g {game}"] if game is not None else []
+    if filters:
+        return f"{path}: no scored episode passes {' '.join(filters)}; without it, all results are evaluated"
+    return f"{path}: no episode has scores; compute them with 'clem score' first"
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> None:
+    """Replace a file as a whole."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with temporary.open("wb") as file:
+            for part in parts:
+                file.write(part)
+        temporary.replace(path)
+    except OSError as fault:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108 - it may not exist
+        raise OSError(fault.errno, f"cannot be written: {fault.strerror}", str(path)) from None

@@ -1,0 +1,100 @@
+"""Finds the scores of episodes in any results: files of every release, and scores that the store of a run keeps.
+
+They come in the order in which 3.7.2 read them, which is that of the folders on disk. It does not know what a score
+means.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from clemcore.clemgame.layout.found import SIGNS, found_at, run_and_epoch
+from clemcore.clemgame.layout.names import component, episode_folder
+from clemcore.clemgame.store.reader import RunReader
+from clemcore.clemgame.store.schema import is_store_file
+
+FILE = "scores.json"
+# Longer names may have been cut, and a percent sign may stand for another character.
+_SURE = 100
+
+
+class ScoreNames(NamedTuple):
+    """How an episode is named in the tables, in 3.7.2's order."""
+
+    game: str
+    model: str
+    experiment: str
+    episode: str
+
+
+@dataclass(frozen=True)
+class EpisodeScores:
+    """The scores of one episode, which may be unreadable.
+
+    Attributes:
+        names: how the tables name it.
+        place: where its scores are.
+        kept: the content of its ``scores.json`` if the store keeps it; None if it is a file.
+    """
+
+    names: ScoreNames
+    place: Path
+    kept: bytes | None = field(default=None, repr=False)
+
+    def read(self) -> bytes:
+        """Return the content of ``scores.json``.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return self.place.read_bytes() if self.kept is None else self.kept
+
+
+def find_scores(path: Path | str) -> Iterator[EpisodeScores]:
+    """Give the scores of all episodes below a folder.
+
+    Args:
+        path: a run, a folder that holds some at any depth, or a folder within a run.
+
+    Raises:
+        StoreError: a store cannot be read.
+    """
+    for folder, folders, files in os.walk(Path(path).absolute()):
+        if any(map(is_store_file, files)):
+            yield from _of_store(Path(folder))
+        if FILE in files:
+            yield EpisodeScores(_names_of(Path(folder), files), Path(folder, FILE))
+        if FILE in files or not SIGNS.isdisjoint(files):
+            folders.clear()  # what is below, such as branches, is part of this episode
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def _names_of(folder: Path, files: list[str]) -> ScoreNames:
+    """Return the names of the folders, as 3.7.2 did, unless they were changed to make a folder."""
+    place = folder.parent
+    run, epoch = run_and_epoch(place.parent.parent)
+    episode = folder.name if epoch is None else f"{place.parent.parent.name}/{folder.name}"
+    game, experiment = place.parent.name, place.name
+    if "%" in game + experiment or max(len(game), len(experiment)) > _SURE:
+        found = found_at(folder, files)
+        game = found.game if component(found.game) == game else game
+        experiment = found.experiment if component(found.experiment) == experiment else experiment
+    return ScoreNames(game, run.name, experiment, episode)
+
+
+def _of_store(run: Path) -> Iterator[EpisodeScores]:
+    """Give the scores that have no file."""
+    reader = RunReader(run)
+    episodes = reader.episodes()
+    has_epochs = any(episode.key.epoch > 1 for episode in episodes)
+    for stored in episodes:
+        folder = episode_folder(run, stored.key, has_epochs=has_epochs)
+        scores = b"" if (folder / FILE).is_file() else reader.scores(stored)
+        if scores:
+            episode = f"epoch_{stored.key.epoch:05d}/{folder.name}" if has_epochs else folder.name
+            names = ScoreNames(stored.key.game, run.name, stored.key.experiment, episode)
+            yield EpisodeScores(names, folder / FILE, scores)

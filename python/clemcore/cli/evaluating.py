@@ -1,0 +1,72 @@
+"""``clem eval``: the tables of a benchmark."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+
+from clemcore.cli.greedy import GreedyCommand
+from clemcore.cli.inputs import examples
+from clemcore.cli.terminal import note, progress, show_some, table
+from clemcore.secrets import scrub
+
+_SHOWN = ("-, clemscore", "all, Average % Played", "all, Average Quality Score")
+_HEADER = ("model", "clemscore", "% played", "quality score")
+
+
+@click.command(
+    "eval",
+    cls=GreedyCommand,
+    short_help="Compute the tables of scores.",
+    epilog=examples(
+        "clem eval",
+        "clem eval -r results --sort clemscore --std",
+        "clem eval -m gpt-4o                        reads one model again, keeps all others",
+        "clem eval -m gpt-4o -g taboo",
+    ),
+)
+@click.argument("run", required=False, metavar="[RUN]", type=click.Path(path_type=Path))
+@click.option("-m", "--model", metavar="TEXT", help="Read only line-ups with this text in their name again.")
+@click.option("-g", "--game", metavar="GAME", help="Read only this game again.")
+@click.option("--std", is_flag=True, help="Add columns with the standard deviation of the quality score.")
+@click.option(
+    "--sort",
+    type=click.Choice(["model_name", "clemscore"]),
+    default="model_name",
+    show_default=True,
+    help="The order of the models.",
+)
+@click.option(
+    "results_dir",
+    "-r",
+    "--results-dir",
+    default="results",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Where the results are (results).",
+)
+def eval_(*, run: Path | None, model: str | None, game: str | None, std: bool, sort: str, results_dir: Path) -> int:
+    """Compute raw.csv, results.csv and results.html from the scores of episodes.
+
+    The files are written into the folder of the results. With -m or -g, raw.csv is brought up to date: its rows of
+    this selection are replaced, and the tables show all rows. Exit status 1: some files of scores do not count.
+    """
+    from clemcore.clemgame.results.evaluation import evaluate
+
+    path = run or results_dir
+    with progress(f"evaluating {path}"):
+        done = evaluate(path, model=model, game=game, deviation=std, by_clemscore=sort == "clemscore")
+    show_some([f"clem: {problem.place} {scrub(problem.text)}" for problem in done.problems])
+    columns = [done.table.columns.index(name) for name in _SHOWN]
+    cells = zip(done.table.models, done.table.cells, strict=True)
+    table(_HEADER, [[name, *(_number(row[column]) for column in columns)] for name, row in cells])
+    kept = f", {done.kept} earlier rows kept" if done.kept else ""
+    left_out = f", {len(done.problems)} not" if done.problems else ""
+    note(f"{done.episodes} episodes evaluated{left_out}{kept}; written: {', '.join(map(str, done.files))}")
+    return 1 if done.problems else 0
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"

@@ -1,0 +1,39 @@
+//! From the scores of episodes to the tables that people compare: rows, averages and files of 3.7.2.
+//!
+//! ```text
+//! scores.json → scores ─┐
+//!                       ├─ rows ─ raw.csv
+//! raw.csv ──── csv ─────┘    └─ table (mean) ─ results.csv, results.html
+//! ```
+//! It does not know where results are: it gets bytes and gives bytes. Numbers, their order and their text are those
+//! of 3.7.2, which computed them with pandas.
+//!
+//! ```
+//! use clemcore::results::{Evaluation, Episode, Options};
+//! let mut evaluation = Evaluation::default();
+//! let episode = Episode { game: "taboo", model: "mock", experiment: "high", episode: "instance_00000" };
+//! evaluation.add(episode, br#"{"episode scores": {"Aborted": 0, "Main Score": 50}}"#).unwrap();
+//! evaluation.count_played();
+//! let table = evaluation.table(Options::default());
+//! assert_eq!(table.columns[0], "-, clemscore");
+//! assert_eq!(table.models, ["mock"]);
+//! assert_eq!(table.cells[0][0], 50.0);
+//! ```
+mod csv;
+mod html;
+mod mean;
+mod names;
+mod rows;
+mod scores;
+mod table;
+mod value;
+
+pub use rows::{Episode, Evaluation, Refusal};
+pub use table::{Options, Order, Table};
+
+/// The metric that says whether an episode ended by a rule of form (1) or not (0).
+pub const ABORTED: &str = "Aborted";
+/// The metric that is computed here: 1 - Aborted.
+pub const PLAYED: &str = "Played";
+/// The metric that is averaged: how well an episode was played, from 0 to 100.
+pub const MAIN_SCORE: &str = "Main Score";

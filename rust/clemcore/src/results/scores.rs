@@ -1,0 +1,109 @@
+//! The episode scores of a `scores.json`; the rest of the file is only passed over.
+use super::value::Score;
+use crate::json::Cursor;
+
+const PART: &str = "episode scores";
+
+/// Reads the episode scores of a file, in its order; of two equal names the last counts, as in Python.
+///
+/// # Errors
+/// What is wrong with the file, to be read after its name.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Score)>, &'static str> {
+    if bytes.is_empty() {
+        return Err("is empty");
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+    file(text).ok_or("is not JSON, or ends early")?.ok_or("has no object \"episode scores\"")
+}
+
+/// `None`: not JSON; `Some(None)`: no episode scores.
+fn file(text: &str) -> Option<Option<Vec<(String, Score)>>> {
+    let mut cursor = Cursor::new(text, 0);
+    let mut found = None;
+    cursor.expect(b'{')?;
+    if !cursor.closes(b'}')? {
+        loop {
+            let name = name(&mut cursor)?;
+            if name == PART && cursor.next()? == b'{' {
+                found = Some(members(&mut cursor)?);
+            } else {
+                cursor.skip()?;
+            }
+            if !cursor.goes_on(b'}')? {
+                break;
+            }
+        }
+    }
+    cursor.next().is_none().then_some(found)
+}
+
+fn name(cursor: &mut Cursor<'_>) -> Option<String> {
+    (cursor.next()? == b'"').then_some(())?;
+    let name = cursor.string()?.into_owned();
+    cursor.expect(b':')?;
+    Some(name)
+}
+
+fn members(cursor: &mut Cursor<'_>) -> Option<Vec<(String, Score)>> {
+    let mut scores: Vec<(String, Score)> = Vec::with_capacity(16);
+    cursor.expect(b'{')?;
+    if cursor.closes(b'}')? {
+        return Some(scores);
+    }
+    loop {
+        let name = name(cursor)?;
+        let score = score(cursor)?;
+        match scores.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = score,
+            None => scores.push((name, score)),
+        }
+        if !cursor.goes_on(b'}')? {
+            return Some(scores);
+        }
+    }
+}
+
+/// One score; 3.7.2 could write numbers that JSON does not have.
+fn score(cursor: &mut Cursor<'_>) -> Option<Score> {
+    cursor.next()?;
+    let rest = &cursor.text[cursor.at..];
+    for (word, number) in [("NaN", f64::NAN), ("Infinity", f64::INFINITY), ("-Infinity", f64::NEG_INFINITY)] {
+        if rest.starts_with(word) {
+            cursor.at += word.len();
+            return Some(Score::Float(number));
+        }
+    }
+    cursor.value(1).map(Score::of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_are_read_in_the_order_of_the_file() {
+        let text = br#"{"meta": {"a": [1, "}"]}, "episode scores": {"Lose": 0, "Main Score": NaN, "Lose": 1}, "z": 1}"#;
+        let scores = read(text).unwrap();
+        assert_eq!(scores[0], ("Lose".into(), Score::Int(1)));
+        assert!(matches!(scores[1].1, Score::Float(number) if number.is_nan()));
+        assert_eq!(scores.len(), 2);
+    }
+
+    #[test]
+    fn every_file_that_ends_early_is_noticed() {
+        let text = br#"{"turn scores": {"0": {"a": 1.5}}, "episode scores": {"Main Score": 50.5, "x": "y"}}"#;
+        assert!(read(text).is_ok());
+        for end in 0..text.len() {
+            assert!(read(&text[..end]).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        assert_eq!(read(b""), Err("is empty"));
+        assert_eq!(read(b"\xFF"), Err("is not UTF-8"));
+        assert_eq!(read(b"[]"), Err("is not JSON, or ends early"));
+        assert_eq!(read(b"{}"), Err("has no object \"episode scores\""));
+        assert_eq!(read(b"{\"episode scores\": null}"), Err("has no object \"episode scores\""));
+    }
+}

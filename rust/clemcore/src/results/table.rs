@@ -1,0 +1,187 @@
+//! The table of results: a row for each model, two or three columns for each game, and the clemscore.
+use super::mean::{Deviation, Mean, round};
+use super::rows::Evaluation;
+use super::{MAIN_SCORE, PLAYED, csv, html, value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The name of the columns over all games.
+const ALL: &str = "all";
+const CLEMSCORE: &str = "-, clemscore";
+
+/// In which order the models stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By their names.
+    #[default]
+    Name,
+    /// The best clemscore first.
+    Clemscore,
+}
+
+/// What the table shows, and in which order.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Whether there are columns with the standard deviation of the main score.
+    pub deviation: bool,
+    /// The order of the models.
+    pub order: Order,
+}
+
+/// The table of results; what is not there is NaN.
+#[derive(Debug)]
+pub struct Table {
+    /// The headings, such as `"taboo, % Played"`.
+    pub columns: Vec<String>,
+    /// The models, one for each row.
+    pub models: Vec<String>,
+    /// The rows.
+    pub cells: Vec<Vec<f64>>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Group {
+    mean: Mean,
+    deviation: Deviation,
+}
+
+/// What was measured of one game and model: played (0) and main score (1).
+type Groups = BTreeMap<(u32, u32), [Option<Group>; 2]>;
+
+fn groups(evaluation: &Evaluation) -> Groups {
+    let metrics = [PLAYED, MAIN_SCORE].map(|name| evaluation.names.find(name));
+    let mut groups = Groups::new();
+    for row in &evaluation.rows {
+        let [game, model, _, _, metric] = row.names;
+        let Some(which) = metrics.iter().position(|known| *known == Some(metric)) else { continue };
+        let number = row.score.number().unwrap_or(f64::NAN);
+        let group = groups.entry((game, model)).or_default()[which].get_or_insert_default();
+        group.mean.add(number);
+        group.deviation.add(number);
+    }
+    groups
+}
+
+/// Percentages are those of the mean, as in 3.7.2.
+fn percent(group: &Group) -> f64 {
+    round(group.mean.value() * 100.0)
+}
+
+fn quality(group: &Group) -> f64 {
+    round(group.mean.value())
+}
+
+fn deviation(group: &Group) -> f64 {
+    round(group.deviation.value())
+}
+
+type Column<'a> = (String, Box<dyn Fn(u32) -> f64 + 'a>);
+
+pub(super) fn make(evaluation: &Evaluation, options: Options) -> Table {
+    let names = &evaluation.names;
+    let groups = groups(evaluation);
+    let sorted = |numbers: BTreeSet<u32>| {
+        let mut numbers: Vec<u32> = numbers.into_iter().collect();
+        numbers.sort_by_key(|number| names.name(*number));
+        numbers
+    };
+    let games = sorted(groups.keys().map(|(game, _)| *game).collect());
+    let models = sorted(groups.keys().map(|(_, model)| *model).collect());
+    let averages: BTreeMap<u32, [f64; 2]> =
+        models.iter().map(|model| (*model, average(&groups, &games, *model))).collect();
+
+    let mut columns: Vec<Column<'_>> = Vec::new();
+    let mut overall: Vec<Column<'_>> = vec![
+        (format!("{ALL}, Average % {PLAYED}"), Box::new(|model| averages[&model][0])),
+        (format!("{ALL}, Average Quality Score"), Box::new(|model| averages[&model][1])),
+    ];
+    for game in &games {
+        if names.name(*game) > ALL {
+            columns.append(&mut overall);
+        }
+        columns.extend(of_game(&groups, *game, names.name(*game), options));
+    }
+    columns.append(&mut overall);
+
+    let mut rows: Vec<(&str, Vec<f64>)> = models
+        .iter()
+        .map(|model| {
+            let [played, quality] = averages[model];
+            let clemscore = round(played / 100.0 * quality);
+            let cells = columns.iter().map(|(_, cell)| cell(*model));
+            (names.name(*model), [clemscore].into_iter().chain(cells).collect())
+        })
+        .collect();
+    if options.order == Order::Clemscore {
+        // Those without a clemscore come last, and equal ones keep the order of their names.
+        let key = |row: &[f64]| if row[0].is_nan() { f64::NEG_INFINITY } else { row[0] };
+        rows.sort_by(|(_, one), (_, other)| key(other).total_cmp(&key(one)));
+    }
+    let headings = columns.iter().map(|(name, _)| name.clone());
+    Table {
+        columns: [CLEMSCORE.to_owned()].into_iter().chain(headings).collect(),
+        models: rows.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        cells: rows.into_iter().map(|(_, cells)| cells).collect(),
+    }
+}
+
+/// The averages over games of the rounded values, which are rounded again, as in 3.7.2.
+fn average(groups: &Groups, games: &[u32], model: u32) -> [f64; 2] {
+    let mut means = [Mean::default(); 2];
+    for game in games {
+        if let Some(group) = groups.get(&(*game, model)) {
+            means[0].add(group[0].as_ref().map_or(f64::NAN, percent));
+            means[1].add(group[1].as_ref().map_or(f64::NAN, quality));
+        }
+    }
+    means.map(|mean| round(mean.value()))
+}
+
+/// The columns of a game; one that no model has a row of is not there.
+fn of_game<'a>(groups: &'a Groups, game: u32, name: &str, options: Options) -> Vec<Column<'a>> {
+    type Cell = fn(&Group) -> f64;
+    let mut kinds: Vec<(&str, usize, Cell)> =
+        vec![("% Played", 0, percent as Cell), ("Quality Score", 1, quality)];
+    if options.deviation {
+        kinds.push(("Quality Score (std)", 1, deviation));
+    }
+    let exists =
+        |which: usize| groups.range((game, 0)..=(game, u32::MAX)).any(|(_, group)| group[which].is_some());
+    kinds
+        .into_iter()
+        .filter(|(_, which, _)| exists(*which))
+        .map(|(kind, which, value)| {
+            let cell = move |model| {
+                groups.get(&(game, model)).and_then(|group| group[which].as_ref()).map_or(f64::NAN, value)
+            };
+            (format!("{name}, {kind}"), Box::new(cell) as Box<dyn Fn(u32) -> f64 + 'a>)
+        })
+        .collect()
+}
+
+impl Table {
+    /// `results.csv`.
+    #[must_use]
+    pub fn csv(&self) -> String {
+        let mut out = String::new();
+        for column in &self.columns {
+            out.push(',');
+            out.push_str(&csv::field(column));
+        }
+        out.push('\n');
+        for (model, cells) in self.models.iter().zip(&self.cells) {
+            out.push_str(&csv::field(model));
+            for number in cells {
+                out.push(',');
+                value::write_float(*number, &mut out);
+            }
+            out.push('\n');
+        }
+        out
+    }
+
+    /// `results.html`: a table without a page around it. All names are escaped.
+    #[must_use]
+    pub fn html(&self) -> String {
+        html::table(self)
+    }
+}

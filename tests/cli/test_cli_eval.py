@@ -1,0 +1,137 @@
+"""`clem eval`: which scores count, and what is said about those that do not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clemcore import cli
+from clemcore.clemgame.results.evaluation import PlayedScoreError
+from clemcore.clemgame.results.score_files import find_scores
+from support.clem import Clem, clem
+from support.echo_game import write_game
+
+__all__ = ["clem"]
+GOOD = {"Aborted": 0, "Main Score": 50}
+
+
+def write(folder: Path, scores: Any) -> None:
+    folder.mkdir(parents=True)
+    text = scores if isinstance(scores, str) else json.dumps({"episode scores": scores})
+    (folder / "scores.json").write_text(text)
+
+
+def raw(results: Path = Path("results")) -> list[str]:
+    return [line.partition(",")[2] for line in (results / "raw.csv").read_text().splitlines()[1:]]
+
+
+def play(layout: str, *, epochs: int = 1) -> None:
+    gen_args = {"temperature": 0.0, "max_tokens": 10}
+    from clemcore.clemgame.run import play as play_run
+    from clemcore.clemgame.settings import RunSettings
+
+    settings = RunSettings(games=["echo"], models=["mock"], gen_args=gen_args, layout=layout, epochs=epochs)
+    assert play_run(settings).status == 0
+    cli.score("all")
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_files_and_stores_give_the_same_tables(clem: Clem, epochs: int) -> None:
+    write_game(Path(), instances=2)
+    tables = []
+    for layout in ("classic", "store"):
+        play(layout, epochs=epochs)
+        done = clem("eval")
+        assert done.returncode == 0, done.stderr
+        tables.append((sorted(raw()), Path("results/results.csv").read_text()))
+        Path("results").rename(layout)
+    assert tables[0] == tables[1]
+    names = {tuple(line.split(",")[1:4]) for line in tables[0][0]}
+    prefix = "epoch_00002/" if epochs == 2 else ""
+    assert ("mock", next(iter(names))[1], f"{prefix}instance_00000") in names
+
+
+def test_scores_of_all_layouts_are_found(clem: Clem) -> None:
+    write(Path("results/a-t0.0--a-t0.0/taboo/0_high/episode_3"), GOOD)  # 1.x
+    write(Path("results/mock-t0.0/taboo/high/instance_00001"), GOOD)  # 3.3
+    write(Path("results/deep/er/mock/a%2Fb/high/instance_00001"), GOOD)
+    write(Path("results/.hidden/mock/taboo/high/instance_00001"), GOOD)
+    assert clem("eval").returncode == 0
+    assert sorted(line for line in raw() if "Main Score" in line) == [
+        "a/b,mock,high,instance_00001,Main Score,50",
+        "taboo,a-t0.0--a-t0.0,0_high,episode_3,Main Score,50",
+        "taboo,mock-t0.0,high,instance_00001,Main Score,50",
+    ]
+    assert {scores.names.model for scores in find_scores("results/mock-t0.0/taboo")} == {"mock-t0.0"}
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_rest_counts(clem: Clem) -> None:
+    folder = Path("results/mock/taboo/high")
+    write(folder / "instance_00000", GOOD)
+    write(folder / "instance_00001", "")
+    write(folder / "instance_00002", '{"episode scores": {"Aborted": 0, "Main')
+    write(folder / "instance_00003", '{"meta": {}}')
+    write(folder / "instance_00004", {"Aborted": 0, "Main Score": "won"})
+    write(folder / "instance_00005", {"Aborted": 0, "Main Score": 1, "Played": 1})
+    write(folder / "instance_00006", '{"episode scores": {"Aborted": 1, "Main Score": NaN}}')
+    done = clem("eval")
+    assert done.returncode == 1
+    for number, text in [
+        (1, "is empty"),
+        (2, "is not JSON, or ends early"),
+        (3, 'has no object "episode scores"'),
+        (4, 'has a text as its "Main Score": "won"'),
+        (5, 'has the metric "Played", which the evaluation computes itself'),
+    ]:
+        assert f"instance_{number:05d}/scores.json {text}" in done.stderr
+    assert "2 episodes evaluated, 5 not" in done.stderr
+    assert Path("results/results.csv").read_text().splitlines()[1] == "mock,25.0,50.0,50.0,50.0,50.0"
+    with pytest.raises(PlayedScoreError, match="instance_00005"):
+        cli.clemeval.perform_evaluation("results")
+
+
+def test_the_same_names_twice_count_once(clem: Clem) -> None:
+    place = "mock/taboo/high/instance_00000"
+    write(Path("results/a") / place, GOOD)
+    write(Path("results/b") / place, {"Aborted": 0, "Main Score": 70})
+    write(Path("results/c") / place, GOOD)
+    done = clem("eval")
+    assert done.returncode == 1
+    assert done.stderr.count("which counts: both have the same line-up") == 2
+    assert done.stderr.count("contradicts") >= 1
+    assert len(raw()) == 3
+
+
+def test_a_name_of_a_model_is_shown_and_never_obeyed(clem: Clem) -> None:
+    name = "<img src=x onerror=alert(1)>\x1b[31m"
+    write(Path("results", name, "taboo", "high", "instance_00000"), GOOD)
+    done = clem("eval")
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "<img" not in Path("results/results.html").read_text()
+
+
+def test_nothing_to_evaluate_is_an_error_that_names_the_reason(clem: Clem) -> None:
+    assert "there is no such folder" in clem("eval").stderr
+    Path("results").mkdir()
+    assert "'clem score' first" in clem("eval").stderr
+    write(Path("results/mock/taboo/high/instance_00000"), GOOD)
+    done = clem("eval", "-m", "gpt", "-g", "taboo")
+    assert done.returncode == 1
+    assert "passes -m gpt -g taboo" in done.stderr
+    Path("results/raw.csv").write_text("mine,1\n")
+    assert "results/raw.csv does not begin with" in clem("eval", "-m", "mock").stderr
+    assert Path("results/raw.csv").read_text() == "mine,1\n"
+
+
+def test_a_selection_keeps_the_rows_of_all_others(clem: Clem) -> None:
+    write(Path("results/a/taboo/high/instance_00000"), GOOD)
+    write(Path("results/b.c/taboo/high/instance_00000"), GOOD)
+    assert clem("eval", "--std", "--sort", "clemscore").returncode == 0
+    Path("results/b.c").rename("bxc")
+    done = clem("eval", "-m", "b.c")  # not a pattern, and its rows are gone with its folder
+    assert done.returncode == 0
+    assert {line.split(",")[1] for line in raw()} == {"a"}
+    assert "0 episodes evaluated, 3 earlier rows kept" in done.stderr
