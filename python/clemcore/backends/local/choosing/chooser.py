@@ -14,7 +14,11 @@ from clemcore.backends.local.choosing.scores import as_array
 
 
 class Step(Protocol):
-    """Something that changes the scores of the next token, such as a penalty, a forced thought or a constraint."""
+    """Something that changes the scores of the next token, such as a penalty, a forced thought or a constraint.
+
+    A step may have a number ``stretch``: the most by which it multiplies a shift of the scores. It is 1 for one
+    that adds numbers or rules tokens out by the ids alone. Without it no margin is known (``margins.py``).
+    """
 
     def __call__(self, scores: Any, ids: Sequence[int]) -> Any:
         """Return changed scores, perhaps in the array that was given if nothing changes.
@@ -83,24 +87,24 @@ class Chooser:
             draw: takes the token.
             watchers: look at each choice.
         """
-        self._steps = steps
-        self._draw = draw
-        self._watchers = watchers
+        self.steps = steps
+        self.draw = draw
+        self.watchers = watchers
 
     def __call__(self, scores: Any, ids: Sequence[int]) -> int:
         """Return the next token; see ``Job.choose``."""
         changed = scores = as_array(scores)
-        for step in self._steps:
+        for step in self.steps:
             changed = step(changed, ids)
-        token = self._draw(changed, len(ids))
-        for watcher in self._watchers:
+        token = self.draw(changed, len(ids))
+        for watcher in self.watchers:
             watcher(scores, changed, token, len(ids))
         return token
 
     def facts(self) -> dict[str, Any]:
         """Return what the record says about the choices of the answer that has ended."""
         found: dict[str, Any] = {}
-        parts: list[Step | Draw | Watcher] = [*self._steps, self._draw, *self._watchers]
+        parts: list[Step | Draw | Watcher] = [*self.steps, self.draw, *self.watchers]
         for part in parts:
             found |= part.facts()
         return found

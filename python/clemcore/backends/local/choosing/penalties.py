@@ -39,6 +39,7 @@ class Repetition(_Counting):
         """Take the penalty, above 0, and the token ids of the prompt."""
         super().__init__(prompt_ids)
         self.penalty = penalty
+        self.stretch = max(penalty, 1 / penalty)
 
     def __call__(self, scores: Any, ids: Sequence[int]) -> Any:
         """Return scores in which those of earlier tokens are divided by the penalty, or multiplied if negative."""
@@ -54,6 +55,8 @@ class Repetition(_Counting):
 
 class Occurrences(_Counting):
     """The presence and frequency penalties of OpenAI, which count the new tokens only."""
+
+    stretch = 1.0
 
     def __init__(self, presence: float, frequency: float) -> None:
         """Take what is subtracted once from the score of a token that occurred, and what for each occurrence."""
@@ -77,6 +80,8 @@ class Occurrences(_Counting):
 
 class Bias:
     """Adds a number to the scores of some tokens."""
+
+    stretch = 1.0
 
     def __init__(self, bias: Mapping[int, float]) -> None:
         """Take what is added, by the id of the token."""

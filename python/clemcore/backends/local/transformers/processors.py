@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,21 @@ _PLACES: Mapping[str, str] = {
     "SynthIDTextWatermarkLogitsProcessor": "filtered",
     "LogitNormalization": "filtered",
 }
+# Processors that add numbers or rule tokens out by the ids alone, so that shifts of scores stay as they are.
+_UNSTRETCHED = frozenset(
+    {
+        "SequenceBiasLogitsProcessor",
+        "NoRepeatNGramLogitsProcessor",
+        "NoBadWordsLogitsProcessor",
+        "MinLengthLogitsProcessor",
+        "MinNewTokensLengthLogitsProcessor",
+        "ForcedBOSTokenLogitsProcessor",
+        "ForcedEOSTokenLogitsProcessor",
+        "SuppressTokensLogitsProcessor",
+        "SuppressTokensAtBeginLogitsProcessor",
+        "InfNanRemoveLogitsProcessor",
+    }
+)
 
 
 def beyond_ours(model: Any, config: Any) -> Any:
@@ -93,7 +109,11 @@ def _processors(model: Any, config: Any, prompt_length: int) -> list[Any]:
 
 
 class ProcessorStep:
-    """One logits processor as a step."""
+    """One logits processor as a step.
+
+    Attributes:
+        stretch: how far it stretches a shift of scores; infinite if that is not known.
+    """
 
     def __init__(self, processor: Any, prompt_ids: Sequence[int], make: Callable[[], Any]) -> None:
         """Take the processor.
@@ -103,6 +123,7 @@ class ProcessorStep:
             prompt_ids: the ids before the new ones.
             make: makes the same processor anew: some remember what they have seen.
         """
+        self.stretch = 1.0 if type(processor).__name__ in _UNSTRETCHED else math.inf
         self._processor = processor
         self._prompt_ids = list(prompt_ids)
         self._make = make
