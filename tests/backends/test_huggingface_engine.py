@@ -12,7 +12,7 @@ import pytest
 
 from clemcore.backends.huggingface_local import HuggingfaceLocalModel
 from clemcore.backends.local.arguments import Arguments
-from clemcore.backends.local.engine import Engine, Generated, Job
+from clemcore.backends.local.engine import ContinuingEngine, Engine, Generated, Job
 from clemcore.backends.local.transformers.description import TokenBytes, state_numbers
 from clemcore.errors import ClemcoreError, GenerationError
 from support.tiny import CANBERRA, CAPITAL, THINK, load
@@ -62,7 +62,7 @@ class TestDescription:
             ["padded", "alone"],
             {"choose", "on_tokens", "cancelled"},
         )
-        assert not described.can_continue
+        assert described.can_continue
 
     def test_bytes_of_a_state(self, engine: Engine, model: HuggingfaceLocalModel) -> None:
         """Oracle: the cache that transformers makes of some tokens."""
@@ -134,13 +134,39 @@ class TestJobs:
         with pytest.raises(ClemcoreError, match="no way 'continuous' to generate; it has padded, alone"):
             list(engine.generate([Job(ids, GREEDY)], "continuous"))
 
-    def test_what_it_cannot_do_is_the_result_of_that_job(self, engine: Engine, ids: list[int]) -> None:
-        state = SimpleNamespace(length=1, bytes=1, scores=None, close=lambda: None)
-        jobs = [Job(ids, GREEDY, state=state), Job(ids, GREEDY)]
-        continuing, plain = results(engine, jobs)
-        assert isinstance(continuing, ClemcoreError)
-        assert "cannot go on from a state" in str(continuing)
+    def test_a_token_without_an_embedding_fails_its_job_alone(self, engine: Engine, ids: list[int]) -> None:
+        failed, plain = results(engine, [Job([10**6], GREEDY), Job(ids, GREEDY)])
+        assert isinstance(failed, GenerationError)
+        assert "has no embedding" in str(failed)
         assert isinstance(plain, Generated)
+
+    def test_a_job_goes_on_from_a_state(self, engine: ContinuingEngine, ids: list[int]) -> None:
+        """Also beside others, and the answer is that of the whole prompt."""
+        state = engine.prefill(ids[:20])
+        assert (state.length, list(state.ids)) == (20, ids[:20])
+        jobs = [Job(ids[20:], GREEDY, state=state), Job(ids, GREEDY), Job(ids, GREEDY, pieces=[10, 10])]
+        continued, plain, in_pieces = results(engine, jobs)
+        assert isinstance(continued, Generated)
+        assert isinstance(plain, Generated)
+        assert isinstance(in_pieces, Generated)
+        assert continued.ids == plain.ids == in_pieces.ids
+
+    def test_scores_of_given_tokens(
+        self, engine: ContinuingEngine, ids: list[int], model: HuggingfaceLocalModel
+    ) -> None:
+        """Oracle: one forward pass over everything."""
+        import torch
+
+        state, answer = engine.prefill(ids), engine.encode("The capital")
+        with torch.no_grad():
+            logits = model.model(torch.tensor([[*ids, *answer]])).logits[0, len(ids) - 1 : -1]
+        found = engine.score(state, answer)
+        assert found.shape == logits.shape
+        assert torch.allclose(found, logits, atol=1e-4)
+        assert torch.equal(found[0], state.scores)
+        state.close()
+        with pytest.raises(ValueError, match="closed"):
+            engine.score(state, answer)
 
     @pytest.mark.parametrize("way", ["padded", "alone"])
     def test_a_job_chooses_its_tokens_and_fails_alone(self, engine: Engine, ids: list[int], way: str) -> None:

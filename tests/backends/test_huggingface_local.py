@@ -72,6 +72,7 @@ class TestTheTuple:
         assert facts["usage"] == {
             "input_tokens": len(reply.prompt["input_ids"]),
             "output_tokens": len(reply.response["output_ids"]),
+            "cached_tokens": 0,
         }
         assert facts["usage"]["input_tokens"] == model.count_tokens(CAPITAL)
         assert facts["versions"]["torch"] == torch.__version__

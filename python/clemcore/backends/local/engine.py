@@ -11,9 +11,9 @@ an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from clemcore.backends.local.arguments import Arguments
 from clemcore.backends.local.choosing.rules import Rules
@@ -69,13 +69,18 @@ class State(Protocol):
     """What a model has made of the tokens that it was fed. It never changes; to go on from it makes another.
 
     Attributes:
-        length: number of those tokens.
-        bytes: the memory that it takes.
-        scores: the scores of the next token, one for each token of the vocabulary.
+        ids: those tokens.
+        length: their number.
+        bytes: the memory that it takes, besides that of the state from which it went on.
+        scores: the scores of the next token, one for each token of the vocabulary; None for a state in the middle
+            of a prompt.
     """
 
     @property
-    def length(self) -> int: ...  # noqa: D102 - described above
+    def ids(self) -> Sequence[int]: ...  # noqa: D102 - described above
+
+    @property
+    def length(self) -> int: ...  # noqa: D102
 
     @property
     def bytes(self) -> int: ...  # noqa: D102
@@ -95,6 +100,9 @@ class Job:
         ids: token ids that are fed before the first new token is chosen.
         arguments: how the engine chooses tokens, and how many at most; ``stop`` is not its business.
         state: what was fed before ``ids``, or None for nothing.
+        pieces: lengths of the pieces in which the first of ``ids`` are fed, one after the other; the rest, of at
+            least one token, is fed together.
+        on_state: told the state after each piece.
         choose: chooses each token in place of the engine. It is given the scores of the model (a one-dimensional
             array of torch or NumPy in float32, which it must not change) and the new ids so far, and returns an id.
             A call without new ids begins an answer anew, because an engine may compute a job a second time.
@@ -107,9 +115,16 @@ class Job:
     ids: Sequence[int]
     arguments: Arguments
     state: State | None = None
+    pieces: Sequence[int] = ()
+    on_state: Callable[[State], None] | None = None
     choose: Callable[[Any, Sequence[int]], int] | None = None
     on_tokens: Callable[[Sequence[int]], bool] | None = None
     cancelled: Callable[[], bool] | None = None
+
+    @property
+    def all_ids(self) -> list[int]:
+        """All token ids before the first new one, those of the state included."""
+        return list(self.ids) if self.state is None else [*self.state.ids, *self.ids]
 
 
 @dataclass(frozen=True)
@@ -171,8 +186,15 @@ class Engine(Protocol):
         """Give the memory of the weights back; nothing can be computed afterwards."""
 
 
+@runtime_checkable
 class ContinuingEngine(Engine, Protocol):
-    """An engine that can go on from a state; its jobs may have one."""
+    """An engine that can go on from a state, and be fed in pieces; its jobs may have a state and pieces."""
+
+    def why_whole(self, job: Job) -> str | None:
+        """Return why the prompt of a job has to be fed in one piece, from its first token; None if it need not."""
+
+    def version(self) -> Hashable:
+        """Return what changes with whatever makes states worthless: weights, adapter, attention, threads."""
 
     def prefill(self, ids: Sequence[int], state: State | None = None) -> State:
         """Feed ids in one piece after a state, which stays as it is, and return the state after them."""

@@ -39,3 +39,15 @@ def reason_of(error: BaseException) -> str:
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}…"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def ran_out_of_memory(error: BaseException | None) -> bool:
+    """Tell whether an error, or what caused it, says that there is not enough memory."""
+    while error is not None:
+        # torch has an error of its own for accelerators, and only a text for the CPU.
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(error, RuntimeError) and "allocate memory" in str(error):
+            return True
+        error = error.__cause__
+    return False

@@ -64,7 +64,10 @@ class LocalModel(BatchGenerativeModel):
         self._entry = front.entry
         self.context_size = front.context_size
         self._engine = engine
-        self._modes: dict[str, Mode] = {mode.name: mode for mode in (Exact(engine), Fast(engine))}
+        kept = self._entry.kept_cache
+        limit = kept if isinstance(kept, int) else None
+        self._exact = Exact(engine, weights.prefixes, self._entry.prefill_block, limit)
+        self._modes: dict[str, Mode] = {mode.name: mode for mode in (self._exact, Fast(engine))}
         self._cutter = TextCutter(front.entry, engine, {str(token) for token in front.tokenizer.get_added_vocab()})
         described = engine.describe()
         arguments = {**described.arguments, **({"stop": "stop"} if "on_tokens" in described.hooks else {})}
@@ -161,6 +164,14 @@ class LocalModel(BatchGenerativeModel):
         if isinstance(result, Exception):
             raise result
         return result
+
+    def forget_kept(self) -> None:
+        """Forget what is kept of earlier prompts.
+
+        Changes of weights, adapter and attention are noticed. Call this after you wrote into weights through
+        ``.data``, which nothing can notice. Models that share the weights share what is kept.
+        """
+        self._exact.forget()
 
     def knows_argument(self, name: str) -> bool:
         """Tell whether the engine computes with an argument of this name."""

@@ -100,10 +100,17 @@ class Replies:
             "control_tokens": item.control,
             # The prompt is text: this is what says which messages it was made of.
             "messages_sha256": sha256_of(item.messages),
-            "usage": {"input_tokens": len(item.ids), "output_tokens": len(generated.ids)},
+            "usage": _usage(item, generated),
             "finish_reason": answer.finish_reason,
             "outcome": answer.outcome,
             **generated.facts,
             **(item.chooser.facts() if item.chooser is not None else {}),
             **answer.facts,
         }
+
+
+def _usage(item: Item, generated: Generated) -> dict[str, int]:
+    """Return the tokens of a call, and how many of the prompt were computed earlier if that is known."""
+    usage = {"input_tokens": len(item.ids), "output_tokens": len(generated.ids)}
+    prefill = generated.facts.get("prefill")
+    return usage if prefill is None else {**usage, "cached_tokens": prefill["kept"]}

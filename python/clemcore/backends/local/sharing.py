@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 from clemcore import forks
 from clemcore.backends.local.engine import Engine
+from clemcore.backends.local.prefixes import Prefixes
 
 EngineT_co = TypeVar("EngineT_co", bound=Engine, covariant=True)
 
@@ -29,6 +30,7 @@ class HeldWeights(Generic[EngineT_co]):
         engine: computes with the weights.
         facts: what identifies the weights, for the record.
         model: the engine's own model, for those who train it.
+        prefixes: states of earlier prompts.
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class HeldWeights(Generic[EngineT_co]):
         self.engine = engine
         self.facts = facts
         self.model = model
+        self.prefixes = Prefixes()
 
     def __del__(self) -> None:
         """Give the memory back."""
         self.model = None
+        self.prefixes.forget()
         self.engine.close()
 
 

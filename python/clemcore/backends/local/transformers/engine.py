@@ -1,7 +1,8 @@
-"""The engine that computes with torch and transformers' ``generate``: padded batches, each from its first token.
+"""The engine that computes with torch and transformers' ``generate``: padded batches, or jobs one by one.
 
-It implements :class:`clemcore.backends.local.engine.Engine`. It cannot go on from a state. It honours all hooks
-of a job; without ``choose``, tokens are chosen by ``generate`` itself, which draws nothing.
+It implements :class:`clemcore.backends.local.engine.ContinuingEngine`. A job with a state or with pieces is
+computed alone. It honours all hooks of a job; without ``choose``, tokens are chosen by ``generate`` itself, which
+draws nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 from clemcore import forks
@@ -29,10 +30,14 @@ from clemcore.backends.local.transformers.description import (
     state_numbers,
     vocabulary_of,
 )
-from clemcore.backends.local.transformers.generation_config import NAMES, fault_of
+from clemcore.backends.local.transformers.feeding import Feeder
+from clemcore.backends.local.transformers.forked import refusal_after_fork
+from clemcore.backends.local.transformers.generation_config import NAMES, fault_of, why_in_one_call
 from clemcore.backends.local.transformers.hardware import hardware_of
 from clemcore.backends.local.transformers.masking import honours_mask
 from clemcore.backends.local.transformers.processors import rules_of
+from clemcore.backends.local.transformers.states import TransformersState
+from clemcore.backends.local.transformers.versions import Watched
 from clemcore.errors import ClemcoreError, GenerationArgumentError, GenerationError, ModelLoadError
 
 logger = logging.getLogger(__name__)
@@ -72,6 +77,8 @@ class TransformersEngine:
         self._honours_mask: bool | None = None
         self._token_bytes: TokenBytes | None = None
         self._configurations = Configurations(model, tokenizer, self._vocabulary)
+        self._feeder = Feeder(model, context_size)
+        self._watched = Watched(model)
         self._is_forked = False
         self._lock = threading.Lock()
         forks.guard(self, "_lock", hold=False, in_child=TransformersEngine._in_forked_child)
@@ -101,6 +108,7 @@ class TransformersEngine:
             stop_strings=(stops,) if isinstance(stops, str) else tuple(stops),
             tokens_are_final=(own.num_beams or 1) == 1,
             hardware=hardware_of(str(self._device)),
+            can_continue=True,
         )
 
     def encode(self, text: str) -> list[int]:
@@ -159,13 +167,38 @@ class TransformersEngine:
                 yield job, refusal
             else:
                 alike = None if job.choose is not None else dataclasses.replace(job.arguments, max_tokens=1)
-                groups.setdefault(alike if way == "padded" else job, []).append(job)
+                is_alone = way == "alone" or job.state is not None or job.pieces
+                groups.setdefault(job if is_alone else alike, []).append(job)
         for batch in groups.values():
             yield from self._results(batch)
 
+    def why_whole(self, job: Job) -> str | None:
+        """Return why the prompt of a job has to be fed in one piece, or None; the model is tried once."""
+        with self._lock:
+            reason = why_in_one_call(self._config_for([job]))
+            if reason is not None:
+                return reason
+            with self._configurations.undisturbed():
+                return self._feeder.why_whole(job.ids)
+
+    def version(self) -> Hashable:
+        """Return what changes with whatever makes states worthless."""
+        return self._watched.version()
+
+    def prefill(self, ids: Sequence[int], state: TransformersState | None = None) -> TransformersState:
+        """Feed ids in one piece after a state, and return the state after them."""
+        with self._lock, self._configurations.undisturbed():
+            return self._feeder.state_after(ids, state)
+
+    def score(self, state: TransformersState, ids: Sequence[int]) -> Any:
+        """Return the scores from which each id would be chosen, shape (ids, vocabulary), float32."""
+        with self._lock, self._configurations.undisturbed():
+            return self._feeder.scores_of(ids, state)
+
     def close(self) -> None:
         """Give the memory of the weights back at once, also where hooks on them form cycles."""
-        self._model = None
+        for name in ("_model", "_feeder", "_watched"):
+            setattr(self, name, None)
         self._configurations.close()
         if not sys.is_finalizing():
             gc.collect()
@@ -180,11 +213,6 @@ class TransformersEngine:
     # -- what cannot be done -----------------------------------------------------------------------------------
     def _refusal(self, job: Job) -> Exception | None:
         """Return why a job cannot be computed, or None."""
-        if job.state is not None:
-            return ClemcoreError(
-                "the engine transformers cannot go on from a state (describe().can_continue is false): "
-                "give the job all its ids and no state"
-            )
         if job.choose is None and job.arguments.temperature > 0:
             return ClemcoreError("the engine transformers does not draw: give a sampled job a 'choose'")
         if max(job.ids) >= self._vocabulary:
@@ -193,23 +221,7 @@ class TransformersEngine:
                 f"model '{self._name}': token {token} ({self.decode([token])!r}) of the prompt has no embedding: "
                 f"the model has {self._vocabulary}; leave it out, or load the tokenizer that belongs to the weights"
             )
-        return self._refusal_after_fork() if self._is_forked else None
-
-    def _refusal_after_fork(self) -> Exception | None:
-        """Return why a forked process cannot compute: threads of OpenMP and CUDA do not survive a fork."""
-        import torch
-
-        device, threads = self._device.type, torch.get_num_threads()
-        if (device, threads) == ("cpu", 1):
-            return None
-        why = f"with {threads} threads of torch" if device == "cpu" else f"on {device}"
-        remedy = "Start processes with the method 'spawn' and load the model in each of them" + (
-            "; or set model_config.torch_num_threads to 1." if device == "cpu" else "."
-        )
-        return ModelLoadError(
-            f"model '{self._name}' was loaded {why} before this process was forked, and would never answer here. "
-            f"{remedy}"
-        )
+        return refusal_after_fork(self._name, self._device) if self._is_forked else None
 
     def _in_forked_child(self) -> None:
         self._is_forked = True
@@ -273,14 +285,15 @@ class TransformersEngine:
         with self._lock:
             model, config = self._model, self._config_for(batch)
             ends = self._configurations.settings(batch[0].arguments).ends
-            longest = max(len(job.ids) for job in batch)
-            pads = [longest - len(job.ids) for job in batch]
+            prompts = [job.all_ids for job in batch]
+            longest = max(map(len, prompts))
+            pads = [longest - len(prompt) for prompt in prompts]
             pad, device = config.pad_token_id, self._device
             watch = self._watch(batch, longest, config, ends) if _is_watched(batch) else None
             choosing = self._choosing(batch, longest) if _are_chosen(batch) else None
             inputs = {
                 "input_ids": torch.tensor(
-                    [[pad] * n + list(job.ids) for n, job in zip(pads, batch, strict=True)], device=device
+                    [[pad] * n + prompt for n, prompt in zip(pads, prompts, strict=True)], device=device
                 ),
                 "attention_mask": torch.tensor([[0] * n + [1] * (longest - n) for n in pads], device=device),
                 "generation_config": config,
@@ -289,7 +302,7 @@ class TransformersEngine:
             }
             if model.training:
                 model.eval()
-            sequences = self._called(inputs)
+            sequences = self._called(batch, inputs)
             sent = [self._configurations.sent(job.arguments) for job in batch]
         rows = [row[longest:] for row in sequences.tolist()]
         failures = {} if choosing is None else choosing.failures
@@ -324,10 +337,14 @@ class TransformersEngine:
         config.max_new_tokens = max(job.arguments.max_tokens for job in batch)
         return config
 
-    def _called(self, inputs: dict[str, Any]) -> Any:
-        """Call generate() with our configuration alone."""
+    def _called(self, batch: Sequence[Job], inputs: dict[str, Any]) -> Any:
+        """Call generate() with our configuration alone, after the pieces of a job."""
         with self._configurations.undisturbed():
-            return self._model.generate(**inputs)
+            cache = self._feeder.cache_for(batch[0])
+            self._feeder.reset()
+            made = self._model.generate(**inputs, **({} if cache is None else {"past_key_values": cache}))
+            self._feeder.learn()
+            return made
 
 
 def _are_chosen(batch: Sequence[Job]) -> bool:

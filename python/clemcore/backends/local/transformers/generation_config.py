@@ -142,6 +142,18 @@ def effective_arguments(arguments: Arguments, config: Any) -> Arguments:
     return dataclasses.replace(arguments, **values)
 
 
+def why_in_one_call(config: Any) -> str | None:
+    """Return why ``generate`` has to be given a whole prompt and make its cache by itself, or None."""
+    if is_search(config):
+        return f"{config.get_generation_mode().value.replace('_', ' ')} is one call of generate"
+    unused = {"use_cache": (True, None), "cache_implementation": (None,), "prefill_chunk_size": (None,)}
+    for field, values in unused.items():
+        value = getattr(config, field, None)
+        if value not in values:
+            return f"the model's generation configuration sets {field} to {value!r}"
+    return None
+
+
 def end_tokens(config: Any) -> frozenset[int]:
     """Return the ids of the tokens that end a reply."""
     ids = config.eos_token_id

@@ -1,0 +1,88 @@
+"""Tells whether a model still computes what it computed before: weights, adapter, attention, settings of torch.
+
+States that were made before a change are worthless. Each tensor of torch counts the writes into it, so a look takes
+microseconds. A write through ``.data`` is not counted: nothing can see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+
+class Watched:
+    """The weights of one model and how it computes."""
+
+    def __init__(self, model: Any) -> None:
+        """Note where the model keeps its weights.
+
+        Args:
+            model: a transformers or PEFT model.
+        """
+        self._model = model
+        self._look()
+
+    def version(self) -> Hashable:
+        """Return what changes with weights, adapter, attention or the way that torch computes."""
+        import torch
+
+        if self._is_rebuilt():
+            self._look()
+        first = self._first
+        return (
+            self._number,
+            sum(tensor._version for tensor in self._tensors),
+            None if first is None else (first.data_ptr(), first.dtype, first.device),
+            getattr(self._model.config, "_attn_implementation", None),
+            tuple(_adapter_of(module) for module in self._adapters),
+            torch.get_num_threads(),
+            torch.get_float32_matmul_precision(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.backends.mkldnn.enabled,
+        )
+
+    def _look(self) -> None:
+        """Note all modules and tensors; a tensor or module that took the place of another one is found by that."""
+        self._places: list[tuple[dict[str, Any], str, Any]] = []
+        self._adapters: list[Any] = []
+        for module in self._model.modules():
+            found = [
+                *_weights_of(module),
+                *((module._modules, name, part) for name, part in module._modules.items()),
+            ]
+            self._places += found
+            if hasattr(module, "_active_adapter"):
+                self._adapters.append(module)
+        self._modules = [module._modules for module in self._model.modules()]
+        self._counts = [len(parts) for parts in self._modules]
+        self._tensors = [thing for _, _, thing in self._places if _is_counted(thing)]
+        self._first = next(iter(self._tensors), None)
+        # Equal sums of two sets of tensors mean nothing.
+        self._number = getattr(self, "_number", 0) + 1
+
+    def _is_rebuilt(self) -> bool:
+        return any(owner.get(name) is not thing for owner, name, thing in self._places) or self._counts != list(
+            map(len, self._modules)
+        )
+
+
+def _is_counted(thing: Any) -> bool:
+    """Tell whether torch counts the writes into it; not those of modules, nor of tensors made in inference mode."""
+    import torch
+
+    return isinstance(thing, torch.Tensor) and not thing.is_inference()
+
+
+def _weights_of(module: Any) -> Iterator[tuple[dict[str, Any], str, Any]]:
+    """Yield where a module keeps its own weights; quantised ones are buffers."""
+    for name, parameter in module._parameters.items():
+        yield module._parameters, name, parameter
+    for name, buffer in module._buffers.items():
+        if name not in module._non_persistent_buffers_set:
+            yield module._buffers, name, buffer
+
+
+def _adapter_of(module: Any) -> Hashable:
+    """Return which adapters a layer of PEFT applies, and how strongly."""
+    names = ("_active_adapter", "_disable_adapters", "merged_adapters", "scaling")
+    return tuple(str(getattr(module, name, None)) for name in names)
