@@ -16,9 +16,11 @@ from clemcore.arguments.ledger import Ledger, OnUnsupported, Path, leaves, merge
 from clemcore.arguments.parameter import SAMPLING_FIELDS, NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import (
     EFFORTS,
+    MANNERS,
     WISHES,
     Reasoning,
     impossible,
+    read_closing,
     read_on_exceed,
     read_wish,
     thinking_of,
@@ -154,7 +156,7 @@ class _Filling:
     def _is_wish(self, name: str, value: Any, parameter: Parameter | None) -> bool:
         """Tell whether an argument asks for reasoning in the uniform way, and not in the service's own."""
         if name == "reasoning":
-            return isinstance(value, dict) and value.keys() <= {*WISHES, "on_exceed"} and bool(value)
+            return isinstance(value, dict) and value.keys() <= {*WISHES, *MANNERS} and bool(value)
         return name == "reasoning_effort" and parameter is None and not self._dialect.takes_any
 
     def _wish_for(self, name: str, value: Any) -> None:
@@ -164,13 +166,31 @@ class _Filling:
             return
         try:
             wish = read_wish(name, value)
-            if isinstance(value, dict) and "on_exceed" in value:
-                ledger.on_exceed = read_on_exceed(value["on_exceed"])
+            if isinstance(value, dict):
+                self._read_manners(name, value)
         except ValueError as fault:
             ledger.refuse(f"{name}: {fault}")
         else:
             self._wish = (name, wish) if wish.words else None
             self._wished = value
+
+    def _read_manners(self, name: str, wish: Mapping[str, Any]) -> None:
+        """Read what follows where reasoning has used up its tokens; only thoughts of local models can be closed."""
+        ledger = self._ledger
+        can_close = not self._dialect.own_fields
+        on_exceed = read_on_exceed(wish["on_exceed"], can_close=can_close) if "on_exceed" in wish else None
+        closing = read_closing(wish["closing"]) if "closing" in wish else ""
+        if (on_exceed == "close" or closing) and not can_close:
+            why = (
+                "a service's thoughts cannot be closed (on_exceed 'close', closing): only those of local models can"
+            )
+            if not ledger.was_asked(name):
+                raise ValueError(f"{name}: {why}")
+            nearest = {key: value for key, value in wish.items() if key not in MANNERS} | {"on_exceed": "empty"}
+            if not ledger.unsupported(name, why, nearest, value=dict(wish)) and name in ledger.dropped:
+                ledger.dropped[f"{name}.on_exceed"] = ledger.dropped.pop(name)
+            on_exceed, closing = None, ""
+        ledger.on_exceed, ledger.closing = on_exceed, closing
 
     def finish(self) -> Ledger:
         """Decide what depends on all arguments together."""
@@ -253,7 +273,7 @@ class _Filling:
         budget = setting(spec, "thinking_budget")
         try:
             if wish is not None:
-                self._ledger.on_exceed = read_on_exceed(wish.get("on_exceed", "empty"))
+                self._read_manners("reasoning", wish)
                 found = read_wish("reasoning", wish)
                 return ("reasoning", found) if found.words else None
             if effort is not None:

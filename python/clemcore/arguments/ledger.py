@@ -31,7 +31,9 @@ class Ledger:
         dropped: name → why it was not sent.
         clamped: name → the value asked for, the one sent, and why.
         reasoning: the reasoning that is asked for, or None.
-        on_exceed: what follows where reasoning has used up its tokens: ``empty`` or ``error``.
+        on_exceed: what follows where reasoning has used up its tokens: ``empty``, ``error``, or for local models
+            ``close``; None where that was not asked for.
+        closing: the sentence with which a local model's thought is closed; empty where none was asked for.
     """
 
     def __init__(self, model: str, asked: Collection[str] = (), policy: OnUnsupported = "error") -> None:
@@ -47,7 +49,8 @@ class Ledger:
         self.dropped: dict[str, str] = {}
         self.clamped: dict[str, dict[str, Any]] = {}
         self.reasoning: Reasoning | None = None
-        self.on_exceed: OnExceed = "empty"
+        self.on_exceed: OnExceed | None = None
+        self.closing = ""
         self._model = model
         self._asked = set(asked)
         self._policy = policy

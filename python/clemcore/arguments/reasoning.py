@@ -12,7 +12,7 @@ from typing import Any, Literal
 from clemcore.errors import SpecError
 from clemcore.registry.spec import ModelSpec
 
-OnExceed = Literal["empty", "error"]
+OnExceed = Literal["empty", "error", "close"]
 
 
 # How much models reason, from nothing to everything.
@@ -72,6 +72,8 @@ class Reasoning:
 
 
 WISHES = ("effort", "budget")
+# What else stands beside a wish: what follows where reasoning has used up its tokens, and how a thought is closed.
+MANNERS = ("on_exceed", "closing")
 
 
 def thinking_of(spec: ModelSpec) -> Mapping[str, Any]:
@@ -99,8 +101,8 @@ def read_wish(name: str, value: Any) -> Reasoning:
         ValueError: it is none; the message says why.
     """
     wish = {"effort": value} if name == "reasoning_effort" else value
-    if unknown := sorted(wish.keys() - {*WISHES, "on_exceed"}):
-        raise ValueError(f"unknown: {', '.join(unknown)}; it holds 'effort' or 'budget', and 'on_exceed'")
+    if unknown := sorted(wish.keys() - {*WISHES, *MANNERS}):
+        raise ValueError(f"unknown: {', '.join(unknown)}; it holds 'effort' or 'budget', 'on_exceed' and 'closing'")
     effort, budget = wish.get("effort"), wish.get("budget")
     if effort is not None and budget is not None:
         raise ValueError("'effort' and 'budget' both say how much: keep one")
@@ -111,17 +113,33 @@ def read_wish(name: str, value: Any) -> Reasoning:
     return Reasoning(effort, budget)
 
 
-def read_on_exceed(value: Any) -> OnExceed:
+def read_on_exceed(value: Any, *, can_close: bool) -> OnExceed:
     """Read what follows where reasoning has used up its tokens.
 
+    Args:
+        value: the word.
+        can_close: whether the error offers ``close``, which is read in any case.
+
     Raises:
-        ValueError: it is neither of the two words.
+        ValueError: it is none of the words.
     """
-    if value == "empty":
-        return "empty"
-    if value == "error":
-        return "error"
-    raise ValueError(f"'on_exceed' must be 'empty' or 'error', not {value!r}")
+    words: tuple[OnExceed, ...] = ("empty", "error", "close")
+    for word in words:
+        if value == word:
+            return word
+    offered = "'close', 'empty' or 'error'" if can_close else "'empty' or 'error'"
+    raise ValueError(f"'on_exceed' must be {offered}, not {value!r}")
+
+
+def read_closing(value: Any) -> str:
+    """Read the sentence that closes a thought.
+
+    Raises:
+        ValueError: it is not a text.
+    """
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"'closing' must be a sentence, not {value!r}")
+    return value
 
 
 def impossible(wish: Reasoning, spec: ModelSpec) -> tuple[str, Reasoning | None] | None:

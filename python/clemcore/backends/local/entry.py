@@ -68,6 +68,7 @@ class LocalEntry:
     cot_end_tag: str = ""
     cot_effort: str = ""
     cot_bypass: str = ""
+    reasoning: Mapping[str, Any] | None = None
     quantization_config: Mapping[str, Any] | None = None
     device: str | None = None
     device_map: str | Mapping[str, Any] | None = None

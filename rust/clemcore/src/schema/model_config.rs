@@ -188,12 +188,13 @@ pub const MODEL_CONFIG: &[Field] = &[
         .rule(Rule::Presence)
         .default("false"),
     field("thinking_budget", &[Int], "How many tokens the model may think.").unit("tokens").read_by(REMOTE),
-    field("reasoning", &[Object], "How much the model is asked to reason, in one form for all services.")
-        .read_by(REMOTE)
+    field("reasoning", &[Object], "How much the model is asked to reason, in one form for services and local models.")
+        .read_by(CHATTING)
         .holds(&[
             ("effort", "a word: `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`"),
             ("budget", "tokens, in place of a word"),
-            ("on_exceed", "what follows where reasoning has used up all tokens: `empty`, an empty answer, or `error`"),
+            ("on_exceed", "what follows where reasoning has used up its tokens: `empty`, an empty answer; `error`; or, for local models, `close`: the thought is closed and the answer goes on"),
+            ("closing", "a sentence that a local model is made to end its thought with where `close` applies"),
         ]),
     // The service and its limits.
     field("api", &[String], "The protocol, where a service has several.")
