@@ -126,7 +126,7 @@ class TestTheTuple:
 
         prompt = "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n"
         ids = model.tokenizer(f"You said {prompt} to me<|im_end|>").input_ids
-        answer = model._cutter.cut(Generated(ids, "stop", frozenset([2])), (), prompt, 300)
+        answer = model._cutter.cut(Generated(ids, "stop", frozenset([2])), (), None)
         assert answer.text == f"You said {prompt} to me"
 
 
@@ -260,7 +260,9 @@ class TestThinking:
         assert reply.prompt["max_new_tokens"] == 512 - len(reply.prompt["input_ids"])
         assert model.tokenizer(reply.text).input_ids == model.tokenizer("It is four.").input_ids[:2]
         assert reply.response["finish_reason"] == "length"
-        assert reply.facts["cot"]["answer_tokens_cut"] > 0
+        assert reply.facts["thinking"] == {"ended": "model", "tokens": reply.facts["usage"]["reasoning_tokens"]}
+        # Nothing is generated beyond the answer's own limit.
+        assert model.tokenizer.decode(reply.response["output_ids"][-2:]) == reply.text
 
     def test_an_answer_without_thinking_is_kept(self, tiny_chat: Path) -> None:
         """3.7.2 gave an empty answer."""

@@ -92,7 +92,7 @@ def test_a_piece_is_given_when_nothing_can_take_it_back(
 ) -> None:
     got: list[str] = []
     engine: Any = Words()
-    pieces = Pieces(engine, got.append, lambda _: 0, stops=stops, has_end_pattern=False, most_tokens=None)
+    pieces = Pieces(engine, got.append, lambda _: 0, stops=stops, has_end_pattern=False)
     ids = list(text.encode())
     for length in range(1, len(ids) + 1):
         pieces(ids[:length])

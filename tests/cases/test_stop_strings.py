@@ -11,7 +11,9 @@ import pytest
 
 from clemcore.backends.local.engine import Engine, Generated
 from clemcore.backends.local.entry import read_entry
+from clemcore.backends.local.tags import tags_of
 from clemcore.backends.local.text import StopStrings, TextCutter
+from clemcore.backends.local.thought import Limit, Thought
 from clemcore.registry.spec import ModelSpec
 from support.tiny import THINK, copy_of, load, think
 
@@ -33,10 +35,12 @@ def cut(text: str, stops: Sequence[str], prompt: str = "", **config: Any) -> tup
     """Return answer, thinking and finish reason of a reply that goes on until a stop string ends it."""
     config = {"cot_output": True, "cot_end_tag": "</think>", **config}
     engine = cast("Engine", _Letters())
-    cutter = TextCutter(
-        read_entry(ModelSpec(model_name="m", huggingface_id="o/m", model_config=config)), engine, ()
-    )
-    stop = StopStrings(stops, engine, lambda begun: cutter.answer_start(begun, prompt))
+    entry = read_entry(ModelSpec(model_name="m", huggingface_id="o/m", model_config=config))
+    tags = tags_of(entry, None)
+    assert tags is not None
+    thought = Thought(tags, Limit(100), engine, prompt)
+    cutter = TextCutter(entry, engine, ())
+    stop = StopStrings(stops, engine, thought.answer_start)
     ids: list[int] = []
     for letter in map(ord, text):
         ids.append(letter)
@@ -45,7 +49,7 @@ def cut(text: str, stops: Sequence[str], prompt: str = "", **config: Any) -> tup
             break
     else:
         generated = Generated(ids, "stop")
-    answer = cutter.cut(generated, stops, prompt, 100)
+    answer = cutter.cut(generated, stops, thought)
     return answer.text, answer.thinking, answer.finish_reason
 
 

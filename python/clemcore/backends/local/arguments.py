@@ -37,8 +37,16 @@ class Arguments:
     stop: tuple[str, ...] = ()
 
 
+def _no_reasoning(_wish: Reasoning) -> Mapping[str, Any]:
+    raise NotExpressibleError("the engine cannot be asked for it")
+
+
 def read_arguments(
-    gen_args: Mapping[str, Any], asked: Collection[str], spec: ModelSpec, names: Mapping[str, str]
+    gen_args: Mapping[str, Any],
+    asked: Collection[str],
+    spec: ModelSpec,
+    names: Mapping[str, str],
+    fields_for: Callable[[Reasoning], Mapping[str, Any]] = _no_reasoning,
 ) -> tuple[Arguments, Ledger]:
     """Check generation arguments.
 
@@ -47,6 +55,7 @@ def read_arguments(
         asked: names of those that the caller asked for.
         spec: the entry; its ``on_unsupported`` decides about arguments that cannot be honoured.
         names: the arguments that the engine honours, each with the engine's own name for it.
+        fields_for: returns how reasoning is asked for, or raises :class:`NotExpressibleError`.
 
     Returns:
         The arguments, and the account of what became of those that were asked for.
@@ -56,7 +65,7 @@ def read_arguments(
             message names all of them.
     """
     given = {name: value for name, value in gen_args.items() if value is not None}
-    ledger = ledger_of({**DEFAULT_GEN_ARGS, **given}, asked, spec, _LocalFormat(names))
+    ledger = ledger_of({**DEFAULT_GEN_ARGS, **given}, asked, spec, _LocalFormat(names, fields_for))
     kept = {name: ledger.value(name) for name in names if name in ledger}
     kept["stop"] = tuple(kept.get("stop", ()))
     return Arguments(**{**DEFAULT_GEN_ARGS, **kept}), ledger
@@ -68,14 +77,15 @@ class _LocalFormat:
     takes_any = False
     own_fields: frozenset[str] = frozenset()
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str], fields_for: Callable[[Reasoning], Mapping[str, Any]]) -> None:
+        self._fields_for = fields_for
         self.parameters: Mapping[str, Parameter] = {
             argument: Parameter((name,), convert=_CHECKS[argument].convert) for argument, name in names.items()
         }
 
-    def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - no wish can be met
-        """Refuse: what a local model is told about its thinking stands in its entry."""
-        raise NotExpressibleError("a local model takes it from its entry (model_config.cot_effort)")
+    def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - the same for all
+        """Return a budget, or variables of the chat template."""
+        return self._fields_for(wish)
 
     def reasoning_in(self, fields: Mapping[str, Any]) -> Reasoning | None:  # noqa: ARG002 - as above
         """Return None: there are no fields about reasoning."""

@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.backends.local.arguments import Arguments, read_arguments
 from clemcore.backends.local.choosing.building import chooser_of
-from clemcore.backends.local.choosing.chooser import Chooser
+from clemcore.backends.local.choosing.chooser import Chooser, Step
+from clemcore.backends.local.choosing.closing import Closing
 from clemcore.backends.local.engine import Description, Engine, Job
 from clemcore.backends.local.frontend import Frontend, Prompt
 from clemcore.backends.local.pieces import Pieces
-from clemcore.backends.local.text import StopStrings, TextCutter
+from clemcore.backends.local.tags import Tags
+from clemcore.backends.local.text import StopStrings
+from clemcore.backends.local.thinking import Abilities, Thinking, fault_of_closing, limit_of, read_thinking
+from clemcore.backends.local.thought import Thought, is_opened
 from clemcore.calls.request import Listener
+from clemcore.errors import GenerationArgumentError
 from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS
 
@@ -53,11 +58,17 @@ class Account:
         arguments: what is computed with.
         has_stop: whether stop strings were given, which may be none; else the model's own hold.
         parameters: the changes.
+        thinking: what was asked of the model's thinking.
+        front: makes the prompt, with the template variables that were asked for.
+        sent: what is computed with above the engine, for the record.
     """
 
     arguments: Arguments
     has_stop: bool
     parameters: Mapping[str, Mapping[str, Any]]
+    thinking: Thinking
+    front: Frontend
+    sent: Mapping[str, Any]
 
 
 @dataclass(eq=False)
@@ -72,6 +83,7 @@ class Item:
         stops: the stop strings that hold for it.
         prompt: its rendered prompt.
         ids: the token ids of the prompt.
+        thought: the thought of the reply, or None where it is not divided into thought and answer.
         chooser: chooses its tokens, or None where the engine does.
         control: what is known of control tokens inside the messages.
         seconds: how long each step took.
@@ -85,6 +97,7 @@ class Item:
     stops: tuple[str, ...]
     prompt: Prompt
     ids: list[int]
+    thought: Thought | None
     chooser: Chooser | None
     control: dict[str, Any]
     seconds: dict[str, float]
@@ -94,25 +107,25 @@ class Item:
 class Preparation:
     """Prepares the dialogues of one model."""
 
-    def __init__(self, front: Frontend, engine: Engine, cutter: TextCutter, arguments: Mapping[str, str]) -> None:
+    def __init__(self, front: Frontend, engine: Engine, tags: Tags | None, arguments: Mapping[str, str]) -> None:
         """Put the parts together.
 
         Args:
             front: makes token ids of messages.
             engine: has the tokens, and computes.
-            cutter: knows where an answer begins.
+            tags: what stands around the model's thoughts, or None where that is not known.
             arguments: the generation arguments that are honoured, each with the engine's name for it.
         """
         self._front = front
         self._entry = front.entry
         self._engine = engine
-        self._cutter = cutter
+        self._tags = tags
         self._arguments = arguments
         self._accounts: dict[tuple[str, frozenset[str]], Account] = {}
 
     def with_front(self, front: Frontend) -> Preparation:
         """Return the same with another front."""
-        return Preparation(front, self._engine, self._cutter, self._arguments)
+        return Preparation(front, self._engine, self._tags, self._arguments)
 
     def item(self, model: LocalModel, index: int, ask: Ask, described: Description, place: str) -> Item:
         """Make everything that a dialogue needs before it is generated, and check it.
@@ -124,17 +137,24 @@ class Preparation:
             described: what the engine is and can do.
             place: which dialogue it is, for messages.
         """
-        account = self._account(model, ask.gen_args)
+        account = self._account(model, ask.gen_args, described)
         check_messages(ask.messages)
         begin = time.perf_counter()
-        prompt = self._front.write(ask.messages)
+        prompt = account.front.write(ask.messages)
         written = time.perf_counter()
         ids, control = self._front.encode_guarded(prompt)
         seconds = {"template": written - begin, "tokenize": time.perf_counter() - written}
         self._front.check_context(ids, account.arguments.max_tokens, place)
         stops = account.arguments.stop if account.has_stop else described.stop_strings
+        thought = self._thought(account, prompt.text, len(ids), place)
         rules = self._engine.rules(account.arguments, ids)
-        chooser = chooser_of(rules, ids)
+        further = _steps(thought)
+        if further and rules.is_search:
+            raise GenerationArgumentError(
+                f"model '{model.name}': a thinking budget cannot be kept by beams or assisted generation: leave it "
+                "out, or set num_beams of generation_config.json to 1"
+            )
+        chooser = chooser_of(rules, ids, further)
         return Item(
             index,
             ask.messages,
@@ -143,36 +163,69 @@ class Preparation:
             stops,
             prompt,
             ids,
+            thought,
             chooser,
             control,
             seconds,
             ask.listener,
         )
 
-    def _account(self, model: LocalModel, more: Mapping[str, Any]) -> Account:
+    def _thought(self, account: Account, prompt: str, used: int, place: str) -> Thought | None:
+        """Return the thought that a reply will have, or None where it is not divided into thought and answer."""
+        thinking, tags = account.thinking, self._tags
+        if tags is None or not (self._entry.cot_output or thinking.is_followed):
+            return None
+        limit = limit_of(
+            thinking,
+            tags,
+            self._engine,
+            answer=account.arguments.max_tokens,
+            used=used,
+            size=self._front.context_size,
+            name=self._front.name + place,
+            is_opened=is_opened(tags, prompt),
+        )
+        return Thought(tags, limit, self._engine, prompt)
+
+    def _account(self, model: LocalModel, more: Mapping[str, Any], described: Description) -> Account:
         """Return what becomes of generation arguments, worked out once for all calls with the same ones."""
         gen_args = {**DEFAULT_GEN_ARGS, **model.gen_args, **more}
         asked = frozenset(model.asked_gen_args).union(more)
         key = repr(gen_args), asked
         account = self._accounts.get(key)
         if account is None:
-            arguments, ledger = read_arguments(gen_args, asked, model.model_spec, self._arguments)
+            can_force = "choose" in described.hooks and described.tokens_are_final
+            abilities = Abilities(self._tags, self._front.template_variables, can_force)
+            arguments, ledger = read_arguments(
+                gen_args, asked, model.model_spec, self._arguments, abilities.fields_for
+            )
+            thinking = read_thinking(ledger)
+            fault = fault_of_closing(thinking, self._tags)
+            if fault is not None:
+                raise GenerationArgumentError(f"model '{model.name}': reasoning: {fault}")
+            kwargs = thinking.template_kwargs
+            front = self._front.with_kwargs(kwargs) if kwargs else self._front
             if len(self._accounts) >= _REMEMBERED:
                 self._accounts.clear()
-            account = self._accounts[key] = Account(arguments, gen_args.get("stop") is not None, ledger.parameters)
+            has_stop = gen_args.get("stop") is not None
+            account = self._accounts[key] = Account(
+                arguments, has_stop, ledger.parameters, thinking, front, thinking.sent
+            )
         return account
 
     def job(self, item: Item, described: Description) -> Job:
         """Return what the engine is given for a dialogue."""
         arguments = item.arguments
         on_tokens: Callable[[Sequence[int]], bool] | None = None
-        start = functools.partial(self._cutter.answer_start, prompt=item.prompt.text)
+        thought = item.thought
         if item.stops:
-            on_tokens = StopStrings(item.stops, self._engine, start)
+            on_tokens = StopStrings(item.stops, self._engine, _at_once if thought is None else thought.answer_start)
+        if thought is not None:
+            on_tokens = _limited(thought, on_tokens)
         if item.listener is not None and self._gives_pieces(described):
-            on_tokens = self._watched(item, item.listener, start, on_tokens)
-        if self._entry.cot_output:
-            # It may use the whole window for thinking; its answer is cut to max_tokens afterwards.
+            on_tokens = self._watched(item, item.listener, on_tokens)
+        if thought is not None:
+            # It may use the whole window for thinking; its answer ends when it has max_tokens.
             room = self._front.context_size - len(item.ids)
             arguments = dataclasses.replace(arguments, max_tokens=room)
         cancelled = None if item.listener is None else functools.partial(_is_stopped, item.listener)
@@ -186,17 +239,15 @@ class Preparation:
         self,
         item: Item,
         listener: Listener,
-        answer_start: Callable[[str], int | None],
         ends_here: Callable[[Sequence[int]], bool] | None,
     ) -> Callable[[Sequence[int]], bool]:
         """Return what gives out the pieces of a reply, and ends it where ``ends_here`` says so."""
         pieces = Pieces(
             self._engine,
             listener.take,
-            answer_start,
+            _at_once if item.thought is None else item.thought.settled_start,
             stops=item.stops,
             has_end_pattern=bool(self._entry.eos_to_cull),
-            most_tokens=item.account.arguments.max_tokens if self._entry.cot_output else None,
         )
 
         def on_tokens(ids: Sequence[int]) -> bool:
@@ -206,6 +257,29 @@ class Preparation:
             return False
 
         return on_tokens
+
+
+def _steps(thought: Thought | None) -> list[Step]:
+    """Return the steps of a choice that come with a thought."""
+    return [] if thought is None or thought.limit.thought is None else [Closing(thought)]
+
+
+def _at_once(_text: str) -> int:
+    """Return where the answer of a reply begins that is not divided."""
+    return 0
+
+
+def _limited(
+    thought: Thought, ends_here: Callable[[Sequence[int]], bool] | None
+) -> Callable[[Sequence[int]], bool]:
+    """Return what ends a reply whose thought or answer has all the tokens that it may have."""
+
+    def on_tokens(ids: Sequence[int]) -> bool:
+        thought.follow(ids)
+        is_over = thought.is_full or thought.is_exceeded
+        return is_over or (ends_here is not None and ends_here(ids))
+
+    return on_tokens
 
 
 def _is_stopped(listener: Listener) -> bool:

@@ -156,6 +156,17 @@ class Frontend:
         self._check_kwargs(kwargs)
         self._template_kwargs = kwargs
 
+    @property
+    def template_variables(self) -> frozenset[str]:
+        """The variables that the chat template reads."""
+        return frozenset(self._template.variables)
+
+    def with_kwargs(self, more: Mapping[str, Any]) -> Frontend:
+        """Return the same with further template variables, which hold before those that are set."""
+        other = self.copy()
+        other.template_kwargs = {**self._template_kwargs, **more}
+        return other
+
     def _check_kwargs(self, kwargs: Mapping[str, Any]) -> None:
         """Check that the template reads these variables; a misspelt one would have no effect."""
         read = self._template.variables

@@ -20,6 +20,7 @@ from clemcore.backends.local.modes.fast import Fast
 from clemcore.backends.local.modes.mode import EXACT, FAST, Mode
 from clemcore.backends.local.replies import Replies
 from clemcore.backends.local.sharing import HeldWeights
+from clemcore.backends.local.tags import tags_of
 from clemcore.backends.local.text import TextCutter
 from clemcore.calls.batch import Batch
 from clemcore.calls.conversation import STATES
@@ -74,7 +75,8 @@ class LocalModel(BatchGenerativeModel):
         if self._entry.cot_output:
             arguments["max_tokens"] = "max_tokens"  # of the answer; the engine may use the whole window
         self._arguments = arguments
-        self._preparation = Preparation(front, engine, self._cutter, arguments)
+        self._tags = tags_of(self._entry, front.tokenizer)
+        self._preparation = Preparation(front, engine, self._tags, arguments)
         self._replies = Replies(front, engine, self._cutter, weights.facts)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -130,10 +132,9 @@ class LocalModel(BatchGenerativeModel):
         Raises:
             SpecError: the entry does not set ``cot_output``.
         """
-        if not self._entry.cot_output:
+        if not self._entry.cot_output or self._tags is None:
             raise SpecError(f"model '{self.name}' does not think: its entry does not set model_config.cot_output")
-        answer = self._cutter.split_thinking(text, "stop", (), "", self.max_tokens)
-        return answer.thinking or "", answer.text
+        return self._cutter.split_text(text, self._tags, self.max_tokens)
 
     def count_tokens(self, messages: Messages) -> int:
         """Count the tokens of the prompt that these messages make, chat template included."""

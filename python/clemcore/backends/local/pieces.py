@@ -24,7 +24,6 @@ class Pieces:
         answer_start: returns where the answer begins in what was generated so far, or None.
         stops: the stop strings of the reply.
         has_end_pattern: whether the entry names a pattern that is cut off at the end.
-        most_tokens: the most tokens that the answer may have, or None where the engine sees to it.
     """
 
     def __init__(
@@ -35,14 +34,12 @@ class Pieces:
         *,
         stops: Sequence[str],
         has_end_pattern: bool,
-        most_tokens: int | None,
     ) -> None:
         self._engine = engine
         self._take = take
         self._answer_start = answer_start
         self._stops = stops
         self._held = _HELD_BEFORE_AN_END if has_end_pattern else 1
-        self._most_tokens = most_tokens
         self._given = ""
 
     def __call__(self, ids: Sequence[int]) -> None:
@@ -53,8 +50,6 @@ class Pieces:
             return
         answer = self._certain(text[start:].lstrip())
         if not answer.startswith(self._given) or answer == self._given:
-            return
-        if self._most_tokens is not None and len(self._engine.encode(answer)) > self._most_tokens:
             return
         piece = answer[len(self._given) :]
         self._given = answer

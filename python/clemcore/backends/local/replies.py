@@ -5,6 +5,7 @@ It knows what was asked and what was generated, and neither computes nor keeps a
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +14,12 @@ from clemcore.backends.local.asking import Item
 from clemcore.backends.local.engine import Description, Engine, Generated, Job
 from clemcore.backends.local.frontend import Frontend
 from clemcore.backends.local.text import Answer, TextCutter
+from clemcore.backends.local.thought import Thought
+from clemcore.errors import ReasoningExceededError
 from clemcore.messages import sha256_of
 from clemcore.model import Reply
+
+logger = logging.getLogger(__name__)
 
 
 class Replies:
@@ -47,7 +52,7 @@ class Replies:
         """
         begin = time.perf_counter()
         arguments, ids = item.account.arguments, generated.ids
-        answer = self._cutter.cut(generated, item.stops, item.prompt.text, arguments.max_tokens)
+        answer = self._cutter.cut(generated, item.stops, item.thought)
         prompt = {
             "inputs": item.prompt.text,
             "max_new_tokens": job.arguments.max_tokens,
@@ -67,7 +72,25 @@ class Replies:
             "decode": time.perf_counter() - begin,
         }
         facts = {"exactness": mode, **self._facts(item, generated, answer, described, seconds)}
+        exceeded = None if item.thought is None else _exceeded(item.thought, answer)
+        if exceeded is not None:
+            self._say(exceeded, item.thought, prompt, response)
+            facts["reasoning_exceeded"] = exceeded
         return Reply(prompt, response, answer.text, facts)
+
+    def _say(self, exceeded: str, thought: Thought | None, prompt: Any, response: Any) -> None:
+        """Log that a thought took more than it was given, or raise it where that was asked for.
+
+        Raises:
+            ReasoningExceededError: ``on_exceed`` is ``error``.
+        """
+        if thought is not None and thought.limit.on_exceed == "error":
+            raise ReasoningExceededError(
+                f"model '{self._front.name}': {exceeded}; raise reasoning.budget, or set on_exceed to 'close'",
+                prompt=prompt,
+                response=response,
+            )
+        logger.warning("the answer of model '%s' is empty: %s", self._front.name, exceeded)
 
     def _facts(
         self,
@@ -78,8 +101,8 @@ class Replies:
         seconds: Mapping[str, float],
     ) -> dict[str, Any]:
         arguments = item.account.arguments
-        sent = {**generated.sent, "stop": list(item.stops)}
-        if self._entry.cot_output:
+        sent = {**generated.sent, "stop": list(item.stops), **item.account.sent}
+        if answer.thinking_tokens is not None:
             sent["max_tokens"] = arguments.max_tokens
         return {
             "sent": sent,
@@ -100,7 +123,7 @@ class Replies:
             "control_tokens": item.control,
             # The prompt is text: this is what says which messages it was made of.
             "messages_sha256": sha256_of(item.messages),
-            "usage": _usage(item, generated),
+            "usage": _usage(item, generated, answer),
             "finish_reason": answer.finish_reason,
             "outcome": answer.outcome,
             **generated.facts,
@@ -109,8 +132,19 @@ class Replies:
         }
 
 
-def _usage(item: Item, generated: Generated) -> dict[str, int]:
-    """Return the tokens of a call, and how many of the prompt were computed earlier if that is known."""
+def _usage(item: Item, generated: Generated, answer: Answer) -> dict[str, int]:
+    """Return the tokens of a call, those of the thought, and how many of the prompt were computed earlier."""
     usage = {"input_tokens": len(item.ids), "output_tokens": len(generated.ids)}
+    if answer.thinking_tokens is not None:
+        usage["reasoning_tokens"] = answer.thinking_tokens
     prefill = generated.facts.get("prefill")
     return usage if prefill is None else {**usage, "cached_tokens": prefill["kept"]}
+
+
+def _exceeded(thought: Thought, answer: Answer) -> str | None:
+    """Return in which way a thought took more than it was given, or left no answer; None where it did not."""
+    if thought.is_exceeded:
+        return f"it thought for more than the {thought.limit.thought} tokens of its budget"
+    if answer.thinking and answer.outcome in ("length", "reasoning_only"):
+        return f"its thinking has left no answer ({answer.thinking_tokens} tokens)"
+    return None

@@ -15,12 +15,14 @@ from typing import Any
 from clemcore.arguments.outcome import Outcome, outcome_of
 from clemcore.backends.local.engine import Engine, Generated
 from clemcore.backends.local.entry import LocalEntry
+from clemcore.backends.local.tags import Tags
+from clemcore.backends.local.thought import Limit, Thought
 
 logger = logging.getLogger(__name__)
 
 # "<|im_end|>" read as a pattern matches every "<" and every ">": nobody means that.
 _BARE_TOKEN = re.compile(r"<\|[^|\\]*\|>")
-# What the record calls the endings of an engine; on_tokens ends a reply where a stop string is found.
+# What the record calls the endings of an engine; on_tokens ends an undivided reply where a stop string is found.
 _FINISH_REASONS: Mapping[str, str] = {"on_tokens": "stop_string"}
 
 
@@ -30,15 +32,17 @@ class Answer:
 
     Attributes:
         text: the answer alone, stripped.
-        finish_reason: "stop" (the model ended its reply), "stop_string", "length" (also when the answer after the
-            thinking was cut to max_tokens) or "cancelled".
-        thinking: what the model wrote before its answer, or None when the entry names no thinking.
+        finish_reason: "stop" (the model ended its reply), "stop_string", "length", "budget" (the thought used up
+            its budget and left no answer) or "cancelled".
+        thinking: what the model wrote before its answer, or None where its reply is not divided.
+        thinking_tokens: how many tokens the thought has, without its tags; None where the reply is not divided.
         facts: for the record.
     """
 
     text: str
     finish_reason: str
     thinking: str | None
+    thinking_tokens: int | None
     facts: dict[str, Any]
 
     @property
@@ -46,14 +50,15 @@ class Answer:
         """What the reply brought."""
         if self.text:
             return "answer"
-        return outcome_of("", cut=self.finish_reason == "length", reasoned=bool(self.thinking))
+        is_cut = self.finish_reason in ("length", "budget")
+        return outcome_of("", cut=is_cut, reasoned=bool(self.thinking))
 
 
 class TextCutter:
     """Cuts the answers of one model."""
 
     def __init__(self, entry: LocalEntry, engine: Engine, added_tokens: Collection[str]) -> None:
-        """Compile what the entry says about ends and tags.
+        """Compile what the entry says about ends.
 
         Args:
             entry: the model's settings.
@@ -63,41 +68,42 @@ class TextCutter:
         self._engine = engine
         self._prefix = entry.output_split_prefix
         self._end = end_pattern(entry, added_tokens)
-        self._thinks = entry.cot_output
-        self._think_start = entry.cot_start_tag
-        self._think_end = re.compile(entry.cot_end_tag)
 
-    def cut(self, generated: Generated, stops: Sequence[str], prompt: str, max_tokens: int) -> Answer:
+    def cut(self, generated: Generated, stops: Sequence[str], thought: Thought | None) -> Answer:
         """Return the answer in a reply.
 
         Args:
             generated: the reply's tokens.
             stops: stop strings; the answer ends before the first of them. Those inside the thinking do not count.
-            prompt: the prompt's text, whose end tells whether the model was already thinking.
-            max_tokens: the most tokens that an answer after thinking may have.
+            thought: the thought of the reply, or None where it is not divided.
         """
         text = self._decode_without_end(generated.ids, generated.ends)
         reason = _FINISH_REASONS.get(generated.ending, generated.ending)
-        if not self._thinks:
-            text = self._after_prefix(_before_first(text, stops))
-            return Answer(text.strip(), reason, None, {})
-        return self.split_thinking(self._after_prefix(text), reason, stops, prompt, max_tokens)
+        if thought is None:
+            answer = self._after_prefix(_before_first(text, stops))
+            return Answer(answer.strip(), reason, None, None, {})
+        thought.follow(generated.ids)
+        return self._divided(text, generated, stops, thought)
 
-    def answer_start(self, text: str, prompt: str) -> int | None:
-        """Return where the answer begins in what was generated so far; None while the model may still be thinking.
-
-        Blanks between the thinking and the answer belong to neither.
-        """
-        if not self._thinks:
-            return 0
-        last = _last_match(self._think_end, text)
-        if last is not None:
-            return len(text) - len(text[last.end() :].lstrip())
-        begun = text.strip()
-        may_think = (
-            not self._think_start or self._think_started(text, prompt) or self._think_start.startswith(begun)
-        )
-        return None if may_think else 0
+    def _divided(self, text: str, generated: Generated, stops: Sequence[str], thought: Thought) -> Answer:
+        """Return thought and answer of a reply without its end."""
+        is_cut = generated.ending == "length" or thought.is_exceeded
+        thinking, answer = thought.split(text, is_cut=is_cut)
+        reason: str = generated.ending
+        most, ids = thought.limit.answer, generated.ids
+        if reason == "on_tokens":
+            is_stop = bool(ids) and ids[-1] in generated.ends
+            ended = "length" if thought.is_full else "stop_string"
+            reason = "budget" if thought.is_exceeded else "stop" if is_stop else ended
+        if thought.answer is None and answer and len(ids) - (reason == "stop") > most:
+            # Only now is it known that the model did not think: its answer has the room of any other.
+            answer, reason = self._engine.decode(ids[:most]), "length"
+        before_stop = _before_first(answer, stops)
+        if before_stop != answer:
+            answer, reason = before_stop, "stop_string"
+        facts = {"thinking": thought.facts(is_cut=is_cut)}
+        tokens = thought.tokens(is_cut=is_cut)
+        return Answer(self._after_prefix(answer).strip(), reason, thinking, tokens, facts)
 
     def _after_prefix(self, text: str) -> str:
         if self._prefix and self._prefix in text:
@@ -112,37 +118,19 @@ class TextCutter:
             return self._engine.decode(ids[:-1])
         return culled
 
-    def split_thinking(
-        self, text: str, finish_reason: str, stops: Sequence[str], prompt: str, max_tokens: int
-    ) -> Answer:
-        """Return thinking and answer of a reply without its end; the arguments are those of :meth:`cut`."""
-        last = _last_match(self._think_end, text)
-        if last is not None:
-            thinking, answer = text[: last.start()], text[last.end() :]
-        elif self._think_started(text, prompt) or finish_reason == "length":
-            thinking, answer = text, ""
-        else:
-            # It answered at once: 3.7.2 lost such answers.
-            thinking, answer = "", text
-        facts: dict[str, Any] = {"end_tag_found": last is not None}
-        answer = answer.lstrip() if last is not None else answer
-        before_stop = _before_first(answer, stops)
-        if before_stop != answer:
-            answer, finish_reason = before_stop, "stop_string"
-        if self._think_start:
-            thinking = thinking.replace(self._think_start, "")
-        ids = self._engine.encode(answer)
-        if len(ids) > max_tokens:
-            # The same room for every model's answer, whether it thinks or not.
-            answer = self._engine.decode(ids[:max_tokens])
-            facts["answer_tokens_cut"] = len(ids) - max_tokens
-            finish_reason = "length"
-        return Answer(answer.strip(), finish_reason, thinking, {"cot": facts})
+    def split_text(self, text: str, tags: Tags, most: int) -> tuple[str, str]:
+        """Return thought and answer of a reply of which only the text is known.
 
-    def _think_started(self, text: str, prompt: str) -> bool:
-        return bool(self._think_start) and (
-            self._think_start in text or prompt.rstrip().endswith(self._think_start.rstrip())
-        )
+        Args:
+            text: the reply, tags included.
+            tags: what stands around its thought.
+            most: the most tokens that the answer keeps.
+        """
+        thought = Thought(tags, Limit(most), self._engine, "")
+        thought.follow(self._engine.encode(text))
+        thinking, answer = thought.split(text, is_cut=False)
+        ids = self._engine.encode(answer)
+        return thinking, (answer if len(ids) <= most else self._engine.decode(ids[:most])).strip()
 
 
 class StopStrings:
