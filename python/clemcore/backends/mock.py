@@ -89,6 +89,11 @@ class CustomResponseModel(BatchGenerativeModel):
             )
 
     @property
+    def has_script(self) -> bool:
+        """Whether its specification has responses, which it gives in every conversation from the first on."""
+        return bool(self._script)
+
+    @property
     def players(self) -> list[Any]:
         """The players of the current conversation, which answer themselves; one for each dialogue of a batch."""
         return self._state().players

@@ -247,7 +247,7 @@ class Player(GameEventSource):
 
     def _answer(self, context: Message, perspective: list[Message]) -> tuple[Any, Any, str]:
         model = self._model
-        if isinstance(model, backends.CustomResponseModel):
+        if _is_program(model):
             ask = self._ask_program(perspective)
         elif isinstance(model, backends.HumanModel):
             ask = self._terminal_response
@@ -322,7 +322,7 @@ class Player(GameEventSource):
         for indices in together.values():
             model = players[indices[0]].model
             perspectives = {index: players[index].perceive_context(contexts[index]) for index in indices}
-            if isinstance(model, (backends.CustomResponseModel, backends.HumanModel)):
+            if _is_program(model) or isinstance(model, backends.HumanModel):
                 answers = [players[index]._answer(contexts[index], perspectives[index]) for index in indices]
             else:
                 answers = model.generate_batch_response(list(perspectives.values()))
@@ -335,6 +335,11 @@ class Player(GameEventSource):
                 players[index].perceive_response(text, metadata=metadata)
                 results[rows[index]] = (contexts[index], text)
         return results
+
+
+def _is_program(model: Any) -> bool:
+    """Tell whether the player's own program answers; responses that the model's entry has take precedence."""
+    return isinstance(model, backends.CustomResponseModel) and not model.has_script
 
 
 _EXACT = frozenset((str, int, float, bool, type(None)))
