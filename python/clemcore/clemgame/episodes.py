@@ -170,15 +170,20 @@ def find_runs(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         raise StoreError(f"{path} is not a folder. Name a run, or a folder that holds some")
-    if store_files(path) or (path / "run.json").is_file():
+    if is_run(path):
         return [path]
     inner = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
-    runs = [each for each in inner if store_files(each) or (each / "run.json").is_file()]
+    runs = [each for each in inner if is_run(each)]
     # Older releases wrote no run.json: any folder that holds episodes counts.
     runs += [each for each in inner if each not in runs and next(found.find_episodes(each), None) is not None]
     if not runs:
         raise StoreError(f"{path} holds no episodes. Name a run, or a folder that holds some")
     return sorted(runs)
+
+
+def is_run(path: Path) -> bool:
+    """Tell whether a folder is the folder of a run."""
+    return bool(store_files(path)) or (path / "run.json").is_file()
 
 
 def read_episodes(path: Path | str) -> Iterator[Episode]:

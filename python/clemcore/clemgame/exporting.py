@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clemcore.clemgame.episodes import Episode, find_runs, finished, read_episodes
+from clemcore.clemgame.episodes import Episode, find_runs, finished, is_run, read_episodes
 from clemcore.clemgame.layout.classic import write_episode
 from clemcore.clemgame.layout.jsonfile import write_json
 from clemcore.clemgame.store.schema import store_files
@@ -48,12 +48,17 @@ def export_classic(
         on_episode: called with each episode that was written.
 
     Raises:
-        StoreError: there is no store, or it cannot be read.
+        StoreError: there is no store, or it cannot be read, or ``to`` is itself a run.
         OSError: a file cannot be written.
     """
     runs = [run for run in find_runs(Path(path)) if store_files(run)]
     if not runs:
         raise StoreError(f"{path} holds no store: its files are in the classic layout already")
+    if to is not None and is_run(Path(to)):
+        raise StoreError(
+            f"{to} is itself a run, and each run gets a folder of its own in there. Name the folder around it, or "
+            "leave out the folder to write into the run"
+        )
     exported = Exported(0, 0, [])
     for run in runs:
         target = run if to is None else Path(to) / run.name

@@ -121,6 +121,7 @@ def describe(
             "manifest_version": VERSION,
             **{name: getattr(settings, name) for name in _SCALARS},
             "epochs": settings.epochs,
+            "layout": settings.layout or "classic",
             "hash_seed": hash_seed,
             "limits": {name: getattr(settings, name) for name in _LIMITS},
             "versions": versions(),

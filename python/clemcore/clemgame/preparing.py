@@ -43,6 +43,11 @@ class PlannedRun:
         """The folder of the run."""
         return self.line_up.folder
 
+    @property
+    def layout(self) -> str:
+        """The layout of the files: "classic" or "store"."""
+        return str(self.content[manifest.SECTION]["layout"])
+
     def still_to_play(self, game: PlannedGame, settings: RunSettings) -> int:
         """Count the episodes of a game that a command plays."""
         return sum(is_open(self.states.get(episode.key), settings) for episode in game.episodes)
@@ -91,11 +96,6 @@ def checked_runs(
     if (results / run_folder.FILE).exists() and _is_our_run(results):
         problems.append(f"{results}: is itself a run; name the folder around it with -r {results.parent}")
     count = sum(len(game.episodes) for game in games) * len(line_ups)
-    if settings.layout is None and count > MOST_CLASSIC:
-        problems.append(
-            f"the plan has {count:,} episodes, and the classic layout would write six files for each: choose with "
-            "--layout store (one file; 'clem export' writes the others later) or --layout classic"
-        )
     if settings.rng == "process" and settings.concurrency != 1:
         problems.append(
             "rng = process: all episodes draw from one stream, so their order must not change; add --concurrency 1"
@@ -106,6 +106,11 @@ def checked_runs(
             runs.append(_checked_run(settings, line_up, games, say))
         except (RunError, ClemcoreError) as fault:
             problems.append(str(fault))
+    if settings.layout is None and count > MOST_CLASSIC and any(run.layout == "classic" for run in runs):
+        problems.append(
+            f"the plan has {count:,} episodes, and the classic layout would write six files for each: choose with "
+            "--layout store (one file; 'clem export' writes the others later) or --layout classic"
+        )
     if problems:
         raise RunError("\n".join(dict.fromkeys(problems)))
     _say_unknown_kinds(settings, runs, say)
@@ -171,7 +176,19 @@ def _checked_run(settings: RunSettings, line_up: LineUp, games: list[PlannedGame
         more = f"; and {len(found.noted) - _SHOWN} more" if len(found.noted) > _SHOWN else ""
         say(f"warning: {folder}: continued with other versions, which is noted per episode: {shown}{more}")
     whole = manifest.extended(old, new, [*found.refused, *found.noted])
+    _keep_layout(settings, old, whole, lambda text: say(f"{folder}: {text}"))
     return PlannedRun(line_up, games, whole, states_of(folder))
+
+
+def _keep_layout(settings: RunSettings, old: manifest.Json, whole: manifest.Json, say: _Say) -> None:
+    """Continue a run in the layout in which it began, unless the command names one."""
+    began = old[manifest.SECTION].get("layout", "classic")
+    if settings.layout is None:
+        whole[manifest.SECTION]["layout"] = began
+        if began == "store":
+            say("continued with the store alone, as it began; --layout classic writes files from now on")
+    elif settings.layout == "store" and began == "classic":
+        say("from now on, episodes have no files; 'clem export' writes them later")
 
 
 def _refuse_writers(folder: Path) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from clemcore.calls.budget import Budget
 from clemcore.clemgame import engine, manifest, run_folder, watching
 from clemcore.clemgame.estimate import Estimate, earlier_usage, estimate
-from clemcore.clemgame.layout import FinishedEpisode, component, write_episode
+from clemcore.clemgame.layout import FinishedEpisode, component, episode_folder, write_episode
 from clemcore.clemgame.lineups import LineUp, LoadedModels, line_ups_of
 from clemcore.clemgame.outcome import ENDED_BADLY, INTERRUPTED, OUT_OF_BUDGET, PLAYED, REFUSED, lines_of, status_of
 from clemcore.clemgame.plan import PlannedGame
@@ -33,6 +33,8 @@ from clemcore.model import Model
 
 if TYPE_CHECKING:
     from clemcore.clemgame.engine import Summary
+    from clemcore.clemgame.plan import EpisodeKey
+    from clemcore.clemgame.store import EpisodeState
 
 logger = logging.getLogger(__name__)
 
@@ -218,6 +220,8 @@ def _play_one(settings: RunSettings, run: PlannedRun, models: LoadedModels, voic
             store.close()
     for line in lines_of(run, summary, states):
         voice.say(line)
+    if missing := _line_of_missing_files(run, states):
+        voice.say(missing)
     return summary, status_of(summary, run, states)
 
 
@@ -225,7 +229,7 @@ def _play_episodes(
     settings: RunSettings, run: PlannedRun, models: Sequence[Model], store: RunStore, voice: Voice
 ) -> Summary:
     log = engine.RunLog(run.folder / "run.log")
-    progress, files = _NotedProgress(store), _Files(settings, run)
+    progress, files = _NotedProgress(store), _Files(run)
     options = _options(settings, run)
     try:
         return engine.play(run.games, models, store, options, layout=files, progress=progress, log=log)
@@ -236,6 +240,25 @@ def _play_episodes(
             run_folder.write(run.folder, run.content)
         except OSError as fault:  # the old one stays; only the times are missing in it
             voice.say(f"warning: {fault}")
+
+
+def _line_of_missing_files(run: PlannedRun, states: Mapping[EpisodeKey, EpisodeState]) -> str | None:
+    """Say how many completed episodes have no files, which an earlier command or somebody else has left so."""
+    if run.layout == "store":
+        return None
+    has_epochs = run.content[manifest.SECTION]["epochs"] > 1
+    folders = [
+        episode_folder(run.folder, key, has_epochs=has_epochs)
+        for key, each in states.items()
+        if each.state == "played"
+    ]
+    missing = sum(not (folder / "interactions.json").is_file() for folder in folders)
+    if not missing:
+        return None
+    return (
+        f"{run.folder}: {missing} of {len(folders)} completed episodes have no files; the store has them: "
+        f"'clem export {run.folder} --to classic' writes them"
+    )
 
 
 class _NotedProgress(engine.Progress):
@@ -275,8 +298,8 @@ def _options(settings: RunSettings, run: PlannedRun) -> engine.Options:
 class _Files:
     """Writes the files of episodes that have ended, and knows when each game was played."""
 
-    def __init__(self, settings: RunSettings, run: PlannedRun) -> None:
-        self._folder = None if settings.layout == "store" else run.folder
+    def __init__(self, run: PlannedRun) -> None:
+        self._folder = None if run.layout == "store" else run.folder
         # Also if this command plays one epoch only.
         self._has_epochs = run.content[manifest.SECTION]["epochs"] > 1
         self._lock = threading.Lock()

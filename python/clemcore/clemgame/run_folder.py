@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from clemcore.calls.encoding import to_json
 from clemcore.clemgame.manifest import SECTION, VERSION, Json
@@ -25,7 +26,7 @@ def read(folder: Path) -> Json | None:
     """
     path = folder / FILE
     try:
-        value = json.loads(path.read_bytes())
+        value = _content(path)
     except FileNotFoundError:
         has_store = any(folder.glob("store*.sqlite3"))  # whether it is ours is seen when it is read
         strangers = [] if has_store or not folder.exists() else _strangers(folder)
@@ -39,8 +40,6 @@ def read(folder: Path) -> Json | None:
         raise RunError(
             f"{folder}: this is a file, not a folder; choose another folder for results with -r"
         ) from None
-    except (OSError, ValueError) as fault:
-        raise RunError(f"{path}: cannot be read as JSON: {fault}") from None
     section = value.get(SECTION) if isinstance(value, dict) else None
     if not isinstance(section, dict) or not isinstance(section.get("manifest_version"), int):
         made = value.get("clem_version") if isinstance(value, dict) else None
@@ -52,6 +51,25 @@ def read(folder: Path) -> Json | None:
     if section["manifest_version"] > VERSION:
         raise RunError(f"{path}: a newer version of clemcore has written this run; continue it with that version")
     return dict(value)
+
+
+def _content(path: Path) -> Any:
+    """Read a manifest.
+
+    Raises:
+        RunError: it is there and cannot be read.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as fault:
+        raise RunError(f"{path}: cannot be read: {fault.strerror}. Make it readable, and try again") from None
+    except ValueError as fault:
+        raise RunError(
+            f"{path}: is not JSON ({fault}), and nothing else says what the run was played with. Put the file "
+            "back, or move its folder away"
+        ) from None
 
 
 # Files that a run makes before its manifest; a kill may leave them behind.
@@ -108,6 +126,9 @@ def runs_in(path: Path) -> list[Path]:
         raise RunError(f"{path}: {fault.strerror}: name the folder of a run, or one that holds runs") from None
     found = [each for each in inner if _is_run(each, aside=False)]
     if not found:
+        for each in (path, *inner):
+            if (each / FILE).is_file():
+                _content(each / FILE)  # a run that cannot be read says so itself
         raise RunError(f"{path}: holds no run: name a folder that 'clem run' has written, or one that holds some")
     return found
 

@@ -17,7 +17,7 @@ from clemcore.cli.terminal import note
         "clem export results/mock --to classic --requests single",
     )
 )
-@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("run", type=click.Path(path_type=Path))
 @click.option("--to", "layout", type=click.Choice(["classic"]), required=True, help="The layout to write.")
 @click.option(
     "-o",
