@@ -63,9 +63,13 @@ class Scores:
         self.scores: dict[str, Any] = {KEY_META: {}, KEY_PLAYERS: {}, self.rounds_key: {}, KEY_EPISODE_SCORES: {}}
 
     def _log(self, scores: dict[str, Any], where: str, score_name: str, score_value: Any) -> None:
-        if isinstance(score_value, bool):
+        is_main = score_name == BENCH_SCORE and score_value is not None
+        if isinstance(score_value, bool) or (is_main and not hasattr(score_value, "__float__")):
             module_logger.warning(
-                "%s: score '%s' is a bool; the evaluation needs numbers", self.game_name, score_name
+                "%s: score '%s' is a %s; the evaluation needs numbers",
+                self.game_name,
+                score_name,
+                type(score_value).__name__,
             )
         if score_name in scores:
             module_logger.warning("%s: score '%s' of %s is overwritten", self.game_name, score_name, where)

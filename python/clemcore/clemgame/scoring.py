@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 FILE = "scores.json"
 # Lines of a scorer's own output that are shown when its process ends unasked.
 _TAIL = 5
+# Different warnings of one game that are shown.
+_MOST_WARNINGS = 20
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Scored:
         game: the game.
         count: how many episodes were scored.
         failed: the place of each episode that was not, with the reason in one line.
+        warned: the place of the first episode with each warning of the scorer, with the warning in one line.
         different: in a comparison: the place of each episode whose scores differ, with the first difference.
         unscored: in a comparison: how many episodes have no scores to compare with.
     """
@@ -48,6 +52,7 @@ class Scored:
     game: str
     count: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    warned: list[tuple[str, str]] = field(default_factory=list)
     different: list[tuple[str, str]] = field(default_factory=list)
     unscored: int = 0
 
@@ -89,7 +94,9 @@ def score(
         compare: write nothing; compare with the scores that are there.
     """
     orders = [{"spec": spec.to_dict(), "path": str(path), "model": model, "compare": compare} for spec in specs]
-    with ThreadPoolExecutor(max_workers=max(1, min(4, os.cpu_count() or 1))) as pool:
+    # A store has one writer at a time.
+    is_shared = not compare and any(not _has_files(episode) for episode in _completed(path, model))
+    with ThreadPoolExecutor(max_workers=1 if is_shared else max(1, min(4, os.cpu_count() or 1))) as pool:
         return list(pool.map(_in_process, orders))
 
 
@@ -134,8 +141,10 @@ def _main() -> None:
 
     spec = GameSpec.from_dict(order["spec"])
     counts = {"count": 0, "unscored": 0}
+    warnings = _Warnings(tell, spec.game_name)
+    logging.getLogger().addHandler(warnings)
     try:
-        _score_game(spec, order, tell, counts)
+        _score_game(spec, order, tell, counts, warnings)
     except ClemcoreError as fault:
         tell("failed", place=spec.game_name, text=" ".join(str(fault).split()))
     except Exception as fault:  # noqa: BLE001 - the game's own code, which may raise anything
@@ -143,18 +152,36 @@ def _main() -> None:
     tell("end", **counts)
 
 
-def _score_game(spec: GameSpec, order: Mapping[str, Any], tell: Any, counts: dict[str, int]) -> None:
+class _Warnings(logging.Handler):
+    """Tells the warnings of a scorer, each once."""
+
+    def __init__(self, tell: Any, place: str) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+        self._told: set[str] = set()
+        self.place = place
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell a warning, unless it was told before."""
+        text = " ".join(record.getMessage().split())
+        if text not in self._told and len(self._told) < _MOST_WARNINGS:
+            self._told.add(text)
+            self._tell("warned", place=self.place, text=text)
+
+
+def _score_game(
+    spec: GameSpec, order: Mapping[str, Any], tell: Any, counts: dict[str, int], warnings: _Warnings
+) -> None:
     from clemcore.clemgame.benchmark import GameBenchmark
 
-    with GameBenchmark.load_from_spec(spec) as benchmark, _Scores() as kept:
+    def score_all(benchmark: GameBenchmark, kept: _Scores) -> None:
         for episode in _completed(Path(order["path"]), order["model"], spec.game_name):
-            place = _place(episode)
+            place = warnings.place = _place(episode)
             try:
                 scorer = benchmark.create_game_scorer(
                     copy.deepcopy(episode.experiment), copy.deepcopy(episode.instance)
                 )
-                interactions = episode.interactions
-                scorer.compute_scores(interactions)
+                scorer.compute_scores(episode.interactions)
                 if order["compare"]:
                     difference = _difference(scorer, episode, counts)
                     if difference is not None:
@@ -167,6 +194,15 @@ def _score_game(spec: GameSpec, order: Mapping[str, Any], tell: Any, counts: dic
                 tell("failed", place=place, text=_reason(fault, str(spec.game_path)))
             else:
                 counts["count"] += 1
+
+    # Episodes keep the file open from which they are read, and the last one lasts as long as the function above.
+    # The store becomes one plain file again only if nobody reads it when it is closed.
+    with GameBenchmark.load_from_spec(spec) as benchmark, _Scores() as kept:
+        score_all(benchmark, kept)
+
+
+def _has_files(episode: Episode) -> bool:
+    return (episode.folder / "interactions.json").is_file()
 
 
 def _place(episode: Episode) -> str:
@@ -226,7 +262,7 @@ class _Scores(contextlib.AbstractContextManager["_Scores"]):
         Raises:
             StoreError: the run has no such files, and another process writes its store.
         """
-        if (episode.folder / "interactions.json").is_file():
+        if _has_files(episode):
             write_scores(scorer, episode.folder)
             return
         if episode.run not in self._stores:

@@ -69,6 +69,7 @@ def score_all(path: Path, game: Any, model: str | None) -> int:
     with progress("scoring"):
         found = scoring.score(path, specs, model)
     for each in found:
+        show_some([f"warning: {place}: {scrub(text)}" for place, text in each.warned])
         show_some([f"clem: {place}: {scrub(text)}" for place, text in each.failed])
         status = 1 if each.failed else status
         note(f"{each.game}: {each.count} episodes scored" + (f", {len(each.failed)} not" if each.failed else ""))
