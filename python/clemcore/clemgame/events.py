@@ -7,10 +7,16 @@ up, when no recorder exists yet. It does not know what becomes of the events.
 from __future__ import annotations
 
 import abc
+import logging
 from collections.abc import Iterable
 from typing import Any
 
 from clemcore.clemgame.plain import plain, plain_if_needed
+
+_logger = logging.getLogger(__name__)
+
+# Keys and types that JSON cannot hold, each of which is warned of once.
+_warned: set[tuple[str, type]] = set()
 
 __all__ = ["GameEventLogger", "GameEventSource"]
 
@@ -124,9 +130,13 @@ class GameEventSource(GameEventLogger):
 
     def log_key(self, key: str, value: Any) -> None:
         """Log a fact; what JSON cannot hold is kept in visible form."""
-        if isinstance(value, (set, frozenset)):
-            value = list(value)
-        self._notify("log_key", key, plain_if_needed(value))
+        held = plain_if_needed(value)
+        is_another = not isinstance(value, dict) and isinstance(held, dict)
+        if (is_another or isinstance(value, (set, frozenset))) and (key, type(value)) not in _warned:
+            _warned.add((key, type(value)))
+            kind = type(value).__name__
+            _logger.warning("log_key('%s', …): JSON has no %s; it is recorded as %.80r", key, kind, held)
+        self._notify("log_key", key, held)
 
     def log_player(self, player_name: str, game_role: str, model_name: str) -> None:
         """Log who plays."""
