@@ -143,7 +143,12 @@ def record_files(path: str | os.PathLike[str]) -> list[Path]:
         return [path]
     files = sorted(file for file in path.rglob("*requests.json") if not file.name.startswith("."))
     if not files:
-        raise RecordError(f"{path}: no file below this folder is called requests.json or NAME.requests.json")
+        stores = any(Path(path).rglob("store*.sqlite3"))
+        hint = ". The calls of a run are in its store: 'clem export RUN --to classic' writes these files"
+        raise RecordError(
+            f"{path}: no file below this folder is called requests.json or NAME.requests.json"
+            + (hint if stores else "")
+        )
     return files
 
 

@@ -76,6 +76,8 @@ def _show(lines: list[str], word: str) -> None:
 def _line(call: Any) -> str:
     if call.is_old:
         return f"{call.place}: recorded by an older release, structure only"
+    if call.is_of_player:
+        return f"{call.place}: answered by a program or a person, structure only"
     fields: dict[str, list[str]] = {"proven": call.proven, "consistent": call.consistent}
     for word, is_wrong in (("not proven", False), ("wrong", True)):
         fields[word] = list(
@@ -97,6 +99,9 @@ def _summary(path: str, report: Any, same_as: str | None) -> str:
     if report.without_hashes:
         old = _count(report.without_hashes, "call")
         parts.append(f"{old} of an older release, checked for structure only")
+    if report.of_players:
+        answered = _count(report.of_players, "call")
+        parts.append(f"{answered} answered by programs or people, checked for structure only")
     parts.append(f"{len(report.unproven)} not proven, {len(report.wrong)} wrong")
     if len(report.ends) == 1:
         parts.append(f"ends in {next(iter(report.ends.values()))}")
@@ -110,7 +115,7 @@ def _count(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def _as_json(path: str, report: Any, wrong: list[str], unproven: list[str], *, is_good: bool) -> dict[str, Any]:
-    names = ("calls", "failed", "hashes", "linked", "consistent", "without_hashes", "ends")
+    names = ("calls", "failed", "hashes", "linked", "consistent", "without_hashes", "of_players", "ends")
     return {
         "path": path,
         "ok": is_good,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from clemcore.calls.encoding import FACTS
+from clemcore.calls.encoding import FACTS, RESPONSE
 from clemcore.calls.reader import RecordedCall, read_record, record_files
 from clemcore.verify.derived import check_local, check_service
 from clemcore.verify.hashes import check_hashes
@@ -39,6 +39,7 @@ def _count(report: Verification) -> None:
     report.calls = len(report.each)
     report.failed = sum(each.is_failed for each in report.each)
     report.without_hashes = sum(each.is_old for each in report.each)
+    report.of_players = sum(each.is_of_player for each in report.each)
     for each in report.each:
         links = [name for name in each.proven if name.endswith("previous_sha256")]
         report.linked += len(links)
@@ -47,7 +48,13 @@ def _count(report: Verification) -> None:
 
 
 def _checked(call: RecordedCall) -> CheckedCall:
-    checked = CheckedCall(call.place, is_old=not call.facts, is_failed=call.error is not None)
+    is_of_player = not call.facts and _is_of_player(call)
+    checked = CheckedCall(
+        call.place,
+        is_old=not call.facts and not is_of_player,
+        is_of_player=is_of_player,
+        is_failed=call.error is not None,
+    )
     if call.started is None:
         checked.wrong("timestamp", f"must be an ISO time, not {call.fields.get('timestamp')!r}")
     if FACTS in call.fields and not call.facts:
@@ -60,6 +67,12 @@ def _checked(call: RecordedCall) -> CheckedCall:
         else:
             check_local(call, checked)
     return checked
+
+
+def _is_of_player(call: RecordedCall) -> bool:
+    """Tell whether a program or a person has answered in a game: the response says so, and nothing else."""
+    response = call.fields.get(RESPONSE)
+    return isinstance(response, dict) and list(response) == ["clem_player"]
 
 
 def _check_structure(call: RecordedCall, checked: CheckedCall) -> None:

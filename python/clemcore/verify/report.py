@@ -36,6 +36,7 @@ class CheckedCall:
         consistent: fields that follow from others, and were found to do so.
         findings: what is wrong, or cannot be proven.
         is_old: whether an older release has recorded it, so that only its structure can be checked.
+        is_of_player: whether a program or a person has answered it in a game; such a call has no hashes either.
         is_failed: whether the call failed.
     """
 
@@ -44,6 +45,7 @@ class CheckedCall:
     consistent: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     is_old: bool = False
+    is_of_player: bool = False
     is_failed: bool = False
 
     def wrong(self, name: str, what: str) -> None:
@@ -80,6 +82,7 @@ class Verification:
         linked: how many calls are linked to the one in front of them, or are linked as the first of their file.
         consistent: how many fields follow from others, as they should.
         without_hashes: calls of older releases, of which only the structure can be checked.
+        of_players: calls that programs or people have answered in games; the same holds for them.
         ends: for each file with links the hash of its last call.
         each: the calls.
     """
@@ -90,6 +93,7 @@ class Verification:
     linked: int = 0
     consistent: int = 0
     without_hashes: int = 0
+    of_players: int = 0
     ends: dict[str, str] = field(default_factory=dict)
     each: list[CheckedCall] = field(default_factory=list)
 
