@@ -74,6 +74,9 @@ def read_instances(game_name: str, path: Path) -> dict[str, Any]:
     if not path.exists():
         raise GameError(explain_missing(game_name, path))
     content: dict[str, Any] = read_checked(path, check_instances)
+    for experiment in content["experiments"]:
+        if not experiment["game_instances"]:
+            logger.warning("%s: the experiment '%s' has no instances", path, experiment["name"])
     return content
 
 

@@ -160,6 +160,9 @@ def _read(spec: GameSpec, instances: str | None) -> tuple[PlannedGame, GameInsta
         return PlannedGame(spec, problem=problem), None
     try:
         read = GameInstances.from_game_spec(spec)
+        if not len(read):
+            problem = GameError(f"the instances of the game '{spec.game_name}' are empty: generate some")
+            return PlannedGame(spec, problem=problem), None
         return PlannedGame(spec, sha256=fingerprint_of(spec)), read
     except GameError as fault:
         return PlannedGame(spec, problem=fault), None

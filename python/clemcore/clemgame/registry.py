@@ -258,6 +258,9 @@ class GameRegistry:
         names = list(dict.fromkeys(str(game.game_name) for game in self))
         name = spec.get("game_name")
         if isinstance(name, str) and name not in names:
+            parts = [part.strip() for part in name.split(",")]
+            if len(parts) > 1 and set(parts) <= set(names):
+                return f"there is no game '{name}': separate several games by spaces: -g {' '.join(parts)}"
             near = misspelling_of(name, names)
             shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
             hint = f"did you mean '{near}'?" if near else f"there are: {shown}. 'clem list games' shows all"

@@ -244,6 +244,18 @@ def _table(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _arguments(value: Any) -> dict[str, Any]:
+    """Read generation arguments. Those that every model has are checked here, where their place is known."""
+    found = _table(value)
+    for name, read in _ARGUMENTS.items():
+        if name in found:
+            try:
+                found[name] = read(found[name])
+            except _InvalidError as fault:
+                raise _InvalidError(str(fault), name) from None
+    return found
+
+
 def _amounts(value: Any) -> float | dict[str, float]:
     usd = _number(0.0)
     if not isinstance(value, Mapping):
@@ -263,6 +275,7 @@ def _kinds(value: Any) -> bool | list[str]:
     return list(_list_of(_text, single=(str,))(value))
 
 
+_ARGUMENTS: dict[str, _Reader] = {"temperature": _number(0.0), "max_tokens": _whole(1)}
 _MANY = _list_of(_selector, single=(str, Mapping))
 _READERS: dict[str, _Reader] = {
     "games": _MANY,
@@ -272,10 +285,10 @@ _READERS: dict[str, _Reader] = {
     "experiment": _optional(_text),
     "instances": _optional(_text),
     "results_dir": _text,
-    "temperature": _optional(_number(0.0)),
-    "max_tokens": _optional(_whole(1)),
-    "gen_args": _table,
-    "players": _list_of(_table),
+    "temperature": _optional(_ARGUMENTS["temperature"]),
+    "max_tokens": _optional(_ARGUMENTS["max_tokens"]),
+    "gen_args": _arguments,
+    "players": _list_of(_arguments),
     "epochs": _whole(1),
     "seed": _whole(0),
     "rng": _one_of(*RNGS),
