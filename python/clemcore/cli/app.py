@@ -20,7 +20,7 @@ from clemcore import secrets
 from clemcore._core import __version__
 from clemcore.cli.inputs import examples
 from clemcore.cli.terminal import Styled, is_terminal, note
-from clemcore.errors import ClemcoreError
+from clemcore.errors import ClemcoreError, GameError, RunError, StoreError
 
 # Command and the module that has it, as an object of the same name (``list`` would hide Python's own).
 COMMANDS = {
@@ -51,7 +51,7 @@ NOT_YET = {
 }
 
 # Of a wrong usage, click's exceptions bring their own (2).
-FAILED, INTERRUPTED, READER_GONE = 1, 130, 141
+FAILED, REFUSED, INTERRUPTED, READER_GONE = 1, 2, 130, 141
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -185,7 +185,8 @@ def failed(error: Exception) -> int:
         note(Styled("clem:", "red"), f" {secrets.scrub(message_of(error)).rstrip()}")
     except OSError:
         return _silenced()
-    return FAILED
+    # A game or a run that does not exist is refused by all commands with the status that 'clem run' has for it.
+    return REFUSED if isinstance(error, (GameError, RunError, StoreError)) else FAILED
 
 
 def message_of(error: Exception) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from clemcore.clemgame.instance_files import file_name
 from clemcore.clemgame.instances import GameInstances
 from clemcore.clemgame.registry import ALL, GameRegistry, GameSpec
-from clemcore.cli.terminal import is_terminal, note
+from clemcore.cli.terminal import is_terminal
 from clemcore.errors import GameError
 
 # Shown by -v beside the columns that are always there: heading and field.
@@ -45,8 +45,8 @@ def game_rows(selector: str | None) -> list[dict[str, Any]]:
     return rows
 
 
-def instance_rows(selector: str | None, part: str | None) -> list[dict[str, Any]]:
-    """Return the instances of the games; those of a game that cannot be read are missing, with a note.
+def instance_rows(selector: str | None, part: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the instances of the games, and the faults of the files that cannot be read.
 
     Args:
         selector: what selects the games.
@@ -56,13 +56,14 @@ def instance_rows(selector: str | None, part: str | None) -> list[dict[str, Any]
         GameError: the selector matches no game.
     """
     rows: list[dict[str, Any]] = []
+    faults: list[str] = []
     for spec in _chosen(GameRegistry.from_directories_and_cwd_files(), selector):
         if part is not None and part.lower() not in spec.game_name.lower():
             continue
         try:
             instances = GameInstances.from_game_spec(spec)
         except GameError as fault:
-            note(f"clem list: {fault}")
+            faults.append(str(fault))
             continue
         # The names of the first fields are those of a data set for `to_instance_filter`.
         rows += [
@@ -75,7 +76,7 @@ def instance_rows(selector: str | None, part: str | None) -> list[dict[str, Any]
             }
             for row in instances
         ]
-    return rows
+    return rows, faults
 
 
 def _chosen(registry: GameRegistry, selector: str | None) -> list[GameSpec]:
@@ -91,8 +92,13 @@ def _obstacle(spec: GameSpec, same: Sequence[GameSpec]) -> str | None:
         return f"the same name as in {', '.join(others)}"
     if not spec.game_file_exists():
         return "no master.py"
-    if not (Path(spec.game_path) / "in" / f"{file_name(spec).removesuffix('.json')}.json").exists():
-        return f"no in/{file_name(spec).removesuffix('.json')}.json"
+    name = f"in/{file_name(spec).removesuffix('.json')}.json"
+    if not (Path(spec.game_path) / name).exists():
+        return f"no {name}"
+    try:
+        GameInstances.from_game_spec(spec)
+    except GameError:
+        return f"{name} has faults: 'clem check game {spec.game_name}' shows them"
     return None
 
 

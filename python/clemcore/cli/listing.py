@@ -78,21 +78,22 @@ def list_(
     selector: str | None,
     verbose: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """List models (the default), games, instances of games, backends or keys.
 
     What this installation cannot use is listed with the reason: a backend is not included or needs packages, an
     entry has a fault, a game has no instances. FILTER is a part of the name (or of an alias, or of a model's id),
     in upper or lower case. Games are those of ./game_registry.json and of the folders here, or else those of
     $CLEMBENCH_HOME. Instances are counted per experiment, and listed one by one with -v. On a terminal this is a
-    table with a header; in a pipe one line per row, cells separated by tabs, no header. Keys are never shown.
+    table with a header; in a pipe one line per row, cells separated by tabs, no header. Keys are never shown. Exit
+    status 1: a file of instances could not be read.
     """
     shown = what or "models"
     if backends and shown in OF_GAMES:
         raise click.UsageError("--backend belongs to models and backends")
     if selector is not None and shown not in OF_GAMES:
         raise click.UsageError("--selector belongs to games and instances: clem list games --selector …")
-    rows = _rows(shown, selector, filter_)
+    rows, faults = _rows(shown, selector, filter_)
     for name in backends:
         _check_known(name, {row["backend"] for row in rows})
     wanted = [
@@ -105,20 +106,24 @@ def list_(
         from clemcore.cli.respond import print_json
 
         print_json([{**row, "spec": mask_fields(row["spec"])} if "spec" in row else row for row in wanted])
-    elif not wanted:
+    elif not wanted and not faults:
         note(f"no {shown}" + (" pass this filter" if rows else ""))
-    else:
+    elif wanted:
         table(*_cells(shown, wanted, verbose))
+    for fault in faults:
+        note(f"clem list: {fault}")
     if what is None and not as_json:
         note(Styled("these are the models; 'clem list games' lists the games", "dim"))
+    return 1 if faults else 0
 
 
-def _rows(what: str, selector: str | None, filter_: str | None) -> list[dict[str, Any]]:
+def _rows(what: str, selector: str | None, filter_: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what there is, and the faults of files that are missing from it."""
     if what not in OF_GAMES:
-        return {"models": _models, "backends": _backends, "keys": _keys}[what]()
+        return {"models": _models, "backends": _backends, "keys": _keys}[what](), []
     from clemcore.cli.game_listing import game_rows, instance_rows
 
-    return game_rows(selector) if what == "games" else instance_rows(selector, filter_)
+    return (game_rows(selector), []) if what == "games" else instance_rows(selector, filter_)
 
 
 def _cells(what: str, rows: list[dict[str, Any]], verbose: bool) -> tuple[list[str], list[list[str]]]:
