@@ -26,7 +26,7 @@ progress, and tables with tabs between their cells. Set `NO_COLOR` to turn colou
 |---|---|
 | 0 | done |
 | 1 | failed; a message on standard error says what is wrong and what to do (`CLEM_DEBUG=1` adds the traceback) |
-| 2 | wrong usage; a game or a run that does not exist or cannot be read; `registry check`: a file that cannot be read |
+| 2 | wrong usage; no such game or run, or none that can be read; `registry check`: a file that cannot be read |
 | 130 | interrupted (Ctrl-C) |
 | 141 | the reader of the output closed the pipe, as in `clem list models \\| head -1` |
 
