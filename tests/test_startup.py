@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+
+from clemcore.cli.app import COMMANDS, clem
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {
@@ -46,3 +49,14 @@ def test_starting_costs_what_was_promised() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_help_imports_no_command_and_says_what_each_does() -> None:
+    modules = imported("from clemcore.cli.app import run; run(['--help'])")
+    assert {name for name in modules if name.startswith("clemcore.cli.")} <= {
+        f"clemcore.cli.{name}" for name in ("app", "inputs", "terminal")
+    }
+    for name, (_, text) in COMMANDS.items():
+        command = clem.get_command(click.Context(clem), name)
+        assert command is not None
+        assert command.get_short_help_str(80) == text

@@ -22,26 +22,27 @@ from clemcore.cli.inputs import examples
 from clemcore.cli.terminal import Styled, is_terminal, note
 from clemcore.errors import ClemcoreError, GameError, RunError, StoreError
 
-# Command and the module that has it, as an object of the same name (``list`` would hide Python's own).
+# Command, the module that has it, as an object of the same name (``list`` would hide Python's own), and what it
+# does, so that `clem --help` need not import them.
 COMMANDS = {
-    "respond": "respond.respond",
-    "chat": "chat.chat",
-    "render": "render.render",
-    "prove": "prove.prove",
-    "list": "listing.list_",
-    "register": "register.register",
-    "registry": "registry.registry",
-    "doctor": "doctor.doctor",
-    "config": "config.config",
-    "cache": "cache.cache",
-    "verify": "verify.verify",
-    "check": "check.check",
-    "run": "running.run",
-    "score": "scores.score",
-    "eval": "evaluating.eval_",
-    "status": "status.status",
-    "replay": "replay.replay",
-    "export": "export.export",
+    "respond": ("respond.respond", "Ask a model once and print its answer."),
+    "chat": ("chat.chat", "Talk to a model, line by line."),
+    "render": ("render.render", "Show exactly what a model would be sent; send nothing."),
+    "prove": ("prove.prove", "Compare our prompts with those of transformers."),
+    "list": ("listing.list_", "List models, games, instances, backends or keys."),
+    "register": ("register.register", "Write a model's entry, or a backend's key, into its file."),
+    "registry": ("registry.registry", "Check and explain model registries."),
+    "doctor": ("doctor.doctor", "Show all that a call of a model would use; send nothing."),
+    "config": ("config.config", "Show or change what clem keeps in ~/.clemcore/config.json."),
+    "cache": ("cache.cache", "See and clear the answers that were kept of services."),
+    "verify": ("verify.verify", "Check a record: hashes, structure, order of times."),
+    "check": ("check.check", "Check games before they are run."),
+    "run": ("running.run", "Play games with models; continue what was interrupted."),
+    "score": ("scores.score", "Compute the scores of completed episodes."),
+    "eval": ("evaluating.eval_", "Compute the tables of scores."),
+    "status": ("status.status", "Show how far a run is."),
+    "replay": ("replay.replay", "Play a run again from its record, and compare."),
+    "export": ("export.export", "Write the episodes of RUN in another layout."),
 }
 
 # Commands of 3.7.2 that users may type, and what they did.
@@ -65,12 +66,16 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import one command."""
-        home = COMMANDS.get(cmd_name)
-        if home is None:
+        if cmd_name not in COMMANDS:
             return None
-        module, _, name = home.partition(".")
+        module, _, name = COMMANDS[cmd_name][0].partition(".")
         command: click.Command = getattr(importlib.import_module(f"clemcore.cli.{module}"), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
