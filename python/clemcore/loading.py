@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any
 from clemcore.arguments.carried import carried_by
 from clemcore.backends.base import Backend, overrides_render
 from clemcore.backends.lookup import ALIASES, BackendRegistry, packaged_file
-from clemcore.backends.requirements import missing_packages
 from clemcore.backends.shadowing import warn_of_shadows
-from clemcore.diagnosis import Row, cost_rows, end_date, examined, problem_rows, sending_nothing
 from clemcore.errors import BackendLoadError, SpecError
 from clemcore.messages import Messages, check_messages
 from clemcore.model import DEFAULT_GEN_ARGS, Model
@@ -27,6 +25,7 @@ from clemcore.registry.resolution import ModelSelector
 from clemcore.registry.spec import MissingFieldError, ModelSpec
 
 if TYPE_CHECKING:
+    from clemcore.diagnosis import Row
     from clemcore.prompts.proof import Case, Proof
 
 logger = logging.getLogger(__name__)
@@ -171,6 +170,8 @@ def examine(
         ModelNotFoundError: no entry matches; the message names the nearest models.
         SpecError: the selector or its override is invalid.
     """
+    from clemcore.diagnosis import Row, end_date, problem_rows, sending_nothing  # calls need nothing of it
+
     check_messages(messages)
     found, backends, place, shadows = _found(model)
     spec = found.spec
@@ -193,6 +194,8 @@ def _body_rows(
     cls: type[Backend], found: resolution.Resolution, messages: Messages, gen_args: Mapping[str, Any]
 ) -> list[Row]:
     """Show the request and its estimated cost; a backend need not be able to show what it would send."""
+    from clemcore.diagnosis import Row, cost_rows, examined
+
     if not overrides_render(cls):
         return [Row("body", None, "good", "this backend does not show what it would send")]
     spec = found.spec
@@ -219,6 +222,9 @@ def _found(
 
 
 def _backend_row(row: Mapping[str, str]) -> Row:
+    from clemcore.backends.requirements import missing_packages
+    from clemcore.diagnosis import Row
+
     name = ALIASES.get(row["backend"], row["backend"])
     file = row["file_path"] if name == row["backend"] else str(packaged_file(name))
     missing, command = missing_packages(Path(file)) if file.endswith(".py") else ([], None)

@@ -19,7 +19,6 @@ from clemcore.calls.call import ReceivedBody, Reply
 from clemcore.calls.conversation import end_conversation
 from clemcore.calls.request import running
 from clemcore.calls.scope import Scope
-from clemcore.calls.stream import Stream
 from clemcore.messages import Messages
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
@@ -27,6 +26,8 @@ from clemcore.secrets import mask_fields
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from clemcore.calls.stream import Stream
 
 __all__ = ["DEFAULT_GEN_ARGS", "BatchGenerativeModel", "Model", "ReceivedBody", "Reply"]
 
@@ -171,6 +172,8 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
             An iterator over the pieces of the answer's text as they arrive. At the end, ``reply`` is the whole
             reply. A model that cannot stream gives one piece, and so does an answer that is already known.
         """
+        from clemcore.calls.stream import Stream
+
         return Stream(self, messages, gen_args, scope)
 
     def _answer_items(self, batch: Batch) -> None:

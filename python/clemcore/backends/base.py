@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore import _core
 from clemcore.arguments.parameter import SAMPLING_FIELDS
-from clemcore.diagnosis import Row
 from clemcore.errors import ClemcoreError, GenerationArgumentError, MissingExtraError, SpecError
 from clemcore.keys import Key, KeyRegistry
 from clemcore.messages import Messages
@@ -38,6 +37,7 @@ from clemcore.registry.spec import ModelSpec
 from clemcore.spelling import misspelling_of
 
 if TYPE_CHECKING:
+    from clemcore.diagnosis import Row
     from clemcore.prompts.proof import Case, Proof
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from clemcore import _core
 from clemcore.errors import ModelNotFoundError, RegistryError
 from clemcore.files import locked, replace_file
-from clemcore.registry.edits import Entries
 from clemcore.registry.layers import FILE_NAME, layers, read
 from clemcore.registry.override import OVERRIDE, OverriddenSpec, overridden, split
 from clemcore.registry.refusal import why_not_found
@@ -22,6 +21,7 @@ from clemcore.registry.spec import ModelSpec, ResolvedSpec
 from clemcore.registry.special import special
 
 if TYPE_CHECKING:
+    from clemcore.registry.edits import Entries
     from clemcore.registry.explanation import Explanation
 
 
@@ -270,6 +270,8 @@ class ModelRegistry:
         Raises:
             SpecError: no backend is given, and no entry of that name has one.
         """
+        from clemcore.registry.edits import Entries
+
         specs = self._all()
         if self._entries is None:
             self._entries = Entries(specs)
@@ -295,6 +297,8 @@ class ModelRegistry:
         Raises:
             RegistryError: the file there has faults, or would have; it is left as it is.
         """
+        from clemcore.registry.edits import Entries
+
         path = Path(self.get_cwd_path())
         with locked(path):
             before = path.read_bytes() if path.exists() else None
