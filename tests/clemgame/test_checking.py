@@ -174,4 +174,4 @@ def test_the_command_checks_folders_and_names(clem: Clem, tmp_path: Path, monkey
     assert [(row["game"], row["severity"]) for row in json.loads(done.stdout)] == [("bad", "error")]
     monkeypatch.chdir(tmp_path / "good")
     assert clem.ok("check", "game", "--episodes", "1").startswith("good: ready (1 episodes")
-    assert "there is no game 'elsewhere': there are: good" in clem.fails("check", "game", "elsewhere")
+    assert "there is no game 'elsewhere': there are: good" in clem.fails("check", "game", "elsewhere", status=2)

@@ -505,4 +505,4 @@ def test_results_of_older_releases_are_scored(clem: Clem, game: Path) -> None:
         done = clem("score", "-r", str(root), "-m", "mock-t0.0")
         assert (done.returncode, done.stderr) == (0, "echo: 3 episodes scored\n")
         assert [episode.scores for episode in _episodes(root)] == expected
-    assert "holds no completed episode" in clem.fails("score", "-r", "old", "-m", "gpt")
+    assert "holds no completed episode" in clem.fails("score", "-r", "old", "-m", "gpt", status=2)

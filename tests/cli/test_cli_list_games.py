@@ -90,7 +90,7 @@ def test_list_alone_says_that_it_lists_models(clem: Clem) -> None:
 def test_options_of_models_and_games_are_not_mixed(clem: Clem) -> None:
     assert "--selector belongs to games" in clem.fails("list", "models", "-s", "x", status=2)
     assert "--backend belongs to models" in clem.fails("list", "games", "--backend", "mock", status=2)
-    assert "did you mean 'asking'" in clem.fails("list", "games", "-s", "askin")
+    assert "did you mean 'asking'" in clem.fails("list", "games", "-s", "askin", status=2)
 
 
 def test_a_long_description_is_cut_on_a_terminal_alone(clem: Clem, terminal: Terminals, here: Path) -> None:
