@@ -1,43 +1,33 @@
-"""Writing a run: each call before its player sees the answer, and the end of an episode as one transaction.
+"""Writing a run: its plan, its notes and scores, and the attempts at its episodes.
 
-Every method may be called from any thread; calls that end together share a commit. It knows what is stored and in
-which order, not how bytes are cut (pieces.py) nor how threads share a commit (commits.py).
+Every method may be called from any thread; calls that end together share a commit. It knows the tables of the file,
+not how an attempt is written (episode_writer.py) nor how threads share a commit (commits.py).
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from datetime import datetime, timezone
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore.calls.encoding import to_json
 from clemcore.clemgame.store import schema
 from clemcore.clemgame.store.commits import Commits, Statement
-from clemcore.clemgame.store.contents import ENDED, EpisodeState, StoredCall
+from clemcore.clemgame.store.contents import EpisodeState
 from clemcore.clemgame.store.disk import journal_for
-from clemcore.clemgame.store.faults import damaged, write_error
+from clemcore.clemgame.store.episode_log import EpisodeLog
+from clemcore.clemgame.store.episode_writer import EpisodeWriter
+from clemcore.clemgame.store.faults import write_error
 from clemcore.clemgame.store.frames import (
-    DamagedError,
-    Stream,
-    call_frame,
-    differs_frame,
-    events_frame,
     packed,
-    read_stream,
-    unpacked,
 )
 from clemcore.clemgame.store.lock import WriterLock
-from clemcore.clemgame.store.pieces import Cutter
 from clemcore.clemgame.store.shared import SharedPieces
 from clemcore.errors import StoreError
-from clemcore.secrets import scrub_json
 
 if TYPE_CHECKING:
     from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode
@@ -64,14 +54,7 @@ class RunStore:
         self._lock_of_file = lock
         self._commits = Commits(connection, path)
         self._shared = SharedPieces(self._commits)
-        ((last,),) = self._commits.rows("SELECT max(id) FROM log")
-        self._next_row = itertools.count((last or 0) + 1)
-        # Rows of the log by episode: what interrupted attempts left, and what live ones write.
-        self._rows: dict[int, list[int]] = {}
-        # Attempts at the episodes that were begun here and have not ended.
-        self._begun: dict[int, int] = {}
-        for row, episode in self._commits.rows("SELECT id, episode FROM log ORDER BY id"):
-            self._rows.setdefault(episode, []).append(row)
+        self._log = EpisodeLog(self._commits, self._shared, path)
 
     @classmethod
     def open(cls, folder: Path | str, *, shard: str = "") -> RunStore:
@@ -191,53 +174,12 @@ class RunStore:
         if not rows:
             raise StoreError(f"{self.path} has no episode {key}: plan it before it begins")
         ((number, attempts),) = rows
-        attempts = self._begun.get(number, attempts)  # what was begun here may not be in the file yet
-        stream = self._stream(number) if attempts else Stream()
-        self._begun[number] = attempts + 1
+        attempt, stream = self._log.begin(number, attempts)
         self._commits.later(
-            ("UPDATE episodes SET state = 'live', attempts = ?, error = NULL WHERE id = ?", (attempts + 1, number))
+            ("UPDATE episodes SET state = 'live', attempts = ?, error = NULL WHERE id = ?", (attempt, number))
         )
-        return EpisodeWriter(self, number, key.game, attempts + 1, stream)
-
-    def _stream(self, episode: int) -> Stream:
-        """Read what earlier attempts wrote."""
-        self._commits.flush()
-        kept = self._commits.rows("SELECT interactions, body FROM finished WHERE episode = ?", (episode,))
-        for row in self._rows.get(episode, ()):
-            kept += self._commits.rows("SELECT 0, frames FROM log WHERE id = ?", (row,))
-        try:
-            bodies = [unpacked(body, self._shared.body_of)[start:] for start, body in kept]
-            return read_stream(bodies, self._shared.body_of)
-        except DamagedError as fault:
-            raise damaged(self.path, str(fault)) from fault
-
-    def _append(self, episode: int, frames: Sequence[bytes]) -> None:
-        """Write frames of a live episode; they are in the file when this returns."""
-        row = next(self._next_row)
-        self._rows.setdefault(episode, []).append(row)
-        self._commits.now(("INSERT INTO log VALUES (?, ?, ?)", (row, episode, b"\x00" + b"".join(frames))))
-
-    def _finish(
-        self,
-        episode: tuple[int, str],
-        state: str,
-        body: tuple[int, bytes],
-        error: bytes | None,
-        facts: bytes | None,
-    ) -> None:
-        number, game = episode
-        kept = packed(body[1], self._shared.dictionary_of(game, body[1]))
-        rows = self._rows.pop(number, [])
-        self._begun.pop(number, None)
-        ended = datetime.now(timezone.utc).isoformat()
-        self._commits.now(
-            *(("DELETE FROM log WHERE id BETWEEN ? AND ?", stretch) for stretch in _stretches(rows)),
-            ("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", (number, body[0], kept)),
-            ("DELETE FROM scores WHERE episode = ?", (number,)),  # they were those of an earlier attempt
-            (
-                "UPDATE episodes SET state = ?, ended = ?, error = ?, facts = ? WHERE id = ?",
-                (state, ended, error, facts, number),
-            ),
+        return EpisodeWriter(
+            self._log, self._shared.number_of, (number, key.game), attempt, stream, facts=lambda: self.facts
         )
 
     def close(self) -> None:
@@ -250,129 +192,6 @@ class RunStore:
             self._commits.close()
         finally:
             self._lock_of_file.release()
-
-
-class EpisodeWriter:
-    """Writes one attempt at an episode. Only one thread at a time may use it.
-
-    Attributes:
-        attempt: the number of this attempt, from 1.
-        earlier: the calls of earlier attempts that still count, by number.
-    """
-
-    def __init__(self, store: RunStore, episode: int, game: str, attempt: int, stream: Stream) -> None:
-        self.attempt = attempt
-        self.earlier: Sequence[StoredCall] = tuple(stream.ordered())
-        self._store = store
-        self._episode = episode
-        self._game = game
-        self._frames: list[bytes] = []
-        self._events: list[bytes] = []
-        self._waiting: list[bytes] = []
-        self._counting = {call.number: call for call in self.earlier}
-        self._is_torn = False
-        self._follow(stream)
-
-    def _follow(self, stream: Stream) -> None:
-        """Continue behind what is in the file."""
-        self._frames = stream.frames
-        self._cutter = Cutter(self._store._shared.number_of)
-        for call, record in zip(stream.made, stream.records, strict=True):
-            self._cutter.add(call.player, record)
-
-    def _mend(self) -> None:
-        """Find out whether a call is in the file whose write was interrupted: later ones may refer to it."""
-        stream = self._store._stream(self._episode)
-        if len(stream.frames) > len(self._frames):
-            self._waiting.clear()
-            self._events.clear()
-        self._follow(stream)
-        self._is_torn = False
-
-    def event(self, event: bytes) -> None:
-        """Take the JSON of one logged event; it is written with the next call."""
-        self._events.append(scrub_json(event))
-
-    def call(self, call: StoredCall) -> None:
-        """Write a call, and the events before it; they are in the file when this returns.
-
-        A call of an earlier attempt that still counts is in the file already. Another call of the same number takes
-        its place, and the earlier calls behind it no longer count.
-
-        Raises:
-            StoreError: it could not be written; then nothing more is.
-        """
-        known = self._counting.pop(call.number, None) if self._counting else None
-        if known is not None:
-            if known.record == call.record:
-                return
-            self.differs_from(call.number)
-        if call.attempt != self.attempt:
-            call = replace(call, attempt=self.attempt)
-        if self._is_torn:
-            self._mend()
-        self._is_torn = True
-        frames = [*self._waiting, call_frame(call, self._cutter)]
-        self._store._append(self._episode, [events_frame(self._events), *frames] if self._events else frames)
-        self._frames += frames
-        self._waiting.clear()
-        self._events.clear()
-        self._is_torn = False
-
-    def differs_from(self, number: int) -> None:
-        """Let earlier calls from a number on no longer count; they stay in the file as superseded."""
-        self._counting = {known: call for known, call in self._counting.items() if known < number}
-        self._waiting.append(differs_frame(number))
-
-    def finish(
-        self,
-        state: str,
-        interactions: bytes,
-        *,
-        error: dict[str, Any] | None = None,
-        facts: dict[str, Any] | None = None,
-    ) -> None:
-        """End the attempt, in one transaction.
-
-        Args:
-            state: "played", "error" or "limit".
-            interactions: the episode's interactions as JSON, as far as it came.
-            error: type, message, traceback, and the name and value of a limit.
-            facts: what else is known of this attempt.
-
-        Raises:
-            StoreError: it could not be written.
-        """
-        if state not in ENDED:
-            raise ValueError(f"an episode ends as {', '.join(sorted(ENDED))}, not as {state!r}")
-        if self._is_torn:
-            self._mend()
-        interactions = scrub_json(interactions)
-        calls = b"".join([*self._frames, *self._waiting])
-        noted = {**self._store.facts, **(facts or {})}
-        self._store._finish(
-            (self._episode, self._game),
-            state,
-            (len(interactions), interactions + calls),
-            None if error is None else to_json(error),
-            to_json(noted) if noted else None,
-        )
-
-
-def _stretches(rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Put consecutive numbers together.
-
-    Examples:
-        >>> _stretches([1, 2, 3, 7, 8])
-        [(1, 3), (7, 8)]
-    """
-    found: list[tuple[int, int]] = []
-    for row in rows:
-        if found and found[-1][1] == row - 1:
-            found[-1] = found[-1][0], row
-        else:
-            found.append((row, row))
-    return found
 
 
 def _connect(path: Path) -> tuple[sqlite3.Connection, str]:

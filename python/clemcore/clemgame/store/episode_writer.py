@@ -1,0 +1,144 @@
+"""Writing one attempt at an episode: each call before its player sees the answer, and the end at once.
+
+It knows in which order frames are written. It does not know the file they are in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from clemcore.calls.encoding import to_json
+from clemcore.clemgame.store.contents import ENDED, StoredCall
+from clemcore.clemgame.store.episode_log import EpisodeLog
+from clemcore.clemgame.store.frames import Stream, call_frame, differs_frame, events_frame
+from clemcore.clemgame.store.pieces import Cutter
+from clemcore.secrets import scrub_json
+
+
+class EpisodeWriter:
+    """Writes one attempt at an episode. Only one thread at a time may use it.
+
+    Attributes:
+        attempt: the number of this attempt, from 1.
+        earlier: the calls of earlier attempts that still count, by number.
+    """
+
+    def __init__(
+        self,
+        log: EpisodeLog,
+        number_of: Callable[[bytes], int],
+        episode: tuple[int, str],
+        attempt: int,
+        stream: Stream,
+        *,
+        facts: Callable[[], dict[str, Any]],
+    ) -> None:
+        """Begin an attempt.
+
+        Args:
+            log: what episodes have written.
+            number_of: keeps a piece that episodes share, and returns its number.
+            episode: the number of the episode, and the name of its game.
+            attempt: the number of this attempt.
+            stream: what earlier attempts wrote.
+            facts: returns what is noted with every episode that ends now.
+        """
+        self.attempt = attempt
+        self.earlier: Sequence[StoredCall] = tuple(stream.ordered())
+        self._log = log
+        self._number_of = number_of
+        self._episode = episode
+        self._facts = facts
+        self._frames: list[bytes] = []
+        self._events: list[bytes] = []
+        self._waiting: list[bytes] = []
+        self._counting = {call.number: call for call in self.earlier}
+        self._is_torn = False
+        self._follow(stream)
+
+    def _follow(self, stream: Stream) -> None:
+        """Continue behind what is in the file."""
+        self._frames = stream.frames
+        self._cutter = Cutter(self._number_of)
+        for call, record in zip(stream.made, stream.records, strict=True):
+            self._cutter.add(call.player, record)
+
+    def _mend(self) -> None:
+        """Find out whether a call is in the file whose write was interrupted: later ones may refer to it."""
+        stream = self._log.stream(self._episode[0])
+        if len(stream.frames) > len(self._frames):
+            self._waiting.clear()
+            self._events.clear()
+        self._follow(stream)
+        self._is_torn = False
+
+    def event(self, event: bytes) -> None:
+        """Take the JSON of one logged event; it is written with the next call."""
+        self._events.append(scrub_json(event))
+
+    def call(self, call: StoredCall) -> None:
+        """Write a call, and the events before it; they are in the file when this returns.
+
+        A call of an earlier attempt that still counts is in the file already. Another call of the same number takes
+        its place, and the earlier calls behind it no longer count.
+
+        Raises:
+            StoreError: it could not be written; then nothing more is.
+        """
+        known = self._counting.pop(call.number, None) if self._counting else None
+        if known is not None:
+            if known.record == call.record:
+                return
+            self.differs_from(call.number)
+        if call.attempt != self.attempt:
+            call = replace(call, attempt=self.attempt)
+        if self._is_torn:
+            self._mend()
+        self._is_torn = True
+        frames = [*self._waiting, call_frame(call, self._cutter)]
+        self._log.append(self._episode[0], [events_frame(self._events), *frames] if self._events else frames)
+        self._frames += frames
+        self._waiting.clear()
+        self._events.clear()
+        self._is_torn = False
+
+    def differs_from(self, number: int) -> None:
+        """Let earlier calls from a number on no longer count; they stay in the file as superseded."""
+        self._counting = {known: call for known, call in self._counting.items() if known < number}
+        self._waiting.append(differs_frame(number))
+
+    def finish(
+        self,
+        state: str,
+        interactions: bytes,
+        *,
+        error: dict[str, Any] | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        """End the attempt, in one transaction.
+
+        Args:
+            state: "played", "error" or "limit".
+            interactions: the episode's interactions as JSON, as far as it came.
+            error: type, message, traceback, and the name and value of a limit.
+            facts: what else is known of this attempt.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        if state not in ENDED:
+            raise ValueError(f"an episode ends as {', '.join(sorted(ENDED))}, not as {state!r}")
+        if self._is_torn:
+            self._mend()
+        interactions = scrub_json(interactions)
+        calls = b"".join([*self._frames, *self._waiting])
+        noted = {**self._facts(), **(facts or {})}
+        self._log.finish(
+            self._episode,
+            state,
+            (len(interactions), interactions + calls),
+            None if error is None else to_json(error),
+            to_json(noted) if noted else None,
+        )
