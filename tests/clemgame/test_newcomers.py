@@ -204,3 +204,15 @@ def test_warnings_of_a_scorer_are_shown(clem: Clem, game: Path) -> None:
     done = clem("score")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("score 'Main Score' is a str") == 1
+
+
+def test_what_a_game_writes_past_the_streams_goes_to_the_log(clem: Clem, game: Path) -> None:
+    master = game / "master.py"
+    writes = 'import os\n        import subprocess\n        os.write(1, b"raw \\x1b[2J \\xff\\n")\n        '
+    starts = 'subprocess.run(["echo", "from a program"])\n        self.said = []'
+    master.write_text(master.read_text().replace("self.said = []", writes + starts))
+    done = clem("run", "-g", "echo", "-m", "mock")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    log = (RUN / "run.log").read_text()
+    assert log.count("[-] raw \\x1b[2J \\xff") == log.count("[-] from a program") == len(_episode_folders())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from clemcore.clemgame.engine.live import label, waiting
+from clemcore.clemgame.engine.raw_output import RawOutput
 from clemcore.secrets import scrub
 from clemcore.visible import visible
 
@@ -148,15 +149,26 @@ class Output:
         self._undo.append(lambda: setattr(builtins, "input", original))
         if self._log is None:
             return
+        shown = None if self._is_shown else self._lead_away(self._log)
         for name in ("stdout", "stderr"):
-            real = getattr(sys, name)
-            if real is None:
+            before = getattr(sys, name)
+            if before is None:
                 continue
+            real = shown if name == "stdout" and shown is not None else before
             stream = _Dispatched(real, self._log, self._goes_to_log)
             self._streams.append(stream)
             setattr(sys, name, stream)
-            self._undo.append(lambda name=name, real=real: setattr(sys, name, real))  # type: ignore[misc]
+            self._undo.append(lambda name=name, before=before: setattr(sys, name, before))  # type: ignore[misc]
         self._log_records(self._log)
+
+    def _lead_away(self, log: RunLog) -> IO[str] | None:
+        """Lead what is written past the streams to the log, too; return what still writes to standard output."""
+        try:
+            raw = RawOutput(lambda text: log.write("-", text))
+        except (OSError, ValueError, AttributeError):  # standard output is not a file of its own
+            return None
+        self._undo.append(raw.close)
+        return raw.stream
 
     def _log_records(self, log: RunLog) -> None:
         """Log records from INFO on; other handlers see what they saw before."""
