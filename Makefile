@@ -50,11 +50,11 @@ test-rust: ## Run the tests of the Rust core
 
 .PHONY: test-python
 test-python: setup ## Run the tests of the Python package, slow ones included
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: test-fast
 test-fast: setup ## Run the tests of the Python package that take less than a second each
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m 'not slow'
 
 .PHONY: test-litellm
 test-litellm: setup ## Test the remote backends against litellm's proxy, in a separate environment (600 MB)
