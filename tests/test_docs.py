@@ -151,6 +151,8 @@ def test_no_other_block_is_left_out() -> None:
         ("README.md", "sh", "a clone"),
         ("README.md", "sh", "a clone"),
         ("docs/backends/huggingface_local.md", "python", "the hub"),
+        ("docs/backends/huggingface_local.md", "python", "the hub"),
+        ("docs/backends/huggingface_local.md", "python", "the hub"),
         ("docs/backends/huggingface_local.md", "sh", "the hub"),
         ("docs/backends/human.md", "python", "a person"),
         ("docs/backends/slurk.md", "python", "a person"),
