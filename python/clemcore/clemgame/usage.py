@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clemcore.calls.encoding import FACTS
+from clemcore.calls.encoding import FACTS, JsonText
 from clemcore.clemgame.store import RunReader, StoredCall
 from clemcore.errors import StoreError
+
+# The name under which an episode that has ended holds what its calls took. An episode of several attempts has none.
+USAGE = "usage"
 
 
 @dataclass
@@ -38,22 +41,36 @@ class Usage:
 
     def count(self, call: StoredCall) -> None:
         """Add a call; answers of programmatic players do not count."""
-        if call.kind != "model":
-            return
+        if call.kind == "model":
+            self.count_facts(json.loads(call.record).get(FACTS))
+
+    def count_facts(self, facts: Any) -> None:
+        """Add a call of a model, by the facts of its record."""
         self.calls += 1
-        facts = json.loads(call.record).get(FACTS)
-        if not isinstance(facts, dict):
+        if not isinstance(facts, Mapping):
             return
         usage, cost = facts.get("usage"), facts.get("cost")
-        if isinstance(usage, dict):
+        if isinstance(usage, Mapping):
             self.input_tokens += _whole(usage.get("input_tokens"))
             self.output_tokens += _whole(usage.get("output_tokens"))
-        usd = cost.get("usd") if isinstance(cost, dict) else None
+        usd = cost.get("usd") if isinstance(cost, Mapping) else None
         if isinstance(usd, (int, float)):
             self.usd += usd
             spec = facts.get("model_spec")
-            name = str(spec.get("model_name")) if isinstance(spec, dict) else ""
+            if isinstance(spec, JsonText):
+                spec = json.loads(spec)
+            name = str(spec.get("model_name")) if isinstance(spec, Mapping) else ""
             self.usd_by_model[name] = self.usd_by_model.get(name, 0.0) + usd
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the sums of calls, as :meth:`of_episode` reads them."""
+        return {name: value for name, value in asdict(self).items() if name != "episodes"}
+
+    @classmethod
+    def of_episode(cls, facts: Mapping[str, Any]) -> Usage | None:
+        """Return what was noted with an episode when it ended; None if its calls must be read."""
+        noted = facts.get(USAGE)
+        return cls(**noted) if isinstance(noted, dict) else None
 
     def add(self, other: Usage) -> None:
         """Add the sums of others."""
@@ -89,6 +106,9 @@ def usage_of(folder: Path, *, games: Iterable[str] | None = None, most: int | No
             if most is not None and (state.state != "played" or usage.episodes >= most):
                 continue
             usage.episodes += state.state == "played"
+            if (noted := Usage.of_episode(episode.facts)) is not None:
+                usage.add(noted)
+                continue
             superseded = reader.superseded(episode) if most is None else []
             for call in (*reader.calls(episode), *superseded):
                 usage.count(call)

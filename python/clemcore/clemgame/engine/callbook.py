@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from clemcore.calls.encoding import FACTS, PROMPT, RESPONSE, JsonText, dumped, without_keys
 from clemcore.calls.recorder import FinishedCall
 from clemcore.clemgame.store import StoredCall
+from clemcore.clemgame.usage import Usage
 from clemcore.errors import BudgetExceededError
 from clemcore.messages import Messages
 from clemcore.model import Reply
@@ -35,6 +36,7 @@ class CallBook:
         calls: all calls that count, in order.
         differs_from: the number of the first call that differs from the earlier attempt, with the reason; or None.
         fault: what kept a call out of the store, or None.
+        usage: what all calls of the episode took, those of earlier attempts included; None if that is not known.
         last: the last question that was asked, for errors.
     """
 
@@ -60,6 +62,7 @@ class CallBook:
         self.differs_from: dict[str, Any] | None = None
         self.fault: Exception | None = None
         self.last: dict[str, Any] | None = None
+        self.usage: Usage | None = Usage() if writer.attempt == 1 else None
 
     # -- questions ---------------------------------------------------------------------------------------------
     def ask(
@@ -134,34 +137,31 @@ class CallBook:
                 number = call.labels.get("call")
                 number = number if isinstance(number, int) else len(self.calls)
                 player, round_, request = self._asked.get(number, ("GM", 0, ""))
-                self._tally.count_call(call.facts, is_failed=call.failure is not None)
+                facts = call.facts
+                self._tally.count_call(facts, is_failed=call.failure is not None)
                 if number in self._compared and number in self._earlier:
                     if self._earlier[number].text == call.response_text:
                         self.calls.append(self._earlier[number])
                         continue
                     self._differ(number, player, round_, "the answer of the program differs")
-                self._write(
-                    StoredCall(
-                        number,
-                        player,
-                        round_,
-                        MODEL,
-                        request,
-                        call.response_text,
-                        call.to_json(),
-                        self._writer.attempt,
-                    )
-                )
+                record, attempt = call.to_json(), self._writer.attempt
+                answer = call.response_text
+                self._write(StoredCall(number, player, round_, MODEL, request, answer, record, attempt), facts)
 
-    def _write(self, call: StoredCall) -> None:
+    def _write(self, call: StoredCall, facts: Mapping[str, Any] | None = None) -> None:
+        """Write a call; what its facts say counts, or what its record says if there are none."""
         if self._is_closed():
             return
+        usage, self.usage = self.usage, None  # not known if the write is interrupted
         try:
             self._writer.call(call)
         except Exception as error:
             self.fault = error
             raise
         self.calls.append(call)
+        if usage is not None:
+            usage.count_facts(facts) if facts else usage.count(call)
+            self.usage = usage
 
     # -- programs and people ---------------------------------------------------------------------------------------
     def answered_itself(

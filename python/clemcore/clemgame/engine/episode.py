@@ -21,6 +21,7 @@ from clemcore.clemgame.engine.recording import EpisodeRecorder
 from clemcore.clemgame.engine.view import view_of
 from clemcore.clemgame.game_master import play_game
 from clemcore.clemgame.player import shown_model
+from clemcore.clemgame.usage import USAGE
 from clemcore.model import Model
 from clemcore.secrets import scrub
 
@@ -42,8 +43,9 @@ class Ended:
         recorder: its interactions.
         calls: its calls, in order.
         error: what it ended with, or None.
-        facts: what else is known: "differs_from"; "contexts", what each player remembers at the end; and
-            "random_state", from which the process's random numbers went on, if the episode has none of its own.
+        facts: what else is known: "differs_from"; "usage", what its calls took; "contexts", what each player
+            remembers at the end; and "random_state", from which the process's random numbers went on, if the
+            episode has none of its own.
     """
 
     outcome: str | None
@@ -182,6 +184,8 @@ def _ended(
     facts: dict[str, Any] = {}
     if book.differs_from is not None:
         facts["differs_from"] = book.differs_from
+    if book.usage is not None:
+        facts[USAGE] = book.usage.to_dict()
     ended = Ended(None, recorder, by_number(book.calls), facts=facts)
     if episode.limit is not None:
         ended.outcome, ended.error = "limit", {**episode.limit.to_error(), "last_call": book.last}
