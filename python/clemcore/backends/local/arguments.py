@@ -15,10 +15,13 @@ from clemcore.arguments.account import ledger_of
 from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
+from clemcore.backends.local.constraints.forms import read_constraint
 from clemcore.model import DEFAULT_GEN_ARGS
 from clemcore.registry.spec import ModelSpec
 
 LARGEST_SEED = 2**63 - 1
+# Arguments that are carried out above the engines.
+_NOT_OF_ENGINES = ("constraint",)
 # Values with which greedy decoding and these arguments agree.
 _NEUTRAL = {"top_p": 1, "top_k": 0, "min_p": 0}
 
@@ -66,7 +69,7 @@ def read_arguments(
     """
     given = {name: value for name, value in gen_args.items() if value is not None}
     ledger = ledger_of({**DEFAULT_GEN_ARGS, **given}, asked, spec, _LocalFormat(names, fields_for))
-    kept = {name: ledger.value(name) for name in names if name in ledger}
+    kept = {name: ledger.value(name) for name in names if name in ledger and name not in _NOT_OF_ENGINES}
     kept["stop"] = tuple(kept.get("stop", ()))
     return Arguments(**{**DEFAULT_GEN_ARGS, **kept}), ledger
 
@@ -120,6 +123,18 @@ class _Check:
         return value
 
 
+class _ConstraintCheck(_Check):
+    """A constraint has several forms, each with its own faults."""
+
+    def convert(self, value: Any) -> Any:
+        """Return the constraint."""
+        try:
+            read_constraint(value)
+        except ValueError as fault:
+            raise NotExpressibleError(str(fault)) from None
+        return value
+
+
 class _StopCheck(_Check):
     """A single stop string may stand alone."""
 
@@ -146,6 +161,7 @@ def _within(low: float | None, high: float) -> Callable[[Any], Any]:
 
 
 _CHECKS = {
+    "constraint": _ConstraintCheck("a constraint", lambda _value: True),
     "temperature": _Check("a number of at least 0", lambda v: _is_number(v) and v >= 0, _at_least(0)),
     "max_tokens": _Check("an integer of at least 1", lambda v: _is_integer(v) and v >= 1, _at_least(1)),
     "top_p": _Check("a number above 0 and up to 1", lambda v: _is_number(v) and 0 < v <= 1, _within(None, 1)),

@@ -16,6 +16,10 @@ from clemcore.backends.local.arguments import Arguments, read_arguments
 from clemcore.backends.local.choosing.building import chooser_of
 from clemcore.backends.local.choosing.chooser import Chooser, Step
 from clemcore.backends.local.choosing.closing import Closing
+from clemcore.backends.local.choosing.constraint import Constrained
+from clemcore.backends.local.choosing.rules import Rules
+from clemcore.backends.local.constraints.forms import Constraint, read_constraint
+from clemcore.backends.local.constraints.grammars import Grammars
 from clemcore.backends.local.engine import Description, Engine, Job
 from clemcore.backends.local.frontend import Frontend, Prompt
 from clemcore.backends.local.pieces import Pieces
@@ -59,6 +63,7 @@ class Account:
         has_stop: whether stop strings were given, which may be none; else the model's own hold.
         parameters: the changes.
         thinking: what was asked of the model's thinking.
+        constraint: what the answer must look like, or None.
         front: makes the prompt, with the template variables that were asked for.
         sent: what is computed with above the engine, for the record.
     """
@@ -67,6 +72,7 @@ class Account:
     has_stop: bool
     parameters: Mapping[str, Mapping[str, Any]]
     thinking: Thinking
+    constraint: Constraint | None
     front: Frontend
     sent: Mapping[str, Any]
 
@@ -84,6 +90,7 @@ class Item:
         prompt: its rendered prompt.
         ids: the token ids of the prompt.
         thought: the thought of the reply, or None where it is not divided into thought and answer.
+        constraint: keeps the answer to its constraint, or None.
         chooser: chooses its tokens, or None where the engine does.
         control: what is known of control tokens inside the messages.
         seconds: how long each step took.
@@ -98,6 +105,7 @@ class Item:
     prompt: Prompt
     ids: list[int]
     thought: Thought | None
+    constraint: Constrained | None
     chooser: Chooser | None
     control: dict[str, Any]
     seconds: dict[str, float]
@@ -120,6 +128,7 @@ class Preparation:
         self._entry = front.entry
         self._engine = engine
         self._tags = tags
+        self._grammars = Grammars(front.tokenizer, front.name, "huggingface_local")
         self._arguments = arguments
         self._accounts: dict[tuple[str, frozenset[str]], Account] = {}
 
@@ -148,11 +157,14 @@ class Preparation:
         stops = account.arguments.stop if account.has_stop else described.stop_strings
         thought = self._thought(account, prompt.text, len(ids), place)
         rules = self._engine.rules(account.arguments, ids)
-        further = _steps(thought)
+        constraint = self._constrained(account, thought, rules)
+        further: list[Step] = [] if constraint is None else [constraint]
+        if thought is not None and thought.limit.thought is not None:
+            further.insert(0, Closing(thought))
         if further and rules.is_search:
             raise GenerationArgumentError(
-                f"model '{model.name}': a thinking budget cannot be kept by beams or assisted generation: leave it "
-                "out, or set num_beams of generation_config.json to 1"
+                f"model '{model.name}': beams and assisted generation cannot keep a thinking budget or a "
+                "constraint: leave it out, or set num_beams of generation_config.json to 1"
             )
         chooser = chooser_of(rules, ids, further)
         return Item(
@@ -164,6 +176,7 @@ class Preparation:
             prompt,
             ids,
             thought,
+            constraint,
             chooser,
             control,
             seconds,
@@ -187,6 +200,15 @@ class Preparation:
         )
         return Thought(tags, limit, self._engine, prompt)
 
+    def _constrained(self, account: Account, thought: Thought | None, rules: Rules) -> Constrained | None:
+        """Return what keeps an answer to its constraint, or None where it has none."""
+        if account.constraint is None:
+            return None
+        grammar = self._grammars.grammar(account.constraint, rules.ends)
+        grammar.check_room(account.arguments.max_tokens, self._front.name)
+        start = () if thought is None or not thought.tags.start else self._engine.encode(thought.tags.start)
+        return Constrained(grammar, thought, rules.ends, start)
+
     def _account(self, model: LocalModel, more: Mapping[str, Any], described: Description) -> Account:
         """Return what becomes of generation arguments, worked out once for all calls with the same ones."""
         gen_args = {**DEFAULT_GEN_ARGS, **model.gen_args, **more}
@@ -208,9 +230,12 @@ class Preparation:
             if len(self._accounts) >= _REMEMBERED:
                 self._accounts.clear()
             has_stop = gen_args.get("stop") is not None
-            account = self._accounts[key] = Account(
-                arguments, has_stop, ledger.parameters, thinking, front, thinking.sent
-            )
+            asked_constraint, sent = ledger.value("constraint"), thinking.sent
+            constraint = None if asked_constraint is None else read_constraint(asked_constraint)
+            if constraint is not None:
+                sent = {**sent, "constraint": asked_constraint}
+            account = Account(arguments, has_stop, ledger.parameters, thinking, constraint, front, sent)
+            self._accounts[key] = account
         return account
 
     def job(self, item: Item, described: Description) -> Job:
@@ -257,11 +282,6 @@ class Preparation:
             return False
 
         return on_tokens
-
-
-def _steps(thought: Thought | None) -> list[Step]:
-    """Return the steps of a choice that come with a thought."""
-    return [] if thought is None or thought.limit.thought is None else [Closing(thought)]
 
 
 def _at_once(_text: str) -> int:

@@ -72,6 +72,8 @@ class LocalModel(BatchGenerativeModel):
         self._cutter = TextCutter(front.entry, engine, {str(token) for token in front.tokenizer.get_added_vocab()})
         described = engine.describe()
         arguments = {**described.arguments, **({"stop": "stop"} if "on_tokens" in described.hooks else {})}
+        if "choose" in described.hooks:
+            arguments["constraint"] = "constraint"
         if self._entry.cot_output:
             arguments["max_tokens"] = "max_tokens"  # of the answer; the engine may use the whole window
         self._arguments = arguments

@@ -53,6 +53,8 @@ class Replies:
         begin = time.perf_counter()
         arguments, ids = item.account.arguments, generated.ids
         answer = self._cutter.cut(generated, item.stops, item.thought)
+        if item.constraint is not None:
+            item.constraint.finish(ids, is_cut=answer.finish_reason == "stop_string")
         prompt = {
             "inputs": item.prompt.text,
             "max_new_tokens": job.arguments.max_tokens,

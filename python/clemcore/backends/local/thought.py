@@ -97,6 +97,11 @@ class Thought:
         self._searched = 0  # no end tag that counts is before this token
         self.answer: int | None = 0 if self._is_closed_by_prompt else None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the model thinks, or may think because it is not known how its thoughts begin."""
+        return self._begin is not None
+
     # -- while the reply is generated --------------------------------------------------------------------------
     def follow(self, ids: Sequence[int]) -> None:
         """Take all new ids so far. Those that do not continue the ids before begin a reply anew.

@@ -22,6 +22,7 @@ class Rules:
         filtered: steps of the engine after ``min_p``.
         is_search: whether the engine searches for the answer as a whole, as with beams, so that no chooser can take
             its tokens one by one.
+        ends: ids of the tokens that end a reply.
     """
 
     arguments: Arguments
@@ -30,3 +31,4 @@ class Rules:
     heated: Sequence[Step] = ()
     filtered: Sequence[Step] = ()
     is_search: bool = False
+    ends: frozenset[int] = frozenset()

@@ -148,8 +148,9 @@ class TransformersEngine:
             seed = int(torch.randint(LARGEST_SEED, ()))
         arguments = dataclasses.replace(settings.effective, max_tokens=arguments.max_tokens, seed=seed)
         if settings.processors is None:
-            return Rules(arguments)
-        return rules_of(self._model, settings.processors, arguments, prompt_ids)
+            return Rules(arguments, ends=settings.ends)
+        rules = rules_of(self._model, settings.processors, arguments, prompt_ids)
+        return dataclasses.replace(rules, ends=settings.ends)
 
     def generate(self, jobs: Iterable[Job], way: str) -> Iterator[tuple[Job, Generated | Exception]]:
         """Generate replies, and yield each job with its result.

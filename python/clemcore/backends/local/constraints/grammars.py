@@ -1,0 +1,189 @@
+"""From constraints to what allows tokens, by llguidance: grammars of one model, compiled once and checked.
+
+Nothing else imports that library. See docs/decisions/0013-constraints.md.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import threading
+from collections.abc import Collection
+from typing import Any
+
+from clemcore.backends.local.constraints.forms import Constraint
+from clemcore.backends.local.constraints.schemas import fault_of_schema
+from clemcore.backends.local.constraints.widths import least_tokens
+from clemcore.errors import GenerationArgumentError, MissingExtraError
+
+# Compiled constraints that are remembered for each model; then all are forgotten.
+_REMEMBERED = 64
+_LONGEST = 400
+_ALL_SPELLINGS = '%llguidance {"no_forcing": true}'
+# White space in JSON is bounded, so that a sampled answer cannot consist of it: none, a blank, or an indented line.
+_WHITE_SPACE = r" ?|\n {0,32}"
+
+
+class Grammar:
+    """A constraint for one model.
+
+    Attributes:
+        constraint: what it was made of.
+        least: the least number of tokens of an answer, as far as that is known.
+    """
+
+    def __init__(self, constraint: Constraint, matcher: Any, least: float) -> None:
+        """Take a matcher of llguidance that has seen no token."""
+        self.constraint = constraint
+        self.least = least
+        self._matcher = matcher
+
+    def begin(self) -> Matching:
+        """Return what follows one answer."""
+        return Matching(self._matcher.deep_copy())
+
+    def check_room(self, most: int, model: str) -> None:
+        """Check that an answer can be as short as it must be.
+
+        Args:
+            most: the most tokens of the answer.
+            model: the model's name, for the error.
+
+        Raises:
+            GenerationArgumentError: the shortest answer is longer.
+        """
+        if self.least > most:
+            raise GenerationArgumentError(
+                f"model '{model}': constraint.{self.constraint.kind}: its shortest answer has at least "
+                f"{self.least:.0f} tokens, but max_tokens is {most}: raise max_tokens"
+            )
+
+
+class Matching:
+    """Follows one answer: which tokens its constraint allows next."""
+
+    def __init__(self, matcher: Any) -> None:
+        """Take a matcher of its own."""
+        self._matcher = matcher
+
+    def take(self, token: int) -> bool:
+        """Take the next token, and tell whether the constraint allows it."""
+        return bool(self._matcher.consume_token(token))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer may end here."""
+        return bool(self._matcher.is_accepting())
+
+    def allowed(self, size: int) -> Any:
+        """Return which tokens are allowed, boolean, shape (size,); none where the answer cannot go on or end."""
+        import numpy as np
+
+        bits = np.unpackbits(np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
+        found = np.zeros(size, dtype=bool)
+        if not self._matcher.is_error():
+            found[: len(bits)] = bits[:size]
+        return found
+
+
+class Grammars:
+    """The constraints of one model."""
+
+    def __init__(self, tokenizer: Any, model: str, backend: str) -> None:
+        """Take the tokenizer; nothing is computed before there is a constraint.
+
+        Args:
+            tokenizer: a transformers tokenizer.
+            model: the model's name, for errors.
+            backend: the backend's name, for the error without the library.
+        """
+        self._tokenizer = tokenizer
+        self._model = model
+        self._backend = backend
+        self._known: dict[tuple[Constraint, frozenset[int]], Grammar] = {}
+        self._tokens: dict[frozenset[int], tuple[Any, frozenset[bytes]]] = {}
+        self._lock = threading.Lock()
+
+    def grammar(self, constraint: Constraint, ends: Collection[int]) -> Grammar:
+        """Return the grammar of a constraint.
+
+        Args:
+            constraint: what an answer must look like.
+            ends: ids of the tokens that end a reply.
+
+        Raises:
+            MissingExtraError: the library is not installed.
+            GenerationArgumentError: the constraint does not parse, or no tokens can satisfy it.
+        """
+        key = constraint, frozenset(ends)
+        with self._lock:
+            found = self._known.get(key)
+            if found is None:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                found = self._known[key] = self._compiled(*key)
+        return found
+
+    def _compiled(self, constraint: Constraint, ends: frozenset[int]) -> Grammar:
+        if importlib.util.find_spec("llguidance") is None:
+            raise MissingExtraError(self._backend, "constraints", "llguidance")
+        import llguidance
+
+        tokenizer, tokens = self._tokens_of(ends)
+        source, where = _source(constraint), f"model '{self._model}': constraint.{constraint.kind}"
+        matcher = llguidance.LLMatcher(tokenizer, source, log_level=0)
+        if matcher.is_error():
+            raise GenerationArgumentError(f"{where} cannot be used: {_words(matcher.get_error())}; correct it")
+        unknown = fault_of_schema(json.loads(constraint.text)) if constraint.kind == "json_schema" else None
+        if unknown is not None:
+            raise GenerationArgumentError(f"{where}: {unknown}; correct it or leave it out")
+        least = least_tokens(constraint, tokens)
+        first = Matching(matcher.deep_copy())
+        if least == float("inf") or not (first.is_complete or first.allowed(tokenizer.vocab_size).any()):
+            raise GenerationArgumentError(
+                f"{where} cannot be satisfied by any tokens of the model: correct it so that it allows an answer"
+            )
+        return Grammar(constraint, matcher, least)
+
+    def _tokens_of(self, ends: Collection[int]) -> tuple[Any, frozenset[bytes]]:
+        """Return the tokenizer in the library's form, and the bytes of its tokens; both are made once."""
+        import llguidance
+
+        key = frozenset(ends)
+        found = self._tokens.get(key)
+        if found is None:
+            backend = copy.copy(self._tokenizer.backend_tokenizer)
+            backend.no_padding()
+            backend.no_truncation()
+            tokenizer = llguidance.LLTokenizer(backend.to_str(), eos_token=sorted(ends) or None)
+            plain = (token for token in range(tokenizer.vocab_size) if not tokenizer.is_special_token(token))
+            tokens = frozenset(tokenizer.decode_bytes([token]) for token in plain)
+            found = self._tokens[key] = (tokenizer, tokens)
+        return found
+
+
+def _source(constraint: Constraint) -> str:
+    """Return a constraint in the library's notation, with every spelling of an answer allowed.
+
+    Otherwise it would allow one tokenization of a text that must come, and take away the probability of the others.
+    """
+    from llguidance import LLMatcher, regex_to_lark
+
+    if constraint.kind == "regex":
+        rule = f"start: /{regex_to_lark(constraint.text)}/"
+    elif constraint.kind == "choices":
+        rule = "start: " + " | ".join(map(json.dumps, constraint.choices))
+    elif constraint.kind == "json_schema":
+        schema = json.loads(constraint.text)
+        options = {"whitespace_pattern": _WHITE_SPACE, **(schema.get("x-guidance") or {})}
+        rule = "start: %json " + json.dumps({**schema, "x-guidance": options})
+    else:
+        rule = constraint.text
+    return str(LLMatcher.grammar_from_lark(f"{_ALL_SPELLINGS}\n{rule}"))
+
+
+def _words(message: str) -> str:
+    """Return a message of the library in one line of bearable length."""
+    words = " ".join(message.split())
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
