@@ -239,18 +239,25 @@ class ContextExceededError(ClemcoreError):
         tokens_used: int | None = 0,
         tokens_left: int | None = 0,
         context_size: int | None = 0,
+        detail: str = "",
     ) -> None:
-        """Take the numbers; the message is ``info_str`` followed by used/size as far as known, as in 3.7.2."""
+        """Take the numbers; the message is ``info_str`` followed by used/size as far as known, as in 3.7.2.
+
+        ``detail`` ends the message, after a colon.
+        """
         known = ["?" if number is None else str(number) for number in (tokens_used, context_size)]
-        super().__init__(info_str if known == ["?", "?"] else f"{info_str} {'/'.join(known)}")
+        text = info_str if known == ["?", "?"] else f"{info_str} {'/'.join(known)}"
+        super().__init__(f"{text}: {detail}" if detail else text)
         self.info_str = info_str
+        self.detail = detail
         self.tokens_used = tokens_used
         self.tokens_left = tokens_left
         self.context_size = context_size
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from the numbers, so that the error survives a process boundary."""
-        return type(self), (self.info_str, self.tokens_used, self.tokens_left, self.context_size)
+        numbers = self.tokens_used, self.tokens_left, self.context_size
+        return type(self), (self.info_str, *numbers, self.detail)
 
 
 class BudgetExceededError(ClemcoreError):

@@ -92,7 +92,7 @@ class HuggingfaceLocal(Backend):
         arguments, _ = read_arguments(gen_args, asked, model_spec, {**NAMES, "stop": "stop"})
         front = frontend_of(model_spec)
         prompt = front.write(messages)
-        front.check_context(front.encode(prompt), arguments.max_tokens)
+        front.check_context(front.encode(prompt), arguments.max_tokens, messages)
         return prompt.text
 
     @classmethod

@@ -153,7 +153,7 @@ class Preparation:
         written = time.perf_counter()
         ids, control = self._front.encode_guarded(prompt)
         seconds = {"template": written - begin, "tokenize": time.perf_counter() - written}
-        self._front.check_context(ids, account.arguments.max_tokens, place)
+        self._front.check_context(ids, account.arguments.max_tokens, ask.messages, place)
         stops = account.arguments.stop if account.has_stop else described.stop_strings
         thought = self._thought(account, prompt.text, len(ids), place)
         rules = self._engine.rules(account.arguments, ids)

@@ -291,13 +291,14 @@ class Frontend:
             raise TemplateError(f"the chat template of '{self.name}' renders a prompt without a token: correct it")
         return ids, prompt.control
 
-    def check_context(self, ids: list[int], max_tokens: int, place: str = "") -> None:
+    def check_context(self, ids: list[int], max_tokens: int, messages: Messages, place: str = "") -> None:
         """Check that a prompt and its reply fit the context window.
 
         Args:
             ids: the prompt's token ids.
             max_tokens: the most tokens that the reply may have.
-            place: which prompt it is, for the message.
+            messages: what the prompt was made of; the error names the longest one.
+            place: which prompt it is, for the error.
 
         Raises:
             ContextExceededError: they do not fit.
@@ -309,7 +310,20 @@ class Frontend:
                 tokens_used=used,
                 tokens_left=self.context_size - used,
                 context_size=self.context_size,
+                detail=self._longest(messages, max_tokens),
             )
+
+    def _longest(self, messages: Messages, max_tokens: int) -> str:
+        """Say which of messages is the longest one, and how many tokens its text has."""
+        counts = [
+            len(self.tokenizer(message["content"] or "", add_special_tokens=False, verbose=False).input_ids)
+            for message in messages
+        ]
+        index = max(range(len(counts)), key=counts.__getitem__)
+        return (
+            f"the longest message is messages[{index}] ({messages[index]['role']}, {counts[index]} tokens), and "
+            f"max_tokens is {max_tokens}"
+        )
 
 
 def _time_of(value: str | datetime | None, model_name: str) -> datetime | None:
