@@ -65,7 +65,7 @@ class CarriedState:
 class _Noted:
     """What one module held."""
 
-    __slots__ = ("attributes", "buffers")
+    __slots__ = ("attributes", "buffers", "seen")
 
     def __init__(self, module: Any) -> None:
         temporary = module._non_persistent_buffers_set
@@ -75,6 +75,24 @@ class _Noted:
             if name in temporary and buffer is not None
         }
         self.attributes = {name: _as_noted(value) for name, value in _attributes(module)}
+        self._see(module)
+
+    def _see(self, module: Any) -> None:
+        """Note what the module holds now by identity, so that a look at a module that nobody changed is short."""
+        own, buffers = module.__dict__, module._buffers
+        found = [(own, name, own[name]) for name in self.attributes]
+        found += [(buffers, name, buffers[name]) for name in self.buffers]
+        noted = {**self.attributes, **self.buffers}
+        tensors = [thing for _, name, thing in found if isinstance(noted[name], _Tensor)]
+        self.seen = len(own), found, [(tensor, _version(tensor)) for tensor in tensors]
+
+    def _is_as_seen(self, module: Any) -> bool:
+        count, found, tensors = self.seen
+        return (
+            len(module.__dict__) == count
+            and all(owner.get(name) is thing for owner, name, thing in found)
+            and all(_version(tensor) == version for tensor, version in tensors)
+        )
 
     def changed(self, module: Any) -> list[str]:
         """Return the names of buffers and attributes that differ, unless these are only marks."""
@@ -88,6 +106,8 @@ class _Noted:
 
     def restore(self, module: Any) -> None:
         """Put buffers and attributes back."""
+        if self._is_as_seen(module):
+            return
         for name, noted in self.buffers.items():
             if not noted.is_same(module._buffers.get(name)):
                 module._buffers[name] = noted.original()
@@ -97,6 +117,7 @@ class _Noted:
         for name, value in self.attributes.items():
             if not _is_same(value, now.get(name, _ABSENT)):
                 module.__dict__[name] = value.original() if isinstance(value, _Tensor) else value
+        self._see(module)
 
 
 class _Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 # Layers that keep a key and a value of each head for each token.
@@ -67,6 +67,15 @@ def vocabulary_of(model: Any) -> int:
         return int(model.get_input_embeddings().weight.shape[0])
     except (NotImplementedError, AttributeError):
         return int(model.config.get_text_config().vocab_size)
+
+
+def decoder_of(tokenizer: Any) -> Callable[..., str]:
+    """Return what decodes lists of ids: the tokenizer's ``decode``, without its search for tensors in them."""
+    from transformers import PreTrainedTokenizerBase
+
+    is_common = type(tokenizer).decode is PreTrainedTokenizerBase.decode
+    found: Callable[..., str] = tokenizer._decode if is_common else tokenizer.decode
+    return found
 
 
 class TokenBytes:

@@ -22,9 +22,10 @@ from clemcore.backends.local.arguments import LARGEST_SEED, Arguments
 from clemcore.backends.local.choosing.rules import Rules
 from clemcore.backends.local.engine import Description, Ending, Generated, Job
 from clemcore.backends.local.failures import wrapped
-from clemcore.backends.local.transformers.configurations import Configurations
+from clemcore.backends.local.transformers.configurations import Configurations, Settings
 from clemcore.backends.local.transformers.description import (
     TokenBytes,
+    decoder_of,
     library_versions,
     quantization_of,
     state_numbers,
@@ -77,6 +78,10 @@ class TransformersEngine:
         self._honours_mask: bool | None = None
         self._token_bytes: TokenBytes | None = None
         self._configurations = Configurations(model, tokenizer, self._vocabulary)
+        # To look for it among all modules in each call takes longer than it seems.
+        self._first = next(model.parameters())
+        self._decode = decoder_of(tokenizer)
+        self._described: tuple[Any, Description] | None = None
         self._feeder = Feeder(model, context_size)
         self._watched = Watched(model)
         self._is_forked = False
@@ -88,22 +93,30 @@ class TransformersEngine:
         self._name = "', '".join(dict.fromkeys([*self._name.split("', '"), name]))
 
     def describe(self) -> Description:
-        """Return what it is and what it can do."""
+        """Return what it is and what it can do; made anew only where something has changed."""
         import torch
 
-        dtype, own = self._model.dtype, self._configurations.own()
+        own = self._configurations.own()
+        dtype = self._first.dtype if self._first.is_floating_point() else self._model.dtype
+        attention, threads = getattr(self._model.config, "_attn_implementation", None), torch.get_num_threads()
+        key = self._device, dtype, attention, threads, repr(own.stop_strings), own.num_beams
+        if self._described is None or self._described[0] != key:
+            self._described = key, self._describe(dtype, own, attention, threads)
+        return self._described[1]
+
+    def _describe(self, dtype: Any, own: Any, attention: str | None, threads: int) -> Description:
         stops = own.stop_strings or ()
         return Description(
             device=str(self._device),
             dtype=str(dtype).removeprefix("torch."),
-            threads=torch.get_num_threads(),
+            threads=threads,
             libraries=self._libraries,
             context_size=self._context_size,
             state_bytes={kind: n and n * dtype.itemsize for kind, n in self._state_numbers.items()},
             arguments=NAMES,
             ways=WAYS,
             hooks=frozenset({"choose", "on_tokens", "cancelled"}),
-            attention=getattr(self._model.config, "_attn_implementation", None),
+            attention=attention,
             quantization=self._quantization,
             stop_strings=(stops,) if isinstance(stops, str) else tuple(stops),
             tokens_are_final=(own.num_beams or 1) == 1,
@@ -118,7 +131,7 @@ class TransformersEngine:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, special tokens included."""
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=False)
+        text: str = self._decode(ids, skip_special_tokens=False)
         return text
 
     def bytes_of(self, token: int) -> bytes:
@@ -198,7 +211,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Give the memory of the weights back at once, also where hooks on them form cycles."""
-        for name in ("_model", "_feeder", "_watched"):
+        for name in ("_model", "_feeder", "_watched", "_first"):
             setattr(self, name, None)
         self._configurations.close()
         if not sys.is_finalizing():
@@ -209,7 +222,7 @@ class TransformersEngine:
 
     @property
     def _device(self) -> Any:
-        return next(self._model.parameters()).device
+        return self._first.device
 
     # -- what cannot be done -----------------------------------------------------------------------------------
     def _refusal(self, job: Job) -> Exception | None:
@@ -284,8 +297,8 @@ class TransformersEngine:
 
         begin = time.perf_counter()
         with self._lock:
-            model, config = self._model, self._config_for(batch)
-            ends = self._configurations.settings(batch[0].arguments).ends
+            model, settings = self._model, self._configurations.settings(batch[0].arguments)
+            config, ends = self._config_for(batch, settings), settings.ends
             prompts = [job.all_ids for job in batch]
             longest = max(map(len, prompts))
             pads = [longest - len(prompt) for prompt in prompts]
@@ -331,9 +344,9 @@ class TransformersEngine:
 
         return Choosing(batch, longest)
 
-    def _config_for(self, batch: Sequence[Job]) -> Any:
+    def _config_for(self, batch: Sequence[Job], settings: Settings | None = None) -> Any:
         """Return the configuration that generate() is given for a batch."""
-        settings = self._configurations.settings(batch[0].arguments)
+        settings = settings or self._configurations.settings(batch[0].arguments)
         config = copy.copy(settings.plain if _are_chosen(batch) else settings.config)
         config.max_new_tokens = max(job.arguments.max_tokens for job in batch)
         return config
