@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from clemcore.backends.local.memory import read_size
 from clemcore.backends.local.patterns import compile_pattern
 from clemcore.errors import SpecError
 from clemcore.registry.context_size import parse_context_size
@@ -78,7 +79,7 @@ class LocalEntry:
     own_weights: bool = False
     exactness: str | None = None
     prefill_block: int | None = None
-    kept_cache: int | str | None = None
+    kept_cache: int | None = None
     torch_num_threads: int | None = None
     template_now: str | None = None
     control_tokens: str = "record"
@@ -111,6 +112,13 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
     settings["dtype"] = settings.get("dtype", settings.get("torch_dtype", "auto"))
     for read_elsewhere in _READ_ELSEWHERE:
         settings.pop(read_elsewhere, None)
+    if settings.get("prefill_block", 0) < 0:
+        raise SpecError(
+            f"model '{name}': prefill_block must be a number of tokens ≥ 0, not {settings['prefill_block']}; "
+            "0 feeds each prompt in one piece"
+        )
+    if "kept_cache" in settings:
+        settings["kept_cache"] = read_size(settings["kept_cache"], f"model '{name}': kept_cache")
     source, is_folder = _source(spec)
     size = parse_context_size(spec.get("context_size"), name)
     return LocalEntry(name, source, is_folder, eos_is_literal, size, **settings)

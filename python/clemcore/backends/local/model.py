@@ -7,6 +7,7 @@ answer and facts (``replies.py``). It does not know which engine computes.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +16,7 @@ from clemcore.backends.local.asking import Ask, Preparation
 from clemcore.backends.local.engine import Engine
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend
+from clemcore.backends.local.memory import free_on
 from clemcore.backends.local.modes.exact import Exact
 from clemcore.backends.local.modes.fast import Fast
 from clemcore.backends.local.modes.mode import EXACT, FAST, Mode
@@ -65,12 +67,11 @@ class LocalModel(BatchGenerativeModel):
         self._entry = front.entry
         self.context_size = front.context_size
         self._engine = engine
-        kept = self._entry.kept_cache
-        limit = kept if isinstance(kept, int) else None
-        self._exact = Exact(engine, weights.prefixes, self._entry.prefill_block, limit)
+        described = engine.describe()
+        free = functools.partial(_free_bytes, described.device)
+        self._exact = Exact(engine, weights.prefixes, self._entry.prefill_block, self._entry.kept_cache, free)
         self._modes: dict[str, Mode] = {mode.name: mode for mode in (self._exact, Fast(engine))}
         self._cutter = TextCutter(front.entry, engine, {str(token) for token in front.tokenizer.get_added_vocab()})
-        described = engine.describe()
         arguments = {**described.arguments, **({"stop": "stop"} if "on_tokens" in described.hooks else {})}
         if "choose" in described.hooks:
             arguments["constraint"] = "constraint"
@@ -235,3 +236,7 @@ class LocalModel(BatchGenerativeModel):
 
     def _wrapped(self, error: Exception, step: str) -> Exception:
         return wrapped(error, GenerationError, self.name, step, self._engine.describe().libraries)
+
+
+def _free_bytes(device: str) -> int:
+    return free_on(device).bytes

@@ -75,21 +75,21 @@ class Exact:
         for job in jobs:
             result = self._result(job)
             if isinstance(result, Exception) and ran_out_of_memory(result) and self.forget():
-                result = self._result(job)
+                result = self._result(job, keeps=False)
             yield job, result
 
     def forget(self) -> int:
         """Drop all kept states, and return how many bytes they took."""
         return self._kept.forget()
 
-    def _result(self, job: Job) -> Generated | Exception:
-        divided, facts = self._divided(job)
+    def _result(self, job: Job, *, keeps: bool = True) -> Generated | Exception:
+        divided, facts = self._divided(job, keeps=keeps)
         ((_, result),) = self._engine.generate(iter([divided]), "alone")
         if isinstance(result, Exception):
             return result
         return dataclasses.replace(result, facts={**result.facts, "prefill": facts})
 
-    def _divided(self, job: Job) -> tuple[Job, dict[str, Any]]:
+    def _divided(self, job: Job, *, keeps: bool) -> tuple[Job, dict[str, Any]]:
         """Return a job as the block rule has it, and what the record says about it."""
         engine, block, count = self._continuing, self._block, len(job.ids)
         facts = {"block": block, "kept": 0, "computed": count}
@@ -98,7 +98,7 @@ class Exact:
         reason = "the engine cannot go on from a state" if engine is None else engine.why_whole(job)
         if engine is None or reason is not None:
             return job, {"block": 0, "kept": 0, "computed": count, "reason": reason}
-        state, on_state = self._found(job, engine) if self._limit else (None, None)
+        state, on_state = self._found(job, engine) if keeps and self._limit else (None, None)
         begin = 0 if state is None else state.length
         pieces = [block] * ((count - 1 - begin) // block)
         facts |= {"kept": begin, "computed": count - begin}
