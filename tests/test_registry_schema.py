@@ -132,6 +132,7 @@ def test_a_setting_is_held_against_the_table(backend: str, name: str, value: Any
 def test_the_core_knows_which_arguments_each_service_sends() -> None:
     """The wire formats are the truth; services that pass on anything can send whatever any of them sends."""
     from clemcore.arguments.parameter import SAMPLING_FIELDS
+    from clemcore.backends.local.transformers.generation_config import NAMES
     from clemcore.backends.service.dialects.anthropic_messages import AnthropicMessages
     from clemcore.backends.service.dialects.azure_claude import AzureClaude
     from clemcore.backends.service.dialects.azure_openai import AzureChat, AzureResponses
@@ -157,6 +158,8 @@ def test_the_core_knows_which_arguments_each_service_sends() -> None:
     for backend, dialects in formats.items():
         for name in {name for dialect in dialects for name in dialect.parameters}:
             sent.setdefault(name, {"openai_compatible", "openrouter"}).add(backend)
+    for name in NAMES:
+        sent.setdefault(name, {"openai_compatible", "openrouter"}).add("huggingface_local")
     told = {name: set(backends) for name, backends in _core.argument_senders().items()}
     # Fields of every entry are known without the table; what a service calls like a field of its entries is that.
     elsewhere = {name for name in sent if _core.use_of_key(name, "openai_compatible") == "field"} | {"stream"}

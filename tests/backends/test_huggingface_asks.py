@@ -125,9 +125,9 @@ class TestAccount:
     def test_left_out_and_fitted(self, tiny_chat: Any) -> None:
         config = {"premade_chat_template": True, "on_unsupported": "nearest"}
         model = load(tiny_chat, config)
-        model.set_gen_args(presence_penalty=0.5, max_tokens=0)
+        model.set_gen_args(verbosity="low", max_tokens=0)
         found = model.generate_response(CAPITAL).facts
-        assert found["parameters"]["dropped"].keys() == {"presence_penalty"}
+        assert found["parameters"]["dropped"].keys() == {"verbosity"}
         assert found["parameters"]["clamped"] == {
             "max_tokens": {"asked": 0, "sent": 1, "why": "must be an integer of at least 1, not 0"}
         }

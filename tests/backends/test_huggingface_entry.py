@@ -197,9 +197,9 @@ class TestGenerationArguments:
 
     def test_an_unknown_one_is_refused_by_name(self) -> None:
         with pytest.raises(
-            GenerationArgumentError, match=r"argument 'logit_bias': it knows temperature.* argument 'n': it knows"
+            GenerationArgumentError, match=r"argument 'verbosity': it knows temperature.* argument 'n': it knows"
         ) as caught:
-            read_arguments({"temperature": 0.0, "max_tokens": 3, "logit_bias": {}, "n": 2})
+            read_arguments({"temperature": 0.0, "max_tokens": 3, "verbosity": "low", "n": 2})
         assert all(name in str(caught.value) for name in HONOURED)
 
     @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ class TestWhatIsNotHonoured:
         assert getattr(arguments, name) == nearest
 
     @pytest.mark.parametrize(
-        ("name", "value"), [("top_p", 0), ("seed", 1.0), ("stop", [1]), ("presence_penalty", 1)]
+        ("name", "value"), [("top_p", 0), ("seed", 1.0), ("stop", [1]), ("presence_penalty", "1")]
     )
     def test_where_nothing_is_near_it_is_left_out(self, name: str, value: Any) -> None:
         _, ledger = read({"temperature": 1.0, "max_tokens": 3, name: value}, "nearest")

@@ -159,5 +159,5 @@ class TestSampling:
             assert list(pool.map(texts, models)) == [alone, alone]
 
     def test_an_unknown_argument_is_refused(self, model: HuggingfaceLocalModel) -> None:
-        with pytest.raises(GenerationArgumentError, match=r"'tiny' cannot be sent as asked: .* 'presence_penalty'"):
-            self.sampled(model, presence_penalty=0.1)
+        with pytest.raises(GenerationArgumentError, match=r"'tiny' cannot be sent as asked: .* 'presence'"):
+            self.sampled(model, presence=0.1)

@@ -312,7 +312,8 @@ class _Filling:
         elif dialect.own_fields:
             hint += "if the service takes it, list it with a value in model_config.extra_body of the entry"
         else:
-            hint += f"it knows {', '.join(dialect.parameters)}"
+            known = [name for name, parameter in dialect.parameters.items() if not parameter.is_refused]
+            hint += f"it knows {', '.join(known)}"
         return f"backend '{self._spec.get('backend')}' does not know the generation argument {name!r}: {hint}"
 
 

@@ -53,6 +53,7 @@ class Parameter:
         choices: the only values that it takes, from the weakest to the strongest; empty: any.
         convert: makes the value that is sent; raises :class:`NotExpressibleError` where there is none.
         whole: whether it must be a whole number.
+        is_refused: whether it is listed only to say why it is not accepted.
     """
 
     path: tuple[str, ...]
@@ -61,6 +62,7 @@ class Parameter:
     choices: tuple[Any, ...] = ()
     convert: Callable[[Any], Any] | None = None
     whole: bool = False
+    is_refused: bool = False
 
     @property
     def is_number(self) -> bool:

@@ -6,7 +6,6 @@ account of what was changed is that of :mod:`clemcore.arguments`. It knows no en
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +14,41 @@ from clemcore.arguments.account import ledger_of
 from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
-from clemcore.backends.local.constraints.forms import read_constraint
+from clemcore.backends.local.checks import CHECKS, FIELDS, REFUSED
 from clemcore.model import DEFAULT_GEN_ARGS
 from clemcore.registry.spec import ModelSpec
 
-LARGEST_SEED = 2**63 - 1
 # Arguments that are carried out above the engines.
 _NOT_OF_ENGINES = ("constraint",)
 # Values with which greedy decoding and these arguments agree.
-_NEUTRAL = {"top_p": 1, "top_k": 0, "min_p": 0}
+_NEUTRAL: Mapping[str, Any] = {
+    "top_p": 1,
+    "top_k": 0,
+    "min_p": 0,
+    "typical_p": 1,
+    "top_h": None,
+    "epsilon_cutoff": 0,
+    "eta_cutoff": 0,
+}
+# Arguments that need a choice of each token by itself, which searching for the whole answer does not give.
+_CHOOSING = ("presence_penalty", "frequency_penalty", "logit_bias", "logprobs")
+# Arguments that have an effect only together with another one.
+_NEEDED = {
+    "top_logprobs": "logprobs",
+    "length_penalty": "num_beams",
+    "early_stopping": "num_beams",
+    "max_matching_ngram_size": "prompt_lookup_num_tokens",
+}
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Generation arguments, checked; None means that the model's own default holds."""
+    """Generation arguments, checked; None means that the model's own default holds.
+
+    Attributes:
+        logit_bias: what is added to scores, by the id or the text of a token.
+        further: fields of transformers' ``GenerationConfig``, by their names; lists are tuples.
+    """
 
     temperature: float
     max_tokens: int
@@ -38,6 +58,12 @@ class Arguments:
     repetition_penalty: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: tuple[tuple[int | str, float], ...] = ()
+    logprobs: bool = False
+    top_logprobs: int | None = None
+    further: tuple[tuple[str, Any], ...] = ()
 
 
 def _no_reasoning(_wish: Reasoning) -> Mapping[str, Any]:
@@ -71,7 +97,25 @@ def read_arguments(
     ledger = ledger_of({**DEFAULT_GEN_ARGS, **given}, asked, spec, _LocalFormat(names, fields_for))
     kept = {name: ledger.value(name) for name in names if name in ledger and name not in _NOT_OF_ENGINES}
     kept["stop"] = tuple(kept.get("stop", ()))
-    return Arguments(**{**DEFAULT_GEN_ARGS, **kept}), ledger
+    kept["logit_bias"] = tuple((kept.get("logit_bias") or {}).items())
+    further = tuple((name, as_tuples(kept.pop(name))) for name in FIELDS if name in kept)
+    return Arguments(**{**DEFAULT_GEN_ARGS, **kept}, further=further), ledger
+
+
+def refused_in_search(arguments: Arguments) -> list[str]:
+    """Return the names of arguments that cannot be had where an engine searches for the whole answer."""
+    names = ("temperature", *_CHOOSING)
+    return [name for name in names if getattr(arguments, name)]
+
+
+def as_tuples(value: Any) -> Any:
+    """Return a value with its lists as tuples, so that it has a hash."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list) else value
+
+
+def as_lists(value: Any) -> Any:
+    """Return a value with its tuples as lists."""
+    return list(map(as_lists, value)) if isinstance(value, tuple) else value
 
 
 class _LocalFormat:
@@ -83,7 +127,15 @@ class _LocalFormat:
     def __init__(self, names: Mapping[str, str], fields_for: Callable[[Reasoning], Mapping[str, Any]]) -> None:
         self._fields_for = fields_for
         self.parameters: Mapping[str, Parameter] = {
-            argument: Parameter((name,), convert=_CHECKS[argument].convert) for argument, name in names.items()
+            # A place of its own, because max_tokens stands at that of max_new_tokens.
+            **{
+                name: Parameter(("refused", name), convert=refusal.convert, is_refused=True)
+                for name, refusal in REFUSED.items()
+            },
+            **{
+                argument: Parameter((name,), convert={**CHECKS, **FIELDS}[argument].convert)
+                for argument, name in names.items()
+            },
         }
 
     def reasoning(self, wish: Reasoning, spec: ModelSpec) -> Mapping[str, Any]:  # noqa: ARG002 - the same for all
@@ -94,13 +146,22 @@ class _LocalFormat:
         """Return None: there are no fields about reasoning."""
         return None
 
-    def settle(self, ledger: Ledger, spec: ModelSpec) -> None:  # noqa: ARG002 - greedy decoding is the same for all
-        """Refuse or leave out what has no effect because decoding is greedy."""
-        if ledger.value("temperature", DEFAULT_GEN_ARGS["temperature"]) != 0:
+    def settle(self, ledger: Ledger, spec: ModelSpec) -> None:  # noqa: ARG002 - the same for all
+        """Refuse or leave out what has no effect, or cannot be had, together with other arguments."""
+        for name, needed in _NEEDED.items():
+            if name in ledger and not _is_on(ledger, needed):
+                ledger.unsupported(name, f"has no effect without {needed}: set {needed} too, or leave {name} out")
+        is_greedy = ledger.value("temperature", DEFAULT_GEN_ARGS["temperature"]) == 0
+        search = next((name for name in ("num_beams", "prompt_lookup_num_tokens") if _is_on(ledger, name)), None)
+        if search is not None:
+            for name in _CHOOSING if is_greedy else ("temperature", *_CHOOSING):
+                if _is_on(ledger, name):
+                    ledger.unsupported(name, f"cannot be had together with {search}: leave one of them out")
+        if not is_greedy:
             return
         for name, neutral in _NEUTRAL.items():
             value = ledger.value(name)
-            if value is not None and value != neutral:
+            if value is not None and value != neutral and name in ledger:
                 ledger.unsupported(
                     name,
                     f"{value!r} has no effect at temperature 0 (greedy decoding): "
@@ -108,75 +169,6 @@ class _LocalFormat:
                 )
 
 
-@dataclass(frozen=True)
-class _Check:
-    """What the value of an argument must be."""
-
-    words: str
-    holds: Callable[[Any], bool]
-    nearest: Callable[[Any], Any] = lambda _value: None
-
-    def convert(self, value: Any) -> Any:
-        """Return the value; raise where it is not what it must be."""
-        if not self.holds(value):
-            raise NotExpressibleError(f"must be {self.words}, not {value!r}", self.nearest(value))
-        return value
-
-
-class _ConstraintCheck(_Check):
-    """A constraint has several forms, each with its own faults."""
-
-    def convert(self, value: Any) -> Any:
-        """Return the constraint."""
-        try:
-            read_constraint(value)
-        except ValueError as fault:
-            raise NotExpressibleError(str(fault)) from None
-        return value
-
-
-class _StopCheck(_Check):
-    """A single stop string may stand alone."""
-
-    def convert(self, value: Any) -> Any:
-        """Return the list of stop strings."""
-        return super().convert([value] if isinstance(value, str) else value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _at_least(least: float) -> Callable[[Any], Any]:
-    return lambda value: least if _is_number(value) and value < least else None
-
-
-def _within(low: float | None, high: float) -> Callable[[Any], Any]:
-    """Return what finds the nearest value in a range; below a range without a lowest value there is none."""
-    return lambda value: None if not _is_number(value) else high if value > high else low
-
-
-_CHECKS = {
-    "constraint": _ConstraintCheck("a constraint", lambda _value: True),
-    "temperature": _Check("a number of at least 0", lambda v: _is_number(v) and v >= 0, _at_least(0)),
-    "max_tokens": _Check("an integer of at least 1", lambda v: _is_integer(v) and v >= 1, _at_least(1)),
-    "top_p": _Check("a number above 0 and up to 1", lambda v: _is_number(v) and 0 < v <= 1, _within(None, 1)),
-    "top_k": _Check(
-        "an integer of at least 0 (0 means no limit)", lambda v: _is_integer(v) and v >= 0, _at_least(0)
-    ),
-    "min_p": _Check("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1, _within(0, 1)),
-    "repetition_penalty": _Check("a number above 0 (1 means none)", lambda v: _is_number(v) and v > 0),
-    "seed": _Check(
-        "an integer from 0 to 2**63 - 1",
-        lambda v: _is_integer(v) and 0 <= v <= LARGEST_SEED,
-        lambda v: _within(0, LARGEST_SEED)(v) if _is_integer(v) else None,
-    ),
-    "stop": _StopCheck(
-        "a non-empty string or a list of such",
-        lambda v: isinstance(v, list) and all(isinstance(text, str) and text for text in v),
-    ),
-}
+def _is_on(ledger: Ledger, name: str) -> bool:
+    """Tell whether an argument is sent with a value that has an effect."""
+    return ledger.value(name) not in (None, False, 0, {}) and (name, ledger.value(name)) != ("num_beams", 1)

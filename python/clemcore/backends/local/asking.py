@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.backends.local.arguments import Arguments, read_arguments
 from clemcore.backends.local.choosing.building import chooser_of
-from clemcore.backends.local.choosing.chooser import Chooser, Step
+from clemcore.backends.local.choosing.chooser import Chooser, Step, Watcher
 from clemcore.backends.local.choosing.closing import Closing
 from clemcore.backends.local.choosing.constraint import Constrained
+from clemcore.backends.local.choosing.logprobs import LogProbabilities
 from clemcore.backends.local.choosing.rules import Rules
 from clemcore.backends.local.constraints.forms import Constraint, read_constraint
 from clemcore.backends.local.constraints.grammars import Grammars
@@ -27,6 +29,7 @@ from clemcore.backends.local.tags import Tags
 from clemcore.backends.local.text import StopStrings
 from clemcore.backends.local.thinking import Abilities, Thinking, fault_of_closing, limit_of, read_thinking
 from clemcore.backends.local.thought import Thought, is_opened
+from clemcore.backends.local.tokens import with_token_ids
 from clemcore.calls.request import Listener
 from clemcore.errors import GenerationArgumentError
 from clemcore.messages import Messages, check_messages
@@ -34,6 +37,8 @@ from clemcore.model import DEFAULT_GEN_ARGS
 
 if TYPE_CHECKING:
     from clemcore.backends.local.model import LocalModel
+
+logger = logging.getLogger(__name__)
 
 # Sets of generation arguments whose account is remembered; then all are forgotten.
 _REMEMBERED = 64
@@ -95,6 +100,7 @@ class Item:
         control: what is known of control tokens inside the messages.
         seconds: how long each step took.
         listener: gets the pieces of the answer, or None.
+        is_search: whether the engine searches for the answer as a whole, as with beams.
     """
 
     index: int
@@ -110,6 +116,7 @@ class Item:
     control: dict[str, Any]
     seconds: dict[str, float]
     listener: Listener | None
+    is_search: bool = False
 
 
 class Preparation:
@@ -166,7 +173,7 @@ class Preparation:
                 f"model '{model.name}': beams and assisted generation cannot keep a thinking budget or a "
                 "constraint: leave it out, or set num_beams of generation_config.json to 1"
             )
-        chooser = chooser_of(rules, ids, further)
+        chooser = chooser_of(rules, ids, further, self._watchers(rules.arguments))
         return Item(
             index,
             ask.messages,
@@ -181,7 +188,12 @@ class Preparation:
             control,
             seconds,
             ask.listener,
+            rules.is_search,
         )
+
+    def _watchers(self, arguments: Arguments) -> list[Watcher]:
+        """Return what looks at each choice."""
+        return [LogProbabilities(self._engine, arguments.top_logprobs or 0)] if arguments.logprobs else []
 
     def _thought(self, account: Account, prompt: str, used: int, place: str) -> Thought | None:
         """Return the thought that a reply will have, or None where it is not divided into thought and answer."""
@@ -221,6 +233,7 @@ class Preparation:
             arguments, ledger = read_arguments(
                 gen_args, asked, model.model_spec, self._arguments, abilities.fields_for
             )
+            arguments = with_token_ids(arguments, self._engine, described.vocabulary, model.name)
             thinking = read_thinking(ledger)
             fault = fault_of_closing(thinking, self._tags)
             if fault is not None:
@@ -247,18 +260,26 @@ class Preparation:
             on_tokens = StopStrings(item.stops, self._engine, _at_once if thought is None else thought.answer_start)
         if thought is not None:
             on_tokens = _limited(thought, on_tokens)
-        if item.listener is not None and self._gives_pieces(described):
+        if item.listener is not None and self._gives_pieces(item, described):
             on_tokens = self._watched(item, item.listener, on_tokens)
         if thought is not None:
             # It may use the whole window for thinking; its answer ends when it has max_tokens.
             room = self._front.context_size - len(item.ids)
             arguments = dataclasses.replace(arguments, max_tokens=room)
         cancelled = None if item.listener is None else functools.partial(_is_stopped, item.listener)
-        return Job(item.ids, arguments, choose=item.chooser, on_tokens=on_tokens, cancelled=cancelled)
+        return Job(
+            item.ids,
+            arguments,
+            choose=item.chooser,
+            is_search=item.is_search,
+            on_tokens=on_tokens,
+            cancelled=cancelled,
+        )
 
-    def _gives_pieces(self, described: Description) -> bool:
+    def _gives_pieces(self, item: Item, described: Description) -> bool:
         """Tell whether pieces of an answer are certain before its end."""
-        return "on_tokens" in described.hooks and described.tokens_are_final and not self._entry.output_split_prefix
+        are_final = described.tokens_are_final and not item.is_search
+        return "on_tokens" in described.hooks and are_final and not self._entry.output_split_prefix
 
     def _watched(
         self,
@@ -304,3 +325,29 @@ def _limited(
 
 def _is_stopped(listener: Listener) -> bool:
     return listener.is_stopped
+
+
+def warn_of_twins(items: Sequence[Item], name: str) -> None:
+    """Warn if sampled dialogues of one batch are equal and have the same seed, so that their answers are equal.
+
+    Args:
+        items: the dialogues.
+        name: the model's name.
+    """
+    firsts: dict[tuple[tuple[int, ...], Arguments], int] = {}
+    twins = []
+    for item in items if len(items) > 1 else ():
+        if item.arguments.temperature > 0:
+            first = firsts.setdefault((tuple(item.ids), item.arguments), item.index)
+            if first != item.index:
+                twins.append((first, item.index))
+    if twins:
+        first, second = twins[0]
+        logger.warning(
+            "model '%s': items %d and %d of a batch ask the same question with the same seed and get the same "
+            "answer (%d such items); give each item a seed of its own in gen_args, or none",
+            name,
+            first,
+            second,
+            len(twins),
+        )

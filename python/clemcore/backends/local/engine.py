@@ -41,6 +41,7 @@ class Description:
             ``alone`` (one after another). The first one is taken where no other is asked for.
         hooks: which of the optional fields ``choose``, ``on_tokens`` and ``cancelled`` of a job it honours.
         stop_strings: the model's own stop strings, which hold for a call without any.
+        vocabulary: how many tokens the model has, or None where it does not say.
         tokens_are_final: whether the tokens that ``on_tokens`` gets stay as they are; those of beams may change.
         can_continue: whether it is a :class:`ContinuingEngine`.
         ends: ids of the tokens that end a reply, by the model's own settings.
@@ -59,6 +60,7 @@ class Description:
     attention: str | None = None
     quantization: Mapping[str, Any] | None = None
     stop_strings: tuple[str, ...] = ()
+    vocabulary: int | None = None
     tokens_are_final: bool = True
     can_continue: bool = False
     ends: frozenset[int] = frozenset()
@@ -108,6 +110,8 @@ class Job:
             A call without new ids begins an answer anew, because an engine may compute a job a second time.
             None: the engine chooses by ``arguments``, that is the token with the highest score where the
             temperature is 0.
+        is_search: whether the engine searches for the answer as a whole, as with beams; then it has no ``choose``,
+            and is computed alone and from its first token.
         on_tokens: told all new ids so far whenever there are more; True ends the reply.
         cancelled: asked between tokens; True ends the reply.
     """
@@ -118,6 +122,7 @@ class Job:
     pieces: Sequence[int] = ()
     on_state: Callable[[State], None] | None = None
     choose: Callable[[Any, Sequence[int]], int] | None = None
+    is_search: bool = False
     on_tokens: Callable[[Sequence[int]], bool] | None = None
     cancelled: Callable[[], bool] | None = None
 

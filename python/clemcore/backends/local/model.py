@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from clemcore.backends.local.asking import Ask, Preparation
+from clemcore.backends.local.asking import Ask, Preparation, warn_of_twins
 from clemcore.backends.local.engine import Engine
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend
@@ -220,6 +220,7 @@ class LocalModel(BatchGenerativeModel):
                 yield index, self._wrapped(error, "it failed while it made the prompt")
         if not items:
             return
+        warn_of_twins(items, self.name)
         jobs = {self._preparation.job(item, described): item for item in items}
         mode = self._mode(FAST) if mode is None else mode
         for job, result in mode.generate(list(jobs)):

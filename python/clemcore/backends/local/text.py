@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 _BARE_TOKEN = re.compile(r"<\|[^|\\]*\|>")
 # What the record calls the endings of an engine; on_tokens ends an undivided reply where a stop string is found.
 _FINISH_REASONS: Mapping[str, str] = {"on_tokens": "stop_string"}
+# Characters at the beginning of a decoded part that the tokens before it may change: half a character, a blank.
+_UNCERTAIN_CHARACTERS = 8
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,11 @@ class TextCutter:
 
 
 class StopStrings:
-    """Ends a reply as soon as its answer holds a stop string: the ``on_tokens`` of a job."""
+    """Ends a reply as soon as its answer holds a stop string: the ``on_tokens`` of a job.
+
+    It looks at the last tokens only, so that the time for a whole reply grows with its length and not with its
+    square.
+    """
 
     def __init__(self, stops: Sequence[str], engine: Engine, answer_start: Callable[[str], int | None]) -> None:
         """Take what is looked for.
@@ -147,14 +153,27 @@ class StopStrings:
         self._stops = stops
         self._engine = engine
         self._answer_start = answer_start
+        self._needed = max(map(len, stops), default=0) + _UNCERTAIN_CHARACTERS
+        self._seen = 0
+        self._before = 1
 
     def __call__(self, ids: Sequence[int]) -> bool:
         """Tell whether the reply is to end here."""
-        text = self._engine.decode(ids)
-        if not any(stop in text for stop in self._stops):
+        tail = self._tail(ids)
+        if not any(stop in tail for stop in self._stops):
             return False
+        text = self._engine.decode(ids)
         start = self._answer_start(text)
         return start is not None and any(stop in text[start:] for stop in self._stops)
+
+    def _tail(self, ids: Sequence[int]) -> str:
+        """Return the text of the tokens since the last call, and as much before it as a stop string may reach."""
+        new = len(ids) - self._seen if len(ids) > self._seen else len(ids)
+        self._seen = len(ids)
+        old = ids[: len(ids) - new]
+        while self._before < len(old) and len(self._engine.decode(old[-self._before :])) < self._needed:
+            self._before *= 2
+        return self._engine.decode(ids[max(0, len(old) - self._before) :])
 
 
 def end_pattern(entry: LocalEntry, added_tokens: Collection[str]) -> re.Pattern[str] | None:

@@ -15,24 +15,31 @@ class Choosing:
         failures: what the hook of a row raised; its tokens from then on mean nothing.
     """
 
-    def __init__(self, batch: Sequence[Job], prompt_length: int) -> None:
+    def __init__(self, batch: Sequence[Job], prompt_length: int, ends: frozenset[int]) -> None:
         """Take the jobs.
 
         Args:
             batch: the jobs, one for each row.
             prompt_length: tokens before the new ones, padding included.
+            ends: ids of the tokens that end a reply; what comes after one is padding, which no hook chooses.
         """
         self.failures: dict[int, Exception] = {}
+        self._ends = ends
+        self._ended: set[int] = set()
         self._batch = batch
         self._prompt_length = prompt_length
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         """Return scores, shape (rows, vocabulary), by which the chosen token is taken."""
         for index, (job, row) in enumerate(zip(self._batch, scores, strict=True)):
-            if job.choose is None or index in self.failures:
+            if job.choose is None or index in self.failures or index in self._ended:
+                continue
+            ids = input_ids[index, self._prompt_length :].tolist()
+            if ids and ids[-1] in self._ends:
+                self._ended.add(index)
                 continue
             try:
-                token = job.choose(row, input_ids[index, self._prompt_length :].tolist())
+                token = job.choose(row, ids)
             except Exception as error:  # noqa: BLE001 - the job fails alone, with what its own hook raised
                 self.failures[index] = error
                 continue

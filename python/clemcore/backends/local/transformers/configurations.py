@@ -20,6 +20,7 @@ from clemcore.backends.local.transformers.generation_config import (
     is_search,
     plain_config,
     sent_arguments,
+    sent_choices,
 )
 from clemcore.backends.local.transformers.processors import beyond_ours
 from clemcore.backends.local.transformers.quiet import QUIET
@@ -108,8 +109,8 @@ class Configurations:
 
     def sent(self, arguments: Arguments) -> dict[str, Any]:
         """Return what a job was computed with, for the record."""
-        seed = {"seed": arguments.seed} if arguments.temperature > 0 else {}
-        return {**self.settings(arguments).sent, "max_new_tokens": arguments.max_tokens, **seed}
+        sent = {**self.settings(arguments).sent, "max_new_tokens": arguments.max_tokens}
+        return {**sent, **sent_choices(arguments)}
 
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[None]:

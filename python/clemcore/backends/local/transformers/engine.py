@@ -18,7 +18,8 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 from clemcore import forks
-from clemcore.backends.local.arguments import LARGEST_SEED, Arguments
+from clemcore.backends.local.arguments import Arguments, refused_in_search
+from clemcore.backends.local.checks import LARGEST_SEED
 from clemcore.backends.local.choosing.rules import Rules
 from clemcore.backends.local.engine import Description, Ending, Generated, Job
 from clemcore.backends.local.failures import wrapped
@@ -120,6 +121,7 @@ class TransformersEngine:
             quantization=self._quantization,
             stop_strings=(stops,) if isinstance(stops, str) else tuple(stops),
             tokens_are_final=(own.num_beams or 1) == 1,
+            vocabulary=self._vocabulary,
             hardware=hardware_of(str(self._device)),
             can_continue=True,
         )
@@ -149,11 +151,13 @@ class TransformersEngine:
 
         settings = self._configurations.settings(arguments)
         if settings.is_search:
-            if arguments.temperature > 0:
-                mode = settings.config.get_generation_mode()
+            # Arguments that ask for it were checked; this is the model's own configuration.
+            refused = refused_in_search(arguments)
+            if refused:
+                mode = settings.config.get_generation_mode().replace("_", " ")
                 raise GenerationArgumentError(
-                    f"model '{self._name}': its generation configuration asks for {mode}, which is computed at "
-                    f"temperature 0 only, not {arguments.temperature}; set temperature to 0"
+                    f"model '{self._name}': its generation configuration asks for {mode}, which excludes "
+                    f"{', '.join(refused)}; leave them out, or set num_beams to 1"
                 )
             return Rules(arguments, is_search=True)
         seed = arguments.seed
@@ -181,7 +185,7 @@ class TransformersEngine:
                 yield job, refusal
             else:
                 alike = None if job.choose is not None else dataclasses.replace(job.arguments, max_tokens=1)
-                is_alone = way == "alone" or job.state is not None or job.pieces
+                is_alone = way == "alone" or job.is_search or job.state is not None or job.pieces
                 groups.setdefault(job if is_alone else alike, []).append(job)
         for batch in groups.values():
             yield from self._results(batch)
@@ -304,7 +308,7 @@ class TransformersEngine:
             pads = [longest - len(prompt) for prompt in prompts]
             pad, device = config.pad_token_id, self._device
             watch = self._watch(batch, longest, config, ends) if _is_watched(batch) else None
-            choosing = self._choosing(batch, longest) if _are_chosen(batch) else None
+            choosing = self._choosing(batch, longest, ends) if _are_chosen(batch) else None
             inputs = {
                 "input_ids": torch.tensor(
                     [[pad] * n + prompt for n, prompt in zip(pads, prompts, strict=True)], device=device
@@ -339,10 +343,10 @@ class TransformersEngine:
         return Watch(batch, longest, ends, beams=(config.num_beams or 1) > 1)
 
     @staticmethod
-    def _choosing(batch: list[Job], longest: int) -> Any:
+    def _choosing(batch: list[Job], longest: int, ends: frozenset[int]) -> Any:
         from clemcore.backends.local.transformers.choosing import Choosing
 
-        return Choosing(batch, longest)
+        return Choosing(batch, longest, ends)
 
     def _config_for(self, batch: Sequence[Job], settings: Settings | None = None) -> Any:
         """Return the configuration that generate() is given for a batch."""

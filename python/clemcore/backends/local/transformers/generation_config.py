@@ -10,7 +10,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from clemcore.backends.local.arguments import Arguments
+from clemcore.backends.local.arguments import Arguments, as_lists
+from clemcore.backends.local.checks import FIELDS
 
 # The arguments that are honoured, and what transformers calls them.
 NAMES: Mapping[str, str] = {
@@ -20,7 +21,13 @@ NAMES: Mapping[str, str] = {
     "top_k": "top_k",
     "min_p": "min_p",
     "repetition_penalty": "repetition_penalty",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "logit_bias": "logit_bias",
+    "logprobs": "logprobs",
+    "top_logprobs": "top_logprobs",
     "seed": "seed",
+    **{name: name for name in FIELDS},
 }
 # Fields of a generation configuration that choose among likely tokens; greedy decoding has no use for them.
 _SAMPLING_FIELDS = (
@@ -92,6 +99,8 @@ def build_config(arguments: Arguments, own: Any, tokenizer: Any, vocabulary: int
         setattr(config, field, value)
     if arguments.repetition_penalty is not None:
         config.repetition_penalty = arguments.repetition_penalty
+    for field, value in arguments.further:
+        setattr(config, field, as_lists(value))
     for field in _SAMPLING_FIELDS:
         if not config.do_sample:
             setattr(config, field, None)
@@ -121,6 +130,20 @@ def plain_config(config: Any) -> Any:
         pad_token_id=config.pad_token_id,
         **{name: value for name, value in fields.items() if value is not None},
     )
+
+
+def sent_choices(arguments: Arguments) -> dict[str, Any]:
+    """Return the arguments that no generation configuration has, for the record."""
+    bias = {str(token): value for token, value in arguments.logit_bias}
+    values = {
+        "presence_penalty": arguments.presence_penalty,
+        "frequency_penalty": arguments.frequency_penalty,
+        "logit_bias": bias or None,
+        "logprobs": arguments.logprobs or None,
+        "top_logprobs": arguments.top_logprobs,
+        "seed": arguments.seed if arguments.temperature > 0 else None,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def is_search(config: Any) -> bool:
