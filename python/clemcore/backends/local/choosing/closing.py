@@ -11,6 +11,8 @@ from clemcore.backends.local.thought import Thought
 class Closing:
     """Forces the end of one reply's thought. What it did is in the facts of the thought."""
 
+    stretch = 1.0
+
     def __init__(self, thought: Thought) -> None:
         """Take the thought that is followed."""
         self._thought = thought
