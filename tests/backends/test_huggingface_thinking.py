@@ -228,6 +228,42 @@ class TestBudget:
             assert reply.facts["thinking"]["ended"] == "budget"
             assert len(ids) <= n + 1 + 3
 
+    @pytest.mark.parametrize("tags_are_tokens", [False, True])
+    @pytest.mark.parametrize("is_opened", [False, True])
+    def test_sampled_in_a_batch(
+        self, tiny_chat: Path, tmp_path: Path, tags_are_tokens: bool, is_opened: bool
+    ) -> None:
+        """Whatever the model samples: at most n tokens, then the end tag, then at most max_tokens."""
+        from transformers import AutoTokenizer
+
+        folder = copy_of(tiny_chat, tmp_path / "tiny")
+        if tags_are_tokens:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            tokenizer.add_tokens(["</think>"], special_tokens=True)
+            tokenizer.save_pretrained(folder)
+            _grow(folder, len(tokenizer))
+        template = {"custom_chat_template": OPENS, "premade_chat_template": False} if is_opened else {}
+        model = think(folder, **TAGS, **template)
+        close = ids_of(model, "</think>")
+        assert len(close) == (1 if tags_are_tokens else 4)
+        budgets = [0, 1, 3, 8, 13, 21] * 2
+        heat = 2.0 if is_opened else 0.5  # the model must write the start tag itself
+        asked = [
+            {"reasoning": {"budget": n}, "max_tokens": 5, "temperature": heat, "seed": seed}
+            for seed, n in enumerate(budgets)
+        ]
+        closed = 0
+        for n, reply in zip(budgets, model.generate_batch_response([THINK] * 12, gen_args=asked), strict=True):
+            facts, ids = reply.facts, reply.response["output_ids"]
+            assert facts["thinking"]["tokens"] <= n
+            if facts["thinking"]["ended"] == "budget":
+                closed += 1
+                begin = len(ids) - 5 - len(close) - n
+                opening = 0 if is_opened else len(ids_of(model, "<think>"))
+                assert begin <= opening
+                assert ids[opening + n :][: len(close)] == close or facts["thinking"]["tokens"] < n
+        assert closed >= 3
+
     def test_each_item_of_a_batch_has_its_own(self, tiny_chat: Path) -> None:
         model: Model = think(tiny_chat, **TAGS)
         budgets: list[dict[str, Any]] = [{"reasoning": {"budget": n}, "max_tokens": 4} for n in (1, 3, 60)]

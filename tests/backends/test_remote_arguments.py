@@ -95,6 +95,10 @@ def test_all_that_is_refused_is_said_at_once(wire_server: WireServer) -> None:
         ({"model_config": {"reasoning": {"effort": "low", "budget": 3}}}, "both say how much"),
         ({"model_config": {"reasoning": {"budjet": 3}}}, "unknown: budjet"),
         ({"model_config": {"reasoning": {"on_exceed": "cut"}}}, "'on_exceed' must be 'empty' or 'error'"),
+        (
+            {"model_config": {"reasoning": {"effort": "low", "on_exceed": "close"}}},
+            "a service's thoughts cannot be",
+        ),
         ({"model_config": {"reasoning": {"budget": 3}}}, "no number of tokens"),
         ({"model_config": {"thinking_mode": True}}, "thinking_mode: the service takes an effort"),
         ({"model_config": {"reasoning_effort": 3}}, "reasoning_effort must be a string, not an integer"),
@@ -174,6 +178,19 @@ def test_reasoning_that_leaves_no_answer(wire_server: WireServer) -> None:
     assert not caught.value.retryable
     with pytest.raises(ReasoningExceededError):
         ask(wire_server, {}, model_config={"reasoning": {"on_exceed": "error"}})
+
+
+@pytest.mark.parametrize("manner", [{"on_exceed": "close"}, {"closing": "Enough."}])
+def test_a_thought_of_a_service_cannot_be_closed(wire_server: WireServer, manner: dict[str, str]) -> None:
+    wish = {"reasoning": {"effort": "low", **manner}}
+    refused(wire_server, wish, "reasoning: a service's thoughts cannot be closed .on_exceed 'close', closing.")
+    wire_server.script = [completion("Hi"), completion("Hi")]
+    left_out = ask(wire_server, wish, model_config={"on_unsupported": "drop"}).facts
+    assert list(left_out["parameters"]["dropped"]) == ["reasoning.on_exceed"]
+    assert left_out["sent"]["reasoning_effort"] == "low"
+    nearest = ask(wire_server, wish, model_config={"on_unsupported": "nearest"}).facts
+    assert nearest["parameters"]["clamped"]["reasoning"]["sent"] == {"effort": "low", "on_exceed": "empty"}
+    assert nearest["sent"]["reasoning_effort"] == "low"
 
 
 @pytest.mark.parametrize(

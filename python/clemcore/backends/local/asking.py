@@ -141,7 +141,9 @@ class Preparation:
 
     def with_front(self, front: Frontend) -> Preparation:
         """Return the same with another front."""
-        return Preparation(front, self._engine, self._tags, self._arguments)
+        other = Preparation(front, self._engine, self._tags, self._arguments)
+        other._grammars = self._grammars
+        return other
 
     def item(self, model: LocalModel, index: int, ask: Ask, described: Description, place: str) -> Item:
         """Make everything that a dialogue needs before it is generated, and check it.
