@@ -211,7 +211,7 @@ class TestEveryGame:
         environment = {**os.environ, "PATH": path}
         done = subprocess.run(shell, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "36 episodes: 36 completed" in done.stdout
+        assert "36 episodes evaluated" in done.stderr
 
     @pytest.mark.slow
     def test_the_check_of_games_finds_nothing(self) -> None:
