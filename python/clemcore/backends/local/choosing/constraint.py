@@ -36,6 +36,8 @@ class Constrained:
         self._thought = thought
         self._ends = frozenset(ends)
         self._start = tuple(start)
+        # See `_shared`: it moves the scores of the answers by a sum of their probabilities, and by that of the tag.
+        self.stretch = 2.0 if self._start else 1.0
         self._kept: dict[int, float] = {}  # log of the mass that was allowed, by the number of the token
         self._changed: set[int] = set()
         self._begin_anew()
