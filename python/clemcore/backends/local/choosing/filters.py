@@ -9,6 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# How many of the likeliest tokens are looked at first; often they have the share already.
+_FEW = 512
+
 
 class _Filter:
     """A step without facts that looks at nothing but the scores."""
@@ -66,15 +69,32 @@ class TopP(_Filter):
         """Return the scores, -inf for other tokens."""
         import numpy as np
 
-        places = np.flatnonzero(scores > -np.inf)
+        finite = np.flatnonzero(scores > -np.inf)
+        values = scores[finite]
+        weights = np.exp(values - values.max())
+        least = self.share * weights.sum()
+        likely = self._likely(values, weights, least)
         # Stable, so that of equal tokens the same ones stay on every machine. The last ones are the likeliest.
-        places = places[np.argsort(scores[places], kind="stable")]
-        weights = np.exp(scores[places] - scores[places[-1]])
-        up_to = np.cumsum(weights)
-        gone = places[:-1][up_to[:-1] <= (1 - self.share) * up_to[-1]]
-        left = scores.copy()
-        left[gone] = -np.inf
+        likely = likely[np.argsort(values[likely], kind="stable")]
+        # What the more likely tokens have: a token stays if that is less than the share.
+        above = np.cumsum(weights[likely][::-1])[::-1] - weights[likely]
+        kept = finite[likely[(above < least) | (likely == likely[-1])]]
+        left = np.full_like(scores, -np.inf)
+        left[kept] = scores[kept]
         return left
+
+    @staticmethod
+    def _likely(values: Any, weights: Any, least: float) -> Any:
+        """Return the places of values among which are all that stay; sorting a whole vocabulary takes long."""
+        import numpy as np
+
+        count = _FEW
+        while count < len(values):
+            places = np.flatnonzero(values >= np.partition(values, -count)[-count])
+            if weights[places].sum() > least:
+                return places
+            count *= 8
+        return np.arange(len(values))
 
 
 class MinP(_Filter):

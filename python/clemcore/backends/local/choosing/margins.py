@@ -109,7 +109,7 @@ def _rule_of(steps: Sequence[Step], draw: Draw) -> _Rule:
     if isinstance(draw, Greedy):
         return lambda scores, _after, token, _step: _gap(scores, token) / stretch
     if isinstance(draw, Sampler):
-        return _SampledMargin(steps, draw.seed, stretch)
+        return _SampledMargin(steps, draw, stretch)
     return lambda *_: 0.0
 
 
@@ -129,8 +129,8 @@ class _SampledMargin:
     factor of ``exp(2 e)``.
     """
 
-    def __init__(self, steps: Sequence[Step], seed: int, stretch: float) -> None:
-        """Take the filters among the steps, the seed, and how far the other steps stretch a shift."""
+    def __init__(self, steps: Sequence[Step], sampler: Sampler, stretch: float) -> None:
+        """Take the filters among the steps, what drew, and how far the other steps stretch a shift."""
         temperature, self._top_k, self._top_p, self._min_p = 1.0, 0, 1.0, 0.0
         for step in steps:
             if isinstance(step, Temperature):
@@ -142,24 +142,22 @@ class _SampledMargin:
             elif isinstance(step, MinP):
                 self._min_p = step.share
         self._temperature = temperature
-        self._seed = seed
+        self._sampler = sampler
         self._margin_of_shift = 2 * temperature / stretch
 
-    def __call__(self, scores: Any, after: Any, token: int, step: int) -> float:
+    def __call__(self, scores: Any, _after: Any, token: int, step: int) -> float:
         import numpy as np
 
-        scores = scores.astype(np.float64) / self._temperature
-        kept = np.flatnonzero(after > -np.inf)
-        noise = gumbel_noise(self._seed, step, len(scores), kept)
-        noisy = scores[kept] + noise
-        is_token = kept == token
-        best = float(noisy[is_token][0])
-        rest = noisy[~is_token]
-        shift = min(_LARGEST_SHIFT, (best - float(rest.max())) / 2) if len(rest) else _LARGEST_SHIFT
-        if len(kept) < np.count_nonzero(scores > -np.inf) or self._top_p < 1 or self._min_p:
+        kept, noisy = self._sampler.places, self._sampler.noisy
+        order = noisy if len(noisy) == 1 else np.partition(noisy, -2)
+        best = float(order[-1])
+        shift = min(_LARGEST_SHIFT, (best - float(order[-2])) / 2) if len(noisy) > 1 else _LARGEST_SHIFT
+        if self._top_k or self._top_p < 1 or self._min_p:
+            scores = scores.astype(np.float64) / self._temperature
             judge = _Filtering(scores, self._top_k, self._top_p, self._min_p)
             outside = judge.outside(kept, shift)
-            noisy_outside = scores[outside] + gumbel_noise(self._seed, step, len(scores), outside)
+            noise = gumbel_noise(self._sampler.seed, step, len(scores), outside)
+            noisy_outside = scores[outside] + noise
 
             def may_change(shift: float) -> bool:
                 if not judge.surely_keeps(token, shift):
@@ -168,7 +166,7 @@ class _SampledMargin:
                 return bool(len(ahead)) and judge.may_keep(float(scores[ahead].max()), shift)
 
             shift = self._least(may_change, shift)
-        elif not len(rest):
+        elif len(noisy) == 1:
             return math.inf
         return shift * self._margin_of_shift
 
@@ -191,19 +189,19 @@ class _Filtering:
         import numpy as np
 
         self._scores = scores
+        self._min_p = min_p
         finite = int(np.count_nonzero(scores > -np.inf))
         self._count = min(top_k, finite) if top_k else finite
         self._best = float(scores.max())
-        self._min_p = min_p
-        self._second = float(np.partition(scores, -2)[-2]) if len(scores) > 1 else -math.inf
         # From this score on, tokens are within min_p of the best one.
         self._floor = self._best + (math.log(min_p) if min_p else -math.inf)
         self._odds = math.inf if top_p >= 1 else top_p / (1 - top_p)
-        self._sums: Any = None
-        if top_p < 1:
-            top = np.sort(np.partition(scores, -self._count)[-self._count :])[::-1]
-            self._sums = np.exp(top - self._best).cumsum()
-        self._least_of_top_k = float(np.partition(scores, -self._count)[-self._count]) if top_k else -math.inf
+        self._least_of_top_k, self._sums = -math.inf, None
+        if top_k or top_p < 1:
+            top = np.partition(scores, -self._count)[-self._count :]
+            self._least_of_top_k = float(top.min()) if top_k else -math.inf
+            if top_p < 1:
+                self._sums = np.exp(np.sort(top)[::-1] - self._best).cumsum()
 
     def outside(self, kept: Any, shift: float) -> Any:
         """Return the ids of tokens that are kept out, but perhaps not after a shift."""
@@ -216,6 +214,8 @@ class _Filtering:
 
     def surely_keeps(self, token: int, shift: float) -> bool:
         """Tell whether a token stays for each shift of the scores up to this one."""
+        import numpy as np
+
         score = float(self._scores[token])
         above = int((self._scores >= score - 2 * shift).sum()) - 1
         if not above:
@@ -224,7 +224,7 @@ class _Filtering:
             return False
         if self._min_p:
             # The token itself is not in its own way.
-            other = self._best if score < self._best else self._second
+            other = self._best if score < self._best else float(np.partition(self._scores, -2)[-2])
             if score - other - math.log(self._min_p) < 2 * shift:
                 return False
         return self._share_is_below(above, 2 * shift)

@@ -8,6 +8,7 @@ NumPy keeps the same in all versions. So an answer is the same in any batch, at 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,27 +32,43 @@ def gumbel_noise(seed: int, step: int, size: int, places: Any = None) -> Any:
     """
     import numpy as np
 
-    numbers = np.random.Philox(key=np.array([seed, step], dtype=np.uint64)).random_raw(size)
+    numbers = _numbers(seed, step, size)
     if places is not None:
         numbers = numbers[places]
     uniform = ((numbers >> np.uint64(_UNUSED_BITS)).astype(np.float64) + 0.5) * _PARTS
     return -np.log(-np.log(uniform))
 
 
+@functools.lru_cache(maxsize=1)
+def _numbers(seed: int, step: int, size: int) -> Any:
+    """Return the generator's numbers; the last ones are kept for who looks at the same choice again."""
+    import numpy as np
+
+    return np.random.Philox(key=np.array([seed, step], dtype=np.uint64)).random_raw(size)
+
+
 class Sampler:
-    """Takes a token by chance, with the probabilities that the scores stand for."""
+    """Takes a token by chance, with the probabilities that the scores stand for.
+
+    Attributes:
+        places: ids of the tokens that the last choice was made from.
+        noisy: their scores with the noise.
+    """
 
     def __init__(self, seed: int) -> None:
         """Take the seed of the answer, from 0 to 2**63 - 1."""
         self.seed = seed
+        self.places: Any = None
+        self.noisy: Any = None
 
     def __call__(self, scores: Any, step: int) -> int:
         """Return the id of a token; one with the score -inf is never taken."""
         import numpy as np
 
         places = np.flatnonzero(scores > -np.inf)
-        noisy = scores[places].astype(np.float64) + gumbel_noise(self.seed, step, len(scores), places)
-        return int(places[noisy.argmax()])
+        self.places = places
+        self.noisy = scores[places].astype(np.float64) + gumbel_noise(self.seed, step, len(scores), places)
+        return int(places[self.noisy.argmax()])
 
     def facts(self) -> Mapping[str, Any]:
         """Return the name and the version of the sampler; the seed is among the arguments that were sent."""
