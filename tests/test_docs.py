@@ -150,6 +150,8 @@ def test_no_other_block_is_left_out() -> None:
         ("README.md", "sh", "a clone"),
         ("README.md", "sh", "a clone"),
         ("README.md", "sh", "a clone"),
+        ("docs/arguments.md", "python", "the hub"),
+        ("docs/backends/huggingface_local.md", "python", "the hub"),
         ("docs/backends/huggingface_local.md", "python", "the hub"),
         ("docs/backends/huggingface_local.md", "python", "the hub"),
         ("docs/backends/huggingface_local.md", "python", "the hub"),
@@ -157,11 +159,13 @@ def test_no_other_block_is_left_out() -> None:
         ("docs/backends/human.md", "python", "a person"),
         ("docs/backends/slurk.md", "python", "a person"),
         ("docs/backends/slurk.md", "sh", "the network"),
+        ("docs/constraints.md", "python", "the hub"),
         ("docs/differences.md", "sh", "the network"),
         ("docs/getting-started.md", "sh", "a clone"),
         ("docs/getting-started.md", "sh", "the hub"),
         ("docs/registry.md", "sh", "the network"),
         ("docs/templates.md", "sh", "the hub"),
+        ("docs/thinking.md", "python", "the hub"),
     ]
 
 

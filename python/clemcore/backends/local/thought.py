@@ -47,6 +47,12 @@ class Limit:
         return self.closing != self.tag
 
 
+def continues(ids: Sequence[int], before: list[int]) -> bool:
+    """Tell whether ids begin with those before, without a copy where they are a list."""
+    begin = ids[: len(before)]
+    return (begin if isinstance(begin, list) else list(begin)) == before
+
+
 def is_closed(tags: Tags, prompt: str) -> bool:
     """Tell whether a prompt ends with an end tag, as templates write it where thinking is switched off."""
     end = prompt.rstrip()
@@ -109,8 +115,7 @@ class Thought:
         What was forced follows from the ids alone: a padded batch asks for more tokens of a reply that has ended,
         so that the last call may have fewer ids than the one before.
         """
-        known = len(self._ids)
-        if len(ids) < known or list(ids[:known]) != self._ids:
+        if not continues(ids, self._ids):
             self._restart()
         for token in ids[len(self._ids) :]:
             self._take(token)

@@ -11,7 +11,7 @@ from typing import Any
 
 from clemcore.backends.local.choosing.scores import log_probabilities
 from clemcore.backends.local.constraints.grammars import Grammar
-from clemcore.backends.local.thought import Thought
+from clemcore.backends.local.thought import Thought, continues
 from clemcore.errors import GenerationError
 
 # So that a token with all the probability leaves a logarithm for the others.
@@ -76,8 +76,7 @@ class Constrained:
         """Take all new ids so far. Those that do not continue the ids before begin an answer anew."""
         if not ids:
             self._kept, self._changed = {}, set()
-        known = len(self._ids)
-        if len(ids) < known or not ids or list(ids[:known]) != self._ids:
+        if not ids or not continues(ids, self._ids):
             self._begin_anew()
         self._ids = list(ids)
         if self._thought is not None:
