@@ -127,6 +127,11 @@ class Frontend:
         return copy.copy(self)
 
     @property
+    def control_tokens(self) -> ControlTokens:
+        """The control tokens of the tokenizer."""
+        return self._script.control_tokens
+
+    @property
     def template_now(self) -> datetime | None:
         """What the template's clock tells; None is the real time. An ISO time may be set, too."""
         return self._now

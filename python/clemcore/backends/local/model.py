@@ -16,11 +16,13 @@ from clemcore.backends.local.asking import Ask, Preparation, warn_of_twins
 from clemcore.backends.local.engine import Engine
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend
+from clemcore.backends.local.measured import MeasuredModel
 from clemcore.backends.local.memory import free_on
 from clemcore.backends.local.modes.exact import Exact
 from clemcore.backends.local.modes.fast import Fast
 from clemcore.backends.local.modes.mode import EXACT, FAST, Mode
 from clemcore.backends.local.replies import Replies
+from clemcore.backends.local.scoring import Scoring
 from clemcore.backends.local.sharing import HeldWeights
 from clemcore.backends.local.tags import tags_of
 from clemcore.backends.local.text import TextCutter
@@ -29,14 +31,14 @@ from clemcore.calls.conversation import STATES
 from clemcore.calls.request import Request, running
 from clemcore.errors import GenerationError, ModelLoadError, SpecError
 from clemcore.messages import Messages
-from clemcore.model import BatchGenerativeModel, Reply
+from clemcore.model import Reply
 from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class LocalModel(BatchGenerativeModel):
+class LocalModel(MeasuredModel):
     """A loaded chat model.
 
     Attributes:
@@ -81,6 +83,7 @@ class LocalModel(BatchGenerativeModel):
         self._tags = tags_of(self._entry, front.tokenizer)
         self._preparation = Preparation(front, engine, self._tags, arguments)
         self._replies = Replies(front, engine, self._cutter, weights.facts)
+        self._scoring = Scoring(front, engine, self._exact, self._replies)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return a model with the same weights and its own copy of the settings."""
@@ -92,6 +95,7 @@ class LocalModel(BatchGenerativeModel):
             "_gen_args": copy.deepcopy(self._gen_args, memo),
             "_front": front,
             "_preparation": self._preparation.with_front(front),
+            "_scoring": self._scoring.with_front(front),
         }
         vars(other).update(shared, **own)
         return other

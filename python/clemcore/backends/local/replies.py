@@ -12,11 +12,11 @@ from typing import Any
 
 from clemcore.backends.local.asking import Item
 from clemcore.backends.local.engine import Description, Engine, Generated, Job
-from clemcore.backends.local.frontend import Frontend
+from clemcore.backends.local.frontend import Frontend, Prompt
 from clemcore.backends.local.text import Answer, TextCutter
 from clemcore.backends.local.thought import Thought
 from clemcore.errors import ReasoningExceededError
-from clemcore.messages import sha256_of
+from clemcore.messages import Messages, sha256_of
 from clemcore.model import Reply
 
 logger = logging.getLogger(__name__)
@@ -94,6 +94,31 @@ class Replies:
             )
         logger.warning("the answer of model '%s' is empty: %s", self._front.name, exceeded)
 
+    def model_facts(self, described: Description) -> dict[str, Any]:
+        """Return what the record says about the model, whatever was asked."""
+        return {
+            "versions": dict(described.libraries),
+            "model": {
+                "source": self._entry.source,
+                "commit": getattr(self._front.config, "_commit_hash", None),
+                "device": described.device,
+                "dtype": described.dtype,
+                "attention": described.attention,
+                "quantization": described.quantization,
+                **self._model_facts,
+            },
+            "context": {"size": self._front.context_size, "source": self._front.context_source},
+        }
+
+    def prompt_facts(self, messages: Messages, prompt: Prompt, control: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the record says about a prompt."""
+        return {
+            "template": prompt.facts,
+            "control_tokens": control,
+            # The prompt is text: this is what says which messages it was made of.
+            "messages_sha256": sha256_of(messages),
+        }
+
     def _facts(
         self,
         item: Item,
@@ -109,22 +134,9 @@ class Replies:
         return {
             "sent": sent,
             "parameters": {name: dict(changes) for name, changes in item.account.parameters.items()},
-            "versions": dict(described.libraries),
-            "model": {
-                "source": self._entry.source,
-                "commit": getattr(self._front.config, "_commit_hash", None),
-                "device": described.device,
-                "dtype": described.dtype,
-                "attention": described.attention,
-                "quantization": described.quantization,
-                **self._model_facts,
-            },
-            "context": {"size": self._front.context_size, "source": self._front.context_source},
+            **self.model_facts(described),
             "timings": {f"{name}_seconds": round(value, 6) for name, value in seconds.items()},
-            "template": item.prompt.facts,
-            "control_tokens": item.control,
-            # The prompt is text: this is what says which messages it was made of.
-            "messages_sha256": sha256_of(item.messages),
+            **self.prompt_facts(item.messages, item.prompt, item.control),
             "usage": _usage(item, generated, answer),
             "finish_reason": answer.finish_reason,
             "outcome": answer.outcome,

@@ -83,14 +83,17 @@ class Exact:
         return self._kept.forget()
 
     def _result(self, job: Job, *, keeps: bool = True) -> Generated | Exception:
-        divided, facts = self._divided(job, keeps=keeps)
+        divided, facts = self.divided(job, keeps=keeps)
         ((_, result),) = self._engine.generate(iter([divided]), "alone")
         if isinstance(result, Exception):
             return result
         return dataclasses.replace(result, facts={**result.facts, "prefill": facts})
 
-    def _divided(self, job: Job, *, keeps: bool) -> tuple[Job, dict[str, Any]]:
-        """Return a job as the block rule has it, and what the record says about it."""
+    def divided(self, job: Job, *, keeps: bool = True) -> tuple[Job, dict[str, Any]]:
+        """Return a job as the block rule has it, and what the record says about it.
+
+        Its pieces are to be fed from its state; ``on_state`` keeps the state after each.
+        """
         engine, block, count = self._continuing, self._block, len(job.ids)
         facts = {"block": block, "kept": 0, "computed": count}
         if not block or count <= block:

@@ -34,7 +34,7 @@ from clemcore.backends.local.transformers.description import (
 )
 from clemcore.backends.local.transformers.feeding import Feeder
 from clemcore.backends.local.transformers.forked import refusal_after_fork
-from clemcore.backends.local.transformers.generation_config import NAMES, fault_of, why_in_one_call
+from clemcore.backends.local.transformers.generation_config import NAMES, fault_of, own_ends, why_in_one_call
 from clemcore.backends.local.transformers.hardware import hardware_of
 from clemcore.backends.local.transformers.masking import honours_mask
 from clemcore.backends.local.transformers.processors import rules_of
@@ -122,6 +122,7 @@ class TransformersEngine:
             stop_strings=(stops,) if isinstance(stops, str) else tuple(stops),
             tokens_are_final=(own.num_beams or 1) == 1,
             vocabulary=self._vocabulary,
+            ends=own_ends(own, self._tokenizer),
             hardware=hardware_of(str(self._device)),
             can_continue=True,
         )

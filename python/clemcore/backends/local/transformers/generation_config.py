@@ -183,6 +183,12 @@ def end_tokens(config: Any) -> frozenset[int]:
     return frozenset() if ids is None else frozenset([ids] if isinstance(ids, int) else ids)
 
 
+def own_ends(own: Any, tokenizer: Any) -> frozenset[int]:
+    """Return the ids of the tokens that end a reply by a model's configuration or its tokenizer."""
+    eos = tokenizer.eos_token_id
+    return end_tokens(own) if eos is None else end_tokens(own) | {eos}
+
+
 def sent_arguments(config: Any) -> dict[str, Any]:
     """Return what the model really computes with, for the record: the main fields, and all that are not default."""
     defaults = {**type(config)().to_dict(), **config._get_default_generation_params()}
