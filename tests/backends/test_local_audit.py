@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
+from clemcore import backends
 from clemcore.backends.local.audit.result import Audit, Comparison, FirstDifference, fingerprint_of
 from clemcore.backends.local.audit.store import path_of, required_audit, save, stored_audit
 from clemcore.backends.local.engine import Description
-from clemcore.errors import SpecError
+from clemcore.errors import ContextExceededError, MessagesError, SpecError
+from support.tiny import load
 
 WEIGHTS = {"weights_sha256": "ab" * 32, "adapter": None}
 
@@ -93,3 +96,75 @@ def test_what_was_changed_by_hand_is_not_used(caplog: pytest.LogCaptureFixture) 
     path.write_text(json.dumps(content))
     assert stored_audit(described(), WEIGHTS) is None
     assert "an audit that contradicts itself" in caplog.text
+
+
+@pytest.mark.slow
+class TestTheTinyModel:
+    QUESTIONS: ClassVar = [
+        [{"role": "user", "content": "Who won? " * count + "Tell me."}] for count in (1, 4, 9, 2, 20)
+    ]
+
+    def test_in_float32_answers_stay_and_scores_move(self, tiny_chat: Path, tmp_path: Path) -> None:
+        model = load(tiny_chat)
+        named: list[str] = []
+        made = model.audit(self.QUESTIONS, 6, named.append)
+        rows = {one.name: one for one in made.comparisons}
+        assert [*rows] == named[1:]
+        assert [*rows] == [
+            *("again", "other order", "batches of 2", "batches of 4", "batches of 8", "padded"),
+            *("cold prefixes", "warm prefixes"),
+        ]
+        assert all(one.equal == one.answers == 5 for one in made.comparisons)
+        assert (rows["again"].largest_shift, rows["other order"].largest_shift) == (0.0, 0.0)
+        assert 0 < rows["padded"].largest_shift < 1e-3
+        assert 0 < made.shift < made.smallest_margin
+        # Kept states were used, and they changed nothing.
+        assert rows["cold prefixes"].proof == {"prompts_kept": 0, "tokens_kept": 0}
+        assert rows["warm prefixes"].proof["prompts_kept"] >= 4
+        assert rows["warm prefixes"].largest_shift == rows["cold prefixes"].largest_shift
+        again = model.audit(self.QUESTIONS, 6)
+        assert again.comparisons == made.comparisons
+        with backends.record(tmp_path / "requests.json"):
+            model.generate_response(self.QUESTIONS[0])
+        (call,) = json.loads((tmp_path / "requests.json").read_text())
+        assert call["clemcore"]["model"]["audit"] == {"id": made.id, "made": again.made, "shift": made.shift}
+
+    def test_what_moves_is_seen(self, tiny_chat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Answers of a model that computes something else in batches differ, and the place is named."""
+        model = load(tiny_chat)
+        inner = model.model.forward
+
+        def disturbed(*args: Any, **kwargs: Any) -> Any:
+            made = inner(*args, **kwargs)
+            if made.logits.shape[0] > 1:
+                made.logits[:, -1, 7] += 1000.0
+            return made
+
+        monkeypatch.setattr(model.model, "forward", disturbed)
+        made = model.audit(self.QUESTIONS, 3)
+        rows = {one.name: one for one in made.comparisons}
+        assert rows["again"].equal == 5
+        assert rows["padded"].equal == 0
+        assert rows["padded"].largest_shift == pytest.approx(1000.0, abs=1.0)
+        first = rows["padded"].first
+        assert first is not None
+        assert (first.token, first.margin > 0) == (0, True)
+
+    def test_the_default_prompts(self, tiny_chat: Path) -> None:
+        from clemcore.backends.local.audit.prompts import default_prompts, prompts_of
+
+        assert len(default_prompts()) == 16
+        front = load(tiny_chat)._front
+        lengths = [len(ids) for ids in prompts_of(front, None, 24)]
+        assert 0 < len(lengths) < 16  # the others do not fit its window
+        with pytest.raises(MessagesError, match="at least one dialogue"):
+            prompts_of(front, [], 24)
+        with pytest.raises(ContextExceededError, match="by dialogue 1"):
+            prompts_of(front, [self.QUESTIONS[0], [{"role": "user", "content": "long " * 600}]], 24)
+
+    def test_speeds(self, tiny_chat: Path) -> None:
+        speeds = list(load(tiny_chat).bench(lengths=(8, 600), batches=(1, 2), new_tokens=4))
+        assert [(one.mode, one.length, one.batch) for one in speeds] == [
+            *(("exact", 8, 1), ("fast", 8, 1), ("fast", 8, 2)),
+        ]
+        assert all(one.prefill > 0 for one in speeds)

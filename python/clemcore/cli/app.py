@@ -43,6 +43,8 @@ COMMANDS = {
     "status": ("status.status", "Show how far a run is."),
     "replay": ("replay.replay", "Play a run again from its record, and compare."),
     "export": ("export.export", "Write the episodes of RUN in another layout."),
+    "audit": ("audit.audit", "Measure how far answers of a local model move."),
+    "bench": ("bench.bench", "Measure how fast a local model is."),
 }
 
 # Commands of 3.7.2 that users may type, and what they did.

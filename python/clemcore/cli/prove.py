@@ -10,11 +10,10 @@ import click
 
 from clemcore.cli.inputs import chosen_template, examples, read_time, template_options
 from clemcore.cli.respond import print_json
-from clemcore.cli.selection import set_option, with_set
+from clemcore.cli.selection import name_or_folder, set_option
 from clemcore.cli.terminal import Styled, note, out, progress, table
 from clemcore.errors import ClemcoreError, TemplateError
 from clemcore.registry.override import changes_of
-from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
     from clemcore.prompts.proof import Case, PromptDifference, Proof
@@ -84,7 +83,7 @@ def prove(
                 source = chosen_template(template, template_name, special_token)
                 proof = _of_template(template, source, cases, template_now)
             else:
-                spec = _resolved(str(model), set_)
+                spec = name_or_folder(str(model), set_)
                 changes = changes_of(spec)
                 proof = loading.prove(spec, cases, template_now)
     except ClemcoreError as fault:
@@ -103,19 +102,6 @@ def _read_cases(paths: tuple[str, ...]) -> list[Case]:
     from clemcore.prompts.proof import read_cases
 
     return [case for path in paths for case in read_cases(Path(path))]
-
-
-def _resolved(given: str, set_: tuple[str, ...]) -> ModelSpec:
-    """Find the specification of a model, or make one of a folder."""
-    from clemcore import loading
-
-    folder = Path(given).expanduser()
-    if folder.is_dir():
-        name = folder.resolve().name
-        spec = ModelSpec(model_name=name, backend="huggingface_local", huggingface_id=str(folder.resolve()))
-    else:
-        spec = ModelSpec.from_string(given)
-    return loading.resolve(with_set(spec, set_))
 
 
 def _of_template(path: str, source: TemplateSource, cases: list[Case], now: datetime | None) -> Proof:

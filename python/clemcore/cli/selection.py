@@ -9,6 +9,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -73,6 +74,24 @@ def set_option(command: AnyFunction) -> AnyFunction:
         metavar="FIELD=JSON",
         help="Replace a field of the entry (model_config.thinking_mode=false; null removes it); repeatable.",
     )(command)
+
+
+def name_or_folder(given: str, set_: Iterable[str]) -> ModelSpec:
+    """Find the specification of a model by its name or selector, or make one of a folder with its files.
+
+    Args:
+        given: what stands on the command line.
+        set_: what ``--set`` says.
+    """
+    from clemcore import loading
+
+    folder = Path(given).expanduser()
+    if folder.is_dir():
+        name = folder.resolve().name
+        spec = ModelSpec(model_name=name, backend="huggingface_local", huggingface_id=str(folder.resolve()))
+    else:
+        spec = ModelSpec.from_string(given)
+    return loading.resolve(with_set(spec, tuple(set_)))
 
 
 _server_options = options(

@@ -1,12 +1,18 @@
-"""What can be measured of a local model besides asking it: scores of given answers.
+"""What can be measured of a local model besides asking it: scores of given answers, audits, and speeds.
 
 It puts the parts together that compute these, and computes nothing itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
+from clemcore.backends.local.audit.making import Auditor
+from clemcore.backends.local.audit.prompts import prompts_of
+from clemcore.backends.local.audit.result import Audit
+from clemcore.backends.local.audit.store import save
+from clemcore.backends.local.bench import Speed, measure
 from clemcore.backends.local.engine import Engine
 from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.frontend import Frontend
@@ -70,6 +76,45 @@ class MeasuredModel(BatchGenerativeModel):
             reply, scores = self._scoring.score(messages, answers, self._score_mode(exactness))
             call.answered(reply)
         return scores
+
+    def audit(
+        self,
+        dialogues: Sequence[Messages] | None = None,
+        new_tokens: int = 24,
+        progress: Callable[[str], None] = lambda _name: None,
+    ) -> Audit:
+        """Measure how far the model's answers move with what else is computed, and store the result.
+
+        Certified answers need it. Each call names it in its record.
+
+        Args:
+            dialogues: what is asked; by default sixteen short and long questions.
+            new_tokens: the most tokens of an answer.
+            progress: told the name of each way to ask before it begins.
+
+        Raises:
+            MessagesError: a dialogue does not have the right form, or there is none.
+            ContextExceededError: a dialogue does not fit.
+            GenerationError: the engine failed.
+        """
+        prompts = prompts_of(self._front, dialogues, new_tokens)
+        auditor = Auditor(self._engine, self._exact, self._modes[FAST], prompts, new_tokens)
+        audit = auditor.make(self.name, self._weights.facts, progress)
+        save(audit)
+        self._replies.forget_audits()
+        return audit
+
+    def bench(self, **settings: Any) -> Iterator[Speed]:
+        """Measure how fast the model is.
+
+        Args:
+            settings: arguments of :func:`clemcore.backends.local.bench.measure`.
+        """
+        size = len(self._front.tokenizer)
+        ordinary = sorted(set(range(size)) - set(self._front.tokenizer.get_added_vocab().values()))
+        is_audited = self._replies.audit_facts(self._engine.describe()) is not None
+        modes = [mode for mode in self._modes.values() if mode.name != CERTIFIED or is_audited]
+        yield from measure(modes, ordinary, self.context_size, **settings)
 
     def _score_mode(self, exactness: str | None) -> str:
         """Return how answers are scored; certified answers are exact ones."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clemcore.backends.local.asking import Item
+from clemcore.backends.local.audit.store import stored_audit
 from clemcore.backends.local.engine import Description, Engine, Generated, Job
 from clemcore.backends.local.frontend import Frontend, Prompt
 from clemcore.backends.local.text import Answer, TextCutter
@@ -39,6 +40,8 @@ class Replies:
         self._engine = engine
         self._cutter = cutter
         self._model_facts = facts
+        # By the way in which the engine computes, so that no call has to look into the store.
+        self._audits: dict[str, dict[str, Any] | None] = {}
 
     def reply(self, item: Item, job: Job, generated: Generated, described: Description, mode: str) -> Reply:
         """Return the reply to a dialogue.
@@ -106,9 +109,22 @@ class Replies:
                 "attention": described.attention,
                 "quantization": described.quantization,
                 **self._model_facts,
+                "audit": self.audit_facts(described),
             },
             "context": {"size": self._front.context_size, "source": self._front.context_source},
         }
+
+    def audit_facts(self, described: Description) -> dict[str, Any] | None:
+        """Return what the record says about the stored audit of the model, or None if there is none."""
+        key = repr((described.threads, described.attention, described.dtype, described.hardware))
+        if key not in self._audits:
+            audit = stored_audit(described, self._model_facts)
+            self._audits[key] = None if audit is None else audit.facts()
+        return self._audits[key]
+
+    def forget_audits(self) -> None:
+        """Look into the store again: an audit was made."""
+        self._audits.clear()
 
     def prompt_facts(self, messages: Messages, prompt: Prompt, control: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the record says about a prompt."""
