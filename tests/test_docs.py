@@ -151,6 +151,7 @@ def test_no_other_block_is_left_out() -> None:
         ("README.md", "sh", "a clone"),
         ("README.md", "sh", "a clone"),
         ("docs/arguments.md", "python", "the hub"),
+        ("docs/audits.md", "sh", "the hub"),
         ("docs/backends/huggingface_local.md", "python", "the hub"),
         ("docs/backends/huggingface_local.md", "python", "the hub"),
         ("docs/backends/huggingface_local.md", "python", "the hub"),

@@ -16,6 +16,7 @@ from clemcore.backends.huggingface_local import HuggingfaceLocalModel
 from clemcore.backends.local.arguments import Arguments
 from clemcore.backends.local.choosing.scores import as_array, log_probabilities
 from clemcore.backends.local.engine import Job
+from clemcore.backends.local.scores import AnswerScore
 from clemcore.errors import ContextExceededError, MessagesError, SpecError
 from clemcore.verify import verify
 from support.tiny import CANBERRA, CAPITAL, END, load
@@ -100,6 +101,15 @@ def test_the_end_of_the_turn_is_scored_beside_the_answer(model: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
+def test_exact_scores_are_the_log_probabilities_that_a_reply_reports(tiny_chat: Path, dtype: str) -> None:
+    model: Any = small(tiny_chat, dtype=dtype)
+    messages = [{"role": "user", "content": random_words(5, 50)}]
+    reply = model.generate_response(messages, gen_args={"logprobs": True, "max_tokens": 12})
+    (score,) = model.score_answers(messages, [reply.response["output_ids"]], exactness="exact")
+    assert score.logprobs == [entry["logprob"] for entry in reply.facts["logprobs"]["content"]]
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("words", [3, 60])
 def test_exact_scores_of_a_greedy_answer_are_those_of_its_generation(
     tiny_chat: Path, dtype: str, words: int
@@ -143,6 +153,13 @@ def test_the_prompt_is_computed_once(tiny_chat: Path, monkeypatch: pytest.Monkey
     model.score_answers([*messages, {"role": "assistant", "content": "x"}, *messages], answers)
     assert sum(lengths) < 2 * size + sum(len(score.ids) for score in found) - size // 16 * 16 + 32
     assert torch.is_grad_enabled()
+
+
+def test_an_impossible_answer_has_no_perplexity() -> None:
+    score = AnswerScore("x", [1, 2], [-1.0, -math.inf], [1, 9], False)
+    assert (score.sum, score.mean, score.perplexity) == (-math.inf, -math.inf, math.inf)
+    found = json.loads(json.dumps(score.to_dict(), allow_nan=False))
+    assert (found["logprobs"], found["sum"], found["mean"], found["perplexity"]) == ([-1.0, None], None, None, None)
 
 
 def test_scores_are_recorded_like_a_call(model: Any, tmp_path: Path) -> None:

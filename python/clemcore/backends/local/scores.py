@@ -61,8 +61,19 @@ class AnswerScore:
         return math.exp(-self.mean) if self.mean > -math.inf else math.inf
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values, with sum, mean and perplexity."""
-        return {**vars(self), "sum": self.sum, "mean": self.mean, "perplexity": self.perplexity}
+        """Return it as JSON values, with sum, mean and perplexity; None for what is infinite."""
+        end, more = self.end_logprob, {"sum": self.sum, "mean": self.mean, "perplexity": self.perplexity}
+        numbers = {"end_logprob": end, **more}
+        return {
+            **vars(self),
+            "logprobs": [_finite(each) for each in self.logprobs],
+            **{name: None if number is None else _finite(number) for name, number in numbers.items()},
+        }
+
+
+def _finite(number: float) -> float | None:
+    """Return a number, or None where JSON has none for it."""
+    return number if math.isfinite(number) else None
 
 
 @dataclass(frozen=True)
