@@ -169,6 +169,13 @@ class TestPenaltiesAndBias:
         with pytest.raises(GenerationArgumentError, match=words):
             ask(model, logit_bias=bias)
 
+    def test_on_unsupported_decides(self, tiny_chat: Path) -> None:
+        model = load(tiny_chat, {"premade_chat_template": True, "on_unsupported": "drop"})
+        reply = ask(model, logit_bias={"Canberra or Sydney": 1}, suppress_tokens=[100_000], num_beams=0)
+        assert reply.text == CANBERRA
+        assert reply.facts["parameters"]["dropped"].keys() == {"logit_bias", "suppress_tokens", "num_beams"}
+        assert not reply.facts["sent"].keys() & {"logit_bias", "suppress_tokens"}
+
     def test_a_token_that_is_named_twice(self, model: HuggingfaceLocalModel) -> None:
         token = ask(model).response["output_ids"][3]
         with pytest.raises(GenerationArgumentError, match=f"names token {token} twice"):

@@ -235,7 +235,7 @@ class Preparation:
             arguments, ledger = read_arguments(
                 gen_args, asked, model.model_spec, self._arguments, abilities.fields_for
             )
-            arguments = with_token_ids(arguments, self._engine, described.vocabulary, model.name)
+            arguments = with_token_ids(arguments, ledger, self._engine, described.vocabulary)
             thinking = read_thinking(ledger)
             fault = fault_of_closing(thinking, self._tags)
             if fault is not None:
