@@ -220,7 +220,7 @@ def test_data_is_what_it_says(block: Block) -> None:
 
 
 # Of 3.7.2, named where a page says that they are missing.
-COMES_LATER = {"transcribe", "serve"}
+COMES_LATER = {"serve"}
 
 
 def _commands(page: Path) -> set[tuple[str, ...]]:

@@ -3,7 +3,7 @@
 Run it with ``make demo``, which sets up everything. It makes a working folder with a model registry of two entries,
 asks both models the same question through the same call, shows both tuples, and leaves ``requests.json``. Then it
 plays the games of ``examples/games`` with the mock and with both models. It kills each run halfway, resumes it and
-scores it.
+scores it. At the end it shows the table of all models, and where the page of an episode is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from killed_run import KilledRun, RunError, play, play_and_kill, prepare
+from killed_run import CLEM, KilledRun, RunError, play, play_and_kill, prepare, run
 from model import DemoModelError, ensure_model
 from server import Server, ServerError, serve
 
@@ -127,6 +127,16 @@ def tell(run: KilledRun) -> None:
         print(f"  {line}")
 
 
+def show_results() -> None:
+    """Evaluate and transcribe what was played, and print where to find it."""
+    print("\nthe table of all models (model, clemscore, % played, quality score):", flush=True)
+    print(run(WORK, [CLEM, "eval"]), end="")
+    for model in ("smollm2-local", "smollm2-served"):
+        run(WORK, [CLEM, "transcribe", "-r", f"results/{model}"])
+    page = min((WORK / "results" / "smollm2-local").rglob("transcript.html"))
+    print(f"{WORK / 'results' / 'results.html'} has it by game; {page} shows an episode")
+
+
 def main() -> int:
     """Set up, talk, play; the exit status tells whether everything went as it should."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -141,6 +151,7 @@ def main() -> int:
         entries = registry(folder, server.base_url, server.model)
         Path("model_registry.json").write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
         went_well = [talk(), play_with_mock(), play_with_models(server)]
+    show_results()
     return 0 if all(went_well) else 1
 
 

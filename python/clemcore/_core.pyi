@@ -43,6 +43,8 @@ __all__ = [
     "packaged_registry",
     "settings",
     "thaw",
+    "transcript",
+    "transcript_images",
     "unify",
     "upsert_entries",
     "use_of_key",
@@ -575,3 +577,21 @@ class ResultsTable:
 
     def html(self) -> str:
         """Return the content of ``results.html``. All names are escaped."""
+
+def transcript(interactions: bytes, images: dict[str, str]) -> tuple[bytes, bytes]:
+    """Return the transcript of an episode as HTML and as TeX.
+
+    Args:
+        interactions: the content of ``interactions.json`` of any release.
+        images: ``data:`` addresses of images by the names that messages give. Others are shown by their names.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+
+def transcript_images(interactions: bytes) -> list[str]:
+    """Return the names of the images of an episode.
+
+    Raises:
+        ValueError: it is not JSON.
+    """

@@ -119,7 +119,7 @@ def test_nothing_to_evaluate_is_an_error_that_names_the_reason(clem: Clem) -> No
     assert "'clem score' first" in clem("eval").stderr
     write(Path("results/mock/taboo/high/instance_00000"), GOOD)
     done = clem("eval", "-m", "gpt", "-g", "taboo")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "passes -m gpt -g taboo" in done.stderr
     Path("results/raw.csv").write_text("mine,1\n")
     assert "results/raw.csv does not begin with" in clem("eval", "-m", "mock").stderr

@@ -18,7 +18,6 @@ _STEP = "only a step of the old implementation"
 _LATER = "not part of this version yet"
 REASONS = {
     "clem serve": _LATER,
-    "clem transcribe": _LATER,
     "clemcore.backends.anthropic_api.AnthropicModel": _ONE_CLASS,
     "clemcore.backends.cohere_api.CohereModel": _ONE_CLASS,
     "clemcore.backends.google_api.GoogleModel": _ONE_CLASS,
@@ -40,11 +39,12 @@ REASONS = {
     "clemcore.cli.parse_kv": _STEP,
     "clemcore.cli.read_gen_args": _STEP,
     "clemcore.cli.serve": _LATER,
-    "clemcore.cli.transcripts": _LATER,
     "clemcore.clemgame.benchmark.GameBenchmark.set_extra_modules": "a game's modules are found by their files",
     "clemcore.clemgame.envs": _LATER,
     "clemcore.clemgame.runners": f"{_LATER}; `clemcore.cli.run` plays games",
-    "clemcore.clemgame.transcripts": _LATER,
+    "clemcore.clemgame.transcripts.builder.get_css": _STEP,
+    "clemcore.clemgame.transcripts.html_templates": "the templates are compiled into the core",
+    "clemcore.clemgame.transcripts.tex_templates": "the templates are compiled into the core",
     "clemcore.load_logging_config": "importing clemcore does not configure logging",
     **{
         f"clemcore.clemgame.{name}": _LATER

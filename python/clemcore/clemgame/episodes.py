@@ -61,6 +61,14 @@ class Episode:
         """The interactions in the form of 3.7.2, as far as they came; empty if it did not end."""
         raise NotImplementedError
 
+    def interactions_json(self) -> bytes:
+        """Return the interactions of an episode that was played, as they are kept.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        raise NotImplementedError
+
     def calls(self) -> list[StoredCall]:
         """Return the calls that count, by number."""
         raise NotImplementedError
@@ -111,6 +119,9 @@ class _StoreEpisode(Episode):
         value: dict[str, Any] = json.loads(text) if text else {}
         return value
 
+    def interactions_json(self) -> bytes:
+        return self._reader.interactions(self._stored)
+
     @property
     def scores(self) -> dict[str, Any] | None:
         path = self.folder / "scores.json"
@@ -148,6 +159,13 @@ class _ClassicEpisode(Episode):
     @cached_property
     def interactions(self) -> dict[str, Any]:
         return found.read_interactions(self._place)
+
+    def interactions_json(self) -> bytes:
+        path = self.folder / "interactions.json"
+        try:
+            return path.read_bytes()
+        except OSError as fault:
+            raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
 
     def calls(self) -> list[StoredCall]:
         return found.read_calls(self._place)

@@ -40,6 +40,7 @@ COMMANDS = {
     "run": ("running.run", "Play games with models; continue what was interrupted."),
     "score": ("scores.score", "Compute the scores of completed episodes."),
     "eval": ("evaluating.eval_", "Compute the tables of scores."),
+    "transcribe": ("transcribe.transcribe", "Write transcripts of episodes, as HTML and TeX."),
     "status": ("status.status", "Show how far a run is."),
     "replay": ("replay.replay", "Play a run again from its record, and compare."),
     "export": ("export.export", "Write the episodes of RUN in another layout."),
@@ -49,7 +50,6 @@ COMMANDS = {
 
 # Commands of 3.7.2 that users may type, and what they did.
 NOT_YET = {
-    "transcribe": "writes transcripts of episodes",
     "serve": "serves games to trainers",
 }
 

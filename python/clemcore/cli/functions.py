@@ -83,14 +83,20 @@ def score(
 
 
 def transcripts(game_selector: GameSelector, results_dir: str | Path | None = None) -> None:
-    """Refuse to make transcripts, which are not part of this version yet.
+    """Write the transcripts of episodes, as ``clem transcribe`` does.
+
+    Args:
+        game_selector: the games: a name, ``"all"``, a dict or a specification.
+        results_dir: the folder of the results; by default ``results``.
 
     Raises:
-        NotImplementedError: always.
+        SystemExit: some episodes could not be transcribed.
     """
-    raise NotImplementedError(
-        "transcripts are not part of this version yet; clemcore 3.7.2 can make them from the same files"
-    )
+    from clemcore.cli.transcribe import transcribe_all
+
+    status = transcribe_all(Path(results_dir or "results"), game_selector)
+    if status:
+        sys.exit(status)
 
 
 def serve(  # noqa: PLR0917 - 3.7.2's parameters

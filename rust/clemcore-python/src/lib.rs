@@ -14,6 +14,7 @@ mod explain;
 mod frozen;
 mod guard;
 mod json;
+mod page;
 mod registry;
 mod results;
 mod schema;
@@ -34,6 +35,9 @@ mod _core {
 
     #[pymodule_export]
     use crate::json::{canonical_json, check_json};
+
+    #[pymodule_export]
+    use crate::page::{transcript, transcript_images};
 
     #[pymodule_export]
     use crate::registry::{

@@ -26,6 +26,7 @@ pub mod catalogue;
 pub mod edit;
 pub mod fix;
 pub mod json;
+pub mod page;
 pub mod patch;
 pub mod problem;
 pub mod registry;

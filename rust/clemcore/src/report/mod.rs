@@ -7,6 +7,7 @@ mod visible;
 
 use crate::problem::{Problem, Severity};
 pub use excerpt::Excerpt;
+pub(crate) use visible::is_hidden;
 pub use visible::visible_lines;
 
 /// How a report is written.

@@ -2,7 +2,7 @@
 use std::borrow::Cow;
 
 /// Whether a character steers a terminal, or reorders the line that it stands in.
-pub(super) fn is_hidden(character: char) -> bool {
+pub(crate) fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -1,6 +1,7 @@
 //! One score, as a scorer gave it, and its text in `raw.csv`.
 use crate::template::text::float;
-use crate::value::{Dict, Value};
+use crate::text::repr::text_of;
+use crate::value::Value;
 use std::fmt::Write as _;
 
 /// A score. What is neither a number nor nothing is kept as text, so that it can be seen.
@@ -23,11 +24,7 @@ impl Score {
             Value::BigInt(digits) => Self::Float(digits.parse().unwrap_or(f64::NAN)),
             Value::Float(number) => Self::Float(number),
             Value::String(text) => Self::Text(text.into()),
-            other => {
-                let mut text = String::new();
-                write_repr(&other, &mut text);
-                Self::Text(text.into())
-            }
+            other => Self::Text(text_of(&other).into()),
         }
     }
 
@@ -103,62 +100,6 @@ pub(super) fn write_float(number: f64, out: &mut String) {
     } else if !number.is_nan() {
         float::repr(number, out);
     }
-}
-
-/// Appends what Python's `repr` gives of a JSON value.
-fn write_repr(value: &Value, out: &mut String) {
-    match value {
-        Value::Null | Value::Opaque(_) => out.push_str("None"),
-        Value::Bool(flag) => out.push_str(if *flag { "True" } else { "False" }),
-        Value::Int(number) => {
-            let _ = write!(out, "{number}");
-        }
-        Value::BigInt(digits) => out.push_str(digits),
-        Value::Float(number) => float::repr(*number, out),
-        Value::String(text) => quote(text, out),
-        Value::List(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                out.push_str(if index > 0 { ", " } else { "" });
-                write_repr(item, out);
-            }
-            out.push(']');
-        }
-        Value::Dict(dict) => write_dict(dict, out),
-    }
-}
-
-fn write_dict(dict: &Dict, out: &mut String) {
-    out.push('{');
-    for (index, (name, item)) in dict.iter().enumerate() {
-        out.push_str(if index > 0 { ", " } else { "" });
-        quote(name, out);
-        out.push_str(": ");
-        write_repr(item, out);
-    }
-    out.push('}');
-}
-
-fn quote(text: &str, out: &mut String) {
-    let mark = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    out.push(mark);
-    for char in text.chars() {
-        match char {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\\' => out.push_str("\\\\"),
-            _ if char == mark => {
-                out.push('\\');
-                out.push(char);
-            }
-            _ if char.is_control() => {
-                let _ = write!(out, "\\x{:02x}", char as u32);
-            }
-            _ => out.push(char),
-        }
-    }
-    out.push(mark);
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ pub(crate) mod decode;
 pub(crate) mod lines;
 pub(crate) mod mask;
 pub(crate) mod nearest;
+pub(crate) mod repr;
 pub(crate) mod similar;
 
 /// A half-open range of byte offsets in a text.

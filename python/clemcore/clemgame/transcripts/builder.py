@@ -1,0 +1,140 @@
+"""Writes ``transcript.html`` and ``transcript.tex`` beside the interactions of episodes.
+
+The core renders them. It does not know what a message means.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clemcore._core import transcript, transcript_images
+from clemcore.clemgame.layout.jsonfile import write_whole
+from clemcore.clemgame.transcripts.pictures import read_images, roots_of
+from clemcore.errors import RunError, StoreError
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.episodes import Episode
+
+HTML, TEX = "transcript.html", "transcript.tex"
+_HALF = re.compile("[\ud800-\udfff]")
+_logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Transcribed:
+    """What was written.
+
+    Attributes:
+        episodes: how many episodes have transcripts now.
+        left_out: how many episodes did not end, and have none.
+        problems: the place of each episode that could not be transcribed, with the reason.
+    """
+
+    episodes: int = 0
+    left_out: int = 0
+    problems: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def transcribe(path: Path | str, games: Collection[str] = ()) -> Transcribed:
+    """Write the transcripts of all completed episodes of a run, or of all runs in a folder.
+
+    Args:
+        path: the folder.
+        games: transcribe only these games; by default all.
+
+    Raises:
+        RunError: there is no episode of these games.
+        StoreError: there are no episodes, or a store cannot be read.
+        OSError: a file cannot be written.
+    """
+    from clemcore.clemgame.episodes import read_episodes
+
+    done = Transcribed()
+    roots: dict[Path, list[Path]] = {}
+    for episode in read_episodes(path):
+        if games and episode.key.game not in games:
+            continue
+        if episode.state != "played":
+            done.left_out += 1
+            continue
+        if episode.run not in roots:
+            roots[episode.run] = roots_of(episode.run)
+        try:
+            pages = _pages(_interactions_of(episode), roots[episode.run])
+        except StoreError as fault:
+            done.problems.append((episode.folder, str(fault)))
+            continue
+        for name, page in zip((HTML, TEX), pages, strict=True):
+            write_whole(str(episode.folder / name), page)
+        done.episodes += 1
+    if games and not (done.episodes or done.left_out or done.problems):
+        named = ", ".join(sorted(games))
+        raise RunError(f"{path} has no episode of {named}; without -g, all games are transcribed")
+    return done
+
+
+def build_transcripts(top_dir: str | Path, filter_games: list[str] | None = None) -> None:
+    """Write the transcripts of all completed episodes below a folder.
+
+    Args:
+        top_dir: a run, or a folder that holds some.
+        filter_games: transcribe only these games; by default all.
+    """
+    for place, text in transcribe(top_dir, filter_games or ()).problems:
+        _logger.error("cannot transcribe %s: %s", place, text)
+
+
+def build_transcript(interactions: Mapping[str, Any]) -> str:
+    """Return the content of ``transcript.html``.
+
+    Args:
+        interactions: the content of ``interactions.json``. Images are read from ``$IMAGE_ROOT`` and from the
+            working directory only.
+    """
+    return _pages(_encoded(interactions), roots_of(Path.cwd()))[0].decode()
+
+
+def build_tex(interactions: Mapping[str, Any]) -> str:
+    """Return the content of ``transcript.tex``.
+
+    Args:
+        interactions: the content of ``interactions.json``.
+    """
+    return transcript(_encoded(interactions), {})[1].decode()
+
+
+def _interactions_of(episode: Episode) -> bytes:
+    data = episode.interactions_json()
+    # 1.x does not say everything; its reader adds what the folders say.
+    return data if b'"game_name"' in data else _encoded(episode.interactions)
+
+
+def _pages(interactions: bytes, roots: list[Path]) -> tuple[bytes, bytes]:
+    try:
+        images = _images(interactions, roots)
+        return transcript(interactions, images)
+    except ValueError:
+        # Python reads more than JSON, such as the NaN of 3.7.2 and half a character.
+        try:
+            read = _encoded(json.loads(interactions))
+        except ValueError as fault:
+            raise StoreError(f"interactions.json is not JSON: {fault}") from None
+        return transcript(read, _images(read, roots))
+
+
+def _images(interactions: bytes, roots: list[Path]) -> dict[str, str]:
+    return read_images(transcript_images(interactions), roots) if b"image" in interactions else {}
+
+
+def _encoded(value: Any) -> bytes:
+    """Return a value as JSON; half a character is shown as its escape, and a number that is not finite as text."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    if "NaN" in text or "Infinity" in text:
+        text = json.dumps(json.loads(text, parse_constant=str), ensure_ascii=False)
+    return _HALF.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text).encode()

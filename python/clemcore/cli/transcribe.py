@@ -1,0 +1,72 @@
+"""``clem transcribe``: episodes as pages that people read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clemcore.cli.greedy import GreedyCommand
+from clemcore.cli.inputs import examples
+from clemcore.cli.terminal import note, progress, show_some
+from clemcore.secrets import scrub
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.registry import Selector
+
+ALL = "all"
+
+
+@click.command(
+    cls=GreedyCommand,
+    short_help="Write transcripts of episodes, as HTML and TeX.",
+    epilog=examples(
+        "clem transcribe",
+        "clem transcribe -g taboo",
+        "clem transcribe -r results/mock",
+    ),
+)
+@click.argument("run", required=False, metavar="[RUN]", type=click.Path(path_type=Path))
+@click.option("-g", "--game", default=ALL, metavar="GAME", help="A game or a selector (all).")
+@click.option(
+    "results_dir",
+    "-r",
+    "--results-dir",
+    default="results",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Where the results are (results).",
+)
+def transcribe(*, run: Path | None, game: str, results_dir: Path) -> int:
+    """Write transcript.html and transcript.tex of completed episodes.
+
+    They are written beside the interactions, or where these would be if a run has none. Exit status 1: some
+    episodes could not be transcribed.
+    """
+    return transcribe_all(run or results_dir, game)
+
+
+def transcribe_all(path: Path, game: Selector) -> int:
+    """Transcribe the episodes below a folder; return the exit status."""
+    from clemcore.clemgame.transcripts import builder
+
+    with progress(f"transcribing {path}"):
+        done = builder.transcribe(path, _names(game))
+    show_some([f"clem: {place}: {scrub(text)}" for place, text in done.problems])
+    left_out = f"; {done.left_out} did not end and have none" if done.left_out else ""
+    failed = f", {len(done.problems)} not" if done.problems else ""
+    note(f"{done.episodes} episodes transcribed{failed}{left_out}")
+    return 1 if done.problems else 0
+
+
+def _names(game: Selector) -> list[str]:
+    """Return the names of the games; a plain name need not be that of a game that is still there."""
+    from clemcore.clemgame.registry import GameRegistry
+
+    if game == ALL:
+        return []
+    if isinstance(game, str) and not game.lstrip().startswith("{"):
+        return [game]
+    registry = GameRegistry.from_directories_and_cwd_files()
+    return [spec.game_name for spec in registry.get_game_specs_that_unify_with(game, verbose=False)]

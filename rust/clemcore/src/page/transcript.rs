@@ -1,0 +1,373 @@
+//! The transcript of an episode: who said what to whom, round by round.
+use super::{engine, markdown};
+use crate::json::Cursor;
+use crate::report::is_hidden;
+use crate::text::repr::text_of;
+use crate::value::{Dict, Value};
+use minijinja::{Value as Shown, context};
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+const GM: &str = "GM";
+const STYLE: &str = include_str!("../../pages/transcript.css");
+/// Nothing is loaded and nothing runs; the style sheet is the only style. A test compares the hash.
+const POLICY: &str = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; \
+    style-src 'sha256-qrfDh4ZV/rL923KpirGlmRDvWjB2n1HBtYkoqdwb6VA='";
+/// Colours of players, after which they begin again.
+const COLORS: usize = 8;
+const TEX_COLORS: [&str; COLORS] = [
+    "0.99,0.91,0.78",
+    "0.90,0.86,0.97",
+    "0.83,0.94,0.89",
+    "0.98,0.85,0.87",
+    "0.84,0.91,0.97",
+    "0.95,0.94,0.77",
+    "0.91,0.86,0.82",
+    "0.87,0.90,0.92",
+];
+const TEX_GM: &str = "0.92,0.92,0.92";
+
+/// What happened in an episode.
+#[derive(Debug)]
+pub struct Transcript {
+    interactions: Dict,
+}
+
+/// Two ends of a message, as numbers of players; `None` is the game master.
+struct Ends {
+    from: Option<usize>,
+    to: Option<usize>,
+}
+
+impl Transcript {
+    /// Reads the interactions of an episode, in the form of any release.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn read(bytes: &[u8]) -> Result<Self, &'static str> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+        let mut cursor = Cursor::new(text, 0);
+        let interactions = cursor.dict(0).filter(|_| cursor.next().is_none());
+        Ok(Self { interactions: interactions.ok_or("is not JSON, or ends early")? })
+    }
+
+    fn part(&self, name: &str) -> Option<&Dict> {
+        self.interactions.get(name).and_then(Value::as_dict)
+    }
+
+    /// The players that are not the game master, in their order.
+    fn players(&self) -> Vec<&str> {
+        let all = self.part("players").into_iter().flat_map(Dict::keys);
+        all.filter(|name| *name != GM).collect()
+    }
+
+    fn title(&self) -> String {
+        let meta = self.part("meta");
+        let field = |name| meta.and_then(|meta| meta.get(name)).map(text_of).unwrap_or_default();
+        let mut line_up = field("results_folder");
+        if line_up.is_empty() {
+            line_up = field("dialogue_pair");
+        }
+        let (game, experiment, episode) = (field("game_name"), field("experiment_name"), field("game_id"));
+        visible(&format!("{game}, {experiment}, episode {episode}, with {line_up}")).into_owned()
+    }
+
+    fn rounds(&self) -> impl Iterator<Item = Vec<&Dict>> {
+        let rounds = match self.interactions.get("turns") {
+            Some(Value::List(rounds)) => rounds.as_slice(),
+            _ => &[],
+        };
+        rounds.iter().map(|round| match round {
+            Value::List(events) => events.iter().filter_map(Value::as_dict).collect(),
+            _ => Vec::new(),
+        })
+    }
+
+    /// The role of a player, and the model; a 1.x file only has a text.
+    fn about(&self, name: &str) -> (String, String) {
+        let field = |about: &Dict, name| about.get(name).filter(|value| **value != Value::Null).map(text_of);
+        match self.part("players").and_then(|players| players.get(name)) {
+            Some(Value::Dict(about)) => (
+                field(about, "game_role").unwrap_or_default(),
+                field(about, "model_name").unwrap_or_default(),
+            ),
+            Some(other) => (String::new(), text_of(other)),
+            None => (String::new(), String::new()),
+        }
+    }
+
+    fn with_role(&self, name: &str) -> String {
+        let (role, _) = self.about(name);
+        if role.is_empty() { name.replace(GM, "Game Master") } else { format!("{name} ({role})") }
+    }
+
+    /// `transcript.html`.
+    ///
+    /// # Arguments
+    /// * `images`: `data:` addresses by the names that messages give; other images are shown by their names. The
+    ///   caller has checked that each is one.
+    ///
+    /// # Errors
+    /// A fault of ours.
+    pub fn html(&self, images: &HashMap<String, String>) -> Result<String, String> {
+        let players = self.players();
+        let is_markdown = self.interactions.get("markdown") == Some(&Value::Bool(true));
+        let about: Vec<Shown> = [GM]
+            .iter()
+            .chain(&players)
+            .map(|name| {
+                let (role, model) = self.about(name);
+                context! { name => &*visible(name), role => &*visible(&role), model => &*visible(&model) }
+            })
+            .collect();
+        let rounds: Vec<Shown> = self
+            .rounds()
+            .map(|events| {
+                let messages =
+                    events.into_iter().map(|event| self.message(event, &players, is_markdown, images));
+                Shown::from(messages.collect::<Vec<Shown>>())
+            })
+            .collect();
+        let page = context! {
+            policy => POLICY,
+            style => Shown::from_safe_string(STYLE.to_owned()),
+            title => self.title(),
+            players => about,
+            two_players => players.len() == 2,
+            rounds => rounds,
+        };
+        engine::render("transcript.html", page)
+    }
+
+    fn message(
+        &self,
+        event: &Dict,
+        players: &[&str],
+        is_markdown: bool,
+        images: &HashMap<String, String>,
+    ) -> Shown {
+        let action = event.get("action").and_then(Value::as_dict);
+        let field = |name| action.and_then(|action| action.get(name));
+        let ends = ends(event, players);
+        let (from, to) = names(event);
+        let speaker = if from == GM && to == GM {
+            format!("Game Master: {}", field("type").map(text_of).unwrap_or_default())
+        } else {
+            format!("{} to {}", self.with_role(&from), self.with_role(&to))
+        };
+        let content = field("content").map(text_of).unwrap_or_default();
+        let content = visible(&content);
+        let shown: Vec<Shown> = names_of_images(field("image"), field("content"))
+            .into_iter()
+            .map(|name| {
+                context! { name => &*visible(&name), data => images.get(&name) }
+            })
+            .collect();
+        let is_forgotten = field("label").and_then(Value::as_str) == Some("forget");
+        context! {
+            classes => classes(&ends, is_forgotten),
+            speaker => &*visible(&speaker),
+            form => if is_markdown { "markdown" } else { "text" },
+            text => if is_markdown {
+                Shown::from_safe_string(markdown::to_html(&content))
+            } else {
+                Shown::from(&*content)
+            },
+            images => shown,
+        }
+    }
+
+    /// `transcript.tex`.
+    ///
+    /// # Errors
+    /// A fault of ours.
+    pub fn tex(&self) -> Result<String, String> {
+        let players = self.players();
+        let two_players = players.len() == 2;
+        let events = self.rounds().flatten();
+        let messages: Vec<Shown> = events.map(|event| tex_message(event, &players, two_players)).collect();
+        let page = context! { title => self.title(), two_players => two_players, messages => messages };
+        engine::render("transcript.tex", page)
+    }
+}
+
+fn names(event: &Dict) -> (String, String) {
+    let name = |side| event.get(side).map(text_of).unwrap_or_default();
+    (name("from"), name("to"))
+}
+
+fn ends(event: &Dict, players: &[&str]) -> Ends {
+    let (from, to) = names(event);
+    // A name that the players do not have is shown, in the first player's place.
+    let number = |name: &str| {
+        (name != GM).then(|| players.iter().position(|player| *player == name).unwrap_or_default())
+    };
+    Ends { from: number(&from), to: number(&to) }
+}
+
+/// Class names, of which none is a text of the episode.
+fn classes(ends: &Ends, is_forgotten: bool) -> String {
+    let (kind, player) = match (ends.from, ends.to) {
+        (None, None) => ("gm-gm", None),
+        (None, to) => ("gm-p", to),
+        (from, _) => ("p-gm", from),
+    };
+    let mut names = kind.to_owned();
+    if let Some(player) = player {
+        names.push_str(&format!(" p{} c{}", player + 1, player % COLORS + 1));
+    }
+    if is_forgotten {
+        names.push_str(" forget");
+    }
+    names
+}
+
+fn tex_message(event: &Dict, players: &[&str], two_players: bool) -> Shown {
+    let ends = ends(event, players);
+    let safe = |text: &str| Shown::from_safe_string(text.to_owned());
+    let short = |end: Option<usize>| end.map_or_else(|| GM.to_owned(), |player| format!("P{}", player + 1));
+    let (from, to) = (short(ends.from), short(ends.to));
+    // The first name is that on the left.
+    let second = |end: Option<usize>| two_players && end == Some(1);
+    let (left, arrow, right) = match (ends.from, ends.to) {
+        (None, None) => (from, "$|$", to),
+        (None, player) if !second(player) => (to, "$\\langle$", from),
+        (player, None) if second(player) => (to, "$\\langle$", from),
+        _ => (from, "$\\rangle$", to),
+    };
+    let (before, after, columns, width) = match (ends.from, ends.to) {
+        (None, None) => ("& & & ", " & &", 2, "0.3"),
+        (None, _) if two_players => ("& & ", " &", 4, "0.6"),
+        (None, _) => ("& & & ", "", 4, "0.6"),
+        (player, _) if second(player) => ("& & & ", "", 4, "0.6"),
+        _ => ("& ", " & &", 4, "0.6"),
+    };
+    let color = ends.from.map_or(TEX_GM, |player| TEX_COLORS[player % COLORS]);
+    let open = format!(
+        "{before}\\multicolumn{{{columns}}}{{p{{{width}\\linewidth}}}}{{\\cellcolor[rgb]{{{color}}}{{\
+         \\makecell[{{{{p{{\\linewidth}}}}}}]{{"
+    );
+    let label = format!("\\texttt{{\\tiny{{[{left}{arrow}{right}]}}}}");
+    let content = event.get("action").and_then(Value::as_dict).and_then(|action| action.get("content"));
+    let content = content.map(text_of).unwrap_or_default();
+    let lines: Vec<String> = visible(&content).lines().map(str::to_owned).collect();
+    context! { open => safe(&open), label => safe(&label), lines => lines, after => safe(after) }
+}
+
+/// The images of a message: of its action, or of a content that is JSON, as games of 2024 wrote it.
+fn names_of_images(action: Option<&Value>, content: Option<&Value>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut take = |value: &Value| match value {
+        Value::String(name) => found.push(name.clone()),
+        Value::List(names) => found.extend(names.iter().filter_map(Value::as_str).map(str::to_owned)),
+        _ => {}
+    };
+    action.into_iter().for_each(&mut take);
+    match content {
+        Some(Value::Dict(content)) => content.get("image").into_iter().for_each(&mut take),
+        Some(Value::String(text)) if text.trim_start().starts_with('{') && text.contains("\"image\"") => {
+            let mut cursor = Cursor::new(text, 0);
+            let inner = cursor.dict(0).filter(|_| cursor.next().is_none());
+            inner.as_ref().and_then(|inner| inner.get("image")).into_iter().for_each(&mut take);
+        }
+        _ => {}
+    }
+    found
+}
+
+/// The names of all images of an episode.
+///
+/// # Errors
+/// What is wrong with the interactions.
+pub fn images(bytes: &[u8]) -> Result<Vec<String>, &'static str> {
+    let transcript = Transcript::read(bytes)?;
+    let mut found = Vec::new();
+    for event in transcript.rounds().flatten() {
+        if let Some(action) = event.get("action").and_then(Value::as_dict) {
+            found.extend(names_of_images(action.get("image"), action.get("content")));
+        }
+    }
+    Ok(found)
+}
+
+/// The text with controls as escapes: those that steer a terminal, reorder a line, or cannot be seen.
+fn visible(text: &str) -> Cow<'_, str> {
+    let is_unseen = |char: char| {
+        (is_hidden(char) && !matches!(char, '\n' | '\t'))
+            || matches!(char, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+    };
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) || !text.chars().any(is_unseen) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for char in text.chars() {
+        if is_unseen(char) { out.extend(char.escape_default()) } else { out.push(char) }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = r#"{"meta": {"game_name": "<b>", "experiment_name": "\"'", "game_id": 1, "results_folder": "&"},
+        "players": {"GM": {"game_role": "GM"}, "Player 1": {"game_role": "<i>", "model_name": "</style><script>"},
+        "Player 2": "old"}, "turns": [[
+        {"from": "GM", "to": "Player 1", "action": {"type": "t", "content": "<script>\u202e$x_1%</script>",
+         "label": "forget", "image": ["a.png", "\" onerror=\"x"]}},
+        {"from": "Player 2", "to": "GM", "action": {"content": {"image": "b.png"}}},
+        {"from": "GM", "to": "GM", "action": {"type": "<u>", "content": 5}}]]}"#;
+
+    #[test]
+    fn what_is_said_is_text_in_html() {
+        let transcript = Transcript::read(HOSTILE.as_bytes()).unwrap();
+        let images = [("a.png".to_owned(), "data:image/png;base64,AA".to_owned())].into_iter().collect();
+        let html = transcript.html(&images).unwrap();
+        for forbidden in ["<script", "<b>", "<i>", "<u>", "</style><", "\u{202e}", "\" onerror"] {
+            assert!(!html.contains(forbidden), "{forbidden}: {html}");
+        }
+        assert!(html.contains("&lt;script&gt;\\u{202e}$x_1%&lt;&#x2f;script&gt;"), "{html}");
+        assert!(html.contains("class=\"message gm-p p1 c1 forget\""));
+        assert_eq!(html.matches("<img").count(), 1);
+        assert_eq!(super::images(HOSTILE.as_bytes()).unwrap(), ["a.png", "\" onerror=\"x", "b.png"]);
+    }
+
+    #[test]
+    fn what_is_said_is_text_in_tex() {
+        let tex = Transcript::read(HOSTILE.as_bytes()).unwrap().tex().unwrap();
+        let wanted = r"\texttt{\textless{}script\textgreater{}\textbackslash{}u\{202e\}\$x\_1\%\textless{}/script\textgreater{}}\\";
+        assert!(tex.contains(wanted), "{tex}");
+        assert!(tex.contains(r"& & \multicolumn{4}{p{0.6\linewidth}}{\cellcolor[rgb]{0.92,0.92,0.92}{\makecell[{{p{\linewidth}}}]{"));
+        assert!(tex.contains(r"\texttt{\tiny{[GM$\langle$P2]}}\\"), "{tex}");
+    }
+
+    #[test]
+    fn markdown_is_used_only_where_a_game_asks_for_it() {
+        let text = r#"{"markdown": true, "players": {"GM": {}, "Player 1": {}}, "turns": [[
+            {"from": "Player 1", "to": "GM", "action": {"content": "*a* <script>"}}]]}"#;
+        let with = Transcript::read(text.as_bytes()).unwrap().html(&HashMap::new()).unwrap();
+        assert!(with.contains("<em>a</em> &lt;script&gt;"), "{with}");
+        let text = text.replace("true", "false");
+        let without = Transcript::read(text.as_bytes()).unwrap().html(&HashMap::new()).unwrap();
+        assert!(without.contains("*a* &lt;script&gt;"));
+    }
+
+    #[test]
+    fn anything_can_be_missing() {
+        for text in ["{}", r#"{"turns": [[{}]], "players": []}"#, r#"{"turns": 1, "meta": 2}"#] {
+            let transcript = Transcript::read(text.as_bytes()).unwrap();
+            assert!(transcript.html(&HashMap::new()).unwrap().contains("<main"));
+            assert!(transcript.tex().unwrap().contains("\\end{document}"));
+        }
+        assert!(Transcript::read(b"[").is_err());
+    }
+
+    #[test]
+    fn no_template_turns_the_escaping_off() {
+        for source in
+            [include_str!("../../pages/transcript.html"), include_str!("../../pages/transcript.tex")]
+        {
+            assert!(!source.contains("safe") && !source.contains("autoescape"));
+        }
+    }
+}
