@@ -559,8 +559,18 @@ class Evaluation:
     def raw_csv(self, start: int, count: int) -> bytes:
         """Return some rows of ``raw.csv``; those from 0 on begin with the header."""
 
-    def table(self, *, deviation: bool = False, by_clemscore: bool = False) -> ResultsTable:
-        """Return the table of all models and games."""
+    def note_unknown(
+        self, game: str, model: str, *, error: int = 0, limit: int = 0, missing: int = 0, unscored: int = 0
+    ) -> None:
+        """Note how many episodes of a game and a model have no scores, and why."""
+
+    def json(self) -> str:
+        """Return the content of ``results.json``."""
+
+    def table(
+        self, *, deviation: bool = False, by_clemscore: bool = False, ignore_missing: bool = False
+    ) -> ResultsTable:
+        """Return the table of all models and games; with ``ignore_missing`` that of 3.7.2."""
 
 @final
 class ResultsTable:

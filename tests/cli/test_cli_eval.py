@@ -135,3 +135,48 @@ def test_a_selection_keeps_the_rows_of_all_others(clem: Clem) -> None:
     assert done.returncode == 0
     assert {line.split(",")[1] for line in raw()} == {"a"}
     assert "0 episodes evaluated, 3 earlier rows kept" in done.stderr
+
+
+def test_episodes_without_scores_are_counted_and_raise_no_clemscore(clem: Clem) -> None:
+    folder = Path("results/mock/taboo/high")
+    for number, score in enumerate([80, 40]):
+        write(folder / f"instance_{number:05d}", {"Aborted": 0, "Lose": int(score < 50), "Main Score": score})
+    write(folder / "instance_00002", {"Aborted": 1, "Lose": 0, "Main Score": None})
+    write(Path("results/other/taboo/high/instance_00000"), GOOD)
+    complete = clem("eval")
+    assert "no scores" not in complete.stderr
+    before = Path("results/results.csv").read_bytes()
+    for number, content in enumerate([{"outcome": "limit"}, {"error": "TimeoutError"}, None, None], start=3):
+        place = folder / f"instance_{number:05d}"
+        place.mkdir()
+        (place / "instance.json").write_text(json.dumps({"game_id": number}))
+        if content is not None:
+            (place / "error.json").write_text(json.dumps({"message": "", **content}))
+    (folder / "instance_00006" / "interactions.json").write_text("{}")
+    done = clem("eval")
+    assert done.returncode == 0
+    assert "mock, taboo: 4 episodes have no scores (1 error, 1 limit, 1 missing, 1 unscored)" in done.stderr
+    # 2 of 7 played, (80 + 40) / 6; 6 of 7 played, (80 + 40 + 4 * 100) / 6.
+    assert "mock\tincomplete: 5.71 to 74.28\t" in done.stdout
+    header, mock, other = Path("results/results.csv").read_text().splitlines()
+    assert header.startswith(',"-, clemscore","-, clemscore (lower bound)","-, clemscore (upper bound)",')
+    assert mock.startswith("mock,,5.71,74.28,66.67,60.0,")
+    assert other.startswith("other,50.0,,,100.0,50.0,")
+    found = json.loads(Path("results/results.json").read_text())["models"]["mock"]
+    assert found["counts"] == {
+        "planned": 7, "played": 2, "aborted": 1, "lost": 1, "limit": 1, "error": 1, "missing": 1, "unscored": 1,
+    }  # fmt: skip
+    assert (found["clemscore"], found["is_complete"], found["bounds"]) == (None, False, [5.71, 74.28])
+    assert clem("eval", "--missing", "ignore").returncode == 0
+    assert Path("results/results.csv").read_bytes() == before
+    cli.clemeval.perform_evaluation("results")
+    assert Path("results/results.csv").read_bytes() == before
+
+
+def test_a_store_says_what_became_of_its_episodes(clem: Clem) -> None:
+    write_game(Path(), instances=2)
+    play("classic")
+    scored = sorted(Path("results").rglob("scores.json"))
+    scored[0].unlink()
+    done = clem("eval")
+    assert "echo: 1 episodes have no scores (1 unscored)" in done.stderr

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -33,6 +34,7 @@ __all__ = [
     "save_clem_table",
 ]
 
+_logger = logging.getLogger(__name__)
 MAIN_METRICS = [METRIC_PLAYED, BENCH_SCORE]
 _COLUMNS = ["game", "model", "experiment", "episode", "metric", "value"]
 
@@ -45,7 +47,9 @@ def perform_evaluation(  # noqa: PLR0917 - 3.7.2's parameters
     model_selector: str | None = None,
     game_selector: str | None = None,
 ) -> DataFrame | None:
-    """Write ``raw.csv``, ``results.csv`` and ``results.html`` into a folder of results.
+    """Write ``raw.csv``, ``results.csv``, ``results.html`` and ``results.json`` into a folder of results.
+
+    As in 3.7.2, episodes without scores do not count.
 
     Args:
         results_path: the folder.
@@ -65,7 +69,13 @@ def perform_evaluation(  # noqa: PLR0917 - 3.7.2's parameters
         game=game_selector,
         deviation=show_std,
         by_clemscore=sort_by == "clemscore",
+        ignore_missing=True,
     )
+    if done.unknown:
+        _logger.warning(
+            "%d episodes have no scores and do not count, which can raise a clemscore; 'clem eval' shows bounds",
+            sum(counts.total() for counts in done.unknown.values()),
+        )
     for problem in done.problems:
         if problem.is_played:
             raise PlayedScoreError(f"{problem.place} {problem.text}")

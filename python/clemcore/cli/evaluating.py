@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,10 @@ from clemcore.cli.inputs import examples
 from clemcore.cli.terminal import note, progress, show_some, table
 from clemcore.secrets import scrub
 
+if TYPE_CHECKING:
+    from clemcore._core import ResultsTable
+
+_BOUNDS = ("-, clemscore (lower bound)", "-, clemscore (upper bound)")
 _SHOWN = ("-, clemscore", "all, Average % Played", "all, Average Quality Score")
 _HEADER = ("model", "clemscore", "% played", "quality score")
 
@@ -39,6 +45,13 @@ _HEADER = ("model", "clemscore", "% played", "quality score")
     help="The order of the models.",
 )
 @click.option(
+    "--missing",
+    type=click.Choice(["bounds", "ignore"]),
+    default="bounds",
+    show_default=True,
+    help="What becomes of a clemscore if episodes have no scores; 'ignore' gives that of 3.7.2.",
+)
+@click.option(
     "results_dir",
     "-r",
     "--results-dir",
@@ -47,8 +60,17 @@ _HEADER = ("model", "clemscore", "% played", "quality score")
     type=click.Path(path_type=Path),
     help="Where the results are (results).",
 )
-def eval_(*, run: Path | None, model: str | None, game: str | None, std: bool, sort: str, results_dir: Path) -> int:
-    """Compute raw.csv, results.csv and results.html from the scores of episodes.
+def eval_(
+    *,
+    run: Path | None,
+    model: str | None,
+    game: str | None,
+    std: bool,
+    sort: str,
+    missing: str,
+    results_dir: Path,
+) -> int:
+    """Compute raw.csv, results.csv, results.html and results.json from the scores of episodes.
 
     The files are written into the folder of the results. With -m or -g, raw.csv is brought up to date: its rows of
     this selection are replaced, and the tables show all rows. Exit status 1: some files of scores do not count.
@@ -57,15 +79,39 @@ def eval_(*, run: Path | None, model: str | None, game: str | None, std: bool, s
 
     path = run or results_dir
     with progress(f"evaluating {path}"):
-        done = evaluate(path, model=model, game=game, deviation=std, by_clemscore=sort == "clemscore")
+        done = evaluate(
+            path,
+            model=model,
+            game=game,
+            deviation=std,
+            by_clemscore=sort == "clemscore",
+            ignore_missing=missing == "ignore",
+        )
     show_some([f"clem: {problem.place} {scrub(problem.text)}" for problem in done.problems])
-    columns = [done.table.columns.index(name) for name in _SHOWN]
-    cells = zip(done.table.models, done.table.cells, strict=True)
-    table(_HEADER, [[name, *(_number(row[column]) for column in columns)] for name, row in cells])
+    show_some([_unknown(names, counts) for names, counts in done.unknown.items()])
+    table(_HEADER, _rows(done.table))
     kept = f", {done.kept} earlier rows kept" if done.kept else ""
     left_out = f", {len(done.problems)} not" if done.problems else ""
     note(f"{done.episodes} episodes evaluated{left_out}{kept}; written: {', '.join(map(str, done.files))}")
     return 1 if done.problems else 0
+
+
+def _rows(found: ResultsTable) -> list[list[str]]:
+    rows = []
+    for name, cells in zip(found.models, found.cells, strict=True):
+        of = dict(zip(found.columns, cells, strict=True))
+        clemscore, *rest = (_number(of[column]) for column in _SHOWN)
+        lower, upper = (of.get(column, math.nan) for column in _BOUNDS)
+        if not math.isnan(lower):
+            clemscore = f"incomplete: {_number(lower)} to {_number(upper)}"
+        rows.append([name, clemscore, *rest])
+    return rows
+
+
+def _unknown(names: tuple[str, str], counts: Mapping[str, int]) -> str:
+    game, model = names
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    return f"clem: {model}, {game}: {sum(counts.values())} episodes have no scores ({told})"
 
 
 def _number(value: float) -> str:

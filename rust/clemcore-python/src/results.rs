@@ -1,6 +1,6 @@
 //! Tables of scores.
 use crate::guard::guarded;
-use clemcore::results::{Episode, Evaluation, Options, Order, Refusal, Table};
+use clemcore::results::{Episode, Evaluation, Options, Order, Refusal, Table, Unknown};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
@@ -86,12 +86,40 @@ impl PyEvaluation {
         })
     }
 
+    /// Notes the episodes of a game and a model that have no scores.
+    #[pyo3(signature = (game, model, *, error = 0, limit = 0, missing = 0, unscored = 0))]
+    fn note_unknown(
+        &self,
+        game: &str,
+        model: &str,
+        error: u32,
+        limit: u32,
+        missing: u32,
+        unscored: u32,
+    ) -> PyResult<()> {
+        guarded(|| {
+            self.lock().note_unknown(game, model, Unknown { error, limit, missing, unscored });
+            Ok(())
+        })
+    }
+
+    /// The content of results.json.
+    fn json(&self, py: Python<'_>) -> PyResult<String> {
+        guarded(|| Ok(py.detach(|| self.lock().json())))
+    }
+
     /// The table of all models and games.
-    #[pyo3(signature = (*, deviation = false, by_clemscore = false))]
-    fn table(&self, py: Python<'_>, deviation: bool, by_clemscore: bool) -> PyResult<PyTable> {
+    #[pyo3(signature = (*, deviation = false, by_clemscore = false, ignore_missing = false))]
+    fn table(
+        &self,
+        py: Python<'_>,
+        deviation: bool,
+        by_clemscore: bool,
+        ignore_missing: bool,
+    ) -> PyResult<PyTable> {
         guarded(|| {
             let order = if by_clemscore { Order::Clemscore } else { Order::Name };
-            Ok(PyTable(py.detach(|| self.lock().table(Options { deviation, order }))))
+            Ok(PyTable(py.detach(|| self.lock().table(Options { deviation, order, ignore_missing }))))
         })
     }
 }

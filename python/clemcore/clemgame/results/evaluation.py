@@ -1,4 +1,6 @@
-"""Evaluates scores: writes ``raw.csv``, ``results.csv`` and ``results.html`` with the numbers of 3.7.2.
+"""Evaluates scores: writes ``raw.csv``, ``results.csv``, ``results.html`` and ``results.json``.
+
+The numbers are those of 3.7.2, unless episodes are missing: then the clemscore is not known, and has bounds.
 
 Files are read and written here; the core computes. It does not know what a score means, or how to show a table.
 """
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +52,7 @@ class Evaluated:
     Attributes:
         table: the table of all models and games.
         episodes: how many episodes were read.
+        unknown: how many episodes have no scores, by game and line-up, and by what became of them.
         kept: how many rows of an earlier ``raw.csv`` were kept.
         rows: how many rows ``raw.csv`` has now.
         problems: the episodes that do not count.
@@ -57,6 +61,7 @@ class Evaluated:
 
     table: ResultsTable
     episodes: int = 0
+    unknown: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     kept: int = 0
     rows: int = 0
     problems: list[Problem] = field(default_factory=list)
@@ -70,6 +75,7 @@ def evaluate(
     game: str | None = None,
     deviation: bool = False,
     by_clemscore: bool = False,
+    ignore_missing: bool = False,
 ) -> Evaluated:
     """Read the scores below a folder, and write the tables into it.
 
@@ -82,13 +88,15 @@ def evaluate(
         game: read only this game.
         deviation: add columns with the standard deviation of the main score.
         by_clemscore: put the best clemscore first, instead of sorting by names.
+        ignore_missing: leave episodes without scores out of account, as 3.7.2 did. Otherwise the clemscore of a
+            line-up that has some is empty, and the table has bounds of it.
 
     Raises:
         RunError: there is nothing to evaluate, or ``raw.csv`` cannot be brought up to date.
         StoreError: a store cannot be read.
         OSError: a file cannot be written; an old one is as it was.
     """
-    from clemcore.clemgame.results.score_files import find_scores
+    from clemcore.clemgame.results.score_files import find_outcomes
 
     path = Path(path)
     if not path.is_dir():
@@ -102,16 +110,32 @@ def evaluate(
             raise RunError(f"{raw} {fault}. Evaluate all results, without a selection, to write it again") from None
     kept = len(evaluation)
     problems: list[Problem] = []
-    count = _add(evaluation, _selected(find_scores(path), model, game), problems)
+    unknown: dict[tuple[str, str], Counter[str]] = {}
+    count = _add(evaluation, _selected(_scored(find_outcomes(path), unknown), model, game), problems)
     evaluation.count_played()
     if not len(evaluation):
         raise RunError(_nothing(path, model, game, problems))
-    table = evaluation.table(deviation=deviation, by_clemscore=by_clemscore)
-    files = [raw, path / f"{TABLE}.csv", path / f"{TABLE}.html"]
+    for (of_game, of_model), outcomes in unknown.items():
+        evaluation.note_unknown(of_game, of_model, **outcomes)
+    table = evaluation.table(deviation=deviation, by_clemscore=by_clemscore, ignore_missing=ignore_missing)
+    files = [raw, *(path / f"{TABLE}.{kind}" for kind in ("csv", "html", "json"))]
     _write(files[0], (evaluation.raw_csv(at, _ROWS) for at in range(0, len(evaluation), _ROWS)))
     _write(files[1], [table.csv().encode()])
     _write(files[2], [table.html().encode()])
-    return Evaluated(table, count, kept, len(evaluation), problems, files)
+    _write(files[3], [evaluation.json().encode()])
+    return Evaluated(table, count, unknown, kept, len(evaluation), problems, files)
+
+
+def _scored(
+    found: Iterable[EpisodeScores], unknown: dict[tuple[str, str], Counter[str]]
+) -> Iterator[EpisodeScores]:
+    """Give the scored episodes, and count the others by game and line-up."""
+    for episode in found:
+        if episode.outcome == "scored":
+            yield episode
+        else:
+            counts = unknown.setdefault((episode.names.game, episode.names.model), Counter())
+            counts[episode.outcome] += 1
 
 
 def _selected(found: Iterable[EpisodeScores], model: str | None, game: str | None) -> Iterator[EpisodeScores]:

@@ -1,4 +1,4 @@
-"""Finds the scores of episodes in any results: files of every release, and scores that the store of a run keeps.
+"""Finds episodes and their scores in any results: files of every release, and what the store of a run keeps.
 
 They come in the order in which 3.7.2 read them, which is that of the folders on disk. It does not know what a score
 means.
@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from clemcore.clemgame.layout.found import SIGNS, found_at, run_and_epoch
+from clemcore.clemgame.layout.found import SIGNS, found_at, read_json, run_and_epoch
 from clemcore.clemgame.layout.names import component, episode_folder
 from clemcore.clemgame.store.reader import RunReader
 from clemcore.clemgame.store.schema import is_store_file
+from clemcore.errors import StoreError
 
 FILE = "scores.json"
 # Longer names may have been cut, and a percent sign may stand for another character.
@@ -31,18 +32,25 @@ class ScoreNames(NamedTuple):
     episode: str
 
 
+# What became of an episode. Only a scored one has scores.
+SCORED, UNSCORED, ERROR, LIMIT, MISSING = "scored", "unscored", "error", "limit", "missing"
+_OF_STATES = {"played": UNSCORED, "error": ERROR, "limit": LIMIT}
+
+
 @dataclass(frozen=True)
 class EpisodeScores:
-    """The scores of one episode, which may be unreadable.
+    """The scores of one episode, which may be unreadable, or why it has none.
 
     Attributes:
         names: how the tables name it.
-        place: where its scores are.
+        place: where its scores are, or would be.
+        outcome: "scored", "unscored" (it was played), "error", "limit", or "missing" (it did not end).
         kept: the content of its ``scores.json`` if the store keeps it; None if it is a file.
     """
 
     names: ScoreNames
     place: Path
+    outcome: str = SCORED
     kept: bytes | None = field(default=None, repr=False)
 
     def read(self) -> bytes:
@@ -55,7 +63,12 @@ class EpisodeScores:
 
 
 def find_scores(path: Path | str) -> Iterator[EpisodeScores]:
-    """Give the scores of all episodes below a folder.
+    """Give the scores of all scored episodes below a folder; the arguments are those of :func:`find_outcomes`."""
+    return (found for found in find_outcomes(path) if found.outcome == SCORED)
+
+
+def find_outcomes(path: Path | str) -> Iterator[EpisodeScores]:
+    """Give all episodes below a folder, with their scores if they have some.
 
     Args:
         path: a run, a folder that holds some at any depth, or a folder within a run.
@@ -63,14 +76,28 @@ def find_scores(path: Path | str) -> Iterator[EpisodeScores]:
     Raises:
         StoreError: a store cannot be read.
     """
+    # The store of a run knows better than its files what became of an episode.
+    of_store = "\0"
     for folder, folders, files in os.walk(Path(path).absolute()):
         if any(map(is_store_file, files)):
+            of_store = os.path.join(folder, "")  # noqa: PTH118 - a text, because folders are many
             yield from _of_store(Path(folder))
-        if FILE in files:
-            yield EpisodeScores(_names_of(Path(folder), files), Path(folder, FILE))
-        if FILE in files or not SIGNS.isdisjoint(files):
+        is_episode = FILE in files or not SIGNS.isdisjoint(files)
+        if is_episode and (FILE in files or not folder.startswith(of_store)):
+            outcome = SCORED if FILE in files else _outcome(Path(folder), files)
+            yield EpisodeScores(_names_of(Path(folder), files), Path(folder, FILE), outcome)
+        if is_episode:
             folders.clear()  # what is below, such as branches, is part of this episode
         folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def _outcome(folder: Path, files: list[str]) -> str:
+    if "error.json" in files:
+        try:
+            return LIMIT if read_json(folder / "error.json").get("outcome") == LIMIT else ERROR
+        except StoreError:
+            return ERROR  # the file was torn when the episode ended by it
+    return UNSCORED if "interactions.json" in files else MISSING
 
 
 def _names_of(folder: Path, files: list[str]) -> ScoreNames:
@@ -87,14 +114,16 @@ def _names_of(folder: Path, files: list[str]) -> ScoreNames:
 
 
 def _of_store(run: Path) -> Iterator[EpisodeScores]:
-    """Give the scores that have no file."""
+    """Give the episodes whose scores are not in a file."""
     reader = RunReader(run)
     episodes = reader.episodes()
     has_epochs = any(episode.key.epoch > 1 for episode in episodes)
     for stored in episodes:
         folder = episode_folder(run, stored.key, has_epochs=has_epochs)
-        scores = b"" if (folder / FILE).is_file() else reader.scores(stored)
-        if scores:
-            episode = f"epoch_{stored.key.epoch:05d}/{folder.name}" if has_epochs else folder.name
-            names = ScoreNames(stored.key.game, run.name, stored.key.experiment, episode)
-            yield EpisodeScores(names, folder / FILE, scores)
+        if (folder / FILE).is_file():
+            continue
+        scores = reader.scores(stored)
+        outcome = SCORED if scores else _OF_STATES.get(stored.state.state, MISSING)
+        episode = f"epoch_{stored.key.epoch:05d}/{folder.name}" if has_epochs else folder.name
+        names = ScoreNames(stored.key.game, run.name, stored.key.experiment, episode)
+        yield EpisodeScores(names, folder / FILE, outcome, scores or None)

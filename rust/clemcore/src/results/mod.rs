@@ -25,15 +25,18 @@ mod mean;
 mod names;
 mod rows;
 mod scores;
+mod summary;
 mod table;
 mod value;
 
-pub use rows::{Episode, Evaluation, Refusal};
+pub use rows::{Episode, Evaluation, Refusal, Unknown};
 pub use table::{Options, Order, Table};
 
 /// The metric that says whether an episode ended by a rule of form (1) or not (0).
 pub const ABORTED: &str = "Aborted";
 /// The metric that is computed here: 1 - Aborted.
 pub const PLAYED: &str = "Played";
+/// The metric that says whether an episode was played to its end and lost (1).
+pub const LOSE: &str = "Lose";
 /// The metric that is averaged: how well an episode was played, from 0 to 100.
 pub const MAIN_SCORE: &str = "Main Score";

@@ -1,9 +1,11 @@
 //! The rows of `raw.csv`: one for each metric of each episode.
 use super::csv::Records;
 use super::names::Names;
+use super::summary;
 use super::table::{self, Options, Table};
 use super::value::Score;
 use super::{ABORTED, MAIN_SCORE, PLAYED, scores};
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 const HEADER: &str = ",game,model,experiment,episode,metric,value";
@@ -21,6 +23,27 @@ pub struct Episode<'t> {
     pub experiment: &'t str,
     /// The instance.
     pub episode: &'t str,
+}
+
+/// What became of the episodes of a game and a model that have no scores, and so cannot count.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Unknown {
+    /// An exception ended them.
+    pub error: u32,
+    /// They reached a limit.
+    pub limit: u32,
+    /// They were not played to their end.
+    pub missing: u32,
+    /// They were played and not scored.
+    pub unscored: u32,
+}
+
+impl Unknown {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.error + self.limit + self.missing + self.unscored
+    }
 }
 
 /// Why the scores of an episode were not added; as text, it is to be read after the name of the file.
@@ -56,6 +79,8 @@ pub(super) struct Row {
 pub struct Evaluation {
     pub(super) names: Names,
     pub(super) rows: Vec<Row>,
+    /// By game and model.
+    pub(super) unknown: BTreeMap<(u32, u32), Unknown>,
     /// How many rows come from an earlier `raw.csv`.
     kept: usize,
 }
@@ -92,6 +117,14 @@ impl Evaluation {
     /// Adds one row, of any metric.
     pub fn add_row(&mut self, episode: Episode<'_>, metric: &str, value: f64) {
         self.push(episode, metric, Score::Float(value));
+    }
+
+    /// Notes the episodes of a game and a model that have no scores.
+    pub fn note_unknown(&mut self, game: &str, model: &str, unknown: Unknown) {
+        let key = (self.names.number(game), self.names.number(model));
+        if unknown.count() > 0 {
+            self.unknown.insert(key, unknown);
+        }
     }
 
     /// Keeps the rows of an earlier `raw.csv`, without those that will be replaced.
@@ -179,6 +212,12 @@ impl Evaluation {
             out.push('\n');
         }
         out
+    }
+
+    /// `results.json`: what the table shows, with the counts behind each number.
+    #[must_use]
+    pub fn json(&self) -> String {
+        summary::json(self)
     }
 
     /// The table of all models and games.

@@ -1,0 +1,145 @@
+//! `results.json`: the numbers of the table with the counts behind them, for programs.
+use super::mean::round;
+use super::rows::{Evaluation, Unknown};
+use super::table::{average, bounds, deviation, groups, percent, quality, sorted};
+use serde_json::{Map, Value, json};
+
+/// The version of the format.
+const VERSION: u32 = 1;
+
+pub(super) fn json(evaluation: &Evaluation) -> String {
+    let groups = groups(evaluation);
+    let unknown = &evaluation.unknown;
+    let keys = || groups.keys().chain(unknown.keys());
+    let mut models = Map::new();
+    for model in sorted(evaluation, keys().map(|(_, model)| *model)) {
+        let games = sorted(evaluation, keys().filter(|(_, of)| *of == model).map(|(game, _)| *game));
+        let [played, score] = average(&groups, &games, model);
+        let mut total = [0; COUNTS.len()];
+        let mut cells = Map::new();
+        for game in &games {
+            let group = groups.get(&(*game, model)).copied().unwrap_or_default();
+            let unknown = unknown.get(&(*game, model)).copied().unwrap_or_default();
+            let (scored, of_played) = group[0].unwrap_or_default().mean.counts();
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a sum of zeros and ones"
+            )]
+            let [of_played, lost] =
+                [of_played, group[2].unwrap_or_default().mean.counts().1].map(|sum| sum as u32);
+            let counts = counts(scored, of_played, lost, &unknown);
+            for (sum, count) in total.iter_mut().zip(counts) {
+                *sum += count;
+            }
+            let main = group[1].as_ref();
+            cells.insert(
+                evaluation.names.name(*game).to_owned(),
+                json!({
+                    "counts": named(counts),
+                    "played_percent": group[0].as_ref().map(percent),
+                    "quality_score": main.map(quality),
+                    "quality_score_std": main.map(deviation),
+                }),
+            );
+        }
+        let limits = bounds(&groups, unknown, model);
+        models.insert(
+            evaluation.names.name(model).to_owned(),
+            json!({
+                "clemscore": if limits.is_some() { f64::NAN } else { round(played / 100.0 * score) },
+                "clemscore_without_missing": round(played / 100.0 * score),
+                "bounds": limits,
+                "is_complete": limits.is_none(),
+                "counts": named(total),
+                "average_played_percent": played,
+                "average_quality_score": score,
+                "games": cells,
+            }),
+        );
+    }
+    let mut text =
+        serde_json::to_string_pretty(&json!({ "version": VERSION, "models": models })).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+const COUNTS: [&str; 8] = ["planned", "played", "aborted", "lost", "limit", "error", "missing", "unscored"];
+
+/// The counts of a cell. Those that were lost are among the played ones.
+fn counts(scored: u32, played: u32, lost: u32, unknown: &Unknown) -> [u32; COUNTS.len()] {
+    let Unknown { error, limit, missing, unscored } = *unknown;
+    [scored + unknown.count(), played, scored.saturating_sub(played), lost, limit, error, missing, unscored]
+}
+
+fn named(counts: [u32; COUNTS.len()]) -> Map<String, Value> {
+    COUNTS.into_iter().zip(counts).map(|(name, count)| (name.to_owned(), count.into())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Episode, Options};
+    use super::*;
+
+    const SCORED: [&str; 3] = [
+        r#"{"Aborted": 0, "Lose": 0, "Main Score": 80}"#,
+        r#"{"Aborted": 0, "Lose": 1, "Main Score": 40}"#,
+        r#"{"Aborted": 1, "Lose": 0, "Main Score": NaN}"#,
+    ];
+
+    fn evaluation_of<'t>(scores: impl Iterator<Item = &'t str>) -> Evaluation {
+        let mut evaluation = Evaluation::default();
+        let episode = Episode { game: "taboo", model: "a", experiment: "e", episode: "i" };
+        for scores in scores {
+            evaluation.add(episode, format!("{{\"episode scores\": {scores}}}").as_bytes()).unwrap();
+        }
+        evaluation.count_played();
+        evaluation
+    }
+
+    fn evaluation() -> Evaluation {
+        evaluation_of(SCORED.into_iter())
+    }
+
+    #[test]
+    fn every_episode_is_in_one_count() {
+        let mut evaluation = evaluation();
+        evaluation.note_unknown("taboo", "a", Unknown { error: 1, limit: 2, missing: 3, unscored: 4 });
+        let found: Value = serde_json::from_str(&evaluation.json()).unwrap();
+        let counts = &found["models"]["a"]["games"]["taboo"]["counts"];
+        let wanted = json!({"planned": 13, "played": 2, "aborted": 1, "lost": 1, "limit": 2, "error": 1, "missing": 3,
+            "unscored": 4});
+        assert_eq!(counts, &wanted);
+        assert_eq!(&found["models"]["a"]["counts"], &wanted);
+        assert_eq!(found["models"]["a"]["clemscore"], Value::Null);
+    }
+
+    #[test]
+    fn an_incomplete_clemscore_has_bounds_that_no_result_leaves() {
+        let complete = evaluation().table(Options::default());
+        assert_eq!(complete.columns[..2], ["-, clemscore", "all, Average % Played"]);
+        let mut incomplete = evaluation();
+        incomplete.note_unknown("taboo", "a", Unknown { error: 1, ..Unknown::default() });
+        let table = incomplete.table(Options::default());
+        assert_eq!(table.columns[1], "-, clemscore (lower bound)");
+        assert!(table.cells[0][0].is_nan());
+        // 2 of 4 played, (80 + 40 + 0) / 3; 3 of 4 played, (80 + 40 + 100) / 3.
+        assert_eq!(table.cells[0][1..3], [20.0, 55.0]);
+        let ignoring = incomplete.table(Options { ignore_missing: true, ..Options::default() });
+        assert_eq!(ignoring.cells, complete.cells);
+        for outcome in [r#"{"Aborted": 1, "Main Score": null}"#, r#"{"Aborted": 0, "Main Score": 0}"#] {
+            let played = evaluation_of(SCORED.into_iter().chain([outcome])).table(Options::default());
+            assert!((20.0..=55.0).contains(&played.cells[0][0]), "{}", played.cells[0][0]);
+        }
+    }
+
+    #[test]
+    fn a_model_without_any_score_has_a_row() {
+        let mut evaluation = evaluation();
+        evaluation.note_unknown("taboo", "b", Unknown { missing: 2, ..Unknown::default() });
+        let table = evaluation.table(Options::default());
+        assert_eq!(table.models, ["a", "b"]);
+        assert_eq!(table.cells[1][1..3], [0.0, 100.0]);
+        assert!(table.cells[0][1].is_nan());
+    }
+}
