@@ -1,7 +1,7 @@
 """Measures results: `python benches/results.py eval --old PYTHON`.
 
 PYTHON is the interpreter of an environment that has clemcore 3.7.2. Each part prints what it measured, and what is
-wanted of it; the exit status is 1 if something is missed. The part is ``eval``. CPU seconds are those of
+wanted of it; the exit status is 1 if something is missed. Parts: ``eval``, ``transcribe``. CPU seconds are those of
 whole commands, with their start.
 """
 
@@ -42,6 +42,40 @@ def write_scores(results: Path, count: int) -> None:
         (folder / "scores.json").write_text(json.dumps(written, indent=2))
 
 
+def write_interactions(results: Path, count: int) -> None:
+    """Write interactions of episodes with ten rounds, about 11 kB each."""
+    chance = random.Random(1)  # noqa: S311 - texts of a benchmark
+    words = [f"word{number}" for number in range(200)]
+    players = {"GM": {"game_role": "Game Master", "model_name": "programmatic"}}
+    players |= {f"Player {number}": {"game_role": f"Role {number}", "model_name": "mock"} for number in (1, 2)}
+    for number in range(count):
+        folder = results / "mock" / f"game_{number % GAMES}" / "level" / f"instance_{number // GAMES:05d}"
+        rounds = []
+        for turn in range(TURNS):
+            player = f"Player {turn % 2 + 1}"
+            text = " ".join(chance.choices(words, k=60))
+            kinds = (("GM", player, "send message", text), (player, "GM", "get message", text[:80]))
+            rounds.append(
+                [
+                    {"from": one, "to": other, "timestamp": "now", "action": {"type": kind, "content": said}}
+                    for one, other, kind, said in (*kinds, ("GM", "GM", "parse", text[:20]))
+                ]
+            )
+        meta = {"game_name": f"game_{number % GAMES}", "experiment_name": "level", "game_id": number // GAMES}
+        written = {"meta": {**meta, "results_folder": "mock"}, "players": players, "turns": rounds}
+        folder.mkdir(parents=True)
+        (folder / "interactions.json").write_text(json.dumps(written, indent=2))
+
+
+def measure_transcribe(arguments: argparse.Namespace, folder: Path) -> list[str]:
+    """Compare `clem transcribe` with that of 3.7.2 on the same episodes."""
+    write_interactions(folder / "results", arguments.episodes)
+    ours = min(cpu_of([_clem(sys.executable), "transcribe"], folder) for _ in range(3))
+    theirs = cpu_of([_clem(arguments.old), "transcribe"], folder)
+    print(f"{arguments.episodes} episodes: {ours:.2f} s of CPU, 3.7.2: {theirs:.1f} s")
+    return _wanted("times as fast as 3.7.2", theirs / ours, 10)
+
+
 def cpu_of(command: list[str], folder: Path) -> float:
     """Run a command in a folder, and return its CPU seconds."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -78,7 +112,7 @@ def _wanted(name: str, found: float, least: float) -> list[str]:
     return [] if found >= least else [name]
 
 
-PARTS = {"eval": measure_eval}
+PARTS = {"eval": measure_eval, "transcribe": measure_transcribe}
 
 
 def main() -> int:
