@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
             for one, value in zip(found, pair, strict=True):
                 one.append(value)
         print(f"{turn + 1:3} {before:6} tokens, {facts['kept']:6} kept  {seconds:7.2f} s, {other_seconds:7.2f} s")
-        messages.append({"role": "assistant", "content": reply.response_text or "-"})
+        messages.append({"role": "assistant", "content": reply[2] or "-"})
     print(f"all turns:            {sum(times[0]) / sum(times[1]):.3f}")
     print(f"to the first token:   {sum(firsts[0]) / sum(firsts[1]):.3f}")
     print(f"  the last five:      {sum(firsts[0][-5:]) / sum(firsts[1][-5:]):.3f}")
