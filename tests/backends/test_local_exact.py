@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -13,6 +14,7 @@ from clemcore.backends.local.arguments import Arguments
 from clemcore.backends.local.engine import Generated, Job
 from clemcore.backends.local.modes.exact import Exact
 from clemcore.backends.local.prefixes import Prefixes
+from clemcore.errors import GenerationError
 from support.architectures import build
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
@@ -262,3 +264,51 @@ class TestWhatMakesStatesWorthless:
         model, ask = asked
         model.model.layers[0].mlp.down_proj.weight.data.mul_(2)
         assert ask().prefill["kept"] == 64
+
+
+class TestDeterminism:
+    """What is done on CUDA, with the switch of torch but without its devices."""
+
+    CUDA = SimpleNamespace(type="cuda")
+
+    def test_the_switch_is_on_within_the_last_call_and_then_as_before(self) -> None:
+        import torch
+
+        from clemcore.backends.local.transformers.determinism import deterministic
+
+        assert not torch.are_deterministic_algorithms_enabled()
+        with deterministic(self.CUDA, "m"):
+            with deterministic(self.CUDA, "other"):
+                pass
+            assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            with deterministic(self.CUDA, "m"):
+                assert not torch.is_deterministic_algorithms_warn_only_enabled()
+            assert torch.is_deterministic_algorithms_warn_only_enabled()
+        finally:
+            torch.use_deterministic_algorithms(False)
+
+    def test_cublas_without_its_variable(self) -> None:
+        from clemcore.backends.local.transformers.determinism import deterministic
+
+        text = "Deterministic behavior was enabled, but you must set CUBLAS_WORKSPACE_CONFIG=:4096:8"
+
+        def call() -> None:
+            with deterministic(self.CUDA, "m"):
+                raise RuntimeError(text)
+
+        with pytest.raises(
+            GenerationError, match="'m': exact answers on CUDA need CUBLAS_WORKSPACE_CONFIG=:4096:8"
+        ):
+            call()
+
+    def test_nothing_is_switched_on_the_cpu(self, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        import torch
+
+        def never(*_: Any, **__: Any) -> None:
+            raise AssertionError
+
+        monkeypatch.setattr(torch, "use_deterministic_algorithms", never)
+        Asked(keeping(engine_of("llama", tokenizer)), prompt(40))

@@ -114,6 +114,7 @@ class Job:
             and is computed alone and from its first token.
         on_tokens: told all new ids so far whenever there are more; True ends the reply.
         cancelled: asked between tokens; True ends the reply.
+        deterministic: compute the same for the same also where libraries have to be asked for that, as on CUDA.
     """
 
     ids: Sequence[int]
@@ -125,6 +126,7 @@ class Job:
     is_search: bool = False
     on_tokens: Callable[[Sequence[int]], bool] | None = None
     cancelled: Callable[[], bool] | None = None
+    deterministic: bool = False
 
     @property
     def all_ids(self) -> list[int]:

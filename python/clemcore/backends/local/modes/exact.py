@@ -73,6 +73,7 @@ class Exact:
     def generate(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Generated | Exception]]:
         """Compute jobs in their order."""
         for job in jobs:
+            job.deterministic = True
             result = self._result(job)
             if isinstance(result, Exception) and ran_out_of_memory(result) and self.forget():
                 result = self._result(job, keeps=False)

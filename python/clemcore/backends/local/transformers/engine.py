@@ -7,6 +7,7 @@ draws nothing.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import gc
@@ -32,6 +33,7 @@ from clemcore.backends.local.transformers.description import (
     state_numbers,
     vocabulary_of,
 )
+from clemcore.backends.local.transformers.determinism import determinism_facts, deterministic
 from clemcore.backends.local.transformers.feeding import Feeder
 from clemcore.backends.local.transformers.forked import refusal_after_fork
 from clemcore.backends.local.transformers.generation_config import NAMES, fault_of, own_ends, why_in_one_call
@@ -197,7 +199,7 @@ class TransformersEngine:
             reason = why_in_one_call(self._config_for([job]))
             if reason is not None:
                 return reason
-            with self._configurations.undisturbed():
+            with self._configurations.undisturbed(), deterministic(self._device, self._name):
                 return self._feeder.why_whole(job.ids)
 
     def version(self) -> Hashable:
@@ -332,8 +334,9 @@ class TransformersEngine:
             else _ended(row, ends, None if watch is None else watch.ending_of(index, row))
             for index, row in enumerate(rows)
         ]
+        facts = determinism_facts(device) if batch[0].deterministic else {}
         return [
-            end if isinstance(end, Exception) else Generated(ids, end, ends, words, {}, seconds)
+            end if isinstance(end, Exception) else Generated(ids, end, ends, words, facts, seconds)
             for words, (ids, end) in zip(sent, found, strict=True)
         ]
 
@@ -358,7 +361,8 @@ class TransformersEngine:
 
     def _called(self, batch: Sequence[Job], inputs: dict[str, Any]) -> Any:
         """Call generate() with our configuration alone, after the pieces of a job."""
-        with self._configurations.undisturbed():
+        exactly = deterministic(self._device, self._name) if batch[0].deterministic else contextlib.nullcontext()
+        with self._configurations.undisturbed(), exactly:
             cache = self._feeder.cache_for(batch[0])
             self._feeder.reset()
             made = self._model.generate(**inputs, **({} if cache is None else {"past_key_values": cache}))
