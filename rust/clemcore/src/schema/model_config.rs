@@ -108,7 +108,7 @@ pub const MODEL_CONFIG: &[Field] = &[
         &[String, Object],
         "Which device holds which layers: `auto`, or devices by the name of the module; `cpu` and `disk` are allowed.",
     )
-    .read_by(HUGGINGFACE),
+    .read_by(&["huggingface_local", "huggingface_multimodal"]),
     field("max_memory", &[Object], "The memory that `device_map` may use, by device, as `{\"0\": \"20GB\", \"cpu\": \"60GB\"}`.")
         .read_by(HUGGINGFACE),
     field("preflight", &[Bool], "Whether the memory that is needed is compared with the free memory before loading.")
@@ -298,7 +298,6 @@ pub const MODEL_CONFIG: &[Field] = &[
     field("number_gpus", &[Int], "Over how many GPUs the server spreads the model; a note, nothing reads it.")
         .read_by(&["vllm"])
         .deprecated("it is said when the server is started"),
-    old("device_map", &[String, Object], "How the weights are spread over devices."),
     old("model_class", &[String], "The class that loads the model."),
     old("processor_class", &[String], "The class that loads the processor."),
     old("processor_config", &[Object], "Arguments for loading the processor."),
