@@ -144,7 +144,7 @@ class HuggingfaceLocalModel(LocalModel):
         front.prove()
 
         def load() -> HeldWeights[TransformersEngine]:
-            loaded = weights.load_model(entry, options)
+            loaded = weights.load_model(entry, options, front.config)
             engine = TransformersEngine(loaded.model, front.tokenizer, entry.model_name, front.context_size)
             return HeldWeights(engine, loaded.facts, loaded.model)
 

@@ -24,11 +24,12 @@ def examine(spec: ModelSpec) -> list[Row]:
     rows = [_files(entry, folder)]
     if rows[0].state == "fault" or importlib.util.find_spec("transformers") is None:
         return rows
+    memory = examined("memory", lambda: _memory(spec))
     found = [] if folder is None else examined("chat template", lambda: _template(spec))
     if folder is None or (found[0].state == "fault" and not entry.is_folder):
         advice = "not known before the tokenizer is on this machine; nothing was downloaded"
-        return [*rows, Row("body", None, "good", advice)]
-    return rows + found
+        return [*rows, *memory, Row("body", None, "good", advice)]
+    return [*rows, *memory, *found]
 
 
 def _files(entry: LocalEntry, folder: Path | None) -> Row:
@@ -45,6 +46,21 @@ def _files(entry: LocalEntry, folder: Path | None) -> Row:
         return Row("files", value, "fault", f"{', '.join(lacking)} missing in {folder}")
     fault = next((fault for fault in map(fault_of, weights) if fault), None)
     return Row("files", value, "fault", fault) if fault else Row("files", value)
+
+
+def _memory(spec: ModelSpec) -> Row:
+    """Compare what the model needs with what is free."""
+    from clemcore.backends.local.fitting import fits
+    from clemcore.backends.local.preflight import advice
+
+    own, *others = fits(spec)
+    value = own.verdict.to_dict()
+    if own.verdict.needs.estimated_from:
+        return Row("memory", value, "good", f"an estimate by {own.verdict.needs.estimated_from}")
+    if own.verdict.fits:
+        return Row("memory", value, "good", own.verdict.sentence())
+    sizes = {other.setting: other.verdict.needs.weights for other in others}
+    return Row("memory", value, "fault", f"{own.verdict.sentence()}. {advice(own.verdict, sizes)}")
 
 
 def _template(spec: ModelSpec) -> list[Row]:

@@ -24,8 +24,6 @@ from clemcore.registry.spec import ModelSpec
 _BACKEND = "huggingface_local"
 # Codes of problems: keys without effect, and an id that the hub does not have.
 _NO_EFFECT, _HUB_ID = "R083", "R079"
-# Settings that are declared, and have no effect yet.
-_NOT_YET = ("quantization_config", "device", "device_map", "max_memory", "filename", "preflight")
 # What this backend reads elsewhere: where generation arguments are, where images are, or by its newer name.
 _READ_ELSEWHERE = ("on_unsupported", "multimodality", "torch_dtype", "padding_side")
 
@@ -99,9 +97,6 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
         spec = ModelSpec(**{**spec.to_dict(), "backend": _BACKEND})
     _check(spec)
     settings, eos_is_literal = _settings(spec)
-    for key in _NOT_YET:
-        if key in settings:
-            raise SpecError(f"model '{name}': model_config.{key} is not part of this version yet: remove it")
     if "template_now" in settings:
         read_time(settings["template_now"], f"model '{name}': template_now")
     for key, row in settings_of(_BACKEND).items():
@@ -119,7 +114,7 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
         )
     if "kept_cache" in settings:
         settings["kept_cache"] = read_size(settings["kept_cache"], f"model '{name}': kept_cache")
-    source, is_folder = _source(spec)
+    source, is_folder, settings["filename"] = _source(spec, settings.get("filename"))
     size = parse_context_size(spec.get("context_size"), name)
     return LocalEntry(name, source, is_folder, eos_is_literal, size, **settings)
 
@@ -171,18 +166,50 @@ def _expanded(path: str) -> str:
     return os.path.expandvars(str(Path(path).expanduser()) if path.startswith("~") else path)
 
 
-def _source(spec: ModelSpec) -> tuple[str, bool]:
-    """Return the hub id or the expanded folder, and whether it is a folder."""
+def _source(spec: ModelSpec, filename: str | None) -> tuple[str, bool, str | None]:
+    """Return the hub id or the expanded folder, whether it is a folder, and the GGUF file in it."""
     name, given = spec["model_name"], spec.get("huggingface_id")
     if not isinstance(given, str) or not given.strip():
         raise SpecError(f"model '{name}': huggingface_id must be a hub id or a folder's path, not {given!r}")
+    if filename is not None and not filename.endswith(".gguf"):
+        raise SpecError(f"model '{name}': filename must name a GGUF file (….gguf), not {filename!r}")
     expanded = _expanded(given)
-    if Path(expanded).is_dir():
-        return expanded, True
+    path = Path(expanded)
+    meant = "" if expanded == given else f" (that is {expanded})"
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise SpecError(
+                f"model '{name}': huggingface_id '{given}'{meant} is a file: name its folder, or a GGUF file"
+            )
+        if filename not in (None, path.name):
+            raise SpecError(f"model '{name}': huggingface_id names {path.name} and filename names {filename}")
+        return str(path.parent), True, path.name
+    if path.is_dir():
+        _check_folder(name, path, filename)
+        return expanded, True, filename
     for problem in problems_of(spec):
         if problem.code == _HUB_ID:
             raise SpecError(sentence(spec, problem))
     if expanded.startswith((".", "/", "~", "$")) or expanded.count("/") > 1 or "$" in expanded:
-        meant = "" if expanded == given else f" (that is {expanded})"
         raise SpecError(f"model '{name}': huggingface_id '{given}'{meant} is a path, but there is no such folder")
-    return expanded, False
+    return expanded, False, filename
+
+
+def _check_folder(name: str, folder: Path, filename: str | None) -> None:
+    """Refuse a folder that cannot be a model's.
+
+    Raises:
+        SpecError: it is empty, or lacks the file that the entry names.
+    """
+    files = sorted(path.name for path in folder.iterdir())
+    if not files:
+        raise SpecError(f"model '{name}': the folder {folder} is empty: download or copy the model into it")
+    found = [file for file in files if file.endswith(".gguf")]
+    if filename is not None and filename not in files:
+        has = f"it has {', '.join(found)}" if found else "it has no GGUF file"
+        raise SpecError(f"model '{name}': filename '{filename}' is not in {folder}: {has}")
+    if filename is None and found and "config.json" not in files:
+        raise SpecError(
+            f"model '{name}': the folder {folder} has GGUF files and no config.json: name one of them in "
+            f"model_config.filename ({', '.join(found)})"
+        )

@@ -10,11 +10,13 @@ import functools
 import hashlib
 import importlib.util
 import json
+import math
 import re
 import struct
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry
 from clemcore.files import cache_dir, replace_file
@@ -26,6 +28,7 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 # A pickle of torch before 1.6 is not an archive; its first bytes are those of any pickle.
 _PICKLE = b"\x80"
 _SHA256 = re.compile("[0-9a-f]{64}")
+_FLOATS = ("F64", "F32", "F16", "BF16")
 _CHUNK = 2**22
 _AT_ONCE = 4
 
@@ -68,6 +71,8 @@ def fault_of(path: Path) -> str | None:
             return f"{path} is a git-lfs pointer, not the weights: run 'git lfs pull' in its folder"
         if path.suffix == ".safetensors":
             return _fault_of_safetensors(path)
+        if path.suffix == ".gguf" and not head.startswith(b"GGUF"):
+            return f"{path} is not a GGUF file: copy or download it again"
         if path.suffix == ".bin" and not head.startswith(_PICKLE) and not zipfile.is_zipfile(path):
             return f"{path} is not a whole weights file: copy or download it again"
     except OSError as fault:
@@ -93,6 +98,39 @@ def _fault_of_safetensors(path: Path) -> str | None:
     if promised != size:
         return f"{path} has {size} bytes, but its header promises {promised}: {again}"
     return None
+
+
+def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of a whole safetensors file, by their names; of other files none."""
+    if path.suffix != ".safetensors":
+        return {}
+    return {name: tuple(tensor["shape"]) for name, tensor in _head_of(path).items() if name != "__metadata__"}
+
+
+def _head_of(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        head: dict[str, Any] = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    return head
+
+
+def sizes_of(path: Path, itemsize: int | None = None) -> int:
+    """Return the bytes that the tensors of a file take in memory; only its head is read.
+
+    Args:
+        path: a whole file of weights.
+        itemsize: bytes that each float will have, or None as they are stored. Other numbers stay as they are; so do
+            all in files that have no head.
+    """
+    if path.suffix != ".safetensors":
+        return path.stat().st_size
+    size = 0
+    for name, tensor in _head_of(path).items():
+        if name == "__metadata__":
+            continue
+        begin, end = tensor["data_offsets"]
+        is_converted = itemsize is not None and tensor["dtype"] in _FLOATS
+        size += math.prod(tensor["shape"]) * (itemsize or 0) if is_converted else end - begin
+    return size
 
 
 def sha256_of_weights(paths: list[Path]) -> str | None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.failures import wrapped
+from clemcore.backends.local.hub import hub_fault
 from clemcore.backends.local.transformers.description import library_versions
 from clemcore.backends.local.transformers.quiet import progress_on_terminals_only, quietly
 from clemcore.errors import ModelLoadError, SpecError
@@ -21,6 +24,12 @@ from clemcore.keys import KeyRegistry
 logger = logging.getLogger(__name__)
 
 FALLBACK_CONTEXT_SIZE = 256
+_SAMPLES = (
+    "Hello, world! It's 3.14 or 1,234,567 at 10:30.",
+    "  two spaces\n\n\tand a tab \r\n",
+    "naïve café — Größe, 東京, Привет, 🙂👩‍👩‍👧 e\u0301",
+    "def f(x):\n    return x**2  # <|not_a_token|>",
+)
 # Tokenizers without a limit say 10**30.
 _NO_LIMIT = 1_000_000
 
@@ -42,6 +51,8 @@ def hub_options(entry: LocalEntry, *, need_key: bool = True) -> dict[str, Any]:
     if entry.is_folder:
         # Nothing of a folder is ever to be looked up in the hub.
         options["local_files_only"] = True
+    if entry.filename:
+        options["gguf_file"] = entry.filename
     if entry.requires_api_key:
         keys = KeyRegistry.from_json()
         if need_key or keys.find("huggingface") is not None:
@@ -105,7 +116,40 @@ def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
             entry.model_name,
         )
     with loading(entry, "tokenizer"):
-        return AutoTokenizer.from_pretrained(entry.source, **options)
+        if not entry.filename:
+            return AutoTokenizer.from_pretrained(entry.source, **options)
+        if not (entry.is_folder and (Path(entry.source) / "tokenizer.json").exists()):
+            return AutoTokenizer.from_pretrained(entry.source, **options)
+        with tempfile.TemporaryDirectory() as alone:  # beside tokenizer.json, that of the file is not read
+            (Path(alone) / entry.filename).symlink_to((Path(entry.source) / entry.filename).absolute())
+            of_file = AutoTokenizer.from_pretrained(alone, **options)
+        own = AutoTokenizer.from_pretrained(
+            entry.source, **{name: value for name, value in options.items() if name != "gguf_file"}
+        )
+        _check_same_ids(entry, own, of_file)
+        return own
+
+
+def _check_same_ids(entry: LocalEntry, own: Any, of_file: Any) -> None:
+    """Prove that a GGUF file has the tokenizer that its folder has.
+
+    Raises:
+        ModelLoadError: the two differ.
+    """
+    names = own.get_vocab(), of_file.get_vocab()
+    # The file's may have more: transformers adds tokens that it expects.
+    differing = sorted(pair for pair in names[0].items() if names[1].get(pair[0]) != pair[1])
+    # Numbers, spaces, line ends, scripts and control tokens are what tokenizers cut in different ways.
+    texts = [*_SAMPLES, "".join(map(str, own.added_tokens_decoder.values())), own.chat_template or ""]
+    for text in [] if differing else texts:
+        if own(text, add_special_tokens=False).input_ids != of_file(text, add_special_tokens=False).input_ids:
+            differing = [(text[:40], 0)]
+            break
+    if differing:
+        raise ModelLoadError(
+            f"model '{entry.model_name}': {entry.filename} has another tokenizer than tokenizer.json in "
+            f"{entry.source} (they differ at {differing[0][0]!r}): remove the files that do not belong together"
+        )
 
 
 @contextlib.contextmanager
@@ -126,6 +170,9 @@ def loading(entry: LocalEntry, what: str) -> Iterator[None]:
                 f"model '{entry.model_name}': the {what} of '{entry.source}' needs code that comes with the model, "
                 "which is not run without your consent: read it, then set model_config.trust_remote_code to true"
             ) from error
+        known = hub_fault(entry, what, error)
+        if known is not None:
+            raise ModelLoadError(f"model '{entry.model_name}': {known}") from error
         step = f"cannot load the {what} of '{entry.source}'"
         raise wrapped(error, ModelLoadError, entry.model_name, step, library_versions()) from error
 

@@ -6,6 +6,7 @@ Its messages go to the logger of this module instead, at level INFO. Progress ba
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,20 @@ def quietly() -> Iterator[None]:
         yield
     finally:
         QUIET.reset(token)
+
+
+@contextlib.contextmanager
+def no_bar_of_conversion() -> Iterator[None]:
+    """Hide the progress bar of the conversion of GGUF files, which knows no switch, except on terminals."""
+    from transformers import modeling_gguf_pytorch_utils as conversion
+
+    bar = conversion.tqdm
+    if not sys.stderr.isatty():
+        conversion.tqdm = functools.partial(bar, disable=True)
+    try:
+        yield
+    finally:
+        conversion.tqdm = bar
 
 
 @contextlib.contextmanager

@@ -8,9 +8,11 @@ the configuration.
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import re
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from clemcore.backends.local.needs import LayerState
@@ -28,7 +30,7 @@ class Skeleton:
 
         Args:
             config: the model's configuration; it is not changed.
-            dtype: a torch number format.
+            dtype: a torch number format, or None for the one of the configuration.
             quantizer: transformers' quantizer, or None.
             trust_remote_code: whether code that comes with the model may run.
 
@@ -42,6 +44,7 @@ class Skeleton:
         config = copy.deepcopy(config)
         with quietly(), torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=trust_remote_code)
+            dtype = model.dtype if dtype is None else dtype
             self._formats: Mapping[str, Any] = model._get_dtype_plan(dtype)
             if quantizer is not None:
                 quantizer.preprocess_model(model=model, dtype=dtype, device_map={"": "cpu"}, config=config)
@@ -63,6 +66,15 @@ class Skeleton:
         """Return the number of weights."""
         return sum(tensor.numel() for tensor in self.model.parameters())
 
+    def linear_parameters(self) -> int:
+        """Return the number of weights that 8 and 4 bits are for: those of linear layers but the last."""
+        import torch
+
+        last = self.model.get_output_embeddings()
+        linear = (module for module in self.model.modules() if isinstance(module, torch.nn.Linear))
+        counts = [int(module.weight.numel()) for module in linear if module is not last]
+        return sum(counts)
+
     def weight_bytes(self) -> int:
         """Return the bytes of all weights and buffers as they will be loaded."""
         return sum(self._bytes_of(name, tensor) for name, tensor in self.tensors())
@@ -72,11 +84,11 @@ class Skeleton:
             return _quantized_bytes(self._quantizer, self.model, name, tensor)
         # Some models keep some weights in float32 whatever format is asked for.
         wanted = next((form for part, form in self._formats.items() if part and re.search(part, name)), None)
-        size: int = tensor.element_size()
+        size = int(tensor.element_size())
         if wanted is not None and tensor.is_floating_point():
-            size = wanted.itemsize
+            size = int(wanted.itemsize)
         elif self._quantizer is not None and tensor.is_floating_point() and name in self._names:
-            size = min(size, self._dtype.itemsize)  # a module put in for quantization has its bias in float32
+            size = min(size, int(self._dtype.itemsize))  # a module put in for quantization has its bias in float32
         return int(tensor.numel()) * size
 
     def layers(self) -> tuple[LayerState, ...]:
@@ -98,17 +110,89 @@ class Skeleton:
             layers.append(LayerState(kind, before[1] - _SHORT * per_token, per_token, kept))
         return tuple(layers)
 
+    def working_bytes(self, tokens: int) -> int:
+        """Return the bytes that computing a prompt takes at its peak, besides weights and state.
+
+        Args:
+            tokens: how many are fed at once.
+
+        Raises:
+            Exception: the model's code cannot compute without values.
+        """
+        alive = live_bytes(tensor for _, tensor in self.tensors())
+        with _fused_attention(), alive:
+            state = self._fed(tokens)
+        return max(0, int(alive.peak) - state_bytes(state))
+
     def _state(self, tokens: int) -> list[tuple[Any, int]]:
         """Return the state of each layer after so many tokens, and its bytes."""
+        return [(layer, state_bytes(layer)) for layer in self._fed(tokens).layers]
+
+    def _fed(self, tokens: int) -> Any:
+        """Return the state after feeding tokens at once."""
         import torch
 
         ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
+        accepts = inspect.signature(self.model.forward).parameters
+        # As generate() does: scores of the last token alone.
+        last = {"logits_to_keep": 1} if "logits_to_keep" in accepts else {}
         with quietly(), torch.no_grad():
-            output = self.model(input_ids=ids, use_cache=True)
+            output = self.model(input_ids=ids, use_cache=True, **last)
         state = getattr(output, "past_key_values", None)
-        if state is None:
-            state = output.cache_params
-        return [(layer, state_bytes(layer)) for layer in state.layers]
+        return output.cache_params if state is None else state
+
+
+def _fused_attention() -> Any:
+    """Return a context in which torch's fused attention makes no matrix of tokens by tokens, as on real devices."""
+    from torch.nn import functional
+    from torch.overrides import TorchFunctionMode
+
+    class Fused(TorchFunctionMode):  # type: ignore[misc]
+        """Answers with a tensor of the right shape."""
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            if func is not functional.scaled_dot_product_attention:
+                return func(*args, **kwargs)
+            query, _, value = (*args, *(kwargs[name] for name in ("query", "key", "value")[len(args) :]))[:3]
+            return query.new_empty((*query.shape[:-1], value.shape[-1]))
+
+    return Fused()
+
+
+def live_bytes(apart_from: Iterable[Any] = ()) -> Any:
+    """Return a context in which torch's results are counted; its ``peak`` is the most that was alive at once.
+
+    Args:
+        apart_from: tensors that are not counted, such as the weights.
+    """
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Counting(TorchDispatchMode):  # type: ignore[misc]
+        """Counts the bytes of storages from their first result to their end."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.now = self.peak = 0
+            self._known = {tensor.untyped_storage()._cdata for tensor in apart_from}
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            for tensor in _tensors_in(result, set()):
+                storage = tensor.untyped_storage()
+                key = storage._cdata
+                if key not in self._known:
+                    self._known.add(key)
+                    self.now += storage.nbytes()
+                    self.peak = max(self.peak, self.now)
+                    weakref.finalize(storage, self._gone, key, storage.nbytes())
+            return result
+
+        def _gone(self, key: int, size: int) -> None:
+            self._known.discard(key)
+            self.now -= size
+
+    return Counting()
 
 
 def state_bytes(state: Any) -> int:

@@ -1,28 +1,29 @@
-"""Loads the weights of a local transformers model, checks that they are whole, and describes them.
-
-Weights go to CUDA devices where there are any, else to the CPU.
-"""
+"""Loads the weights of a local transformers model, checks that they are whole and fit, and describes them."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import contextlib
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clemcore.backends.base import require
 from clemcore.backends.local.entry import LocalEntry
+from clemcore.backends.local.memory import Free
+from clemcore.backends.local.preflight import Verdict, require_room
+from clemcore.backends.local.transformers import adapters, formats, placing
 from clemcore.backends.local.transformers.loading import check_attention, loading
+from clemcore.backends.local.transformers.quiet import no_bar_of_conversion
 from clemcore.backends.local.weight_files import (
-    downloaded_folder,
     fault_of,
     folder_of,
     sha256_of_weights,
     weight_files,
 )
-from clemcore.errors import ModelLoadError, SpecError
+from clemcore.errors import ModelLoadError
+
+logger = logging.getLogger(__name__)
 
 # Names that an error shows of those that are concerned.
 _SHOWN = 3
@@ -42,12 +43,17 @@ class Loaded:
     facts: dict[str, Any]
 
 
-def load_model(entry: LocalEntry, options: Mapping[str, Any]) -> Loaded:
+def load_model(entry: LocalEntry, options: Mapping[str, Any], config: Any = None) -> Loaded:
     """Load the weights and put the model into evaluation mode.
 
+    Args:
+        entry: the settings.
+        options: what ``from_pretrained`` is given: where to look, and with which rights.
+        config: the model's configuration, for the comparison with the memory that is free; None compares nothing.
+
     Raises:
-        ModelLoadError: weights are not there, cannot be read, or are not those of the configuration.
-        SpecError: the entry asks for a number format or a package that is not there.
+        ModelLoadError: weights are not there, cannot be read, do not fit, or are not those of the configuration.
+        SpecError: the entry asks for a number format, a device or a package that is not there.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -55,39 +61,58 @@ def load_model(entry: LocalEntry, options: Mapping[str, Any]) -> Loaded:
     if entry.torch_num_threads is not None:
         torch.set_num_threads(entry.torch_num_threads)
     token = options.get("token")
-    options = {**options, "dtype": _dtype(entry, torch), **_attention(entry)}
-    if entry.load_in_4bit or entry.load_in_8bit:
-        options["quantization_config"] = _quantization(entry)
-    if torch.cuda.is_available():
-        require("accelerate", backend="huggingface_local", extra="huggingface")
-        options["device_map"] = "auto"
+    options = {**options, "dtype": formats.dtype_of(entry), **_attention(entry), **placing.options_of(entry)}
+    quantization = formats.quantization_of(entry)
+    if quantization is not None:
+        options["quantization_config"] = quantization
     if entry.is_folder:
         _check_files(entry, Path(entry.source))
-    with loading(entry, "weights"):
+    if entry.peft_model:
+        adapters.check_adapter(entry, config)
+    if config is not None and entry.preflight:
+        verdict = judge(entry, config)
+        logger.info("model '%s': %s", entry.model_name, verdict.sentence())
+        require_room(entry.model_name, verdict, {} if verdict.fits else formats.in_other_formats(entry, config))
+    with loading(entry, "weights"), no_bar_of_conversion() if entry.filename else contextlib.nullcontext():
         model, report = AutoModelForCausalLM.from_pretrained(
             entry.source, output_loading_info=True, ignore_mismatched_sizes=True, **options
         )
     _check_report(entry, report)
-    facts: dict[str, Any] = {"weights_sha256": _hash(folder_of(entry)), "adapter": None}
+    placing.check_placement(entry, model)
+    facts: dict[str, Any] = {"weights_sha256": _hash(entry, folder_of(entry)), "adapter": None}
+    if not entry.preflight:
+        facts["preflight"] = False
+    offloaded = placing.placement_of(model)
+    if offloaded:
+        facts["offloaded"] = offloaded
     if entry.peft_model:
-        adapter = Path(entry.peft_model)
-        if adapter.is_dir():
-            _check_files(entry, adapter)
-        model = _with_adapter(model, entry, token)
-        folder = adapter if adapter.is_dir() else downloaded_folder(entry.peft_model, "adapter_config.json")
-        digest = _hash(folder)
-        facts["adapter"] = {"source": entry.peft_model, "weights_sha256": digest}
+        model, facts["adapter"] = adapters.with_adapter(model, entry, token)
     return Loaded(model.eval(), facts)
 
 
-def _hash(folder: Path | None) -> str | None:
-    return None if folder is None else sha256_of_weights(weight_files(folder))
+def judge(entry: LocalEntry, config: Any, free: Free | None = None, context_size: int | None = None) -> Verdict:
+    """Compare what a model needs with what is free; no weights are read.
+
+    Args:
+        entry: the settings.
+        config: the model's configuration.
+        free: what is free; by default what is free now on the devices of the entry.
+        context_size: tokens that the model can have, or None where that is not known.
+    """
+    return Verdict(formats.needs_of(entry, config), free or placing.free_for(entry), context_size)
+
+
+def _hash(entry: LocalEntry, folder: Path | None) -> str | None:
+    if folder is None:
+        return None
+    return sha256_of_weights([folder / entry.filename] if entry.filename else weight_files(folder))
 
 
 def _check_files(entry: LocalEntry, folder: Path) -> None:
-    """Check that files are whole before they are read; a file that is not there is found by transformers."""
-    for path in weight_files(folder):
-        fault = fault_of(path) if path.exists() else None
+    """Check that files are there and whole before they are read."""
+    files = [folder / entry.filename] if entry.filename else weight_files(folder)
+    for path in files:
+        fault = fault_of(path) if path.exists() else f"{path.name} is missing in {folder}: copy or download it"
         if fault:
             raise ModelLoadError(f"model '{entry.model_name}': cannot load the weights: {fault}")
 
@@ -122,19 +147,6 @@ def _first(names: Iterable[str]) -> str:
     return ", ".join(shown[:_SHOWN]) + (", …" if len(shown) > _SHOWN else "")
 
 
-def _dtype(entry: LocalEntry, torch: Any) -> Any:
-    if entry.dtype == "auto":
-        return "auto"
-    dtype = getattr(torch, entry.dtype.removeprefix("torch."), None)
-    # Models do not compute in the floats of one byte, nor in integers.
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point or dtype.itemsize == 1:
-        raise SpecError(
-            f"model '{entry.model_name}': dtype must be 'auto' or one of torch's, like 'float32' or 'bfloat16', "
-            f"not {entry.dtype!r}"
-        )
-    return dtype
-
-
 def _attention(entry: LocalEntry) -> dict[str, str]:
     if not entry.attn_implementation:
         return {}
@@ -142,27 +154,5 @@ def _attention(entry: LocalEntry) -> dict[str, str]:
     package = _FLASH.get(entry.attn_implementation)
     # Without the package, transformers would fetch code from the hub.
     if package and not entry.trust_remote_code:
-        _require_package(entry, package, f"attn_implementation '{entry.attn_implementation}'", "flash-attn")
+        formats.require_package(entry, package, f"attn_implementation '{entry.attn_implementation}'", "flash-attn")
     return {"attn_implementation": entry.attn_implementation}
-
-
-def _quantization(entry: LocalEntry) -> Any:
-    _require_package(entry, "bitsandbytes", "load_in_4bit" if entry.load_in_4bit else "load_in_8bit")
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(load_in_4bit=entry.load_in_4bit, load_in_8bit=entry.load_in_8bit)
-
-
-def _with_adapter(model: Any, entry: LocalEntry, token: str | None) -> Any:
-    _require_package(entry, "peft", "peft_model")
-    peft = importlib.import_module("peft")
-    with loading(entry, f"adapter {entry.peft_model}"):
-        return peft.PeftModel.from_pretrained(model, entry.peft_model, token=token)
-
-
-def _require_package(entry: LocalEntry, module: str, setting: str, package: str | None = None) -> None:
-    if importlib.util.find_spec(module) is None:
-        package = package or module
-        raise SpecError(
-            f"model '{entry.model_name}': {setting} needs the package '{package}': pip install {package}"
-        )

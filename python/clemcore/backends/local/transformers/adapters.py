@@ -1,0 +1,107 @@
+"""Adapters of PEFT: checked against the model before its weights are read, then put upon it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+from clemcore.backends.local.entry import LocalEntry
+from clemcore.backends.local.transformers.formats import require_package
+from clemcore.backends.local.transformers.loading import loading
+from clemcore.backends.local.transformers.skeleton import Skeleton
+from clemcore.backends.local.weight_files import (
+    downloaded_folder,
+    fault_of,
+    sha256_of_weights,
+    shapes_of,
+    weight_files,
+)
+from clemcore.errors import ModelLoadError
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = "base_model.model."
+
+
+def check_adapter(entry: LocalEntry, config: Any) -> None:
+    """Check that an adapter is there and whole, and that its weights have the shapes that the model's layers need.
+
+    An adapter that comes from the hub is checked by PEFT, after it was downloaded.
+
+    Args:
+        entry: the settings; it names an adapter.
+        config: the model's configuration, or None where it is not known.
+
+    Raises:
+        ModelLoadError: it is not.
+        SpecError: peft is not installed.
+    """
+    require_package(entry, "peft", "peft_model")
+    folder = Path(str(entry.peft_model))
+    if not folder.is_dir():
+        return
+    where = f"model '{entry.model_name}': peft_model '{folder}'"
+    for path in weight_files(folder):
+        fault = fault_of(path)
+        if fault:
+            raise ModelLoadError(f"model '{entry.model_name}': cannot load the adapter: {fault}")
+    try:
+        made_for = json.loads((folder / "adapter_config.json").read_bytes()).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError) as fault:
+        raise ModelLoadError(
+            f"{where} has no adapter_config.json that can be read ({fault}): name the folder that PEFT has saved"
+        ) from fault
+    wrong = None if config is None else _misfit(entry, config, folder)
+    if wrong is not None:
+        raise ModelLoadError(
+            f"{where} was made for another model ('{made_for}'), not for '{entry.source}': {wrong}; name the model "
+            "that it was trained on in huggingface_id"
+        )
+
+
+def _misfit(entry: LocalEntry, config: Any, folder: Path) -> str | None:
+    """Return which layer an adapter does not fit, or None."""
+    shapes = {name: shape for path in weight_files(folder) for name, shape in shapes_of(path).items()}
+    try:
+        model = Skeleton(config, None, trust_remote_code=entry.trust_remote_code).model
+    except Exception:  # noqa: BLE001 - then PEFT finds out
+        return None
+    modules = dict(model.named_modules())
+    for name, shape in shapes.items():
+        layer, _, part = name.removeprefix(_PREFIX).partition(".lora_")
+        if part not in ("A.weight", "B.weight"):
+            continue
+        module = modules.get(layer)
+        if module is None:
+            return f"the model has no layer '{layer}'"
+        side = "in_features" if part.startswith("A") else "out_features"
+        wide, has = getattr(module, side, None), shape[1] if part.startswith("A") else shape[0]
+        if wide is not None and wide != has:
+            return f"its '{layer}' has {side} {has}, and the model's has {wide}"
+    return None
+
+
+def with_adapter(model: Any, entry: LocalEntry, token: str | None) -> tuple[Any, dict[str, Any]]:
+    """Put the adapter of an entry upon a model.
+
+    Args:
+        model: the transformers model.
+        entry: the settings; it names an adapter.
+        token: the key for the hub, or None.
+
+    Returns:
+        The PEFT model, and what identifies the adapter, for the record.
+    """
+    require_package(entry, "peft", "peft_model")
+    peft = importlib.import_module("peft")
+    with loading(entry, f"adapter {entry.peft_model}"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft calls transformers by older names
+        model = peft.PeftModel.from_pretrained(model, entry.peft_model, token=token)
+    adapter = Path(str(entry.peft_model))
+    folder = adapter if adapter.is_dir() else downloaded_folder(str(entry.peft_model), "adapter_config.json")
+    digest = None if folder is None else sha256_of_weights(weight_files(folder))
+    return model, {"source": entry.peft_model, "weights_sha256": digest}

@@ -1,0 +1,183 @@
+"""The format of a model's weights: number format and quantization, as an entry wants them; and what they then need.
+
+It reads configurations, and of weight files their heads at most.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib.util
+import logging
+from typing import Any
+
+from clemcore.backends.local.entry import LocalEntry
+from clemcore.backends.local.failures import reason_of
+from clemcore.backends.local.needs import Needs
+from clemcore.backends.local.transformers.quiet import quietly
+from clemcore.backends.local.transformers.skeleton import Skeleton
+from clemcore.backends.local.weight_files import folder_of, sizes_of, weight_files
+from clemcore.errors import ModelLoadError, SpecError
+
+logger = logging.getLogger(__name__)
+
+# What tokenizer, template and the libraries' buffers take beside the weights; measured with the demo's model.
+RUNTIME = 64_000_000
+# How many tokens are taken to be fed at once where the entry does not say it.
+PIECE = 512
+
+
+def dtype_of(entry: LocalEntry) -> Any:
+    """Return the number format that an entry asks for, as torch's or ``auto``.
+
+    Raises:
+        SpecError: models do not compute in it.
+    """
+    import torch
+
+    if entry.dtype == "auto":
+        return "auto"
+    dtype = getattr(torch, entry.dtype.removeprefix("torch."), None)
+    # Models do not compute in the floats of one byte, nor in integers.
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point or dtype.itemsize == 1:
+        hint = " (for int8 set load_in_8bit)" if entry.dtype.removeprefix("torch.") == "int8" else ""
+        raise SpecError(
+            f"model '{entry.model_name}': dtype must be 'auto' or one of torch's, like 'float32' or 'bfloat16', "
+            f"not {entry.dtype!r}{hint}"
+        )
+    return dtype
+
+
+def quantization_of(entry: LocalEntry) -> Any:
+    """Return transformers' configuration of the quantization that an entry asks for, or None.
+
+    Raises:
+        SpecError: settings contradict each other, the method is unknown, or its package is not installed.
+    """
+    name = entry.model_name
+    asked = [key for key in ("load_in_8bit", "load_in_4bit", "quantization_config") if getattr(entry, key)]
+    if not asked:
+        return None
+    if len(asked) > 1:
+        raise SpecError(f"model '{name}': {' and '.join(asked)} exclude each other: keep one of them")
+    settings = dict(entry.quantization_config or {asked[0]: True})
+    if settings.get("quant_method", "bitsandbytes").startswith("bitsandbytes"):
+        require_package(entry, "bitsandbytes", asked[0])
+    from transformers.quantizers.auto import AutoQuantizationConfig
+
+    try:
+        return AutoQuantizationConfig.from_dict(settings)
+    except Exception as error:
+        raise SpecError(
+            f"model '{name}': quantization_config is not one that transformers knows: {reason_of(error)}"
+        ) from error
+
+
+def quantizer_of(entry: LocalEntry, config: Any) -> Any:
+    """Return what quantizes the weights, or knows how the checkpoint is quantized; None for neither.
+
+    Raises:
+        ModelLoadError: a package that the checkpoint needs is not installed, or it cannot be loaded here.
+        SpecError: as for :func:`quantization_of`.
+    """
+    from transformers.quantizers.auto import get_hf_quantizer
+
+    wanted = quantization_of(entry)
+    if entry.filename:
+        return None
+    try:
+        with quietly():
+            return get_hf_quantizer(copy.deepcopy(config), wanted, None, True, {})[0]
+    except Exception as error:
+        stored = getattr(config, "quantization_config", None) or {}
+        fields = stored if isinstance(stored, dict) else stored.to_dict()
+        method = str(getattr(fields.get("quant_method"), "value", fields.get("quant_method")) or "as asked")
+        raise ModelLoadError(
+            f"model '{entry.model_name}': weights that are quantized ({method}) cannot be loaded here, because a "
+            f"package or a device is missing: {reason_of(error)}"
+        ) from error
+
+
+def needs_of(entry: LocalEntry, config: Any, tokens: int | None = None) -> Needs:
+    """Return what a model needs in memory.
+
+    Args:
+        entry: the settings.
+        config: the model's configuration.
+        tokens: how many tokens are fed at once, or None for what the entry says.
+
+    Raises:
+        ModelLoadError: as for :func:`quantizer_of`.
+        SpecError: the entry asks for a format that is not there.
+    """
+    import torch
+
+    wanted = dtype_of(entry)
+    stored = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None)
+    dtype = (stored or torch.float32) if wanted == "auto" else wanted
+    if isinstance(dtype, str):
+        dtype = getattr(torch, dtype)
+    quantizer = quantizer_of(entry, config)
+    words = _words(dtype, quantizer)
+    try:
+        skeleton = Skeleton(config, dtype, quantizer, trust_remote_code=entry.trust_remote_code)
+    except Exception as error:  # noqa: BLE001 - code of a model may do anything
+        logger.info("model '%s': no modules without weights: %s", entry.model_name, reason_of(error))
+        return _from_files(entry, dtype, words)
+    weights, source = skeleton.weight_bytes(), None
+    if quantizer is not None and getattr(quantizer, "pre_quantized", False):
+        found = _from_files(entry, None, words)
+        weights, source = found.weights or weights, None if found.weights else "its configuration"
+    layers = working = None
+    with contextlib.suppress(Exception):  # some need values to compute
+        layers = skeleton.layers()
+        piece = tokens or min(entry.prefill_block or PIECE, PIECE)
+        working = skeleton.working_bytes(piece)
+    return Needs(weights, words, layers, RUNTIME + (working or 0), skeleton.parameters(), source)
+
+
+def in_other_formats(entry: LocalEntry, config: Any) -> dict[str, int]:
+    """Return the bytes of the weights in formats that may fit better, by their names in an entry."""
+    import torch
+
+    with contextlib.suppress(Exception):
+        skeleton = Skeleton(config, torch.bfloat16, trust_remote_code=entry.trust_remote_code)
+        half, linear = skeleton.weight_bytes(), skeleton.linear_parameters()
+        return {
+            "dtype 'bfloat16'": half,
+            "load_in_8bit": half - linear,
+            "load_in_4bit": half - linear * 2 + linear * 9 // 16,
+        }
+    return {}
+
+
+def require_package(entry: LocalEntry, module: str, setting: str, package: str | None = None) -> None:
+    """Refuse a setting whose package is not installed.
+
+    Raises:
+        SpecError: it is not.
+    """
+    if importlib.util.find_spec(module) is None:
+        package = package or module
+        raise SpecError(
+            f"model '{entry.model_name}': {setting} needs the package '{package}': pip install {package}"
+        )
+
+
+def _from_files(entry: LocalEntry, dtype: Any, words: str) -> Needs:
+    """Return the bytes by the heads of the weight files; 0 where there are none yet."""
+    folder = folder_of(entry)
+    files = [] if folder is None else [path for path in weight_files(folder) if path.exists()]
+    size = sum(sizes_of(path, None if dtype is None else dtype.itemsize) for path in files)
+    return Needs(size, words, estimated_from="the heads of its weight files")
+
+
+def _words(dtype: Any, quantizer: Any) -> str:
+    name = str(dtype).removeprefix("torch.")
+    if quantizer is None:
+        return name
+    config = quantizer.quantization_config
+    method = str(getattr(config.quant_method, "value", config.quant_method))
+    bits = 4 if getattr(config, "load_in_4bit", False) else 8 if getattr(config, "load_in_8bit", False) else None
+    bits = bits or getattr(config, "bits", None)
+    return f"{name}, {method}" + (f" {bits} bits" if bits else "")
