@@ -117,6 +117,7 @@ class TestSource:
 
     def test_folder_with_home_and_variables(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "config.json").write_text("{}")
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setenv("MODELS", str(tmp_path / "models"))
         for given in ("~/models", "$MODELS", "${MODELS}", str(tmp_path / "models")):
@@ -139,6 +140,7 @@ class TestSource:
             with pytest.raises(SpecError, match=r'huggingface_id .*; write "org/m"'):
                 entry(huggingface_id=given)
         (tmp_path / "org" / "m").mkdir(parents=True)
+        (tmp_path / "org" / "m" / "config.json").write_text("{}")
         monkeypatch.chdir(tmp_path)
         assert entry(huggingface_id="org/m/").is_folder
 

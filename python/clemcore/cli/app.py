@@ -33,6 +33,8 @@ COMMANDS = {
     "register": ("register.register", "Write a model's entry, or a backend's key, into its file."),
     "registry": ("registry.registry", "Check and explain model registries."),
     "doctor": ("doctor.doctor", "Show all that a call of a model would use; send nothing."),
+    "fit": ("fit.fit", "Show in which formats a local model fits the memory."),
+    "weights": ("weights.weights", "See, download and remove local models' weights."),
     "config": ("config.config", "Show or change what clem keeps in ~/.clemcore/config.json."),
     "cache": ("cache.cache", "See and clear the answers that were kept of services."),
     "verify": ("verify.verify", "Check a record: hashes, structure, order of times."),

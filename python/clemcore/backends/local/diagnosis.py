@@ -9,6 +9,7 @@ from typing import Any
 from clemcore.backends.local.entry import LocalEntry, read_entry
 from clemcore.backends.local.weight_files import fault_of, folder_of, weight_files
 from clemcore.diagnosis import Row, examined
+from clemcore.errors import ModelLoadError
 from clemcore.registry.spec import ModelSpec
 
 _DOWNLOAD = "the first call downloads what is missing"
@@ -53,7 +54,10 @@ def _memory(spec: ModelSpec) -> Row:
     from clemcore.backends.local.fitting import fits
     from clemcore.backends.local.preflight import advice
 
-    own, *others = fits(spec)
+    try:
+        own, *others = fits(spec)
+    except ModelLoadError as fault:  # its size is found out when it is loaded
+        return Row("memory", None, "good", str(fault))
     value = own.verdict.to_dict()
     if own.verdict.needs.estimated_from:
         return Row("memory", value, "good", f"an estimate by {own.verdict.needs.estimated_from}")
