@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
 
 from clemcore.backends.local.audit.result import Audit
+from clemcore.cli.app import run
 from support.clem import Clem
 
-pytestmark = pytest.mark.slow  # each starts a process that imports transformers
+pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
 
 
-def test_an_audit_is_shown_and_stored(clem: Clem, tiny_chat: Path, tmp_path: Path) -> None:
+class Here:
+    """Runs `clem` in this process, where torch is imported already."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def ok(self, *arguments: str) -> str:
+        assert run([*arguments]) == 0, self._capsys.readouterr().err
+        return self._capsys.readouterr().out
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Here:
+    monkeypatch.setattr(logging, "lastResort", logging.lastResort)
+    return Here(capsys)
+
+
+def test_an_audit_is_shown_and_stored(
+    here: Here, tiny_chat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("prompts.json").write_text(json.dumps(["Hello!", [{"role": "user", "content": "What is two plus two?"}]]))
-    cache = str(tmp_path / "cache")
-    shown = clem.ok("audit", str(tiny_chat), "prompts.json", "-l", "4", CLEMCORE_CACHE=cache)
+    monkeypatch.setenv("CLEMCORE_CACHE", str(tmp_path / "cache"))
+    shown = here.ok("audit", str(tiny_chat), "prompts.json", "-l", "4")
     rows = [line.split("\t") for line in shown.splitlines() if "\t" in line]
     assert [row[:3] for row in rows if row[0] in ("again", "warm prefixes")] == [
         ["again", "2/2", "100%"],
@@ -25,7 +46,7 @@ def test_an_audit_is_shown_and_stored(clem: Clem, tiny_chat: Path, tmp_path: Pat
     assert "format: float32, attention sdpa" in shown
     (stored,) = (tmp_path / "cache" / "audits").iterdir()
     assert f"stored: {stored.stem}" in shown
-    again = json.loads(clem.ok("audit", str(tiny_chat), "prompts.json", "-l", "4", "--json", CLEMCORE_CACHE=cache))
+    again = json.loads(here.ok("audit", str(tiny_chat), "prompts.json", "-l", "4", "--json"))
     first = Audit.from_dict(json.loads(stored.read_bytes()))
     assert Audit.from_dict(again).comparisons == first.comparisons
 
@@ -52,8 +73,8 @@ def test_only_local_models_are_measured(clem: Clem, command: str) -> None:
     )
 
 
-def test_speeds(clem: Clem, tiny_chat: Path) -> None:
+def test_speeds(here: Here, tiny_chat: Path) -> None:
     arguments = ("bench", str(tiny_chat), "--length", "16", "--batch", "1", "--batch", "2", "-l", "3", "--json")
-    found = json.loads(clem.ok(*arguments))
+    found = json.loads(here.ok(*arguments))
     assert found["load_seconds"] > 0
     assert [(one["mode"], one["batch"]) for one in found["speeds"][:3]] == [("exact", 1), ("fast", 1), ("fast", 2)]
