@@ -68,6 +68,7 @@ class TestEachFailsAlone:
             return real(**inputs)
 
         monkeypatch.setattr(model.model, "generate", refuse)
+        monkeypatch.setattr(model._engine.together, "_is_able", False)  # type: ignore[attr-defined]
         one, two, three = answers(model, [Ask(CAPITAL), Ask(THINK), Ask(CAPITAL)])
         assert isinstance(two, RuntimeError)
         assert (reply(one).text, reply(three).text) == (CANBERRA, CANBERRA)

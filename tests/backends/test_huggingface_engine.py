@@ -59,7 +59,7 @@ class TestDescription:
         assert described.context_size == 512
         assert described.arguments["max_tokens"] == "max_new_tokens"
         assert (list(described.ways), set(described.hooks)) == (
-            ["padded", "alone"],
+            ["together", "padded", "alone"],
             {"choose", "on_tokens", "cancelled"},
         )
         assert described.can_continue
@@ -131,7 +131,7 @@ class TestJobs:
         assert (first.ending, short.ending, short.sent["max_new_tokens"]) == ("stop", "length", 3)
 
     def test_an_unknown_way(self, engine: Engine, ids: list[int]) -> None:
-        with pytest.raises(ClemcoreError, match="no way 'continuous' to generate; it has padded, alone"):
+        with pytest.raises(ClemcoreError, match="no way 'continuous' to generate; it has together, padded, alone"):
             list(engine.generate([Job(ids, GREEDY)], "continuous"))
 
     def test_a_token_without_an_embedding_fails_its_job_alone(self, engine: Engine, ids: list[int]) -> None:

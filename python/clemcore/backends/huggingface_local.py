@@ -150,11 +150,19 @@ class HuggingfaceLocalModel(LocalModel):
 
         held = hold(key_of(entry, front.config), load)
         held.engine.also_called(entry.model_name)
+        self._forget_pages = held.engine.together.forget
+        held.engine.together.kept_bytes = entry.kept_cache
+        held.engine.together.free_kept = held.prefixes.forget
         super().__init__(model_spec, front, held)
         self.model = held.model
         self.tokenizer = front.tokenizer
         self.config = front.config
         self.device = next(self.model.parameters()).device
+
+    def forget_kept(self) -> None:
+        """Forget what is kept of earlier prompts, also of those that were computed together."""
+        super().forget_kept()
+        self._forget_pages()
 
     def close(self) -> None:
         """Give the memory back at once, unless another model shares the weights."""

@@ -24,6 +24,7 @@ from clemcore.backends.local.checks import LARGEST_SEED
 from clemcore.backends.local.choosing.rules import Rules
 from clemcore.backends.local.engine import Description, Ending, Generated, Job
 from clemcore.backends.local.failures import wrapped
+from clemcore.backends.local.transformers.choosing import Choosing
 from clemcore.backends.local.transformers.configurations import Configurations, Settings
 from clemcore.backends.local.transformers.description import (
     TokenBytes,
@@ -41,16 +42,22 @@ from clemcore.backends.local.transformers.hardware import hardware_of
 from clemcore.backends.local.transformers.masking import honours_mask
 from clemcore.backends.local.transformers.processors import rules_of
 from clemcore.backends.local.transformers.states import TransformersState
+from clemcore.backends.local.transformers.together import Host, Together
 from clemcore.backends.local.transformers.versions import Watched
+from clemcore.backends.local.transformers.watch import Watch
 from clemcore.errors import ClemcoreError, GenerationArgumentError, GenerationError, ModelLoadError
 
 logger = logging.getLogger(__name__)
 
-WAYS = ("padded", "alone")
+WAYS = ("together", "padded", "alone")
 
 
 class TransformersEngine:
-    """Generates with one transformers model."""
+    """Generates with one transformers model.
+
+    Attributes:
+        together: computes jobs together.
+    """
 
     def __init__(self, model: Any, tokenizer: Any, name: str, context_size: int) -> None:
         """Take what was loaded.
@@ -87,6 +94,7 @@ class TransformersEngine:
         self._described: tuple[Any, Description] | None = None
         self._feeder = Feeder(model, context_size)
         self._watched = Watched(model)
+        self.together = Together(model, name)
         self._is_forked = False
         self._lock = threading.Lock()
         forks.guard(self, "_lock", hold=False, in_child=TransformersEngine._in_forked_child)
@@ -175,12 +183,15 @@ class TransformersEngine:
     def generate(self, jobs: Iterable[Job], way: str) -> Iterator[tuple[Job, Generated | Exception]]:
         """Generate replies, and yield each job with its result.
 
-        All jobs are taken at once. Jobs with a ``choose`` are one padded batch; so are others whose arguments are
-        equal but for ``max_tokens``. A batch that fails, for example because memory is short, is asked
-        again job by job; so are jobs that this model cannot compute together.
+        Together, jobs join whenever there is room. Else all are taken at once. Jobs with a ``choose`` are one
+        padded batch; so are others with equal arguments but for ``max_tokens``. A batch that fails is asked again
+        job by job; so are jobs that this model cannot compute together.
         """
         if way not in WAYS:
             raise ClemcoreError(f"the engine transformers has no way {way!r} to generate; it has {', '.join(WAYS)}")
+        if way == "together":
+            yield from self.together.generate(self._host(), jobs)
+            return
         groups: dict[Any, list[Job]] = {}
         for job in jobs:
             refusal = self._refusal(job)
@@ -221,6 +232,7 @@ class TransformersEngine:
         for name in ("_model", "_feeder", "_watched", "_first"):
             setattr(self, name, None)
         self._configurations.close()
+        self.together.close()
         if not sys.is_finalizing():
             gc.collect()
             torch = sys.modules.get("torch")
@@ -246,7 +258,23 @@ class TransformersEngine:
 
     def _in_forked_child(self) -> None:
         self._is_forked = True
+        self.together.in_forked_child()
         self._configurations.restore()  # another thread of the parent may have been generating
+
+    def _host(self) -> Host:
+        """Return what is done here for jobs that are computed together."""
+        return Host(
+            lock=self._lock,
+            version=self._watched.version,
+            refusal=self._refusal,
+            configurations=self._configurations,
+            padded=self._batch,
+            can_be_one=self._can_be_one,
+            failed=self._failed,
+        )
+
+    def _failed(self, error: Exception) -> Exception:
+        return wrapped(error, GenerationError, self._name, "it failed while it generated a reply", self._libraries)
 
     # -- a batch -----------------------------------------------------------------------------------------------
     def _results(self, batch: list[Job]) -> Iterator[tuple[Job, Generated | Exception]]:
@@ -263,8 +291,7 @@ class TransformersEngine:
             yield from zip(batch, results, strict=True)
             return
         if len(batch) == 1:
-            step = "it failed while it generated a reply"
-            yield batch[0], wrapped(failure, GenerationError, self._name, step, self._libraries)
+            yield batch[0], self._failed(failure)
             del failure  # its frames hold this one
             return
         logger.warning(
@@ -310,8 +337,8 @@ class TransformersEngine:
             longest = max(map(len, prompts))
             pads = [longest - len(prompt) for prompt in prompts]
             pad, device = config.pad_token_id, self._device
-            watch = self._watch(batch, longest, config, ends) if _is_watched(batch) else None
-            choosing = self._choosing(batch, longest, ends) if _are_chosen(batch) else None
+            watch = Watch(batch, longest, ends, beams=(config.num_beams or 1) > 1) if _is_watched(batch) else None
+            choosing = Choosing(batch, longest, ends) if batch[0].choose is not None else None
             inputs = {
                 "input_ids": torch.tensor(
                     [[pad] * n + prompt for n, prompt in zip(pads, prompts, strict=True)], device=device
@@ -340,22 +367,10 @@ class TransformersEngine:
             for words, (ids, end) in zip(sent, found, strict=True)
         ]
 
-    @staticmethod
-    def _watch(batch: list[Job], longest: int, config: Any, ends: frozenset[int]) -> Any:
-        from clemcore.backends.local.transformers.watch import Watch
-
-        return Watch(batch, longest, ends, beams=(config.num_beams or 1) > 1)
-
-    @staticmethod
-    def _choosing(batch: list[Job], longest: int, ends: frozenset[int]) -> Any:
-        from clemcore.backends.local.transformers.choosing import Choosing
-
-        return Choosing(batch, longest, ends)
-
     def _config_for(self, batch: Sequence[Job], settings: Settings | None = None) -> Any:
         """Return the configuration that generate() is given for a batch."""
         settings = settings or self._configurations.settings(batch[0].arguments)
-        config = copy.copy(settings.plain if _are_chosen(batch) else settings.config)
+        config = copy.copy(settings.config if batch[0].choose is None else settings.plain)
         config.max_new_tokens = max(job.arguments.max_tokens for job in batch)
         return config
 
@@ -368,11 +383,6 @@ class TransformersEngine:
             made = self._model.generate(**inputs, **({} if cache is None else {"past_key_values": cache}))
             self._feeder.learn()
             return made
-
-
-def _are_chosen(batch: Sequence[Job]) -> bool:
-    """Tell whether hooks choose the tokens of a batch; then it holds no other job."""
-    return batch[0].choose is not None
 
 
 def _is_watched(batch: Sequence[Job]) -> bool:

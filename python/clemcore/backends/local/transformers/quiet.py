@@ -31,14 +31,19 @@ class _Redirect(logging.Filter):
 _redirect = _Redirect()
 
 
+def redirect(name: str) -> None:
+    """Let :data:`QUIET` hold for the handlers of a logger, too."""
+    for handler in logging.getLogger(name).handlers:
+        handler.addFilter(_redirect)  # adding it again changes nothing
+
+
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Keep transformers quiet in this block; afterwards :data:`QUIET` alone does the same."""
     from transformers.utils import logging as library
 
     library.get_logger()  # makes its handler, if it was not made yet
-    for handler in logging.getLogger("transformers").handlers:
-        handler.addFilter(_redirect)  # adding it again changes nothing
+    redirect("transformers")
     token = QUIET.set(True)
     try:
         yield

@@ -41,13 +41,13 @@ class Watch:
 
         rows = input_ids[:, self._prompt_length :].tolist()
         if self._beams:
-            done = [_wanted(self._batch[0], row) is not None for row in rows]
+            done = [wanted(self._batch[0], row) is not None for row in rows]
             return torch.tensor(done, device=input_ids.device)
         for index, row in enumerate(rows):
             # A row that has ended before now holds the end token and padding after it.
             if index in self.ended or not self._ends.isdisjoint(row[:-1]):
                 continue
-            ending = _wanted(self._batch[index], row)
+            ending = wanted(self._batch[index], row)
             # The batch goes on for the job that may have the most tokens.
             if ending is None and len(row) >= self._batch[index].arguments.max_tokens and row[-1] not in self._ends:
                 ending = "length"
@@ -60,7 +60,7 @@ class Watch:
         if not self._beams:
             return self.ended.get(index)
         for length, token in enumerate(row, start=1):
-            ending = _wanted(self._batch[0], row[:length])
+            ending = wanted(self._batch[0], row[:length])
             if ending is not None:
                 return length, ending
             if token in self._ends:
@@ -68,12 +68,17 @@ class Watch:
         return None
 
 
-def _wanted(job: Job, ids: list[int]) -> Ending | Exception | None:
-    """Return how a job wants to end after these tokens, or None."""
+def wanted(job: Job, ids: list[int] | None) -> Ending | Exception | None:
+    """Return how a job wants to end, or None.
+
+    Args:
+        job: the job.
+        ids: all its new tokens, at least one of which it was not told yet; None if there is nothing new.
+    """
     try:
         if job.cancelled is not None and job.cancelled():
             return "cancelled"
-        if job.on_tokens is not None and job.on_tokens(ids):
+        if ids is not None and job.on_tokens is not None and job.on_tokens(ids):
             return "on_tokens"
     except Exception as error:  # noqa: BLE001 - the job fails alone, with what its own hook raised
         return error
