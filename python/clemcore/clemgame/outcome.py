@@ -55,6 +55,9 @@ def lines_of(
     if not summary.left and not summary.counts.total():
         episodes = f"nothing to play ({episodes})" if episodes else "nothing to play"
     yield f"{run.folder}: {episodes}; {summary.calls + summary.programs} calls{usd}"
+    modes = summary.words_of_modes()
+    if modes is not None:
+        yield modes
     yield from summary.notes
     for name, error in summary.failed_games.items():
         message, trace = str(error["message"]), str(error.get("traceback", "")).rstrip()

@@ -114,6 +114,45 @@ def test_a_batcher_starts_when_the_baton_is_idle_or_the_batch_is_full() -> None:
     assert sorted(order) == list("abcde")
 
 
+class Collecting(InBatches):
+    """A model that computes the calls of several threads together by itself."""
+
+    collects_calls = True
+    gains_by_batches = True
+
+    def __init__(self) -> None:
+        super().__init__("collecting")
+        self.most = self.under_way = 0
+        self.lock = threading.Lock()
+
+    conversations = None
+
+    def generate_batch_response(self, batch_messages: Any) -> Any:
+        with self.lock:
+            self.under_way += len(batch_messages)
+            self.most = max(self.most, self.under_way)
+            self.sizes.append(len(batch_messages))
+        try:
+            time.sleep(0.002)
+            return [(messages, {}, f"{self.name} {len(messages)}") for messages in batch_messages]
+        finally:
+            with self.lock:
+                self.under_way -= len(batch_messages)
+
+
+def test_a_model_that_collects_calls_gets_each_at_once(stage: Stage) -> None:
+    model = Collecting()
+    assert stage.play(stage.game(size=8, rounds=3), model, concurrency=8).counts == {"played": 8}
+    assert set(model.sizes) == {1}
+    assert model.most > 1
+
+
+def test_a_model_that_collects_calls_has_at_most_so_many(stage: Stage) -> None:
+    model = Collecting()
+    assert stage.play(stage.game(size=8, rounds=2), model, concurrency=8, batch_size=2).counts == {"played": 8}
+    assert model.most <= 2
+
+
 # -- other ways to ask ---------------------------------------------------------------------------------------------
 class Asking(Talk):
     """A game master that asks its model in every way there is."""

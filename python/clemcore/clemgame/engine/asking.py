@@ -12,7 +12,7 @@ from typing import Any
 from clemcore import backends
 from clemcore.calls.conversation import end_conversation
 from clemcore.calls.scope import Scope, conversation_of
-from clemcore.clemgame.engine.batcher import Batcher, Question
+from clemcore.clemgame.engine.batcher import Batches, Question
 from clemcore.clemgame.engine.callbook import CallBook
 from clemcore.clemgame.engine.limits import RunStopped
 from clemcore.clemgame.engine.live import LiveEpisode, Outside
@@ -43,7 +43,7 @@ class Asking:
         scope: Scope,
         *,
         recorder: EpisodeRecorder,
-        batchers: Callable[[Model], Batcher | None],
+        batchers: Callable[[Model], Batches | None],
         between: Callable[[LiveEpisode], None] | None = None,
     ) -> None:
         """Begin an episode.
@@ -214,7 +214,7 @@ class Asking:
             self._require_run(error)
             raise
 
-    def _in_batch(self, batcher: Batcher, questions: Sequence[Question]) -> list[Any]:
+    def _in_batch(self, batcher: Batches, questions: Sequence[Question]) -> list[Any]:
         self._episode.is_waiting = True
         batcher.ask(questions)
         self._episode.is_waiting = False

@@ -6,11 +6,12 @@ batcher of another model. It does not know episodes.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from clemcore.calls.scope import Scope
 from clemcore.clemgame.engine.baton import Baton, Place
@@ -46,6 +47,81 @@ class _Group:
     def __init__(self, size: int) -> None:
         self.left = size
         self.place = Place()
+
+
+class Batches(Protocol):
+    """What the calls of one model go through on their way into batches."""
+
+    def ask(self, questions: Sequence[Question]) -> None:
+        """Give up the baton until all questions have their answers; this thread has it before and after."""
+
+    def close(self) -> None:
+        """End whatever was begun; no call may be waiting."""
+
+
+class HandOver:
+    """Hands calls over at once to a model that computes the calls of several threads together by itself.
+
+    Each thread goes on when its own answers are ready, not when a batch is.
+    """
+
+    def __init__(self, model: Model, baton: Baton, batch_size: int | None = None) -> None:
+        """Begin.
+
+        Args:
+            model: the model.
+            baton: what the threads give up while they wait.
+            batch_size: the most calls that the model has at a time; None: it chooses.
+        """
+        self._model = model
+        self._baton = baton
+        self._most = batch_size
+        self._under_way = 0
+        self._room = threading.Condition()
+
+    def ask(self, questions: Sequence[Question]) -> None:
+        """Give up the baton until all questions have their answers."""
+        self._baton.give()
+        try:
+            with self._place(len(questions)):
+                _answer(self._model, questions)
+        finally:
+            self._baton.take()
+
+    def close(self) -> None:
+        """Do nothing: there is no thread."""
+
+    @contextlib.contextmanager
+    def _place(self, size: int) -> Iterator[None]:
+        """Wait until there is room for calls, or until they are the only ones."""
+        if self._most is None:
+            yield
+            return
+        with self._room:
+            self._room.wait_for(lambda: not self._under_way or self._under_way + size <= (self._most or 0))
+            self._under_way += size
+        try:
+            yield
+        finally:
+            with self._room:
+                self._under_way -= size
+                self._room.notify_all()
+
+
+def _answer(model: Model, questions: Sequence[Question]) -> None:
+    """Ask a model for a batch, and give each question its answer or its exception."""
+    answers: list[Any]
+    try:
+        answers = model.generate_batch_response(
+            [each.messages for each in questions],
+            return_exceptions=True,
+            scopes=[each.scope for each in questions],
+            gen_args=[each.gen_args for each in questions],
+        )
+    except BaseException as error:  # noqa: BLE001 - every episode gets it
+        answers = [error] * len(questions)
+    for question, answer in zip(questions, answers, strict=True):
+        question.answer = answer
 
 
 class Batcher:
@@ -106,18 +182,9 @@ class Batcher:
 
     def _run(self) -> None:
         while (batch := self._work.get()) is not None:
-            try:
-                answers = self._model.generate_batch_response(
-                    [each.messages for each in batch],
-                    return_exceptions=True,
-                    scopes=[each.scope for each in batch],
-                    gen_args=[each.gen_args for each in batch],
-                )
-            except BaseException as error:  # noqa: BLE001 - every episode gets it
-                answers = [error] * len(batch)
+            _answer(self._model, batch)
             places = []
-            for question, answer in zip(batch, answers, strict=True):
-                question.answer = answer
+            for question in batch:
                 group = question.group
                 if group is not None:
                     group.left -= 1

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clemcore.clemgame.benchmark import GameBenchmark
-from clemcore.clemgame.engine.batcher import Batcher
+from clemcore.clemgame.engine.batcher import Batcher, Batches, HandOver
 from clemcore.clemgame.engine.baton import Baton
 from clemcore.clemgame.engine.callbook import CallBook
 from clemcore.clemgame.engine.choice import is_wanted, leave_out_stuck, name_of, remembered, tasks_of
@@ -102,7 +102,7 @@ class _Run:
         self._tally = Tally()
         self._summary = Summary()
         self._live: set[LiveEpisode] = set()
-        self._batchers: dict[int, Batcher] = {}
+        self._batchers: dict[int, Batches] = {}
         self._shuffler = None if options.shuffle is None else Shuffler(self._baton, options.shuffle)
         self._mark: Mark | None = None
         self._is_alone = True
@@ -176,6 +176,7 @@ class _Run:
         summary.calls, summary.failed_calls, summary.programs = tally.calls, tally.failed, tally.programs
         summary.input_tokens, summary.output_tokens = tally.input_tokens, tally.output_tokens
         summary.usd, summary.seconds = tally.usd, time.monotonic() - tally.began
+        summary.modes = tally.modes
         summary.stopped_by, summary.error = self._control.reason, self._control.error
         return summary
 
@@ -241,13 +242,17 @@ class _Run:
                 if is_late or is_stuck or interrupts.is_at_once:
                     return
 
-    def _batcher_of(self, model: Model) -> Batcher | None:
+    def _batcher_of(self, model: Model) -> Batches | None:
         if self._is_alone or not answers_batches(model):
             return None
         batcher = self._batchers.get(id(model))
         if batcher is None:  # only the thread with the baton asks
-            size = self._options.batch_size or BATCH
-            batcher = self._batchers[id(model)] = Batcher(model, self._baton, size)
+            size = self._options.batch_size
+            batcher = self._batchers[id(model)] = (
+                HandOver(model, self._baton, size)
+                if model.collects_calls
+                else Batcher(model, self._baton, size or BATCH)
+            )
         return batcher
 
     # -- one episode -----------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from clemcore.model import Model
 from clemcore.secrets import scrub
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.engine.batcher import Batcher
+    from clemcore.clemgame.engine.batcher import Batches
     from clemcore.clemgame.plan import PlannedEpisode
     from clemcore.clemgame.store import EpisodeWriter, StoredCall
 
@@ -81,7 +81,7 @@ class Staging:
     models: Sequence[Model]
     infos: Any
     folder_name: str
-    batchers: Callable[[Model], Batcher | None]
+    batchers: Callable[[Model], Batches | None]
     between: Callable[[LiveEpisode], None] | None = None
     keeps_context: bool = False
     players: int = 1

@@ -28,6 +28,7 @@ class Summary:
         output_tokens: tokens of answers.
         usd: what the calls cost.
         seconds: how long the run took.
+        modes: answers of local models by what they depend on and number format; see :class:`Tally`.
         errors: episodes that ended with an error or at a limit, with what ended them; the first hundred.
         kinds: number of errors by type, and of limits by name.
         failed_games: games that could not be loaded, with the error.
@@ -48,6 +49,7 @@ class Summary:
     output_tokens: int = 0
     usd: float = 0.0
     seconds: float = 0.0
+    modes: Counter[tuple[str, str]] = field(default_factory=Counter)
     errors: list[tuple[EpisodeKey, dict[str, Any]]] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     failed_games: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -77,3 +79,16 @@ class Summary:
         self.kinds[str(error.get("limit") or error.get("type"))] += 1
         if len(self.errors) < _MOST_NAMED:
             self.errors.append((key, {name: error[name] for name in ("type", "message", "limit") if name in error}))
+
+    def words_of_modes(self) -> str | None:
+        """Return how local models computed their answers, and what follows from it; None without such answers."""
+        if not self.modes:
+            return None
+        counts: Counter[str] = Counter()
+        for (mode, _), count in self.modes.items():
+            counts[mode] += count
+        words = f"answers of local models: {', '.join(f'{counts[mode]} {mode}' for mode in sorted(counts))}"
+        formats = sorted({dtype for mode, dtype in self.modes if mode != "exact" and dtype != "float32"})
+        if formats:
+            words += f"; in {', '.join(formats)}, only exact answers do not depend on concurrency and resume"
+        return words

@@ -29,6 +29,7 @@ class Tally:
         input_tokens: tokens of the prompts, where the models count them.
         output_tokens: tokens of the answers.
         usd: what the calls cost, where that is known.
+        modes: answers of local models by mode (``exact``, ``fast``, ``certified``) and number format.
         errors: the newest errors, each with its episode.
     """
 
@@ -45,6 +46,7 @@ class Tally:
         self.input_tokens = 0
         self.output_tokens = 0
         self.usd = 0.0
+        self.modes: Counter[tuple[str, str]] = Counter()
         self.errors: deque[tuple[str, str]] = deque(maxlen=_NEWEST)
 
     @property
@@ -54,10 +56,12 @@ class Tally:
 
     def count_call(self, facts: Mapping[str, Any], *, is_failed: bool) -> None:
         """Count a call of a model, with what its record says."""
-        usage, cost = facts.get("usage"), facts.get("cost")
+        usage, cost, mode, model = (facts.get(name) for name in ("usage", "cost", "exactness", "model"))
         with self._lock:
             self.calls += 1
             self.failed += is_failed
+            if isinstance(mode, str):
+                self.modes[mode, str(model.get("dtype")) if isinstance(model, Mapping) else "unknown"] += 1
             if isinstance(usage, Mapping):
                 self.input_tokens += _number(usage.get("input_tokens"))
                 self.output_tokens += _number(usage.get("output_tokens"))
