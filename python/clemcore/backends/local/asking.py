@@ -24,6 +24,7 @@ from clemcore.backends.local.constraints.forms import Constraint, read_constrain
 from clemcore.backends.local.constraints.grammars import Grammars
 from clemcore.backends.local.engine import Description, Engine, Job
 from clemcore.backends.local.frontend import Frontend, Prompt
+from clemcore.backends.local.modes.mode import Mode
 from clemcore.backends.local.pieces import Pieces
 from clemcore.backends.local.tags import Tags
 from clemcore.backends.local.text import StopStrings
@@ -253,8 +254,14 @@ class Preparation:
             self._accounts[key] = account
         return account
 
-    def job(self, item: Item, described: Description) -> Job:
-        """Return what the engine is given for a dialogue."""
+    def job(self, item: Item, described: Description, mode: Mode) -> Job:
+        """Return what a mode is given for a dialogue.
+
+        Args:
+            item: the dialogue.
+            described: what the engine is and can do.
+            mode: the way of computing.
+        """
         arguments = item.arguments
         on_tokens: Callable[[Sequence[int]], bool] | None = None
         thought = item.thought
@@ -262,7 +269,7 @@ class Preparation:
             on_tokens = StopStrings(item.stops, self._engine, _at_once if thought is None else thought.answer_start)
         if thought is not None:
             on_tokens = _limited(thought, on_tokens)
-        if item.listener is not None and self._gives_pieces(item, described):
+        if item.listener is not None and mode.pieces_are_final and self._gives_pieces(item, described):
             on_tokens = self._watched(item, item.listener, on_tokens)
         if thought is not None:
             # It may use the whole window for thinking; its answer ends when it has max_tokens.

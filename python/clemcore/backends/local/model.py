@@ -13,14 +13,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from clemcore.backends.local.asking import Ask, Preparation, warn_of_twins
+from clemcore.backends.local.audit.store import required_audit
 from clemcore.backends.local.engine import Engine
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend
 from clemcore.backends.local.measured import MeasuredModel
 from clemcore.backends.local.memory import free_on
+from clemcore.backends.local.modes.awaiting import awaited
+from clemcore.backends.local.modes.certified import Certified
 from clemcore.backends.local.modes.exact import Exact
 from clemcore.backends.local.modes.fast import Fast
-from clemcore.backends.local.modes.mode import EXACT, FAST, Mode
+from clemcore.backends.local.modes.mode import EXACT, FAST, Mode, SharedMode
 from clemcore.backends.local.replies import Replies
 from clemcore.backends.local.scoring import Scoring
 from clemcore.backends.local.sharing import HeldWeights
@@ -38,6 +41,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+# What failed, in errors that name no other step.
+_PROMPT, _REPLY = "it failed while it made the prompt", "it failed while it read the reply"
+
+
 class LocalModel(MeasuredModel):
     """A loaded chat model.
 
@@ -48,6 +55,7 @@ class LocalModel(MeasuredModel):
     conversations: ClassVar[int | None] = None
     streams: ClassVar[bool] = True
     gains_by_batches: ClassVar[bool] = True
+    collects_calls: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -72,7 +80,9 @@ class LocalModel(MeasuredModel):
         described = engine.describe()
         free = functools.partial(_free_bytes, described.device)
         self._exact = Exact(engine, weights.prefixes, self._entry.prefill_block, self._entry.kept_cache, free)
-        self._modes: dict[str, Mode] = {mode.name: mode for mode in (self._exact, Fast(engine))}
+        shift = functools.partial(_audited_shift, engine, weights.facts, self.name)
+        modes: tuple[Mode, ...] = (self._exact, Fast(engine), Certified(engine, self._exact, shift))
+        self._modes = {mode.name: mode for mode in modes}
         self._cutter = TextCutter(front.entry, engine, {str(token) for token in front.tokenizer.get_added_vocab()})
         arguments = {**described.arguments, **({"stop": "stop"} if "on_tokens" in described.hooks else {})}
         if "choose" in described.hooks:
@@ -181,6 +191,30 @@ class LocalModel(MeasuredModel):
         """
         self._exact.forget()
 
+    async def agenerate_response(self, messages: Messages) -> Reply:
+        """Answer one dialogue without blocking the event loop; calls that are awaited together are one batch.
+
+        A mode that computes each dialogue alone answers in a thread. See :meth:`generate_response`.
+        """
+        mode = self._mode(EXACT)
+        if isinstance(mode, SharedMode):
+            return await self._awaited(Ask(messages), mode)
+        return await super().agenerate_response(messages)
+
+    async def _awaited(self, ask: Ask, mode: SharedMode) -> Reply:
+        described = self._require_engine().describe()
+        step = _PROMPT
+        try:
+            item = self._preparation.item(self, 0, ask, described, "")
+            job = self._preparation.job(item, described, mode)
+            result = await awaited(mode, job)
+            if not isinstance(result, Exception):
+                step = _REPLY
+                return self._replies.reply(item, job, result, described, mode.name)
+        except Exception as error:  # noqa: BLE001 - as for a call that is not awaited
+            result = self._wrapped(error, step)
+        raise result
+
     def knows_argument(self, name: str) -> bool:
         """Tell whether the engine computes with an argument of this name."""
         return name in self._arguments
@@ -212,21 +246,19 @@ class LocalModel(MeasuredModel):
         Yields:
             The index of each dialogue with its reply, or with the exception that it failed with.
         """
-        if "_weights" not in self.__dict__:
-            raise ModelLoadError(f"model '{self.name}' was closed, and its weights are gone: load it again")
         items = []
-        described = self._engine.describe()
+        described = self._require_engine().describe()
         for index, ask in enumerate(asks):
             place = f" at batch index {index}" if len(asks) > 1 else ""
             try:
                 items.append(self._preparation.item(self, index, ask, described, place))
             except Exception as error:  # noqa: BLE001 - one dialogue fails alone
-                yield index, self._wrapped(error, "it failed while it made the prompt")
+                yield index, self._wrapped(error, _PROMPT)
         if not items:
             return
         warn_of_twins(items, self.name)
-        jobs = {self._preparation.job(item, described): item for item in items}
         mode = self._mode(FAST) if mode is None else mode
+        jobs = {self._preparation.job(item, described, mode): item for item in items}
         for job, result in mode.generate(list(jobs)):
             item = jobs[job]
             if isinstance(result, Exception):
@@ -235,9 +267,14 @@ class LocalModel(MeasuredModel):
             try:
                 reply = self._replies.reply(item, job, result, described, mode.name)
             except Exception as error:  # noqa: BLE001 - as above
-                yield item.index, self._wrapped(error, "it failed while it read the reply")
+                yield item.index, self._wrapped(error, _REPLY)
             else:
                 yield item.index, reply
+
+    def _require_engine(self) -> Engine:
+        if "_weights" not in self.__dict__:
+            raise ModelLoadError(f"model '{self.name}' was closed, and its weights are gone: load it again")
+        return self._engine
 
     def _wrapped(self, error: Exception, step: str) -> Exception:
         return wrapped(error, GenerationError, self.name, step, self._engine.describe().libraries)
@@ -245,3 +282,8 @@ class LocalModel(MeasuredModel):
 
 def _free_bytes(device: str) -> int:
     return free_on(device).bytes
+
+
+def _audited_shift(engine: Engine, facts: Mapping[str, Any], model_name: str) -> float:
+    """Return the most that any score moved in the audit of a model, as it is loaded here."""
+    return required_audit(engine.describe(), facts, model_name).shift

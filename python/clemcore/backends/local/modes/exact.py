@@ -43,6 +43,7 @@ class Exact:
     """Computes one job after the other."""
 
     name = EXACT
+    pieces_are_final = True
 
     def __init__(
         self,

@@ -6,17 +6,23 @@ from collections.abc import Iterator, Sequence
 
 from clemcore.backends.local.engine import Engine, Generated, Job
 from clemcore.backends.local.modes.mode import FAST
+from clemcore.backends.local.queue import Done, Order, queue_of
 
 
 class Fast:
-    """Computes jobs together, as the engine does by default."""
+    """Computes jobs together with all others that wait for the same weights, as the engine does by default."""
 
     name = FAST
+    pieces_are_final = True
 
     def __init__(self, engine: Engine) -> None:
         """Take the engine that computes."""
-        self._engine = engine
+        self._queue = queue_of(engine)
 
     def generate(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Generated | Exception]]:
-        """Compute jobs in the engine's order."""
-        yield from self._engine.generate(iter(jobs), self._engine.describe().ways[0])
+        """Compute jobs, and yield each as it ends."""
+        yield from self._queue.generate(jobs)
+
+    def submit(self, job: Job, done: Done) -> Order:
+        """Let a job wait for its turn; see :meth:`clemcore.backends.local.queue.Queue.submit`."""
+        return self._queue.submit([job], done)
