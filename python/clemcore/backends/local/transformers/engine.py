@@ -53,11 +53,7 @@ WAYS = ("together", "padded", "alone")
 
 
 class TransformersEngine:
-    """Generates with one transformers model.
-
-    Attributes:
-        together: computes jobs together.
-    """
+    """Generates with one transformers model; ``together`` computes jobs together."""
 
     def __init__(self, model: Any, tokenizer: Any, name: str, context_size: int) -> None:
         """Take what was loaded.
