@@ -14,7 +14,7 @@ fn environment() -> &'static Environment<'static> {
             made.set_syntax(syntax);
         }
         made.set_auto_escape_callback(|name| {
-            if name.ends_with(".tex") { AutoEscape::Custom(TEX.into()) } else { AutoEscape::Html }
+            if name == "transcript.tex" { AutoEscape::Custom(TEX.into()) } else { AutoEscape::Html }
         });
         made.set_formatter(format);
         for (name, source) in [

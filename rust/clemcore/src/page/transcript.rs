@@ -7,6 +7,7 @@ use crate::value::{Dict, Value};
 use minijinja::{Value as Shown, context};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 const GM: &str = "GM";
 const STYLE: &str = include_str!("../../pages/transcript.css");
@@ -214,7 +215,7 @@ fn classes(ends: &Ends, is_forgotten: bool) -> String {
     };
     let mut names = kind.to_owned();
     if let Some(player) = player {
-        names.push_str(&format!(" p{} c{}", player + 1, player % COLORS + 1));
+        let _ = write!(names, " p{} c{}", player + 1, player % COLORS + 1);
     }
     if is_forgotten {
         names.push_str(" forget");

@@ -62,7 +62,7 @@ impl Deviation {
     }
 }
 
-/// A number with two decimals, rounded as NumPy does.
+/// A number with two decimals, rounded as `NumPy` does.
 pub(super) fn round(number: f64) -> f64 {
     (number * 100.0).round_ties_even() / 100.0
 }

@@ -13,19 +13,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Score)>, &'static str> {
         return Err("is empty");
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
-    file(text).ok_or("is not JSON, or ends early")?.ok_or("has no object \"episode scores\"")
+    let mut found = None;
+    file(text, &mut found).ok_or("is not JSON, or ends early")?;
+    found.ok_or("has no object \"episode scores\"")
 }
 
-/// `None`: not JSON; `Some(None)`: no episode scores.
-fn file(text: &str) -> Option<Option<Vec<(String, Score)>>> {
+/// Reads a file, and the episode scores if it has some; `None` if it is not JSON.
+fn file(text: &str, found: &mut Option<Vec<(String, Score)>>) -> Option<()> {
     let mut cursor = Cursor::new(text, 0);
-    let mut found = None;
     cursor.expect(b'{')?;
     if !cursor.closes(b'}')? {
         loop {
             let name = name(&mut cursor)?;
             if name == PART && cursor.next()? == b'{' {
-                found = Some(members(&mut cursor)?);
+                *found = Some(members(&mut cursor)?);
             } else {
                 cursor.skip()?;
             }
@@ -34,7 +35,7 @@ fn file(text: &str) -> Option<Option<Vec<(String, Score)>>> {
             }
         }
     }
-    cursor.next().is_none().then_some(found)
+    cursor.next().is_none().then_some(())
 }
 
 fn name(cursor: &mut Cursor<'_>) -> Option<String> {
