@@ -164,6 +164,8 @@ def test_no_other_block_is_left_out() -> None:
         ("docs/differences.md", "sh", "the network"),
         ("docs/getting-started.md", "sh", "a clone"),
         ("docs/getting-started.md", "sh", "the hub"),
+        ("docs/memory.md", "sh", "the hub"),
+        ("docs/memory.md", "sh", "the hub"),
         ("docs/registry.md", "sh", "the network"),
         ("docs/scores.md", "python", "the hub"),
         ("docs/templates.md", "sh", "the hub"),

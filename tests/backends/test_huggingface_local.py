@@ -86,6 +86,7 @@ class TestTheTuple:
             "quantization": None,
             "weights_sha256": hashlib.sha256((tiny_chat / "model.safetensors").read_bytes()).hexdigest(),
             "adapter": None,
+            "audit": None,
         }
         assert facts["context"] == {"size": 512, "source": "config.max_position_embeddings"}
         assert set(facts["timings"]) == {

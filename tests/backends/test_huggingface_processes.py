@@ -17,7 +17,6 @@ pytestmark = [
 FORK = """
 import os, sys, threading, time, torch
 from clemcore.backends.huggingface_local import HuggingfaceLocal
-from clemcore.backends.local.transformers import engine
 from clemcore.errors import ModelLoadError
 from clemcore.registry.spec import ModelSpec
 
@@ -32,11 +31,11 @@ text = model.generate_response(messages).text
 torch.softmax(torch.ones(2000, 2000), -1)  # has the threads started where there are several
 
 # Other threads of the parent hold every lock, and one of them is generating.
-held = [model._engine._lock, engine._random_state]
+held = [model._engine._lock]
 for lock in held:
     lock.acquire()
-own, model.model.generation_config = model.model.generation_config, None
-model._engine._put_aside = own
+configurations, own = model._engine._configurations, model.model.generation_config
+model.model.generation_config, configurations._put_aside = configurations._nothing, own
 
 child = os.fork()
 if child == 0:
@@ -58,7 +57,7 @@ while os.waitpid(child, os.WNOHANG) == (0, 0):
     time.sleep(0.05)
 for lock in held:
     lock.release()
-model.model.generation_config, model._engine._put_aside = own, None
+model.model.generation_config, configurations._put_aside = own, None
 assert model.generate_response(messages).text == text
 """
 

@@ -58,7 +58,7 @@ from clemcore.backends.local.entry import read_entry
 from clemcore.backends.local.transformers import weights
 folder = sys.argv[1]
 before = status("VmRSS")
-model = load(folder)
+model = load(folder, kept_cache=0)  # what is kept takes only free memory
 model.set_gen_args(max_tokens=8)
 messages = [{"role": "user", "content": "two plus " * 1000}]
 tokens = model.count_tokens(messages) + 8

@@ -34,7 +34,7 @@ COMMANDS = {
     "registry": ("registry.registry", "Check and explain model registries."),
     "doctor": ("doctor.doctor", "Show all that a call of a model would use; send nothing."),
     "fit": ("fit.fit", "Show in which formats a local model fits the memory."),
-    "weights": ("weights.weights", "See, download and remove local models' weights."),
+    "weights": ("weights.weights", "See, download and remove the weights of the hub's models on this machine."),
     "config": ("config.config", "Show or change what clem keeps in ~/.clemcore/config.json."),
     "cache": ("cache.cache", "See and clear the answers that were kept of services."),
     "verify": ("verify.verify", "Check a record: hashes, structure, order of times."),
