@@ -22,6 +22,8 @@ from clemcore.registry.settings import is_misspelt, problems_of, sentence, setti
 from clemcore.registry.spec import ModelSpec
 
 _BACKEND = "huggingface_local"
+# More than any machine has processors; OpenMP ends the process where it cannot start so many.
+_MOST_THREADS = 4096
 # Codes of problems: keys without effect, and an id that the hub does not have.
 _NO_EFFECT, _HUB_ID = "R083", "R079"
 # What this backend reads elsewhere: where generation arguments are, where images are, or by its newer name.
@@ -103,7 +105,15 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
         if row["is_pattern"] and settings.get(key) and not (key == "eos_to_cull" and eos_is_literal):
             _check_pattern(name, key, settings[key])
     if "peft_model" in settings:
-        settings["peft_model"] = _expanded(settings["peft_model"])
+        adapter = settings["peft_model"] = _expanded(settings["peft_model"])
+        if _is_path(adapter) and not Path(adapter).is_dir():
+            raise SpecError(f"model '{name}': peft_model '{adapter}' is a path, but there is no such folder")
+    threads = settings.get("torch_num_threads")
+    if threads is not None and threads > _MOST_THREADS:
+        raise SpecError(
+            f"model '{name}': torch_num_threads must be at most {_MOST_THREADS}, not {threads}: "
+            f"this machine has {os.cpu_count()} processors"
+        )
     settings["dtype"] = settings.get("dtype", settings.get("torch_dtype", "auto"))
     for read_elsewhere in _READ_ELSEWHERE:
         settings.pop(read_elsewhere, None)
@@ -166,6 +176,11 @@ def _expanded(path: str) -> str:
     return os.path.expandvars(str(Path(path).expanduser()) if path.startswith("~") else path)
 
 
+def _is_path(text: str) -> bool:
+    """Tell a path from the id of a repository on the hub."""
+    return text.startswith((".", "/", "~", "$")) or text.count("/") > 1 or "$" in text
+
+
 def _source(spec: ModelSpec, filename: str | None) -> tuple[str, bool, str | None]:
     """Return the hub id or the expanded folder, whether it is a folder, and the GGUF file in it."""
     name, given = spec["model_name"], spec.get("huggingface_id")
@@ -190,7 +205,7 @@ def _source(spec: ModelSpec, filename: str | None) -> tuple[str, bool, str | Non
     for problem in problems_of(spec):
         if problem.code == _HUB_ID:
             raise SpecError(sentence(spec, problem))
-    if expanded.startswith((".", "/", "~", "$")) or expanded.count("/") > 1 or "$" in expanded:
+    if _is_path(expanded):
         raise SpecError(f"model '{name}': huggingface_id '{given}'{meant} is a path, but there is no such folder")
     return expanded, False, filename
 

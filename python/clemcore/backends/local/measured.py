@@ -26,7 +26,7 @@ from clemcore.backends.local.sharing import HeldWeights
 from clemcore.calls.call import Call
 from clemcore.calls.request import request_of
 from clemcore.calls.scope import Scope
-from clemcore.errors import SpecError
+from clemcore.errors import ModelLoadError, SpecError
 from clemcore.messages import Messages, check_messages
 from clemcore.model import BatchGenerativeModel
 
@@ -47,6 +47,16 @@ class MeasuredModel(BatchGenerativeModel):
     _replies: Replies
     _scoring: Scoring
     _weights: HeldWeights[Engine]
+
+    def _require_engine(self) -> Engine:
+        """Return the engine.
+
+        Raises:
+            ModelLoadError: the model was closed.
+        """
+        if "_weights" not in self.__dict__:
+            raise ModelLoadError(f"model '{self.name}' was closed, and its weights are gone: load it again")
+        return self._engine
 
     def score_answers(
         self,
@@ -72,6 +82,7 @@ class MeasuredModel(BatchGenerativeModel):
             GenerationError: the engine failed.
         """
         check_messages(messages)
+        self._require_engine()
         with Call(self, request_of(messages, None, scope)) as call:
             reply, scores = self._scoring.score(messages, answers, self._score_mode(exactness))
             call.answered(reply)
@@ -94,9 +105,15 @@ class MeasuredModel(BatchGenerativeModel):
 
         Raises:
             MessagesError: a dialogue does not have the right form, or there is none.
+            SpecError: the weights were changed since they were loaded.
             ContextExceededError: a dialogue does not fit.
             GenerationError: the engine failed.
         """
+        if self._require_engine().describe().weights_changed:
+            raise SpecError(
+                f"model '{self.name}': an audit counts for the weights of files, and these were changed since they "
+                "were loaded. Save them as a model of their own, and audit that"
+            )
         prompts = prompts_of(self._front, dialogues, new_tokens)
         auditor = Auditor(self._engine, self._exact, self._modes[FAST], prompts, new_tokens)
         audit = auditor.make(self.name, self._weights.facts, progress)
@@ -110,6 +127,7 @@ class MeasuredModel(BatchGenerativeModel):
         Args:
             settings: arguments of :func:`clemcore.backends.local.bench.measure`.
         """
+        self._require_engine()
         size = len(self._front.tokenizer)
         ordinary = sorted(set(range(size)) - set(self._front.tokenizer.get_added_vocab().values()))
         is_audited = self._replies.audit_facts(self._engine.describe()) is not None

@@ -109,6 +109,7 @@ class Replies:
                 "attention": described.attention,
                 "quantization": described.quantization,
                 **self._model_facts,
+                **({"weights_changed": True} if described.weights_changed else {}),
                 "audit": self.audit_facts(described),
             },
             "context": {"size": self._front.context_size, "source": self._front.context_source},
@@ -116,7 +117,9 @@ class Replies:
 
     def audit_facts(self, described: Description) -> dict[str, Any] | None:
         """Return what the record says about the stored audit of the model, or None if there is none."""
-        key = repr((described.threads, described.attention, described.dtype, described.hardware))
+        key = repr(
+            (described.threads, described.attention, described.dtype, described.hardware, described.weights_changed)
+        )
         if key not in self._audits:
             audit = stored_audit(described, self._model_facts)
             self._audits[key] = None if audit is None else audit.facts()

@@ -27,6 +27,8 @@ def stored_audit(described: Description, facts: Mapping[str, Any]) -> Audit | No
         described: what the engine says of itself.
         facts: what identifies the weights, as in the record of a call.
     """
+    if described.weights_changed:
+        return None  # they are not those of the files any more
     fingerprint = fingerprint_of(described, facts)
     audit = _read(path_of(id_of(fingerprint)))
     # A renamed file is not trusted.
@@ -48,6 +50,12 @@ def required_audit(described: Description, facts: Mapping[str, Any], model_name:
     audit = stored_audit(described, facts)
     if audit is not None:
         return audit
+    if described.weights_changed:
+        raise SpecError(
+            f"model '{model_name}': exactness 'certified' needs an audit, and an audit counts for the weights of "
+            "files; these were changed since they were loaded. Save them as a model of their own, or use exact "
+            "answers"
+        )
     fingerprint = fingerprint_of(described, facts)
     others = [other for other in _all() if dict(other.fingerprint)["weights"] == fingerprint["weights"]]
     near = min((_differences(other.fingerprint, fingerprint) for other in others), key=len, default=[])

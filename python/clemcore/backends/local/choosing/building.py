@@ -29,6 +29,7 @@ def chooser_of(
     arguments = rules.arguments
     steps = [*rules.first, *_penalties(rules, prompt_ids), *rules.masks, *further]
     if arguments.temperature == 0:
+        steps += rules.filtered  # such as a watermark: what only samplers need is not among them
         return Chooser(steps, Greedy(), watchers) if steps or watchers else None
     steps += _filters(rules)
     return Chooser(steps, _sampler(rules), watchers)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from clemcore.backends.local.choosing.scores import as_array
+from clemcore.errors import GenerationError
 
 
 class Step(Protocol):
@@ -92,10 +93,19 @@ class Chooser:
         self.watchers = watchers
 
     def __call__(self, scores: Any, ids: Sequence[int]) -> int:
-        """Return the next token; see ``Job.choose``."""
+        """Return the next token; see ``Job.choose``.
+
+        Raises:
+            GenerationError: no token can be taken.
+        """
         changed = scores = as_array(scores)
         for step in self.steps:
             changed = step(changed, ids)
+        if changed.max() == float("-inf"):
+            raise GenerationError(
+                f"no token can follow after {len(ids)} tokens, because the arguments of the call exclude all "
+                "of them (suppress_tokens, bad_words_ids, logit_bias, a constraint): allow some"
+            )
         token = self.draw(changed, len(ids))
         for watcher in self.watchers:
             watcher(scores, changed, token, len(ids))

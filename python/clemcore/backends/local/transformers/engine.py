@@ -1,8 +1,7 @@
 """The engine that computes with torch and transformers' ``generate``: padded batches, or jobs one by one.
 
 It implements :class:`clemcore.backends.local.engine.ContinuingEngine`. A job with a state or with pieces is
-computed alone. It honours all hooks of a job; without ``choose``, tokens are chosen by ``generate`` itself, which
-draws nothing.
+computed alone. It honours all hooks of a job; without ``choose``, ``generate`` chooses tokens, and draws nothing.
 """
 
 from __future__ import annotations
@@ -106,7 +105,15 @@ class TransformersEngine:
         own = self._configurations.own()
         dtype = self._first.dtype if self._first.is_floating_point() else self._model.dtype
         attention, threads = getattr(self._model.config, "_attn_implementation", None), torch.get_num_threads()
-        key = self._device, dtype, attention, threads, repr(own.stop_strings), own.num_beams
+        key = (
+            self._device,
+            dtype,
+            attention,
+            threads,
+            repr(own.stop_strings),
+            own.num_beams,
+            self._watched.is_changed(),
+        )
         if self._described is None or self._described[0] != key:
             self._described = key, self._describe(dtype, own, attention, threads)
         return self._described[1]
@@ -131,6 +138,7 @@ class TransformersEngine:
             ends=own_ends(own, self._tokenizer),
             hardware=hardware_of(str(self._device)),
             can_continue=True,
+            weights_changed=self._watched.is_changed(),
         )
 
     def encode(self, text: str) -> list[int]:

@@ -65,7 +65,7 @@ def beyond_ours(model: Any, config: Any) -> Any:
     rest = copy.copy(config)
     for field, neutral in _OURS.items():
         setattr(rest, field, neutral)
-    return rest if _processors(model, rest, 1) else None
+    return rest if _processors(model, rest, (0,), 1) else None
 
 
 def rules_of(model: Any, config: Any, arguments: Arguments, prompt_ids: Sequence[int]) -> Rules:
@@ -79,7 +79,7 @@ def rules_of(model: Any, config: Any, arguments: Arguments, prompt_ids: Sequence
     """
 
     def make() -> list[Any]:
-        return _processors(model, config, len(prompt_ids))
+        return _processors(model, config, prompt_ids, arguments.max_tokens)
 
     found: dict[str, list[ProcessorStep]] = {}
     for index, processor in enumerate(make()):
@@ -93,17 +93,32 @@ def _one_of(make: Callable[[], list[Any]], index: int) -> Any:
     return make()[index]
 
 
-def _processors(model: Any, config: Any, prompt_length: int) -> list[Any]:
-    """Return the processors that transformers makes for a configuration, on the CPU."""
+def _processors(model: Any, config: Any, prompt_ids: Sequence[int], max_tokens: int) -> list[Any]:
+    """Return the processors that transformers makes for a configuration, on the CPU.
+
+    Args:
+        model: the transformers model.
+        config: the generation configuration.
+        prompt_ids: token ids of the prompt, which the fields ``encoder_…`` concern.
+        max_tokens: the most tokens of the answer; at its end, an end token may be forced.
+    """
     import torch
 
     config = copy.copy(config)
+    config.max_length = len(prompt_ids) + max_tokens
     ends = config.eos_token_id
     ids = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
     config._eos_token_tensor = torch.tensor(ids) if ids else None
     token = QUIET.set(True)
     try:
-        return list(model._get_logits_processor(config, input_ids_seq_length=prompt_length, device="cpu"))
+        return list(
+            model._get_logits_processor(
+                config,
+                input_ids_seq_length=len(prompt_ids),
+                encoder_input_ids=torch.tensor([list(prompt_ids)]),
+                device="cpu",
+            )
+        )
     finally:
         QUIET.reset(token)
 

@@ -21,18 +21,17 @@ class Watched:
         """
         self._model = model
         self._look()
+        self._at_load = self._of_weights()
 
     def version(self) -> Hashable:
         """Return what changes with weights, adapter, attention or the way that torch computes."""
         import torch
 
-        if self._is_rebuilt():
-            self._look()
+        weights = self._of_weights()
         first = self._first
         is_on_cpu = first is not None and first.device.type == "cpu"
         return (
-            self._number,
-            sum(tensor._version for tensor in self._tensors),
+            *weights,
             None if first is None else (first.data_ptr(), first.dtype, first.device),
             getattr(self._model.config, "_attn_implementation", None),
             tuple(_adapter_of(module) for module in self._adapters),
@@ -41,7 +40,18 @@ class Watched:
             # On CUDA, exact answers are always computed deterministically.
             is_on_cpu and torch.are_deterministic_algorithms_enabled(),
             torch.backends.mkldnn.enabled,
+            *_contexts(torch, "cpu" if first is None else first.device.type),
+            sum(map(_hooks_of, self._hooked)),
         )
+
+    def is_changed(self) -> bool:
+        """Tell whether the weights were written to or replaced since they were loaded."""
+        return self._of_weights() != self._at_load
+
+    def _of_weights(self) -> tuple[int, int]:
+        if self._is_rebuilt():
+            self._look()
+        return self._number, sum(tensor._version for tensor in self._tensors)
 
     def _look(self) -> None:
         """Note all modules and tensors; a tensor or module that took the place of another one is found by that."""
@@ -55,7 +65,8 @@ class Watched:
             self._places += found
             if hasattr(module, "_active_adapter"):
                 self._adapters.append(module)
-        self._modules = [module._modules for module in self._model.modules()]
+        self._hooked = list(self._model.modules())
+        self._modules = [module._modules for module in self._hooked]
         self._counts = [len(parts) for parts in self._modules]
         self._tensors = [thing for _, _, thing in self._places if _is_counted(thing)]
         self._first = next(iter(self._tensors), None)
@@ -66,6 +77,24 @@ class Watched:
         return any(owner.get(name) is not thing for owner, name, thing in self._places) or self._counts != list(
             map(len, self._modules)
         )
+
+
+def _contexts(torch: Any, device: str) -> tuple[Hashable, ...]:
+    """Return what a block around a call can change: automatic formats, and which kernels attention may use."""
+    is_automatic = torch.is_autocast_enabled(device)
+    sdp = torch.backends.cuda
+    return (
+        is_automatic and torch.get_autocast_dtype(device),
+        sdp.math_sdp_enabled(),
+        sdp.flash_sdp_enabled(),
+        sdp.mem_efficient_sdp_enabled(),
+    )
+
+
+def _hooks_of(module: Any) -> int:
+    """Return a number that changes with the hooks of a module; torch numbers hooks, and never uses one again."""
+    hooks = (*module._forward_pre_hooks, *module._forward_hooks)
+    return sum(number + 1 for number in hooks)
 
 
 def _is_counted(thing: Any) -> bool:
