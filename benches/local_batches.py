@@ -1,6 +1,6 @@
 """How fast a local model answers batches, and whether the answers are those of each dialogue alone.
 
-Run: python benches/local_batches.py [prompts | lockstep | awaited | certified | all] [--model FOLDER] [--dtype D]
+Run: python benches/local.py batches [prompts | lockstep | awaited | certified | all] [--model FOLDER] [--dtype D]
 
 One thread of torch. Times are seconds of processor time of this process, so that other programs matter less; ratios
 are taken within one run. Without --model, the demo's model is used (examples/demo/model.py).
@@ -181,7 +181,7 @@ def bench_certified(folder: Path, dtype: str, count: int, new: int, shift: float
         )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benches that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", default="all")
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=64, help="prompts of 'certified'")
     parser.add_argument("--new", type=int, default=24, help="new tokens of 'certified'")
     parser.add_argument("--shift", type=float, help="in place of that of the stored audit")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     folder = asked.model or runpy.run_path(str(REPOSITORY / "examples" / "demo" / "model.py"))["ensure_model"]()
     benches: dict[str, Callable[[], None]] = {
         "prompts": lambda: bench_prompts(folder, asked.dtype),
