@@ -123,6 +123,7 @@ class TestSource:
         for given in ("~/models", "$MODELS", "${MODELS}", str(tmp_path / "models")):
             made = entry(huggingface_id=given)
             assert (made.source, made.is_folder) == (str(tmp_path / "models"), True)
+        (tmp_path / "adapter").mkdir()
         assert entry({"peft_model": "~/adapter"}).peft_model == str(tmp_path / "adapter")
 
     @pytest.mark.parametrize("given", ["/no/such/folder", "~/nothing", "./nothing", "$NOWHERE/x", "a/b/c"])

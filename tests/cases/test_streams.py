@@ -349,3 +349,34 @@ def test_a_key_that_an_answer_spells_over_several_events_is_in_no_record(
     (entry,) = _entries(tmp_path / "r.json")
     assert entry["clemcore"]["wire"]["events"] is None
     assert CANARY not in (tmp_path / "r.json").read_text()
+
+
+def test_a_reader_that_wakes_late_is_told_that_the_stream_was_closed(wire_server: WireServer) -> None:
+    """The other thread may have finished its close before the reader looks."""
+    wire_server.script = [STALLED]
+    stream = open_model(wire_server.url).stream_response(HELLO)
+    assert next(stream) == "One"
+    get, closed = stream._course.pieces.get, threading.Event()
+
+    class Slow:
+        """A queue whose reader wakes up late."""
+
+        put = stream._course.pieces.put
+        empty = stream._course.pieces.empty
+
+        def get(self) -> str | None:
+            piece = get()
+            assert closed.wait(10)
+            return piece
+
+    stream._course.pieces = Slow()  # type: ignore[assignment]
+
+    def close() -> None:
+        stream.close()
+        closed.set()
+
+    timer = threading.Timer(0.1, close)
+    timer.start()
+    with pytest.raises(RuntimeError, match="closed before its end"):
+        list(stream)
+    timer.join()

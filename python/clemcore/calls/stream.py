@@ -79,6 +79,7 @@ class Stream(Iterator[str]):
         context = contextvars.copy_context()
         self._pid = os.getpid()
         self._is_cut = False
+        self._closer: int | None = None
         self._start: Callable[[], None] | None = lambda: context.run(course)
         self._stop = weakref.finalize(self, listener.stop)
         self._stop.atexit = False  # see _end_all
@@ -98,7 +99,7 @@ class Stream(Iterator[str]):
             Exception: the call has failed; pieces that arrived before were given.
         """
         if self._course.is_read:
-            raise StopIteration
+            raise self._end()
         if self._start is not None:
             start, self._start = self._start, None
             start()
@@ -120,13 +121,21 @@ class Stream(Iterator[str]):
         course.is_read = True
         course.pieces.put(None)  # for another thread that waits
         if is_read:
-            raise StopIteration
+            raise self._end()
         if course.reply is None:
             raise self._failure()
         text, given = course.reply.text, course.given
         if not text.startswith(given) or text == given:
             raise StopIteration
         return text[len(given) :]
+
+    def _end(self) -> BaseException:
+        """Return what the reader of a stream that is read to its end, or closed, gets.
+
+        To the thread that closed it, it has ended. Another one must not take its pieces for the whole answer.
+        """
+        is_cut_elsewhere = self._is_cut and self._course.reply is None and self._closer != threading.get_ident()
+        return self._failure() if is_cut_elsewhere else StopIteration()
 
     def _failure(self) -> BaseException:
         """Return why there is no reply."""
@@ -154,6 +163,7 @@ class Stream(Iterator[str]):
     def close(self) -> None:
         """Stop the call if it is still running, and wait until it is recorded."""
         self._start = None
+        self._closer = threading.get_ident()
         self._is_cut = self._is_cut or not self._course.has_ended
         self._stop()
         self._course.wait()

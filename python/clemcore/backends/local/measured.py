@@ -5,6 +5,7 @@ It puts the parts together that compute these, and computes nothing itself.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ from clemcore.backends.local.sharing import HeldWeights
 from clemcore.calls.call import Call
 from clemcore.calls.request import request_of
 from clemcore.calls.scope import Scope
-from clemcore.errors import ModelLoadError, SpecError
+from clemcore.errors import SpecError
 from clemcore.messages import Messages, check_messages
 from clemcore.model import BatchGenerativeModel
 
@@ -48,15 +49,9 @@ class MeasuredModel(BatchGenerativeModel):
     _scoring: Scoring
     _weights: HeldWeights[Engine]
 
+    @abc.abstractmethod
     def _require_engine(self) -> Engine:
-        """Return the engine.
-
-        Raises:
-            ModelLoadError: the model was closed.
-        """
-        if "_weights" not in self.__dict__:
-            raise ModelLoadError(f"model '{self.name}' was closed, and its weights are gone: load it again")
-        return self._engine
+        """Return the engine; raise ModelLoadError if the model was closed."""
 
     def score_answers(
         self,

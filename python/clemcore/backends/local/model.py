@@ -32,7 +32,7 @@ from clemcore.backends.local.text import TextCutter
 from clemcore.calls.batch import Batch
 from clemcore.calls.conversation import STATES
 from clemcore.calls.request import Request, running
-from clemcore.errors import GenerationError, SpecError
+from clemcore.errors import GenerationError, ModelLoadError, SpecError
 from clemcore.messages import Messages
 from clemcore.model import Reply
 from clemcore.registry.spec import ModelSpec
@@ -270,6 +270,11 @@ class LocalModel(MeasuredModel):
                 yield item.index, self._wrapped(error, _REPLY)
             else:
                 yield item.index, reply
+
+    def _require_engine(self) -> Engine:
+        if "_weights" not in self.__dict__:
+            raise ModelLoadError(f"model '{self.name}' was closed, and its weights are gone: load it again")
+        return self._engine
 
     def _wrapped(self, error: Exception, step: str) -> Exception:
         return wrapped(error, GenerationError, self.name, step, self._engine.describe().libraries)

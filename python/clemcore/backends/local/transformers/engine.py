@@ -83,8 +83,7 @@ class TransformersEngine:
         self._honours_mask: bool | None = None
         self._token_bytes: TokenBytes | None = None
         self._configurations = Configurations(model, tokenizer, self._vocabulary)
-        # To look for it among all modules in each call takes longer than it seems.
-        self._first = next(model.parameters())
+        self._first = next(model.parameters())  # looking for it in each call takes long
         self._decode = decoder_of(tokenizer)
         self._described: tuple[Any, Description] | None = None
         self._feeder = Feeder(model, context_size)
@@ -104,16 +103,9 @@ class TransformersEngine:
 
         own = self._configurations.own()
         dtype = self._first.dtype if self._first.is_floating_point() else self._model.dtype
-        attention, threads = getattr(self._model.config, "_attn_implementation", None), torch.get_num_threads()
-        key = (
-            self._device,
-            dtype,
-            attention,
-            threads,
-            repr(own.stop_strings),
-            own.num_beams,
-            self._watched.is_changed(),
-        )
+        attention = getattr(self._model.config, "_attn_implementation", None)
+        threads, changed = torch.get_num_threads(), self._watched.is_changed()
+        key = self._device, dtype, attention, threads, repr(own.stop_strings), own.num_beams, changed
         if self._described is None or self._described[0] != key:
             self._described = key, self._describe(dtype, own, attention, threads)
         return self._described[1]
