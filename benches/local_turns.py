@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> None:
     options.add_argument("--block", type=int)
     asked = options.parse_args(arguments)
     ours, plain = models(asked.dtype, asked.block)
+    clock = FirstToken(plain)
     messages: list[dict[str, str]] = []
     times: tuple[list[float], list[float]] = ([], [])
     firsts: tuple[list[float], list[float]] = ([], [])
@@ -31,12 +32,12 @@ def main(arguments: list[str]) -> None:
     for turn in range(asked.turns):
         words = random.Random(turn).choices(WORDS, k=40)  # noqa: S311 - no secret
         messages.append({"role": "user", "content": " ".join(words)})
-        reply, seconds, first = timed(ours, messages)
+        reply, seconds, first = timed(ours, clock, messages)
         facts = reply.facts["prefill"]
         if facts["computed"] > len(reply.prompt["input_ids"]) - before + facts["block"]:
             raise SystemExit(f"more was computed than is new, plus a block: {facts}")
         before = len(reply.prompt["input_ids"])
-        other, other_seconds, other_first = scratch(plain, reply.prompt["input_ids"])
+        other, other_seconds, other_first = scratch(plain, clock, reply.prompt["input_ids"])
         equal += other == reply.response["output_ids"]
         for found, pair in ((times, (seconds, other_seconds)), (firsts, (first, other_first))):
             for one, value in zip(found, pair, strict=True):
@@ -62,16 +63,15 @@ def models(dtype: str, block: int | None) -> tuple[Any, Any]:
     return model, model.model
 
 
-def timed(model: Any, messages: list[dict[str, str]]) -> tuple[Any, float, float]:
+def timed(model: Any, clock: FirstToken, messages: list[dict[str, str]]) -> tuple[Any, float, float]:
     """Return a reply, and the CPU seconds to its end and to its first token."""
-    clock = FirstToken(model.model)
     begin = time.thread_time()
     with clock:
         reply = model.generate_response(messages)
     return reply, time.thread_time() - begin, clock.first - begin
 
 
-def scratch(model: Any, ids: list[int]) -> tuple[list[int], float, float]:
+def scratch(model: Any, clock: FirstToken, ids: list[int]) -> tuple[list[int], float, float]:
     """Return the new tokens of one ``generate`` over everything, and the same times."""
     import torch
     from transformers import GenerationConfig
@@ -80,7 +80,6 @@ def scratch(model: Any, ids: list[int]) -> tuple[list[int], float, float]:
     config = GenerationConfig(
         max_new_tokens=16, do_sample=False, pad_token_id=own.pad_token_id, eos_token_id=own.eos_token_id
     )
-    clock = FirstToken(model)
     begin = time.thread_time()
     with clock:
         made = model.generate(row, attention_mask=torch.ones_like(row), generation_config=config)
@@ -88,20 +87,24 @@ def scratch(model: Any, ids: list[int]) -> tuple[list[int], float, float]:
 
 
 class FirstToken:
-    """Notes when the model is first called with one token, that is after the whole prompt."""
+    """Notes when the model is first called with one token, that is after the whole prompt.
+
+    Its hook stays: nothing is kept of a prompt when the hooks of a model change.
+    """
 
     def __init__(self, model: Any) -> None:
-        self._model = model
         self.first = 0.0
+        self._is_running = False
+        model.register_forward_pre_hook(self._called, with_kwargs=True)
 
     def __enter__(self) -> FirstToken:
-        self._hook = self._model.register_forward_pre_hook(self._called, with_kwargs=True)
+        self.first, self._is_running = 0.0, True
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hook.remove()
+        self._is_running = False
         self.first = self.first or time.thread_time()
 
     def _called(self, _module: Any, _args: Any, kwargs: Any) -> None:
-        if not self.first and kwargs["input_ids"].shape[-1] == 1:
+        if self._is_running and not self.first and kwargs["input_ids"].shape[-1] == 1:
             self.first = time.thread_time()
