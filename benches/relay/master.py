@@ -25,7 +25,7 @@ End conditions:
 
 Each request gives you one number. Give short replies that are to the point. Do not explain what you do, and do not
 add anything to the form above. The other player sees nothing but your number, and knows neither what you were asked
-nor how many numbers are left. The order of the numbers is no secret, and there is nothing to find out about it."""
+nor how many numbers are left. The order of the numbers is known: there is no rule to find."""
 
 
 class Speaker(Player):

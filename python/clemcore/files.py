@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 try:
     import fcntl
@@ -108,6 +110,20 @@ def _acquire(lock: Path, wait: bool) -> int:
             os.close(handle)
             raise
         os.close(handle)
+
+
+def store_json(path: Path, value: Any) -> None:
+    """Write a value as JSON with :func:`replace_file`; its folder is made where it is missing.
+
+    Args:
+        path: the file to replace or to make.
+        value: what JSON can hold; anything else is written as its ``repr``.
+
+    Raises:
+        OSError: it cannot be written; an old file is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, json.dumps(value, ensure_ascii=True, default=repr).encode())
 
 
 def cache_dir() -> Path:

@@ -26,50 +26,54 @@ def system(root: Path, **files: str) -> Path:
     return root
 
 
+def group_of(folder: Path, **files: str) -> None:
+    """Write files of a control group; ``memory_max`` is its file ``memory.max``."""
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name.replace("memory_", "memory.", 1)).write_text(text)
+
+
 def test_the_machine(tmp_path: Path) -> None:
     assert free_ram(system(tmp_path)) == Free(6000 * 1024, "machine")
 
 
 class TestContainers:
     def test_version_2(self, tmp_path: Path) -> None:
-        group = tmp_path / "sys/fs/cgroup/a/b"
-        group.mkdir(parents=True)
-        (group / "memory.max").write_text("5000\n")
-        (group / "memory.current").write_text("3000\n")
-        (group / "memory.stat").write_text("anon 1\ninactive_file 500\nactive_file 9\n")
+        group_of(
+            tmp_path / "sys/fs/cgroup/a/b",
+            memory_max="5000\n",
+            memory_current="3000\n",
+            memory_stat="anon 1\ninactive_file 500\nactive_file 9\n",
+        )
         root = system(tmp_path, proc__self__cgroup="0::/a/b\n")
         assert free_ram(root) == Free(2500, "container")
 
     def test_a_limit_of_a_group_above(self, tmp_path: Path) -> None:
         for name, limit in (("a", "700"), ("a/b", "max")):
-            group = tmp_path / "sys/fs/cgroup" / name
-            group.mkdir(parents=True)
-            (group / "memory.max").write_text(limit)
-            (group / "memory.current").write_text("300")
+            group_of(tmp_path / "sys/fs/cgroup" / name, memory_max=limit, memory_current="300")
         assert free_ram(system(tmp_path, proc__self__cgroup="0::/a/b\n")) == Free(400, "container")
 
     def test_version_1_inside_a_container(self, tmp_path: Path) -> None:
         """The path in /proc is the host's; the container sees its own group at the top."""
-        group = tmp_path / "sys/fs/cgroup/memory"
-        group.mkdir(parents=True)
-        (group / "memory.limit_in_bytes").write_text("4000")
-        (group / "memory.usage_in_bytes").write_text("1000")
-        (group / "memory.stat").write_text("total_inactive_file 10\n")
+        group_of(
+            tmp_path / "sys/fs/cgroup/memory",
+            memory_limit_in_bytes="4000",
+            memory_usage_in_bytes="1000",
+            memory_stat="total_inactive_file 10\n",
+        )
         root = system(tmp_path, proc__self__cgroup="3:cpu,cpuacct:/x\n2:memory:/docker/f00\n")
         assert free_ram(root) == Free(3010, "container")
 
     def test_no_limit(self, tmp_path: Path) -> None:
-        group = tmp_path / "sys/fs/cgroup/memory"
-        group.mkdir(parents=True)
-        (group / "memory.limit_in_bytes").write_text("9223372036854771712")
-        (group / "memory.usage_in_bytes").write_text("1000")
+        group_of(
+            tmp_path / "sys/fs/cgroup/memory",
+            memory_limit_in_bytes="9223372036854771712",
+            memory_usage_in_bytes="1000",
+        )
         assert free_ram(system(tmp_path, proc__self__cgroup="2:memory:/\n")).by == "machine"
 
     def test_more_is_used_than_allowed(self, tmp_path: Path) -> None:
-        group = tmp_path / "sys/fs/cgroup"
-        group.mkdir(parents=True)
-        (group / "memory.max").write_text("1000")
-        (group / "memory.current").write_text("3000")
+        group_of(tmp_path / "sys/fs/cgroup", memory_max="1000", memory_current="3000")
         assert free_ram(system(tmp_path, proc__self__cgroup="0::/\n")) == Free(0, "container")
 
 

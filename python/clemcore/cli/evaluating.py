@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clemcore.cli.greedy import GreedyCommand
-from clemcore.cli.inputs import examples
+from clemcore.cli.inputs import examples, results_folder
 from clemcore.cli.terminal import note, progress, show_some, table
 from clemcore.secrets import scrub
 
@@ -33,7 +33,6 @@ _HEADER = ("model", "clemscore", "% played", "quality score")
         "clem eval -m gpt-4o -g taboo",
     ),
 )
-@click.argument("run", required=False, metavar="[RUN]", type=click.Path(path_type=Path))
 @click.option("-m", "--model", metavar="TEXT", help="Read only line-ups with this text in their name again.")
 @click.option("-g", "--game", metavar="GAME", help="Read only this game again.")
 @click.option("--std", is_flag=True, help="Add columns with the standard deviation of the quality score.")
@@ -51,15 +50,7 @@ _HEADER = ("model", "clemscore", "% played", "quality score")
     show_default=True,
     help="What becomes of a clemscore if episodes have no scores; 'ignore' gives that of 3.7.2.",
 )
-@click.option(
-    "results_dir",
-    "-r",
-    "--results-dir",
-    default="results",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    help="Where the results are (results).",
-)
+@results_folder
 def eval_(
     *,
     run: Path | None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -32,6 +33,21 @@ def options(*options: Callable[[AnyFunction], AnyFunction]) -> Callable[[AnyFunc
         return command
 
     return add
+
+
+def results_folder(command: AnyFunction) -> AnyFunction:
+    """Add the argument RUN and the option ``-r`` of commands that read results; the help shows it last."""
+    run = click.argument("run", required=False, metavar="[RUN]", type=click.Path(path_type=Path))
+    folder = click.option(
+        "results_dir",
+        "-r",
+        "--results-dir",
+        default="results",
+        metavar="FOLDER",
+        type=click.Path(path_type=Path),
+        help="Where the results are (results).",
+    )
+    return run(folder(command))
 
 
 # What an answer is generated with; :func:`generation_arguments` brings them together.

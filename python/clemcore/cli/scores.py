@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from clemcore.cli.greedy import GreedyCommand
-from clemcore.cli.inputs import examples
+from clemcore.cli.inputs import examples, results_folder
 from clemcore.cli.terminal import note, progress, show_some
 from clemcore.secrets import scrub
 
@@ -24,18 +24,9 @@ ALL = "all"
         "clem score -g taboo -m gpt-4o -r results",
     ),
 )
-@click.argument("run", required=False, metavar="[RUN]", type=click.Path(path_type=Path))
 @click.option("-g", "--game", default=ALL, metavar="GAME", help="A game or a selector (all).")
 @click.option("-m", "--model", metavar="TEXT", help="Only results with this text in their path.")
-@click.option(
-    "results_dir",
-    "-r",
-    "--results-dir",
-    default="results",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    help="Where the results are (results).",
-)
+@results_folder
 def score(*, run: Path | None, game: str, model: str | None, results_dir: Path) -> int:
     """Compute the scores of completed episodes.
 

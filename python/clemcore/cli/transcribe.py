@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clemcore.cli.greedy import GreedyCommand
-from clemcore.cli.inputs import examples
+from clemcore.cli.inputs import examples, results_folder
 from clemcore.cli.terminal import note, progress, show_some
 from clemcore.secrets import scrub
 
@@ -27,17 +27,8 @@ ALL = "all"
         "clem transcribe -r results/mock",
     ),
 )
-@click.argument("run", required=False, metavar="[RUN]", type=click.Path(path_type=Path))
 @click.option("-g", "--game", default=ALL, metavar="GAME", help="A game or a selector (all).")
-@click.option(
-    "results_dir",
-    "-r",
-    "--results-dir",
-    default="results",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    help="Where the results are (results).",
-)
+@results_folder
 def transcribe(*, run: Path | None, game: str, results_dir: Path) -> int:
     """Write transcript.html and transcript.tex of completed episodes.
 

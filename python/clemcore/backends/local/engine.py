@@ -44,7 +44,7 @@ class Description:
         vocabulary: how many tokens the model has, or None where it does not say.
         tokens_are_final: whether the tokens that ``on_tokens`` gets stay as they are; those of beams may change.
         can_continue: whether it is a :class:`ContinuingEngine`.
-        weights_changed: whether the weights are no longer those that were loaded.
+        weights_changed: whether the weights were changed after they were loaded.
         ends: ids of the tokens that end a reply, by the model's own settings.
         hardware: what its numbers depend on besides device, threads and libraries, as the processor's model.
     """

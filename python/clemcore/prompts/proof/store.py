@@ -11,7 +11,7 @@ import logging
 from datetime import datetime
 from pathlib import Path
 
-from clemcore.files import cache_dir, replace_file
+from clemcore.files import cache_dir, store_json
 from clemcore.prompts.proof.make import prove
 from clemcore.prompts.proof.result import Proof
 from clemcore.prompts.proof.subject import Subject
@@ -51,8 +51,7 @@ def save(proof: Proof) -> Path | None:
     """Store a proof; return where, or None where the cache cannot be written."""
     try:
         path = path_of(proof.id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, json.dumps(proof.to_dict(), ensure_ascii=True, default=repr).encode())
+        store_json(path, proof.to_dict())
     except OSError as fault:
         logger.info("the proof is not stored: %s", fault)
         return None

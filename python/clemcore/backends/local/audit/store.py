@@ -15,7 +15,7 @@ from typing import Any
 from clemcore.backends.local.audit.result import Audit, fingerprint_of, id_of
 from clemcore.backends.local.engine import Description
 from clemcore.errors import SpecError
-from clemcore.files import cache_dir, replace_file
+from clemcore.files import cache_dir, store_json
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +70,7 @@ def save(audit: Audit) -> Path | None:
     """Store an audit; return where, or None where the cache cannot be written."""
     try:
         path = path_of(audit.id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, json.dumps(audit.to_dict(), ensure_ascii=True, default=repr).encode())
+        store_json(path, audit.to_dict())
     except OSError as fault:
         logger.warning("the audit is not stored: %s", fault)
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from clemcore.backends.local.engine import Job
@@ -38,11 +38,27 @@ class Choosing:
             if ids and ids[-1] in self._ends:
                 self._ended.add(index)
                 continue
-            try:
-                token = job.choose(row, ids)
-            except Exception as error:  # noqa: BLE001 - the job fails alone, with what its own hook raised
-                self.failures[index] = error
-                continue
-            scores[index] = float("-inf")
-            scores[index, token] = 0.0
+            failure = choose_in(row, job.choose, ids)
+            if failure is not None:
+                self.failures[index] = failure
         return scores
+
+
+def choose_in(row: Any, choose: Callable[[Any, Sequence[int]], int], ids: Sequence[int]) -> Exception | None:
+    """Let the hook of a job choose: the row then has one token that can be taken.
+
+    Args:
+        row: scores, shape (vocabulary,); they are changed.
+        choose: the hook.
+        ids: the new ids so far.
+
+    Returns:
+        What the hook raised, with which the job fails alone; the row is then as it was.
+    """
+    try:
+        token = choose(row, ids)
+    except Exception as error:  # noqa: BLE001 - returned
+        return error
+    row.fill_(float("-inf"))
+    row[token] = 0.0
+    return None

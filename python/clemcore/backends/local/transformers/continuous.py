@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clemcore.backends.local.engine import Ending, Generated, Job
+from clemcore.backends.local.transformers.choosing import choose_in
 from clemcore.backends.local.transformers.quiet import QUIET, redirect
 from clemcore.backends.local.transformers.watch import wanted
 from clemcore.errors import GenerationError
@@ -153,11 +154,6 @@ class Continuous:
             QUIET.reset(token)
         return self._ended()
 
-    def drop_all(self) -> None:
-        """Let all jobs leave."""
-        for number in list(self._running):
-            self._leave(number)
-
     def forget(self) -> None:
         """Forget all kept pages; no job may be running."""
         self._processor.cache.reset()
@@ -284,13 +280,9 @@ def _chooser_of_rows() -> Any:
                     continue
                 # A request that was put aside has its first new tokens in its prompt.
                 ids = (state.initial_tokens + state.generated_tokens)[len(job.ids) :]
-                try:
-                    token = job.choose(row, ids)
-                except Exception as error:  # noqa: BLE001 - the job fails alone, with what its own hook raised
-                    self.failures[state.request_id] = error
-                    continue
-                row.fill_(float("-inf"))
-                row[token] = 0.0
+                failure = choose_in(row, job.choose, ids)
+                if failure is not None:
+                    self.failures[state.request_id] = failure
             return scores
 
     return ChooserOfRows()

@@ -107,10 +107,10 @@ class TransformersEngine:
         threads, changed = torch.get_num_threads(), self._watched.is_changed()
         key = self._device, dtype, attention, threads, repr(own.stop_strings), own.num_beams, changed
         if self._described is None or self._described[0] != key:
-            self._described = key, self._describe(dtype, own, attention, threads)
+            self._described = key, self._describe(dtype, own, attention, threads, changed)
         return self._described[1]
 
-    def _describe(self, dtype: Any, own: Any, attention: str | None, threads: int) -> Description:
+    def _describe(self, dtype: Any, own: Any, attention: str | None, threads: int, changed: bool) -> Description:
         stops = own.stop_strings or ()
         return Description(
             device=str(self._device),
@@ -130,7 +130,7 @@ class TransformersEngine:
             ends=own_ends(own, self._tokenizer),
             hardware=hardware_of(str(self._device)),
             can_continue=True,
-            weights_changed=self._watched.is_changed(),
+            weights_changed=changed,
         )
 
     def encode(self, text: str) -> list[int]:

@@ -41,7 +41,7 @@ class Watched:
             is_on_cpu and torch.are_deterministic_algorithms_enabled(),
             torch.backends.mkldnn.enabled,
             *_contexts(torch, "cpu" if first is None else first.device.type),
-            sum(map(_hooks_of, self._hooked)),
+            tuple(number for module in self._hooked for number in _hooks_of(module)),
         )
 
     def is_changed(self) -> bool:
@@ -91,10 +91,9 @@ def _contexts(torch: Any, device: str) -> tuple[Hashable, ...]:
     )
 
 
-def _hooks_of(module: Any) -> int:
-    """Return a number that changes with the hooks of a module; torch numbers hooks, and never uses one again."""
-    hooks = (*module._forward_pre_hooks, *module._forward_hooks)
-    return sum(number + 1 for number in hooks)
+def _hooks_of(module: Any) -> tuple[int, ...]:
+    """Return the numbers of a module's hooks; torch never uses one again."""
+    return *module._forward_pre_hooks, *module._forward_hooks
 
 
 def _is_counted(thing: Any) -> bool:
