@@ -53,11 +53,13 @@ class Ask:
         messages: the dialogue.
         gen_args: generation arguments of this call; they override those of the model.
         listener: gets the pieces of the answer as they arrive, or None.
+        cancelled: tells whether nobody wants the answer any longer; None where nobody can say so.
     """
 
     messages: Messages
     gen_args: Mapping[str, Any] = field(default_factory=dict)
     listener: Listener | None = None
+    cancelled: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Item:
         control: what is known of control tokens inside the messages.
         seconds: how long each step took.
         listener: gets the pieces of the answer, or None.
+        cancelled: tells whether nobody wants the answer any longer, or None.
         is_search: whether the engine searches for the answer as a whole, as with beams.
     """
 
@@ -117,6 +120,7 @@ class Item:
     control: dict[str, Any]
     seconds: dict[str, float]
     listener: Listener | None
+    cancelled: Callable[[], bool] | None = None
     is_search: bool = False
 
 
@@ -191,6 +195,7 @@ class Preparation:
             control,
             seconds,
             ask.listener,
+            ask.cancelled if ask.listener is None else functools.partial(_is_stopped, ask.listener),
             rules.is_search,
         )
 
@@ -275,14 +280,13 @@ class Preparation:
             # It may use the whole window for thinking; its answer ends when it has max_tokens.
             room = self._front.context_size - len(item.ids)
             arguments = dataclasses.replace(arguments, max_tokens=room)
-        cancelled = None if item.listener is None else functools.partial(_is_stopped, item.listener)
         return Job(
             item.ids,
             arguments,
             choose=item.chooser,
             is_search=item.is_search,
             on_tokens=on_tokens,
-            cancelled=cancelled,
+            cancelled=item.cancelled,
         )
 
     def _gives_pieces(self, item: Item, described: Description) -> bool:

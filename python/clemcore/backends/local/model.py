@@ -19,7 +19,7 @@ from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend
 from clemcore.backends.local.measured import MeasuredModel
 from clemcore.backends.local.memory import free_on
-from clemcore.backends.local.modes.awaiting import awaited
+from clemcore.backends.local.modes.awaiting import awaited, given_up, in_thread, waiting
 from clemcore.backends.local.modes.certified import Certified
 from clemcore.backends.local.modes.exact import Exact
 from clemcore.backends.local.modes.fast import Fast
@@ -178,7 +178,9 @@ class LocalModel(MeasuredModel):
         """
         what = running(self)
         listener = what.listener if isinstance(what, Request) else None
-        ((_, result),) = self.answer_all([Ask(messages, listener=listener)], self._mode(EXACT))
+        ((_, result),) = self.answer_all(
+            [Ask(messages, listener=listener, cancelled=given_up())], self._mode(EXACT)
+        )
         if isinstance(result, Exception):
             raise result
         return result
@@ -194,12 +196,14 @@ class LocalModel(MeasuredModel):
     async def agenerate_response(self, messages: Messages) -> Reply:
         """Answer one dialogue without blocking the event loop; calls that are awaited together are one batch.
 
-        A mode that computes each dialogue alone answers in a thread. See :meth:`generate_response`.
+        A mode that computes each dialogue alone answers in a thread. If the call is cancelled, its computation
+        ends at the next token, or at the next block of its prompt. See :meth:`generate_response`.
         """
         mode = self._mode(EXACT)
         if isinstance(mode, SharedMode):
-            return await self._awaited(Ask(messages), mode)
-        return await super().agenerate_response(messages)
+            with waiting() as has_ended:
+                return await self._awaited(Ask(messages, cancelled=has_ended), mode)
+        return await in_thread(functools.partial(self.generate_response, messages))
 
     async def _awaited(self, ask: Ask, mode: SharedMode) -> Reply:
         described = self._require_engine().describe()

@@ -21,7 +21,7 @@ from clemcore import forks
 from clemcore.backends.local.arguments import Arguments, refused_in_search
 from clemcore.backends.local.checks import LARGEST_SEED
 from clemcore.backends.local.choosing.rules import Rules
-from clemcore.backends.local.engine import Description, Ending, Generated, Job
+from clemcore.backends.local.engine import Description, Generated, Job
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.transformers.choosing import Choosing
 from clemcore.backends.local.transformers.configurations import Configurations, Settings
@@ -34,7 +34,7 @@ from clemcore.backends.local.transformers.description import (
     vocabulary_of,
 )
 from clemcore.backends.local.transformers.determinism import determinism_facts, deterministic
-from clemcore.backends.local.transformers.feeding import Feeder
+from clemcore.backends.local.transformers.feeding import CancelledWhileFedError, Feeder
 from clemcore.backends.local.transformers.forked import refusal_after_fork
 from clemcore.backends.local.transformers.generation_config import NAMES, fault_of, own_ends, why_in_one_call
 from clemcore.backends.local.transformers.hardware import hardware_of
@@ -43,7 +43,7 @@ from clemcore.backends.local.transformers.processors import rules_of
 from clemcore.backends.local.transformers.states import TransformersState
 from clemcore.backends.local.transformers.together import Host, Together
 from clemcore.backends.local.transformers.versions import Watched
-from clemcore.backends.local.transformers.watch import Watch
+from clemcore.backends.local.transformers.watch import Watch, ending_in, is_watched
 from clemcore.errors import ClemcoreError, GenerationArgumentError, GenerationError, ModelLoadError
 
 logger = logging.getLogger(__name__)
@@ -206,7 +206,7 @@ class TransformersEngine:
             reason = why_in_one_call(self._config_for([job]))
             if reason is not None:
                 return reason
-            with self._configurations.undisturbed(), deterministic(self._device, self._name):
+            with self._computing(), deterministic(self._device, self._name):
                 return self._feeder.why_whole(job.ids)
 
     def version(self) -> Hashable:
@@ -215,12 +215,12 @@ class TransformersEngine:
 
     def prefill(self, ids: Sequence[int], state: TransformersState | None = None) -> TransformersState:
         """Feed ids in one piece after a state, and return the state after them."""
-        with self._lock, self._configurations.undisturbed():
+        with self._lock, self._computing():
             return self._feeder.state_after(ids, state)
 
     def score(self, state: TransformersState, ids: Sequence[int]) -> Any:
         """Return the scores from which each id would be chosen, shape (ids, vocabulary), float32."""
-        with self._lock, self._configurations.undisturbed():
+        with self._lock, self._computing():
             return self._feeder.scores_of(ids, state)
 
     def close(self) -> None:
@@ -257,6 +257,12 @@ class TransformersEngine:
         self.together.in_forked_child()
         self._configurations.restore()  # another thread of the parent may have been generating
 
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Have the model as calls need it in the block: by our configuration alone, not in training mode."""
+        with self._configurations.undisturbed(), self._watched.evaluating():
+            yield
+
     def _host(self) -> Host:
         """Return what is done here for jobs that are computed together."""
         return Host(
@@ -264,6 +270,7 @@ class TransformersEngine:
             version=self._watched.version,
             refusal=self._refusal,
             configurations=self._configurations,
+            evaluating=self._watched.evaluating,
             padded=self._batch,
             can_be_one=self._can_be_one,
             failed=self._failed,
@@ -308,13 +315,13 @@ class TransformersEngine:
             if config.get_generation_mode() == "assisted_generation":
                 return False
             # Beams change their places, so that hooks and limits of several jobs cannot be told apart.
-            if (config.num_beams or 1) > 1 and _is_watched(batch):
+            if (config.num_beams or 1) > 1 and is_watched(batch):
                 return False
             if len({len(job.ids) for job in batch}) == 1:
                 return True
             if self._honours_mask is None:
                 try:
-                    with self._configurations.undisturbed():
+                    with self._computing():
                         self._honours_mask = honours_mask(self._model, batch[0].ids)
                 except Exception:  # noqa: BLE001 - then it is not known, and alone is right for all
                     self._honours_mask = False
@@ -323,17 +330,23 @@ class TransformersEngine:
 
     def _batch(self, batch: list[Job]) -> list[Generated | Exception]:
         """Compute jobs whose arguments are equal but for ``max_tokens``."""
+        try:
+            return self._computed(batch)
+        except CancelledWhileFedError:
+            return [Generated([], "cancelled")]
+
+    def _computed(self, batch: list[Job]) -> list[Generated | Exception]:
         import torch
 
         begin = time.perf_counter()
         with self._lock:
-            model, settings = self._model, self._configurations.settings(batch[0].arguments)
+            settings = self._configurations.settings(batch[0].arguments)
             config, ends = self._config_for(batch, settings), settings.ends
             prompts = [job.all_ids for job in batch]
             longest = max(map(len, prompts))
             pads = [longest - len(prompt) for prompt in prompts]
             pad, device = config.pad_token_id, self._device
-            watch = Watch(batch, longest, ends, beams=(config.num_beams or 1) > 1) if _is_watched(batch) else None
+            watch = Watch(batch, longest, ends, beams=(config.num_beams or 1) > 1) if is_watched(batch) else None
             choosing = Choosing(batch, longest, ends) if batch[0].choose is not None else None
             inputs = {
                 "input_ids": torch.tensor(
@@ -344,8 +357,6 @@ class TransformersEngine:
                 "stopping_criteria": None if watch is None else [watch],
                 "logits_processor": None if choosing is None else [choosing],
             }
-            if model.training:
-                model.eval()
             sequences = self._called(batch, inputs)
             sent = [self._configurations.sent(job.arguments) for job in batch]
         rows = [row[longest:] for row in sequences.tolist()]
@@ -354,7 +365,7 @@ class TransformersEngine:
         found = [
             (row, failures[index])
             if index in failures
-            else _ended(row, ends, None if watch is None else watch.ending_of(index, row))
+            else ending_in(row, ends, None if watch is None else watch.ending_of(index, row))
             for index, row in enumerate(rows)
         ]
         facts = determinism_facts(device) if batch[0].deterministic else {}
@@ -373,28 +384,9 @@ class TransformersEngine:
     def _called(self, batch: Sequence[Job], inputs: dict[str, Any]) -> Any:
         """Call generate() with our configuration alone, after the pieces of a job."""
         exactly = deterministic(self._device, self._name) if batch[0].deterministic else contextlib.nullcontext()
-        with self._configurations.undisturbed(), exactly:
-            cache = self._feeder.cache_for(batch[0])
+        with self._computing(), exactly:
+            cache = self._feeder.cache_for(batch[0]) if len(batch) == 1 else None
             self._feeder.reset()
             made = self._model.generate(**inputs, **({} if cache is None else {"past_key_values": cache}))
             self._feeder.learn()
             return made
-
-
-def _is_watched(batch: Sequence[Job]) -> bool:
-    """Tell whether rows of a batch may end by something else than transformers knows of."""
-    return len({job.arguments.max_tokens for job in batch}) > 1 or any(
-        job.on_tokens is not None or job.cancelled is not None for job in batch
-    )
-
-
-def _ended(
-    row: list[int], ends: frozenset[int], watched: tuple[int, Ending | Exception] | None
-) -> tuple[list[int], Ending | Exception]:
-    """Cut what generate() appended to a row while others of the batch went on."""
-    if watched is not None:
-        return row[: watched[0]], watched[1]
-    for index, token in enumerate(row):
-        if token in ends:
-            return row[: index + 1], "stop"
-    return row, "length"

@@ -25,6 +25,10 @@ from clemcore.backends.local.transformers.states import (
 _PIECE, _PIECES, _LONGER = 8, 3, 8
 
 
+class CancelledWhileFedError(Exception):
+    """A job was cancelled before its whole prompt was fed."""
+
+
 class Feeder:
     """Feeds one model. Its user sees to it that only one thread uses the model at a time."""
 
@@ -61,7 +65,12 @@ class Feeder:
 
         Returns:
             A cache with the job's state and pieces, or None if it has neither.
+
+        Raises:
+            CancelledWhileFedError: the job was cancelled; it is asked before each piece, and before the last one,
+                which the caller feeds.
         """
+        _check_wanted(job)
         if job.state is None and not job.pieces:
             return None
         state: Any = job.state
@@ -74,6 +83,7 @@ class Feeder:
             if job.on_state is not None:
                 state = taken_state(cache, state, ids)
                 job.on_state(state)
+            _check_wanted(job)
         return cache
 
     def state_after(self, ids: Sequence[int], state: TransformersState | None) -> TransformersState:
@@ -219,3 +229,8 @@ class Feeder:
         except Exception:  # noqa: BLE001 - no such position, so none to look at
             return True
         return not self._carried.changed()
+
+
+def _check_wanted(job: Job) -> None:
+    if job.cancelled is not None and job.cancelled():
+        raise CancelledWhileFedError

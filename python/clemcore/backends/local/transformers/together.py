@@ -10,6 +10,7 @@ import dataclasses
 import logging
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ class Host:
         version: returns what changes with weights, adapter, or whatever else makes kept prompts worthless.
         refusal: returns why a job cannot be computed, or None.
         configurations: what jobs are computed with.
+        evaluating: returns a block in which the model is in evaluation mode.
         padded: computes jobs in one call, filled up to one length; raises where the call fails. Takes the lock.
         can_be_one: tells whether each of several jobs gets the reply in a padded batch that it gets alone. Takes
             the lock.
@@ -45,6 +47,7 @@ class Host:
     version: Callable[[], Hashable]
     refusal: Callable[[Job], Exception | None]
     configurations: Configurations
+    evaluating: Callable[[], AbstractContextManager[None]]
     padded: Callable[[list[Job]], list[Generated | Exception]]
     can_be_one: Callable[[list[Job]], bool]
     failed: Callable[[Exception], Exception]
@@ -177,14 +180,15 @@ class Together:
         """Tell whether a job is computed by continuous batching; the model is tried at the first one."""
         if self._is_able is None:
             with host.lock:
-                self._is_able = self._try(job)
+                self._is_able = self._try(host, job)
         is_plain = job.choose is not None or not host.configurations.settings(job.arguments).is_search
         return self._is_able and is_plain and self._room.allows(tokens_of(job))
 
-    def _try(self, job: Job) -> bool:
+    def _try(self, host: Host, job: Job) -> bool:
         try:
             self._take_over()
-            return is_faithful(self._model, job.ids, self._make_way)
+            with host.evaluating():
+                return is_faithful(self._model, job.ids, self._make_way)
         except Exception as error:  # noqa: BLE001 - then jobs are computed in groups
             logger.info("model '%s' has no continuous batching: %s: %s", self._name, type(error).__name__, error)
             return False
@@ -227,7 +231,8 @@ class Together:
             if joins:
                 self._admit(host, waiting)
             if self._runner is not None:
-                ended += self._runner.step()
+                with host.evaluating():
+                    ended += self._runner.step()
         except Exception as error:  # noqa: BLE001 - its jobs are computed in another way
             return _Failure.of(error)
         finally:

@@ -6,6 +6,7 @@ microseconds. A write through ``.data`` is not counted: nothing can see it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable, Iterator
 from typing import Any
 
@@ -43,6 +44,21 @@ class Watched:
             *_contexts(torch, "cpu" if first is None else first.device.type),
             tuple(number for module in self._hooked for number in _hooks_of(module)),
         )
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Have the model in evaluation mode within the block; afterwards each module is in its mode from before.
+
+        In training mode, dropout would make an answer a matter of chance.
+        """
+        training = [module for module in self._hooked if module.training]
+        if training:
+            self._model.eval()
+        try:
+            yield
+        finally:
+            for module in training:
+                module.training = True  # not train(), which would change the modules inside, too
 
     def is_changed(self) -> bool:
         """Tell whether the weights were written to or replaced since they were loaded."""

@@ -83,3 +83,28 @@ def wanted(job: Job, ids: list[int] | None) -> Ending | Exception | None:
     except Exception as error:  # noqa: BLE001 - the job fails alone, with what its own hook raised
         return error
     return None
+
+
+def is_watched(batch: Sequence[Job]) -> bool:
+    """Tell whether rows of a batch may end by something else than transformers knows of."""
+    return len({job.arguments.max_tokens for job in batch}) > 1 or any(
+        job.on_tokens is not None or job.cancelled is not None for job in batch
+    )
+
+
+def ending_in(
+    row: list[int], ends: frozenset[int], watched: tuple[int, Ending | Exception] | None
+) -> tuple[list[int], Ending | Exception]:
+    """Cut what generate() appended to a row while others of the batch went on, and return how the row ended.
+
+    Args:
+        row: the new tokens of one row.
+        ends: ids of the tokens that end a reply.
+        watched: after how many tokens a job wanted to end, and how; None if it did not.
+    """
+    if watched is not None:
+        return row[: watched[0]], watched[1]
+    for index, token in enumerate(row):
+        if token in ends:
+            return row[: index + 1], "stop"
+    return row, "length"
