@@ -42,6 +42,41 @@ def test_a_format_that_is_named_is_the_one_that_is_stored(tiny_chat: Path) -> No
     assert one.model is load(tiny_chat, {"dtype": "torch.float32"}).model
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"device": "cpu"},
+        {"attn_implementation": "sdpa"},
+        {"dtype": "float"},
+        {"device_map": {"": "cpu"}},
+        {"revision": None, "kept_cache": 0},
+    ],
+    ids=str,
+)
+def test_a_default_that_is_written_out_is_the_default(tiny_chat: Path, config: dict[str, Any]) -> None:
+    import torch
+
+    if torch.accelerator.is_available() and not {"dtype", "attn_implementation"} & config.keys():
+        pytest.skip("the default is not the CPU")
+    one = load(tiny_chat)
+    assert one.model is load(tiny_chat, {name: value for name, value in config.items() if value is not None}).model
+
+
+def test_one_quantization_in_two_spellings_is_one(tiny_chat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clemcore.backends.local.entry import read_entry
+    from clemcore.backends.local.transformers import formats, loading
+    from clemcore.backends.local.transformers.identity import key_of
+
+    def key(**config: Any) -> Any:
+        entry = read_entry(ModelSpec(model_name="m", huggingface_id=str(tiny_chat), model_config=config))
+        return key_of(entry, loading.load_config(entry, loading.hub_options(entry)))
+
+    monkeypatch.setattr(formats, "require_package", lambda *_: None)  # nothing is loaded
+    assert key(load_in_8bit=True) == key(quantization_config={"load_in_8bit": True}) != key()
+    more = {"load_in_8bit": True, "llm_int8_threshold": 5.0}
+    assert key(load_in_8bit=True) != key(quantization_config=more)
+
+
 def test_a_folder_that_has_changed_is_loaded_anew(altered: Path) -> None:
     one = load(altered)
     change(altered / "generation_config.json", max_length=100)

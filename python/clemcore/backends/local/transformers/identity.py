@@ -5,12 +5,14 @@ It looks at names, sizes and times of files; it opens none.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry
+from clemcore.backends.local.transformers import formats, placing
 from clemcore.backends.local.weight_files import downloaded_folder
 
 
@@ -33,21 +35,22 @@ def key_of(entry: LocalEntry, config: Any) -> Hashable | None:
     Args:
         entry: the settings.
         config: the model's configuration.
+
+    Raises:
+        SpecError: the entry asks for a number format, a quantization or a device that is not there.
     """
     state = state_of_files(entry, config)
     if entry.own_weights or state is None:
         return None
-    stored = str(getattr(config, "dtype", None)).removeprefix("torch.")
-    dtype = stored if entry.dtype == "auto" and stored != "None" else entry.dtype.removeprefix("torch.")
+    # Settings that are written out and mean the default are no others.
+    asked = formats.dtype_of(entry)
+    stored = getattr(config, "dtype", None)
+    quantization = formats.quantization_of(entry)
     how = {
-        "dtype": dtype,
-        "attention": entry.attn_implementation,
-        "8bit": entry.load_in_8bit,
-        "4bit": entry.load_in_4bit,
-        "quantization": entry.quantization_config,
-        "device": entry.device,
-        "device_map": entry.device_map,
-        "max_memory": entry.max_memory,
+        "dtype": str(asked if asked != "auto" or stored is None else stored).removeprefix("torch."),
+        "attention": _attention_of(entry, config),
+        "quantization": None if quantization is None else sorted(quantization.to_dict().items(), key=str),
+        "devices": placing.devices_key(entry),
         "file": entry.filename,
         "adapter": _state_of_adapter(entry),
         "remote_code": entry.trust_remote_code,
@@ -55,6 +58,18 @@ def key_of(entry: LocalEntry, config: Any) -> Hashable | None:
     source = str(Path(entry.source).resolve()) if entry.is_folder else entry.source
     # A forked child cannot compute with what its parent has loaded.
     return os.getpid(), source, state, repr(how)
+
+
+def _attention_of(entry: LocalEntry, config: Any) -> str | None:
+    """Return the attention that a model will have, as far as that is known before it is loaded."""
+    given = entry.attn_implementation or getattr(config, "_attn_implementation", None)
+    if given is None:
+        with contextlib.suppress(Exception):  # code of a model, or one that is refused when it is loaded
+            from transformers import AutoModelForCausalLM
+
+            model = AutoModelForCausalLM._model_mapping[type(config)]
+            return "sdpa" if model._supports_sdpa else "eager"
+    return None if given is None else str(given)
 
 
 def _state_of_adapter(entry: LocalEntry) -> tuple[str, str] | None:

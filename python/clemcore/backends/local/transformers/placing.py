@@ -6,7 +6,7 @@ their memory, and no weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from clemcore.backends.base import require
@@ -69,6 +69,21 @@ def devices_of(entry: LocalEntry) -> tuple[str, ...]:
         return tuple(dict.fromkeys(map_.values()))
     named = options.get("max_memory", {})
     return tuple(_accelerators() + [device for device in _SLOW if device in named or not named])
+
+
+def devices_key(entry: LocalEntry) -> Hashable:
+    """Return what is equal for entries whose weights go to the same places.
+
+    Raises:
+        SpecError: as for :func:`options_of`.
+    """
+    options = options_of(entry)
+    map_ = options.get("device_map", {"": "cpu"})
+    if isinstance(map_, Mapping):
+        return tuple(map_.items())
+    # Where nobody set limits, they are what was free at the moment.
+    limits = options.get("max_memory", {}) if entry.device_map is not None else dict.fromkeys(_accelerators())
+    return map_, tuple(sorted(limits.items(), key=str))
 
 
 def free_for(entry: LocalEntry) -> Free:
