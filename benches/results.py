@@ -1,8 +1,8 @@
 """Measures results: `python benches/results.py eval --old PYTHON`.
 
 PYTHON is the interpreter of an environment that has clemcore 3.7.2. Each part prints what it measured, and what is
-wanted of it; the exit status is 1 if something is missed. Parts: ``eval``, ``transcribe``. CPU seconds are those of
-whole commands, with their start.
+wanted of it; the exit status is 1 if something is missed. Parts: ``eval``, ``score``, ``transcribe``. CPU seconds
+are those of whole commands, with their start.
 """
 
 from __future__ import annotations
@@ -17,12 +17,31 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 FILES = ("raw.csv", "results.csv", "results.html")
 METRICS = ("Aborted", "Lose", "Success", "Request Count", "Parsed Request Count", "Violated Request Count")
 GAMES, MODELS, TURNS = 10, 20, 10
+NEW = 100
+SCORER = """\
+from clemcore.clemgame import GameBenchmark, GameScorer
+from clemcore.clemgame.metrics import BENCH_SCORE
+
+
+class Scorer(GameScorer):
+    def compute_round_score(self, round_idx, round_events):
+        self.log_round_score(round_idx, "Parsed", sum(event["action"]["type"] == "parse" for event in round_events))
+
+    def compute_episode_scores(self, interactions):
+        self.log_episode_score(BENCH_SCORE, 100 / len(interactions["turns"]))
+
+
+class Benchmark(GameBenchmark):
+    def create_game_scorer(self, experiment, game_instance):
+        return Scorer(self.game_name, experiment, game_instance)
+"""
 
 
 def write_scores(results: Path, count: int) -> None:
@@ -42,14 +61,16 @@ def write_scores(results: Path, count: int) -> None:
         (folder / "scores.json").write_text(json.dumps(written, indent=2))
 
 
-def write_interactions(results: Path, count: int) -> None:
+def write_interactions(results: Path, count: int, *, games: int = GAMES, first: int = 0) -> None:
     """Write interactions of episodes with ten rounds, about 11 kB each."""
     chance = random.Random(1)  # noqa: S311 - texts of a benchmark
     words = [f"word{number}" for number in range(200)]
     players = {"GM": {"game_role": "Game Master", "model_name": "programmatic"}}
     players |= {f"Player {number}": {"game_role": f"Role {number}", "model_name": "mock"} for number in (1, 2)}
-    for number in range(count):
-        folder = results / "mock" / f"game_{number % GAMES}" / "level" / f"instance_{number // GAMES:05d}"
+    keys: dict[str, Any] = {name: [1] * TURNS for name in METRICS[3:]}
+    keys |= {"Aborted": 0, "Lose": 0, "Success": 1}
+    for number in range(first, count):
+        folder = results / "mock" / f"game_{number % games}" / "level" / f"instance_{number // games:05d}"
         rounds = []
         for turn in range(TURNS):
             player = f"Player {turn % 2 + 1}"
@@ -61,10 +82,14 @@ def write_interactions(results: Path, count: int) -> None:
                     for one, other, kind, said in (*kinds, ("GM", "GM", "parse", text[:20]))
                 ]
             )
-        meta = {"game_name": f"game_{number % GAMES}", "experiment_name": "level", "game_id": number // GAMES}
-        written = {"meta": {**meta, "results_folder": "mock"}, "players": players, "turns": rounds}
+        meta: dict[str, Any] = {"game_name": f"game_{number % games}", "game_id": number // games}
+        meta |= {"experiment_name": "level"}
+        meta |= {"results_folder": "mock", "clem_version": "3.7.2", "round_count": TURNS, "completed": True}
+        written = {"meta": meta, "player_models": {}, "players": players, "turns": rounds, **keys}
         folder.mkdir(parents=True)
         (folder / "interactions.json").write_text(json.dumps(written, indent=2))
+        (folder / "instance.json").write_text(json.dumps({"game_id": number // games}, indent=2))
+        (folder.parent / "experiment.json").write_text(json.dumps({"name": "level"}, indent=2))
 
 
 def measure_transcribe(arguments: argparse.Namespace, folder: Path) -> list[str]:
@@ -74,6 +99,55 @@ def measure_transcribe(arguments: argparse.Namespace, folder: Path) -> list[str]
     theirs = cpu_of([_clem(arguments.old), "transcribe"], folder)
     print(f"{arguments.episodes} episodes: {ours:.2f} s of CPU, 3.7.2: {theirs:.1f} s")
     return _wanted("times as fast as 3.7.2", theirs / ours, 10)
+
+
+def write_game(folder: Path) -> None:
+    """Write a game that is only scored."""
+    (folder / "in").mkdir(parents=True)
+    about = {"game_name": folder.name, "game_path": ".", "description": "", "players": 2, "languages": ["en"]}
+    (folder / "clemgame.json").write_text(json.dumps({**about, "main_game": folder.name, "image": "none"}))
+    (folder / "in" / "instances.json").write_text(json.dumps({"experiments": []}))
+    (folder / "master.py").write_text(SCORER)
+
+
+def measure_score(arguments: argparse.Namespace, folder: Path) -> list[str]:
+    """Compare `clem score` with that of 3.7.2 on the same episodes of one game, and the files that they write."""
+    results, one = folder / "results", "0"
+    both = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
+    write_game(folder / "game_0")
+    write_interactions(results, arguments.episodes, games=1)
+
+    def timed(python: str, processors: str, *, is_fresh: bool = True) -> tuple[float, float]:
+        if is_fresh:
+            remove_scores(results)
+        began = time.monotonic()
+        cpu = cpu_of(["taskset", "-c", processors, _clem(python), "score"], folder)
+        return cpu, time.monotonic() - began
+
+    theirs, _ = timed(arguments.old, one)
+    wanted = scores_in(results)
+    (ours, alone), (_, together) = timed(sys.executable, one), timed(sys.executable, both)
+    is_equal = scores_in(results) == wanted
+    write_interactions(results, arguments.episodes + NEW, games=1, first=arguments.episodes)
+    time.sleep(2.1)  # files that have just changed are not known to be as they were
+    again, _ = timed(sys.executable, one, is_fresh=False)
+    print(f"{arguments.episodes} episodes: {ours:.2f} s of CPU, 3.7.2: {theirs:.1f} s; {NEW} new: {again:.2f} s")
+    print(f"  one processor: {alone:.1f} s, two: {together:.1f} s; scores are {'' if is_equal else 'not '}equal")
+    missed = [] if is_equal else ["equal scores"]
+    missed += _wanted("times as fast as 3.7.2 on one processor", theirs / ours, 3)
+    missed += _wanted("times as fast on two processors as on one", alone / together, 1.7)
+    return missed + _wanted(f"times as fast after {NEW} new episodes", ours / again, 10)
+
+
+def remove_scores(results: Path) -> None:
+    """Remove what scoring has written."""
+    for path in [*results.rglob("scores.json"), *results.rglob(".scored.json")]:
+        path.unlink()
+
+
+def scores_in(results: Path) -> list[Any]:
+    """Return the scores of all episodes, in the order of their folders."""
+    return [json.loads(path.read_bytes()) for path in sorted(results.rglob("scores.json"))]
 
 
 def cpu_of(command: list[str], folder: Path) -> float:
@@ -112,7 +186,7 @@ def _wanted(name: str, found: float, least: float) -> list[str]:
     return [] if found >= least else [name]
 
 
-PARTS = {"eval": measure_eval, "transcribe": measure_transcribe}
+PARTS = {"eval": measure_eval, "score": measure_score, "transcribe": measure_transcribe}
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import shutil
@@ -185,10 +186,12 @@ def test_a_key_that_json_cannot_hold_is_warned_of(caplog: pytest.LogCaptureFixtu
 def test_a_main_score_that_is_a_text_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     scorer = GameScorer("g", {}, {})
     with caplog.at_level(logging.WARNING):
+        line = inspect.currentframe().f_lineno + 1  # type: ignore[union-attr]
         scorer.log_episode_score(BENCH_SCORE, "good")
         scorer.log_episode_score("Words", "many")
     assert [record.getMessage() for record in caplog.records] == [
-        "g: score 'Main Score' is a str; the evaluation needs numbers"
+        "g: score 'Main Score' of the episode is a str, so that it cannot be averaged: log a number from 0 to 100 "
+        f"({__file__}:{line})"
     ]
 
 
@@ -203,7 +206,7 @@ def test_warnings_of_a_scorer_are_shown(clem: Clem, game: Path) -> None:
     master.write_text(text.replace(line, f"{line})"))
     done = clem("score")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("score 'Main Score' is a str") == 1
+    assert done.stderr.count("score 'Main Score' of the episode is a str") == 1
 
 
 def test_what_a_game_writes_past_the_streams_goes_to_the_log(clem: Clem, game: Path) -> None:

@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.layout import found
 from clemcore.clemgame.layout.classic import FinishedEpisode
 from clemcore.clemgame.layout.names import episode_folder
 from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.store.contents import ENDED, StoredCall
-from clemcore.clemgame.store.reader import RunReader, StoredEpisode
 from clemcore.clemgame.store.schema import store_files
 from clemcore.errors import StoreError
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.store.reader import RunReader, StoredEpisode
 
 
 class Episode:
@@ -223,6 +225,8 @@ def read_episodes(path: Path | str) -> Iterator[Episode]:
 
 
 def _of_store(run: Path) -> Iterator[Episode]:
+    from clemcore.clemgame.store.reader import RunReader
+
     reader = RunReader(run)
     episodes = reader.episodes()
     has_epochs = any(episode.key.epoch > 1 for episode in episodes)

@@ -47,8 +47,26 @@ def fingerprint_of(spec: GameSpec) -> dict[str, str]:
     Raises:
         GameError: a file of the game cannot be read.
     """
-    folder, *parents = code_folders(Path(spec.game_path))
     name = str(spec.get("instances") or "instances").removesuffix(".json")
+    folder = code_folders(Path(spec.game_path))[0]
+    try:
+        instances = sha256_of((folder / "in" / f"{name}.json").read_bytes())
+    except OSError as fault:
+        raise _unreadable(spec, fault) from fault
+    return {**_code_and_resources(spec), "instances": instances}
+
+
+def code_of(spec: GameSpec) -> str:
+    """Return one hash of the code and the resources of a game, without its instances.
+
+    Raises:
+        GameError: a file of the game cannot be read.
+    """
+    return sha256_of("".join(_code_and_resources(spec).values()).encode())
+
+
+def _code_and_resources(spec: GameSpec) -> dict[str, str]:
+    folder, *parents = code_folders(Path(spec.game_path))
     try:
         files = sorted(_files(folder))
         code = [file for file in files if file.suffix == ".py"]
@@ -57,15 +75,13 @@ def fingerprint_of(spec: GameSpec) -> dict[str, str]:
         resources = [file for file in files if file.suffix != ".py" and file.name != "clemgame.json"]
         fields = {key: value for key, value in spec.__dict__.items() if key not in _DESCRIPTIVE}
         described = json.dumps(fields, sort_keys=True, default=repr).encode("utf-8")
-        return {
-            "code": _hash(folder, code),
-            "resources": _hash(folder, resources, described),
-            "instances": sha256_of((folder / "in" / f"{name}.json").read_bytes()),
-        }
+        return {"code": _hash(folder, code), "resources": _hash(folder, resources, described)}
     except OSError as fault:
-        raise GameError(
-            f"the game '{spec.game_name}' cannot be read: {fault.filename}: {fault.strerror}"
-        ) from fault
+        raise _unreadable(spec, fault) from fault
+
+
+def _unreadable(spec: GameSpec, fault: OSError) -> GameError:
+    return GameError(f"the game '{spec.game_name}' cannot be read: {fault.filename}: {fault.strerror}")
 
 
 def _hash(folder: Path, files: Iterable[Path], *more: bytes) -> str:

@@ -5,8 +5,12 @@ Scores of an aborted episode are NaN, apart from "Aborted" itself. It does not k
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 import logging
+import math
+import sys
 from pathlib import Path
 from typing import Any, final
 
@@ -39,6 +43,31 @@ KEY_EPISODE_SCORES = "episode scores"
 module_logger = logging.getLogger(__name__)
 
 
+def _fault_of(name: str, value: Any) -> str | None:
+    """Return what is wrong with the value of a score, or None. NaN is a value: that of an aborted episode."""
+    kind = type(value)
+    if kind is int or (kind is float and not math.isinf(value)) or value is None:
+        return None
+    if isinstance(value, bool):
+        return f"is {value}: the evaluation needs numbers, log {int(value)} instead"
+    if hasattr(value, "__float__"):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            if math.isinf(value):
+                return "is infinite, and neither JSON nor a mean has room for it; it is kept as null: log a number"
+        return None
+    if name == BENCH_SCORE:
+        return f"is a {kind.__name__}, so that it cannot be averaged: log a number from 0 to 100"
+    return None
+
+
+def _line_of_game() -> str:
+    """Return the line of code that called this module, for the end of a message."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return f" ({frame.f_code.co_filename}:{frame.f_lineno})" if frame is not None else ""
+
+
 class Scores:
     """Keeps the scores of one episode as the content of ``scores.json``.
 
@@ -63,21 +92,23 @@ class Scores:
         self.scores: dict[str, Any] = {KEY_META: {}, KEY_PLAYERS: {}, self.rounds_key: {}, KEY_EPISODE_SCORES: {}}
 
     def _log(self, scores: dict[str, Any], where: str, score_name: str, score_value: Any) -> None:
-        is_main = score_name == BENCH_SCORE and score_value is not None
-        if isinstance(score_value, bool) or (is_main and not hasattr(score_value, "__float__")):
-            module_logger.warning(
-                "%s: score '%s' is a %s; the evaluation needs numbers",
-                self.game_name,
-                score_name,
-                type(score_value).__name__,
-            )
+        fault = _fault_of(score_name, score_value)
+        if fault is not None:
+            line = _line_of_game()
+            module_logger.warning("%s: score '%s' of %s %s%s", self.game_name, score_name, where, fault, line)
         if score_name in scores:
             module_logger.warning("%s: score '%s' of %s is overwritten", self.game_name, score_name, where)
         scores[score_name] = score_value
 
     def _log_of_round(self, index: int, score_name: str, score_value: Any) -> None:
-        scores = self.scores[self.rounds_key].setdefault(index, {})
-        self._log(scores, f"round {index}", score_name, score_value)
+        rounds = self.scores[self.rounds_key]
+        scores = rounds.get(index)
+        if scores is None:
+            scores = rounds[index] = {}
+        if type(score_value) is int and score_name not in scores:  # most scores of rounds are counts
+            scores[score_name] = score_value
+        else:
+            self._log(scores, f"round {index}", score_name, score_value)
 
     def log_episode_score(self, score_name: str, score_value: Any) -> None:
         """Keep a score of the episode.
@@ -118,14 +149,20 @@ def write_scores(scorer: Any, folder: str | Path) -> None:
 
     A scorer before 2.2 takes the folder in three parts: R, the run, and the episode.
     """
-    parameters = inspect.signature(scorer.store_scores).parameters.values()
-    needed = [each for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD and each.default is each.empty]
     path = Path(folder)
-    if len(needed) == 3 and len(path.absolute().parts) > 4:  # noqa: PLR2004 - the three parts
+    if _takes_parts(type(scorer).store_scores) and len(path.absolute().parts) > 4:  # noqa: PLR2004 - the three parts
         run = path.parents[2]
         scorer.store_scores(str(run.parent), run.name, str(path.relative_to(run / path.parents[1].name)))
     else:
         scorer.store_scores(path)
+
+
+@functools.lru_cache(maxsize=64)
+def _takes_parts(store_scores: Any) -> bool:
+    """Tell whether the method of a scorer takes the folder in three parts."""
+    _, *parameters = inspect.signature(store_scores).parameters.values()
+    needed = [each for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD and each.default is each.empty]
+    return len(needed) == 3  # noqa: PLR2004
 
 
 def ratio_of(parsed: Any, requests: Any) -> float:

@@ -20,7 +20,7 @@ from clemcore.clemgame import manifest, run_folder
 from clemcore.clemgame.engine.process_stream import restore_process
 from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
 from clemcore.clemgame.registry import GameRegistry
-from clemcore.clemgame.scoring import Scored, score
+from clemcore.clemgame.scoring import Scored, find, score
 from clemcore.clemgame.store import EpisodeState, RunReader, StoredCall
 from clemcore.errors import GameError, ReplayError, RunError
 from clemcore.messages import Messages
@@ -142,7 +142,7 @@ def replay(folder: Path, *, games: Iterable[str] | None = None) -> Replayed:
             _replay_game(game, models, reader, content, found)
     order = {episode.key: episode.place for game in planned for episode in game.episodes}
     found.differences.sort(key=lambda difference: order[difference.key])
-    found.scores = score(folder, [game.spec for game in planned], compare=True)
+    found.scores = score(find(folder), [game.spec for game in planned], compare=True)
     return found
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PARTIAL = "interactions.partial.json"
 _OF_EPISODE = re.compile(
-    r"(interactions|interactions\.partial|completed|error|scores|(.+\.)?requests)\.json|transcript\.(html|tex)"
+    r"(interactions|interactions\.partial|completed|error|scores|scores\.error|(.+\.)?requests)\.json|transcript\.(html|tex)"
 )
 
 

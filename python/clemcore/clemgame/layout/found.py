@@ -16,13 +16,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from clemcore.calls.reader import RecordedCall, read_record
 from clemcore.clemgame.layout.classic import PARTIAL
 from clemcore.clemgame.store.contents import StoredCall
 from clemcore.errors import StoreError
+
+if TYPE_CHECKING:
+    from clemcore.calls.reader import RecordedCall
 
 _EPOCH = re.compile(r"epoch_(\d{5,})")
 _NUMBERED = re.compile(r"\d+_(.+)", re.DOTALL)
@@ -113,11 +115,23 @@ def read_json(path: Path) -> dict[str, Any]:
         StoreError: it cannot be read, or holds something else.
     """
     try:
-        value = json.loads(path.read_bytes())
+        data = path.read_bytes()
     except OSError as fault:
         raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
-    except ValueError as fault:
-        raise StoreError(f"{path} is not JSON: {fault}. Restore it, or remove the folder and play again") from fault
+    return parsed_json(data, path)
+
+
+def parsed_json(data: bytes, path: Path | str) -> dict[str, Any]:
+    """Return the JSON object that a file holds.
+
+    Raises:
+        StoreError: it holds something else.
+    """
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as fault:
+        what = f"is not JSON: {fault}" if data.strip() else "is empty"
+        raise StoreError(f"{path} {what}. Restore it, or remove the folder and play again") from fault
     if not isinstance(value, dict):
         raise StoreError(f"{path} must hold a JSON object, not {type(value).__name__}")
     return value
@@ -140,11 +154,13 @@ def read_interactions(episode: FoundEpisode) -> dict[str, Any]:
     for name in ("interactions.json", PARTIAL):
         path = episode.folder / name
         if path.is_file():
-            return _in_new_form(read_json(path), episode)
+            return in_new_form(read_json(path), episode)
     return {}
 
 
-def _in_new_form(interactions: dict[str, Any], episode: FoundEpisode) -> dict[str, Any]:
+def in_new_form(interactions: dict[str, Any], episode: FoundEpisode) -> dict[str, Any]:
+    """Return the content of a file of interactions in the form of 3.7.2."""
+    known = interactions.get("meta") or {}
     meta = {
         "game_name": episode.game,
         "experiment_name": episode.experiment,
@@ -152,8 +168,8 @@ def _in_new_form(interactions: dict[str, Any], episode: FoundEpisode) -> dict[st
         "results_folder": episode.run.name,
         "clem_version": None,
         "round_count": len(interactions.get("turns") or ()),
-        "completed": (episode.folder / "interactions.json").is_file(),
-        **(interactions.get("meta") or {}),
+        "completed": "completed" in known or (episode.folder / "interactions.json").is_file(),
+        **known,
     }
     players = {
         # 1.x: a text, the name of the model with its settings.
@@ -180,6 +196,8 @@ def read_state(episode: FoundEpisode) -> tuple[str, dict[str, Any] | None]:
 
 def read_calls(episode: FoundEpisode) -> list[StoredCall]:
     """Return the calls of an episode, by number, or in the order in which they were made where they have none."""
+    from clemcore.calls.reader import read_record
+
     per_player = sorted(episode.folder.glob("*.requests.json"))
     files = [path for path in per_player if path.name != "partial.requests.json"] or [
         path

@@ -154,6 +154,14 @@ class RunReader:
         found = self._of(episode)
         return self._files[found.file].scores(found.number)
 
+    def shard_of(self, episode: StoredEpisode) -> str:
+        """Return the name of the writer whose file an episode is in; the first one has none."""
+        return schema.shard_of(self._files[episode.file].path)
+
+    def scored(self) -> set[tuple[int, int]]:
+        """Return file and number of the episodes whose scores the store keeps."""
+        return {(index, number) for index, file in enumerate(self._files) for number in file.scored()}
+
     def events(self, episode: EpisodeKey | StoredEpisode) -> list[bytes]:
         """Return the events of an episode that did not end, each as JSON."""
         return self._stream(episode).events
@@ -190,7 +198,7 @@ class ReaderOfVersion1:
     """Reads one file of version 1."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
+        self.path = path
         self._connection = connection
         self._pieces: OrderedDict[int, bytes] = OrderedDict()
 
@@ -219,7 +227,7 @@ class ReaderOfVersion1:
         try:
             return self._piece(experiment), self._piece(instance)
         except DamagedError as fault:
-            raise damaged(self._path, str(fault)) from fault
+            raise damaged(self.path, str(fault)) from fault
 
     def interactions(self, number: int) -> bytes:
         """Return the interactions of an episode that ended."""
@@ -227,7 +235,7 @@ class ReaderOfVersion1:
         try:
             return unpacked(rows[0][1], self._piece, rows[0][0]) if rows and rows[0][0] else b""
         except DamagedError as fault:
-            raise damaged(self._path, str(fault)) from fault
+            raise damaged(self.path, str(fault)) from fault
 
     def scores(self, number: int) -> bytes:
         """Return the scores of an episode."""
@@ -235,7 +243,11 @@ class ReaderOfVersion1:
         try:
             return unpacked(rows[0][0], self._piece) if rows else b""
         except DamagedError as fault:
-            raise damaged(self._path, str(fault)) from fault
+            raise damaged(self.path, str(fault)) from fault
+
+    def scored(self) -> list[int]:
+        """Return the numbers of the episodes that have scores."""
+        return [number for (number,) in self._rows("SELECT episode FROM scores")]
 
     def stream(self, number: int, *, has_ended: bool) -> Stream:
         """Return the frames of an episode."""
@@ -250,7 +262,7 @@ class ReaderOfVersion1:
                 [unpacked(body, self._piece)[start:] for _, start, body in sorted(rows)], self._piece
             )
         except DamagedError as fault:
-            raise damaged(self._path, str(fault)) from fault
+            raise damaged(self.path, str(fault)) from fault
 
     def notes(self) -> dict[str, Any]:
         """Return what is kept about the run."""
@@ -274,10 +286,10 @@ class ReaderOfVersion1:
             except sqlite3.OperationalError as fault:
                 if not _is_half_written(fault):
                     raise
-                _roll_back(self._path)
+                _roll_back(self.path)
                 return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as fault:
-            raise read_error(self._path, fault) from fault
+            raise read_error(self.path, fault) from fault
 
 
 def _no_piece(number: int) -> bytes:

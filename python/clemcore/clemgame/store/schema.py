@@ -68,6 +68,11 @@ def file_name(shard: str) -> str:
     return f"store-{shard}.sqlite3" if shard else NAME
 
 
+def shard_of(path: Path) -> str:
+    """Return the shard of a store file; the file of the first writer has none."""
+    return "" if path.name == NAME else path.name.removeprefix("store-").removesuffix(".sqlite3")
+
+
 def is_store_file(name: str) -> bool:
     """Tell whether a file of this name is the store of a run, or of a shard."""
     return name == NAME or (name.startswith("store-") and name.endswith(".sqlite3"))

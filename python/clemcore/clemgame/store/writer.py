@@ -155,6 +155,20 @@ class RunStore:
             )
         )
 
+    def drop_scores(self, key: EpisodeKey) -> None:
+        """Remove the scores of an episode, if there are some."""
+        self._commits.later(
+            (
+                "DELETE FROM scores WHERE episode = (SELECT id FROM episodes"
+                " WHERE game = ? AND experiment = ? AND game_id = ? AND epoch = ?)",
+                (key.game, key.experiment, key.game_id, key.epoch),
+            )
+        )
+
+    def flush(self) -> None:
+        """Write what waits for the next commit."""
+        self._commits.flush()
+
     def notes(self) -> dict[str, Any]:
         """Return what is kept about the run, by name."""
         self._commits.flush()

@@ -1,0 +1,153 @@
+"""Finds completed episodes that can be scored, and tells which of them have current scores.
+
+It reads names, sizes and times of files, and no file that is as it was. It does not know scorers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from clemcore.clemgame.episodes import find_runs
+from clemcore.clemgame.layout.found import SIGNS, found_at
+from clemcore.clemgame.layout.names import episode_folder
+from clemcore.clemgame.scoring.ledger import Ledger
+from clemcore.clemgame.store.schema import store_files
+from clemcore.errors import StoreError
+
+INTERACTIONS = "interactions.json"
+
+
+class Candidate(NamedTuple):
+    """A completed episode.
+
+    Attributes:
+        run: the folder of its run.
+        name: the path of its folder below that of the run.
+        game: the game.
+        experiment: the experiment.
+        game_id: the instance.
+        epoch: the epoch, from 1.
+        attempt: for an episode of a store: when its last attempt ended, and its number; else "".
+        shard: the name of the writer in whose file of the store it is; the first one has none.
+        has_files: whether its interactions are in a file.
+        is_scored: whether it has scores that fit its records.
+    """
+
+    run: str
+    name: str
+    game: str
+    experiment: str
+    game_id: int
+    epoch: int
+    attempt: str
+    shard: str
+    has_files: bool
+    is_scored: bool
+
+    @property
+    def folder(self) -> str:
+        """The folder of its files."""
+        return f"{self.run}/{self.name}"
+
+
+@dataclass
+class Found:
+    """The completed episodes below a folder.
+
+    Attributes:
+        episodes: the episodes by game.
+        ledgers: what is known about the scores of each run.
+        problems: the place of each episode whose files cannot be read, with the reason.
+        left_out: how many episodes did not pass the selection.
+    """
+
+    episodes: dict[str, list[Candidate]] = field(default_factory=dict)
+    ledgers: dict[str, Ledger] = field(default_factory=dict)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    left_out: int = 0
+
+
+def find(path: Path, model: str | None = None, experiment: str | None = None) -> Found:
+    """Find the completed episodes below a folder.
+
+    Args:
+        path: a run, a folder that holds some, or a folder within a run of the classic layout.
+        model: only results with this text in a part of their path, as in 3.7.2.
+        experiment: only episodes of this experiment.
+
+    Raises:
+        StoreError: there are none, or a store cannot be read.
+    """
+    found = Found()
+    for run in find_runs(path):
+        ledger = Ledger(run)
+        episodes = _of_store(run, ledger) if store_files(run) else _of_files(run, ledger, found.problems)
+        for episode in episodes:
+            is_wanted = experiment in (None, episode.experiment)
+            if is_wanted and model is not None:
+                is_wanted = any(model in part for part in Path(episode.folder).parts)
+            if is_wanted:
+                found.episodes.setdefault(episode.game, []).append(episode)
+            else:
+                found.left_out += 1
+        found.ledgers[str(run)] = ledger
+    return found
+
+
+def _of_store(run: Path, ledger: Ledger) -> Iterator[Candidate]:
+    from clemcore.clemgame.store.reader import RunReader
+
+    with RunReader(run) as reader:
+        episodes = [(episode, reader.shard_of(episode)) for episode in reader.episodes()]
+        scored = reader.scored()
+    has_epochs = any(episode.key.epoch > 1 for episode, _ in episodes)
+    base = str(run)
+    for episode, shard in episodes:
+        if episode.state.state != "played":
+            continue
+        key = episode.key
+        folder = str(episode_folder(run, key, has_epochs=has_epochs))
+        name = folder[len(base) + 1 :]
+        attempt = f"{episode.ended} {episode.state.attempts}"
+        has_files = os.path.isfile(f"{folder}/{INTERACTIONS}")  # noqa: PTH113 - a run has many
+        is_scored = ledger.is_current_in_store(name, attempt, has_files=has_files) and (
+            (episode.file, episode.number) in scored
+        )
+        yield Candidate(
+            base, name, key.game, key.experiment, key.game_id, key.epoch, attempt, shard, has_files, is_scored
+        )
+
+
+def _of_files(run: Path, ledger: Ledger, problems: list[tuple[str, str]]) -> Iterator[Candidate]:
+    """Give the episodes of a run, sorted by their folders, without a look into those that are as they were."""
+    base = str(run)
+    folders = [""]
+    while folders:
+        name = folders.pop()
+        known = ledger.unchanged(name)
+        if known is not None:
+            yield Candidate(base, name, *known, "", "", has_files=True, is_scored=True)
+            continue
+        files: list[str] = []
+        below: list[str] = []
+        with os.scandir(f"{base}/{name}") as entries:
+            for entry in entries:
+                if not entry.is_dir():
+                    files.append(entry.name)
+                elif not entry.name.startswith("."):
+                    below.append(f"{name}/{entry.name}" if name else entry.name)
+        if SIGNS.isdisjoint(files):
+            folders += sorted(below, reverse=True)
+        elif INTERACTIONS in files and "error.json" not in files:
+            try:
+                at = found_at(Path(base, name), files)
+            except StoreError as fault:
+                problems.append((f"{base}/{name}", str(fault)))
+                continue
+            names = (at.game, at.experiment, at.game_id, at.epoch)
+            is_scored = ledger.is_current(name, names)
+            yield Candidate(base, name, *names, "", "", has_files=True, is_scored=is_scored)

@@ -1,0 +1,258 @@
+"""What the scores of a run were computed from: hashes of records, of the game's code and of its scorer.
+
+It is kept in the hidden file ``.scored.json`` of the run, which may be removed at any time: then all episodes are
+scored again. It does not know how scores are computed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clemcore.clemgame.layout.jsonfile import write_whole
+
+NAME = ".scored.json"
+_VERSION = 1
+# A file that changed this short a time before it was read may change again within one tick of its clock.
+_TICK = 2_000_000_000
+
+State = list[int]
+
+
+def short_hash(*parts: bytes) -> str:
+    """Return the first half of the SHA-256 of bytes, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:32]
+
+
+def state_of(path: str) -> State:
+    """Return time and size of a file; a file that has just changed never looks as it was."""
+    status = os.stat(path)  # noqa: PTH116 - a run has many
+    mtime = status.st_mtime_ns
+    return [0 if time.time_ns() - mtime < _TICK else mtime, status.st_size]
+
+
+def _now(path: str) -> State | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return [status.st_mtime_ns, status.st_size]
+
+
+class Making(NamedTuple):
+    """What scores come from, beside the records of their episode.
+
+    Attributes:
+        code: the hash of the game's code.
+        experiment: the hash of the file of the experiment, or "".
+        files: the hash of each other file that the scorer comes from.
+    """
+
+    code: str
+    experiment: str
+    files: dict[str, str]
+
+
+class Entry(NamedTuple):
+    """The scores of one episode.
+
+    Attributes:
+        making: the number of what they come from.
+        game_id: the instance.
+        epoch: the epoch.
+        attempt: "" for an episode of files, else what names its attempt in the store.
+        records: the hash of its records.
+        interactions: time and size of the file of interactions, or None.
+        instance: the same of the instance.
+        scores: the same of the scores, as they were written.
+        hash: the hash of the scores.
+    """
+
+    making: int
+    game_id: int
+    epoch: int
+    attempt: str
+    records: str
+    interactions: State | None
+    instance: State | None
+    scores: State | None
+    hash: str
+
+
+class Ledger:
+    """The known scores of one run.
+
+    Args:
+        run: the folder of the run.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run = str(run)
+        self._path = f"{run}/{NAME}"
+        self.is_changed = False
+        known: Any = {}
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads(Path(self._path).read_bytes())
+        if not isinstance(known, dict) or known.get("version") != _VERSION:
+            known = {}
+        self._makings = [Making(*each) for each in known.get("makings", [])]
+        # Of the folder of each experiment: game, experiment, state and hash of its file.
+        self._experiments: dict[str, list[Any]] = known.get("experiments", {})
+        # Lists, because to make an Entry of each takes longer than to read them.
+        self._episodes: dict[str, Sequence[Any]] = known.get("episodes", {})
+        self._experiments_now: dict[str, str] = {}
+
+    # -- what is current -------------------------------------------------------------------------------------------
+    def unchanged(self, name: str) -> tuple[str, str, int, int] | None:
+        """Return game, experiment, instance and epoch of an episode of files that looks as it did, or None."""
+        entry = self._episodes.get(name)
+        if entry is None:
+            return None
+        making, game_id, epoch, attempt, _, interactions, instance, scores, _ = entry
+        folder = f"{self._run}/{name}"
+        is_same = (
+            not attempt
+            and _now(f"{folder}/interactions.json") == interactions
+            and _now(f"{folder}/scores.json") == scores
+            and _now(f"{folder}/instance.json") == instance
+            and not os.access(f"{folder}/error.json", os.F_OK)
+            and self.experiment_hash(name) == self._makings[making].experiment
+        )
+        if not is_same:
+            return None
+        game, experiment, *_ = self._experiments[name.rpartition("/")[0]]
+        return game, experiment, game_id, epoch
+
+    def is_current(self, name: str, names: tuple[str, str, int, int]) -> bool:
+        """Tell whether the scores of an episode of files fit its records, by their hashes."""
+        entry = self._entry(name)
+        if entry is None or entry.attempt or (entry.game_id, entry.epoch) != names[2:]:
+            return False
+        folder = f"{self._run}/{name}"
+        try:
+            states = [_state_or_none(f"{folder}/{file}.json") for file in ("interactions", "instance")]
+            is_same = records_hash(folder) == entry.records and self._has_scores(name, entry)
+        except OSError:
+            return False
+        if is_same and self.experiment_hash(name) == self._makings[entry.making].experiment:
+            scores = _now(f"{folder}/scores.json")
+            self._episodes[name] = entry._replace(interactions=states[0], instance=states[1], scores=scores)
+            self.is_changed = True
+            return True
+        return False
+
+    def is_current_in_store(self, name: str, attempt: str, *, has_files: bool) -> bool:
+        """Tell whether the scores of an episode of a store fit its last attempt."""
+        entry = self._entry(name)
+        if entry is None or entry.attempt != attempt:
+            return False
+        return not has_files or self._has_scores(name, entry)
+
+    def _entry(self, name: str) -> Entry | None:
+        entry = self._episodes.get(name)
+        return None if entry is None else Entry._make(entry)
+
+    def _has_scores(self, name: str, entry: Entry) -> bool:
+        path = f"{self._run}/{name}/scores.json"
+        return _now(path) == entry.scores or hash_of(path) == entry.hash
+
+    def experiment_hash(self, name: str) -> str:
+        """Return the hash of the file of an episode's experiment, or "" if there is none."""
+        place = name.rpartition("/")[0]
+        found = self._experiments_now.get(place)
+        if found is None:
+            path = f"{self._run}/{place}/experiment.json"
+            state, known = _now(path), self._experiments.get(place)
+            if state is None:
+                found = ""
+            elif known is not None and known[2] == state:
+                found = str(known[3])
+            else:
+                found = hash_of(path)
+            self._experiments_now[place] = found
+        return found
+
+    def making_of(self, name: str) -> Making:
+        """Return what the scores of an episode come from."""
+        return self._makings[Entry._make(self._episodes[name]).making]
+
+    # -- changes ---------------------------------------------------------------------------------------------------
+    def note(self, name: str, names: tuple[str, str], making: Making, facts: dict[str, Any]) -> None:
+        """Note that an episode was scored.
+
+        Args:
+            name: the path of its folder below that of the run.
+            names: its game and its experiment.
+            making: what the scores come from; the hash of the experiment is added here.
+            facts: the other fields of an :class:`Entry`.
+        """
+        making = making._replace(experiment=self.experiment_hash(name))
+        if making not in self._makings:
+            self._makings.append(making)
+        self._episodes[name] = Entry(making=self._makings.index(making), **facts)
+        place = name.rpartition("/")[0]
+        path = f"{self._run}/{place}/experiment.json"
+        if place not in self._experiments or self._experiments[place][3] != making.experiment:
+            self._experiments[place] = [*names, _state_or_none(path), making.experiment]
+        self.is_changed = True
+
+    def forget(self, name: str) -> bool:
+        """Forget the scores of an episode; tell whether its ``scores.json`` is the one that was noted."""
+        entry = self._entry(name)
+        if entry is None:
+            return False
+        del self._episodes[name]
+        self.is_changed = True
+        return entry.scores is not None and _now(f"{self._run}/{name}/scores.json") == entry.scores
+
+    def save(self) -> None:
+        """Write the file, if something changed.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self.is_changed:
+            kept = {
+                "version": _VERSION,
+                "makings": self._makings,
+                "experiments": self._experiments,
+                "episodes": self._episodes,
+            }
+            write_whole(self._path, json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode())
+            self.is_changed = False
+
+
+def records_hash(folder: str) -> str:
+    """Return the hash of the files of an episode that its scores depend on.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    instance = Path(f"{folder}/instance.json")
+    return short_hash(
+        Path(f"{folder}/interactions.json").read_bytes(), instance.read_bytes() if instance.is_file() else b""
+    )
+
+
+def hash_of(path: str) -> str:
+    """Return the hash of a file, or "" if it cannot be read."""
+    try:
+        return short_hash(Path(path).read_bytes())
+    except OSError:
+        return ""
+
+
+def _state_or_none(path: str) -> State | None:
+    try:
+        return state_of(path)
+    except OSError:
+        return None

@@ -1,0 +1,291 @@
+"""Divides the scoring of episodes over processes, and keeps what they tell.
+
+A game whose scorer writes into the working folder or into its own is scored in one process, and no two such games
+at the same time: they might use the same files. It does not know what a scorer does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clemcore.clemgame.fingerprint import code_of
+from clemcore.clemgame.scoring.candidates import Candidate, Found
+from clemcore.clemgame.scoring.keeping import Keeper
+from clemcore.clemgame.scoring.ledger import Making, hash_of
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.spec import GameSpec
+
+_WORKER = "clemcore.clemgame.scoring.worker"
+# A process more must be worth its start and another import of the game.
+_FEWEST = 100
+# Lines of a scorer's own output that are shown when its process ends unasked.
+_TAIL = 5
+
+
+@dataclass
+class Scored:
+    """What became of the episodes of one game.
+
+    Attributes:
+        game: the game.
+        count: how many episodes were scored.
+        current: how many episodes had scores that fit their records, the code and the scorer.
+        failed: the place of each episode that was not scored, with the reason in one line.
+        warned: the place of the first episode with each warning of the scorer, with the warning in one line.
+        writes: where the scorer writes into a folder that other processes use, so that it was scored alone; or "".
+        different: in a comparison: the place of each episode whose scores differ, with the first difference.
+        unscored: in a comparison: how many episodes have no scores to compare with.
+    """
+
+    game: str
+    count: int = 0
+    current: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    warned: list[tuple[str, str]] = field(default_factory=list)
+    writes: str = ""
+    different: list[tuple[str, str]] = field(default_factory=list)
+    unscored: int = 0
+
+
+@dataclass
+class _Job:
+    """Some episodes of a game, for one process."""
+
+    spec: GameSpec
+    code: str
+    episodes: Sequence[Candidate]
+    result: Scored
+    is_alone: bool = False
+    files: dict[str, str] = field(default_factory=dict)
+    has_ended: bool = False
+    count: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def score(
+    found: Found,
+    specs: Iterable[GameSpec],
+    *,
+    force: bool = False,
+    compare: bool = False,
+    processes: int | None = None,
+    on_scored: Callable[[int], None] | None = None,
+) -> list[Scored]:
+    """Score the completed episodes of games.
+
+    Args:
+        found: the episodes, from :func:`find`.
+        specs: the games.
+        force: also score episodes whose scores are current.
+        compare: write nothing; compare with the scores that are there.
+        processes: how many processes score at once; by default one per processor of this process.
+        on_scored: called with the number of episodes that were scored since the last call.
+
+    Raises:
+        StoreError: another process writes the store of a run that has no classic files.
+        OSError: a file cannot be written.
+    """
+    number = processes or _processors()
+    results, jobs = [], []
+    for spec in specs:
+        result = Scored(spec.game_name)
+        results.append(result)
+        episodes = found.episodes.get(spec.game_name, [])
+        code = "" if compare else code_of(spec)
+        pending = episodes if force or compare else _pending(episodes, code, found)
+        result.current = len(episodes) - len(pending)
+        parts = max(1, min(number, len(pending) // _FEWEST))
+        jobs += [_Job(spec, code, pending[part::parts], result) for part in range(parts) if pending]
+    with Keeper(found.ledgers, on_scored) as keeper:
+        _Lanes(number, keeper, compare=compare).do(jobs)
+    return results
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _pending(episodes: Sequence[Candidate], code: str, found: Found) -> list[Candidate]:
+    """Return the episodes whose scores do not fit the records, the code or the scorer."""
+    hashes: dict[str, bool] = {}
+
+    def is_same(making: Making) -> bool:
+        if making.code != code:
+            return False
+        key = json.dumps(making.files)
+        if key not in hashes:
+            hashes[key] = all(hash_of(path) == known for path, known in making.files.items())
+        return hashes[key]
+
+    return [
+        each for each in episodes if not each.is_scored or not is_same(found.ledgers[each.run].making_of(each.name))
+    ]
+
+
+class _Lanes:
+    """Processes that score, each driven by a thread."""
+
+    def __init__(self, number: int, keeper: Keeper, *, compare: bool) -> None:
+        self._keeper = keeper
+        self._compare = compare
+        self._number = number
+        # Held by the game that writes into a shared folder.
+        self._alone = threading.Lock()
+        self._waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        # Jobs that must be done again alone, by game.
+        self._again: dict[str, list[_Job]] = {}
+        self._lock = threading.Lock()
+
+    def do(self, jobs: Sequence[_Job]) -> None:
+        """Do all jobs."""
+        with tempfile.TemporaryDirectory(prefix="clem-score-") as folder:
+            while jobs:
+                # A single process cannot disturb another.
+                is_single = self._number == 1 or len(jobs) == 1
+                for job in jobs:
+                    job.is_alone = job.is_alone or is_single
+                    self._waiting.put(job)
+                lanes = min(self._number, len(jobs))
+                with ThreadPoolExecutor(max_workers=lanes) as pool:
+                    list(pool.map(lambda lane: self._lane(Path(folder, f"{lane}.txt")), range(lanes)))
+                jobs = [_joined(each) for each in self._again.values()]
+                self._again.clear()
+
+    def _lane(self, noise: Path) -> None:
+        """Give jobs to one process until there are no more."""
+        process: subprocess.Popen[str] | None = None
+        try:
+            while (job := self._next()) is not None:
+                if process is None or process.poll() is not None:
+                    process = _start(noise)
+                with self._alone if job.is_alone else contextlib.nullcontext():
+                    self._one(job, process, noise)
+        except BaseException:
+            while self._next() is not None:  # the other processes end with what they do now
+                pass
+            raise
+        finally:
+            if process is not None:
+                _end(process)
+
+    def _next(self) -> _Job | None:
+        try:
+            return self._waiting.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _one(self, job: _Job, process: subprocess.Popen[str], noise: Path) -> None:
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - they are pipes
+        start = noise.stat().st_size
+        order = {
+            "spec": job.spec.to_dict(),
+            "compare": self._compare,
+            "is_watched": not job.is_alone,
+            "episodes": [
+                [e.run, e.folder, e.game, e.experiment, e.game_id, e.epoch, e.attempt, e.has_files]
+                for e in job.episodes
+            ],
+        }
+        with contextlib.suppress(BrokenPipeError):  # how it ended is said below
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+        status: int | None = None
+        for line in process.stdout:
+            message = json.loads(line)
+            if message["kind"] == "end":
+                status = message["status"]
+                break
+            with self._lock:
+                self._take(job, message)
+        job.result.count += job.count
+        job.result.failed += [each for each in job.failed if each not in job.result.failed]
+        if job.has_ended and status in (0, None):
+            return
+        with noise.open("rb") as file:
+            file.seek(start)
+            said = file.read().decode("utf-8", "replace").strip().splitlines()
+        how = "it said nothing" if not said else "; ".join(said[-_TAIL:])
+        ended = process.wait() if status is None else status
+        job.result.failed.append(
+            (job.spec.game_name, f"the process of the scorer ended with status {ended}: {how}")
+        )
+
+    def _take(self, job: _Job, message: dict[str, Any]) -> None:
+        kind, result = message.pop("kind"), job.result
+        if kind == "making":
+            job.files = message["files"]
+        elif kind == "scored":
+            making = Making(job.code, "", job.files)
+            for facts in message["episodes"]:
+                self._keeper.keep(job.episodes[facts.pop("number")], making, facts)
+            job.count += len(message["episodes"])
+        elif kind == "failed":
+            job.failed.append((message["place"], message["text"]))
+            if not self._compare:
+                self._keeper.failed(job.episodes[message["number"]])
+        elif kind == "warned":
+            if message["text"] not in {text for _, text in result.warned}:
+                result.warned.append((message["place"], message["text"]))
+        elif kind == "compared":
+            self._compared(result, message)
+        elif kind == "broken":
+            job.failed.append((job.spec.game_name, message["text"]))
+        elif kind == "writes":
+            result.writes = f"{message['line']} writes {message['path']}"
+            self._again.setdefault(job.spec.game_name, []).append(job)
+            job.has_ended = True
+            job.count, job.failed = 0, []  # all of them are scored again
+        elif kind == "done":
+            job.has_ended = True
+
+    @staticmethod
+    def _compared(result: Scored, message: dict[str, Any]) -> None:
+        result.count += 1
+        if not message["is_scored"]:
+            result.unscored += 1
+        elif message["text"] is not None:
+            result.different.append((message["place"], message["text"]))
+
+
+def _joined(jobs: Sequence[_Job]) -> _Job:
+    """Return one job with what is left of several of the same game, in the order of the episodes."""
+    first = jobs[0]
+    episodes = sorted((each for job in jobs for each in job.episodes), key=lambda each: (each.run, each.name))
+    return _Job(first.spec, first.code, episodes, first.result, is_alone=True)
+
+
+def _start(noise: Path) -> subprocess.Popen[str]:
+    # Sets of texts have one order in all scorers' processes.
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg")}
+    with noise.open("ab") as file:
+        return subprocess.Popen(  # noqa: S603 - a module of this package
+            [sys.executable, "-m", _WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            env=environment,
+            encoding="utf-8",
+        )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+    if sys.exc_info()[0] is not None:
+        process.terminate()
+    process.wait()
+    process.stdout.close()

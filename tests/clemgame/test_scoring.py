@@ -1,0 +1,280 @@
+"""Scores are computed again where something changed, on several processes, and errors stay with their episodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clemcore import cli
+from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.registry import GameRegistry
+from clemcore.clemgame.scoring import Scored, find, scheduler, score
+from clemcore.clemgame.store import RunStore
+from support.echo_game import write_game
+
+RUN = Path("results/mock")
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def game() -> Path:
+    return write_game(Path(), instances=4)
+
+
+def _play(*flags: str) -> None:
+    assert cli.main(["run", "-g", "all", "-m", "mock", *flags]) == 0
+
+
+def _score(game: str = "echo", **options: Any) -> Scored:
+    specs = GameRegistry.from_directories_and_cwd_files().get_game_specs_that_unify_with(game, verbose=False)
+    (result,) = score(find(Path("results")), specs, **options)
+    return result
+
+
+def _change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    os.utime(path, (1, 1))
+
+
+def _main_scores() -> list[Any]:
+    return [each.scores and each.scores["episode scores"]["Main Score"] for each in read_episodes(RUN)]
+
+
+# -- what is scored again --------------------------------------------------------------------
+def test_only_episodes_whose_records_changed_are_scored_again(game: Path) -> None:
+    _play()
+    shutil.rmtree(RUN / "echo" / "words_0" / "instance_00003")
+    (RUN / "store.sqlite3").unlink()
+    assert (_score().count, _score().count) == (3, 0)
+    folder = RUN / "echo" / "words_0" / "instance_00001"
+    _change(folder / "interactions.json", '"said": 4', '"said": 5')
+    result = _score()
+    assert (result.count, result.current) == (1, 2)
+    assert _main_scores() == [40, 50, 40]
+
+
+@pytest.mark.parametrize("layout", ["classic", "store"])
+def test_all_are_scored_again_when_the_code_changed_or_with_force(game: Path, layout: str) -> None:
+    _play("--layout", layout)
+    assert [_score().count, _score().count, _score(force=True).count] == [4, 0, 4]
+    _change(game / "master.py", "10 * interactions", "9 * interactions")
+    assert (_score().count, _score().current) == (4, 4)
+    assert _main_scores() == [36] * 4
+
+
+def test_scores_that_another_program_wrote_or_removed_are_computed_again(game: Path) -> None:
+    _play()
+    _score()
+    first, second, *_ = sorted(RUN.rglob("scores.json"))
+    first.unlink()
+    second.write_text("{}")
+    assert _score().count == 2
+    assert _main_scores() == [40] * 4
+
+
+def test_a_copy_of_results_is_up_to_date(game: Path) -> None:
+    _play()
+    _score()
+    for path in RUN.rglob("*.json"):
+        os.utime(path, (5, 5))
+    assert _score().current == 4
+
+
+def test_an_episode_that_was_played_again_is_scored_again(game: Path) -> None:
+    _play()
+    _score()
+    _play("--fresh")
+    assert _score().count == 4
+
+
+def test_scores_are_in_the_store_as_well(game: Path) -> None:
+    _play()
+    _score()
+    for path in RUN.rglob("scores.json"):
+        path.unlink()
+    assert _main_scores() == [40] * 4
+
+
+def test_a_run_that_goes_on_gets_its_scores_in_files_and_later_in_its_store(game: Path) -> None:
+    _play()
+    with RunStore.open(RUN):
+        assert _score().count == 4
+    assert _score().count == 4
+    assert _score().count == 0
+
+
+def test_selections_of_experiments_and_models(game: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_game(Path(), experiments=2)
+    _play()
+    assert cli.main(["score", "-e", "words_1"]) == 0
+    assert [path.parent.parent.name for path in RUN.rglob("scores.json")] == ["words_1"] * 3
+    assert cli.main(["score", "-e", "words_7", "-m", "moc"]) == 2
+    assert "no completed episode that passes -m moc -e words_7" in capsys.readouterr().err
+
+
+# -- processes --------------------------------------------------------------------
+def test_two_processes_give_the_scores_of_one(game: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_game(Path(), instances=7)
+    monkeypatch.setattr(scheduler, "_FEWEST", 1)
+    _play()
+    before = _score(processes=1), {path: path.read_bytes() for path in RUN.rglob("scores.json")}
+    after = _score(processes=2, force=True), {path: path.read_bytes() for path in RUN.rglob("scores.json")}
+    assert before == after
+    assert before[0].count == len(before[1]) == 7
+
+
+_APPENDS = """
+    def compute_episode_scores(self, interactions):
+        with open("notes.txt", "a") as file:
+            file.write("one line\\n")
+        super().compute_episode_scores(interactions)
+"""
+
+
+def _with_scorer(game: Path, body: str) -> None:
+    text = (game / "master.py").read_text()
+    text = text.replace("class EchoBenchmark", f"class OwnScorer(EchoScorer):\n{body}\n\n\nclass EchoBenchmark")
+    (game / "master.py").write_text(text.replace("return EchoScorer(", "return OwnScorer("))
+
+
+def test_a_scorer_that_writes_into_the_working_folder_is_alone(game: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "_FEWEST", 1)
+    _play()
+    _with_scorer(game, _APPENDS)
+    result = _score(processes=2)
+    assert (result.count, result.failed) == (4, [])
+    line = next(
+        at for at, text in enumerate((game / "master.py").read_text().splitlines(), 1) if "notes.txt" in text
+    )
+    assert result.writes == f"{(game / 'master.py').absolute()}:{line} writes {Path('notes.txt').absolute()}"
+    assert Path("notes.txt").read_text().count("\n") == 4
+
+
+_CATCHES = """
+    def compute_episode_scores(self, interactions):
+        import os
+        try:
+            os.makedirs("tmp")
+        except BaseException:
+            pass
+        self.log_episode_score(BENCH_SCORE, len(os.listdir("tmp")))
+        os.rmdir("tmp")
+"""
+
+
+def test_code_that_catches_everything_cannot_write_beside_another_process(
+    game: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "_FEWEST", 1)
+    _play()
+    _with_scorer(game, _CATCHES)
+    result = _score(processes=2)
+    assert "writes" in result.writes
+    assert _main_scores() == [0] * 4
+
+
+# -- what scorers leave and what goes wrong --------------------------------------------------------------------
+_LEAVES = """
+    def store_scores(self, folder):
+        super().store_scores(folder)
+        os.makedirs(os.path.join(folder, "plots"))
+        with open(os.path.join(folder, "plots", "path.txt"), "w") as file:
+            file.write("a plot")
+"""
+
+
+@pytest.mark.parametrize("layout", ["classic", "store"])
+def test_other_files_of_a_scorer_are_kept(game: Path, layout: str) -> None:
+    _play("--layout", layout)
+    _with_scorer(game, _LEAVES)
+    _change(game / "master.py", "import random", "import os\nimport random")
+    result = _score()
+    assert (result.count, result.failed, result.writes) == (4, [], "")
+    assert [path.read_text() for path in RUN.rglob("plots/path.txt")] == ["a plot"] * 4
+
+
+_FAILS = """
+    def compute_episode_scores(self, interactions):
+        if self.game_instance["game_id"] == 2:
+            raise KeyError("nothing here")
+        super().compute_episode_scores(interactions)
+"""
+
+
+@pytest.mark.parametrize("layout", ["classic", "store"])
+def test_an_error_of_a_scorer_stays_with_its_episode(game: Path, layout: str) -> None:
+    _play("--layout", layout)
+    _score()
+    _with_scorer(game, _FAILS)
+    result = _score()
+    assert result.count == 3
+    ((place, text),) = result.failed
+    assert place.endswith("instance_00002")
+    assert "KeyError: 'nothing here'" in text
+    assert "master.py:" in text
+    kept = json.loads((Path(place) / "scores.error.json").read_bytes())
+    assert (kept["error"], kept["message"]) == ("KeyError", "'nothing here'")
+    assert "raise KeyError" in kept["traceback"]
+    assert _main_scores() == [40, 40, None, 40]
+    _change(game / "master.py", "== 2", "== 22")
+    assert _score().failed == []
+    assert not (Path(place) / "scores.error.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("interactions.json", lambda path: path.write_bytes(path.read_bytes()[:100])),
+        ("interactions.json", lambda path: path.write_bytes(b"")),
+        ("interactions.json", lambda path: path.write_text("[1]")),
+        ("instance.json", lambda path: path.write_text('{"game_id": ')),
+    ],
+)
+def test_a_damaged_file_is_named_and_the_rest_counts(game: Path, name: str, damage: Callable[[Path], None]) -> None:
+    _play()
+    (RUN / "store.sqlite3").unlink()
+    path = RUN / "echo" / "words_0" / "instance_00001" / name
+    damage(path)
+    result = _score()
+    assert result.count == 3
+    ((place, text),) = result.failed
+    assert place == str(path.parent)
+    assert str(path) in text
+
+
+def test_values_that_are_no_numbers_are_warned_of_with_their_line(game: Path) -> None:
+    _play()
+    _with_scorer(
+        game,
+        "    def compute_episode_scores(self, interactions):\n"
+        "        self.log_episode_score('Won', True)\n"
+        "        self.log_episode_score('Ratio', float('inf'))\n"
+        "        self.log_episode_score('Answer', 'yes')\n"
+        "        self.log_episode_score(BENCH_SCORE, float('nan'))\n",
+    )
+    texts = [text for _, text in _score().warned]
+    assert len(texts) == 2
+    assert "'Won' of the episode is True: the evaluation needs numbers, log 1 instead (" in texts[0]
+    assert "'Ratio' of the episode is infinite" in texts[1]
+    first = next(RUN.rglob("scores.json"))
+    assert json.loads(first.read_bytes())["meta"]["not_finite"] == ["Ratio", "Main Score"]
+
+
+def test_a_process_that_ends_unasked_is_told(game: Path) -> None:
+    _play()
+    _with_scorer(game, "    def compute_episode_scores(self, interactions):\n        import os; os._exit(7)\n")
+    ((place, text),) = _score().failed
+    assert place == "echo"
+    assert "ended with status 7" in text
