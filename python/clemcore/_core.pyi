@@ -41,6 +41,7 @@ __all__ = [
     "known_backends",
     "override_fields",
     "packaged_registry",
+    "servers_file",
     "settings",
     "thaw",
     "transcript",
@@ -435,6 +436,9 @@ def canonical_json(text: bytes) -> bytes | None:
 
 def address_fault(text: str) -> str | None:
     """Say what is wrong with the address of a server, as the rest of a sentence; None for a valid one."""
+
+def servers_file(text: str) -> str | None:
+    """Return the path where a ``base_url`` names a file with addresses; None otherwise."""
 
 def json_schema() -> str:
     """Give the JSON Schema (draft 2020-12) of a registry file."""

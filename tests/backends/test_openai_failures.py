@@ -387,7 +387,7 @@ def test_no_key_is_seen_anywhere(
         repr(vars(model)),
         repr(model._errors.endpoint),
         repr(vars(model._calls)),
-        repr(vars(model._calls._engine)),
+        repr(vars(model._calls._lane.engine)),
     ]
     caplog.set_level(logging.DEBUG)
     with backends.record(tmp_path / "requests.json"):

@@ -153,7 +153,7 @@ def test_a_server_that_takes_only_so_many_is_found_out(wire_server: WireServer, 
     wire_server.script = [answer]
     model: Any = open_model(wire_server.url, **config)
     values: list[int] = []
-    gate = model._calls.gate
+    gate = model._calls._lane.gate
     leave = gate.leave
 
     def noting(sent: Any, outcome: Any) -> None:
@@ -175,6 +175,6 @@ def test_a_server_that_takes_only_so_many_is_found_out(wire_server: WireServer, 
 def test_the_pace_of_an_entry_reaches_the_gate(wire_server: WireServer, field: str) -> None:
     model: Any = open_model(wire_server.url, None, **{field: 60_000_000})
     assert model.generate_response(HELLO).text == "Canberra."
-    pace = getattr(model._calls.gate, f"_{field.removesuffix('_per_minute')}")
+    pace = getattr(model._calls._lane.gate, f"_{field.removesuffix('_per_minute')}")
     assert pace.per_minute == 60_000_000
     assert pace._full_at > 0

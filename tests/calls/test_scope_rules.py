@@ -407,10 +407,10 @@ def test_equal_models_share_their_connections(wire_server: WireServer) -> None:
     models = [open_model(wire_server.url) for _ in range(5)]
     for model in models:
         model.generate_response(ask())
-    engines = {id(model._calls._engine) for model in models}  # type: ignore[attr-defined]
+    engines = {id(model._calls._lane.engine) for model in models}  # type: ignore[attr-defined]
     assert len(engines) == 1
     other = open_model(wire_server.url.replace("127.0.0.1", "localhost"))
-    assert id(other._calls._engine) not in engines  # type: ignore[attr-defined]
+    assert id(other._calls._lane.engine) not in engines  # type: ignore[attr-defined]
 
 
 def test_a_call_without_a_scope_belongs_to_everything_that_is_open() -> None:

@@ -20,7 +20,10 @@ class OpenAICompatible(ServiceBackend):
     """Makes models behind any address."""
 
     service = Service(
-        backend="openai_compatible", key_name="openai_compatible", dialect=ChatCompletions(takes_any=True)
+        backend="openai_compatible",
+        key_name="openai_compatible",
+        dialect=ChatCompletions(takes_any=True),
+        takes_several=True,
     )
 
     @classmethod

@@ -309,6 +309,12 @@ pub(crate) fn address_fault(text: &str) -> PyResult<Option<String>> {
     guarded(|| Ok(core::address_fault(text)))
 }
 
+/// The path of a file with addresses of servers; None for a text that is none.
+#[pyfunction]
+pub(crate) fn servers_file(text: &str) -> PyResult<Option<String>> {
+    guarded(|| Ok(core::servers_file(text).map(str::to_owned)))
+}
+
 /// The registry that is compiled in.
 #[pyfunction]
 pub(crate) fn packaged_registry() -> PyResult<&'static [u8]> {

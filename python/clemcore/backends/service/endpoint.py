@@ -69,13 +69,14 @@ class Endpoint:
     verify_tls: bool = True
 
 
-def resolve_endpoint(spec: ModelSpec, service: Defaults) -> Endpoint:
+def resolve_endpoint(spec: ModelSpec, service: Defaults, address: str | None = None) -> Endpoint:
     """Decide where the calls of a model go and which key they carry.
 
     Args:
         spec: the entry; ``base_url``, ``key_name``, ``requires_api_key`` and ``ca_file`` are read
             from ``model_config`` or from the top level.
         service: what the backend presupposes.
+        address: which of several servers is meant; by default the entry has one.
 
     Raises:
         SpecError: a setting is wrong, there is no address, or the key was written for another host.
@@ -86,7 +87,9 @@ def resolve_endpoint(spec: ModelSpec, service: Defaults) -> Endpoint:
     registry = KeyRegistry.from_json()
     found = registry.find(key_name)
     key, place = found if found is not None else (None, "")
-    base_url = _address(spec, service, key, key_name, place)
+    base_url = (
+        _address(spec, service, key, key_name, place) if address is None else _checked_url(address, _of(spec))
+    )
     if not setting(spec, "requires_api_key", True):
         key, place = None, ""
     elif key is None:
@@ -108,7 +111,12 @@ def resolve_endpoint(spec: ModelSpec, service: Defaults) -> Endpoint:
 def _address(spec: ModelSpec, service: Defaults, key: Key | None, key_name: str, place: str) -> str:
     written = setting(spec, "base_url")
     if written is not None:
-        return _checked_url(written, f"the entry of model '{spec['model_name']}'")
+        if not isinstance(written, str):
+            raise SpecError(
+                f"model '{spec['model_name']}': base_url must be one address here, not a list; only the backend "
+                "openai_compatible spreads calls over several servers"
+            )
+        return _checked_url(written, _of(spec))
     own = _own_address(key, place)
     if own is None:
         if service.base_url is None:
@@ -124,6 +132,10 @@ def _address(spec: ModelSpec, service: Defaults, key: Key | None, key_name: str,
             "if the model really runs there"
         )
     return own
+
+
+def _of(spec: ModelSpec) -> str:
+    return f"the entry of model '{spec['model_name']}'"
 
 
 def _own_address(key: Key | None, place: str) -> str | None:

@@ -12,6 +12,7 @@ from clemcore.backends.service.endpoint import Endpoint, beyond, resolve_endpoin
 from clemcore.backends.service.endpoint_rows import endpoint_rows
 from clemcore.backends.service.limits import resolve_limits
 from clemcore.backends.service.request import model_id_of
+from clemcore.backends.service.servers.addresses import addresses_of
 from clemcore.backends.service.service import Service
 from clemcore.diagnosis import Row, examined
 from clemcore.registry.settings import check_settings
@@ -25,7 +26,7 @@ def examine(spec: ModelSpec, service: Service) -> list[Row]:
     logger = logging.getLogger("clemcore.backends.service.endpoint")
     was_off, logger.disabled = logger.disabled, True  # what it warns about is a row here
     try:
-        rows += examined("address and key", lambda: _endpoint_rows(resolve_endpoint(spec, service), spec, service))
+        rows += examined("address and key", lambda: _address_rows(spec, service))
     finally:
         logger.disabled = was_off
     rows += examined("limits", lambda: Row("limits", asdict(resolve_limits(spec))))
@@ -35,6 +36,15 @@ def examine(spec: ModelSpec, service: Service) -> list[Row]:
 def _settings_rows(spec: ModelSpec) -> list[Row]:
     check_settings(spec)
     return []
+
+
+def _address_rows(spec: ModelSpec, service: Service) -> list[Row]:
+    addresses = addresses_of(spec) if service.takes_several else None
+    if addresses is None:
+        return _endpoint_rows(resolve_endpoint(spec, service), spec, service)
+    found = [resolve_endpoint(spec, service, address) for address in addresses.current()]
+    servers = Row("servers", {"from": addresses.name, "addresses": [each.base_url for each in found]})
+    return [servers, *_endpoint_rows(found[0], spec, service)]
 
 
 def _endpoint_rows(endpoint: Endpoint, spec: ModelSpec, service: Service) -> list[Row]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import dataclasses
+import functools
 import logging
 import marshal
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,6 +29,8 @@ from clemcore.backends.service.http.verdict import Verdict
 from clemcore.backends.service.identity import Identity
 from clemcore.backends.service.limits import resolve_limits
 from clemcore.backends.service.request import model_id_of, written
+from clemcore.backends.service.servers.addresses import addresses_of
+from clemcore.backends.service.servers.calls import FleetCalls, endpoints_of
 from clemcore.backends.service.service import Service
 from clemcore.backends.service.streaming.arrival import Arrival
 from clemcore.calls import recorder
@@ -178,7 +181,12 @@ class ServedModel(RemoteModel):
         self._ledger: tuple[tuple[str, frozenset[str]], Ledger, bytes] | None = None
         self._known_arguments: dict[str, bool] = {}
         self._own = own
-        endpoint = resolve_endpoint(model_spec, service) if own is None else own.endpoint(model_spec)
+        at = functools.partial(resolve_endpoint, model_spec, service)
+        addresses = addresses_of(model_spec) if own is None and service.takes_several else None
+        if addresses is not None:
+            endpoint = endpoints_of(addresses, at)[0]
+        else:
+            endpoint = resolve_endpoint(model_spec, service) if own is None else own.endpoint(model_spec)
         self._errors = ErrorBuilder(self.name, self._model_id, service.backend, endpoint, self._dialect)
         path = self._dialect.path(model_spec, self._model_id)
         self._path = beyond(endpoint.base_url, path if own is None else own.path(path, self._model_id))
@@ -188,7 +196,13 @@ class ServedModel(RemoteModel):
         headers = self._dialect.headers(model_spec)
         engine = None if own is None else own.engine(endpoint.base_url, headers)
         limits = resolve_limits(model_spec)
-        self._calls = CallLayer(self._errors, limits, headers, self._costs, spec=model_spec, engine=engine)
+        self._calls: CallLayer
+        if addresses is not None:
+            self._calls = FleetCalls(
+                self._errors, limits, headers, self._costs, spec=model_spec, addresses=addresses, endpoint_at=at
+            )
+        else:
+            self._calls = CallLayer(self._errors, limits, headers, self._costs, spec=model_spec, engine=engine)
 
     def __reduce__(self) -> Any:
         """Copy and pickle the entry and the arguments; a copy finds its key and opens its connections by itself."""
@@ -198,7 +212,7 @@ class ServedModel(RemoteModel):
     @property
     def useful_calls(self) -> int | None:
         """How many calls at once the service takes, as far as that is known."""
-        return self._calls.gate.limit.value
+        return self._calls.useful_calls
 
     def knows_argument(self, name: str) -> bool:
         """Tell whether a whole number under this name would be sent as it is."""

@@ -19,6 +19,7 @@ class Service:
         extra: the extra of clemcore that installs what it needs.
         base_url: address when neither the entry nor the key gives one, or None. It is also the address that
             a key without an address of its own was written for.
+        takes_several: whether ``base_url`` may be a list or a file of addresses.
     """
 
     backend: str
@@ -26,6 +27,7 @@ class Service:
     dialect: Dialect
     extra: str = "openai"
     base_url: str | None = None
+    takes_several: bool = False
 
     def require_engine(self) -> None:
         """Import what every call needs.

@@ -126,8 +126,15 @@ pub const ENTRY: &[Field] = &[
     field("repetition_penalty", &[Number], "Factor by which tokens that have occurred become less likely.").argument().rule(Rule::Positive)
         .read_by(&["huggingface_local", "llamacpp", "openai_compatible", "openrouter"]),
     // Where it is.
-    field("base_url", &[String], "Address of the server.").rule(Rule::Address).nests()
-        .read_by(SERVERS),
+    field(
+        "base_url",
+        &[String, Strings],
+        "Address of the server. For `openai_compatible` also a list of addresses, or the path of a file with one \
+         address per line (`file:servers.txt`): several servers of one model.",
+    )
+    .rule(Rule::Address)
+    .nests()
+    .read_by(SERVERS),
     field(
         "key_name",
         &[String],

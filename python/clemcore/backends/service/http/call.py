@@ -12,12 +12,14 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from clemcore.arguments.ledger import Ledger
 from clemcore.backends.service.costs import Costs
 from clemcore.backends.service.dialects.base import NoAnswerError
+from clemcore.backends.service.endpoint import Endpoint
+from clemcore.backends.service.http.adaptive import Sent
 from clemcore.backends.service.http.background import Stopped
 from clemcore.backends.service.http.engine import engine_for
 from clemcore.backends.service.http.exchange import Exchange
@@ -54,6 +56,21 @@ class Sender(Protocol):
         """Send once and read the whole reply within so many seconds; note faults of the network."""
 
 
+@dataclass(frozen=True)
+class Lane:
+    """The way to one server.
+
+    Attributes:
+        address: its base URL.
+        engine: what sends.
+        gate: what the calls pass, shared with every model of this provider, account and name.
+    """
+
+    address: str
+    engine: Sender
+    gate: Gate
+
+
 class CallLayer:
     """Makes the calls of one model; its coroutines run on the background loop.
 
@@ -67,7 +84,7 @@ class CallLayer:
 
     Attributes:
         versions: what sends, for the record.
-        gate: what the calls pass, shared with every model of this provider, account and name.
+        place: what the entry says about where calls go, for the cache.
     """
 
     def __init__(
@@ -94,9 +111,20 @@ class CallLayer:
         )
         self._costs = costs
         self._spec = spec
-        self._engine = engine or engine_for(endpoint, headers, errors.dialect.key_headers)
-        self.versions = self._engine.versions
-        self.gate: Gate = gate_for(endpoint.base_url, endpoint.account, errors.model_id, limits)
+        self.place = endpoint.base_url
+        self._lane = self._lane_of(endpoint, headers, engine)
+        self.versions = self._lane.engine.versions
+
+    def _lane_of(self, endpoint: Endpoint, headers: Mapping[str, str], engine: Sender | None = None) -> Lane:
+        errors = self._errors
+        engine = engine or engine_for(endpoint, headers, errors.dialect.key_headers)
+        gate = gate_for(endpoint.base_url, endpoint.account, errors.model_id, self._limits)
+        return Lane(endpoint.base_url, engine, gate)
+
+    @property
+    def useful_calls(self) -> int | None:
+        """How many calls at once the service takes, as far as that is known."""
+        return self._lane.gate.limit.value
 
     async def post(
         self,
@@ -126,7 +154,7 @@ class CallLayer:
         if exchange.answer is not None:
             return exchange
         try:
-            verdict = await with_retries(exchange, lambda: self._attempt(exchange, body, belongs))
+            verdict = await with_retries(exchange, lambda: self._attempt(path, exchange, body, belongs))
         except asyncio.CancelledError:
             exchange.settle(None if exchange.was_sent else 0)
             if not exchange.was_sent:
@@ -148,7 +176,7 @@ class CallLayer:
     ) -> Exchange:
         """Return the exchange of a call; it has an answer already where the cache has kept one."""
         endpoint = self._errors.endpoint
-        exchange = Exchange(endpoint.base_url + path, encoded(body), self._limits)
+        exchange = Exchange(self.place + path, encoded(body), self._limits)
         exchange.is_tls_verified, exchange.arrival = endpoint.verify_tls, arrival
         if belongs.cache is not None or os.environ.get(CACHE_VARIABLE):
             call = self._identity, exchange.url, exchange.body
@@ -162,20 +190,24 @@ class CallLayer:
                 exchange.put_back()
         return exchange
 
-    async def _attempt(self, exchange: Exchange, body: Mapping[str, Any], belongs: Membership) -> Verdict | None:
+    async def _attempt(
+        self, path: str, exchange: Exchange, body: Mapping[str, Any], belongs: Membership
+    ) -> Verdict | None:
         dialect = self._errors.dialect
         tokens = len(exchange.body) / _BYTES_PER_TOKEN + dialect.tokens_asked(body) * dialect.answers_asked(body)
         queued = time.monotonic()
-        sent = await self.gate.enter(tokens, is_repeated=exchange.attempts > 0, call=id(exchange))
+        lane, sent = await self._enter(exchange, body, belongs, tokens)
         outcome: Outcome = "neutral"
+        verdict: Verdict | None = None
         try:
             if exchange.hold is None and belongs.budgets:
                 left = exchange.time_left + time.monotonic() - queued  # the wait for a place does not count
                 exchange.hold = await self._costs.hold(body, belongs, left)
             exchange.queued += time.monotonic() - queued
             exchange.begin_attempt()
+            exchange.url = lane.address + path
             seconds = min(self._limits.attempt_timeout, max(exchange.time_left, 0.001))
-            await self._engine.send(exchange, seconds)
+            await lane.engine.send(exchange, seconds)
             exchange.parse()
             verdict = self._judged(exchange)
             may_cost = exchange.was_sent and (exchange.status or 0) < _REFUSED
@@ -187,11 +219,33 @@ class CallLayer:
                 verdict = replace(verdict, should_retry=False, is_final=True)  # a part of it was read
             outcome = "answered" if verdict is None else _OUTCOMES.get(verdict.kind, "neutral")
         finally:
-            self.gate.leave(sent, outcome)
+            self._leave(lane, sent, outcome, exchange, verdict)
         used = dialect.tokens_used(exchange.parsed) if verdict is None else 0
         if used is not None:
-            self.gate.correct_tokens(used - tokens)
+            lane.gate.correct_tokens(used - tokens)
         return verdict
+
+    async def _enter(
+        self,
+        exchange: Exchange,
+        body: Mapping[str, Any],  # noqa: ARG002 - for those that choose
+        belongs: Membership,  # noqa: ARG002
+        tokens: float,
+    ) -> tuple[Lane, Sent]:
+        """Return the way of an attempt once it is free; a subclass chooses among several."""
+        sent = await self._lane.gate.enter(tokens, is_repeated=exchange.attempts > 0, call=id(exchange))
+        return self._lane, sent
+
+    def _leave(
+        self,
+        lane: Lane,
+        sent: Sent,
+        outcome: Outcome,
+        exchange: Exchange,  # noqa: ARG002 - as above
+        verdict: Verdict | None,  # noqa: ARG002
+    ) -> None:
+        """Leave the way when an attempt has ended."""
+        lane.gate.leave(sent, outcome)
 
     def _judged(self, exchange: Exchange) -> Verdict | None:
         """Read the answer of a finished attempt; return what is wrong where there is none."""

@@ -204,6 +204,22 @@ class Engine:
             if "content-encoding" in headers:
                 exchange.response = plain(raw, headers["content-encoding"], LARGEST_REPLY)
 
+    async def fetch(self, method: str, url: str, body: bytes | None, seconds: float) -> tuple[int | None, bytes]:
+        """Ask a server about itself, once; return the status and the body.
+
+        Where no whole reply came, the status is None and the body says why.
+        """
+        limit = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT)
+        ways = {"headers": self._headers(), "proxy": self._proxy, "proxy_headers": self._proxy_headers}
+        try:
+            where = yarl.URL(url, encoded=True)
+            async with self._open_session().request(
+                method, where, data=body, allow_redirects=False, timeout=limit, **ways
+            ) as response:
+                return response.status, await _read(response, seconds)
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, _BadReplyError) as fault:
+            return None, described(fault, self._proxy)[1].encode()
+
     def _headers(self) -> dict[str, str]:
         """Return all headers of a request beside its length."""
         return {
@@ -290,7 +306,7 @@ class _Body(aiohttp.Payload):
         return self._exchange.body.decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        self._exchange.was_sent = True
+        self._exchange.was_sent = self._exchange.is_on_wire = True
         await writer.write(self._exchange.body)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002

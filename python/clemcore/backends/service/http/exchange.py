@@ -72,6 +72,11 @@ class Exchange:
         arrival: the answer as it arrives, or None where it was not asked for in pieces.
         proxy: the proxy that the request goes through, without its login, or None.
         is_tls_verified: whether the server had to prove who it is; false only where the entry says so.
+        route: which of several servers the last attempt went to, and why, for the record; None where there is one.
+        avoid: addresses of the servers that failed this call.
+        goes_elsewhere: whether the next attempt goes to another server, so that nothing has to be waited for.
+        is_on_wire: whether a byte of the last attempt may have left.
+        asked: address of the server that the last attempt went to, where there are several.
     """
 
     url: str
@@ -98,6 +103,11 @@ class Exchange:
     proxy: str | None = None
     is_tls_verified: bool = True
     arrival: Arrival | None = None
+    route: dict[str, Any] | None = None
+    avoid: tuple[str, ...] = ()
+    goes_elsewhere: bool = False
+    is_on_wire: bool = False
+    asked: str | None = None
 
     def __repr__(self) -> str:
         """Show the outline."""
@@ -187,8 +197,12 @@ class Exchange:
         if self.attempts:
             last: dict[str, Any] = {"status": self.status, "error": self.fault, "request_id": self.request_id}
             last["seconds"] = round(self.attempt_seconds, 6)
+            if self.asked is not None:
+                last |= {"server": scrub(self.asked), "sent": self.is_on_wire}
             self.failed_attempts.append({name: value for name, value in last.items() if value is not None})
         self.attempts += 1
+        self.asked = None if self.route is None else self.route["url"]
+        self.is_on_wire = False
         self.status = self.raw = self.response = self.first_byte = None
         self.parsed = self.shown = self.answer = None
         self.fault = self.fault_kind = None
@@ -214,6 +228,10 @@ class Exchange:
             "response_bytes": None if self.raw is None else len(self.raw),
             "seconds": {name: round(value, 6) for name, value in seconds.items() if value is not None},
         }
+        if self.route is not None:
+            facts["server"] = {
+                name: scrub(value) if isinstance(value, str) else value for name, value in self.route.items()
+            }
         if self.failed_attempts:
             facts["failed_attempts"] = list(self.failed_attempts)
         if self.raw is not None:

@@ -59,12 +59,14 @@ class _Policy:
         """Return the verdict of the attempt that was made already, then of new ones."""
         first, self._first = self._first, None
         verdict = first if first is not None else await self._attempt()
-        if verdict is not None:
+        if verdict is not None and not self._exchange.goes_elsewhere:
             self._failures[verdict.kind] += 1
         return verdict
 
     def wait(self, state: tenacity.RetryCallState) -> float:
         verdict = self._last(state)
+        if self._exchange.goes_elsewhere:
+            return 0.0
         if not verdict.retry_after:  # "now" would repeat the calls that were refused together at once
             return self._backoff(state)
         return verdict.retry_after * (1 + self._spread(state))

@@ -52,6 +52,25 @@ pub fn address_fault(text: &str) -> Option<String> {
         .map(|(_, shown)| format!("must end before '{shown}', which is added automatically"))
 }
 
+/// The path of a file with addresses, where a text is one: it begins with `file:`, or as only a path does.
+///
+/// ```
+/// use clemcore::registry::servers_file;
+/// assert_eq!(servers_file("file:servers.txt"), Some("servers.txt"));
+/// assert_eq!(servers_file("/jobs/servers.txt"), Some("/jobs/servers.txt"));
+/// assert_eq!(servers_file("localhost:8000/v1"), None);
+/// ```
+#[must_use]
+pub fn servers_file(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let path = match text.strip_prefix("file:") {
+        Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
+        None if ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start)) => text,
+        None => return None,
+    };
+    (!path.is_empty()).then_some(path)
+}
+
 /// The fields to write in place of the address of a call that Azure's portal shows; `None` for any other address.
 /// Such an address names the deployment, the version of the API, or both. A login or another query is not shown.
 fn azure_call(text: &str) -> Option<String> {
@@ -154,6 +173,22 @@ mod tests {
         assert_eq!(certain("https://h/v1/messages").as_deref(), Some("https://h"));
         for doubtful in ["h:80/v1", "http://u:p@h/chat/completions", "http://h/v1"] {
             assert_eq!(certain(doubtful), None, "{doubtful}");
+        }
+    }
+
+    #[test]
+    fn files_with_addresses() {
+        for (text, path) in [
+            ("file:a.txt", "a.txt"),
+            ("file:///a/b", "/a/b"),
+            (" ./b ", "./b"),
+            ("~/c", "~/c"),
+            ("../d", "../d"),
+        ] {
+            assert_eq!(servers_file(text), Some(path), "{text}");
+        }
+        for text in ["", "file:", "file://", "a.txt", "h:80/v1", "http://h/v1"] {
+            assert_eq!(servers_file(text), None, "{text}");
         }
     }
 

@@ -7,6 +7,9 @@ use crate::json::{Kind, Node};
 use crate::schema::{self, CustomKey, Field, Rule, Type};
 use crate::text::{Span, similar};
 
+/// The backend whose models can have several servers.
+const SEVERAL_SERVERS: &str = "openai_compatible";
+
 /// Whether the value is of a type that the key takes; reports it if not.
 pub(super) fn has_type(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) -> bool {
     if matches!(node.kind, Kind::Broken) || context.spoiled(node.span) {
@@ -296,7 +299,13 @@ fn whitespace(text: &str, node: &Node<'_>, name: Name, context: &mut Context<'_>
 }
 
 fn address(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
+    if let Kind::List(items) = &node.kind {
+        return addresses_of(node, items, name, context);
+    }
     let Some(text) = node.as_str() else { return };
+    if addresses::servers_file(text).is_some() {
+        return several(node, name, "the path of a file with addresses", context);
+    }
     let Some(fault) = addresses::address_fault(text) else { return };
     let meant = addresses::certain(text);
     let problem =
@@ -305,6 +314,49 @@ fn address(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
         problem.help(format_args!("write {meant:?}"));
     }
     problem.remedy(written(node, meant));
+}
+
+/// Each address of a list can be called, and is there once.
+fn addresses_of(node: &Node<'_>, items: &[Node<'_>], name: Name, context: &mut Context<'_>) {
+    if items.is_empty() {
+        context
+            .at(&kind::ADDRESS, node.span, format_args!("{name} is a list without an address"))
+            .field(format_args!("{name}"))
+            .help("write the address of each server into it");
+        return;
+    }
+    several(node, name, "a list", context);
+    let mut seen: Vec<&str> = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        let Some(text) = item.as_str() else { continue };
+        let bare = text.trim().trim_end_matches('/');
+        let fault = if seen.contains(&bare) {
+            Some("is there already".to_owned())
+        } else {
+            addresses::address_fault(text)
+        };
+        seen.push(bare);
+        let Some(fault) = fault else { continue };
+        let meant = addresses::certain(text);
+        let problem = context
+            .at(&kind::ADDRESS, item.span, format_args!("{name}[{at}] {fault}"))
+            .field(format_args!("{name}"));
+        if let Some(meant) = &meant {
+            problem.help(format_args!("write {meant:?}"));
+        }
+        problem.remedy(written(item, meant));
+    }
+}
+
+/// Several servers are the business of one backend.
+fn several(node: &Node<'_>, name: Name, what: &str, context: &mut Context<'_>) {
+    if context.backend.as_deref() == Some(SEVERAL_SERVERS) {
+        return;
+    }
+    context
+        .at(&kind::ADDRESS, node.span, format_args!("{name} must be one address here, not {what}"))
+        .field(format_args!("{name}"))
+        .help("only the backend openai_compatible spreads calls over several servers");
 }
 
 /// Whether a pattern stands where it is plain text: a flat `eos_to_cull` of 2024.
