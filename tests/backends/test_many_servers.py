@@ -89,7 +89,7 @@ def test_a_server_is_killed_in_the_middle_and_nothing_is_lost(start: Start, tmp_
     alone = play(model_at(start().url), 30, 4)
     first, second = start(delay=0.05), start(delay=0.05)
     model = model_at([first.url, second.url])
-    killer = threading.Thread(target=lambda: (second.wait_for_requests(35), second.kill()))
+    killer = threading.Thread(target=second.kill_after, args=(35,))
     killer.start()
     with backends.record(tmp_path / "r.json"):
         found = play(model, 30, 4)

@@ -42,12 +42,13 @@ class KillableServer:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def wait_for_requests(self, number: int, seconds: float = 20) -> None:
-        """Return when it has read so many requests."""
+    def kill_after(self, number: int, seconds: float = 20) -> None:
+        """Kill it when it has read so many requests."""
         end = time.monotonic() + seconds
         while len(self.requests) < number:
             assert time.monotonic() < end, f"only {len(self.requests)} of {number} requests came"
             time.sleep(0.01)
+        self.kill()
 
 
 @contextmanager
