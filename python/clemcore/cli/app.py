@@ -38,6 +38,7 @@ COMMANDS = {
     "config": ("config.config", "Show or change what clem keeps in ~/.clemcore/config.json."),
     "cache": ("cache.cache", "See and clear the answers that were kept of services."),
     "verify": ("verify.verify", "Check a record: hashes, structure, order of times."),
+    "new": ("new.new", "Make a new game, or fresh instances of a game."),
     "check": ("check.check", "Check games before they are run."),
     "run": ("running.run", "Play games with models; continue what was interrupted."),
     "score": ("scores.score", "Compute the scores of completed episodes."),

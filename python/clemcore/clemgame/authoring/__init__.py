@@ -1,0 +1,1 @@
+"""Help for the authors of games: a new game from a template, and fresh instances."""
