@@ -7,6 +7,7 @@ import json
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -65,6 +66,62 @@ class TestForms:
         fault = fault_of_schema({"type": "object", "properties": {"a": {"type": "string", "maxLenght": 3}}})
         assert fault == "'properties.a.maxLenght' is not a keyword of JSON schemas: did you mean 'maxLength'?"
         assert fault_of_schema({"properties": {"maxLenght": {"type": "string"}}, "x-own": 1}) is None
+
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("propertys", "properties"),
+            ("requried", "required"),
+            ("additional_properties", "additionalProperties"),
+            ("any_of", "anyOf"),
+            ("$reff", "$ref"),
+            ("uniqueItem", "uniqueItems"),
+        ],
+    )
+    def test_a_misspelt_keyword_is_refused_with_the_one_that_was_meant(self, name: str, meant: str) -> None:
+        fault = fault_of_schema({"allOf": [{name: 1}]})
+        assert fault == f"'allOf.0.{name}' is not a keyword of JSON schemas: did you mean '{meant}'?"
+
+    @pytest.mark.parametrize(
+        "name",
+        # of JSON Schema (draft 4 too), OpenAPI, VS Code, Google's API, and of one's own
+        [
+            "$comment",
+            "examples",
+            "title",
+            "id",
+            "example",
+            "nullable",
+            "discriminator",
+            "xml",
+            "markdownDescription",
+            "errorMessage",
+            "enumNames",
+            "propertyOrdering",
+            "x-order",
+            "x-guidance",
+            "$own",
+            "ui:order",
+            "unit",
+        ],
+    )
+    def test_notes_and_extensions_are_not(self, name: str) -> None:
+        assert fault_of_schema({"type": "object", "properties": {"a": {name: "a"}}, name: 1}) is None
+
+    def test_a_blank_that_the_tokenizer_drops_when_it_decodes(self) -> None:
+        """As SentencePiece does at the beginning of a text."""
+        from clemcore.backends.local.engine import Generated
+        from clemcore.backends.local.text import TextCutter
+
+        pieces = [b"", b" yes", b"\xc3", b"\xa9 "]
+
+        def decode(ids: list[int]) -> str:
+            return b"".join(pieces[token] for token in ids).decode(errors="replace").removeprefix(" ")
+
+        engine: Any = SimpleNamespace(decode=decode, bytes_of=pieces.__getitem__)
+        entry: Any = SimpleNamespace(output_split_prefix="e", eos_to_cull="s", eos_is_literal=True)
+        generated = Generated([1, 2, 3, 0], "stop", frozenset([0]))
+        assert TextCutter(entry, engine, ()).cut(generated, (), None, is_exact=True).text == " yes\u00e9 "
 
     @pytest.mark.parametrize(
         ("value", "least"),
@@ -158,6 +215,14 @@ class TestAnswers:
         assert facts["least"]["mass"] == pytest.approx(min(kept), rel=1e-4)
         assert facts["changed"] == changed > 0
 
+    @pytest.mark.parametrize("text", [" yes ", "\tno\n", " ", "no  "])
+    def test_blanks_at_the_ends_of_a_choice_belong_to_it(self, tiny: Model, text: str) -> None:
+        asked = {"constraint": {"choices": [text]}, "max_tokens": 20}
+        assert tiny.generate_response(CAPITAL, gen_args=asked).text == text
+        stream = tiny.stream_response(CAPITAL, gen_args=asked)
+        assert "".join(stream) == stream.reply.text == text
+        assert tiny.generate_batch_response([CAPITAL], gen_args=[asked])[0].text == text
+
     def test_an_answer_that_is_cut_says_so(self, tiny: Model) -> None:
         reply = tiny.generate_response(CAPITAL, gen_args={"constraint": {"regex": "(ab )*c"}, "max_tokens": 2})
         assert (reply.facts["finish_reason"], reply.facts["constraint"]["complete"]) == ("length", False)
@@ -195,6 +260,14 @@ class TestThinking:
         assert reply.facts["constraint"]["complete"]
         assert reply.facts["thinking"]["ended"] == "model"
 
+    def test_blanks_after_a_thought_belong_to_the_choice(self, tiny_chat: Path) -> None:
+        model: Model = think(tiny_chat, **TAGS)
+        asked = {"constraint": {"choices": ["\n four "]}, "reasoning": {"budget": 2}}
+        reply = model.generate_response(THINK, gen_args=asked)
+        assert (reply.text, reply.facts["usage"]["reasoning_tokens"]) == ("\n four ", 2)
+        at_once = model.generate_response(CAPITAL, gen_args={"constraint": {"choices": [" Perth "]}})
+        assert at_once.text == " Perth "
+
     def test_with_a_budget(self, tiny_chat: Path) -> None:
         model: Model = think(tiny_chat, **TAGS)
         asked = {"constraint": {"choices": ["four", "five"]}, "reasoning": {"budget": 2}}
@@ -225,7 +298,13 @@ class TestErrors:
             ("yes", r"constraint: must be an object with one of choices"),
             ({"regex": "[a-"}, r"constraint.regex cannot be used: .*unclosed character class"),
             ({"regex": "(?=a)b"}, r"constraint.regex cannot be used: .*look-around"),
-            ({"grammar": "start: foo"}, r"constraint.grammar cannot be used: .*unknown name"),
+            ({"grammar": "start: foo"}, r"constraint.grammar cannot be used: line 1, column 8: unknown name"),
+            ({"grammar": 'a: "x"\nstart: ((a'}, r"cannot be used: line 2, column 11: Expected token '\)'"),
+            ({"grammar": "begin: /a/"}, r"cannot be used: no start rule found"),
+            (
+                {"json_schema": {"type": "string", "pattern": "(a"}},
+                r"cannot be used: '\(a': unclosed group; correct",
+            ),
             ({"json_schema": {"type": "strin"}}, r"constraint.json_schema cannot be used: .*strin"),
             ({"json_schema": {"type": "array", "uniqueItems": True}}, r"json_schema cannot be used: .*uniqueItems"),
             ({"json_schema": {"type": "string", "maxLenght": 3}}, r"maxLenght.*did you mean 'maxLength'"),
@@ -239,6 +318,7 @@ class TestErrors:
         with pytest.raises(GenerationArgumentError, match=message) as caught:
             tiny.generate_response(CAPITAL, gen_args={"constraint": constraint})
         assert "'tiny'" in str(caught.value)
+        assert not re.search(r"%|x-guidance|\d \||at \d+\(|\n", str(caught.value)), "what we put around it"
 
     def test_beams(self, tiny_chat: Path, tmp_path: Path) -> None:
         model: Model = load(copy_of(tiny_chat, tmp_path / "tiny", generation_config={"num_beams": 2}))

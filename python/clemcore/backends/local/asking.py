@@ -307,6 +307,7 @@ class Preparation:
             _at_once if item.thought is None else item.thought.settled_start,
             stops=item.stops,
             has_end_pattern=bool(self._entry.eos_to_cull),
+            is_exact=item.constraint is not None,
         )
 
         def on_tokens(ids: Sequence[int]) -> bool:

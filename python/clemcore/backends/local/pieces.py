@@ -24,6 +24,7 @@ class Pieces:
         answer_start: returns where the answer begins in what was generated so far, or None.
         stops: the stop strings of the reply.
         has_end_pattern: whether the entry names a pattern that is cut off at the end.
+        is_exact: whether blanks at the beginning belong to the answer, as under a constraint.
     """
 
     def __init__(
@@ -34,26 +35,33 @@ class Pieces:
         *,
         stops: Sequence[str],
         has_end_pattern: bool,
+        is_exact: bool = False,
     ) -> None:
         self._engine = engine
         self._take = take
         self._answer_start = answer_start
         self._stops = stops
         self._held = _HELD_BEFORE_AN_END if has_end_pattern else 1
+        self._is_exact = is_exact
         self._given = ""
 
     def __call__(self, ids: Sequence[int]) -> None:
         """Take all new ids so far, and give out what is certain of the answer."""
-        text = self._engine.decode(ids[: -self._held])
+        text = self._text(ids[: -self._held])
         start = self._answer_start(text)
         if start is None:
             return
-        answer = self._certain(text[start:].lstrip())
+        answer = self._certain(text[start:] if self._is_exact else text[start:].lstrip())
         if not answer.startswith(self._given) or answer == self._given:
             return
         piece = answer[len(self._given) :]
         self._given = answer
         self._take(piece)
+
+    def _text(self, ids: Sequence[int]) -> str:
+        if self._is_exact:  # a tokenizer may drop a blank at the beginning of what it decodes
+            return b"".join(map(self._engine.bytes_of, ids)).decode("utf-8", errors="replace")
+        return self._engine.decode(ids)
 
     def _certain(self, text: str) -> str:
         """Return a text without an end that may change: half a character, whitespace, what begins a stop string."""

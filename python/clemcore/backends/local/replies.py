@@ -55,7 +55,7 @@ class Replies:
         """
         begin = time.perf_counter()
         arguments, ids = item.account.arguments, generated.ids
-        answer = self._cutter.cut(generated, item.stops, item.thought)
+        answer = self._cutter.cut(generated, item.stops, item.thought, is_exact=item.constraint is not None)
         if item.constraint is not None:
             item.constraint.finish(ids, is_cut=answer.finish_reason == "stop_string")
         prompt = {

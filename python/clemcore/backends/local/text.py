@@ -33,7 +33,7 @@ class Answer:
     """What a game gets to read, and what was split off.
 
     Attributes:
-        text: the answer alone, stripped.
+        text: the answer alone: stripped, or exactly as generated if it is under a constraint.
         finish_reason: "stop" (the model ended its reply), "stop_string", "length", "budget" (the thought used up
             its budget and left no answer) or "cancelled".
         thinking: what the model wrote before its answer, or None where its reply is not divided.
@@ -71,28 +71,48 @@ class TextCutter:
         self._prefix = entry.output_split_prefix
         self._end = end_pattern(entry, added_tokens)
 
-    def cut(self, generated: Generated, stops: Sequence[str], thought: Thought | None) -> Answer:
+    def cut(
+        self, generated: Generated, stops: Sequence[str], thought: Thought | None, *, is_exact: bool = False
+    ) -> Answer:
         """Return the answer in a reply.
 
         Args:
             generated: the reply's tokens.
             stops: stop strings; the answer ends before the first of them. Those inside the thinking do not count.
             thought: the thought of the reply, or None where it is not divided.
+            is_exact: whether every character of the answer counts, as under a constraint: nothing is stripped, and
+                the entry's patterns for ends and beginnings are not applied.
         """
         text = self._decode_without_end(generated.ids, generated.ends)
         reason = _FINISH_REASONS.get(generated.ending, generated.ending)
         if thought is None:
+            if is_exact:
+                return Answer(_before_first(self._spelt(generated, 0), stops), reason, None, None, {})
             answer = self._after_prefix(_before_first(text, stops))
             return Answer(answer.strip(), reason, None, None, {})
         thought.follow(generated.ids)
-        return self._divided(text, generated, stops, thought)
+        return self._divided(text, generated, stops, thought, is_exact=is_exact)
 
-    def _divided(self, text: str, generated: Generated, stops: Sequence[str], thought: Thought) -> Answer:
+    def _spelt(self, generated: Generated, begin: int) -> str:
+        """Return the text of the tokens from ``begin`` on by their bytes, without the token that ended the reply.
+
+        A tokenizer may drop a blank at the beginning of what it decodes.
+        """
+        ids = generated.ids[begin:]
+        if ids and ids[-1] in generated.ends:
+            ids = ids[:-1]
+        return b"".join(map(self._engine.bytes_of, ids)).decode("utf-8", errors="replace")
+
+    def _divided(
+        self, text: str, generated: Generated, stops: Sequence[str], thought: Thought, *, is_exact: bool
+    ) -> Answer:
         """Return thought and answer of a reply without its end."""
         is_cut = generated.ending == "length" or thought.is_exceeded
         thinking, answer = thought.split(text, is_cut=is_cut)
         reason: str = generated.ending
         most, ids = thought.limit.answer, generated.ids
+        if is_exact and answer:
+            answer = self._spelt(generated, thought.answer or 0)
         if reason == "on_tokens":
             is_stop = bool(ids) and ids[-1] in generated.ends
             ended = "length" if thought.is_full else "stop_string"
@@ -105,7 +125,8 @@ class TextCutter:
             answer, reason = before_stop, "stop_string"
         facts = {"thinking": thought.facts(is_cut=is_cut)}
         tokens = thought.tokens(is_cut=is_cut)
-        return Answer(self._after_prefix(answer).strip(), reason, thinking, tokens, facts)
+        answer = answer if is_exact else self._after_prefix(answer).strip()
+        return Answer(answer, reason, thinking, tokens, facts)
 
     def _after_prefix(self, text: str) -> str:
         if self._prefix and self._prefix in text:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
+import re
 import threading
 from collections.abc import Collection
 from typing import Any
@@ -20,6 +21,12 @@ from clemcore.errors import GenerationArgumentError, MissingExtraError
 # Compiled constraints that are remembered for each model; then all are forgotten.
 _REMEMBERED = 64
 _LONGEST = 400
+# The library's messages: the place in the source, the source itself, a fault of a regular expression, a token.
+_PLACE = re.compile(r"(?:at )?(\d+)\((\d+)\): ")
+_SOURCE = re.compile(r"\n +\d+ \| ")
+_REGEX_FAULT = re.compile(r"regex parse error:\n +(.*)\n[ ^]+\nerror: (.*)")
+_TOKEN = re.compile(r' \(at ".*?" \(.*?\)\)', re.DOTALL)
+_LINES_BEFORE = 1
 _ALL_SPELLINGS = '%llguidance {"no_forcing": true}'
 # White space in JSON is bounded, so that a sampled answer cannot consist of it: none, a blank, or an indented line.
 _WHITE_SPACE = r" ?|\n {0,32}"
@@ -134,7 +141,8 @@ class Grammars:
         source, where = _source(constraint), f"model '{self._model}': constraint.{constraint.kind}"
         matcher = llguidance.LLMatcher(tokenizer, source, log_level=0)
         if matcher.is_error():
-            raise GenerationArgumentError(f"{where} cannot be used: {_words(matcher.get_error())}; correct it")
+            fault = _words(matcher.get_error(), constraint.kind)
+            raise GenerationArgumentError(f"{where} cannot be used: {fault}; correct it")
         unknown = fault_of_schema(json.loads(constraint.text)) if constraint.kind == "json_schema" else None
         if unknown is not None:
             raise GenerationArgumentError(f"{where}: {unknown}; correct it or leave it out")
@@ -183,7 +191,21 @@ def _source(constraint: Constraint) -> str:
     return str(LLMatcher.grammar_from_lark(f"{_ALL_SPELLINGS}\n{rule}"))
 
 
-def _words(message: str) -> str:
-    """Return a message of the library in one line of bearable length."""
-    words = " ".join(message.split())
+def _words(message: str, kind: str) -> str:
+    """Return a message of the library in one line of bearable length, without what we put around the constraint.
+
+    Args:
+        message: the message; it may begin with a place in the source, and end with that source.
+        kind: of the constraint; only in a grammar does the place mean something to its author.
+    """
+    said = _SOURCE.split(message, maxsplit=1)[0]
+    place = _PLACE.match(said)
+    said = said[place.end() :] if place else said
+    regex = _REGEX_FAULT.search(said)
+    said = f"{regex[1]!r}: {regex[2]}" if regex else said.removeprefix("failed to compile JSON schema: ")
+    if said.startswith("Unimplemented keys: "):
+        said = f"these keywords cannot be enforced: {said.removeprefix('Unimplemented keys: ').strip('[] ')}"
+    words = " ".join(_TOKEN.sub("", said).split())
+    if place and kind == "grammar":
+        words = f"line {int(place[1]) - _LINES_BEFORE}, column {place[2]}: {words}"
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
