@@ -23,7 +23,7 @@ from clemcore.backends.local.transformers.generation_config import (
     sent_choices,
 )
 from clemcore.backends.local.transformers.processors import beyond_ours
-from clemcore.backends.local.transformers.quiet import QUIET
+from clemcore.backends.local.transformers.quiet import QUIET, redirect_warnings
 
 # Generation configurations that are remembered; then all are forgotten.
 _REMEMBERED = 64
@@ -121,6 +121,7 @@ class Configurations:
         model = self._model
         self._put_aside = model.generation_config
         model.generation_config = self._nothing
+        redirect_warnings()
         token = QUIET.set(True)
         try:
             yield

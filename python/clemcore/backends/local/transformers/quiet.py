@@ -1,6 +1,7 @@
 """Keeps what transformers prints away from standard error while a model of ours loads or computes.
 
-Its messages go to the logger of this module instead, at level INFO. Progress bars are shown on terminals only.
+Messages and warnings of transformers and of what it computes with go to the logger of this module instead, at level
+INFO. Progress bars are shown on terminals only.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import contextlib
 import functools
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +25,7 @@ class _Redirect(logging.Filter):
     """Takes records of quiet contexts away from a handler."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not QUIET.get():
+        if not QUIET.get() or record.name.partition(".")[0] == "clemcore":
             return True
         logger.info("%s: %s", record.name, record.getMessage())
         return False
@@ -32,9 +35,29 @@ _redirect = _Redirect()
 
 
 def redirect(name: str) -> None:
-    """Let :data:`QUIET` hold for the handlers of a logger, too."""
-    for handler in logging.getLogger(name).handlers:
+    """Let :data:`QUIET` hold for the handlers of a logger, too, and for loggers and warnings that have none."""
+    # The last one prints what has no handler, as the messages of accelerate and bitsandbytes.
+    last = [] if logging.lastResort is None else [logging.lastResort]
+    for handler in [*logging.getLogger(name).handlers, *last]:
         handler.addFilter(_redirect)  # adding it again changes nothing
+    redirect_warnings()
+
+
+def redirect_warnings() -> None:
+    """Let :data:`QUIET` hold for Python's warnings; nothing happens where it does already."""
+    shown: Any = warnings.showwarning
+    if getattr(shown, "is_quiet", False):
+        return
+
+    @functools.wraps(shown)
+    def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
+        if QUIET.get():
+            logger.info("%s: %s", category.__name__, message)
+        else:
+            shown(message, category, *where, **more)
+
+    show.is_quiet = True  # type: ignore[attr-defined]
+    warnings.showwarning = show
 
 
 @contextlib.contextmanager

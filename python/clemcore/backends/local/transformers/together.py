@@ -19,6 +19,7 @@ from clemcore.backends.local.failures import ran_out_of_memory
 from clemcore.backends.local.transformers.configurations import Configurations
 from clemcore.backends.local.transformers.continuous import Continuous, paged, ran_out_of_room, tokens_of
 from clemcore.backends.local.transformers.groups import groups_of, padding_of
+from clemcore.backends.local.transformers.quiet import quietly
 from clemcore.backends.local.transformers.room import Room
 from clemcore.backends.local.transformers.trial import is_faithful
 
@@ -187,7 +188,7 @@ class Together:
     def _try(self, host: Host, job: Job) -> bool:
         try:
             self._take_over()
-            with host.evaluating():
+            with quietly(), host.evaluating():
                 return is_faithful(self._model, job.ids, self._make_way)
         except Exception as error:  # noqa: BLE001 - then jobs are computed in groups
             logger.info("model '%s' has no continuous batching: %s: %s", self._name, type(error).__name__, error)
