@@ -20,7 +20,7 @@ _SKIPPED_ENDINGS = (".pyc", ".log", ".md")
 # have a hash of their own.
 _DESCRIPTIVE = frozenset(
     {"description", "main_game", "benchmark", "regression", "languages", "image", "game_path", "lookup_source"}
-    | {"instances"}
+    | {"instances", "score_ranges"}
 )
 # A folder with one of these is a run.
 _OF_RUNS = ("run.json", "store.sqlite3")

@@ -22,7 +22,7 @@ WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven"
 # Fields that clemcore reads. Games may have more. A description may be empty.
 _TEXTS = ("game_name", "instances", "game_path", "benchmark_path")
 _OTHERS = ("players", "roles", "concurrency", "benchmark", "description", "main_game")
-_KNOWN = (*_TEXTS, *_OTHERS, "languages", "image", "regression")
+_KNOWN = (*_TEXTS, *_OTHERS, "languages", "image", "regression", "score_ranges")
 
 _EXAMPLE = '{"game_name": "…", "players": 2}'
 _SHOWN = 40
@@ -98,6 +98,7 @@ def _of_entry(entry: Any, path: Path_, file: str) -> Iterator[Finding]:
             yield Finding("G002", path, f"this game has no '{field}'", help_)
     yield from _of_texts(entry, path)
     yield from _of_numbers(entry, path)
+    yield from _of_ranges(entry, path)
     for key in entry:
         near = misspelling_of(key, _KNOWN)
         if near is not None and near not in entry and near not in required:
@@ -128,6 +129,20 @@ def _of_numbers(entry: dict[str, Any], path: Path_) -> Iterator[Finding]:
         message = f"'concurrency' must be the most episodes at once (at least 1), not {_shown(concurrency)}"
         help_ = "write 1 for a game that keeps an episode's state in variables of a module or class"
         yield Finding("G003", (*path, "concurrency"), message, help_)
+
+
+def _of_ranges(entry: dict[str, Any], path: Path_) -> Iterator[Finding]:
+    ranges = entry.get("score_ranges", {})
+    help_ = 'write {"Guesses": [0, 7]}: the lowest and the highest value of each score'
+    if not isinstance(ranges, dict):
+        message = f"'score_ranges' must be an object, not {_kind(ranges)}"
+        yield Finding("G003", (*path, "score_ranges"), message, help_)
+        return
+    for name, pair in ranges.items():
+        is_pair = isinstance(pair, list) and [type(each) in (int, float) for each in pair] == [True, True]
+        if not is_pair or pair[0] > pair[1]:
+            message = f"the range of the score '{name}' must be two numbers, the lower one first"
+            yield Finding("G003", (*path, "score_ranges", name), message, help_)
 
 
 def _are_texts(value: Any) -> bool:

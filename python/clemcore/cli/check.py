@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from clemcore.cli.terminal import Styled, out
 from clemcore.errors import GameError
 
 if TYPE_CHECKING:
+    from clemcore.clemgame.checking.remarks import Remark
     from clemcore.clemgame.registry import GameSpec
 
 FAULTY = 1
@@ -27,11 +28,13 @@ def check() -> None:
 
 @check.command(
     "game",
-    short_help="Check the files, the code and a few episodes of games.",
+    short_help="Check the files, the code, the texts and a few episodes of games.",
     epilog=examples(
         "clem check game                      the game in this folder, or all games here",
         "clem check game taboo games/wordle   a name, or a folder",
         "clem check game taboo --episodes 10",
+        "clem check game --format github      in a workflow of GitHub",
+        "clem check game --format sarif > check.sarif",
     ),
 )
 @click.argument("games", nargs=-1, metavar="[GAME]...")
@@ -40,32 +43,78 @@ def check() -> None:
 )
 @click.option("--max-steps", type=click.IntRange(min=1), default=200, help="Most steps of an episode (200).")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, help="Most seconds of an episode (60).")
-@click.option("as_json", "--json", is_flag=True, help="Print a JSON list of objects.")
-def game(*, games: tuple[str, ...], episodes: int, max_steps: int, timeout: float, as_json: bool) -> int:
-    """Check games: their files, whether they can be imported, and a few episodes with the mock and their scores.
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    default="text",
+    show_default=True,
+    help="For people, programs, GitHub, or tools that read SARIF 2.1.0.",
+)
+@click.option("as_json", "--json", is_flag=True, help="The same as --format json.")
+def game(*, games: tuple[str, ...], episodes: int, max_steps: int, timeout: float, form: str, as_json: bool) -> int:
+    """Check games: files, code and texts, and episodes with the mock, with hostile players and in other orders.
 
-    It also finds variables of modules and classes that an episode changes. Live episodes share such variables, so a
-    game that keeps its state there needs "concurrency": 1 in its clemgame.json. The exit status is 0 if no game has
-    an error, otherwise 1.
+    Findings have a file and a line. The checks find faults of clemgame.json and the instances, placeholders of
+    templates that nothing fills, rules in several wordings, outcomes that cannot be reached, episodes that end in
+    an error if a player does not keep to the rules, episodes that differ when they are played again, scores out of
+    range, and variables that live episodes share. The exit status is 0 if no game has an error, otherwise 1.
     """
-    from clemcore.clemgame.checking.game import ERROR, check_game
+    from clemcore.clemgame.checking.game import check_game
+    from clemcore.clemgame.checking.remarks import ERROR, as_github, as_sarif
 
     os.environ.setdefault("MPLBACKEND", "Agg")  # nobody looks at the windows of a trial
-    rows: list[dict[str, str]] = []
-    is_faulty = False
-    for spec in _specs(games):
+    form = "json" if as_json else form
+    found: list[tuple[str, Remark]] = []
+    try:
+        specs = _specs(games)
+    except GameError as fault:
+        if form in ("text", "json"):
+            raise
+        found, specs = _of_fault(fault), []
+    for spec in specs:
         remarks, played = check_game(spec, episodes=episodes, most_steps=max_steps, seconds=timeout)
-        is_faulty = is_faulty or any(remark.severity == ERROR for remark in remarks)
-        rows += [{"game": spec.game_name, **remark._asdict()} for remark in remarks]
-        if as_json:
-            continue
-        for remark in remarks:
-            out(Styled(f"{remark.severity}: ", STYLES[remark.severity]), f"{spec.game_name}: {remark.message}")
-        state = "cannot be run as it is" if any(each.severity == ERROR for each in remarks) else "ready"
-        out(Styled(f"{spec.game_name}: {state}", "bold"), f" ({played} episodes played with the mock)")
-    if as_json:
-        print_json(rows)
-    return FAULTY if is_faulty else 0
+        found += [(spec.game_name, remark) for remark in remarks]
+        if form == "text":
+            _show(spec.game_name, remarks, played)
+    if form == "json":
+        print_json([{"game": name, **remark._asdict()} for name, remark in found])
+    elif form == "github":
+        for line in as_github(found, Path.cwd()):
+            out(line)
+    elif form == "sarif":
+        out(as_sarif(found, Path.cwd()))
+    return FAULTY if any(remark.severity == ERROR for _, remark in found) else 0
+
+
+def _show(name: str, remarks: list[Remark], played: int) -> None:
+    for remark in remarks:
+        out(Styled(f"{remark.severity}: ", STYLES[remark.severity]), f"{name}: {remark}")
+    state = "cannot be run as it is" if any(each.severity == "error" for each in remarks) else "ready"
+    out(Styled(f"{name}: {state}", "bold"), f" ({played} episodes played with the mock)")
+
+
+def _of_fault(fault: GameError) -> list[tuple[str, Remark]]:
+    """Return what is wrong with files because of which there are no games to check."""
+    from clemcore.clemgame.checking.game import remarks_of
+
+    return [(Path(each.file).parent.name or "clem", each) for each in remarks_of(fault)]
+
+
+@check.command(
+    "schema",
+    short_help="Print the JSON Schema of a file of a game.",
+    epilog=examples("clem check schema clemgame > clemgame.schema.json", "clem check schema instances"),
+)
+@click.argument("name", type=click.Choice(["clemgame", "instances"]))
+def schema(*, name: str) -> None:
+    """Print the JSON Schema of clemgame.json, or of in/instances.json, for editors and other checkers.
+
+    Editors use it if the file begins with "$schema" and the path of the schema.
+    """
+    from importlib import resources
+
+    out(resources.files("clemcore.clemgame.schemas").joinpath(f"{name}.schema.json").read_text("utf-8").rstrip())
 
 
 def _specs(games: tuple[str, ...]) -> list[GameSpec]:
@@ -79,6 +128,7 @@ def _specs(games: tuple[str, ...]) -> list[GameSpec]:
 
     specs: list[GameSpec] = []
     faults: list[str] = []
+    problems: list[Any] = []
     registry = None
     for name in games or ((".",) if Path(SPEC_FILE).exists() else (ALL,)):
         try:
@@ -89,6 +139,7 @@ def _specs(games: tuple[str, ...]) -> list[GameSpec]:
             specs += registry.get_game_specs_that_unify_with(name, verbose=False)
         except GameError as fault:
             faults.append(str(fault))
+            problems += fault.problems or ()
     if faults:
-        raise GameError("\n".join(dict.fromkeys(faults)))
+        raise GameError("\n".join(dict.fromkeys(faults)), problems)
     return list(dict.fromkeys(specs))

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from clemcore.clemgame.benchmark import GameBenchmark
+from clemcore.clemgame.checking.determinism import check_determinism
+from clemcore.clemgame.checking.hostile import try_hostile_players
+from clemcore.clemgame.checking.outcomes import unreachable_outcomes
+from clemcore.clemgame.checking.remarks import ERROR, HINT, WARNING, Remark, in_order
 from clemcore.clemgame.checking.source import Place, SourceOfModule
+from clemcore.clemgame.checking.texts import different_wordings, keys_of, templates_of, unfilled
 from clemcore.clemgame.checking.trial import EndlessError, Trial, last_line_of, try_episodes
 from clemcore.clemgame.checking.variables import Variable
 from clemcore.clemgame.fingerprint import code_folders
 from clemcore.clemgame.instance_files import file_name
 from clemcore.clemgame.plan import PlannedEpisode, PlannedGame, make_plan
 from clemcore.clemgame.spec import GameSpec
-from clemcore.errors import GameLoadError
+from clemcore.errors import GameError, GameLoadError
 
-ERROR, WARNING, HINT = "error", "warning", "hint"
-
-
-class Remark(NamedTuple):
-    """What a check says.
-
-    Attributes:
-        severity: ``"error"`` (the game cannot be played as it is), ``"warning"`` or ``"hint"``.
-        message: what is wrong, where and why, and what to do.
-    """
-
-    severity: str
-    message: str
+# Seconds of an episode with a hostile player.
+_OF_HOSTILE = 10.0
+# What checks of a game do not read: its folders of other programs.
+_SKIPPED = frozenset({"venv", "node_modules", "__pycache__"})
 
 
 def check_game(
-    spec: GameSpec, *, episodes: int = 3, most_steps: int = 200, seconds: float = 60.0
+    spec: GameSpec, *, episodes: int = 3, most_steps: int = 200, seconds: float = 60.0, is_thorough: bool = True
 ) -> tuple[list[Remark], int]:
     """Check a game.
 
@@ -41,27 +36,59 @@ def check_game(
         episodes: how many episodes the trial plays; 0 plays none.
         most_steps: the trial ends an episode after this many steps.
         seconds: the trial ends an episode after this time.
+        is_thorough: also read templates and outcomes, and try hostile players and other orders.
 
     Returns:
-        What was found, and how many episodes of the trial came to an end.
+        What was found, errors first, and how many episodes of the trial came to an end.
     """
     remarks = list(_of_spec(spec))
     [planned] = make_plan([spec])
     if planned.problem is not None:
-        return [*remarks, Remark(ERROR, str(planned.problem))], 0
+        return in_order([*remarks, *remarks_of(planned.problem)]), 0
     remarks += _of_instances(planned)
+    folder, files = Path(spec.game_path), _code_of(Path(spec.game_path))
     try:
         benchmark = GameBenchmark.load_from_spec(spec)
     except GameLoadError as fault:
-        return [*remarks, Remark(ERROR, f"{fault}\n{fault.details}".rstrip())], 0
+        return in_order([*remarks, Remark(ERROR, f"{fault}\n{fault.details}".rstrip(), "code")]), 0
     with benchmark:
         sources = [SourceOfModule(each.__name__, each.__file__) for each in benchmark.modules if each.__file__]
         chosen = _chosen(planned.episodes, episodes)
         trial = try_episodes(benchmark, chosen, most_steps=most_steps, seconds=seconds)
-    folders = [str(folder) for folder in code_folders(Path(spec.game_path))]
-    remarks += _of_trial(trial, folders)
+        folders = [str(folder) for folder in code_folders(folder)]
+        remarks += [*_of_trial(trial, folders), *trial.remarks]
+        if is_thorough and trial.played and not trial.failed:
+            remarks += try_hostile_players(
+                benchmark, trial.played[0], folders, most_steps=most_steps, seconds=min(seconds, _OF_HOSTILE)
+            )
     remarks += _of_variables(spec, trial, sources)
-    return remarks, len(trial.played)
+    if is_thorough:
+        templates = templates_of(folder)
+        fields = keys_of([[each.experiment, each.instance] for each in planned.episodes])
+        remarks += [*unfilled(templates, folder, fields, trial.sent), *different_wordings(templates)]
+        remarks += unreachable_outcomes(files)
+        if trial.played and not trial.failed:
+            remarks += check_determinism(spec, chosen, seconds=seconds, files=files)
+    return in_order(remarks), len(trial.played)
+
+
+def remarks_of(fault: GameError) -> list[Remark]:
+    """Return what an error says about the files of a game, one remark for each problem with its place."""
+    problems = getattr(fault, "problems", None) or ()
+    found = []
+    for each in problems:
+        text = f"{each.message} [{each.code}]" + (f": {each.help}" if each.help else "")
+        found.append(Remark(each.severity, text, "files", each.source, each.line))
+    return found or [Remark(ERROR, str(fault), "files")]
+
+
+def _code_of(folder: Path) -> list[Path]:
+    """Return the Python files of a game, those of its author's tests left out."""
+    return [
+        path
+        for path in sorted(folder.rglob("*.py"))
+        if _SKIPPED.isdisjoint(path.relative_to(folder).parts) and not path.name.startswith("test")
+    ]
 
 
 def _of_spec(spec: GameSpec) -> Iterator[Remark]:
@@ -69,13 +96,15 @@ def _of_spec(spec: GameSpec) -> Iterator[Remark]:
     if roles is not None and len(roles) != spec.player_count:
         names = ", ".join(map(str, roles))
         what = f"'roles' names {len(roles)} roles ({names}), but 'players' is {spec.player_count}"
-        yield Remark(WARNING, f"{spec.game_path}/clemgame.json: {what}: give each player one role")
+        yield Remark(WARNING, f"{spec.game_path}/clemgame.json: {what}: give each player one role", "files")
 
 
 def _of_instances(planned: PlannedGame) -> Iterator[Remark]:
     if not planned.episodes:
         name = file_name(planned.spec)
-        yield Remark(ERROR, f"in/{name} of the game '{planned.spec.game_name}' has no instance: generate some")
+        yield Remark(
+            ERROR, f"in/{name} of the game '{planned.spec.game_name}' has no instance: generate some", "files"
+        )
 
 
 def _chosen(episodes: Sequence[PlannedEpisode], number: int) -> list[PlannedEpisode]:
@@ -115,17 +144,17 @@ def _of_variables(spec: GameSpec, trial: Trial, sources: Sequence[SourceOfModule
             message = (
                 f"{place}: '{variable}' grew while episodes were played. If it holds more than a cache, {help_}"
             )
-            yield Remark(WARNING, message)
+            yield Remark(WARNING, message, "shared-variable")
         else:
             message = f"{place}: an episode changed '{variable}', which all live episodes share: {help_}"
-            yield Remark(ERROR, message)
+            yield Remark(ERROR, message, "shared-variable")
     for source in sources:
         for variable, places in sorted(source.changed.items()):
             if variable not in trial.changed:
                 lines = ", ".join(map(str, places))
                 message = f"{lines}: this code changes '{variable}', which all live episodes share"
                 unseen = "No episode of the trial did. If it holds the state of an episode,"
-                yield Remark(HINT, f"{message}. {unseen} {help_}")
+                yield Remark(HINT, f"{message}. {unseen} {help_}", "shared-variable")
 
 
 def _place(variable: Variable, sources: Sequence[SourceOfModule]) -> str:

@@ -12,12 +12,15 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from clemcore import backends
 from clemcore.clemgame.benchmark import GameBenchmark
+from clemcore.clemgame.checking.remarks import Remark
+from clemcore.clemgame.checking.scores import remarks_on_scores
+from clemcore.clemgame.checking.texts import messages_of
 from clemcore.clemgame.checking.variables import Snapshot, Variable
 from clemcore.clemgame.game_master import play_game
 from clemcore.clemgame.metrics import BENCH_SCORE
@@ -36,15 +39,23 @@ class Trial:
         played: the episodes that came to an end.
         failed: what went wrong: the episode, what was done, and the exception.
         changed: the variables that an episode changed, and whether a dict or set only grew.
+        remarks: what is wrong with scores.
+        sent: the messages that players got.
     """
 
     played: list[PlannedEpisode] = field(default_factory=list)
     failed: list[tuple[PlannedEpisode, str, BaseException]] = field(default_factory=list)
     changed: dict[Variable, bool] = field(default_factory=dict)
+    remarks: list[Remark] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
 
 
 class EndlessError(Exception):
-    """An episode took too many steps or too much time."""
+    """An episode took too many steps."""
+
+
+class SlowError(EndlessError):
+    """An episode took too much time."""
 
 
 def try_episodes(
@@ -69,7 +80,9 @@ def try_episodes(
             watch.look()
             if is_played:
                 trial.played.append(episode)
-                _try(trial, episode, "scored", lambda e=episode, w=watch: _score(benchmark, e, w.interactions))
+                if _try(trial, episode, "scored", lambda e=episode, w=watch: _score(benchmark, e, w)):
+                    trial.remarks += remarks_on_scores(benchmark.game_spec, watch.scorer, watch.lines)
+            trial.sent += messages_of(watch.interactions)
         for variable, grew in watch.changed.items():
             trial.changed[variable] = grew and trial.changed.get(variable, True)
         before = Snapshot(benchmark.modules)
@@ -86,6 +99,8 @@ class _Watch:
         self._steps = 0
         self.changed: dict[Variable, bool] = {}
         self.interactions: dict[str, Any] = {}
+        self.scorer: Any = None
+        self.lines: dict[str, tuple[str, int]] = {}
 
     def after_step(self, *_: Any) -> None:
         """Look at the variables after some of the steps."""
@@ -112,26 +127,89 @@ def _try(trial: Trial, episode: PlannedEpisode, what: str, action: Any) -> bool:
 
 
 def _play(benchmark: GameBenchmark, episode: PlannedEpisode, watch: _Watch, seconds: float) -> None:
-    random.seed(str(episode.key))
-    model = backends.get_model_for("mock", gen_args={"temperature": 0.0, "max_tokens": 300})
-    models = [model] * benchmark.game_spec.player_count
-    key = episode.key
     with _alarm(seconds):
-        master = benchmark.create_game_master(copy.deepcopy(episode.experiment), models)
-        recorder = GameInteractionsRecorder(key.game, key.experiment, key.game_id, "", {})
-        master.register(recorder)
-        watch.interactions = recorder.interactions
-        master.setup(**copy.deepcopy(episode.instance))
+        master, watch.interactions = _set_up(benchmark, episode)
         watch.look()
         play_game(master, watch.after_step)
 
 
-def _score(benchmark: GameBenchmark, episode: PlannedEpisode, interactions: dict[str, Any]) -> None:
+def _set_up(benchmark: GameBenchmark, episode: PlannedEpisode) -> tuple[Any, dict[str, Any]]:
+    """Return a game master that has been set up for an episode with the mock, and its record."""
+    random.seed(str(episode.key))
+    model = backends.get_model_for("mock", gen_args={"temperature": 0.0, "max_tokens": 300})
+    models = [model] * benchmark.game_spec.player_count
+    key = episode.key
+    master = benchmark.create_game_master(copy.deepcopy(episode.experiment), models)
+    recorder = GameInteractionsRecorder(key.game, key.experiment, key.game_id, "", {})
+    master.register(recorder)
+    master.setup(**copy.deepcopy(episode.instance))
+    return master, recorder.interactions
+
+
+def play_one(
+    benchmark: GameBenchmark,
+    episode: PlannedEpisode,
+    *,
+    most_steps: int,
+    seconds: float,
+    prepare: Callable[[Any], None] | None = None,
+) -> dict[str, Any]:
+    """Play one episode with the mock, and return its record.
+
+    Args:
+        benchmark: the game, loaded.
+        episode: what to play.
+        most_steps: end it with an error after this many steps.
+        seconds: end it with an error after this time; in the main thread only.
+        prepare: called with the game master after its setup.
+
+    Raises:
+        Exception: whatever the game raises.
+    """
+    steps = 0
+
+    def count(*_: Any) -> None:
+        nonlocal steps
+        steps += 1
+        if steps >= most_steps:
+            raise EndlessError(f"the episode has not ended after {most_steps} steps")
+
+    with _alarm(seconds):
+        master, interactions = _set_up(benchmark, episode)
+        if prepare is not None:
+            prepare(master)
+        play_game(master, count)
+    return interactions
+
+
+def _score(benchmark: GameBenchmark, episode: PlannedEpisode, watch: _Watch) -> None:
+    watch.scorer, watch.lines = score_one(benchmark, episode, watch.interactions)
+
+
+def score_one(
+    benchmark: GameBenchmark, episode: PlannedEpisode, interactions: dict[str, Any]
+) -> tuple[Any, dict[str, tuple[str, int]]]:
+    """Score one episode; return its scorer, and file and line where each score was logged.
+
+    Raises:
+        Exception: whatever the scorer raises.
+        KeyError: the scorer has not logged a main score.
+    """
     scorer = benchmark.create_game_scorer(copy.deepcopy(episode.experiment), copy.deepcopy(episode.instance))
+    lines: dict[str, tuple[str, int]] = {}
+    log = scorer.log_episode_score
+
+    def noting(*arguments: Any, **more: Any) -> Any:
+        frame = sys._getframe(1)
+        name = arguments[0] if arguments else more.get("score_name")
+        lines[str(name)] = (frame.f_code.co_filename, frame.f_lineno)
+        return log(*arguments, **more)
+
+    scorer.log_episode_score = noting  # type: ignore[method-assign]
     scorer.compute_scores(copy.deepcopy(interactions))
-    scores = scorer.scores.get("episode scores", {})
-    if BENCH_SCORE not in scores:
+    if BENCH_SCORE not in scorer.scores.get("episode scores", {}):
         raise KeyError(f"the scorer has not logged '{BENCH_SCORE}'")
+    return scorer, lines
 
 
 @contextlib.contextmanager
@@ -142,7 +220,7 @@ def _alarm(seconds: float) -> Iterator[None]:
         return
 
     def ring(*_: Any) -> None:
-        raise EndlessError(f"the episode has not ended after {seconds:g} s")
+        raise SlowError(f"the episode has not ended after {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)

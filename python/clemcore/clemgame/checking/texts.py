@@ -1,0 +1,177 @@
+"""What is wrong with the templates of a game: placeholders that nothing fills, and one rule in several wordings.
+
+It reads files, and the messages that players got. It runs nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clemcore.clemgame.checking.remarks import HINT, WARNING, Remark
+
+# As string.Template has them, or with a dollar sign on both sides.
+_PLACEHOLDER = re.compile(r"\$\$|\$([A-Za-z_]\w*)\$|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)")
+# What a file is called that a newer one has replaced.
+_OUTDATED = re.compile(r"(?i)[-_ .](v\d+(\.\d+)*|old|bak|backup|copy|orig|deprecated)$")
+_WORD = re.compile(r"[\w'$]+")
+_NUMBERS = {
+    **{"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5"},
+    **{"six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10"},
+}
+# Words that do not change what a rule says.
+_EMPTY = frozenset(["a", "an", "the", "please", "always", "exactly", "only", "just", "also"])
+# A shorter sentence is a form of an answer, or too common to be a rule.
+_FEWEST_WORDS = 5
+_LARGEST = 1_000_000
+
+
+class Template(NamedTuple):
+    """A template file.
+
+    Attributes:
+        path: the file.
+        text: its content.
+    """
+
+    path: Path
+    text: str
+
+    def placeholders(self) -> Iterator[tuple[str, int]]:
+        """Give the names of its placeholders, each with its line."""
+        for found in _PLACEHOLDER.finditer(self.text):
+            name = found[1] or found[2] or found[3]
+            if name:
+                yield name, self.text.count("\n", 0, found.start()) + 1
+
+
+def templates_of(folder: Path) -> list[Template]:
+    """Return the template files of a game that can be read."""
+    found = []
+    for path in sorted(folder.rglob("*.template")):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not is_hidden and not _OUTDATED.search(path.stem):
+            try:
+                if path.stat().st_size <= _LARGEST:
+                    found.append(Template(path, path.read_text(encoding="utf-8")))
+            except (OSError, UnicodeDecodeError):
+                continue
+    return found
+
+
+def unfilled(templates: Sequence[Template], folder: Path, known: set[str], sent: Iterable[str]) -> Iterator[Remark]:
+    """Report placeholders that no field has, and those that players saw.
+
+    Args:
+        templates: the templates.
+        folder: the folder of the game.
+        known: the names of all fields of experiments and instances.
+        sent: the messages that players got in a trial.
+    """
+    messages = list(dict.fromkeys(sent))
+    words = _words_of_code(folder) | known
+    for template in templates:
+        for name, line in dict.fromkeys(template.placeholders()):
+            place = (str(template.path), line)
+            seen = re.compile(rf"\$(?:\{{{name}\}}|{name}\b)")
+            if any(seen.search(message) for message in messages):
+                message = f"players get '${name}' as it is: give it a value where the template is filled in"
+                yield Remark(WARNING, message, "placeholder", *place)
+            elif name not in words:
+                message = f"nothing fills '${name}': no instance, experiment or line of code has this name"
+                yield Remark(WARNING, message, "placeholder", *place)
+
+
+def _words_of_code(folder: Path) -> set[str]:
+    """Return the names and the texts in the code of a game, and what is in the JSON files of its resources."""
+    words: set[str] = set()
+    for path in folder.rglob("*.py"):
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (OSError, SyntaxError, ValueError):
+            continue
+        for node in ast.walk(tree):
+            for name in ("id", "arg", "attr", "name"):
+                value = getattr(node, name, None)
+                if isinstance(value, str):
+                    words.add(value)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                words.update(re.findall(r"\w+", node.value))
+    for path in folder.rglob("*.json"):
+        if path.stat().st_size <= _LARGEST:
+            try:
+                words |= keys_of(json.loads(path.read_bytes()))
+            except (OSError, ValueError, RecursionError):
+                continue
+    return words
+
+
+def keys_of(value: Any) -> set[str]:
+    """Return all names in a JSON value."""
+    found: set[str] = set()
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, dict):
+            found.update(map(str, item))
+            rest += item.values()
+        elif isinstance(item, list):
+            rest += item[:1000]
+    return found
+
+
+def different_wordings(templates: Sequence[Template]) -> Iterator[Remark]:
+    """Report sentences of templates that say the same in other words: case, punctuation, numbers, small words."""
+    seen: dict[tuple[str, ...], list[tuple[str, Template, int]]] = {}
+    for template in templates:
+        for sentence, line in _sentences(template.text):
+            key = _meaning(sentence)
+            if len(key) >= _FEWEST_WORDS:
+                seen.setdefault(key, []).append((sentence, template, line))
+    for places in seen.values():
+        first = places[0]
+        for other in places[1:]:
+            if _plain(first[0]) != _plain(other[0]):
+                message = (
+                    f"this says the same as {first[1].path}:{first[2]} in other words: {_short(other[0])!r} and "
+                    f"{_short(first[0])!r}. Word a rule in one way, so that models are told the same"
+                )
+                yield Remark(HINT, message, "wording", str(other[1].path), other[2])
+                break
+
+
+def _sentences(text: str) -> Iterator[tuple[str, int]]:
+    """Give the sentences of a text, which may go on in the next line, with the line in which each begins."""
+    for found in re.finditer(r"(?:[^.!?\n]|\n(?!\s*\n))+[.!?:]*", text):
+        sentence = found[0]
+        lead = len(sentence) - len(sentence.lstrip())
+        if sentence.strip():
+            yield " ".join(sentence.split()), text.count("\n", 0, found.start() + lead) + 1
+
+
+def _meaning(sentence: str) -> tuple[str, ...]:
+    words = (word.lower() for word in _WORD.findall(sentence))
+    return tuple(_NUMBERS.get(word, word) for word in words if word not in _EMPTY)
+
+
+def _plain(sentence: str) -> str:
+    """Return a sentence without what surrounds it in a list or a heading."""
+    return sentence.strip(" -*#.:!?1234567890()")
+
+
+def _short(sentence: str) -> str:
+    return sentence if len(sentence) <= 80 else sentence[:79] + "…"  # noqa: PLR2004 - of a message
+
+
+def messages_of(interactions: dict[str, Any]) -> Iterator[str]:
+    """Give the texts that players got in an episode."""
+    for event in itertools.chain.from_iterable(interactions.get("turns", ())):
+        if event.get("from") == "GM" and event.get("to") != "GM":
+            content = event.get("action", {}).get("content")
+            if isinstance(content, str):
+                yield content
