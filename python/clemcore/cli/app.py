@@ -48,6 +48,7 @@ COMMANDS = {
     "replay": ("replay.replay", "Play a run again from its record, and compare."),
     "export": ("export.export", "Write the episodes of RUN in another layout."),
     "audit": ("audit.audit", "Measure how far answers of a local model move."),
+    "compare-engines": ("compare_engines.compare_engines", "Compare a model on two engines."),
     "bench": ("bench.bench", "Measure how fast a local model is."),
 }
 

@@ -26,6 +26,7 @@ HOLDS, DIFFERS, CANNOT_BE_RUN = 0, 1, 2
     short_help="Compare our prompts with those of transformers.",
     epilog=examples(
         "clem prove MODEL",
+        "clem prove MODEL --server http://127.0.0.1:8000/v1",
         "clem prove ~/models/SmolLM2-135M-Instruct --case dialogue.json",
         "clem prove --template chat_template.jinja --special-token 'bos_token=<s>' --template-now 2026-07-26",
     ),
@@ -47,6 +48,8 @@ HOLDS, DIFFERS, CANNOT_BE_RUN = 0, 1, 2
     metavar="FILE.json",
     help='Another conversation: messages, or {"messages": …, "tools": …}, or a list of these; repeatable.',
 )
+@click.option("--server", metavar="URL", help="Compare with a server of this model instead; loads the weights.")
+@click.option("--model-id", metavar="NAME", help="With --server: the model's name there; by default the first.")
 @click.option("as_json", "--json", is_flag=True, help="Print the whole proof.")
 def prove(
     *,
@@ -57,6 +60,8 @@ def prove(
     special_token: tuple[str, ...],
     template_now: datetime | None,
     case: tuple[str, ...],
+    server: str | None,
+    model_id: str | None,
     as_json: bool,
 ) -> int:
     """Render a corpus of conversations by clemcore and by transformers, and compare.
@@ -64,6 +69,9 @@ def prove(
     MODEL is a name in the registry, a selector as JSON, or the folder of a local model: its tokenizer and template
     are loaded, no weights, and token ids are compared, too. The exit status is 0 when nothing differs, 1 when
     something does (the first byte that differs is shown), 2 when the comparison cannot be made.
+
+    With --server, our prompt ids are compared with those that a server of the model makes (vLLM, llama.cpp; other
+    servers only tell their number), and a sample of its answers is scored by the model as it runs here.
     """
     if (model is None) == (template is None):
         raise click.UsageError("Give either MODEL or --template FILE.")
@@ -73,9 +81,17 @@ def prove(
         )
     if model is None and set_:
         raise click.UsageError("--set changes the entry of a model; it needs MODEL.")
+    if server is not None and (model is None or template_now is not None):
+        raise click.UsageError(
+            "--server needs MODEL, and the server has a clock of its own: leave out --template-now."
+        )
     from clemcore import loading
 
     try:
+        if server is not None:
+            from clemcore.cli.proving_servers import prove_server
+
+            return prove_server(str(model), set_, server, model_id, _read_cases(case), as_json=as_json)
         with progress(f"proving {model or template}"):
             cases = _read_cases(case)
             changes: list[dict[str, Any]] = []

@@ -162,6 +162,11 @@ class Frontend:
         self._template_kwargs = kwargs
 
     @property
+    def template_source(self) -> str:
+        """The text of the chat template."""
+        return self._script.source
+
+    @property
     def template_variables(self) -> frozenset[str]:
         """The variables that the chat template reads."""
         return frozenset(self._template.variables)

@@ -10,7 +10,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from clemcore.backends.compared.store import comparisons_of
 from clemcore.backends.local.asking import Item
+from clemcore.backends.local.audit.result import fingerprint_of, with_template
 from clemcore.backends.local.audit.store import stored_audit
 from clemcore.backends.local.engine import Description, Engine, Generated, Job
 from clemcore.backends.local.frontend import Frontend, Prompt
@@ -42,6 +44,7 @@ class Replies:
         self._model_facts = facts
         # By the way in which the engine computes, so that no call has to look into the store.
         self._audits: dict[str, dict[str, Any] | None] = {}
+        self._compared: list[dict[str, Any]] | None = None
 
     def reply(self, item: Item, job: Job, generated: Generated, described: Description, mode: str) -> Reply:
         """Return the reply to a dialogue.
@@ -111,6 +114,7 @@ class Replies:
                 **self._model_facts,
                 **({"weights_changed": True} if described.weights_changed else {}),
                 "audit": self.audit_facts(described),
+                **self._compared_facts(described),
             },
             "context": {"size": self._front.context_size, "source": self._front.context_source},
         }
@@ -125,9 +129,18 @@ class Replies:
             self._audits[key] = None if audit is None else audit.facts()
         return self._audits[key]
 
+    def _compared_facts(self, described: Description) -> dict[str, Any]:
+        """Return what the record says about stored comparisons with other engines, if there are any."""
+        if self._compared is None:
+            self._compared = comparisons_of(
+                with_template(fingerprint_of(described, self._model_facts), self._front.template_source)
+            )
+        return {"compared": self._compared} if self._compared and not described.weights_changed else {}
+
     def forget_audits(self) -> None:
-        """Look into the store again: an audit was made."""
+        """Look into the store again: an audit or a comparison was made."""
         self._audits.clear()
+        self._compared = None
 
     def prompt_facts(self, messages: Messages, prompt: Prompt, control: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the record says about a prompt."""

@@ -151,6 +151,11 @@ def fingerprint_of(described: Description, facts: Mapping[str, Any]) -> dict[str
     }
 
 
+def with_template(fingerprint: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return what prompts and answers depend on: a fingerprint, and the text of the chat template."""
+    return {**fingerprint, "template": hashlib.sha256(source.encode("utf-8", "replace")).hexdigest()}
+
+
 def id_of(fingerprint: Mapping[str, Any]) -> str:
     """Return the hash of a fingerprint."""
     text = json.dumps(fingerprint, sort_keys=True, default=repr)
