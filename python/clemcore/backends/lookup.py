@@ -42,6 +42,8 @@ _NOT_BACKENDS = frozenset(
         "usability",
         "service",
         "local",
+        "compared",
+        "replicas",
     }
 )
 
