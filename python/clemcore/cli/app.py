@@ -49,6 +49,7 @@ COMMANDS = {
     "export": ("export.export", "Write the episodes of RUN in another layout."),
     "audit": ("audit.audit", "Measure how far answers of a local model move."),
     "compare-engines": ("compare_engines.compare_engines", "Compare a model on two engines."),
+    "serve-hint": ("serve_hint.serve_hint", "Show how to serve a model with vLLM."),
     "bench": ("bench.bench", "Measure how fast a local model is."),
 }
 
