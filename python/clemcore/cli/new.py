@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from clemcore.cli.inputs import examples
+from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import note, out
 
 
@@ -41,3 +42,49 @@ def game(*, name: str, players: int, images: bool, languages: str) -> None:
     for language in wanted:
         if language not in WRITTEN_IN:
             note(f"clem: {folder}/resources/{language} is in English: translate it, and run instancegenerator.py")
+
+
+@new.command(
+    "instances",
+    short_help="Draw fresh instances of a game, and compare them with the old ones.",
+    epilog=examples(
+        "clem new instances my_game --seed 2027",
+        "clem run -g my_game -i instances_seed_2027 -m mock -r fresh",
+        "clem new instances spot_the_change --seed 2027 -o fresh/spot_the_change",
+    ),
+)
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--seed", type=int, required=True, help="The seed of the game's generator.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a copy of the game into this folder.")
+@click.option("as_json", "--json", is_flag=True, help="Print the comparison as JSON.")
+def instances(*, path: Path, seed: int, output: Path | None, as_json: bool) -> int:
+    """Draw fresh instances with the generator of the game in the folder PATH.
+
+    A model may have seen the old instances in its training. If it scores worse on fresh instances of the same
+    distribution, its old score says too much. The comparison shows how many fresh instances equal old ones, and
+    whether the fields look alike. The exit status is 1 if some equal old ones.
+    """
+    from dataclasses import asdict
+
+    from clemcore.clemgame.authoring.fresh_instances import fresh_instances
+    from clemcore.clemgame.spec import GameSpec
+    from clemcore.errors import GameError
+
+    specs = GameSpec.from_directory(str(path.absolute()))
+    if len(specs) != 1:
+        names = ", ".join(spec.game_name for spec in specs)
+        raise GameError(f"{path} holds {len(specs)} games ({names}), which share a generator: draw by hand")
+    found = fresh_instances(specs[0], seed, to=output)
+    if as_json:
+        print_json({"path": str(found.path), "experiments": [asdict(each) for each in found.reports]})
+        return 1 if found.repeated else 0
+    for report in found.reports:
+        out(f"{report.name}: {report.new} instances ({report.old} before), {report.repeated} equal an old one")
+        for name, fields in (("only in the old ones", report.missing), ("only in the new ones", report.added)):
+            if fields:
+                out(f"  {name}: {', '.join(fields)}")
+        for each in report.fields:
+            far = "; unlikely for one distribution" if each.is_far else ""
+            out(f"  {each.name}: {each.old:.4g} before, {each.new:.4g} now (distance {each.distance:.2f}{far})")
+    note(f"clem: {found.count} fresh instances, of which {found.repeated} equal old ones; written: {found.path}")
+    return 1 if found.repeated else 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from clemcore.clemgame.checking.trial import EndlessError, SlowError, last_line_
 from clemcore.clemgame.plan import PlannedEpisode
 
 _MEGABYTE = 1_000_000
+# The most time of all tries, in times of the most time of one.
+_OF_ALL = 4
 # What a hostile player answers.
 ANSWERS = {
     "nothing": "",
@@ -90,8 +93,12 @@ def try_hostile_players(
         play_one(benchmark, episode, most_steps=most_steps, seconds=seconds, prepare=listen)
     found: dict[tuple[str, str, str], list[str]] = {}
     extra: list[Remark] = []
-    for kind, answer in _answers(said):
-        for honest in (0, 1, 3):
+    # All kinds begin first, so that a slow game has seen each of them when the time is over.
+    tries = [(kind, answer, honest) for honest in (0, 1, 3) for kind, answer in _answers(said)]
+    slow: set[str] = set()
+    end = time.monotonic() + seconds * _OF_ALL
+    for kind, answer, honest in tries:
+        if kind not in slow and time.monotonic() < end:
             player = _Player(answer, honest)
             try:
                 with contextlib.redirect_stdout(sys.stderr):
@@ -110,7 +117,7 @@ def try_hostile_players(
             text = "" if place or is_endless else " ".join(str(fault).split())[:120]
             found.setdefault((what, place, text), []).append(kind)
             if is_slow:
-                break  # it would take the same time again
+                slow.add(kind)  # it would take the same time again
     return [*_remarks(found), *dict.fromkeys(extra)]
 
 
