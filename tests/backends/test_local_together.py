@@ -369,7 +369,7 @@ print("freed" if freed else "-", max(sizes), sorted({result.facts["grouping"]["w
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA limits what torch takes on Linux only")
-@pytest.mark.parametrize(("sight", "more"), [("seeing", 24_000_000), ("blind", 24_000_000), ("blind", 12_000_000)])
+@pytest.mark.parametrize(("sight", "more"), [("seeing", 24_000_000), ("blind", 8_000_000), ("blind", 3_000_000)])
 def test_under_a_limit_of_memory_batches_are_smaller_and_nothing_is_lost(
     tiny_chat: Path, sight: str, more: int
 ) -> None:

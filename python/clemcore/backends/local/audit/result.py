@@ -11,8 +11,8 @@ from typing import Any
 
 from clemcore.backends.local.engine import Description
 
-# Raised when the fields below change their meaning.
-FORMAT = 1
+# Raised when the fields below change their meaning, or batches are computed in another way.
+FORMAT = 2
 # What of the facts about weights tells them from others; where they are stored does not.
 _WEIGHTS = ("weights_sha256", "adapter")
 

@@ -18,6 +18,7 @@ from typing import Any
 from clemcore.backends.local.engine import Ending, Generated, Job
 from clemcore.backends.local.transformers.choosing import choose_in
 from clemcore.backends.local.transformers.quiet import QUIET, redirect
+from clemcore.backends.local.transformers.rowwise import ROWWISE, register
 from clemcore.backends.local.transformers.watch import wanted
 from clemcore.errors import GenerationError
 
@@ -217,12 +218,29 @@ class Continuous:
         self._chooser.jobs.pop(number, None)
 
 
-def paged(attention: str | None) -> str | None:
+def paged(attention: str | None, device: str) -> str | None:
     """Return the attention that a model needs for continuous batching, by the one that it has.
 
-    Plain calls of a model fail with the attention ``paged|eager``.
+    Plain calls of a model fail with what is returned in place of ``eager`` and ``sdpa``.
+
+    Args:
+        attention: what the model has.
+        device: the kind of device, as ``cpu``. Accelerators would wait for one prompt after the other.
     """
+    if attention == "sdpa" and device == "cpu":
+        register()
+        return ROWWISE
     return "paged|eager" if attention == "eager" else attention
+
+
+def plain(config: Any) -> str | None:
+    """Return the attention that a model has for plain calls, also in the middle of a step: see :func:`paged`.
+
+    Args:
+        config: the model's configuration.
+    """
+    now: str | None = getattr(config, "_attn_implementation", None)
+    return {ROWWISE: "sdpa", "paged|eager": "eager"}.get(now or "", now)
 
 
 def _manager(model: Any, size: Size) -> Any:
@@ -246,7 +264,14 @@ def _manager(model: Any, size: Size) -> Any:
         use_async_batching=False,
         auto_switch_to_flash=False,
     )
-    return model.init_continuous_batching(generation_config=config, continuous_batching_config=batching)
+    own = model.config._attn_implementation
+    if own == ROWWISE:  # the manager takes attentions of the library only, and does not look again
+        model.set_attn_implementation("sdpa")
+    try:
+        return model.init_continuous_batching(generation_config=config, continuous_batching_config=batching)
+    finally:
+        if own == ROWWISE:
+            model.set_attn_implementation(own)
 
 
 def _chooser_of_rows() -> Any:

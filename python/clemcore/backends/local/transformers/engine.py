@@ -25,6 +25,7 @@ from clemcore.backends.local.engine import Description, Generated, Job
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.transformers.choosing import Choosing
 from clemcore.backends.local.transformers.configurations import Configurations, Settings
+from clemcore.backends.local.transformers.continuous import plain
 from clemcore.backends.local.transformers.description import (
     TokenBytes,
     decoder_of,
@@ -103,8 +104,7 @@ class TransformersEngine:
 
         own = self._configurations.own()
         dtype = self._first.dtype if self._first.is_floating_point() else self._model.dtype
-        attention = getattr(self._model.config, "_attn_implementation", None)
-        threads, changed = torch.get_num_threads(), self._watched.is_changed()
+        attention, threads, changed = plain(self._model.config), torch.get_num_threads(), self._watched.is_changed()
         key = self._device, dtype, attention, threads, repr(own.stop_strings), own.num_beams, changed
         if self._described is None or self._described[0] != key:
             self._described = key, self._describe(dtype, own, attention, threads, changed)

@@ -12,7 +12,7 @@ from clemcore.backends.local.memory import free_on
 from clemcore.backends.local.transformers.continuous import PAGE, STEP, Size
 from clemcore.backends.local.transformers.description import state_numbers, vocabulary_of
 
-# The most jobs at a time. Attention over a batch without a kernel for it grows with the square of the jobs.
+# The most jobs at a time. With more, a CPU gets no faster, and each answer waits longer.
 _MOST_JOBS, _MOST_JOBS_ACCELERATED = 32, 128
 # Room that is made even for a single short job, so that others can join it.
 _LEAST_TOKENS = 4096

@@ -199,7 +199,7 @@ class Together:
     def _take_over(self) -> None:
         """Give the model the attention that continuous batching needs."""
         now = getattr(self._model.config, "_attn_implementation", None)
-        needed = paged(now)
+        needed = paged(now, self._model.device.type)
         if needed != now:
             self._model.set_attn_implementation(needed)
             self._attention = now

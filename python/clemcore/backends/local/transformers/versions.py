@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Hashable, Iterator
 from typing import Any
 
+from clemcore.backends.local.transformers.continuous import plain
+
 
 class Watched:
     """The weights of one model and how it computes."""
@@ -34,7 +36,7 @@ class Watched:
         return (
             *weights,
             None if first is None else (first.data_ptr(), first.dtype, first.device),
-            getattr(self._model.config, "_attn_implementation", None),
+            plain(self._model.config),
             tuple(_adapter_of(module) for module in self._adapters),
             torch.get_num_threads(),
             torch.get_float32_matmul_precision(),
