@@ -2,6 +2,9 @@
 
 40 words and 16 new tokens a turn. The answers of all turns are compared with those of a loop of plain ``generate``
 calls. ``--dtype bfloat16`` uses another number format, ``--turns 8`` fewer turns, ``--block 128`` other blocks.
+
+``--bitwise`` compares with the same model without kept prefixes (``kept_cache: 0``) instead: the answers, and the
+logits of each of their tokens, bit by bit.
 """
 
 from __future__ import annotations
@@ -22,7 +25,11 @@ def main(arguments: list[str]) -> None:
     options.add_argument("--turns", type=int, default=30)
     options.add_argument("--dtype", default="float32")
     options.add_argument("--block", type=int)
+    options.add_argument("--bitwise", action="store_true")
     asked = options.parse_args(arguments)
+    if asked.bitwise:
+        compare_bitwise(asked.dtype, asked.block, asked.turns)
+        return
     ours, plain = models(asked.dtype, asked.block)
     clock = FirstToken(plain)
     messages: list[dict[str, str]] = []
@@ -30,8 +37,7 @@ def main(arguments: list[str]) -> None:
     firsts: tuple[list[float], list[float]] = ([], [])
     equal = before = 0
     for turn in range(asked.turns):
-        words = random.Random(turn).choices(WORDS, k=40)  # noqa: S311 - no secret
-        messages.append({"role": "user", "content": " ".join(words)})
+        messages.append(question(turn))
         reply, seconds, first = timed(ours, clock, messages)
         facts = reply.facts["prefill"]
         if facts["computed"] > len(reply.prompt["input_ids"]) - before + facts["block"]:
@@ -50,12 +56,52 @@ def main(arguments: list[str]) -> None:
     print(f"equal answers:        {equal} of {asked.turns}")
 
 
-def models(dtype: str, block: int | None) -> tuple[Any, Any]:
+def question(turn: int) -> dict[str, str]:
+    """Return the message of a turn: 40 words."""
+    words = random.Random(turn).choices(WORDS, k=40)  # noqa: S311 - no secret
+    return {"role": "user", "content": " ".join(words)}
+
+
+def compare_bitwise(dtype: str, block: int | None, turns: int) -> None:
+    """Print in how many turns the answer and all its logits are those without kept prefixes."""
+    import torch
+
+    kept, inner = models(dtype, block)
+    scratch, same_weights = models(dtype, block, kept_cache=0)
+    if inner is not same_weights:
+        raise SystemExit("the models do not share their weights")
+    rows: list[Any] = []
+    inner.register_forward_hook(lambda _module, _args, made: rows.append(made.logits[0, -1].clone()))
+
+    def asked(model: Any, messages: list[dict[str, str]]) -> tuple[Any, list[Any]]:
+        rows.clear()
+        reply = model.generate_response(messages)
+        return reply, rows[-len(reply.response["output_ids"]) :]
+
+    messages: list[dict[str, str]] = []
+    equal_answers = equal_logits = steps = tokens = 0
+    for turn in range(turns):
+        messages.append(question(turn))
+        one, logits = asked(kept, messages)
+        other, other_logits = asked(scratch, messages)
+        if other.facts["prefill"]["kept"]:
+            raise SystemExit("a prefix was kept although kept_cache is 0")
+        tokens += one.facts["prefill"]["kept"]
+        steps += len(logits)
+        equal_answers += one.response["output_ids"] == other.response["output_ids"]
+        equal_logits += len(logits) == len(other_logits) and all(map(torch.equal, logits, other_logits))
+        messages.append({"role": "assistant", "content": one[2] or "-"})
+    print(f"{turns} turns, {dtype}, blocks of {one.facts['prefill']['block']}, {tokens} tokens from kept prefixes")
+    print(f"equal answers:             {equal_answers} of {turns}")
+    print(f"all logits equal bitwise:  {equal_logits} of {turns} ({steps} tokens)")
+
+
+def models(dtype: str, block: int | None, **more: Any) -> tuple[Any, Any]:
     """Return our model, and the transformers model that it computes with."""
     from support.tiny import load
 
     folder = load_script(REPOSITORY / "examples" / "demo" / "model.py").ensure_model()
-    config: dict[str, Any] = {"premade_chat_template": True, "dtype": dtype}
+    config: dict[str, Any] = {"premade_chat_template": True, "dtype": dtype, **more}
     if block is not None:
         config["prefill_block"] = block
     model = load(folder, config)

@@ -6,8 +6,9 @@ import copy
 import gc
 import random
 import threading
+import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ import pytest
 from clemcore.backends.huggingface_local import HuggingfaceLocalModel
 from clemcore.backends.local.memory import Free
 from clemcore.errors import ContextExceededError, SpecError
+from support.architectures import save
 from support.tiny import load
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
 
 BLOCK = 16
 WORDS = ["two", "plus", "four", "Hello", "capital", "Texas", "series", "won"]
-CONFIG = {"premade_chat_template": True, "prefill_block": BLOCK, "own_weights": True}
+CONFIG: dict[str, Any] = {"premade_chat_template": True, "prefill_block": BLOCK, "own_weights": True}
+Messages = list[dict[str, str]]
 
 
 def dialogue(turns: int, seed: int = 0) -> list[dict[str, str]]:
@@ -54,23 +57,48 @@ def test_turns_go_on_from_the_turn_before(tiny_chat: Path) -> None:
     assert prefill["kept"] > 0
 
 
-def test_a_template_that_rewrites_history_shares_only_equal_ids(tiny_chat: Path) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_template_that_rewrites_history_shares_only_equal_ids(
+    tiny_chat: Path, dtype: str, logits: Callable[[Any, Messages], tuple[Any, list[Any]]]
+) -> None:
     """Thinking of earlier turns is removed, so the prompt differs from what was fed and generated before."""
+    import torch
+
     template = (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content.split('</think>')[-1] if not loop.last else "
         "m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
     )
-    config = {"custom_chat_template": template, "prefill_block": BLOCK, "missing_text": "record"}
+    config = {**CONFIG, "custom_chat_template": template, "missing_text": "record", "dtype": dtype}
+    del config["premade_chat_template"]
     keeping, scratch = load(tiny_chat, config), load(tiny_chat, {**config, "kept_cache": 0})
     messages = dialogue(3)
     messages[-1]["content"] = f"Hello plus four</think>{messages[-1]['content']}"
     for more in ([], dialogue(1, seed=1)):
         asked = [*messages, *([{"role": "assistant", "content": "four"}, *more] if more else [])]
-        for model in (keeping, scratch):
-            model.set_gen_args(max_tokens=8)
-        reply = keeping.generate_response(asked)
-        assert reply.response == scratch.generate_response(asked).response
+        reply, scores = logits(keeping, asked)
+        other, expected = logits(scratch, asked)
+        assert reply.response == other.response
+        assert len(scores) == len(reply.response["output_ids"])
+        assert all(map(torch.equal, scores, expected))
+    assert other.facts["prefill"]["kept"] == 0
     assert 0 < reply.facts["prefill"]["kept"] < len(reply.prompt["input_ids"]) - BLOCK
+
+
+@pytest.fixture
+def logits() -> Callable[[Any, Messages], tuple[Any, list[Any]]]:
+    """Return what asks a model for up to 8 tokens, and returns the reply with the logits of each token."""
+    rows: list[Any] = []
+    hooked: set[int] = set()
+
+    def ask(model: Any, messages: Messages) -> tuple[Any, list[Any]]:
+        if id(model.model) not in hooked:  # what is kept is forgotten when hooks change
+            hooked.add(id(model.model))
+            model.model.register_forward_hook(lambda _, __, made: rows.append(made.logits[0, -1].clone()))
+        rows.clear()
+        reply = model.generate_response(messages, gen_args={"max_tokens": 8})
+        return reply, rows[-len(reply.response["output_ids"]) :]
+
+    return ask
 
 
 def test_an_answer_depends_on_nothing_but_its_question(tiny_chat: Path) -> None:
@@ -106,19 +134,35 @@ ARGUMENTS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_block_of_0_is_a_bare_generate(tiny_chat: Path, dtype: str) -> None:
-    """Oracle: ``generate`` of transformers on a prompt of 300 tokens."""
+@pytest.mark.parametrize("format_", [{"dtype": "float32"}, {"dtype": "bfloat16"}, {"load_in_8bit": True}])
+def test_a_block_of_0_is_a_bare_generate(tiny_chat: Path, tmp_path: Path, format_: dict[str, Any]) -> None:
+    """Oracle: ``generate`` of transformers, loaded without us, on prompts of 300 to 1,500 tokens."""
     import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    model = load(tiny_chat, {**CONFIG, "prefill_block": 0, "dtype": dtype})
-    model.set_gen_args(max_tokens=12)
-    reply = model.generate_response(dialogue(12))
-    ids = reply.prompt["input_ids"]
-    assert len(ids) > 250
-    made = model.model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=12)
-    assert reply.response["output_ids"] == made[0, len(ids) :].tolist()
-    assert reply.facts["prefill"] == {"block": 0, "kept": 0, "computed": len(ids)}
+    if "load_in_8bit" in format_:
+        pytest.importorskip("bitsandbytes")
+        theirs: dict[str, Any] = {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}
+    else:
+        theirs = format_
+    folder = save("llama", tmp_path / "model", tiny_chat, max_position_embeddings=2048)
+    config = {"premade_chat_template": True, "missing_text": "record", "prefill_block": 0, **format_}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # bitsandbytes, about kernels
+        model = load(folder, config)
+        bare = AutoModelForCausalLM.from_pretrained(folder, **theirs)
+        model.set_gen_args(max_tokens=12)
+        lengths = []
+        for turns in (10, 25, 46):
+            reply = model.generate_response(dialogue(turns))
+            ids = reply.prompt["input_ids"]
+            lengths.append(len(ids))
+            row = torch.tensor([ids])
+            made = bare.generate(row, attention_mask=torch.ones_like(row), max_new_tokens=12, do_sample=False)
+            assert reply.response["output_ids"] == made[0, len(ids) :].tolist()
+            assert reply.facts["prefill"] == {"block": 0, "kept": 0, "computed": len(ids)}
+    assert 300 <= lengths[0] < 400
+    assert 1400 < lengths[-1] <= 1500
     assert model._weights.prefixes.bytes == 0
 
 
