@@ -47,8 +47,8 @@ def show(audit: Any) -> None:
     """Print the table of an audit as Markdown."""
     shown = audit.fingerprint
     print(
-        f"{shown['dtype']}: {audit.prompts} prompts, {audit.new_tokens} new tokens; largest shift {audit.shift:.3g}, "
-        f"smallest margin of a choice {audit.smallest_margin:.3g}\n"
+        f"{shown['dtype']}: {audit.prompts} prompts, {audit.new_tokens} new tokens; largest shift of a score "
+        f"{audit.shift:.3g}, smallest margin of a choice {audit.smallest_margin:.3g}\n"
     )
     print("| asked | equal | largest shift | first difference |\n|---|---|---|---|")
     for each in audit.comparisons:
