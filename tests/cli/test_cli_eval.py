@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from clemcore import cli
+from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.results.evaluation import PlayedScoreError
 from clemcore.clemgame.results.score_files import find_scores
+from clemcore.clemgame.store import RunStore
 from support.clem import Clem, clem
 from support.echo_game import write_game
 
@@ -178,5 +180,7 @@ def test_a_store_says_what_became_of_its_episodes(clem: Clem) -> None:
     play("classic")
     scored = sorted(Path("results").rglob("scores.json"))
     scored[0].unlink()
+    with RunStore.open("results/mock") as store:
+        store.drop_scores(EpisodeKey("echo", "words_0", 0))
     done = clem("eval")
     assert "echo: 1 episodes have no scores (1 unscored)" in done.stderr
