@@ -165,7 +165,7 @@ def measure_eval(arguments: argparse.Namespace, folder: Path) -> list[str]:
     """Compare `clem eval` with that of 3.7.2 on the same episodes, and the files that they write."""
     results = folder / "results"
     write_scores(results, arguments.episodes)
-    ours = min(cpu_of([_clem(sys.executable), "eval"], folder) for _ in range(3))
+    ours = min(cpu_of([_clem(sys.executable), "eval", "--no-parquet"], folder) for _ in range(3))
     kept = folder / "ours"
     kept.mkdir()
     for name in FILES:

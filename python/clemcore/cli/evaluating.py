@@ -50,6 +50,11 @@ _HEADER = ("model", "clemscore", "% played", "quality score")
     show_default=True,
     help="What becomes of a clemscore if episodes have no scores; 'ignore' gives that of 3.7.2.",
 )
+@click.option(
+    "--parquet/--no-parquet",
+    default=None,
+    help="Also write episodes.parquet and calls.parquet; by default if pyarrow is installed.",
+)
 @results_folder
 def eval_(
     *,
@@ -59,6 +64,7 @@ def eval_(
     std: bool,
     sort: str,
     missing: str,
+    parquet: bool | None,
     results_dir: Path,
 ) -> int:
     """Compute raw.csv, results.csv, results.html and results.json from the scores of episodes.
@@ -83,8 +89,30 @@ def eval_(
     table(_HEADER, _rows(done.table))
     kept = f", {done.kept} earlier rows kept" if done.kept else ""
     left_out = f", {len(done.problems)} not" if done.problems else ""
+    unreadable = _write_parquet(path, parquet, done.files)
     note(f"{done.episodes} episodes evaluated{left_out}{kept}; written: {', '.join(map(str, done.files))}")
-    return 1 if done.problems else 0
+    return 1 if done.problems or unreadable else 0
+
+
+def _write_parquet(path: Path, wanted: bool | None, files: list[Path]) -> bool:
+    """Write the Parquet files and add them to the files; tell whether some episodes cannot be read."""
+    from clemcore.clemgame.results.parquet import is_available, write_parquet
+    from clemcore.errors import RunError, StoreError
+
+    if wanted is False or (wanted is None and not is_available()):
+        return False
+    if not is_available():
+        raise RunError("--parquet needs pyarrow: pip install 'clemcore[results]'")
+    try:
+        with progress("writing Parquet files"):
+            written, unreadable = write_parquet(path)
+    except StoreError:
+        if wanted:
+            raise
+        return False  # a folder that holds scores and no records
+    files += written
+    show_some([f"clem: {place}: not in the Parquet files: {scrub(text)}" for place, text in unreadable])
+    return bool(unreadable)
 
 
 def _rows(found: ResultsTable) -> list[list[str]]:
