@@ -6,6 +6,7 @@ All give the same :class:`Episode`. Bodies are read when they are asked for. It 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
@@ -19,6 +20,8 @@ from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.store.contents import ENDED, StoredCall
 from clemcore.clemgame.store.schema import store_files
 from clemcore.errors import StoreError
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from clemcore.clemgame.store.reader import RunReader, StoredEpisode
@@ -229,6 +232,8 @@ def _of_store(run: Path) -> Iterator[Episode]:
 
     reader = RunReader(run)
     episodes = reader.episodes()
+    for problem in reader.problems:
+        logger.warning("%s", problem)
     has_epochs = any(episode.key.epoch > 1 for episode in episodes)
     for episode in episodes:
         yield _StoreEpisode(run, reader, episode, has_epochs)

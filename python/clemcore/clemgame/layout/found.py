@@ -89,12 +89,12 @@ def found_at(folder: Path, files: list[str]) -> FoundEpisode:
     meta: Any = None
     for name in ("interactions.json", PARTIAL):
         if name in files:
-            meta = read_json(folder / name).get("meta")
+            meta = _json_or_nothing(folder / name).get("meta")
             break
     known = meta if isinstance(meta, dict) else {}
     game_id = known.get("game_id")
     if not isinstance(game_id, int):
-        game_id = read_json(folder / "instance.json").get("game_id") if "instance.json" in files else None
+        game_id = _json_or_nothing(folder / "instance.json").get("game_id") if "instance.json" in files else None
     if not isinstance(game_id, int):
         game_id = int(re.sub(r"\D", "", folder.name) or 0)
     named = known.get("game_name"), known.get("experiment_name")
@@ -119,6 +119,14 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as fault:
         raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
     return parsed_json(data, path)
+
+
+def _json_or_nothing(path: Path) -> dict[str, Any]:
+    """Read a file that may be damaged: whoever reads its content says so."""
+    try:
+        return read_json(path)
+    except StoreError:
+        return {}
 
 
 def parsed_json(data: bytes, path: Path | str) -> dict[str, Any]:
@@ -183,7 +191,10 @@ def read_state(episode: FoundEpisode) -> tuple[str, dict[str, Any] | None]:
     """Return how an episode ended, and the error that ended it."""
     path = episode.folder / "error.json"
     if path.is_file():
-        found = read_json(path)
+        try:
+            found = read_json(path)
+        except StoreError as fault:  # the episode ended by an error, even if nobody can say by which
+            return "error", {"type": "StoreError", "message": str(fault)}
         outcome = found.get("outcome")
         error = {"type": found.get("error"), "message": found.get("message")}
         error |= {name: value for name, value in found.items() if name not in _OF_FILE}

@@ -6,6 +6,7 @@ means.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -46,12 +47,14 @@ class EpisodeScores:
         place: where its scores are, or would be.
         outcome: "scored", "unscored" (it was played), "error", "limit", or "missing" (it did not end).
         kept: the content of its ``scores.json`` if the store keeps it; None if it is a file.
+        fault: why the store cannot give its scores, or "".
     """
 
     names: ScoreNames
     place: Path
     outcome: str = SCORED
     kept: bytes | None = field(default=None, repr=False)
+    fault: str = ""
 
     def read(self) -> bytes:
         """Return the content of ``scores.json``.
@@ -59,6 +62,8 @@ class EpisodeScores:
         Raises:
             OSError: it cannot be read.
         """
+        if self.fault:
+            raise OSError(errno.EIO, self.fault)
         return self.place.read_bytes() if self.kept is None else self.kept
 
 
@@ -122,8 +127,12 @@ def _of_store(run: Path) -> Iterator[EpisodeScores]:
         folder = episode_folder(run, stored.key, has_epochs=has_epochs)
         if (folder / FILE).is_file():
             continue
-        scores = reader.scores(stored)
-        outcome = SCORED if scores else _OF_STATES.get(stored.state.state, MISSING)
+        scores, fault = b"", ""
+        try:
+            scores = reader.scores(stored)
+        except StoreError as damage:
+            fault = str(damage)
+        outcome = SCORED if scores or fault else _OF_STATES.get(stored.state.state, MISSING)
         episode = f"epoch_{stored.key.epoch:05d}/{folder.name}" if has_epochs else folder.name
         names = ScoreNames(stored.key.game, run.name, stored.key.experiment, episode)
-        yield EpisodeScores(names, folder / FILE, outcome, scores or None)
+        yield EpisodeScores(names, folder / FILE, outcome, scores or None, fault)

@@ -5,6 +5,7 @@ It reads names, sizes and times of files, and no file that is as it was. It does
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class Found:
     Attributes:
         episodes: the episodes by game.
         ledgers: what is known about the scores of each run.
-        problems: the place of each episode whose files cannot be read, with the reason.
+        problems: each run that cannot be read, or not all of it, with the reason.
         left_out: how many episodes did not pass the selection.
     """
 
@@ -85,7 +86,11 @@ def find(path: Path, model: str | None = None, experiment: str | None = None) ->
     found = Found()
     for run in find_runs(path):
         ledger = Ledger(run)
-        episodes = _of_store(run, ledger) if store_files(run) else _of_files(run, ledger, found.problems)
+        try:
+            episodes = list(_of_store(run, ledger, found.problems) if store_files(run) else _of_files(run, ledger))
+        except StoreError as fault:  # the other runs can be scored
+            found.problems.append((str(run), str(fault)))
+            continue
         for episode in episodes:
             is_wanted = experiment in (None, episode.experiment)
             if is_wanted and model is not None:
@@ -95,15 +100,20 @@ def find(path: Path, model: str | None = None, experiment: str | None = None) ->
             else:
                 found.left_out += 1
         found.ledgers[str(run)] = ledger
+    if found.problems and not found.episodes:
+        raise StoreError("\n".join(dict.fromkeys(text for _, text in found.problems)))
     return found
 
 
-def _of_store(run: Path, ledger: Ledger) -> Iterator[Candidate]:
+def _of_store(run: Path, ledger: Ledger, problems: list[tuple[str, str]]) -> Iterator[Candidate]:
     from clemcore.clemgame.store.reader import RunReader
 
     with RunReader(run) as reader:
         episodes = [(episode, reader.shard_of(episode)) for episode in reader.episodes()]
-        scored = reader.scored()
+        scored: set[tuple[int, int]] = set()
+        with contextlib.suppress(StoreError):  # those are scored again
+            scored = reader.scored()
+        problems += [(str(run), problem) for problem in reader.problems]
     has_epochs = any(episode.key.epoch > 1 for episode, _ in episodes)
     base = str(run)
     for episode, shard in episodes:
@@ -122,7 +132,7 @@ def _of_store(run: Path, ledger: Ledger) -> Iterator[Candidate]:
         )
 
 
-def _of_files(run: Path, ledger: Ledger, problems: list[tuple[str, str]]) -> Iterator[Candidate]:
+def _of_files(run: Path, ledger: Ledger) -> Iterator[Candidate]:
     """Give the episodes of a run, sorted by their folders, without a look into those that are as they were."""
     base = str(run)
     folders = [""]
@@ -143,11 +153,7 @@ def _of_files(run: Path, ledger: Ledger, problems: list[tuple[str, str]]) -> Ite
         if SIGNS.isdisjoint(files):
             folders += sorted(below, reverse=True)
         elif INTERACTIONS in files and "error.json" not in files:
-            try:
-                at = found_at(Path(base, name), files)
-            except StoreError as fault:
-                problems.append((f"{base}/{name}", str(fault)))
-                continue
+            at = found_at(Path(base, name), files)
             names = (at.game, at.experiment, at.game_id, at.epoch)
             is_scored = ledger.is_current(name, names)
             yield Candidate(base, name, *names, "", "", has_files=True, is_scored=is_scored)

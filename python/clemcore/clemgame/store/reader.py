@@ -9,6 +9,7 @@ them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import weakref
@@ -33,10 +34,8 @@ _MOST_PIECES = 1024
 # Of several files, the one in which an episode is furthest counts.
 _RANK = {"planned": 0, "live": 1, "error": 2, "limit": 2, "played": 3}
 
-_EPISODES = (
-    "SELECT game, experiment, game_id, epoch, state, attempts, error, place, ended, facts, id FROM episodes"
-    " ORDER BY place, id"
-)
+_ROWS = "SELECT game, experiment, game_id, epoch, state, attempts, error, place, ended, facts, id FROM episodes"
+_EPISODES = f"{_ROWS} ORDER BY place, id"
 _EPISODE = _EPISODES.replace("ORDER", "WHERE game = ? AND experiment = ? AND game_id = ? AND epoch = ? ORDER")
 
 
@@ -101,6 +100,11 @@ class RunReader:
     def close(self) -> None:
         """Close the files."""
         _close(self._files)
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read of damaged files, so far."""
+        return [problem for file in self._files for problem in file.problems]
 
     def writers(self) -> list[dict[str, object]]:
         """Return ``pid`` and ``host`` of the processes that are writing the run."""
@@ -201,6 +205,7 @@ class ReaderOfVersion1:
         self.path = path
         self._connection = connection
         self._pieces: OrderedDict[int, bytes] = OrderedDict()
+        self.problems: list[str] = []
 
     def close(self) -> None:
         """Close the file."""
@@ -213,11 +218,38 @@ class ReaderOfVersion1:
         statement, values = _EPISODES, ()  # type: tuple[str, tuple[Any, ...]]
         if key is not None:
             statement, values = _EPISODE, (key.game, key.experiment, key.game_id, key.epoch)
-        for row in self._rows(statement, values):
+        try:
+            rows = self._rows(statement, values)
+        except StoreError as fault:
+            if key is not None:
+                raise
+            rows = self._readable_rows(fault)
+        for row in rows:
             *names, state, attempts, error, place, ended, facts, number = row
             known = EpisodeState(state, attempts, None if error is None else json.loads(error))
             noted = {} if facts is None else json.loads(facts)
             yield StoredEpisode(EpisodeKey(*names), place, known, ended, noted, number, index)
+
+    def _readable_rows(self, fault: StoreError) -> list[tuple[Any, ...]]:
+        """Return the rows of episodes before and behind the damage, in the order of the plan.
+
+        Raises:
+            StoreError: there are none.
+        """
+        found: dict[int, tuple[Any, ...]] = {}
+        for order in ("ASC", "DESC"):
+            # A damaged page ends a query, which has given the rows before it.
+            with contextlib.suppress(sqlite3.Error):
+                for row in self._connection.execute(f"{_ROWS} ORDER BY id {order}"):
+                    found[row[-1]] = row
+        if not found:
+            raise fault
+        lost = max(found) - len(found)
+        told = f"{lost} of its episodes" if lost else "some of its episodes"
+        problem = f"{fault}. {len(found)} episodes are read from it, and {told} cannot be"
+        if problem not in self.problems:
+            self.problems.append(problem)
+        return sorted(found.values(), key=lambda row: (row[7], row[-1]))
 
     def planned(self, number: int) -> tuple[bytes, bytes]:
         """Return experiment and instance of an episode, as JSON."""
@@ -313,12 +345,25 @@ def _opened(path: Path) -> ReaderOfVersion1 | None:
         if "unable to open" not in str(fault):
             if "not a database" in str(fault):
                 raise StoreError(f"{path} is not a store of clemcore. Name the folder of a run") from fault
+            if "malformed" in str(fault) and (found := _truncated(path)) is not None:
+                return found
             raise read_error(path, fault) from fault
     try:
         # A disk that cannot be written to has no room for what readers share; then nobody writes, either.
         return _connected(path, "?mode=ro&immutable=1")
     except sqlite3.Error as fault:
         raise read_error(path, fault) from fault
+
+
+def _truncated(path: Path) -> ReaderOfVersion1 | None:
+    """Open a file that ends before its last page, for what is left; None if nothing can be read."""
+    try:
+        found = _connected(path, "?mode=ro", is_truncated=True)
+    except sqlite3.Error:
+        return None
+    if found is not None:
+        found.problems.append(f"{path} is cut off: what is behind its end cannot be read")
+    return found
 
 
 def _is_half_written(fault: sqlite3.OperationalError) -> bool:
@@ -335,11 +380,14 @@ def _roll_back(path: Path) -> None:
         connection.close()
 
 
-def _connected(path: Path, how: str) -> ReaderOfVersion1 | None:
+def _connected(path: Path, how: str, *, is_truncated: bool = False) -> ReaderOfVersion1 | None:
     connection = sqlite3.connect(
         path.resolve().as_uri() + how, uri=True, timeout=_WAIT, check_same_thread=False, isolation_level=None
     )
     try:
+        if is_truncated:
+            # Otherwise SQLite refuses a file that is shorter than its header says. Nothing can be written here.
+            connection.execute("PRAGMA writable_schema = ON")
         version = schema.version_of(connection, path)
     except BaseException:
         connection.close()

@@ -1,0 +1,138 @@
+"""Damaged stores and files: what can be read counts, and what cannot is named."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from clemcore import cli
+from clemcore.clemgame.episodes import read_episodes
+from clemcore.errors import StoreError
+from support.echo_game import write_game
+
+RUN = Path("results/mock")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _play(instances: int, *flags: str) -> dict[str, object]:
+    write_game(Path(), instances=instances)
+    assert cli.main(["run", "-g", "echo", "-m", "mock", *flags]) == 0
+    return {str(each.key): each.interactions for each in read_episodes(RUN)}
+
+
+def _readable() -> tuple[dict[str, object], list[str]]:
+    found: dict[str, object] = {}
+    faults = []
+    for episode in read_episodes(RUN):
+        try:
+            found[str(episode.key)] = episode.interactions
+        except StoreError as fault:
+            faults.append(str(fault))
+    return found, faults
+
+
+@pytest.mark.parametrize("share", [0.9, 0.6, 0.4])
+def test_a_truncated_store_gives_what_is_left(share: float, caplog: pytest.LogCaptureFixture) -> None:
+    whole = _play(300, "--layout", "store")
+    store = RUN / "store.sqlite3"
+    data = store.read_bytes()
+    store.write_bytes(data[: int(len(data) * share) // 2048 * 2048])
+    with caplog.at_level(logging.WARNING):
+        found, faults = _readable()
+    assert len(found) + len(faults) > 0
+    assert all(whole[key] == value for key, value in found.items())
+    assert all(str(store) in fault for fault in faults)
+    assert faults or any(str(store) in record.getMessage() for record in caplog.records)
+
+
+def test_a_damaged_page_of_episodes_costs_its_episodes_only(capsys: pytest.CaptureFixture[str]) -> None:
+    _play(300, "--layout", "store")
+    store = RUN / "store.sqlite3"
+    connection = sqlite3.connect(store)
+    pages = "SELECT pageno FROM dbstat WHERE name = 'episodes' AND pagetype = 'leaf' ORDER BY pageno"
+    page = connection.execute(f"{pages} LIMIT 1 OFFSET 3").fetchone()[0] if _has_dbstat(connection) else None
+    connection.close()
+    if page is None:
+        pytest.skip("this SQLite has no dbstat")
+    data = bytearray(store.read_bytes())
+    data[(page - 1) * 2048 : page * 2048] = b"\xff" * 2048
+    store.write_bytes(data)
+    found, _ = _readable()
+    assert 200 < len(found) < 300
+    assert cli.main(["score"]) == 1
+    told = capsys.readouterr().err
+    assert f"{len(found)} episodes scored" in told
+    assert f"{300 - len(found)} of its episodes cannot be" in told
+
+
+def _has_dbstat(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("SELECT 1 FROM dbstat LIMIT 1").fetchone()
+    except sqlite3.Error:
+        return False
+    return True
+
+
+def test_a_run_that_cannot_be_read_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    _play(2)
+    other = Path("results/newer")
+    other.mkdir()
+    connection = sqlite3.connect(other / "store.sqlite3")
+    connection.executescript("PRAGMA application_id = 1668051566; PRAGMA user_version = 99; CREATE TABLE t (a);")
+    connection.close()
+    assert cli.main(["score"]) == 1
+    told = capsys.readouterr().err
+    assert "has the format 99" in told
+    assert "echo: 2 episodes scored" in told
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"outcome": "limit", "error": NaN}'])
+def test_a_damaged_error_file_leaves_the_episode_and_the_rest(content: str) -> None:
+    _play(3)
+    (RUN / "store.sqlite3").unlink()
+    folder = RUN / "echo" / "words_0" / "instance_00001"
+    (folder / "error.json").write_text(content)
+    states = [(each.key.game_id, each.state) for each in read_episodes(RUN)]
+    assert states == [(0, "played"), (1, "limit" if "limit" in content else "error"), (2, "played")]
+
+
+def test_names_come_from_the_folders_if_the_file_is_torn() -> None:
+    _play(2)
+    (RUN / "store.sqlite3").unlink()
+    folder = RUN / "echo" / "words_0" / "instance_00001"
+    moved = folder.with_name("episode_1")
+    folder.rename(moved)
+    (moved / "interactions.json").write_text('{"meta": ')
+    (moved / "instance.json").write_text("")
+    assert [str(each.key) for each in read_episodes(RUN)] == ["echo/words_0/1/1", "echo/words_0/0/1"]
+    found, faults = _readable()
+    assert (len(found), len(faults)) == (1, 1)
+    assert str(moved / "interactions.json") in faults[0]
+
+
+def _empty_run() -> None:
+    RUN.mkdir(parents=True)
+    (RUN / "run.json").write_text(json.dumps({"player_models": {}}))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "told"),
+    [
+        (lambda: Path("results").mkdir(), "holds no episodes"),
+        (lambda: None, "there is no such folder"),
+        (_empty_run, "holds no completed episode"),
+    ],
+)
+def test_folders_that_are_not_runs(prepare: object, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare()  # type: ignore[operator]
+    assert cli.main(["score"]) == 2
+    assert told in capsys.readouterr().err
