@@ -12,6 +12,7 @@ import pytest
 from clemcore.backends.local.arguments import Arguments
 from clemcore.backends.local.engine import Job
 from support.architectures import build
+from support.tiny import load
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
 
@@ -116,3 +117,15 @@ def test_what_the_attention_does_not_know_is_computed_in_groups(tokenizer: Any) 
     attention.forward = lambda *args, **kwargs: forward(*args, **kwargs, s_aux=1.0)
     results, _ = asked(engine, [[5, 6, 7], [8, 9, 10]])
     assert {result.facts["grouping"]["way"] for result in results} == {"padded"}
+
+
+def test_a_model_that_keeps_its_attention_is_computed_as_before(
+    tiny_chat: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its code has a fixed attention as far as the library can see, as that of a notebook."""
+    model = load(tiny_chat, {"premade_chat_template": True, "own_weights": True})
+    monkeypatch.setattr(type(model.model), "_can_set_attn_implementation", classmethod(lambda _: False))
+    capfd.readouterr()
+    results, _ = asked(model._engine, [[5, 6, 7], [8, 9, 10]])
+    assert {result.facts["grouping"]["way"] for result in results} == {"continuous"}
+    assert capfd.readouterr().err == ""

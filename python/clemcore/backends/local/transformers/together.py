@@ -19,7 +19,7 @@ from clemcore.backends.local.failures import ran_out_of_memory
 from clemcore.backends.local.transformers.configurations import Configurations
 from clemcore.backends.local.transformers.continuous import Continuous, paged, ran_out_of_room, tokens_of
 from clemcore.backends.local.transformers.groups import groups_of, padding_of
-from clemcore.backends.local.transformers.quiet import quietly
+from clemcore.backends.local.transformers.quiet import QUIET, quietly
 from clemcore.backends.local.transformers.room import Room
 from clemcore.backends.local.transformers.trial import is_faithful
 
@@ -201,14 +201,22 @@ class Together:
         now = getattr(self._model.config, "_attn_implementation", None)
         needed = paged(now, self._model.device.type)
         if needed != now:
-            self._model.set_attn_implementation(needed)
+            self._set_attention(needed)
             self._attention = now
 
     def _make_way(self) -> None:
         """Give the model the attention for plain calls back. The lock of the engine is held."""
         if self._attention is not None:
-            self._model.set_attn_implementation(self._attention)
+            self._set_attention(self._attention)
             self._attention = None
+
+    def _set_attention(self, name: str | None) -> None:
+        """Set the attention; a model whose code has a fixed one keeps it, of which the library would warn."""
+        token = QUIET.set(True)
+        try:
+            self._model.set_attn_implementation(name)
+        finally:
+            QUIET.reset(token)
 
     def _step(self, host: Host, waiting: deque[Job], others: list[Job]) -> Iterator[tuple[Job, Result]]:
         """Let jobs join, and compute one step; jobs of a step that failed go back to those that wait."""
