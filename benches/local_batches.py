@@ -156,15 +156,18 @@ def bench_awaited(folder: Path, dtype: str) -> None:
     print(f"16 calls, 24 new, {dtype}: one batch {batch:.4f} s, awaited {awaited:.4f} s ({awaited / batch:.2f}x)")
 
 
-def bench_certified(folder: Path, dtype: str, count: int, new: int, shift: float | None) -> None:
+def bench_certified(folder: Path, options: argparse.Namespace) -> None:
     """Certified and exact answers of many prompts, greedy and sampled."""
+    dtype, count, new = options.dtype, options.count, options.new
     model = load(folder, dtype)
-    if shift is not None:
-        model._modes["certified"]._shift = lambda: shift
+    if options.shift is not None:
+        model._modes["certified"]._shift = lambda: options.shift
     dialogues = prompts(count)
     sampled: dict[str, Any] = {"temperature": 1.0, "top_p": 0.9, "seed": 7}
     ways: dict[str, dict[str, Any]] = {"greedy": {}, "top_p 0.9 at temperature 1": sampled}
     for words, gen_args in ways.items():
+        if options.only not in (None, "sampled" if gen_args else "greedy"):
+            continue
         asked = functools.partial(answers, model, dialogues, max_tokens=new, **gen_args)
         took, certified = timed(functools.partial(asked, mode="certified"))
         alone, exact = timed(functools.partial(asked, mode="exact"))
@@ -190,13 +193,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=64, help="prompts of 'certified'")
     parser.add_argument("--new", type=int, default=24, help="new tokens of 'certified'")
     parser.add_argument("--shift", type=float, help="in place of that of the stored audit")
+    parser.add_argument("--only", choices=["greedy", "sampled"], help="one half of 'certified'")
     asked = parser.parse_args(arguments)
     folder = asked.model or runpy.run_path(str(REPOSITORY / "examples" / "demo" / "model.py"))["ensure_model"]()
     benches: dict[str, Callable[[], None]] = {
         "prompts": lambda: bench_prompts(folder, asked.dtype),
         "lockstep": lambda: bench_lockstep(folder, asked.dtype),
         "awaited": lambda: bench_awaited(folder, asked.dtype),
-        "certified": lambda: bench_certified(folder, asked.dtype, asked.count, asked.new, asked.shift),
+        "certified": lambda: bench_certified(folder, asked),
     }
     for name, bench in benches.items():
         if asked.what in (name, "all"):
