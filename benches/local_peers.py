@@ -35,6 +35,9 @@ def main(arguments: list[str]) -> None:
     options.add_argument("--dtype", default="float32")
     options.add_argument("--new", type=int, default=24)
     asked = options.parse_args(arguments)
+    for python in (asked.inspect, asked.harness):
+        if python is not None and not python.is_file():
+            options.error(f"{python} is not a file: name the Python of the environment, as inspect/bin/python")
     folder = load_script(REPOSITORY / "examples" / "demo" / "model.py").ensure_model()
     order = {"folder": str(folder), "dtype": asked.dtype, "new": asked.new, "dialogues": prompts(16)}
     pythons = {"clemcore": Path(sys.executable), "inspect": asked.inspect, "harness": asked.harness}
