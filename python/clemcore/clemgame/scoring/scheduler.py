@@ -160,7 +160,11 @@ class _Lanes:
                     self._waiting.put(job)
                 lanes = min(self._number, len(jobs))
                 with ThreadPoolExecutor(max_workers=lanes) as pool:
-                    list(pool.map(lambda lane: self._lane(Path(folder, f"{lane}.txt")), range(lanes)))
+                    try:
+                        list(pool.map(lambda lane: self._lane(Path(folder, f"{lane}.txt")), range(lanes)))
+                    except BaseException:  # Ctrl-C, too: what was scored is kept
+                        self._drop_waiting()
+                        raise
                 jobs = [_joined(each) for each in self._again.values()]
                 self._again.clear()
 
@@ -174,12 +178,16 @@ class _Lanes:
                 with self._alone if job.is_alone else contextlib.nullcontext():
                     self._one(job, process, noise)
         except BaseException:
-            while self._next() is not None:  # the other processes end with what they do now
-                pass
+            self._drop_waiting()
             raise
         finally:
             if process is not None:
                 _end(process)
+
+    def _drop_waiting(self) -> None:
+        """Begin nothing more: processes end with what they do now."""
+        while self._next() is not None:
+            pass
 
     def _next(self) -> _Job | None:
         try:
