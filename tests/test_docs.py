@@ -158,8 +158,12 @@ def test_no_other_block_is_left_out() -> None:
         ("docs/backends/huggingface_local.md", "python", "the hub"),
         ("docs/backends/huggingface_local.md", "sh", "the hub"),
         ("docs/backends/human.md", "python", "a person"),
+        ("docs/backends/ray.md", "sh", "a clone"),
         ("docs/backends/slurk.md", "python", "a person"),
         ("docs/backends/slurk.md", "sh", "the network"),
+        ("docs/cluster.md", "sh", "the network"),
+        ("docs/cluster.md", "sh", "the network"),
+        ("docs/cluster.md", "sh", "the network"),
         ("docs/constraints.md", "python", "the hub"),
         ("docs/differences.md", "sh", "the network"),
         ("docs/engines.md", "sh", "the network"),
@@ -219,7 +223,9 @@ def test_data_is_what_it_says(block: Block) -> None:
     value = json.loads(block.code)
     entries = value if isinstance(value, list) else [value]
     if all("backend" in entry for entry in entries):
-        report = _core.check(block.name, json.dumps(entries).encode())
+        from clemcore.backends.custom_keys import described
+
+        report = _core.check(block.name, json.dumps(entries).encode(), described())
         assert [problem.to_dict() for problem in report.problems] == []
 
 

@@ -17,6 +17,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from clemcore import _core
 from clemcore.backends.lookup import BackendRegistry
 from clemcore.errors import BackendLoadError
 
@@ -30,16 +31,17 @@ Described = str | tuple[str, dict[str, tuple[list[str], list[str]]]]
 
 
 def declared() -> dict[str, Keys]:
-    """Return what the backends that do not come with clemcore say of their keys, by the backends' names.
+    """Return what the backends that the core does not describe say of their keys, by the backends' names.
 
     Raises:
         BackendLoadError: a module says it in a way that cannot be read; the message names file and line.
     """
     found: dict[str, Keys] = {}
+    known = _core.known_backends()
     for row in BackendRegistry.from_packaged_and_cwd_files():
         name, source = row["backend"], row["lookup_source"]
-        if name in found or source == "packaged":
-            continue
+        if name in found or (source == "packaged" and (name in known or row["file_path"] == "_internal")):
+            continue  # the core describes them
         path = _file_of(row["file_path"]) if source.startswith("entry point") else Path(row["file_path"])
         found[name] = read_keys(path) if path is not None else {}
     return found

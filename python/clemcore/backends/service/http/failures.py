@@ -135,7 +135,7 @@ class ErrorBuilder:
             return (
                 "if the server's certificate is signed by an authority of your own, name it: model_config.ca_file"
             )
-        return f"is the server at {self.endpoint.base_url} up?"
+        return f"is the server at {exchange.asked or self.endpoint.base_url} up?"
 
     def _trace(self, exchange: Exchange) -> str:
         facts = []
