@@ -33,9 +33,25 @@ def engine_of(kind: str, tokenizer: Any, dtype: str = "float32", **more: Any) ->
 
     from clemcore.backends.local.transformers.engine import TransformersEngine
 
-    model = build(kind, max_position_embeddings=1024, **more).to(getattr(torch, dtype))
+    model = of_experts() if kind == "qwen2_moe" else build(kind, max_position_embeddings=1024, **more)
     model.generation_config.eos_token_id = None
-    return TransformersEngine(model, tokenizer, kind, 1024)
+    return TransformersEngine(model.to(getattr(torch, dtype)), tokenizer, kind, 1024)
+
+
+def of_experts() -> Any:
+    """Return a model that tells its attention nothing of its sliding windows: they are in its masks alone."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4, "vocab_size": 512}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 1024}
+    experts = {"num_experts": 4, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32}
+    windows = {"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = AutoConfig.for_model("qwen2_moe", **sizes, **heads, **experts, **windows)
+        assert "sliding_attention" in config.layer_types
+        return AutoModelForCausalLM.from_config(config).eval()
 
 
 def prompts() -> list[list[int]]:
@@ -65,7 +81,7 @@ def asked(engine: Any, prompts: Sequence[Sequence[int]]) -> tuple[list[Any], lis
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("kind", ["llama", "qwen3", "mistral", "gemma3_text", "mixtral"])
+@pytest.mark.parametrize("kind", ["llama", "qwen3", "mistral", "gemma3_text", "mixtral", "qwen2_moe"])
 def test_scores_are_those_of_plain_calls(kind: str, dtype: str, tokenizer: Any) -> None:
     """Twice: the second batch goes on from pages that the first one left, where layers have such."""
     import torch

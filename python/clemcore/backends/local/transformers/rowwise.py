@@ -33,7 +33,6 @@ def attend(
     cu_seq_lens_q: Any,
     dropout: float = 0.0,
     scaling: float | None = None,
-    sliding_window: int | None = None,
     **rest: Any,
 ) -> tuple[Any, None]:
     """Compute the attention of one layer for all prompts of a step.
@@ -48,8 +47,8 @@ def attend(
         cu_seq_lens_q: where the tokens of each prompt begin, and where the last one ends, shape (prompts + 1,).
         dropout: the share of weights to drop in training.
         scaling: the factor of the scores; None is torch's own.
-        sliding_window: how many tokens each token sees, itself included; None: all.
-        **rest: the library's other arguments, with which the cache is asked.
+        **rest: the library's other arguments, with which the cache is asked. Some models leave out their sliding
+            window, which they have in their masks; the cache always knows it.
 
     Returns:
         The values that each token sees, shape (1, tokens, heads, value size), and None.
@@ -64,6 +63,7 @@ def attend(
         raise ValueError(f"{type(module).__name__} asks for {', '.join(unknown) or 'a mask of its own'}")
     key, value = cache.update(key_states=key, value_states=value, layer_idx=module.layer_idx, kwargs=rest)
     queries, keys = cu_seq_lens_q.tolist(), rest["cu_seq_lens_k"].tolist()
+    sliding_window = getattr(cache.layer_to_allocator[module.layer_idx], "sliding_window", None)
     rows = []
     for row, (begin, first) in enumerate(zip(queries[:-1], keys[:-1], strict=True)):
         tokens, seen = queries[row + 1] - begin, keys[row + 1] - first
