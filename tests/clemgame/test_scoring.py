@@ -92,6 +92,16 @@ def test_a_copy_of_results_is_up_to_date(game: Path) -> None:
     assert _score().current == 4
 
 
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"version": 1}', '{"version": 1, "makings": [[1]], "episodes": {}}']
+)
+def test_a_damaged_ledger_only_costs_time(game: Path, content: str) -> None:
+    _play()
+    _score()
+    (RUN / ".scored.json").write_text(content)
+    assert _score().count == 4
+
+
 def test_an_episode_that_was_played_again_is_scored_again(game: Path) -> None:
     _play()
     _score()

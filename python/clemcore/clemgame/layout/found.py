@@ -162,21 +162,30 @@ def read_interactions(episode: FoundEpisode) -> dict[str, Any]:
     for name in ("interactions.json", PARTIAL):
         path = episode.folder / name
         if path.is_file():
-            return in_new_form(read_json(path), episode)
+            names = (episode.game, episode.experiment, episode.game_id, episode.run.name)
+            return in_new_form(read_json(path), names, is_completed=name != PARTIAL)
     return {}
 
 
-def in_new_form(interactions: dict[str, Any], episode: FoundEpisode) -> dict[str, Any]:
-    """Return the content of a file of interactions in the form of 3.7.2."""
+def in_new_form(
+    interactions: dict[str, Any], names: tuple[str, str, int, str], *, is_completed: bool
+) -> dict[str, Any]:
+    """Return the content of a file of interactions in the form of 3.7.2.
+
+    Args:
+        interactions: the content.
+        names: game, experiment, instance and run of the episode.
+        is_completed: whether the episode came to its end.
+    """
     known = interactions.get("meta") or {}
     meta = {
-        "game_name": episode.game,
-        "experiment_name": episode.experiment,
-        "game_id": episode.game_id,
-        "results_folder": episode.run.name,
+        "game_name": names[0],
+        "experiment_name": names[1],
+        "game_id": names[2],
+        "results_folder": names[3],
         "clem_version": None,
         "round_count": len(interactions.get("turns") or ()),
-        "completed": "completed" in known or (episode.folder / "interactions.json").is_file(),
+        "completed": is_completed,
         **known,
     }
     players = {

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from clemcore.clemgame.episodes import find_runs
-from clemcore.clemgame.layout.found import SIGNS, found_at
+from clemcore.clemgame.layout.found import SIGNS, found_at, run_and_epoch
 from clemcore.clemgame.layout.names import episode_folder
 from clemcore.clemgame.scoring.ledger import Ledger
 from clemcore.clemgame.store.schema import store_files
 from clemcore.errors import StoreError
 
 INTERACTIONS = "interactions.json"
+# Folders of the layout since 3.3, with names that nothing had to be done with.
+_USUAL = re.compile(r"(?P<game>[^/%]{1,49})/(?P<experiment>[^/%]{1,49})/instance_(?P<game_id>\d{5,})")
 
 
 class Candidate(NamedTuple):
@@ -134,7 +137,7 @@ def _of_store(run: Path, ledger: Ledger, problems: list[tuple[str, str]]) -> Ite
 
 def _of_files(run: Path, ledger: Ledger) -> Iterator[Candidate]:
     """Give the episodes of a run, sorted by their folders, without a look into those that are as they were."""
-    base = str(run)
+    base, is_epoch = str(run), run_and_epoch(run)[1] is not None
     folders = [""]
     while folders:
         name = folders.pop()
@@ -153,7 +156,15 @@ def _of_files(run: Path, ledger: Ledger) -> Iterator[Candidate]:
         if SIGNS.isdisjoint(files):
             folders += sorted(below, reverse=True)
         elif INTERACTIONS in files and "error.json" not in files:
-            at = found_at(Path(base, name), files)
-            names = (at.game, at.experiment, at.game_id, at.epoch)
+            names = None if is_epoch else _usual_names(name)
+            if names is None:
+                at = found_at(Path(base, name), files)
+                names = (at.game, at.experiment, at.game_id, at.epoch)
             is_scored = ledger.is_current(name, names)
             yield Candidate(base, name, *names, "", "", has_files=True, is_scored=is_scored)
+
+
+def _usual_names(name: str) -> tuple[str, str, int, int] | None:
+    """Return game, experiment, instance and epoch where the folders surely say them, as :func:`found_at` does."""
+    found = _USUAL.fullmatch(name)
+    return None if found is None else (found["game"], found["experiment"], int(found["game_id"]), 1)

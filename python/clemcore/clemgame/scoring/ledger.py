@@ -33,8 +33,8 @@ def short_hash(*parts: bytes) -> str:
     return digest.hexdigest()[:32]
 
 
-def state_of(path: str) -> State:
-    """Return time and size of a file; a file that has just changed never looks as it was."""
+def state_of(path: str | int) -> State:
+    """Return time and size of a file, or of an open one; a file that has just changed never looks as it was."""
     status = os.stat(path)  # noqa: PTH116 - a run has many
     mtime = status.st_mtime_ns
     return [0 if time.time_ns() - mtime < _TICK else mtime, status.st_size]
@@ -102,7 +102,7 @@ class Ledger:
         known: Any = {}
         with contextlib.suppress(OSError, ValueError):
             known = json.loads(Path(self._path).read_bytes())
-        if not isinstance(known, dict) or known.get("version") != _VERSION:
+        if not _is_whole(known):
             known = {}
         self._makings = [Making(*each) for each in known.get("makings", [])]
         # Of the folder of each experiment: game, experiment, state and hash of its file.
@@ -229,6 +229,22 @@ class Ledger:
             }
             write_whole(self._path, json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode())
             self.is_changed = False
+
+
+def _is_whole(known: Any) -> bool:
+    """Tell whether the content of the file is what :meth:`Ledger.save` writes."""
+    if not isinstance(known, dict) or known.get("version") != _VERSION:
+        return False
+    try:
+        makings = known["makings"]
+        return (
+            all(len(each) == len(Making._fields) for each in makings)
+            and all(len(each) == len(Entry._fields) for each in known["episodes"].values())
+            and all(0 <= each[0] < len(makings) for each in known["episodes"].values())
+            and all(len(each) == 4 for each in known["experiments"].values())  # noqa: PLR2004 - as note() makes it
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
 
 
 def records_hash(folder: str) -> str:

@@ -79,16 +79,13 @@ class Records:
         return self._of_store(source) if source.attempt else self._of_files(source)
 
     def _of_files(self, source: Source) -> Record:
-        place = FoundEpisode(
-            Path(source.folder), Path(source.run), source.game, source.experiment, source.game_id, source.epoch
-        )
         files: list[bytes] = []
         states: list[State | None] = []
         for name in ("interactions.json", "instance.json"):
             path = f"{source.folder}/{name}"
             try:
-                states.append(state_of(path))
                 with open(path, "rb") as file:  # noqa: PTH123 - a run has many
+                    states.append(state_of(file.fileno()))
                     files.append(file.read())
             except FileNotFoundError:
                 states.append(None)
@@ -104,9 +101,12 @@ class Records:
         instance = parsed_json(files[1], f"{source.folder}/instance.json") if states[1] is not None else {}
         experiment_of = source.folder.rpartition("/")[0]
         if self._experiment[0] != experiment_of:
+            run, folder = Path(source.run), Path(source.folder)
+            place = FoundEpisode(folder, run, source.game, source.experiment, source.game_id, source.epoch)
             self._experiment = (experiment_of, json.dumps(read_experiment(place)))
         experiment = json.loads(self._experiment[1])
-        return Record(experiment, instance, in_new_form(interactions, place), facts)
+        names = (source.game, source.experiment, source.game_id, source.run.rpartition("/")[2])
+        return Record(experiment, instance, in_new_form(interactions, names, is_completed=True), facts)
 
     def _of_store(self, source: Source) -> Record:
         reader = self._reader(source.run)
