@@ -231,8 +231,10 @@ class TestGenerationArguments:
             ) as caught:
                 read_arguments({"temperature": 0.0, "max_tokens": 3, name: value})
             assert "'m'" in str(caught.value)
-        neutral = {"temperature": 0.0, "max_tokens": 3, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "seed": 1}
-        assert read_arguments(neutral).seed == 1
+        with pytest.raises(GenerationArgumentError, match="seed: has no effect at temperature 0"):
+            read_arguments({"temperature": 0.0, "max_tokens": 3, "seed": 1})
+        neutral = {"temperature": 0.0, "max_tokens": 3, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
+        assert read_arguments(neutral).top_p == 1.0
 
 
 class TestWhatIsNotHonoured:

@@ -16,6 +16,7 @@ from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
 from clemcore.backends.local.checks import CHECKS, FIELDS, REFUSED
 from clemcore.model import DEFAULT_GEN_ARGS
+from clemcore.registry.settings import setting
 from clemcore.registry.spec import ModelSpec
 
 # Arguments that are carried out above the engines.
@@ -146,11 +147,17 @@ class _LocalFormat:
         """Return None: there are no fields about reasoning."""
         return None
 
-    def settle(self, ledger: Ledger, spec: ModelSpec) -> None:  # noqa: ARG002 - the same for all
+    def settle(self, ledger: Ledger, spec: ModelSpec) -> None:
         """Refuse or leave out what has no effect, or cannot be had, together with other arguments."""
         for name, needed in _NEEDED.items():
             if name in ledger and not _is_on(ledger, needed):
                 ledger.unsupported(name, f"has no effect without {needed}: set {needed} too, or leave {name} out")
+        least, most = ledger.value("min_new_tokens"), ledger.value("max_tokens", DEFAULT_GEN_ARGS["max_tokens"])
+        # Of a model that thinks, max_tokens limits the answer alone.
+        thinks = bool(setting(spec, "cot_output", False))
+        if "min_new_tokens" in ledger and not thinks and least is not None and most is not None and least > most:
+            why = f"{least} is more than max_tokens ({most}): raise max_tokens or lower min_new_tokens"
+            ledger.unsupported("min_new_tokens", why, most)
         is_greedy = ledger.value("temperature", DEFAULT_GEN_ARGS["temperature"]) == 0
         search = next((name for name in ("num_beams", "prompt_lookup_num_tokens") if _is_on(ledger, name)), None)
         if search is not None:
@@ -159,6 +166,8 @@ class _LocalFormat:
                     ledger.unsupported(name, f"cannot be had together with {search}: leave one of them out")
         if not is_greedy:
             return
+        if ledger.value("seed") is not None and "seed" in ledger:
+            ledger.unsupported("seed", "has no effect at temperature 0 (greedy decoding): leave seed out")
         for name, neutral in _NEUTRAL.items():
             value = ledger.value(name)
             if value is not None and value != neutral and name in ledger:

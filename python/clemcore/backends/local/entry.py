@@ -190,6 +190,11 @@ def _source(spec: ModelSpec, filename: str | None) -> tuple[str, bool, str | Non
         raise SpecError(f"model '{name}': filename must name a GGUF file (….gguf), not {filename!r}")
     expanded = _expanded(given)
     path = Path(expanded)
+    if path.exists() and _has_revision(spec):
+        raise SpecError(
+            f"model '{name}': revision is a commit, branch or tag on the hub, and huggingface_id '{given}' is a "
+            "folder on this machine: remove revision, or name the model on the hub"
+        )
     meant = "" if expanded == given else f" (that is {expanded})"
     if path.is_file():
         if path.suffix != ".gguf":
@@ -205,9 +210,18 @@ def _source(spec: ModelSpec, filename: str | None) -> tuple[str, bool, str | Non
     for problem in problems_of(spec):
         if problem.code == _HUB_ID:
             raise SpecError(sentence(spec, problem))
+    if path.suffix == ".gguf" and (_is_path(expanded) or path.parent.is_dir()):
+        there = sorted(each.name for each in path.parent.glob("*.gguf")) if path.parent.is_dir() else []
+        has = f"its folder has {', '.join(there)}" if there else "correct the path, or download the file"
+        raise SpecError(f"model '{name}': the GGUF file '{given}'{meant} of huggingface_id is not there: {has}")
     if _is_path(expanded):
         raise SpecError(f"model '{name}': huggingface_id '{given}'{meant} is a path, but there is no such folder")
     return expanded, False, filename
+
+
+def _has_revision(spec: ModelSpec) -> bool:
+    fields = spec.to_dict()
+    return bool({**fields, **(fields.get("model_config") or {})}.get("revision"))
 
 
 def _check_folder(name: str, folder: Path, filename: str | None) -> None:

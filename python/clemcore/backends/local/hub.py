@@ -33,7 +33,12 @@ _NOT_READ = (
     "openvino/*",
     "coreml/*",
 )
-_PARTS = {"configuration": ("config.json",), "tokenizer": ("tokenizer.json", "tokenizer_config.json")}
+_PARTS = {
+    "configuration": ("config.json",),
+    "tokenizer": ("tokenizer.json", "tokenizer_config.json"),
+    "adapter": ("adapter_config.json",),
+    "files": ("config.json",),
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ def hub_fault(entry: LocalEntry, what: str, error: BaseException) -> str | None:
 
     Args:
         entry: the settings.
-        what: the part that was to be loaded: ``configuration``, ``tokenizer`` or ``weights``.
+        what: the part that was to be loaded: ``configuration``, ``tokenizer``, ``weights``, ``adapter``, or
+            ``files`` for the small ones.
         error: what escaped from the library.
     """
     if entry.is_folder:
@@ -95,10 +101,11 @@ def hub_fault(entry: LocalEntry, what: str, error: BaseException) -> str | None:
         return None
     missing = _missing(entry, what)
     at = f" at revision {entry.revision!r}" if entry.revision else ""
-    return (
-        f"the hub cannot be asked (offline), and {missing} of '{source}'{at} is not in {_cache()}: go online and "
-        f"run 'clem weights fetch {entry.model_name}', or copy the model's folder and name it in huggingface_id"
-    )
+    todo = f"run 'clem weights fetch {entry.model_name}', or copy the model's folder and name it in huggingface_id"
+    if what == "adapter":
+        todo = "load the model once, or copy the adapter's folder and name it in peft_model"
+    lacks = f"{missing} of '{source}'{at} is not in {_cache()}"
+    return f"the hub cannot be asked (offline), and {lacks}: go online and {todo}"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -191,13 +198,13 @@ def fetch(entry: LocalEntry, token: str | None, *, small: bool = False) -> Path:
                 f"model '{entry.model_name}': the disk of {_cache()} is full: remove models with 'clem weights "
                 "rm', or set $HF_HOME to another disk"
             ) from error
-        raise _as_ours(entry, error) from error
+        raise _as_ours(entry, error, small) from error
     except Exception as error:
-        raise _as_ours(entry, error) from error
+        raise _as_ours(entry, error, small) from error
 
 
-def _as_ours(entry: LocalEntry, error: Exception) -> ModelLoadError:
-    known = hub_fault(entry, "weights", error)
+def _as_ours(entry: LocalEntry, error: Exception, small: bool) -> ModelLoadError:
+    known = hub_fault(entry, "files" if small else "weights", error)
     return ModelLoadError(
         f"model '{entry.model_name}': {known or f'cannot download {entry.source}: {type(error).__name__}: {error}'}"
     )

@@ -16,6 +16,8 @@ from clemcore.errors import ModelLoadError
 # A model that cannot answer dialogues of so many tokens is of no use, so that is what must fit.
 LEAST_TOKENS = 2048
 _NO_LIMIT = 1 << 40
+# What limits the memory where the entry itself does.
+LIMITED = "max_memory"
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,9 @@ def advice(verdict: Verdict, others: Mapping[str, int]) -> str:
         return f"Dialogues of up to {longest} tokens would fit: set model_config.preflight to false to load it"
     if fitting:
         return f"What would fit: {', '.join(fitting)}"
+    if verdict.free.by == LIMITED:
+        lacking = size_text(verdict.needs.total(verdict.tokens) - verdict.free.bytes)
+        return f"Raise the limits of model_config.max_memory by {lacking}"
     return (
         "No format fits; free memory, take a smaller model, or set model_config.device_map to have layers wait in "
         "main memory or on a disk"

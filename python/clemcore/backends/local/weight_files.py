@@ -69,14 +69,35 @@ def fault_of(path: Path) -> str | None:
             head = file.read(len(_POINTER))
         if head == _POINTER:
             return f"{path} is a git-lfs pointer, not the weights: run 'git lfs pull' in its folder"
-        if path.suffix == ".safetensors":
-            return _fault_of_safetensors(path)
+        if path.suffix in (".safetensors", ".json"):
+            return _fault_of_safetensors(path) if path.suffix == ".safetensors" else fault_of_index(path)
         if path.suffix == ".gguf" and not head.startswith(b"GGUF"):
             return f"{path} is not a GGUF file: copy or download it again"
         if path.suffix == ".bin" and not head.startswith(_PICKLE) and not zipfile.is_zipfile(path):
             return f"{path} is not a whole weights file: copy or download it again"
     except OSError as fault:
         return f"{path} cannot be read: {fault.strerror or fault}"
+    return None
+
+
+def index_of(folder: Path) -> Path | None:
+    """Return the file that says which weights of a folder are in which file; None if none is read."""
+    first = next((folder / name for name in _NAMES if (folder / name).is_file()), None)
+    return first if first is not None and first.suffix == ".json" else None
+
+
+def fault_of_index(path: Path) -> str | None:
+    """Return why a file cannot say which weights are in which file, or None."""
+    again = "copy or download it again"
+    try:
+        index = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as fault:
+        return f"{path} is not JSON ({fault}): {again}"
+    names = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
+        return f"{path} has no weight_map that names a file for each weight: {again}"
+    if "metadata" not in index:  # the library reads it
+        return f'{path} has no "metadata", which transformers needs: add "metadata": {{}}, or {again}'
     return None
 
 

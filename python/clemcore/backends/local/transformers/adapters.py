@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import logging
@@ -10,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry
+from clemcore.backends.local.failures import reason_of
+from clemcore.backends.local.hub import hub_fault
 from clemcore.backends.local.transformers.formats import require_package
 from clemcore.backends.local.transformers.loading import loading
+from clemcore.backends.local.transformers.quiet import quietly
 from clemcore.backends.local.transformers.skeleton import Skeleton
 from clemcore.backends.local.weight_files import (
     downloaded_folder,
@@ -27,14 +31,15 @@ logger = logging.getLogger(__name__)
 _PREFIX = "base_model.model."
 
 
-def check_adapter(entry: LocalEntry, config: Any) -> None:
+def check_adapter(entry: LocalEntry, config: Any, token: str | None = None) -> None:
     """Check that an adapter is there and whole, and that its weights have the shapes that the model's layers need.
 
-    An adapter that comes from the hub is checked by PEFT, after it was downloaded.
+    Of an adapter that comes from the hub, the configuration is fetched; PEFT checks the rest.
 
     Args:
         entry: the settings; it names an adapter.
         config: the model's configuration, or None where it is not known.
+        token: the key for the hub, or None.
 
     Raises:
         ModelLoadError: it is not.
@@ -43,6 +48,7 @@ def check_adapter(entry: LocalEntry, config: Any) -> None:
     require_package(entry, "peft", "peft_model")
     folder = Path(str(entry.peft_model))
     if not folder.is_dir():
+        _check_on_hub(entry, token)
         return
     where = f"model '{entry.model_name}': peft_model '{folder}'"
     for path in weight_files(folder):
@@ -61,6 +67,20 @@ def check_adapter(entry: LocalEntry, config: Any) -> None:
             f"{where} was made for another model ('{made_for}'), not for '{entry.source}': {wrong}; name the model "
             "that it was trained on in huggingface_id"
         )
+
+
+def _check_on_hub(entry: LocalEntry, token: str | None) -> None:
+    """Fetch the configuration of an adapter, before anything large is read."""
+    from huggingface_hub import hf_hub_download
+
+    source = str(entry.peft_model)
+    try:
+        with quietly():
+            hf_hub_download(source, "adapter_config.json", token=token)
+    except Exception as error:
+        of_adapter = dataclasses.replace(entry, source=source, is_folder=False, revision=None, filename=None)
+        known = hub_fault(of_adapter, "adapter", error) or f"cannot load the adapter {source}: {reason_of(error)}"
+        raise ModelLoadError(f"model '{entry.model_name}': {known}") from error
 
 
 def _misfit(entry: LocalEntry, config: Any, folder: Path) -> str | None:

@@ -73,6 +73,30 @@ def quantization_of(entry: LocalEntry) -> Any:
         ) from error
 
 
+def check_stored_method(entry: LocalEntry, config: Any) -> None:
+    """Refuse a checkpoint with a quantization that the library does not know: it would read it as if it had none.
+
+    Raises:
+        ModelLoadError: its ``config.json`` says no method, or one that is unknown.
+    """
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    stored = getattr(config, "quantization_config", None)
+    if stored is None or entry.filename:
+        return
+    fields = stored if isinstance(stored, dict) else stored.to_dict()
+    method = getattr(fields.get("quant_method"), "value", fields.get("quant_method"))
+    known = sorted(map(str, AUTO_QUANTIZATION_CONFIG_MAPPING))
+    if method is None and (fields.get("load_in_8bit") or fields.get("load_in_4bit")):
+        return  # as bitsandbytes wrote it before it had a name
+    if method not in known:
+        said = "does not say its quant_method" if method is None else f"says quant_method {method!r}"
+        raise ModelLoadError(
+            f"model '{entry.model_name}': config.json of '{entry.source}' {said}, so its weights cannot be read: "
+            f"known are {', '.join(known)}; take another checkpoint, or a transformers that knows it"
+        )
+
+
 def quantizer_of(entry: LocalEntry, config: Any) -> Any:
     """Return what quantizes the weights, or knows how the checkpoint is quantized; None for neither.
 
@@ -92,9 +116,9 @@ def quantizer_of(entry: LocalEntry, config: Any) -> Any:
         stored = getattr(config, "quantization_config", None) or {}
         fields = stored if isinstance(stored, dict) else stored.to_dict()
         method = str(getattr(fields.get("quant_method"), "value", fields.get("quant_method")) or "as asked")
+        why = f"a package is missing: {error}" if isinstance(error, ImportError) else reason_of(error)
         raise ModelLoadError(
-            f"model '{entry.model_name}': weights that are quantized ({method}) cannot be loaded here, because a "
-            f"package or a device is missing: {reason_of(error)}"
+            f"model '{entry.model_name}': weights that are quantized ({method}) cannot be loaded here: {why}"
         ) from error
 
 

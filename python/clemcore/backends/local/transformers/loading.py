@@ -81,6 +81,17 @@ def load_config(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
     Raises:
         ModelLoadError: it is not there or cannot be read.
     """
+    folder = Path(entry.source)
+    if entry.is_folder and not entry.filename and not (folder / "config.json").is_file():
+        what = (
+            "it holds an adapter: name the model in huggingface_id and this folder in model_config.peft_model"
+            if (folder / "adapter_config.json").is_file()
+            else "copy or download the model's configuration into it, or name the folder of a model"
+        )
+        raise ModelLoadError(
+            f"model '{entry.model_name}': cannot load the configuration of '{folder}': it has no config.json: "
+            f"{what}"
+        )
     from transformers import AutoConfig
 
     with loading(entry, "configuration"):

@@ -12,6 +12,7 @@ from typing import Any
 from clemcore.backends.base import require
 from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.memory import Free, free_on, free_ram, read_size
+from clemcore.backends.local.preflight import LIMITED
 from clemcore.errors import ModelLoadError, SpecError
 
 SPREADING = ("auto", "balanced", "balanced_low_0", "sequential")
@@ -95,8 +96,10 @@ def free_for(entry: LocalEntry) -> Free:
     total, names = 0, []
     for index, device in enumerate(devices):
         found = free_ram() if device == "cpu" else free_on(device)
-        limit = limits.get(device if device == "cpu" else index)
-        total += found.bytes if limit is None else min(found.bytes, limit)
+        limit = limits.get(device if device == "cpu" else index) if entry.max_memory is not None else None
+        if limit is not None and limit < found.bytes:
+            found = Free(limit, LIMITED)
+        total += found.bytes
         names.append(found.by)
     return Free(total, ", ".join(dict.fromkeys(names)))
 

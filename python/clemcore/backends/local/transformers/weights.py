@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from typing import Any
 from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.memory import Free
 from clemcore.backends.local.preflight import Verdict, require_room
-from clemcore.backends.local.transformers import adapters, formats, placing
+from clemcore.backends.local.transformers import adapters, fitness, formats, placing
 from clemcore.backends.local.transformers.loading import check_attention, loading
 from clemcore.backends.local.transformers.quiet import no_bar_of_conversion
 from clemcore.backends.local.weight_files import (
     fault_of,
     folder_of,
+    index_of,
     sha256_of_weights,
     weight_files,
 )
@@ -67,8 +69,12 @@ def load_model(entry: LocalEntry, options: Mapping[str, Any], config: Any = None
         options["quantization_config"] = quantization
     if entry.is_folder:
         _check_files(entry, Path(entry.source))
+    _check_generation_config(entry)
     if entry.peft_model:
-        adapters.check_adapter(entry, config)
+        adapters.check_adapter(entry, config, token)
+    if config is not None:
+        formats.check_stored_method(entry, config)
+        fitness.check(entry, config)
     if config is not None and entry.preflight:
         verdict = judge(entry, config)
         logger.info("model '%s': %s", entry.model_name, verdict.sentence())
@@ -110,11 +116,30 @@ def _hash(entry: LocalEntry, folder: Path | None) -> str | None:
 
 def _check_files(entry: LocalEntry, folder: Path) -> None:
     """Check that files are there and whole before they are read."""
+    index = None if entry.filename else index_of(folder)
     files = [folder / entry.filename] if entry.filename else weight_files(folder)
-    for path in files:
+    for path in [*([] if index is None else [index]), *files]:
         fault = fault_of(path) if path.exists() else f"{path.name} is missing in {folder}: copy or download it"
         if fault:
             raise ModelLoadError(f"model '{entry.model_name}': cannot load the weights: {fault}")
+
+
+def _check_generation_config(entry: LocalEntry) -> None:
+    """Check that a generation configuration can be read; the library would go on without it and say nothing."""
+    folder = folder_of(entry)
+    path = None if folder is None else folder / "generation_config.json"
+    if path is None or not path.is_file():
+        return
+    try:
+        content = json.loads(path.read_bytes())
+        fault = None if isinstance(content, dict) else "it must be an object"
+    except (OSError, ValueError, RecursionError) as error:
+        fault = str(error)
+    if fault is not None:
+        raise ModelLoadError(
+            f"model '{entry.model_name}': {path} cannot be read: {fault}; correct it, or download it "
+            "again. It says which tokens end a reply"
+        )
 
 
 def _check_report(entry: LocalEntry, report: Mapping[str, Any]) -> None:

@@ -1,0 +1,113 @@
+"""Checks that a device map and the weight files belong to a model, by its modules without weights; none are read.
+
+transformers notices some of this only after gigabytes were read, and some of it never.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from clemcore.backends.local.entry import LocalEntry
+from clemcore.backends.local.failures import reason_of
+from clemcore.backends.local.transformers.skeleton import Skeleton
+from clemcore.backends.local.weight_files import folder_of, shapes_of, weight_files
+from clemcore.errors import ModelLoadError, SpecError
+from clemcore.spelling import misspelling_of
+
+logger = logging.getLogger(__name__)
+
+# Names that an error shows of those that are concerned.
+_SHOWN = 3
+
+
+def check(entry: LocalEntry, config: Any) -> None:
+    """Check a device map and the shapes of weights against the model that the configuration describes.
+
+    Args:
+        entry: the settings.
+        config: the model's configuration.
+
+    Raises:
+        SpecError: ``device_map`` names a module that the model does not have, or leaves one out.
+        ModelLoadError: weights have other shapes than the configuration says.
+    """
+    try:
+        model = Skeleton(config, None, trust_remote_code=entry.trust_remote_code).model
+    except Exception as error:  # noqa: BLE001 - code of a model may do anything; then it is found out when it is loaded
+        logger.info("model '%s': no modules without weights: %s", entry.model_name, reason_of(error))
+        return
+    if isinstance(entry.device_map, Mapping):
+        _check_map(entry, entry.device_map, model)
+    folder = folder_of(entry)
+    if folder is not None and not entry.filename and getattr(config, "quantization_config", None) is None:
+        _check_shapes(entry, {name: tuple(tensor.shape) for name, tensor in _tensors(model)}, _renamed(model))
+
+
+def _check_map(entry: LocalEntry, map_: Mapping[str, Any], model: Any) -> None:
+    weights = [name for name, _ in _tensors(model)]
+    names = {*(name for name, _ in model.named_modules()), *weights}
+    what = f"model '{entry.model_name}': device_map"
+    for part in map_:
+        if part not in names:
+            near = misspelling_of(part, names)
+            tops = ", ".join(repr(name) for name, _ in model.named_children())
+            hint = (
+                f"did you mean {near!r}?"
+                if near
+                else f"its parts are {tops}, and those inside, as 'model.layers.0'"
+            )
+            raise SpecError(f"{what} names {part!r}, which is not a module of the model: {hint}")
+    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
+    left = [name for name in weights if name not in tied and not any(_is_in(name, part) for part in map_)]
+    if left:
+        raise SpecError(
+            f"{what} says no device for {len(left)} weights: {_first(left)}; name their modules, or '' for all "
+            "that is not named"
+        )
+
+
+def _is_in(name: str, part: str) -> bool:
+    return not part or name == part or name.startswith(f"{part}.")
+
+
+def _check_shapes(entry: LocalEntry, wanted: Mapping[str, tuple[int, ...]], renamed: list[str]) -> None:
+    """Compare weights of the same name. Those that are renamed are compared as they are loaded."""
+    folder = folder_of(entry)
+    files = [path for path in weight_files(folder) if path.exists()] if folder is not None else []
+    wrong = []
+    for path in files:
+        try:
+            stored = shapes_of(path)
+        except (OSError, ValueError, KeyError, TypeError):  # a file that is not whole has its own error
+            continue
+        for name, shape in stored.items():
+            if name in wanted and wanted[name] != shape and not any(re.search(part, name) for part in renamed):
+                wrong.append(f"{name} {list(shape)} instead of {list(wanted[name])}")
+    if wrong:
+        raise ModelLoadError(
+            f"model '{entry.model_name}': {len(wrong)} weights in '{entry.source}' have other shapes than its "
+            f"configuration says: {_first(sorted(wrong))}; the configuration does not belong to these weights"
+        )
+
+
+def _tensors(model: Any) -> Iterator[tuple[str, Any]]:
+    yield from model.named_parameters(remove_duplicate=False)
+
+
+def _renamed(model: Any) -> list[str]:
+    """Return patterns of the names that the library changes while it loads."""
+    try:
+        from transformers.conversion_mapping import get_model_conversion_mapping
+
+        found = get_model_conversion_mapping(model)
+    except Exception as error:  # noqa: BLE001 - not public, and new in transformers 5
+        logger.info("what transformers renames is not known: %s", reason_of(error))
+        return [""]
+    return [pattern for each in found for pattern in each.source_patterns]
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")

@@ -1,0 +1,174 @@
+"""Faults of entries and files of local models: each is refused before weights are read, with what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clemcore.backends.local.entry import read_entry
+from clemcore.backends.local.weight_files import fault_of
+from clemcore.errors import GenerationArgumentError, ModelLoadError, SpecError
+from clemcore.model import Model
+from clemcore.registry.spec import ModelSpec
+from support.tiny import CAPITAL, END, copy_of, load
+
+CONFIG = {"premade_chat_template": True, "eos_to_cull": END}
+
+
+def entry_of(source: Path | str, **config: Any) -> ModelSpec:
+    return ModelSpec(model_name="m", huggingface_id=str(source), model_config={**CONFIG, **config})
+
+
+def test_a_revision_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(SpecError, match=r"revision is a commit.* on the hub, and huggingface_id .* is a folder"):
+        read_entry(entry_of(tmp_path, revision="main"))
+    assert read_entry(entry_of("o/m", revision="main")).revision == "main"
+
+
+def test_a_gguf_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(
+        SpecError, match=r"the GGUF file '.*x.gguf' of huggingface_id is not there: correct the path"
+    ):
+        read_entry(entry_of(tmp_path / "x.gguf"))
+    (tmp_path / "other.gguf").touch()
+    with pytest.raises(SpecError, match=r"is not there: its folder has other.gguf"):
+        read_entry(entry_of(tmp_path / "x.gguf"))
+
+
+def test_a_folder_without_a_configuration(tmp_path: Path) -> None:
+    from clemcore.backends.local.transformers.loading import load_config
+
+    (tmp_path / "model.safetensors").touch()
+    entry = read_entry(entry_of(tmp_path))
+    with pytest.raises(ModelLoadError, match=r"cannot load the .* it has no config.json: copy or download"):
+        load_config(entry, {})
+    (tmp_path / "adapter_config.json").touch()
+    with pytest.raises(
+        ModelLoadError, match=r"has no config.json: it holds an adapter: .* model_config.peft_model"
+    ):
+        load_config(entry, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "has no weight_map that names a file for each weight"),
+        ('{"weight_map": 5}', "has no weight_map that names a file for each weight"),
+        ('{"weight_map": {"a": 5}}', "has no weight_map that names a file for each weight"),
+        ('{"weight_map": {}}', "has no weight_map that names a file for each weight"),
+        ('{"weight_map": {"a": "b.safetensors"}}', 'has no "metadata", which transformers needs'),
+    ],
+)
+def test_an_index_that_says_nothing(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text(content)
+    assert re.search(message, str(fault_of(path)))
+
+
+@pytest.mark.slow
+class TestFiles:
+    @pytest.fixture(autouse=True)
+    def _unread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Weights that are read are a failure of the test."""
+        from transformers import AutoModelForCausalLM
+
+        def read(*_: Any, **__: Any) -> None:
+            raise AssertionError("weights were read")
+
+        monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", read)
+
+    @pytest.mark.parametrize(
+        ("map_", "message"),
+        [
+            ({"nothing": "cpu"}, r"names 'nothing', which is not a module .* its parts are 'model', 'lm_head'"),
+            ({"model.layer": "cpu"}, r"names 'model.layer', .*: did you mean 'model.layers'\?"),
+            ({"model.embed_tokens": "cpu"}, r"says no device for \d+ weights: model.layers.0"),
+        ],
+    )
+    def test_a_map_of_other_modules(self, tiny_chat: Path, map_: dict[str, str], message: str) -> None:
+        with pytest.raises(SpecError, match=message):
+            load(tiny_chat, {**CONFIG, "device_map": map_})
+
+    def test_max_memory_that_is_too_small_says_so(self, tiny_chat: Path) -> None:
+        with pytest.raises(ModelLoadError, match=r"100 kB are free by max_memory. Raise the limits of .* by 67 MB"):
+            load(tiny_chat, {**CONFIG, "device_map": "auto", "max_memory": {"cpu": "100kB"}})
+
+    @pytest.mark.parametrize("changes", [{"intermediate_size": 64}, {"vocab_size": 300}], ids=str)
+    def test_shapes_of_another_configuration(
+        self, tiny_chat: Path, tmp_path: Path, changes: dict[str, int]
+    ) -> None:
+        other = copy_of(tiny_chat, tmp_path / "other", config=changes)
+        with pytest.raises(ModelLoadError, match=r"have other shapes than its configuration says: model\."):
+            load(other)
+
+    @pytest.mark.parametrize(
+        ("stored", "message"),
+        [
+            ({"quant_method": "frobnicate", "bits": 3}, r"says quant_method 'frobnicate', so .* known are aqlm, "),
+            ({"bits": 3}, r"does not say its quant_method"),
+            (
+                {"quant_method": "awq", "bits": 4},
+                r"\(awq\) cannot be loaded here: a package is missing: .*gptqmodel",
+            ),
+        ],
+        ids=str,
+    )
+    def test_a_quantization_that_is_not_known(
+        self, tiny_chat: Path, tmp_path: Path, stored: dict[str, Any], message: str
+    ) -> None:
+        other = copy_of(tiny_chat, tmp_path / "other", config={"quantization_config": stored})
+        with pytest.raises(ModelLoadError, match=message):
+            load(other)
+
+    @pytest.mark.parametrize("content", ["{", "[]"])
+    def test_a_generation_configuration_that_is_broken(self, altered: Path, content: str) -> None:
+        (altered / "generation_config.json").write_text(content)
+        with pytest.raises(
+            ModelLoadError, match=r"generation_config.json cannot be read: .* which tokens end a reply"
+        ):
+            load(altered)
+
+    def test_a_broken_index(self, altered: Path) -> None:
+        shutil.move(altered / "model.safetensors", altered / "model-00001-of-00001.safetensors")
+        (altered / "model.safetensors.index.json").write_text(json.dumps({"weight_map": 5}))
+        with pytest.raises(ModelLoadError, match=r"index.json has no weight_map that names a file"):
+            load(altered)
+
+    def test_an_adapter_of_the_hub_while_offline(self, tiny_chat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from huggingface_hub import constants
+
+        pytest.importorskip("peft")
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        with pytest.raises(
+            ModelLoadError, match=r"adapter_config.json of 'someone/adapter' is not in .* peft_model"
+        ):
+            load(tiny_chat, {**CONFIG, "peft_model": "someone/adapter"})
+
+
+@pytest.mark.slow
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"seed": 3}, r"seed: has no effect at temperature 0 \(greedy decoding\): leave seed out"),
+            ({"min_new_tokens": 30, "max_tokens": 10}, r"min_new_tokens: 30 is more than max_tokens \(10\)"),
+        ],
+    )
+    def test_without_effect(self, tiny_chat: Path, arguments: dict[str, Any], message: str) -> None:
+        strict: Model = load(tiny_chat)
+        with pytest.raises(GenerationArgumentError, match=message):
+            strict.generate_response(CAPITAL, gen_args=arguments)
+        lenient: Model = load(tiny_chat, {**CONFIG, "on_unsupported": "drop"})
+        parameters = lenient.generate_response(CAPITAL, gen_args=arguments).facts["parameters"]
+        assert next(iter(arguments)) in parameters["dropped"]
+
+    def test_of_a_model_that_thinks_max_tokens_limits_the_answer_alone(self, tiny_chat: Path) -> None:
+        model: Model = load(tiny_chat, {**CONFIG, "cot_output": True, "cot_end_tag": "</think>"})
+        model.generate_response(CAPITAL, gen_args={"min_new_tokens": 5, "max_tokens": 2})
