@@ -124,8 +124,8 @@ pub const UNKNOWN_VALUE: Kind = Kind {
     slug: "unknown-value",
     title: "value that no reader knows",
     severity: Severity::Warning,
-    explanation: "The key takes one of a few texts, and this is none of them: the backend refuses it or reads \
-        it as something else.",
+    explanation: "The key takes one of a few texts, or a value of a certain form, such as a size of memory (`24GB`), and \
+        this is none of them: the backend refuses it or reads it as something else.",
     bad: r#"[{"model_name": "m", "backend": "mock", "model_config": {"on_exhausted": "cycel"}}]"#,
     good: r#"[{"model_name": "m", "backend": "mock", "model_config": {"on_exhausted": "cycle"}}]"#,
 };

@@ -112,6 +112,16 @@ pub enum Rule {
     Languages,
     /// Older readers only look whether it is there.
     Presence,
+    /// A size of memory: bytes, or a text such as `24GB`.
+    Bytes,
+    /// An object that holds something.
+    Filled,
+    /// Devices by the names of modules, or one text.
+    Devices,
+    /// Sizes of memory by device.
+    Limits,
+    /// How much a model reasons, and what follows where that is used up.
+    Reasoning,
 }
 
 impl Field {

@@ -112,6 +112,10 @@ fn types(field: &Field) -> Map<String, Value> {
             property.extend(ends.into_iter().filter_map(|(key, end)| Some((key.to_owned(), end?.into()))));
             None
         }
+        Rule::Bytes => property.insert("minimum".to_owned(), 0.into()),
+        Rule::Filled | Rule::Devices | Rule::Limits | Rule::Reasoning => {
+            property.insert("minProperties".to_owned(), 1.into())
+        }
         _ => None,
     };
     property

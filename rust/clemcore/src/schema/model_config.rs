@@ -99,7 +99,8 @@ pub const MODEL_CONFIG: &[Field] = &[
         .read_by(HUGGINGFACE)
         .default("false"),
     field("quantization_config", &[Object], "How weights are quantised, in the words of transformers.")
-        .read_by(HUGGINGFACE),
+        .read_by(HUGGINGFACE)
+        .rule(Rule::Filled),
     field("device", &[String], "The device that computes, as `cuda:1` or `cpu`.")
         .read_by(HUGGINGFACE)
         .default("the accelerator that torch finds, else the CPU"),
@@ -108,9 +109,11 @@ pub const MODEL_CONFIG: &[Field] = &[
         &[String, Object],
         "Which device holds which layers: `auto`, or devices by the name of the module; `cpu` and `disk` are allowed.",
     )
-    .read_by(&["huggingface_local", "huggingface_multimodal"]),
+    .read_by(&["huggingface_local", "huggingface_multimodal"])
+    .rule(Rule::Devices),
     field("max_memory", &[Object], "The memory that `device_map` may use, by device, as `{\"0\": \"20GB\", \"cpu\": \"60GB\"}`.")
-        .read_by(HUGGINGFACE),
+        .read_by(HUGGINGFACE)
+        .rule(Rule::Limits),
     field("preflight", &[Bool], "Whether the memory that is needed is compared with the free memory before loading.")
         .read_by(HUGGINGFACE)
         .default("true"),
@@ -160,6 +163,7 @@ pub const MODEL_CONFIG: &[Field] = &[
         "How much memory the states of earlier prompts may take: bytes, or a text like `4GB`; 0 keeps nothing.",
     )
     .read_by(HUGGINGFACE)
+    .rule(Rule::Bytes)
     .default("a quarter of the memory that is free after loading"),
     // Reasoning.
     field("cot_output", &[Bool], "Whether the model writes its reasoning before the answer.")
@@ -190,6 +194,7 @@ pub const MODEL_CONFIG: &[Field] = &[
     field("thinking_budget", &[Int], "How many tokens the model may think.").unit("tokens").read_by(REMOTE),
     field("reasoning", &[Object], "How much the model is asked to reason, in one form for services and local models.")
         .read_by(CHATTING)
+        .rule(Rule::Reasoning)
         .holds(&[
             ("effort", "a word: `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`"),
             ("budget", "tokens, in place of a word"),

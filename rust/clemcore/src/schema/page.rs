@@ -128,6 +128,8 @@ fn example(field: &Field) -> &'static str {
     match (field.rule, field.types) {
         (Rule::Date, _) => "\"2024-01-31\"",
         (Rule::Size, _) => "\"128k\"",
+        (Rule::Bytes, _) => "\"4GB\"",
+        (Rule::Limits, _) => "{\"0\": \"20GB\", \"cpu\": \"60GB\"}",
         (Rule::Languages, _) => "[\"en\", \"pt-BR\"]",
         (Rule::Pattern, _) => "\"<\\\\|im_end\\\\|>\"",
         (_, [Type::Bool, ..]) => "true",

@@ -8,6 +8,7 @@ mod dates;
 pub(super) mod effect;
 mod entry;
 mod foreign;
+mod forms;
 mod judgement;
 pub(super) mod languages;
 mod layers;

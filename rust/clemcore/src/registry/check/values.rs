@@ -1,6 +1,6 @@
 //! Values of known keys: their type, and what the type alone does not say.
 use super::entry::Name;
-use super::{Context, addresses, dates, languages, patterns, prices, sizes};
+use super::{Context, addresses, dates, forms, languages, patterns, prices, sizes};
 use crate::catalogue as kind;
 use crate::fix::Remedy;
 use crate::json::{Kind, Node};
@@ -130,6 +130,13 @@ pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Co
         Rule::Languages => languages::check(node, name, context),
         Rule::Positive => positive(field, node, name, context),
         Rule::Within(least, most) => within(least, most, node, name, context),
+        Rule::Bytes => forms::bytes(node, name, context),
+        Rule::Filled => {
+            forms::filled(node, name, context);
+        }
+        Rule::Devices => forms::devices(node, name, context),
+        Rule::Limits => forms::limits(node, name, context),
+        Rule::Reasoning => forms::reasoning(node, name, context),
         Rule::Required => required(field, node, name, context),
         Rule::Date => {
             let is_wrong = node.as_str().is_some_and(|text| !dates::is_right(text));
