@@ -35,6 +35,8 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
+    # Some parts take minutes: what is measured is seen at once, also in a file.
+    getattr(sys.stdout, "reconfigure", lambda **_: None)(line_buffering=True)
     importlib.import_module(f"local_{sys.argv[1]}").main(sys.argv[2:])
 
 
