@@ -30,8 +30,11 @@ Keys = dict[str, dict[str, Any]]
 Described = str | tuple[str, dict[str, tuple[list[str], list[str]]]]
 
 
-def declared() -> dict[str, Keys]:
+def declared(*, packaged: bool = True) -> dict[str, Keys]:
     """Return what the backends that the core does not describe say of their keys, by the backends' names.
+
+    Args:
+        packaged: with those that come with clemcore.
 
     Raises:
         BackendLoadError: a module says it in a way that cannot be read; the message names file and line.
@@ -40,7 +43,9 @@ def declared() -> dict[str, Keys]:
     known = _core.known_backends()
     for row in BackendRegistry.from_packaged_and_cwd_files():
         name, source = row["backend"], row["lookup_source"]
-        if name in found or (source == "packaged" and (name in known or row["file_path"] == "_internal")):
+        if name in found or (
+            source == "packaged" and (not packaged or name in known or row["file_path"] == "_internal")
+        ):
             continue  # the core describes them
         path = _file_of(row["file_path"]) if source.startswith("entry point") else Path(row["file_path"])
         found[name] = read_keys(path) if path is not None else {}
@@ -137,7 +142,7 @@ def explain(key: str) -> str | None:
 def with_own_keys(schema: dict[str, Any]) -> dict[str, Any]:
     """Add the keys of custom backends to the JSON Schema; each holds in entries of its backend only."""
     rules = schema["$defs"]["entry"]["allOf"]
-    for backend, keys in declared().items():
+    for backend, keys in declared(packaged=False).items():
         properties: dict[str, Any] = {}
         config: dict[str, Any] = {}
         for path, told in keys.items():

@@ -215,7 +215,7 @@ def schema(format_: str) -> None:
     from clemcore.backends.custom_keys import declared, with_own_keys
 
     if format_ == "json":
-        own = any(declared().values())
+        own = any(declared(packaged=False).values())
         text = _core.json_schema()
         out(json.dumps(with_own_keys(json.loads(text)), indent=2, ensure_ascii=False) if own else text.rstrip("\n"))
         return
