@@ -127,11 +127,11 @@ class TestDevices:
             ({"max_memory": {"cpu": "1GB"}}, "max_memory limits a device_map that is found automatically"),
             (
                 {"device_map": "auto", "max_memory": {"cpu": "much"}},
-                r"max_memory\['cpu'\] must be bytes .*, not 'much'",
+                r'max_memory.cpu must be bytes .*, not "much"',
             ),
             (
                 {"device_map": "auto", "max_memory": {"ram": 1}},
-                "max_memory must have devices .* as keys, not 'ram'",
+                'max_memory must have devices .* as keys, not "ram"',
             ),
         ],
         ids=lambda value: str(value)[:30],
