@@ -56,6 +56,11 @@ test-python: setup ## Run the tests of the Python package, slow ones included
 test-fast: setup ## Run the tests of the Python package that take less than a second each
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m 'not slow'
 
+.PHONY: browser
+browser: ## Install Chromium (Debian's package), which tests of pages use
+	command -v chromium >/dev/null || { \
+	  run=$$([ "$$(id -u)" = 0 ] || echo sudo); $$run apt-get update -qq && $$run apt-get install -qq -y chromium; }
+
 .PHONY: test-litellm
 test-litellm: setup ## Test the remote backends against litellm's proxy, in a separate environment (600 MB)
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python build/litellm

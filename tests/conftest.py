@@ -14,7 +14,14 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("clemcore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("clemcore")
 
-pytest_plugins = ["support.models", "support.servers", "support.clem", "support.wire_server", "support.providers"]
+pytest_plugins = [
+    "support.models",
+    "support.servers",
+    "support.clem",
+    "support.wire_server",
+    "support.providers",
+    "support.chromium",
+]
 
 # A job in the background of a shell ignores Ctrl-C, and so would every process that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -32,15 +32,19 @@ __all__ = [
     "check_layers",
     "codes_page",
     "context_tokens",
+    "episode_view",
     "explain",
     "fields_page",
     "fix",
     "freeze",
+    "game_plots",
     "json_schema",
     "judge",
     "known_backends",
     "override_fields",
     "packaged_registry",
+    "page_files",
+    "results_page",
     "servers_file",
     "settings",
     "thaw",
@@ -608,4 +612,51 @@ def transcript_images(interactions: bytes) -> list[str]:
 
     Raises:
         ValueError: it is not JSON.
+    """
+
+def episode_view(
+    interactions: bytes,
+    calls: list[tuple[int, str, int, str, int, str | None, bytes, bytes | None]],
+    images: dict[str, str],
+) -> tuple[bytes, tuple[int, int, int, float, float], list[str], str]:
+    """Return an episode as JSON for the script of the page of results.
+
+    Args:
+        interactions: the content of ``interactions.json``; empty if there is none.
+        calls: number, player, round, kind, attempt, text and record of each call, and the record without half
+            characters if it has some.
+        images: ``data:`` addresses of images by the names that messages give.
+
+    Returns:
+        The JSON; the number of calls of models, their tokens in and out, USD and seconds; the answers; the type of
+        the last event of the game master with itself.
+
+    Raises:
+        ValueError: the interactions are not JSON.
+    """
+
+def page_files() -> tuple[str, str]:
+    """Return the style sheet and the script of the page of results."""
+
+def results_page(
+    title: str, start: str, hashes: tuple[str, str], parts: list[tuple[str, str]] | None = None
+) -> bytes:
+    """Return the page of results.
+
+    Args:
+        title: its title.
+        start: the data that it begins with, as JSON.
+        hashes: SHA-256 of style sheet and script, in base64.
+        parts: for a page in one file: name and content in base64 of all other data.
+    """
+
+def game_plots(
+    lines: list[tuple[str, list[int], float | None, tuple[float, float] | None]], is_dark: bool
+) -> tuple[str, str]:
+    """Return the plots of a game as SVG: how episodes ended, and the quality of each model.
+
+    Args:
+        lines: for each model its name; how many of its episodes were played, lost, aborted, ended by a limit, ended
+            by an error, are missing, have no scores; the quality; its interval.
+        is_dark: whether they will be shown on a dark page.
     """

@@ -227,6 +227,26 @@ def read_episodes(path: Path | str) -> Iterator[Episode]:
             yield from map(_ClassicEpisode, found.find_episodes(run))
 
 
+def readable_episodes(run: Path) -> Iterator[Episode | str]:
+    """Give the episodes of one run that can be read, and a text for each file that cannot.
+
+    Args:
+        run: the folder of the run.
+    """
+    if store_files(run):
+        try:
+            yield from _of_store(run)
+        except StoreError as fault:
+            yield f"{fault}. Its classic files are shown, as far as there are any"
+        else:
+            return
+    for place in found.find_places(run):
+        try:
+            yield _ClassicEpisode(found.found_at(*place))
+        except StoreError as fault:
+            yield str(fault)
+
+
 def _of_store(run: Path) -> Iterator[Episode]:
     from clemcore.clemgame.store.reader import RunReader
 

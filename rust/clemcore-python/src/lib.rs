@@ -37,7 +37,7 @@ mod _core {
     use crate::json::{canonical_json, check_json};
 
     #[pymodule_export]
-    use crate::page::{transcript, transcript_images};
+    use crate::page::{episode_view, game_plots, page_files, results_page, transcript, transcript_images};
 
     #[pymodule_export]
     use crate::registry::{

@@ -61,10 +61,15 @@ class FoundEpisode:
 
 def find_episodes(path: Path) -> Iterator[FoundEpisode]:
     """Give the episodes below a folder, sorted by their folders."""
+    return (found_at(folder, files) for folder, files in find_places(path))
+
+
+def find_places(path: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Give the folders of episodes below a folder, sorted, each with the names of its files."""
     for folder, folders, files in os.walk(path):
         if not SIGNS.isdisjoint(files):
             folders.clear()  # what is below, such as branches, is part of this episode
-            yield found_at(Path(folder), files)
+            yield Path(folder), files
         folders[:] = sorted(name for name in folders if not name.startswith("."))
 
 

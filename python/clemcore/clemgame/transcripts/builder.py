@@ -97,7 +97,7 @@ def build_transcript(interactions: Mapping[str, Any]) -> str:
         interactions: the content of ``interactions.json``. Images are read from ``$IMAGE_ROOT`` and from the
             working directory only.
     """
-    return _pages(_encoded(interactions), roots_of(Path.cwd()))[0].decode()
+    return _pages(encoded(interactions), roots_of(Path.cwd()))[0].decode()
 
 
 def build_tex(interactions: Mapping[str, Any]) -> str:
@@ -106,13 +106,13 @@ def build_tex(interactions: Mapping[str, Any]) -> str:
     Args:
         interactions: the content of ``interactions.json``.
     """
-    return transcript(_encoded(interactions), {})[1].decode()
+    return transcript(encoded(interactions), {})[1].decode()
 
 
 def _interactions_of(episode: Episode) -> bytes:
     data = episode.interactions_json()
     # 1.x does not say everything; its reader adds what the folders say.
-    return data if b'"game_name"' in data else _encoded(episode.interactions)
+    return data if b'"game_name"' in data else encoded(episode.interactions)
 
 
 def _pages(interactions: bytes, roots: list[Path]) -> tuple[bytes, bytes]:
@@ -122,7 +122,7 @@ def _pages(interactions: bytes, roots: list[Path]) -> tuple[bytes, bytes]:
     except ValueError:
         # Python reads more than JSON, such as the NaN of 3.7.2 and half a character.
         try:
-            read = _encoded(json.loads(interactions))
+            read = encoded(json.loads(interactions))
         except ValueError as fault:
             raise StoreError(f"interactions.json is not JSON: {fault}") from None
         return transcript(read, _images(read, roots))
@@ -132,7 +132,7 @@ def _images(interactions: bytes, roots: list[Path]) -> dict[str, str]:
     return read_images(transcript_images(interactions), roots) if b"image" in interactions else {}
 
 
-def _encoded(value: Any) -> bytes:
+def encoded(value: Any) -> bytes:
     """Return a value as JSON; half a character is shown as its escape, and a number that is not finite as text."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     if "NaN" in text or "Infinity" in text:

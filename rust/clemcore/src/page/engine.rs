@@ -20,6 +20,7 @@ fn environment() -> &'static Environment<'static> {
         for (name, source) in [
             ("transcript.html", include_str!("../../pages/transcript.html")),
             ("transcript.tex", include_str!("../../pages/transcript.tex")),
+            ("page.html", include_str!("../../pages/page.html")),
         ] {
             // A test renders each, so a fault in one cannot reach a user.
             let _ = made.add_template(name, source);

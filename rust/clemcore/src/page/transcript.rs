@@ -57,7 +57,7 @@ impl Transcript {
     }
 
     /// The players that are not the game master, in their order.
-    fn players(&self) -> Vec<&str> {
+    pub(super) fn players(&self) -> Vec<&str> {
         let all = self.part("players").into_iter().flat_map(Dict::keys);
         all.filter(|name| *name != GM).collect()
     }
@@ -73,7 +73,7 @@ impl Transcript {
         visible(&format!("{game}, {experiment}, episode {episode}, with {line_up}")).into_owned()
     }
 
-    fn rounds(&self) -> impl Iterator<Item = Vec<&Dict>> {
+    pub(super) fn rounds(&self) -> impl Iterator<Item = Vec<&Dict>> {
         let rounds = match self.interactions.get("turns") {
             Some(Value::List(rounds)) => rounds.as_slice(),
             _ => &[],
@@ -85,7 +85,7 @@ impl Transcript {
     }
 
     /// The role of a player, and the model; a 1.x file only has a text.
-    fn about(&self, name: &str) -> (String, String) {
+    pub(super) fn about(&self, name: &str) -> (String, String) {
         let field = |about: &Dict, name| about.get(name).filter(|value| **value != Value::Null).map(text_of);
         match self.part("players").and_then(|players| players.get(name)) {
             Some(Value::Dict(about)) => (
@@ -256,7 +256,7 @@ fn tex_message(event: &Dict, players: &[&str], two_players: bool) -> Shown {
 }
 
 /// The images of a message: of its action, or of a content that is JSON, as games of 2024 wrote it.
-fn names_of_images(action: Option<&Value>, content: Option<&Value>) -> Vec<String> {
+pub(super) fn names_of_images(action: Option<&Value>, content: Option<&Value>) -> Vec<String> {
     let mut found = Vec::new();
     let mut take = |value: &Value| match value {
         Value::String(name) => found.push(name.clone()),
@@ -292,7 +292,7 @@ pub fn images(bytes: &[u8]) -> Result<Vec<String>, &'static str> {
 }
 
 /// The text with controls as escapes: those that steer a terminal, reorder a line, or cannot be seen.
-fn visible(text: &str) -> Cow<'_, str> {
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
     let is_unseen = |char: char| {
         (is_hidden(char) && !matches!(char, '\n' | '\t'))
             || matches!(char, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}')

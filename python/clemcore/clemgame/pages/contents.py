@@ -1,0 +1,269 @@
+"""Brings one episode into the form that the page shows; what cannot be read is named and the rest is shown.
+
+It does not know where the page is written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from clemcore._core import episode_view, transcript_images
+from clemcore.clemgame.outcome import one_line
+from clemcore.clemgame.transcripts.builder import encoded
+from clemcore.clemgame.transcripts.pictures import read_images
+from clemcore.errors import StoreError
+from clemcore.secrets import scrub
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.episodes import Episode
+    from clemcore.clemgame.store.contents import StoredCall
+
+# The outcomes of an episode, as letters: played and not lost, lost, aborted, limit, error, missing, unscored.
+PLAYED, LOST, ABORTED, LIMIT, ERROR, MISSING, UNSCORED = "plaiemu"
+_OF_STATES = {"played": UNSCORED, "error": ERROR, "limit": LIMIT}
+# What is longer is cut; the record has all of it.
+_LONGEST_KIND, _LONGEST_TEXT = 200, 200_000
+_NUMBERS = re.compile(r"\d+(\.\d+)?")
+# May be half a character; the whole ones among them are read twice, which does no harm.
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]|NaN|Infinity")
+_Value = TypeVar("_Value")
+
+
+@dataclass
+class ShownEpisode:
+    """One episode as the page shows it.
+
+    Attributes:
+        model: the line-up of models.
+        game: the game.
+        experiment: the experiment.
+        language: what instance or experiment say about the language; empty if they say nothing.
+        instance: the number of the instance.
+        epoch: the epoch, from 1.
+        outcome: one of the letters above.
+        metrics: "Aborted", "Lose" and "Main Score", as far as they are numbers.
+        kind: what ended it, if it was aborted or ended by an error or a limit; numbers in it are replaced.
+        calls: calls of models.
+        tokens: of prompts and answers together.
+        usd: what the calls cost, where that is known.
+        seconds: what the calls took, waiting included.
+        body: JSON for the page's script.
+        answers: the answers, in the order of the calls.
+        problems: what could not be read.
+    """
+
+    model: str
+    game: str
+    experiment: str
+    language: str
+    instance: int
+    epoch: int
+    outcome: str
+    metrics: dict[str, float]
+    kind: str = ""
+    calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    seconds: float = 0.0
+    body: bytes = b""
+    answers: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def score(self) -> float | None:
+        """The main score, if it is a number."""
+        score = self.metrics.get("Main Score", math.nan)
+        return score if math.isfinite(score) else None
+
+
+def read_row(episode: Episode) -> ShownEpisode:
+    """Read what the lists need; calls and messages are not read.
+
+    Args:
+        episode: the episode.
+    """
+    problems: list[str] = []
+    scores = _read(lambda: episode.scores, None, problems)
+    nothing: dict[str, Any] = {}
+    experiment = _read(lambda: episode.experiment, nothing, problems)
+    instance = _read(lambda: episode.instance, nothing, problems)
+    metrics = _metrics(scores, problems)
+    shown = ShownEpisode(
+        model=episode.line_up,
+        game=episode.key.game,
+        experiment=episode.key.experiment,
+        language=_language(instance) or _language(experiment),
+        instance=episode.key.game_id,
+        epoch=episode.key.epoch,
+        outcome=_outcome(episode.state, metrics if scores is not None else None),
+        metrics=metrics,
+        problems=[f"{episode.folder}: {problem}" for problem in problems],
+    )
+    if episode.error and shown.outcome in (ERROR, LIMIT):
+        shown.kind = _kind(scrub(one_line(episode.error)))
+    return shown
+
+
+def read_episode(episode: Episode, roots: list[Path]) -> ShownEpisode:
+    """Read all that the page shows of an episode.
+
+    Args:
+        episode: the episode.
+        roots: folders below which images may be read.
+    """
+    shown = read_row(episode)
+    problems: list[str] = []
+    scores = _read(lambda: episode.scores, None, problems=[])
+    nothing: dict[str, Any] = {}
+    no_calls: list[StoredCall] = []
+    instance = _read(lambda: episode.instance, nothing, problems=[])
+    calls = _read(episode.calls, no_calls, problems)
+    interactions = _read(lambda: _interactions(episode), b"", problems)
+    images: list[str] = []
+    try:
+        view, taken, shown.answers, last = _view(interactions, calls, roots, images)
+    except ValueError as fault:
+        problems.append(f"interactions.json {fault}")
+        view, taken, shown.answers, last = _view(b"", calls, roots, images)
+    shown.calls, shown.tokens, shown.usd, shown.seconds = taken[0], taken[1] + taken[2], taken[3], taken[4]
+    if shown.outcome == ABORTED:
+        shown.kind = _kind(f"aborted by the game: {last}" if last else "aborted by the game")
+    about: dict[str, Any] = {"tokens": taken[1:3], "place": _place(episode)}
+    about |= {name: value for name, value in (("ended", _read(lambda: episode.ended, None, [])),) if value}
+    if episode.error and shown.outcome in (ERROR, LIMIT, MISSING):
+        about["error"] = scrub(one_line(episode.error))
+    if scores is not None:
+        about["scores"] = _shown({name: value for name, value in scores.items() if name.endswith("scores")})
+    if instance:
+        about["instance"] = _shown(instance)
+    if images:
+        about["images"] = images
+    if problems:
+        about["problem"] = f"Cannot be read: {'; '.join(problems)}"
+        shown.problems += [f"{episode.folder}: {problem}" for problem in problems]
+    shown.body = b'{"view":%s,%s' % (view, encoded(about)[1:])
+    return shown
+
+
+def _read(read: Callable[[], _Value], otherwise: _Value, problems: list[str]) -> _Value:
+    try:
+        return read()
+    except (StoreError, OSError, ValueError, LookupError, TypeError, AttributeError) as fault:
+        problems.append(scrub(str(fault)))
+        return otherwise
+
+
+def _interactions(episode: Episode) -> bytes:
+    if episode.state == "played":
+        data = episode.interactions_json()
+        if b'"game_name"' in data:
+            return data
+    return encoded(episode.interactions) if episode.interactions else b""
+
+
+def _view(
+    interactions: bytes, calls: list[StoredCall], roots: list[Path], images: list[str]
+) -> tuple[bytes, tuple[int, int, int, float, float], list[str], str]:
+    """Ask the core; ``images`` takes the data of the images, and the core gets their places in it."""
+    fields = [
+        (
+            c.number,
+            _whole(c.player),
+            c.round,
+            _whole(c.kind),
+            c.attempt,
+            _text(c.text),
+            c.record,
+            _readable(c.record),
+        )
+        for c in calls
+    ]
+    for attempt in (interactions, None):
+        try:
+            # Python reads more than JSON, such as the NaN of 3.7.2 and half a character.
+            data = encoded(json.loads(interactions)) if attempt is None else attempt
+            found = read_images(transcript_images(data), roots) if b"image" in data else {}
+            view = episode_view(data, fields, {name: str(place) for place, name in enumerate(found)})
+        except ValueError:
+            if attempt is None or not interactions:
+                raise
+            continue
+        images += found.values()
+        return view
+    raise AssertionError("unreachable")
+
+
+def _whole(text: str) -> str:
+    """Return a text as UTF-8 can hold it; half a character becomes its escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _text(text: str | None) -> str | None:
+    return None if text is None else _whole(text)
+
+
+def _readable(record: bytes) -> bytes | None:
+    """Return a record without half characters, which the core cannot read; None if it can be read as it is."""
+    if not _HALF.search(record):
+        return None
+    try:
+        return encoded(json.loads(record))
+    except ValueError:
+        return None
+
+
+def _outcome(state: str, metrics: Mapping[str, float] | None) -> str:
+    # Scores count wherever they are, as for `clem eval`.
+    if metrics is None:
+        return _OF_STATES.get(state, MISSING)
+    if metrics.get("Aborted"):
+        return ABORTED
+    return LOST if metrics.get("Lose") else PLAYED
+
+
+def _metrics(scores: Mapping[str, Any] | None, problems: list[str]) -> dict[str, float]:
+    found = scores.get("episode scores") if scores is not None else {}
+    if not isinstance(found, dict):
+        problems.append('scores.json has no object "episode scores"')
+        return {}
+    metrics: dict[str, float] = {}
+    for name in ("Aborted", "Lose", "Main Score"):
+        value = found.get(name)
+        if isinstance(value, (int, float)):
+            metrics[name] = float(value)
+        elif value is None and name in found:
+            metrics[name] = math.nan
+        elif value is not None:
+            problems.append(f'scores.json has no number as its "{name}"')
+    return metrics
+
+
+def _language(about: Mapping[str, Any]) -> str:
+    for name in ("language", "lang"):
+        value = about.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return ""
+
+
+def _kind(text: str) -> str:
+    """Return what errors of a kind have in common: one line, without numbers."""
+    return _NUMBERS.sub("N", text.strip().partition("\n")[0])[:_LONGEST_KIND]
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}\n… ({len(text):,} characters)"
+
+
+def _place(episode: Episode) -> str:
+    try:
+        return episode.folder.relative_to(episode.run).as_posix()
+    except ValueError:
+        return ""
