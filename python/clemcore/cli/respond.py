@@ -6,12 +6,14 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clemcore.cli.dialogue import dialogue_options, read_messages
 from clemcore.cli.inputs import examples, generation_arguments, generation_options
+from clemcore.cli.recorded_call import again_option, asked_again, call_option
 from clemcore.cli.selection import model_options
 from clemcore.cli.terminal import is_terminal, out, progress
 from clemcore.messages import Messages
@@ -55,6 +57,8 @@ whole_option = click.option("--whole", is_flag=True, help="Do not show the answe
     is_flag=True,
     help="Print {prompt, response, response_text} instead of the text, and what --set changed.",
 )
+@again_option
+@call_option
 @click.argument("messages", required=False, metavar="[MESSAGES.json | TEXT]")
 def respond(
     *,
@@ -70,6 +74,8 @@ def respond(
     budget: float | None,
     whole: bool,
     as_json: bool,
+    again: Path | None,
+    call: int | None,
 ) -> None:
     """Ask a model once and print its answer.
 
@@ -77,7 +83,11 @@ def respond(
     argument, or with '-', it is read from standard input, which may hold either.
     """
     gen_args = generation_arguments(temperature, max_tokens, gen_arg)
-    dialogue = read_messages(messages, system, images)
+    if again is not None:
+        question = asked_again(again, call, messages, system, images)
+        dialogue, gen_args = question.messages, {**question.gen_args, **gen_args}
+    else:
+        dialogue = read_messages(messages, system, images)
     with recorded(record), cached(cache), limited(budget):
         loaded = load(model, gen_args)
         if not as_json:
