@@ -171,6 +171,8 @@ def test_no_other_block_is_left_out() -> None:
         ("docs/getting-started.md", "sh", "the hub"),
         ("docs/memory.md", "sh", "the hub"),
         ("docs/memory.md", "sh", "the hub"),
+        ("docs/pages.md", "sh", "a person"),
+        ("docs/pages.md", "sh", "the network"),
         ("docs/registry.md", "sh", "the network"),
         ("docs/scores.md", "python", "the hub"),
         ("docs/scoring.md", "sh", "a clone"),

@@ -55,6 +55,7 @@ class Texts:
         game, experiment: names.
         prompt, answer: of its one call.
         extra: everywhere else: names of players, roles, models, keys, images, errors.
+        record: the record of its call, in place of one with these texts.
     """
 
     game: str = "game"
@@ -65,6 +66,7 @@ class Texts:
     instance: int = 0
     epoch: int = 1
     state: str = "played"
+    record: dict[str, Any] | None = None
     scores: dict[str, Any] = field(
         default_factory=lambda: {"Aborted": 0, "Lose": 0, "Success": 1, "Main Score": 80.0}
     )
@@ -113,6 +115,8 @@ def write_run(folder: Path, episodes: Sequence[Texts], *, is_markdown: bool = Fa
 
 def _record(texts: Texts) -> bytes:
     extra = texts.extra
+    if texts.record is not None:
+        return json.dumps(texts.record).encode()
     return json.dumps(
         {
             "timestamp": extra,

@@ -84,6 +84,11 @@ class Episode:
         raise NotImplementedError
 
     @property
+    def usage(self) -> dict[str, Any]:
+        """What its calls took, as far as the store has noted it: calls, input_tokens, output_tokens, usd."""
+        return {}
+
+    @property
     def player_models(self) -> Any:
         """What the results say about the models, by the number of the role."""
         return self.interactions.get("player_models")
@@ -142,6 +147,11 @@ class _StoreEpisode(Episode):
     @property
     def ended(self) -> str | None:
         return self._stored.ended
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        found = self._stored.facts.get("usage")
+        return found if isinstance(found, dict) else {}
 
 
 class _ClassicEpisode(Episode):

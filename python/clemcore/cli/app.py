@@ -45,6 +45,7 @@ COMMANDS = {
     "eval": ("evaluating.eval_", "Compute the tables of scores."),
     "transcribe": ("transcribe.transcribe", "Write transcripts of episodes, as HTML and TeX."),
     "page": ("page.page", "Write results as a page for browsers."),
+    "view": ("view.view", "Show results in a browser, also of a run in progress."),
     "status": ("status.status", "Show how far a run is."),
     "replay": ("replay.replay", "Play a run again from its record, and compare."),
     "export": ("export.export", "Write the episodes of RUN in another layout."),

@@ -181,3 +181,22 @@ def test_the_command_says_where_the_page_is(tmp_path: Path, clem: Clem) -> None:
     assert Path(one).stat().st_size < 200_000
     (tmp_path / "empty").mkdir()
     assert "holds no episodes" in clem.fails("page", str(tmp_path / "empty"), "-o", str(tmp_path / "x"), status=2)
+
+
+def test_a_call_is_asked_again_without_its_text_on_the_command_line(tmp_path: Path, clem: Clem) -> None:
+    record = {
+        "manipulated_prompt_obj": {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]},
+        "clemcore": {"model_spec": {"model_name": "mock"}, "gen_args": {"asked": {"temperature": 0.5}}},
+    }
+    run = write_run(tmp_path / "run", [Texts(record=record), Texts(instance=1)])
+    place = str(run / "game" / "easy" / "instance_00000")
+    found = json.loads(clem.ok("respond", "--again", place, "--call", "0", "--json"))
+    assert found["prompt"] == [{"role": "user", "content": "Hello?"}]
+    assert "needs --call" in clem.fails("respond", "--again", place, status=2)
+    assert "leave out other messages" in clem.fails(
+        "respond", "--again", place, "--call", "0", "-m", "mock", "Hi", status=2
+    )
+    assert "has no call 7; it has 1" in clem.fails("respond", "--again", place, "--call", "7")
+    assert "is not in a run" in clem.fails("respond", "--again", str(tmp_path), "--call", "0")
+    other = place.replace("00000", "00009")
+    assert "has no episode game/easy/instance_00009" in clem.fails("respond", "--again", other, "--call", "0")

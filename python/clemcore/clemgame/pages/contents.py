@@ -105,6 +105,9 @@ def read_row(episode: Episode) -> ShownEpisode:
         metrics=metrics,
         problems=[f"{episode.folder}: {problem}" for problem in problems],
     )
+    usage = episode.usage
+    shown.calls, shown.usd = int(usage.get("calls") or 0), float(usage.get("usd") or 0.0)
+    shown.tokens = sum(int(usage.get(name) or 0) for name in ("input_tokens", "output_tokens"))
     if episode.error and shown.outcome in (ERROR, LIMIT):
         shown.kind = _kind(scrub(one_line(episode.error)))
     return shown

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -158,7 +158,12 @@ def _collect(
     texts.flush()
     for name, table in index.tables().items():
         write(name, table)
-    more = {"chunks": chunks.starts, "texts": texts.starts, "about": about(paths), "places": _places(paths, index)}
+    more = {
+        "chunks": chunks.starts,
+        "texts": texts.starts,
+        "about": about(paths),
+        "places": places_of(paths, index.models),
+    }
     start = index.start(more)
     start["plots"] = list(_plots(start, write))
     return index, start
@@ -184,15 +189,15 @@ def _shown(paths: Sequence[Path], index: Index) -> Iterator[ShownEpisode]:
                     index.problems.append(found)
 
 
-def _places(paths: Sequence[Path], index: Index) -> list[str]:
+def places_of(paths: Sequence[Path], models: Iterable[str]) -> list[str]:
     """Return the folder of each line-up, as it was named, for commands to be copied."""
-    from clemcore.clemgame.episodes import find_runs
+    from clemcore.clemgame.episodes import find_runs, is_run
 
     found: dict[str, str] = {}
     for path in paths:
-        for run in find_runs(path):
+        for run in [path] if is_run(path) else find_runs(path):
             found.setdefault(run.name, run.as_posix())
-    return [found.get(model, "") for model in index.models]
+    return [found.get(model, "") for model in models]
 
 
 def about(paths: Sequence[Path]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ class Names:
         """Return the number of a name."""
         return self.numbers.setdefault(name, len(self.numbers))
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         """Give the names in the order of their numbers."""
         return iter(self.numbers)
 
