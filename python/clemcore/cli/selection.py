@@ -126,10 +126,10 @@ def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
             if base_url or key_name or set_:
                 raise click.UsageError("--base-url, --key-name and --set describe a model; they need -m.")
             return command(model=None, **rest)
-        if model is None and rest.get("again") is not None and rest.get("call") is not None:
-            from clemcore.cli.recorded_call import read_question
+        if model is None and rest.get("again") is not None:
+            from clemcore.cli.recorded_call import asked_again
 
-            model = read_question(rest["again"], rest["call"]).model
+            model = asked_again(rest["again"], rest["call"]).model
         if base_url is not None:
             model = _on_server(model, base_url, key_name)
         elif key_name is not None:

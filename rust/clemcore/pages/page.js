@@ -66,8 +66,8 @@ function part(name) {
 		}).then(unpack);
 		entry.promise.catch(() => loading.delete(name));
 		loading.set(name, entry);
-		const old = loading.size > 40 && [...loading.keys()].find((each) => /^[ct]/.test(each));
-		if (old) loading.delete(old);
+		const old = [...loading.keys()].filter((each) => /^[ct]/.test(each));
+		if (old.length > 20) loading.delete(old[0]);
 	}
 	return loading.get(name).promise;
 }
@@ -252,7 +252,7 @@ function stack(bar, sum) {
 	}
 }
 const legend = () => make("legend");
-const range = (found) => (found && found[0] !== null ? `${number(found[0], 1)} to ${number(found[1], 1)}` : "");
+const range = (found) => (!found ? "" : found[0] === null ? found[2] ?? "" : `${number(found[0], 1)} to ${number(found[1], 1)}`);
 // ---- the leaderboard
 function leaderboard() {
 	const chosen = filters();
@@ -303,8 +303,8 @@ function leaderboard() {
 	return made;
 }
 function interval(told, name) {
-	const found = told?.intervals?.[name] ?? told?.[`${name}_interval`];
-	return Array.isArray(found) ? found : found ? [found.low ?? found.lower ?? null, found.high ?? found.upper ?? null] : null;
+	const found = told?.intervals?.[name];
+	return found ? [found.low, found.high, found.note] : null;
 }
 const episodesOf = (m, g) => ({ view: "episodes", m: id.m[m], g: id.g[g], sort: null });
 /** Return the cells for the percentage played and the quality of a model in a game. */

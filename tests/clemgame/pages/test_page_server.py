@@ -58,7 +58,7 @@ def test_only_who_knows_the_token_on_this_machine_sees_something(tmp_path: Path)
         for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1.evil.example:{port}", ""):
             assert get(server, host=host).status == 421, host
         cut = server.address.rsplit("/", 2)[1][:-1]
-        for token in ("", "x", "é".encode().decode("latin-1"), "..", cut):
+        for token in ("", "x", "%C3%A9", "..", cut):
             assert get(server, token=token).status == 404, token
         names = ("../run.json", "data/../store.sqlite3", "data/c0.js", "data/0/c1.js", "data/0/r0.js",
                  "data/r00.js", "data/r9.js", "data/p99999.js", "data/1/c0.js", "store.sqlite3")  # fmt: skip

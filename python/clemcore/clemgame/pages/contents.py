@@ -46,6 +46,7 @@ class ShownEpisode:
         language: what instance or experiment say about the language; empty if they say nothing.
         instance: the number of the instance.
         epoch: the epoch, from 1.
+        name: the name of the episode in the tables of `clem eval`.
         outcome: one of the letters above.
         metrics: "Aborted", "Lose" and "Main Score", as far as they are numbers.
         kind: what ended it, if it was aborted or ended by an error or a limit; numbers in it are replaced.
@@ -64,6 +65,7 @@ class ShownEpisode:
     language: str
     instance: int
     epoch: int
+    name: str
     outcome: str
     metrics: dict[str, float]
     kind: str = ""
@@ -101,6 +103,7 @@ def read_row(episode: Episode) -> ShownEpisode:
         language=_language(instance) or _language(experiment),
         instance=episode.key.game_id,
         epoch=episode.key.epoch,
+        name=_name(episode),
         outcome=_outcome(episode.state, metrics if scores is not None else None),
         metrics=metrics,
         problems=[f"{episode.folder}: {problem}" for problem in problems],
@@ -263,6 +266,11 @@ def _kind(text: str) -> str:
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}\n… ({len(text):,} characters)"
+
+
+def _name(episode: Episode) -> str:
+    instance = f"instance_{episode.key.game_id:05d}"
+    return f"epoch_{episode.key.epoch:05d}/{instance}" if episode.has_epochs else instance
 
 
 def _place(episode: Episode) -> str:

@@ -110,7 +110,7 @@ class Index:
             counts = self._unknown.setdefault((shown.game, shown.model), {})
             counts[_UNKNOWN[shown.outcome]] = counts.get(_UNKNOWN[shown.outcome], 0) + 1
             return
-        names = (shown.game, shown.model, shown.experiment, f"{shown.epoch}/{shown.instance}")
+        names = (shown.game, shown.model, shown.experiment, shown.name)
         self._evaluation.add_rows([(names, metric, value) for metric, value in shown.metrics.items()])
 
     def results(self) -> dict[str, Any]:

@@ -63,14 +63,10 @@ def _line(
     model: str, counts: list[int], results: Mapping[str, Any], game: str
 ) -> tuple[str, list[int], float | None, tuple[float, float] | None]:
     about = results.get(model, {}).get("games", {}).get(game, {})
-    interval = about.get("quality_score_interval")
-    return model, counts, about.get("quality_score"), _pair(interval)
-
-
-def _pair(interval: Any) -> tuple[float, float] | None:
-    if isinstance(interval, Sequence) and len(interval) == len(("low", "high")) and None not in interval:
-        return float(interval[0]), float(interval[1])
-    return None
+    interval = about.get("intervals", {}).get("quality_score", {})
+    low, high = interval.get("low"), interval.get("high")
+    pair = None if low is None or high is None else (float(low), float(high))
+    return model, counts, about.get("quality_score"), pair
 
 
 def _with_intervals(lines: Sequence[tuple[str, list[int], float | None, tuple[float, float] | None]]) -> str:

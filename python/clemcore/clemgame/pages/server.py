@@ -201,7 +201,9 @@ def _handler(view: ViewServer) -> type[BaseHTTPRequestHandler]:
                 self._send(421, "text/plain", b"This server answers under the names of this machine only.\n")
                 return
             found = view.answer(self.path)
-            if found is None:
+            if self.path == "/favicon.ico":  # every browser asks for one
+                self._send(204, "image/png", b"")
+            elif found is None:
                 self._send(404, "text/plain", b"There is no such page. Use the address that 'clem view' printed.\n")
             else:
                 self._send(200, *found)

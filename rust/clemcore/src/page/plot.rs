@@ -7,8 +7,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// Letters of names that are shown.
-const LONGEST: usize = 28;
-const WIDTH: u32 = 720;
+const LONGEST: usize = 22;
+const WIDTH: u32 = 600;
 /// Pixels of a line, and of everything around the lines.
 const LINE: u32 = 26;
 const AROUND: u32 = 64;
@@ -76,8 +76,8 @@ fn draw_outcomes(out: &mut String, lines: &[Line<'_>], look: &Look) -> Drawn {
         .margin(8)
         .margin_right(16)
         .x_label_area_size(40)
-        .y_label_area_size(200)
-        .build_cartesian_2d(0.0..100.0_f64, (0..lines.len()).into_segmented())?;
+        .y_label_area_size(160)
+        .build_cartesian_2d(0.0..100.0_f64, (0..lines.len().saturating_sub(1)).into_segmented())?;
     let name = |value: &SegmentValue<usize>| name_of(lines, value);
     chart
         .configure_mesh()
@@ -156,8 +156,8 @@ fn draw_quality(out: &mut String, lines: &[Line<'_>], look: &Look) -> Drawn {
         .margin(8)
         .margin_right(40)
         .x_label_area_size(40)
-        .y_label_area_size(200)
-        .build_cartesian_2d(low..high, (0..lines.len()).into_segmented())?;
+        .y_label_area_size(160)
+        .build_cartesian_2d(low..high, (0..lines.len().saturating_sub(1)).into_segmented())?;
     let name = |value: &SegmentValue<usize>| name_of(lines, value);
     chart
         .configure_mesh()
