@@ -135,6 +135,8 @@ def show_results() -> None:
         run(WORK, [CLEM, "transcribe", "-r", f"results/{model}"])
     page = min((WORK / "results" / "smollm2-local").rglob("transcript.html"))
     print(f"{WORK / 'results' / 'results.html'} has it by game; {page} shows an episode")
+    whole = run(WORK, [CLEM, "page", "results"]).strip()
+    print(f"the page of all games, with every episode and every call: {whole}")
 
 
 def main() -> int:
