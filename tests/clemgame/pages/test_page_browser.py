@@ -65,7 +65,10 @@ def test_an_episode_is_reached_by_keyboard_down_to_its_raw_request(tmp_path: Pat
         def to(text: str) -> None:
             for _ in range(80):
                 page.keyboard.press("Tab")
-                if text in page.evaluate("document.activeElement.textContent"):
+                focused = (
+                    "document.activeElement.matches('a, button, summary') && document.activeElement.textContent"
+                )
+                if text in (page.evaluate(focused) or ""):
                     return
             raise AssertionError(f"{text} cannot be reached")
 
@@ -81,7 +84,8 @@ def test_an_episode_is_reached_by_keyboard_down_to_its_raw_request(tmp_path: Pat
         page.keyboard.press("Enter")
         assert "manipulated_prompt_obj" in page.inner_text("details[open] details[open] pre")
         assert "call=0" in page.url
-        opened(page, page.url)  # the state has a link
+        page.reload()  # the state has a link
+        page.wait_for_selector("[data-asked]")
         assert page.evaluate("document.activeElement.textContent").startswith("Call 0")
         assert not seen.messages
 
