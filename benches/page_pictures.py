@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pages import PROGRAM, make_runs
+from pages import CHROMIUM, make_runs
 
 from clemcore.clemgame.pages.folder import write_folder
 
@@ -33,7 +33,7 @@ def main() -> None:
             subprocess.run([clem, *command], cwd=folder, env=environment, check=True, capture_output=True)
         many = write_folder([folder / "synthetic"], folder / "many").path.as_uri()
         one = write_folder([folder / "results"], folder / "one").path.as_uri()
-        browser = playwright.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for name, width, height, address, is_dark, opens in (
             ("leaderboard", 1280, 760, many, False, False),
             ("games", 800, 900, f"{many}#view=games", True, False),

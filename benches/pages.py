@@ -30,6 +30,7 @@ from clemcore.clemgame.store.frames import call_frame, packed
 from clemcore.clemgame.store.pieces import Cutter
 from support.chromium import PROGRAM
 
+CHROMIUM = PROGRAM
 MODELS, GAMES, EXPERIMENTS = 20, 10, 5
 # Bodies of a game that differ; all episodes have one of them.
 VARIANTS = 50
@@ -128,7 +129,7 @@ def measure(page_file: Path) -> Iterator[tuple[str, float, float]]:
 
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
         arguments = ["--no-sandbox", "--enable-precise-memory-info"]
-        context = playwright.chromium.launch_persistent_context(profile, executable_path=PROGRAM, args=arguments)
+        context = playwright.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, args=arguments)
         page = context.new_page()
         loaded: list[str] = []
         page.on("requestfinished", lambda request: loaded.append(request.url))
