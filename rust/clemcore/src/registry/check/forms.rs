@@ -104,7 +104,7 @@ pub(super) fn reasoning(node: &Node<'_>, name: Name, context: &mut Context<'_>) 
             let message =
                 format_args!("{name} holds 'effort' or 'budget', 'on_exceed' and 'closing', not {key:?}");
             let fault = report(&member.value, &format!("{name}.{key}"), message, context);
-            if let Some(near) = similar::near_miss(key, REASONING.into_iter()) {
+            if let Some(near) = similar::near_miss(key, REASONING) {
                 fault.help(format_args!("did you mean \"{near}\"?"));
             }
         }
@@ -124,7 +124,7 @@ pub(super) fn reasoning(node: &Node<'_>, name: Name, context: &mut Context<'_>) 
         let message = format_args!("{name}.{key} must be {form}, not {}", shown(value));
         let fault = report(value, &format!("{name}.{key}"), message, context);
         let near = value.as_str().filter(|_| key == "on_exceed");
-        if let Some(near) = near.and_then(|text| similar::near_miss(text, ON_EXCEED.into_iter())) {
+        if let Some(near) = near.and_then(|text| similar::near_miss(text, ON_EXCEED)) {
             fault.help(format_args!("did you mean \"{near}\"?"));
         }
     }
