@@ -93,8 +93,8 @@ def test_every_setting_of_the_table_is_read_by_the_code(backend: str) -> None:
 def test_the_local_backend_reads_its_settings_of_the_table() -> None:
     rows = settings_of("huggingface_local")
     refused = {name for name, row in rows.items() if row["refused"]}
-    assert refused == {"multimodal", "do_sample"}
-    elsewhere = {"on_unsupported", "multimodality", "torch_dtype", "padding_side", "huggingface_id"}
+    assert refused == {"do_sample"}
+    elsewhere = {"on_unsupported", "torch_dtype", "padding_side", "huggingface_id"}
     of_the_entry = {"model_name", "source", "is_folder", "eos_is_literal", "context_size"}
     assert {each.name for each in fields(LocalEntry)} - of_the_entry == rows.keys() - refused - elsewhere
 

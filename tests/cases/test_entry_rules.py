@@ -54,7 +54,6 @@ STOPPED = [
     (remote(on_identity_change="stop"), "R054"),
     (remote(idle_timeout=0), "R055"),
     (local(torch_num_threads=-1), "R055"),
-    (local(multimodal=True), "R071"),
     (local(do_sample=False), "R071"),
     (remote(temperature=0.7), "R081"),
     (remote(n=2), "R081"),

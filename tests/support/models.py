@@ -38,10 +38,10 @@ def load_script(path: Path) -> ModuleType:
     return module
 
 
-def built_model(script: str) -> Path:
-    """The folder made by `tests/models/SCRIPT.py FOLDER`, made now where it is not there yet."""
+def built_model(script: str, *arguments: str) -> Path:
+    """The folder made by `tests/models/SCRIPT.py ARGUMENTS… FOLDER`, made now where it is not there yet."""
     source = REPOSITORY / "tests" / "models" / f"{script}.py"
-    made_from = [source.read_text(encoding="utf-8"), sys.version]
+    made_from = [source.read_text(encoding="utf-8"), sys.version, *arguments]
     made_from += [f"{name}=={version(name)}" for name in ("torch", "transformers", "tokenizers")]
     name = f"{script}-{hashlib.sha256(chr(10).join(made_from).encode()).hexdigest()[:12]}"
     folder = BUILT / name
@@ -54,7 +54,7 @@ def built_model(script: str) -> Path:
             partial = BUILT / f".{name}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-            command = [sys.executable, str(source), str(partial)]
+            command = [sys.executable, str(source), *arguments, str(partial)]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 pytest.fail(f"{source} failed:\n{done.stderr[-4000:]}", pytrace=False)
@@ -72,6 +72,18 @@ def tiny_chat() -> Path:
 def tiny_dialogues() -> ModuleType:
     """The module tests/models/tiny_chat.py: what the tiny model was taught."""
     return load_script(REPOSITORY / "tests" / "models" / "tiny_chat.py")
+
+
+@pytest.fixture(scope="session", params=["llava", "gemma3"])
+def tiny_vision(request: pytest.FixtureRequest, tiny_chat: Path) -> Path:
+    """Folder of a tiny vision-language model with random weights; of each kind of tiny_vision.py."""
+    return built_model("tiny_vision", request.param, str(tiny_chat))
+
+
+@pytest.fixture(scope="session")
+def tiny_llava(tiny_chat: Path) -> Path:
+    """Folder of a tiny vision-language model with random weights."""
+    return built_model("tiny_vision", "llava", str(tiny_chat))
 
 
 @pytest.fixture(scope="session")

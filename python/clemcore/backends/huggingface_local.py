@@ -1,4 +1,4 @@
-r"""Backend ``huggingface_local``: chat models that run in this process, by torch and transformers. Text only.
+r"""Backend ``huggingface_local``: chat models that run in this process, by torch and transformers.
 
 It puts the pipeline of local models (``local/model.py``) and the engine of transformers
 (``local/transformers/engine.py``) together. It does not know the registry, and imports torch and transformers only
@@ -31,7 +31,6 @@ from clemcore.backends.local.transformers.identity import key_of
 from clemcore.backends.local.transformers.loading import FALLBACK_CONTEXT_SIZE
 from clemcore.backends.local.transformers.opening import frontend_of, open_frontend
 from clemcore.backends.local.transformers.parts import (
-    HuggingfaceLocalMultimodalModel,
     load_config_and_tokenizer,
     load_model,
     split_and_clean_cot_output,
@@ -72,6 +71,8 @@ class HuggingfaceLocal(Backend):
             MissingExtraError: torch or transformers are not installed.
             ModelLoadError: the model is not there, not whole, or cannot be read.
         """
+        if read_entry(model_spec).multimodal:
+            return HuggingfaceLocalMultimodalModel(model_spec)
         return HuggingfaceLocalModel(model_spec)
 
     @classmethod
@@ -112,6 +113,7 @@ class HuggingfaceLocal(Backend):
         """Compare the prompts of a model with those that transformers makes; the proof is stored for later runs."""
         _require_libraries()
         front = frontend_of(model_spec)
+        front.prove()
         made = proof.prove(front.subject(), now=now or front.template_now, more_cases=cases)
         proof.save(made)
         return made
@@ -168,3 +170,16 @@ class HuggingfaceLocalModel(LocalModel):
         """Give the memory back at once, unless another model shares the weights."""
         self.__dict__.pop("model", None)
         super().close()
+
+
+class HuggingfaceLocalMultimodalModel(HuggingfaceLocalModel):
+    """A loaded vision-language model: an entry with ``multimodal``. Dialogues may have images, or none.
+
+    Attributes:
+        processor: the transformers processor.
+    """
+
+    def __init__(self, model_spec: ModelSpec) -> None:
+        """Read the entry, then load configuration, processor and weights, in this order."""
+        super().__init__(model_spec)
+        self.processor: Any = getattr(self._front.sight, "processor", None)

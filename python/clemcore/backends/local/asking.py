@@ -22,10 +22,11 @@ from clemcore.backends.local.choosing.logprobs import LogProbabilities
 from clemcore.backends.local.choosing.rules import Rules
 from clemcore.backends.local.constraints.forms import Constraint, read_constraint
 from clemcore.backends.local.constraints.grammars import Grammars
-from clemcore.backends.local.engine import Description, Engine, Job
-from clemcore.backends.local.frontend import Frontend, Prompt
+from clemcore.backends.local.engine import Description, Engine, Job, Media
+from clemcore.backends.local.frontend import Frontend
 from clemcore.backends.local.modes.mode import Mode
 from clemcore.backends.local.pieces import Pieces
+from clemcore.backends.local.prompt import Prompt
 from clemcore.backends.local.tags import Tags
 from clemcore.backends.local.text import StopStrings
 from clemcore.backends.local.thinking import Abilities, Thinking, fault_of_closing, limit_of, read_thinking
@@ -105,6 +106,7 @@ class Item:
         listener: gets the pieces of the answer, or None.
         cancelled: tells whether nobody wants the answer any longer, or None.
         is_search: whether the engine searches for the answer as a whole, as with beams.
+        media: the images of the prompt, or None.
     """
 
     index: int
@@ -122,6 +124,7 @@ class Item:
     listener: Listener | None
     cancelled: Callable[[], bool] | None = None
     is_search: bool = False
+    media: Media | None = None
 
 
 class Preparation:
@@ -165,7 +168,7 @@ class Preparation:
         begin = time.perf_counter()
         prompt = account.front.write(ask.messages)
         written = time.perf_counter()
-        ids, control = self._front.encode_guarded(prompt)
+        ids, control, media = self._front.encode_guarded(prompt)
         seconds = {"template": written - begin, "tokenize": time.perf_counter() - written}
         self._front.check_context(ids, account.arguments.max_tokens, ask.messages, place)
         stops = account.arguments.stop if account.has_stop else described.stop_strings
@@ -197,6 +200,7 @@ class Preparation:
             ask.listener,
             ask.cancelled if ask.listener is None else functools.partial(_is_stopped, ask.listener),
             rules.is_search,
+            media,
         )
 
     def _watchers(self, arguments: Arguments) -> list[Watcher]:
@@ -287,6 +291,7 @@ class Preparation:
             is_search=item.is_search,
             on_tokens=on_tokens,
             cancelled=item.cancelled,
+            media=item.media,
         )
 
     def _gives_pieces(self, item: Item, described: Description) -> bool:

@@ -96,6 +96,19 @@ class State(Protocol):
         """Give the memory back."""
 
 
+@dataclass(frozen=True, eq=False)
+class Media:
+    """What a prompt has beside its token ids: its images, as an engine computes with them.
+
+    Attributes:
+        first: how many of the prompt's tokens stand before all that belongs to an image.
+        inputs: what the model is given beside ids, by its own names, for this prompt alone.
+    """
+
+    first: int
+    inputs: Mapping[str, Any]
+
+
 @dataclass(eq=False)
 class Job:
     """One reply to be generated.
@@ -117,6 +130,7 @@ class Job:
         on_tokens: told all new ids so far whenever there are more; True ends the reply.
         cancelled: asked between tokens; True ends the reply.
         deterministic: compute the same for the same also where libraries have to be asked for that, as on CUDA.
+        media: the images of the prompt, or None. State and pieces end before the first of them.
     """
 
     ids: Sequence[int]
@@ -129,6 +143,7 @@ class Job:
     on_tokens: Callable[[Sequence[int]], bool] | None = None
     cancelled: Callable[[], bool] | None = None
     deterministic: bool = False
+    media: Media | None = None
 
     @property
     def all_ids(self) -> list[int]:

@@ -27,7 +27,7 @@ _MOST_THREADS = 4096
 # Codes of problems: keys without effect, and an id that the hub does not have.
 _NO_EFFECT, _HUB_ID = "R083", "R079"
 # What this backend reads elsewhere: where generation arguments are, where images are, or by its newer name.
-_READ_ELSEWHERE = ("on_unsupported", "multimodality", "torch_dtype", "padding_side")
+_READ_ELSEWHERE = ("on_unsupported", "torch_dtype", "padding_side")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ class LocalEntry:
     filename: str | None = None
     preflight: bool = True
     own_weights: bool = False
+    multimodal: bool = False
+    multimodality: Mapping[str, Any] | None = None
     exactness: str | None = None
     prefill_block: int | None = None
     kept_cache: int | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
 from typing import Any
@@ -16,12 +15,16 @@ from typing import Any
 from clemcore.backends.local.cuts import PieceEncoder
 from clemcore.backends.local.entry import LocalEntry, read_time
 from clemcore.backends.local.escaping import encode_escaped, places_of
+from clemcore.backends.local.prompt import Encoded, Prompt
+from clemcore.backends.local.prompt_checks import check_is_text, check_text_only
+from clemcore.backends.local.seeing import Picture, Sight, counted, in_parts, pictures_of
 from clemcore.errors import ContextExceededError, MessagesError, SpecError, TemplateError
 from clemcore.messages import Message, Messages, merged, runs_of, texts_of
 from clemcore.prompts.control_tokens import ControlTokens, facts_of
 from clemcore.prompts.lost_text import AS_TEXTS, Form, changed_texts, form_of, is_reasoning_removed
 from clemcore.prompts.proof import Subject
 from clemcore.prompts.proven import proven_template
+from clemcore.registry.spec import ModelSpec
 
 # Arguments of apply_chat_template that are ours to give; in chat_template_kwargs they would change its meaning.
 _OURS = frozenset(
@@ -48,23 +51,6 @@ _OURS = frozenset(
 _REMEMBERED = 1024
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """A rendered prompt.
-
-    Attributes:
-        text: exactly what the tokenizer is given.
-        facts: which engine made the text, and why that one.
-        control: what is known of control tokens inside the messages.
-        as_text: character ranges of control tokens that are to be read as text.
-    """
-
-    text: str
-    facts: dict[str, Any]
-    control: dict[str, Any] = field(default_factory=dict)
-    as_text: tuple[tuple[int, int], ...] = ()
-
-
 class Script:
     """A tokenizer with a chat template, compiled and proven. Models of the same entry share one; it never changes.
 
@@ -75,9 +61,10 @@ class Script:
         template: the template.
         control_tokens: the control tokens of the tokenizer.
         pieces: makes ids of prompts.
+        sight: the processor of a model that sees, or None.
     """
 
-    def __init__(self, tokenizer: Any, source: str, entry: LocalEntry) -> None:
+    def __init__(self, tokenizer: Any, source: str, entry: LocalEntry, sight: Sight | None = None) -> None:
         """Compile the template.
 
         Raises:
@@ -89,6 +76,7 @@ class Script:
         self.template = proven_template(tokenizer, entry.model_name, source, self.now)
         self.control_tokens = ControlTokens.of(tokenizer, source)
         self.pieces = PieceEncoder(tokenizer)
+        self.sight = sight
 
 
 class Frontend:
@@ -120,6 +108,8 @@ class Frontend:
         self._template = script.template
         self._now = script.now
         self._no_control = facts_of((), entry.control_tokens)
+        self._sight = script.sight
+        self._spec = ModelSpec(model_name=entry.model_name, multimodality=dict(entry.multimodality or {}))
         self.template_kwargs = dict(entry.chat_template_kwargs)
 
     def copy(self) -> Frontend:
@@ -190,8 +180,22 @@ class Frontend:
                 )
 
     def prove(self) -> None:
-        """Have the proof of the template ready, stored or made now, so that no call has to wait for it."""
+        """Have the proof of the template ready, stored or made now, so that no call has to wait for it.
+
+        Raises:
+            TemplateError: the prompts of a model that sees are not those of its own processor.
+        """
         self._template.prove(self._template_kwargs)
+        if self._sight is not None:
+            kwargs, mode = self._template_kwargs, "add_generation_prompt"
+            self._sight.check_prompts(
+                self._script.source, kwargs, lambda messages: self._template.render(messages, kwargs, mode)[0]
+            )
+
+    @property
+    def sight(self) -> Sight | None:
+        """The processor of a model that sees, or None."""
+        return self._sight
 
     def subject(self) -> Subject:
         """Return what a proof of this model's prompts is about."""
@@ -209,7 +213,7 @@ class Frontend:
                 be escaped; or its text is not in the prompt.
             TemplateError: the template refuses the messages, or writes nothing.
         """
-        _check_text_only(messages, self.name)
+        pictures = self._pictures(messages)
         policy, control_tokens = self.entry.control_tokens, self._script.control_tokens
         has_some = control_tokens.search("\n".join(text for _, _, text in texts_of(messages))) is not None
         if has_some and policy == "error":
@@ -218,12 +222,17 @@ class Frontend:
         dialogue = self._dialogue(runs)
         form = self._form(dialogue)
         text, facts = self._render(dialogue, form)
-        _check_is_text(text, messages, self.name)
+        check_is_text(text, messages, self.name)
         if form.lost or not all(message["content"] is None or message["content"] in text for message in dialogue):
             facts |= self._missing(dialogue, form, text, _places(messages, runs))
         control = facts_of(control_tokens.find(messages), policy) if has_some else dict(self._no_control)
         if not control["count"] or policy != "escape":
-            return Prompt(text, facts, control)
+            return Prompt(text, facts, control, pictures=pictures)
+        if pictures:
+            raise MessagesError(
+                f"messages have control tokens, and the processor of '{self.name}' cannot escape them beside "
+                "images: remove them, or set model_config.control_tokens to 'record' or 'error'"
+            )
         as_text = places_of(
             text,
             messages,
@@ -234,16 +243,28 @@ class Frontend:
         )
         return Prompt(text, facts, control, as_text)
 
+    def _pictures(self, messages: Messages) -> tuple[Picture, ...]:
+        """Return the images of messages, read and decoded."""
+        if self._sight is None:
+            check_text_only(messages, self.name)
+            return ()
+        return tuple(pictures_of(messages, self._sight, self._spec))
+
     def _dialogue(self, runs: Sequence[Messages]) -> Messages:
         """Return messages as the template is to see them."""
         bypass = self.entry.cot_bypass
-        return [merged(run) for run in runs] + ([{"role": "assistant", "content": bypass}] if bypass else [])
+        dialogue = [merged(run) for run in runs]
+        if self._sight is not None:
+            dialogue = [counted(message) for message in dialogue]
+        return dialogue + ([{"role": "assistant", "content": bypass}] if bypass else [])
 
     def _render(self, dialogue: Messages, form: Form = AS_TEXTS) -> tuple[str, dict[str, Any]]:
         mode = "continue_final_message" if self.entry.cot_bypass else "add_generation_prompt"
-        if not form.parts:
+        written = dialogue if self._sight is None else in_parts(dialogue)
+        if written is dialogue and not form.parts:
             return self._template.render(dialogue, self._template_kwargs, mode)
-        text, facts = self._template.render(form.apply(dialogue), self._template_kwargs, mode)
+        written = form.apply(dialogue) if written is dialogue else written
+        text, facts = self._template.render(written, self._template_kwargs, mode)
         return text, {**facts, "content": "parts"}
 
     def _form(self, dialogue: Messages) -> Form:
@@ -281,25 +302,32 @@ class Frontend:
     def encode(self, prompt: Prompt) -> list[int]:
         """Return the token ids of a prompt.
 
-        The template has written every special token there is to be; adding some would double the first.
+        The template has written every special token there is to be; adding some would double the first. Only the
+        processor of a model that sees may add some.
         """
-        return self.encode_guarded(prompt)[0]
+        return self.encode_guarded(prompt).ids
 
-    def encode_guarded(self, prompt: Prompt) -> tuple[list[int], dict[str, Any]]:
-        """Return the token ids of a prompt, and the facts about control tokens inside its messages.
+    def encode_guarded(self, prompt: Prompt) -> Encoded:
+        """Return the token ids of a prompt, its images, and the facts about control tokens inside its messages.
 
         Raises:
-            MessagesError: a control token that is to be escaped cannot be.
+            MessagesError: a control token that is to be escaped cannot be, or the processor refuses the images.
             TemplateError: the prompt is empty.
         """
         if prompt.as_text:
             tokens = self._script.control_tokens.tokens
             ids, escaped = encode_escaped(self.tokenizer, prompt.text, prompt.as_text, tokens)
-            return ids, {**prompt.control, "escaped": escaped}
-        ids = self._script.pieces.encode(prompt.text)
+            return Encoded(ids, {**prompt.control, "escaped": escaped})
+        if self._sight is not None and prompt.pictures:
+            ids, media = self._sight.encode(prompt.text, prompt.pictures)
+            return Encoded(ids, prompt.control, media)
+        if self._sight is not None and prompt.is_whole and self._sight.adds_tokens(prompt.text):
+            ids = self.tokenizer(prompt.text, verbose=False).input_ids
+        else:
+            ids = self._script.pieces.encode(prompt.text)
         if not ids:
             raise TemplateError(f"the chat template of '{self.name}' renders a prompt without a token: correct it")
-        return ids, prompt.control
+        return Encoded(ids, prompt.control)
 
     def check_context(self, ids: list[int], max_tokens: int, messages: Messages, place: str = "") -> None:
         """Check that a prompt and its reply fit the context window.
@@ -355,41 +383,3 @@ def _shape(message: Message) -> tuple[Any, ...]:
     content = message["content"]
     more = {name: value for name, value in message.items() if name not in ("role", "content")}
     return message["role"], content is None or not content or content.isspace(), repr(more)
-
-
-def _check_is_text(prompt: str, messages: Messages, model_name: str) -> None:
-    """Check that a prompt can be encoded, and that there is one.
-
-    Raises:
-        MessagesError: a message has half a character.
-        TemplateError: the template writes nothing, or half a character.
-    """
-    if not prompt:
-        raise TemplateError(f"the chat template of '{model_name}' renders nothing for these messages: correct it")
-    try:
-        prompt.encode()
-    except UnicodeEncodeError:
-        found = (
-            (index, place, offset, character)
-            for index, place, text in texts_of(messages)
-            for offset, character in enumerate(text)
-            if "\ud800" <= character <= "\udfff"
-        )
-        for index, place, offset, character in found:
-            raise MessagesError(
-                f"messages[{index}]{place} has the lone surrogate {character!a} at character {offset}, which "
-                "is half a character and not text: remove it, or decode its source correctly"
-            ) from None
-        raise TemplateError(
-            f"the chat template of '{model_name}' writes a lone surrogate, which is not text: correct it"
-        ) from None
-
-
-def _check_text_only(messages: Messages, model_name: str) -> None:
-    for index, message in enumerate(messages):
-        if message.get("image"):
-            raise MessagesError(f"messages[{index}] has an 'image', but '{model_name}' is a text model: remove it")
-        # An assistant that only calls tools may have none.
-        if not isinstance(message["content"], str) and message["content"] is not None:
-            found = type(message["content"]).__name__
-            raise MessagesError(f"messages[{index}]['content'] must be a string for '{model_name}', not {found}")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Sequence
 
-from clemcore.backends.local.frontend import Frontend, Prompt
+from clemcore.backends.local.frontend import Frontend
+from clemcore.backends.local.prompt import Prompt
 from clemcore.backends.local.scores import Answer
 from clemcore.errors import ContextExceededError, MessagesError
 
@@ -73,7 +74,7 @@ def _ids_of_text(front: Frontend, prompt: Prompt, ids: Sequence[int], answer: st
     if len(whole) > len(ids) and whole[: len(ids)] == list(ids):
         return whole[len(ids) :]
     # A token of the whole text reaches over the seam. A model goes on after the ids of its prompt.
-    return front.encode(_with_answer(front, Prompt("", {}), answer, place))
+    return front.encode(_with_answer(front, Prompt("", {}, is_whole=False), answer, place))
 
 
 def _with_answer(front: Frontend, prompt: Prompt, answer: str, place: str) -> Prompt:

@@ -15,7 +15,8 @@ from clemcore.backends.local.asking import Item
 from clemcore.backends.local.audit.result import fingerprint_of, with_template
 from clemcore.backends.local.audit.store import stored_audit
 from clemcore.backends.local.engine import Description, Engine, Generated, Job
-from clemcore.backends.local.frontend import Frontend, Prompt
+from clemcore.backends.local.frontend import Frontend
+from clemcore.backends.local.prompt import Prompt
 from clemcore.backends.local.text import Answer, TextCutter
 from clemcore.backends.local.thought import Thought
 from clemcore.errors import ReasoningExceededError
@@ -149,6 +150,7 @@ class Replies:
             "control_tokens": control,
             # The prompt is text: this is what says which messages it was made of.
             "messages_sha256": sha256_of(messages),
+            **({"images": [dict(picture.facts) for picture in prompt.pictures]} if prompt.pictures else {}),
         }
 
     def _facts(

@@ -12,7 +12,7 @@ from typing import Any
 
 from clemcore.backends.local.arguments import Arguments
 from clemcore.backends.local.choosing.scores import as_array, log_probabilities
-from clemcore.backends.local.engine import ContinuingEngine, Engine, Generated, Job, State
+from clemcore.backends.local.engine import ContinuingEngine, Engine, Generated, Job, Media, State
 from clemcore.backends.local.modes.exact import Exact
 from clemcore.errors import GenerationError
 
@@ -103,7 +103,12 @@ class Scorer:
         self._exact = exact
 
     def score(
-        self, prompt_ids: Sequence[int], answers: Sequence[Answer], *, token_by_token: bool
+        self,
+        prompt_ids: Sequence[int],
+        answers: Sequence[Answer],
+        *,
+        token_by_token: bool,
+        media: Media | None = None,
     ) -> tuple[list[AnswerScore], dict[str, Any]]:
         """Score answers to one prompt. The prompt is computed once where the engine can go on from a state.
 
@@ -111,6 +116,8 @@ class Scorer:
             prompt_ids: token ids of the prompt.
             answers: the answers.
             token_by_token: feed the tokens of an answer one after the other, as when it is generated.
+            media: the images of the prompt. With images, each answer is generated from the first token of the
+                prompt, token by token.
 
         Returns:
             The scores of each answer, and facts for the record.
@@ -120,8 +127,8 @@ class Scorer:
         """
         ends = self._engine.describe().ends
         job = Job(prompt_ids, Arguments(temperature=0.0, max_tokens=1))
-        reason = "the engine cannot go on from a state"
-        if isinstance(self._engine, ContinuingEngine):
+        reason = "the engine cannot go on from a state" if media is None else "the prompt has images"
+        if isinstance(self._engine, ContinuingEngine) and media is None:
             why = self._engine.why_whole(job)
             if why is None:
                 state, facts = self._prompt_state(self._engine, job)
@@ -129,7 +136,7 @@ class Scorer:
                 scores = [self._after(self._engine, state, answer, ends, by_step=by_step) for answer in answers]
                 return scores, {"feeding": TOKEN_BY_TOKEN if by_step else ONE_PASS, "prefill": facts}
             reason = why
-        scores = [self._from_prompt(prompt_ids, answer, ends) for answer in answers]
+        scores = [self._from_prompt(prompt_ids, answer, ends, media) for answer in answers]
         facts = {"block": 0, "kept": 0, "computed": len(prompt_ids) * len(answers), "reason": reason}
         return scores, {"feeding": TOKEN_BY_TOKEN, "prefill": facts}
 
@@ -156,10 +163,13 @@ class Scorer:
             rows += self._forced(answer, Job(tokens[:1], _greedy(len(tokens) - 1), state), tokens[1:])
         return _score(answer, rows, ends)
 
-    def _from_prompt(self, prompt_ids: Sequence[int], answer: Answer, ends: frozenset[int]) -> AnswerScore:
+    def _from_prompt(
+        self, prompt_ids: Sequence[int], answer: Answer, ends: frozenset[int], media: Media | None
+    ) -> AnswerScore:
         """Score an answer by letting the engine generate it, from the first token of the prompt."""
         tokens = _with_end(answer.ids, ends)
-        return _score(answer, self._forced(answer, Job(prompt_ids, _greedy(len(tokens))), tokens), ends)
+        job = Job(prompt_ids, _greedy(len(tokens)), media=media)
+        return _score(answer, self._forced(answer, job, tokens), ends)
 
     def _forced(self, answer: Answer, job: Job, tokens: Sequence[int]) -> list[Any]:
         """Return the scores at each token of a job that is made to generate these tokens."""

@@ -58,11 +58,12 @@ class Scoring:
         begin = time.perf_counter()
         described = self._engine.describe()
         prompt = self._front.write(messages)
-        ids, control = self._front.encode_guarded(prompt)
+        ids, control, media = self._front.encode_guarded(prompt)
         given = read_answers(self._front, prompt, ids, answers, described.ends)
         prepared = time.perf_counter()
         try:
-            scores, how = Scorer(self._engine, self._exact).score(ids, given, token_by_token=mode == EXACT)
+            by_step = mode == EXACT
+            scores, how = Scorer(self._engine, self._exact).score(ids, given, token_by_token=by_step, media=media)
         except Exception as error:
             step = "it failed while it scored answers"
             raise wrapped(error, GenerationError, self._front.name, step, described.libraries) from error

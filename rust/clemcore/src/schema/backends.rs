@@ -30,10 +30,7 @@ pub const NOT_INCLUDED: &[(&str, &str)] = &[(
 /// Backends of earlier releases, and what to do instead.
 pub const RETIRED: &[(&str, &str)] = &[
     ("alephalpha", "use another backend, or write an alephalpha_api.py"),
-    (
-        "huggingface_multimodal",
-        "serve the model (`vllm serve`) and use the backend openai_compatible; huggingface_local answers text only",
-    ),
+    ("huggingface_multimodal", "use the backend huggingface_local with model_config.multimodal true"),
     ("vllm", "serve the model (`vllm serve`) and use the backend openai_compatible"),
 ];
 

@@ -133,9 +133,9 @@ pub const MODEL_CONFIG: &[Field] = &[
         .read_by(HUGGINGFACE)
         .rule(Rule::Presence)
         .refused("sampling follows the generation argument temperature (0 is greedy); remove the key"),
-    field("multimodal", &[Bool], "Whether the model is run as a vision-language model.")
+    field("multimodal", &[Bool], "Whether the model is loaded as a vision-language model, with its processor.")
         .read_by(HUGGINGFACE)
-        .refused("it answers text only; serve the model and use the backend openai_compatible"),
+        .default("false"),
     field("filename", &[String], "The GGUF file in the repository or folder; llamacpp allows a glob.").read_by(LOCAL),
     field("additional_files", &[Strings], "The further parts of a model that is split over files.")
         .read_by(LLAMACPP),

@@ -3,7 +3,7 @@
 The block rule: all of a prompt but its last piece is fed in blocks that begin at multiples of one length, whether
 a block was kept from an earlier prompt or not. So the same tensors go through the same operations in the same
 shapes, and the scores are equal bit by bit. Tokens of an earlier answer are fed like any others. A prompt of up to
-one block is fed as the engine would feed it anyway.
+one block is fed as the engine would feed it anyway. Of a prompt with images, blocks end before the first of them.
 
 It decides what is kept and how much. It knows engines by their interface, and no caches.
 """
@@ -105,16 +105,19 @@ class Exact:
             return job, {"block": 0, "kept": 0, "computed": count, "reason": reason}
         state, on_state = self._found(job, engine) if keeps and self._limit else (None, None)
         begin = 0 if state is None else state.length
-        pieces = [block] * ((count - 1 - begin) // block)
+        pieces = [block] * ((_divisible(job) - begin) // block)
         facts |= {"kept": begin, "computed": count - begin}
+        if job.media is not None:
+            facts["in_one_piece_from"] = begin + block * len(pieces)
         return dataclasses.replace(job, ids=job.ids[begin:], state=state, pieces=pieces, on_state=on_state), facts
 
     def _found(self, job: Job, engine: ContinuingEngine) -> tuple[State | None, Callable[[State], None]]:
         """Return the longest kept state of a prompt, and what keeps the states after it."""
         kept, version = self._kept, engine.version()
-        state = kept.longest(job.ids, self._block, version)
+        ids = job.ids[: _divisible(job) + 1]  # the last one is never a part of what is kept
+        state = kept.longest(ids, self._block, version)
         limit = self._make_room(len(job.ids) + job.arguments.max_tokens)
-        return state, functools.partial(kept.keep, job.ids, self._block, version=version, limit=limit)
+        return state, functools.partial(kept.keep, ids, self._block, version=version, limit=limit)
 
     def _make_room(self, tokens: int) -> int:
         """Drop kept states where a call needs their memory, and return how much may be kept."""
@@ -123,3 +126,8 @@ class Exact:
             self._kept.shrink(max(0, self._kept.bytes - lacking))
             return min(self._limit, self._kept.bytes)
         return self._limit
+
+
+def _divisible(job: Job) -> int:
+    """Return how many of a prompt's tokens may be fed in blocks: all but the last, or those before its images."""
+    return len(job.ids) - 1 if job.media is None else min(job.media.first, len(job.ids) - 1)

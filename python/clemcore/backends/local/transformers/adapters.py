@@ -14,7 +14,7 @@ from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.failures import reason_of
 from clemcore.backends.local.hub import hub_fault
 from clemcore.backends.local.transformers.formats import require_package
-from clemcore.backends.local.transformers.loading import loading
+from clemcore.backends.local.transformers.loading import loading, model_class
 from clemcore.backends.local.transformers.quiet import quietly
 from clemcore.backends.local.transformers.skeleton import Skeleton
 from clemcore.backends.local.weight_files import (
@@ -87,7 +87,9 @@ def _misfit(entry: LocalEntry, config: Any, folder: Path) -> str | None:
     """Return which layer an adapter does not fit, or None."""
     shapes = {name: shape for path in weight_files(folder) for name, shape in shapes_of(path).items()}
     try:
-        model = Skeleton(config, None, trust_remote_code=entry.trust_remote_code).model
+        model = Skeleton(
+            config, None, trust_remote_code=entry.trust_remote_code, model_class=model_class(entry)
+        ).model
     except Exception:  # noqa: BLE001 - then PEFT finds out
         return None
     modules = dict(model.named_modules())

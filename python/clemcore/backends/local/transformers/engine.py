@@ -40,6 +40,7 @@ from clemcore.backends.local.transformers.forked import refusal_after_fork
 from clemcore.backends.local.transformers.generation_config import NAMES, fault_of, own_ends, why_in_one_call
 from clemcore.backends.local.transformers.hardware import hardware_of
 from clemcore.backends.local.transformers.masking import honours_mask
+from clemcore.backends.local.transformers.media import ImagesTogether, inputs_of, kind_of
 from clemcore.backends.local.transformers.processors import rules_of
 from clemcore.backends.local.transformers.states import TransformersState
 from clemcore.backends.local.transformers.together import Host, Together
@@ -88,6 +89,7 @@ class TransformersEngine:
         self._decode = decoder_of(tokenizer)
         self._described: tuple[Any, Description] | None = None
         self._feeder = Feeder(model, context_size)
+        self._images = ImagesTogether(model, name, self._feeder.reset)
         self._watched = Watched(model)
         self.together = Together(model, name)
         self._is_forked = False
@@ -194,7 +196,8 @@ class TransformersEngine:
             if refusal is not None:
                 yield job, refusal
             else:
-                alike = None if job.choose is not None else dataclasses.replace(job.arguments, max_tokens=1)
+                asked = None if job.choose is not None else dataclasses.replace(job.arguments, max_tokens=1)
+                alike = asked, kind_of(job)
                 is_alone = way == "alone" or job.is_search or job.state is not None or job.pieces
                 groups.setdefault(job if is_alone else alike, []).append(job)
         for batch in groups.values():
@@ -207,7 +210,7 @@ class TransformersEngine:
             if reason is not None:
                 return reason
             with self._computing(), deterministic(self._device, self._name):
-                return self._feeder.why_whole(job.ids)
+                return self._feeder.why_whole(job)
 
     def version(self) -> Hashable:
         """Return what changes with whatever makes states worthless."""
@@ -225,7 +228,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Give the memory of the weights back at once, also where hooks on them form cycles."""
-        for name in ("_model", "_feeder", "_watched", "_first"):
+        for name in ("_model", "_feeder", "_images", "_watched", "_first"):
             setattr(self, name, None)
         self._configurations.close()
         self.together.close()
@@ -312,11 +315,14 @@ class TransformersEngine:
         """Tell whether each of several jobs gets the reply in a batch that it gets alone."""
         with self._lock:
             config = self._config_for(batch)
-            if config.get_generation_mode() == "assisted_generation":
+            if len({kind_of(job) for job in batch}) > 1 or config.get_generation_mode() == "assisted_generation":
                 return False
             # Beams change their places, so that hooks and limits of several jobs cannot be told apart.
             if (config.num_beams or 1) > 1 and is_watched(batch):
                 return False
+            if batch[0].media is not None:
+                with self._computing():
+                    return self._images.join(batch)
             if len({len(job.ids) for job in batch}) == 1:
                 return True
             if self._honours_mask is None:
@@ -356,6 +362,7 @@ class TransformersEngine:
                 "generation_config": config,
                 "stopping_criteria": None if watch is None else [watch],
                 "logits_processor": None if choosing is None else [choosing],
+                **inputs_of(batch, self._model),
             }
             sequences = self._called(batch, inputs)
             sent = [self._configurations.sent(job.arguments) for job in batch]

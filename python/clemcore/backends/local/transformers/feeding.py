@@ -14,6 +14,7 @@ from typing import Any
 from clemcore.backends.local.engine import Job
 from clemcore.backends.local.failures import reason_of
 from clemcore.backends.local.transformers.carried import CarriedState
+from clemcore.backends.local.transformers.media import first_scores, is_close
 from clemcore.backends.local.transformers.states import (
     TransformersState,
     empty_cache,
@@ -46,6 +47,7 @@ class Feeder:
         self._carried = CarriedState(model)
         self._is_learned = False
         self._tried: tuple[str | None, int] | None = None
+        self._images_whole: tuple[str | None] | None = None
 
     def reset(self) -> None:
         """Put back what the model carries from one call to the next."""
@@ -137,18 +139,40 @@ class Feeder:
             raise TypeError(f"{type(self._model).__name__} does not fill the cache that it is given")
         return made.logits[0, -logits:]
 
-    def why_whole(self, ids: Sequence[int]) -> str | None:
-        """Return why a prompt has to be fed in one piece, or None. The model is tried once.
+    def why_whole(self, job: Job) -> str | None:
+        """Return why a prompt has to be fed in one piece, or None. The model is tried once, and once with images.
 
         Args:
-            ids: the token ids of the prompt.
+            job: has the token ids and the images of the prompt.
         """
+        ids = job.ids
         if self._tried is None:
             self._tried = self._try(ids)
         refusal, steady = self._tried
         if refusal is None and len(ids) > steady:
             return f"the model changes how it encodes positions when a prompt has more than {steady} tokens"
+        if refusal is None and job.media is not None and job.media.first > 0:
+            if self._images_whole is None:
+                self._images_whole = (self._try_images(job, min(_PIECE, job.media.first)),)
+            return self._images_whole[0]
         return refusal
+
+    def _try_images(self, job: Job, size: int) -> str | None:
+        """Compare scores up to rounding: a prompt with images in one piece, and after a state of its beginning."""
+        name = type(self._model).__name__
+        try:
+            self.reset()
+            whole = first_scores(self._model, [job])
+            cache = empty_cache(self._model.config)
+            self.feed(cache, job.ids[:size], 0)
+            self.reset()
+            after = first_scores(self._model, [job], cache)
+            self.reset()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the model cannot do it
+            return f"{name} cannot read images after a state ({reason_of(error)})"
+        if not is_close(after, whole, self._model.dtype):
+            return f"{name} gives other scores to images after a state"
+        return None
 
     # -- trying the model --------------------------------------------------------------------------------------
     def _try(self, ids: Sequence[int]) -> tuple[str | None, int]:

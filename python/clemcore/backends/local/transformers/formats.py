@@ -14,6 +14,7 @@ from typing import Any
 from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.failures import reason_of
 from clemcore.backends.local.needs import Needs
+from clemcore.backends.local.transformers.loading import model_class
 from clemcore.backends.local.transformers.quiet import quietly
 from clemcore.backends.local.transformers.skeleton import Skeleton
 from clemcore.backends.local.weight_files import folder_of, sizes_of, weight_files
@@ -144,7 +145,7 @@ def needs_of(entry: LocalEntry, config: Any, tokens: int | None = None) -> Needs
     quantizer = quantizer_of(entry, config)
     words = _words(dtype, quantizer)
     try:
-        skeleton = Skeleton(config, dtype, quantizer, trust_remote_code=entry.trust_remote_code)
+        skeleton = _skeleton(entry, config, dtype, quantizer)
     except Exception as error:  # noqa: BLE001 - code of a model may do anything
         logger.info("model '%s': no modules without weights: %s", entry.model_name, reason_of(error))
         return _from_files(entry, dtype, words)
@@ -165,7 +166,7 @@ def in_other_formats(entry: LocalEntry, config: Any) -> dict[str, int]:
     import torch
 
     with contextlib.suppress(Exception):
-        skeleton = Skeleton(config, torch.bfloat16, trust_remote_code=entry.trust_remote_code)
+        skeleton = _skeleton(entry, config, torch.bfloat16)
         half, linear = skeleton.weight_bytes(), skeleton.linear_parameters()
         return {
             "dtype 'bfloat16'": half,
@@ -173,6 +174,11 @@ def in_other_formats(entry: LocalEntry, config: Any) -> dict[str, int]:
             "load_in_4bit": half - linear * 2 + linear * 9 // 16,
         }
     return {}
+
+
+def _skeleton(entry: LocalEntry, config: Any, dtype: Any, quantizer: Any = None) -> Skeleton:
+    code = entry.trust_remote_code
+    return Skeleton(config, dtype, quantizer, trust_remote_code=code, model_class=model_class(entry))
 
 
 def require_package(entry: LocalEntry, module: str, setting: str, package: str | None = None) -> None:

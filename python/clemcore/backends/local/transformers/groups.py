@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clemcore.backends.local.engine import Job
+from clemcore.backends.local.transformers.media import kind_of
 
 # The share of the tokens of a group that may be padding.
 MOST_PADDING = 0.2
@@ -31,13 +32,14 @@ def groups_of(jobs: Sequence[Job], most: int) -> list[list[Job]]:
     """Return groups of jobs of similar length, the longest first.
 
     Args:
-        jobs: any jobs; those of one group have the same arguments but for ``max_tokens``, or all choose tokens.
+        jobs: any jobs; those of one group have the same arguments but for ``max_tokens``, or all choose tokens;
+            and the same kind of images.
         most: the most jobs of a group.
     """
     alike: dict[Any, list[Job]] = {}
     for job in jobs:
-        key = None if job.choose is not None else dataclasses.replace(job.arguments, max_tokens=1)
-        alike.setdefault(key, []).append(job)
+        asked = None if job.choose is not None else dataclasses.replace(job.arguments, max_tokens=1)
+        alike.setdefault((asked, kind_of(job)), []).append(job)
     groups: list[list[Job]] = []
     for same in alike.values():
         group: list[Job] = []

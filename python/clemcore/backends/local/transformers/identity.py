@@ -13,6 +13,7 @@ from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.transformers import formats, placing
+from clemcore.backends.local.transformers.loading import model_class
 from clemcore.backends.local.weight_files import downloaded_folder
 
 
@@ -54,6 +55,7 @@ def key_of(entry: LocalEntry, config: Any) -> Hashable | None:
         "file": entry.filename,
         "adapter": _state_of_adapter(entry),
         "remote_code": entry.trust_remote_code,
+        "sees": entry.multimodal,
     }
     source = str(Path(entry.source).resolve()) if entry.is_folder else entry.source
     # A forked child cannot compute with what its parent has loaded.
@@ -65,9 +67,7 @@ def _attention_of(entry: LocalEntry, config: Any) -> str | None:
     given = entry.attn_implementation or getattr(config, "_attn_implementation", None)
     if given is None:
         with contextlib.suppress(Exception):  # code of a model, or one that is refused when it is loaded
-            from transformers import AutoModelForCausalLM
-
-            model = AutoModelForCausalLM._model_mapping[type(config)]
+            model = model_class(entry)._model_mapping[type(config)]
             return "sdpa" if model._supports_sdpa else "eager"
     return None if given is None else str(given)
 

@@ -7,6 +7,7 @@ not what the model is used for.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.hub import hub_fault
 from clemcore.backends.local.transformers.description import library_versions
 from clemcore.backends.local.transformers.quiet import progress_on_terminals_only, quietly
-from clemcore.errors import ModelLoadError, SpecError
+from clemcore.errors import MissingExtraError, ModelLoadError, SpecError
 from clemcore.keys import KeyRegistry
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ def load_config(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
     with loading(entry, "configuration"):
         config = AutoConfig.from_pretrained(entry.source, **options)
     check_attention(entry, getattr(config, "_attn_implementation", None))
+    check_sees(entry, config)
     return config
 
 
@@ -110,6 +112,64 @@ def check_attention(entry: LocalEntry, attention: Any) -> None:
         raise SpecError(
             f"model '{entry.model_name}': attn_implementation '{attention}' is code from the hub, which is not run "
             "without your consent: read it, then set model_config.trust_remote_code to true"
+        )
+
+
+def load_processor(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
+    """Load the processor of a vision-language model.
+
+    Raises:
+        MissingExtraError: Pillow is not installed.
+        ModelLoadError: it is not there or cannot be read, or it is one for texts alone.
+    """
+    if importlib.util.find_spec("PIL") is None:
+        raise MissingExtraError("huggingface_local", "vision", "PIL")
+    from transformers import AutoProcessor
+
+    with loading(entry, "processor"):
+        processor = AutoProcessor.from_pretrained(entry.source, **options)
+    if getattr(processor, "tokenizer", None) is None or getattr(processor, "image_processor", None) is None:
+        raise ModelLoadError(
+            f"model '{entry.model_name}': '{entry.source}' has no processor for images and texts (found: "
+            f"{type(processor).__name__}): remove model_config.multimodal, or download processor_config.json and "
+            "preprocessor_config.json of the model"
+        )
+    return processor
+
+
+def model_class(entry: LocalEntry) -> Any:
+    """Return the class of transformers that loads a model: one that sees, or one for texts.
+
+    Args:
+        entry: the settings.
+    """
+    import transformers
+
+    return transformers.AutoModelForImageTextToText if entry.multimodal else transformers.AutoModelForCausalLM
+
+
+def check_sees(entry: LocalEntry, config: Any) -> None:
+    """Refuse a configuration that belongs to a model for texts where the entry wants one that sees, or the reverse.
+
+    Raises:
+        SpecError: it does.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    def knows(kind: Any) -> bool:
+        return type(config) in kind._model_mapping or kind.__name__ in (getattr(config, "auto_map", None) or {})
+
+    sees, reads = knows(AutoModelForImageTextToText), knows(AutoModelForCausalLM)
+    name, where = type(config).__name__, f"model '{entry.model_name}'"
+    if entry.multimodal and not sees and reads:
+        raise SpecError(
+            f"{where}: model_config.multimodal is true, but transformers has no vision-language model for its "
+            f"configuration ({name}): remove the setting, or serve the model and use the backend openai_compatible"
+        )
+    if not entry.multimodal and sees and not reads:
+        raise SpecError(
+            f"{where}: its configuration ({name}) is that of a vision-language model: set "
+            "model_config.multimodal to true, also for dialogues without images"
         )
 
 

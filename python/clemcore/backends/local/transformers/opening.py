@@ -15,6 +15,7 @@ from clemcore.backends.local.entry import LocalEntry, read_entry
 from clemcore.backends.local.frontend import Frontend, Script
 from clemcore.backends.local.transformers import loading
 from clemcore.backends.local.transformers.identity import state_of_files
+from clemcore.backends.local.transformers.sight import ProcessorSight
 from clemcore.diagnosis import sends_nothing
 from clemcore.errors import SpecError, TemplateError
 from clemcore.files import cache_dir
@@ -60,15 +61,20 @@ def _script(entry: LocalEntry, options: Mapping[str, Any], config: Any) -> Scrip
 
 
 def _new_script(entry: LocalEntry, options: Mapping[str, Any]) -> Script:
-    tokenizer = loading.load_tokenizer(entry, options)
-    return Script(tokenizer, choose_template(tokenizer, entry), entry)
+    if not entry.multimodal:
+        tokenizer = loading.load_tokenizer(entry, options)
+        return Script(tokenizer, choose_template(tokenizer, entry), entry)
+    processor = loading.load_processor(entry, options)
+    owner = processor if processor.chat_template is not None else processor.tokenizer
+    sight = ProcessorSight(processor, entry.model_name)
+    return Script(processor.tokenizer, choose_template(owner, entry), entry, sight)
 
 
 def choose_template(tokenizer: Any, entry: LocalEntry) -> str:
     """Return the text of the template that an entry asks for.
 
     Args:
-        tokenizer: a transformers tokenizer, with the template that came with the model, if any.
+        tokenizer: a transformers tokenizer or processor, with the template that came with the model, if any.
         entry: the settings.
 
     Raises:

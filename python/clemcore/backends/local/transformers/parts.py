@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from clemcore.backends.local.entry import read_entry
 from clemcore.backends.local.transformers import loading, weights
 from clemcore.backends.local.transformers.opening import choose_template
-from clemcore.errors import SpecError
-from clemcore.model import Model
 from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -75,22 +73,3 @@ def split_and_clean_cot_output(response_text: str, model: LocalModel) -> tuple[s
         SpecError: the model's entry does not set ``cot_output``.
     """
     return model.split_thinking(response_text)
-
-
-class HuggingfaceLocalMultimodalModel(Model):
-    """Cannot be made; it exists so that ``isinstance`` checks of older code answer False."""
-
-    def __init__(self, model_spec: ModelSpec) -> None:
-        """Refuse.
-
-        Raises:
-            SpecError: always.
-        """
-        raise SpecError(
-            f"model '{model_spec.get('model_name')}': huggingface_local answers text only, so it has no models "
-            "that read images. Start a server for the model and use the backend openai_compatible"
-        )
-
-    def generate_response(self, messages: Any) -> NoReturn:
-        """Never called: there are no such models."""
-        raise NotImplementedError

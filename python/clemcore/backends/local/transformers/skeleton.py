@@ -25,7 +25,15 @@ _SHORT, _LONG = 3, 4
 class Skeleton:
     """The modules of a model, in the format that its weights will have."""
 
-    def __init__(self, config: Any, dtype: Any, quantizer: Any = None, *, trust_remote_code: bool = False) -> None:
+    def __init__(
+        self,
+        config: Any,
+        dtype: Any,
+        quantizer: Any = None,
+        *,
+        trust_remote_code: bool = False,
+        model_class: Any = None,
+    ) -> None:
         """Build the modules.
 
         Args:
@@ -33,6 +41,7 @@ class Skeleton:
             dtype: a torch number format, or None for the one of the configuration.
             quantizer: transformers' quantizer, or None.
             trust_remote_code: whether code that comes with the model may run.
+            model_class: the class of transformers that builds it; by default that of models for texts.
 
         Raises:
             Exception: the model's code cannot be built like this.
@@ -43,7 +52,9 @@ class Skeleton:
         self._quantizer = quantizer
         config = copy.deepcopy(config)
         with quietly(), torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=trust_remote_code)
+            model = (model_class or AutoModelForCausalLM).from_config(
+                config, dtype=dtype, trust_remote_code=trust_remote_code
+            )
             dtype = model.dtype if dtype is None else dtype
             self._formats: Mapping[str, Any] = model._get_dtype_plan(dtype)
             if quantizer is not None:

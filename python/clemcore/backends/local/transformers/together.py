@@ -179,6 +179,8 @@ class Together:
     # -- continuous ----------------------------------------------------------------------------------------------
     def _goes_continuous(self, host: Host, job: Job) -> bool:
         """Tell whether a job is computed by continuous batching; the model is tried at the first one."""
+        if job.media is not None:  # the library's runner takes ids alone
+            return False
         if self._is_able is None:
             with host.lock:
                 self._is_able = self._try(host, job)

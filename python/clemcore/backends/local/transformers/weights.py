@@ -14,7 +14,7 @@ from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.memory import Free
 from clemcore.backends.local.preflight import Verdict, require_room
 from clemcore.backends.local.transformers import adapters, fitness, formats, placing
-from clemcore.backends.local.transformers.loading import check_attention, loading
+from clemcore.backends.local.transformers.loading import check_attention, loading, model_class
 from clemcore.backends.local.transformers.quiet import no_bar_of_conversion
 from clemcore.backends.local.weight_files import (
     fault_of,
@@ -58,7 +58,6 @@ def load_model(entry: LocalEntry, options: Mapping[str, Any], config: Any = None
         SpecError: the entry asks for a number format, a device or a package that is not there.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     if entry.torch_num_threads is not None:
         torch.set_num_threads(entry.torch_num_threads)
@@ -80,7 +79,7 @@ def load_model(entry: LocalEntry, options: Mapping[str, Any], config: Any = None
         logger.info("model '%s': %s", entry.model_name, verdict.sentence())
         require_room(entry.model_name, verdict, {} if verdict.fits else formats.in_other_formats(entry, config))
     with loading(entry, "weights"), no_bar_of_conversion() if entry.filename else contextlib.nullcontext():
-        model, report = AutoModelForCausalLM.from_pretrained(
+        model, report = model_class(entry).from_pretrained(
             entry.source, output_loading_info=True, ignore_mismatched_sizes=True, **options
         )
     _check_report(entry, report)
