@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clemcore import _core
 from clemcore.arguments.carried import carried_by
+from clemcore.arguments.parameter import SAMPLING_FIELDS
 from clemcore.backends.base import Backend, overrides_render
 from clemcore.backends.lookup import ALIASES, BackendRegistry, packaged_file
 from clemcore.backends.shadowing import warn_of_shadows
@@ -23,6 +25,7 @@ from clemcore.registry import resolution
 from clemcore.registry.registry import ModelRegistry
 from clemcore.registry.resolution import ModelSelector
 from clemcore.registry.spec import MissingFieldError, ModelSpec
+from clemcore.spelling import misspelling_of
 
 if TYPE_CHECKING:
     from clemcore.diagnosis import Row
@@ -128,6 +131,23 @@ def planned(model: ModelSelector, gen_args: Mapping[str, Any] | None = None) -> 
     cls = backends.get_backend_class(found.spec["backend"])
     asked = {**carried_by(found.spec, cls.argument_names(found.spec), found.added), **(gen_args or {})}
     return found.spec, {**asked, **{name: each for name, each in DEFAULT_GEN_ARGS.items() if name not in asked}}
+
+
+def misspelt_arguments(model: ModelSelector, names: Collection[str]) -> dict[str, str]:
+    """Return the names of generation arguments that are misspelt for a model, each with the name that is nearly it.
+
+    Args:
+        model: as for :func:`get_model_for`; nothing is loaded.
+        names: names of generation arguments. A custom backend may take any.
+    """
+    found, backends, _, _ = _found(model)
+    backend = found.spec["backend"]
+    known = backends.get_backend_class(backend).argument_names(found.spec)
+    if known is None:  # models that stand in for others take what one of these takes
+        known = _core.argument_senders() if backend in _core.known_backends() else names
+    known = {*known, *SAMPLING_FIELDS, *DEFAULT_GEN_ARGS}
+    nearly = {name: misspelling_of(name, known) for name in names if name not in known}
+    return {name: near for name, near in nearly.items() if near is not None}
 
 
 def render(model: ModelSelector, messages: Messages, gen_args: Mapping[str, Any] | None = None) -> Any:

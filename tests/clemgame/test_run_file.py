@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clemcore.clemgame.lineups import line_ups_of
 from clemcore.clemgame.runfile import read_run_file
 from clemcore.clemgame.settings import RunSettings
 from clemcore.errors import RunError
@@ -74,7 +75,7 @@ def test_every_setting_is_a_key(tmp_path: Path) -> None:
         "retry_errors": "true", "keep_context": '"experiment"', "budget": "1", "budget_per_model": "2",
         "pilot": "3", "dry_run": "true", "accept_changes": "true", "fresh": "true",
     }  # fmt: skip
-    assert set(texts) == {each.name for each in fields(RunSettings)}
+    assert set(texts) == {each.name for each in fields(RunSettings)} - {"source"}
     lines = "\n".join(f"{name} = {value}" for name, value in texts.items())
     found = RunSettings().updated(read_run_file(_file(tmp_path, lines)))
     default = RunSettings()
@@ -142,3 +143,33 @@ def test_names_of_3_7_2_are_taken() -> None:
     assert (found.games, found.experiment, found.instances) == (["taboo"], "e", "i")
     with pytest.raises(RunError, match="'game' is given twice: it means 'games'"):
         RunSettings().updated({"games": "a", "game": "b"})
+
+
+def test_misspelt_generation_arguments_have_their_places(tmp_path: Path) -> None:
+    text = 'models = ["mock"]\nseed = 5\n[[players]]\nstop = ["a"]\ntemprature = 1.0\n[gen_args]\n max_tokn = 1\n'
+    path = _file(tmp_path, text)
+    settings = RunSettings().updated(read_run_file(path))
+    settings.source = str(path)
+    with pytest.raises(RunError) as caught:
+        line_ups_of(settings)
+    what = "is not a generation argument of model 'mock': did you mean"
+    assert sorted(str(caught.value).splitlines()) == [
+        f"{path}:5:1: players[0].temprature {what} 'temperature'?",
+        f"{path}:7:2: gen_args.max_tokn {what} 'max_tokens'?",
+    ]
+    path.unlink()  # without the file, there is no place, and the problem is the same
+    with pytest.raises(RunError, match="max_tokn"):
+        line_ups_of(settings.updated({"players": []}))
+
+
+def test_a_custom_backend_may_take_any_generation_argument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = (
+        "from clemcore import backends\n"
+        "class Own(backends.Backend):\n"
+        "    def get_model_for(self, model_spec): ...\n"
+    )
+    Path("own_api.py").write_text(source)
+    model = {"model_name": "m", "backend": "own"}
+    (line_up,) = line_ups_of(RunSettings(models=[model], gen_args={"temprature": 1}))
+    assert line_up.roles[0].gen_args["temprature"] == 1

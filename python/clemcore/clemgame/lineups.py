@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.calls.encoding import sha256_of_value, to_json
 from clemcore.clemgame.layout import line_up_folder
+from clemcore.clemgame.runfile import place_of_setting
 from clemcore.errors import ClemcoreError, RunError
-from clemcore.loading import get_model_for, planned
+from clemcore.loading import get_model_for, misspelt_arguments, planned
 from clemcore.model import Model
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
@@ -104,7 +105,7 @@ def line_ups_of(settings: RunSettings) -> list[LineUp]:
         if len(settings.players) > len(chosen):
             problems[f"players has {len(settings.players)} roles, and a line-up has {len(chosen)} models"] = None
             continue
-        roles = []
+        roles: list[Role] = []
         of_roles = [*settings.players, *({} for _ in chosen[len(settings.players) :])]
         for selector, of_role in zip(chosen, of_roles, strict=True):
             asked = {**settings.of_all_models(), **of_role}
@@ -112,6 +113,7 @@ def line_ups_of(settings: RunSettings) -> list[LineUp]:
             try:
                 if key not in known:
                     known[key] = Role(selector, asked, *planned(selector, asked))
+                    problems.update(dict.fromkeys(_misspelt(settings, known[key], len(roles))))
                 roles.append(known[key])
             except (ClemcoreError, ImportError) as fault:
                 problems[str(fault)] = None
@@ -120,6 +122,20 @@ def line_ups_of(settings: RunSettings) -> list[LineUp]:
         raise RunError("\n".join(problems))
     ordered = _ordered(found)
     return [LineUp(*each) for each in zip(ordered, _folders(Path(settings.results_dir), ordered), strict=True)]
+
+
+def _misspelt(settings: RunSettings, role: Role, number: int) -> list[str]:
+    """Say which generation arguments of a role are misspelt, with their places in the run file."""
+    problems = []
+    for name, near in misspelt_arguments(role.selector, role.asked).items():
+        is_of_role = number < len(settings.players) and name in settings.players[number]
+        where: tuple[str | int, ...] = ("players", number, name) if is_of_role else ("gen_args", name)
+        place = f"{place_of_setting(settings.source, where)}: " if settings.source is not None else ""
+        what = f"players[{number}].{name}" if is_of_role else f"gen_args.{name}"
+        problems.append(
+            f"{place}{what} is not a generation argument of model '{role.name}': did you mean '{near}'?"
+        )
+    return problems
 
 
 def _plain(selector: Selector | ModelSpec) -> Any:

@@ -34,13 +34,31 @@ def read_run_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise RunError(f"{path}: byte {fault.start} is not UTF-8: save the file as UTF-8") from None
     except OSError as fault:
         raise RunError(f"{path}: the run file cannot be read: {fault.strerror}") from None
-    value, places = (_yaml if path.suffix in YAML_SUFFIXES else _toml)(path, text)
+    value, places = _parsed(path, text)
     if not isinstance(value, dict):
         raise RunError(f"{path}:1:1: a run file holds settings, such as 'games' and 'models', not {value!r}")
     settings, problems = checked({str(name): each for name, each in value.items()})
     if problems:
         raise RunError("\n".join(f"{path}:{_place(places, where)}: {text}" for where, text in problems))
     return settings
+
+
+def place_of_setting(path: str | os.PathLike[str], where: tuple[str | int, ...]) -> str:
+    """Return ``file:line:column`` of a setting, for what is found to be wrong with it later.
+
+    Args:
+        path: a run file that was read before.
+        where: names of settings and indices of lists, such as ``("players", 0, "stop")``.
+    """
+    try:
+        _, places = _parsed(Path(path), Path(path).read_bytes().decode("utf-8-sig"))
+    except (OSError, ValueError, RunError):  # it has changed meanwhile
+        return str(path)
+    return f"{path}:{_place(places, where)}"
+
+
+def _parsed(path: Path, text: str) -> tuple[Any, Places]:
+    return (_yaml if path.suffix in YAML_SUFFIXES else _toml)(path, text)
 
 
 def _place(places: Places, path: tuple[str | int, ...]) -> str:

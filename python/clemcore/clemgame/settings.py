@@ -55,6 +55,7 @@ class RunSettings:
         dry_run: shows the plan and plays nothing.
         accept_changes: continues although something that determines results has changed.
         fresh: moves an existing run aside and starts anew.
+        source: the run file that the settings come from, for errors; it is not a setting itself.
     """
 
     games: list[Selector] = field(default_factory=list)
@@ -85,6 +86,7 @@ class RunSettings:
     dry_run: bool = False
     accept_changes: bool = False
     fresh: bool = False
+    source: str | None = None
 
     def updated(self, given: Mapping[str, Any]) -> RunSettings:
         """Return a copy with other values.
@@ -315,5 +317,5 @@ _OLD_NAMES = {
     "instances_filename": "instances",
 }
 
-if {each.name for each in fields(RunSettings)} != set(_READERS):  # pragma: no cover - a slip of ours
+if {each.name for each in fields(RunSettings)} - {"source"} != set(_READERS):  # pragma: no cover - a slip of ours
     raise AssertionError("the settings and their readers have different names")

@@ -129,6 +129,7 @@ def _settings(run_file: str | None, flags: dict[str, Any]) -> RunSettings:
         from clemcore.clemgame.runfile import read_run_file
 
         settings = settings.updated(read_run_file(run_file))
+        settings.source = run_file
     given = {
         name: value for name, value in flags.items() if value is not None and value is not False and value != ()
     }
