@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import threading
 import time
 from datetime import datetime, timezone
@@ -232,6 +233,40 @@ def test_brackets_in_texts_are_no_levels(levels: int, texts: list[str]) -> None:
     for text in texts[: levels - 2]:
         value = {text: value}
     assert is_hard_to_read(json.dumps(value).encode()) == (levels > 100)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_JSON)
+def test_the_core_writes_a_line_as_python_does(value: Any) -> None:
+    line = _core.json_line(value)
+    try:
+        wanted: bytes | None = json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except ValueError:
+        wanted = None
+    assert line == wanted or (line is None and any(len(part) > 18 for part in re.findall(rb"\d+", wanted or b"")))
+
+
+class _Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("value", [{1: "a"}, {1}, b"a", _Text("a"), 2**64, float("inf"), "\ud800", {"\ud800": 1}])
+def test_the_core_leaves_to_python_what_is_not_plain(value: Any) -> None:
+    assert _core.json_line(value) is None
+    assert _core.json_line([{"a": value}]) is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(590, 610), st.text('0123456789"\\ ', max_size=700))
+def test_digits_in_texts_are_no_number(digits: int, text: str) -> None:
+    assert is_hard_to_read(json.dumps([text, int("1" * digits)]).encode()) == (digits >= 600)
 
 
 LINKED = [

@@ -24,6 +24,7 @@ __all__ = [
     "absence",
     "added_fields",
     "address_fault",
+    "are_plain_messages",
     "argument_senders",
     "canonical_json",
     "catalogue",
@@ -38,9 +39,12 @@ __all__ = [
     "fix",
     "freeze",
     "game_plots",
+    "is_hard_to_read",
+    "json_line",
     "json_schema",
     "judge",
     "known_backends",
+    "leading_messages",
     "override_fields",
     "packaged_registry",
     "page_files",
@@ -436,6 +440,33 @@ def canonical_json(text: bytes) -> bytes | None:
     """Write JSON text in its canonical form: ASCII, names sorted, no blanks, numbers as ``json.dumps`` writes them.
 
     None where it is not JSON in UTF-8, or nested too deeply. ``NaN``, which ``json.loads`` reads, is not JSON.
+    """
+
+def json_line(value: object) -> bytes | None:
+    """Write a value as one line of JSON in UTF-8, as ``json.dumps(value, ensure_ascii=False)`` does.
+
+    None where Python has to write it: it is nested too deeply, a number is not finite or has more than 64 bits, a
+    text has half of a surrogate pair, a name is not a text, or there is an object of any other class.
+    """
+
+def is_hard_to_read(text: bytes, levels: int, digits: int) -> bool:
+    """Tell whether a reader of JSON may fail at a text.
+
+    Args:
+        text: JSON text.
+        levels: lists and objects may be nested so deeply.
+        digits: a number must have fewer digits than this.
+    """
+
+def are_plain_messages(messages: list[Any], roles: frozenset[str]) -> bool:
+    """Tell whether all messages are a role of ``roles`` and a content that is a text, and nothing else."""
+
+def leading_messages(messages: list[Any], known: list[str]) -> int:
+    """Count the first messages that are known: a role and a content, in this order, which are the very objects.
+
+    Args:
+        messages: messages.
+        known: role and content of each known message, one after the other.
     """
 
 def address_fault(text: str) -> str | None:

@@ -11,6 +11,7 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
+from clemcore import _core
 from clemcore.errors import MessagesError
 from clemcore.spelling import misspelling_of
 
@@ -43,19 +44,10 @@ def check_messages(messages: Any, *, where: str = "messages") -> None:
     if not isinstance(messages, (list, tuple)) or not messages:
         found = "an empty list" if isinstance(messages, (list, tuple)) else type(messages).__name__
         raise MessagesError(f"{where} must be a non-empty list of {{'role': …, 'content': …}} dicts, not {found}")
-    faults = [
-        fault
-        for index, message in enumerate(messages)
-        # Nearly all messages are a known role and a text. A long dialogue is checked again with each call.
-        if not (
-            type(message) is dict
-            and len(message) == 2  # noqa: PLR2004
-            and type(message.get("content")) is str
-            and type(role := message.get("role")) is str
-            and role in _ROLES
-        )
-        for fault in _faults(index, message, where)
-    ]
+    # Nearly all messages are a known role and a text. A long dialogue is checked again with each call.
+    if type(messages) is list and _core.are_plain_messages(messages, _ROLES):
+        return
+    faults = [fault for index, message in enumerate(messages) for fault in _faults(index, message, where)]
     if faults:
         raise MessagesError("; ".join(faults))
 

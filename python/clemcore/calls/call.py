@@ -219,6 +219,7 @@ class Call:
             self._hand_over(recorder.FinishedCall.of_text(record, self.request.scope.labels))
             self._reply = Reply(prompt, response, text, getattr(result, "facts", None))
             return self._reply
+        body = response
         if isinstance(response, dict) and not isinstance(response, ReceivedBody) and "clem_player" not in response:
             response = ReceivedBody(response)
             response.clem_player = {
@@ -236,7 +237,7 @@ class Call:
                     started=self._moment(),
                     duration=elapsed,
                     prompt=prompt if sent is None else sent,
-                    response=response if received is None else received,
+                    response=body if received is None else received,
                     text=text,
                     facts=_facts(self._model, facts, self.request.gen_args),
                     labels=self.request.scope.labels,

@@ -10,7 +10,7 @@ import hashlib
 import json
 import marshal
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clemcore import _core, secrets
@@ -25,16 +25,29 @@ _WORDS = ("response_text", "reasoning", "refusal")
 # Values that any reader can take: Python's own fails at about a thousand levels, and at 4,300 digits or fewer.
 _MOST_LEVELS = 100
 _MOST_DIGITS = 600
-_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
-_ZEROS = b"0" * _MOST_DIGITS
-_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 
 
 class JsonText(bytes):
     """JSON text in UTF-8 that stands for a value: it goes into the record as it is, byte for byte."""
 
     __slots__ = ()
+
+
+class HashedText(JsonText):
+    """JSON text that knows the SHA-256 of its canonical form, and that any reader can take it.
+
+    Attributes:
+        sha256: the hash, in hexadecimal digits.
+    """
+
+    sha256: str
+
+    @classmethod
+    def of(cls, text: bytes, sha256: str) -> HashedText:
+        """Make one."""
+        made = cls(text)
+        made.sha256 = sha256
+        return made
 
 
 def to_json(value: Any) -> bytes:
@@ -93,6 +106,9 @@ def object_of(fields: Mapping[str, Any]) -> bytes:
 
 def dumped(value: Any) -> bytes:
     """Write a value as :func:`to_json` does, with the secrets that it may hold."""
+    line = _core.json_line(value)
+    if line is not None:
+        return line
     try:
         text = _encode(value)
     except (ValueError, TypeError, RecursionError):
@@ -108,20 +124,7 @@ def _object(value: Any) -> Any:
     return {"__type__": f"{type(value).__module__}.{type(value).__qualname__}", "repr": repr(value)[:1000]}
 
 
-def _encoder() -> Callable[[Any], str]:
-    """Return what encodes a value: the encoder that JSONEncoder makes anew for each value, made once."""
-    whole = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_object).encode
-    try:
-        quick = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
-            None, _object, json.encoder.encode_basestring, None, ": ", ", ", False, False, False
-        )
-        is_like_it = "".join(quick({"a": [1, "ä"]}, 0)) == '{"a": [1, "ä"]}'
-    except (AttributeError, TypeError):  # another Python than those that we test with
-        is_like_it = False
-    return (lambda value: "".join(quick(value, 0))) if is_like_it else whole
-
-
-_encode = _encoder()
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_object).encode
 
 
 def _plain(value: Any, around: tuple[int, ...]) -> Any:
@@ -147,28 +150,7 @@ def is_hard_to_read(text: bytes) -> bool:
         >>> is_hard_to_read(b"[" * 5000 + b"]" * 5000), is_hard_to_read(b"1" * 5000), is_hard_to_read(b'{"a": [1]}')
         (True, True, False)
     """
-    # A short run is found quickly; only then it is measured, outside of strings.
-    if _ZEROS[:60] in text.translate(_DIGITS) and _ZEROS in _outside_strings(text).translate(_DIGITS):
-        return True
-    if text.count(b"[") + text.count(b"{") <= _MOST_LEVELS:
-        return False
-    brackets = _outside_strings(text, _NO_BRACKETS).translate(_BRACKETS)
-    for _ in range(_MOST_LEVELS):
-        brackets = brackets.replace(b"[]", b"")  # the innermost level
-        if not brackets:
-            return False
-    return True
-
-
-def _outside_strings(text: bytes, left_out: bytes = b"") -> bytes:
-    """Return JSON text without its strings, and without some other bytes.
-
-    A dialogue has many strings, so nothing here looks at them one by one, but at those with bytes that are kept.
-    """
-    if b"\\" in text:
-        text = text.replace(rb"\\", b"").replace(rb"\"", b"")
-    # Two quotes side by side go in and out of a string, or out and in again.
-    return b"".join(text.translate(None, left_out).replace(b'""', b"").split(b'"')[::2])
+    return _core.is_hard_to_read(text, _MOST_LEVELS, _MOST_DIGITS)
 
 
 # -- entries ---------------------------------------------------------------------------------------------------
@@ -284,6 +266,8 @@ def hashes_of(parts: Mapping[str, bytes], response_text: Any) -> dict[str, str]:
 
 def _sha256_of_json(text: bytes) -> str | None:
     """Return the hash of the value that JSON text stands for; None where no reader can be trusted to read it."""
+    if isinstance(text, HashedText):
+        return text.sha256
     canonical = _core.canonical_json(text)
     if canonical is not None:
         return hashlib.sha256(canonical).hexdigest()

@@ -11,7 +11,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from clemcore.calls.encoding import (
     FIELDS,
     PROMPT,
     RESPONSE,
+    JsonText,
     entry_of,
     error_fields,
     linked,
@@ -87,6 +88,13 @@ class FinishedCall:
         """What is known beside prompt and response, as long as the call was not encoded."""
         facts = (self._fields or {}).get(FACTS)
         return facts if isinstance(facts, Mapping) else {}
+
+    def know_prompt(self, text_of: Callable[[Any], JsonText | None]) -> None:
+        """Let somebody who has written the prompt before give its JSON, or None; until the call is encoded."""
+        prompt = None if self._fields is None else self._fields.get(PROMPT)
+        text = None if prompt is None or isinstance(prompt, JsonText) else text_of(prompt)
+        if text is not None:
+            self._fields = {**(self._fields or {}), PROMPT: text}
 
     def to_json(self) -> bytes:
         """Return the record of the call as JSON text in UTF-8, without keys; it is encoded once."""

@@ -14,6 +14,7 @@ mod explain;
 mod frozen;
 mod guard;
 mod json;
+mod messages;
 mod page;
 mod registry;
 mod results;
@@ -34,7 +35,10 @@ mod _core {
     use crate::frozen::{freeze, thaw};
 
     #[pymodule_export]
-    use crate::json::{canonical_json, check_json};
+    use crate::json::{canonical_json, check_json, is_hard_to_read, json_line};
+
+    #[pymodule_export]
+    use crate::messages::{are_plain_messages, leading_messages};
 
     #[pymodule_export]
     use crate::page::{episode_view, game_plots, page_files, results_page, transcript, transcript_images};

@@ -1,4 +1,4 @@
-"""The hash of what is asked: that of the whole dialogue, however it has grown or changed."""
+"""Hashes and text of what is asked: those of the whole dialogue, however it has grown or changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 import json
 from typing import Any
 
-from clemcore.clemgame.engine.callbook import _Prefix
+from clemcore.calls.encoding import dumped, sha256_of_value
+from clemcore.clemgame.engine.growing import GrowingDialogue
 
 
 def _whole(messages: list[dict[str, Any]]) -> str:
@@ -19,7 +20,7 @@ def _message(content: Any, role: str = "user", **more: Any) -> dict[str, Any]:
 
 
 def test_the_hash_is_that_of_the_whole_dialogue() -> None:
-    prefix = _Prefix()
+    dialogue = GrowingDialogue()
     steps: list[list[dict[str, Any]]] = [
         [_message("a")],
         [_message("a"), _message("b", "assistant"), _message("c")],
@@ -34,12 +35,33 @@ def test_the_hash_is_that_of_the_whole_dialogue() -> None:
         [],
     ]
     for messages in steps:
-        assert prefix.of(messages).hexdigest() == _whole(messages)
+        assert dialogue.request_of(messages).hexdigest() == _whole(messages)
+        text = dialogue.text_of(messages)
+        if text is None:  # no texts alone, or none at all
+            assert not all(type(m["content"]) is str and len(m) == 2 for m in messages) or not messages
+        else:
+            assert (text, text.sha256) == (dumped(messages), sha256_of_value(messages))
+
+
+def test_the_text_is_that_of_what_was_asked_and_of_nothing_else() -> None:
+    dialogue = GrowingDialogue()
+    first, second = _message('say "ä"\n'), {"content": "b", "role": "user"}
+    assert dialogue.text_of([first]) is None
+    dialogue.request_of([first])
+    assert dialogue.text_of([dict(first)]) == dumped([first])  # a copy that has the same texts
+    assert dialogue.text_of([first, first]) is None
+    assert dialogue.text_of([_message("".join(["say ", '"ä"\n']))]) is None  # equal, but not known to be
+    assert dialogue.text_of({"messages": [first]}) is None
+    dialogue.request_of([first, second])  # another order of fields is another text
+    assert dialogue.text_of([first, second]) is None
+    lone = _message("\ud800")
+    assert dialogue.request_of([lone]).hexdigest() != dialogue.request_of([first]).hexdigest()
+    assert dialogue.text_of([lone]) is None
 
 
 def test_a_message_that_is_changed_in_place_is_noticed() -> None:
-    prefix, messages = _Prefix(), [_message("a"), _message("b"), _message(["part"])]
-    prefix.of(messages)
+    dialogue, messages = GrowingDialogue(), [_message("a"), _message("b"), _message(["part"])]
+    dialogue.request_of(messages)
     messages[0]["content"] = "another"
     messages[2]["content"][0] = "other part"
-    assert prefix.of(messages).hexdigest() == _whole(messages)
+    assert dialogue.request_of(messages).hexdigest() == _whole(messages)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.calls.encoding import FACTS, PROMPT, RESPONSE, JsonText, dumped, without_keys
 from clemcore.calls.recorder import FinishedCall
+from clemcore.clemgame.engine.growing import GrowingDialogue
 from clemcore.clemgame.store import StoredCall
 from clemcore.clemgame.usage import Usage
 from clemcore.errors import BudgetExceededError
@@ -57,7 +58,7 @@ class CallBook:
         self._compared: set[int] = set()
         self._ended: list[FinishedCall] = []
         self._lock = threading.Lock()
-        self._hashes: dict[str, _Prefix] = {}
+        self._dialogues: dict[str, GrowingDialogue] = {}
         self.calls: list[StoredCall] = []
         self.differs_from: dict[str, Any] | None = None
         self.fault: Exception | None = None
@@ -102,10 +103,10 @@ class CallBook:
         self.differs_from = {"number": number, "player": player, "round": round_, "reason": why}
 
     def _request_of(self, player: str, messages: Messages, gen_args: Mapping[str, Any]) -> str:
-        prefix = self._hashes.get(player)
-        if prefix is None:
-            prefix = self._hashes[player] = _Prefix()
-        digest = prefix.of(messages).copy()
+        dialogue = self._dialogues.get(player)
+        if dialogue is None:
+            dialogue = self._dialogues[player] = GrowingDialogue()
+        digest = dialogue.request_of(messages)
         digest.update(dumped(dict(sorted(gen_args.items()))))
         return str(digest.hexdigest())
 
@@ -144,6 +145,8 @@ class CallBook:
                         self.calls.append(self._earlier[number])
                         continue
                     self._differ(number, player, round_, "the answer of the program differs")
+                if player in self._dialogues:
+                    call.know_prompt(self._dialogues[player].text_of)
                 record, attempt = call.to_json(), self._writer.attempt
                 answer = call.response_text
                 self._write(StoredCall(number, player, round_, MODEL, request, answer, record, attempt), facts)
@@ -198,51 +201,6 @@ class CallBook:
         earlier = self._earlier[number]
         self.calls.append(earlier)
         return earlier.text or ""
-
-
-class _Prefix:
-    """The hash of a dialogue that grows: only what is new is hashed."""
-
-    __slots__ = ("_contents", "_digest", "_roles")
-
-    def __init__(self) -> None:
-        self._forget()
-
-    def _forget(self) -> None:
-        self._roles: list[Any] = []
-        self._contents: list[Any] = []
-        self._digest = hashlib.sha256()
-
-    def of(self, messages: Messages) -> Any:
-        """Return the hash of all messages: each as JSON with sorted keys, and a line feed."""
-        known = len(self._roles)
-        head = messages[:known]
-        # Texts that are the same object are compared at once, so this costs little however long they are.
-        is_known = (
-            [message.get("content") for message in head] == self._contents
-            and [message.get("role") for message in head] == self._roles
-            and sum(map(len, head)) == _PLAIN * known
-        )
-        if not is_known:
-            self._forget()
-            known = 0
-        fresh = messages[known:]
-        digest = self._digest
-        for message in fresh:
-            digest.update(_LINE.encode(message).encode("utf-8", "surrogatepass"))
-            digest.update(b"\n")
-            self._roles.append(message.get("role"))
-            self._contents.append(message.get("content"))
-        if sum(map(len, fresh)) != _PLAIN * len(fresh) or not all(
-            type(content) is str for content in self._contents[known:]
-        ):
-            self._forget()  # an image, or a list of parts, may be changed in place
-        return digest
-
-
-# A message has a role and a content; others are hashed anew each time.
-_PLAIN = 2
-_LINE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=repr)
 
 
 def _record_of(prompt: bytes, response: Any) -> bytes:
