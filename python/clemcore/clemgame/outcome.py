@@ -28,7 +28,7 @@ def status_of(summary: Summary, run: PlannedRun, states: dict[EpisodeKey, Episod
         return by_reason.get(summary.stopped_by, ENDED_BADLY)
     if summary.failed_games or summary.unwritten:
         return ENDED_BADLY
-    planned = [states.get(episode.key) for game in run.games for episode in game.episodes]
+    planned = (states.get(episode.key) for game in run.games for episode in game.episodes)
     return PLAYED if all(state is not None and state.state == "played" for state in planned) else ENDED_BADLY
 
 

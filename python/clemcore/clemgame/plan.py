@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from clemcore.clemgame.fingerprint import fingerprint_of
 from clemcore.clemgame.instances import GameInstances, Row
@@ -19,7 +19,7 @@ from clemcore.errors import GameError
 from clemcore.spelling import misspelling_of
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class EpisodeKey:
     """What identifies an episode within a run."""
 
@@ -32,7 +32,7 @@ class EpisodeKey:
         return f"{self.game}/{self.experiment}/{self.game_id}/{self.epoch}"
 
 
-@dataclass
+@dataclass(slots=True)
 class PlannedEpisode:
     """One episode to play.
 
@@ -50,6 +50,48 @@ class PlannedEpisode:
     place: int
 
 
+class PlannedEpisodes(Sequence[PlannedEpisode]):
+    """The episodes of one game in the order in which they start. Each is made anew when somebody looks at it.
+
+    Args:
+        game: the name of the game.
+        rows: experiment and instance of each episode of an epoch.
+        epochs: how often each instance is played.
+        place: the place of the first episode in the plan.
+    """
+
+    __slots__ = ("_epochs", "_game", "_place", "_rows")
+
+    def __init__(
+        self, game: str, rows: Sequence[tuple[dict[str, Any], dict[str, Any]]], epochs: int, place: int
+    ) -> None:
+        self._game = game
+        self._rows = rows
+        self._epochs = epochs
+        self._place = place
+
+    def __len__(self) -> int:
+        return len(self._rows) * self._epochs
+
+    @overload
+    def __getitem__(self, index: int) -> PlannedEpisode: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[PlannedEpisode]: ...
+    def __getitem__(self, index: int | slice) -> PlannedEpisode | list[PlannedEpisode]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        number = range(len(self))[index]
+        epoch, row = divmod(number, len(self._rows))
+        experiment, instance = self._rows[row]
+        key = EpisodeKey(self._game, experiment["name"], instance["game_id"], epoch + 1)
+        return PlannedEpisode(key, experiment, instance, self._place + number)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and [*self] == [*other]
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass
 class PlannedGame:
     """The episodes of one game.
@@ -62,7 +104,7 @@ class PlannedGame:
     """
 
     spec: GameSpec
-    episodes: list[PlannedEpisode] = field(default_factory=list)
+    episodes: Sequence[PlannedEpisode] = field(default_factory=list)
     sha256: dict[str, str] = field(default_factory=dict)
     problem: GameError | None = None
 
@@ -180,16 +222,11 @@ def _unknown_experiments(names: Iterable[str], read: Sequence[GameInstances]) ->
     return faults
 
 
-def _episodes(game: str, instances: GameInstances, epochs: int, place: int) -> list[PlannedEpisode]:
+def _episodes(game: str, instances: GameInstances, epochs: int, place: int) -> PlannedEpisodes:
     experiments: dict[str, dict[str, Any]] = {}
     rows = []
     for row in instances:
         # Rows of one experiment have equal fields, unless two experiments have the same name.
         fields = json.dumps(row["experiment"], sort_keys=True)
         rows.append((experiments.setdefault(fields, row["experiment"]), row["game_instance"]))
-    keyed = [
-        (EpisodeKey(game, experiment["name"], instance["game_id"], epoch), experiment, instance)
-        for epoch in range(1, epochs + 1)
-        for experiment, instance in rows
-    ]
-    return [PlannedEpisode(*each, place=place + number) for number, each in enumerate(keyed)]
+    return PlannedEpisodes(game, rows, epochs, place)

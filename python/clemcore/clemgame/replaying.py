@@ -149,7 +149,7 @@ def replay(folder: Path, *, games: Iterable[str] | None = None) -> Replayed:
 def _planned(reader: RunReader, wanted: set[str] | None, found: Replayed) -> list[PlannedGame]:
     """Make a plan of the completed episodes, with the instances as they were."""
     specs = {spec.game_name: spec for spec in GameRegistry.from_directories_and_cwd_files()}
-    games: dict[str, PlannedGame] = {}
+    episodes: dict[str, list[PlannedEpisode]] = {}
     missing: dict[str, None] = {}
     for episode in reader.episodes():
         name = episode.key.game
@@ -158,18 +158,16 @@ def _planned(reader: RunReader, wanted: set[str] | None, found: Replayed) -> lis
         if episode.state.state != "played":
             found.skipped += 1
             continue
-        spec = specs.get(name)
-        if spec is None:
+        if name not in specs:
             missing[f"there is no game '{name}' here, and the run has episodes of it; start in its collection"] = (
                 None
             )
             continue
-        game = games.setdefault(name, PlannedGame(spec))
         experiment, instance = reader.experiment(episode), reader.instance(episode)
-        game.episodes.append(PlannedEpisode(episode.key, experiment, instance, episode.place))
+        episodes.setdefault(name, []).append(PlannedEpisode(episode.key, experiment, instance, episode.place))
     if missing:
         raise GameError("\n".join(missing))
-    return list(games.values())
+    return [PlannedGame(specs[name], each) for name, each in episodes.items()]
 
 
 def _models(content: manifest.Json, noted: Sequence[Mapping[str, Any]]) -> list[Model]:
@@ -236,8 +234,8 @@ class _ReplayStore:
         for episode in episodes:
             self._planned[episode.key] = EpisodeState("planned", 0)
 
-    def states(self) -> dict[EpisodeKey, EpisodeState]:
-        return self._planned
+    def states(self, *, begun: bool = False) -> dict[EpisodeKey, EpisodeState]:
+        return {} if begun else self._planned
 
     def begin(self, key: EpisodeKey) -> _ReplayWriter:
         if self._is_one_stream:

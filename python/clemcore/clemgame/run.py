@@ -213,7 +213,7 @@ def _play_one(settings: RunSettings, run: PlannedRun, models: LoadedModels, voic
             store.facts = {"changes": len(changes)}  # so many of the list in run.json hold for what is played now
         summary = _play_episodes(settings, run, loaded, store, voice)
         if summary.stopped_by != "store":
-            states = store.states()
+            states = store.states(begun=True)
     finally:
         is_full = summary is not None and summary.stopped_by == "store"
         with contextlib.suppress(StoreError) if is_full else contextlib.nullcontext():

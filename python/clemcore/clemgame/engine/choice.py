@@ -5,7 +5,7 @@ It does not know how they are played.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +38,9 @@ def leave_out_stuck(
         return []
     name, stacks = found
     timeout = options.step_timeout or 0.0
-    states = store.states()
+    states = store.states(begun=True)
     keys = (episode.key for game in games for episode in game.episodes)
-    key = next((key for key in keys if name_of(key) == name and states[key].state != "played"), None)
+    key = next((key for key in keys if name_of(key) == name and _is_open(states.get(key))), None)
     if key is None:
         return []
     error = {**Limit("step_timeout", timeout, stacks).to_error(), "uninterruptible": True}
@@ -51,26 +51,29 @@ def leave_out_stuck(
     ]
 
 
+def _is_open(state: EpisodeState | None) -> bool:
+    return state is None or state.state != "played"
+
+
 def name_of(key: EpisodeKey) -> bytes:
     """Return what the watchdog's file calls an episode."""
     return f"{key.game}/{key.experiment}/{key.game_id}/{key.epoch}".encode("utf-8", "backslashreplace")
 
 
-def tasks_of(game: PlannedGame, wanted: Iterable[EpisodeKey], options: Options) -> Iterator[list[PlannedEpisode]]:
+def tasks_of(game: PlannedGame, skipped: Container[EpisodeKey], options: Options) -> Iterator[list[PlannedEpisode]]:
     """Yield what one thread plays after another.
 
     That is one episode each. Where players keep their dialogue, it is all episodes of an experiment and epoch up to
     the last one that is to be played, completed ones included.
     """
-    keys = set(wanted)
     if options.keep_context != "experiment":
-        yield from ([episode] for episode in game.episodes if episode.key in keys)
+        yield from ([episode] for episode in game.episodes if episode.key not in skipped)
         return
     chains: dict[tuple[str, int], list[PlannedEpisode]] = {}
     for episode in game.episodes:
         chains.setdefault((episode.key.experiment, episode.key.epoch), []).append(episode)
     for chain in chains.values():
-        last = max((number for number, episode in enumerate(chain) if episode.key in keys), default=-1)
+        last = max((number for number, episode in enumerate(chain) if episode.key not in skipped), default=-1)
         if last >= 0:
             yield chain[: last + 1]
 

@@ -113,10 +113,10 @@ class _Run:
     # -- the whole run -------------------------------------------------------------------------------------------
     def play(self, games: Sequence[PlannedGame]) -> Summary:
         os.environ.setdefault("MPLBACKEND", "Agg")
-        self._store.plan([episode for game in games for episode in game.episodes])
+        self._store.plan(episode for game in games for episode in game.episodes)
         self._has_epochs = any(episode.key.epoch > 1 for game in games for episode in game.episodes)
         self._summary.notes += leave_out_stuck(games, self._store, self._folder, self._options)
-        wanted = self._wanted(games)
+        chosen = self._skipped(games)
         dispatch = Dispatch() if self._options.rng == "episode" else None
         folder = self._folder
         self._mark = Mark(folder / NAME) if folder is not None and self._options.step_timeout is not None else None
@@ -130,9 +130,9 @@ class _Run:
             dispatch.install()
         try:
             with interrupts, ticker:
-                for game, keys in wanted:
-                    if keys and self._control.reason is None:
-                        self._play_game(game, keys, interrupts)
+                for game, skipped in chosen:
+                    if len(skipped) < len(game.episodes) and self._control.reason is None:
+                        self._play_game(game, skipped, interrupts)
                     elif game.problem is not None:
                         self._summary.failed_games[game.spec.game_name] = error_of(game.problem)
         except KeyboardInterrupt:
@@ -149,18 +149,18 @@ class _Run:
                 self._mark.remove()
         return self._summed_up()
 
-    def _wanted(self, games: Sequence[PlannedGame]) -> list[tuple[PlannedGame, set[EpisodeKey]]]:
-        """Return the games with the episodes that are to be played."""
-        states = self._store.states()
-        wanted = [
-            (game, {each.key for each in game.episodes if is_wanted(states[each.key], self._options)})
-            for game in games
-        ]
-        self._tally.planned = sum(len(keys) for _, keys in wanted)
-        self._tally.earlier = self._summary.earlier = sum(
-            states[episode.key].state == "played" for game in games for episode in game.episodes
-        )
-        return wanted
+    def _skipped(self, games: Sequence[PlannedGame]) -> list[tuple[PlannedGame, set[EpisodeKey]]]:
+        """Return the games with the episodes that are not to be played."""
+        states = self._store.states(begun=True)
+        skipped: list[tuple[PlannedGame, set[EpisodeKey]]] = []
+        for game in games:
+            known = ((each.key, states.get(each.key)) for each in game.episodes)
+            keys = {key for key, state in known if state is not None and not is_wanted(state, self._options)}
+            self._tally.planned += len(game.episodes) - len(keys)
+            self._tally.earlier += sum(states[key].state == "played" for key in keys)
+            skipped.append((game, keys))
+        self._summary.earlier = self._tally.earlier
+        return skipped
 
     @property
     def _folder(self) -> Path | None:
@@ -181,7 +181,7 @@ class _Run:
         return summary
 
     # -- one game --------------------------------------------------------------------------------------------------
-    def _play_game(self, game: PlannedGame, wanted: set[EpisodeKey], interrupts: Interrupts) -> None:
+    def _play_game(self, game: PlannedGame, skipped: set[EpisodeKey], interrupts: Interrupts) -> None:
         name = game.spec.game_name
         # What a game draws while it is imported depends on nothing else.
         stream = Stream(derived_seed(self._options.seed, name)) if self._options.rng == "episode" else None
@@ -207,8 +207,8 @@ class _Run:
                 keeps_context=self._options.keep_context == "experiment",
                 players=game.spec.player_count,
             )
-            tasks = tasks_of(game, wanted, self._options)
-            team = Team(tasks, lambda task: self._play_task(staging, task, wanted), self._is_over)
+            tasks = tasks_of(game, skipped, self._options)
+            team = Team(tasks, lambda task: self._play_task(staging, task, skipped), self._is_over)
             if self._is_alone:
                 team.run_here()
             else:
@@ -256,11 +256,11 @@ class _Run:
         return batcher
 
     # -- one episode -----------------------------------------------------------------------------------------------
-    def _play_task(self, staging: Staging, task: list[PlannedEpisode], wanted: set[EpisodeKey]) -> None:
+    def _play_task(self, staging: Staging, task: list[PlannedEpisode], skipped: set[EpisodeKey]) -> None:
         """Play episodes one after another; what players remember goes from each to the next."""
         contexts: dict[str, list[Any]] = {}
         for planned in task:
-            if planned.key not in wanted:
+            if planned.key in skipped:
                 contexts = remembered(self._folder, planned.key) or contexts
                 continue
             if self._control.reason is not None:

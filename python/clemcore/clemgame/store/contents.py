@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +37,7 @@ class StoredCall:
     attempt: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EpisodeState:
     """How far an episode is.
 
@@ -48,3 +50,13 @@ class EpisodeState:
     state: str
     attempts: int
     error: dict[str, Any] | None = None
+
+
+_plain: dict[tuple[str, int], EpisodeState] = {}
+
+
+def state_of(state: str, attempts: int, error: bytes | None) -> EpisodeState:
+    """Return the state of an episode as a store has it; those without an error share their objects."""
+    if error is not None:
+        return EpisodeState(sys.intern(state), attempts, json.loads(error))
+    return _plain.setdefault((state, attempts), EpisodeState(state, attempts))

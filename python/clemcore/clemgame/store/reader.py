@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import sys
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.store import schema
-from clemcore.clemgame.store.contents import ENDED, EpisodeState, StoredCall
+from clemcore.clemgame.store.contents import ENDED, EpisodeState, StoredCall, state_of
 from clemcore.clemgame.store.faults import damaged, read_error
 from clemcore.clemgame.store.frames import DamagedError, Stream, read_stream, unpacked
 from clemcore.clemgame.store.lock import writer_of
@@ -37,6 +38,8 @@ _RANK = {"planned": 0, "live": 1, "error": 2, "limit": 2, "played": 3}
 _ROWS = "SELECT game, experiment, game_id, epoch, state, attempts, error, place, ended, facts, id FROM episodes"
 _EPISODES = f"{_ROWS} ORDER BY place, id"
 _EPISODE = _EPISODES.replace("ORDER", "WHERE game = ? AND experiment = ? AND game_id = ? AND epoch = ? ORDER")
+
+_STATES = "SELECT game, experiment, game_id, epoch, state, attempts, error, place FROM episodes"
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,14 @@ class RunReader:
 
     def states(self) -> dict[EpisodeKey, EpisodeState]:
         """Return how far each episode is, in the order of the plan."""
-        return {episode.key: episode.state for episode in self.episodes()}
+        best: dict[EpisodeKey, tuple[int, EpisodeState]] = {}
+        for file in self._files:
+            for key, place, state in file.states():
+                known = best.get(key)
+                if known is None or _RANK[state.state] > _RANK[known[1].state]:
+                    best[key] = place, state
+        in_order = sorted(best.items(), key=lambda item: (item[1][0], item[0]))
+        return {key: state for key, (_, state) in in_order}
 
     def episode(self, key: EpisodeKey) -> StoredEpisode:
         """Return one episode.
@@ -226,7 +236,7 @@ class ReaderOfVersion1:
             rows = self._readable_rows(fault)
         for row in rows:
             *names, state, attempts, error, place, ended, facts, number = row
-            known = EpisodeState(state, attempts, None if error is None else json.loads(error))
+            known = state_of(state, attempts, error)
             noted = {} if facts is None else json.loads(facts)
             yield StoredEpisode(EpisodeKey(*names), place, known, ended, noted, number, index)
 
@@ -250,6 +260,18 @@ class ReaderOfVersion1:
         if problem not in self.problems:
             self.problems.append(problem)
         return sorted(found.values(), key=lambda row: (row[7], row[-1]))
+
+    def states(self) -> Iterator[tuple[EpisodeKey, int, EpisodeState]]:
+        """Give key, place and state of all episodes."""
+        from clemcore.clemgame.plan import EpisodeKey
+
+        try:
+            rows = self._rows(_STATES)
+        except StoreError as fault:
+            rows = [row[:8] for row in self._readable_rows(fault)]
+        for game, experiment, game_id, epoch, state, attempts, error, place in rows:
+            key = EpisodeKey(sys.intern(game), sys.intern(experiment), game_id, epoch)
+            yield key, place, state_of(state, attempts, error)
 
     def planned(self, number: int) -> tuple[bytes, bytes]:
         """Return experiment and instance of an episode, as JSON."""

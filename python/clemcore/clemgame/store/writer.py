@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from clemcore.calls.encoding import to_json
 from clemcore.clemgame.store import schema
 from clemcore.clemgame.store.commits import Commits, Statement
-from clemcore.clemgame.store.contents import EpisodeState
+from clemcore.clemgame.store.contents import EpisodeState, state_of
 from clemcore.clemgame.store.disk import journal_for
 from clemcore.clemgame.store.episode_log import EpisodeLog
 from clemcore.clemgame.store.episode_writer import EpisodeWriter
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
 _WAIT = 60.0
 # Pages of the write-ahead log until they are moved into the file.
 _CHECKPOINT = 8000
+
+# So many rows at a time: all together would take more memory than what is made of them.
+_STATES = (
+    "SELECT id, game, experiment, game_id, epoch, state, attempts, error FROM episodes"
+    " WHERE id > ? {more} ORDER BY id LIMIT 1000"
+)
 
 
 class RunStore:
@@ -128,18 +135,28 @@ class RunStore:
                 statements = []
         self._commits.now(*statements)
 
-    def states(self) -> dict[EpisodeKey, EpisodeState]:
-        """Return how far each episode is, in the order of the plan."""
+    def states(self, *, begun: bool = False) -> dict[EpisodeKey, EpisodeState]:
+        """Return how far each episode is, in the order of the plan.
+
+        Args:
+            begun: leave out those that were never begun.
+        """
         from clemcore.clemgame.plan import EpisodeKey
 
         self._commits.flush()
-        rows = self._commits.rows(
-            "SELECT game, experiment, game_id, epoch, state, attempts, error FROM episodes ORDER BY place, id"
-        )
-        return {
-            EpisodeKey(*row[:4]): EpisodeState(row[4], row[5], None if row[6] is None else json.loads(row[6]))
-            for row in rows
-        }
+        found = [] if begun else self._commits.rows("SELECT id FROM episodes ORDER BY place, id")
+        states: dict[EpisodeKey, EpisodeState] = {}
+        in_order: dict[int, EpisodeKey] = {}
+        last = 0
+        while rows := self._commits.rows(_STATES.format(more="AND attempts > 0" if begun else ""), (last,)):
+            for number, game, experiment, game_id, epoch, *state in rows:
+                # There may be many, and nearly all have the same few names and states.
+                key = EpisodeKey(sys.intern(game), sys.intern(experiment), game_id, epoch)
+                states[key] = state_of(*state)
+                if not begun:
+                    in_order[number] = key
+            last = rows[-1][0]
+        return states if begun else {in_order[number]: states[in_order[number]] for (number,) in found}
 
     def note(self, name: str, value: Any) -> None:
         """Keep something about the run; a later value of the same name replaces it."""
