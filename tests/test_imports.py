@@ -171,6 +171,7 @@ def test_the_public_names_are_pinned() -> None:
         "record",
         "resolve",
         "scope",
+        "shared_limits",
     ]
     for name in dir(backends):
         assert getattr(backends, name) is not None

@@ -9,6 +9,7 @@ from clemcore.backends.mock import CustomResponseModel as CustomResponseModel
 from clemcore.backends.service.backend import ServiceBackend as ServiceBackend
 from clemcore.backends.service.dialects.base import Dialect as Dialect
 from clemcore.backends.service.dialects.chat_completions import ChatCompletions as ChatCompletions
+from clemcore.backends.service.limits import shared_limits as shared_limits
 from clemcore.backends.service.service import Service as Service
 from clemcore.calls.budget import Budget as Budget
 from clemcore.calls.budget import budget as budget

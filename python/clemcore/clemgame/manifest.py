@@ -277,6 +277,18 @@ def extended(old: Json, new: Json, changes: Sequence[Change]) -> Json:
     }
 
 
+def add_command(manifest: Json, command: Json) -> None:
+    """Add what a command plays to the content of ``run.json``, which other shards may have written meanwhile."""
+    if manifest is command:
+        return
+    times = {name: {**game} for name, game in manifest["games"].items()}
+    known = {to_json(change) for change in manifest[SECTION].get("changes", [])}
+    new = [change for change in command[SECTION]["changes"] if to_json(change) not in known]
+    whole = extended(manifest, command, [])
+    whole[SECTION]["changes"] += new
+    manifest.update({**whole, "games": {**whole["games"], **times}})
+
+
 def _extended_game(before: Json, now: Json) -> Json:
     experiments = {**before["experiments"]}
     for name, one in now["experiments"].items():

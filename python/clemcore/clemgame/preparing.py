@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from clemcore.clemgame.lineups import LineUp, line_ups_of
 from clemcore.clemgame.plan import EpisodeKey, PlannedGame, check_line_up, make_plan, unreadable_games
 from clemcore.clemgame.registry import ALL, GameRegistry
 from clemcore.clemgame.settings import RunSettings
+from clemcore.clemgame.shards import Shard, plain_states, plan_of, problems_of, shard_of_plan
 from clemcore.clemgame.store import EpisodeState, RunReader
 from clemcore.errors import ClemcoreError, GameError, RunError, StoreError
 from clemcore.spelling import misspelling_of
@@ -37,6 +38,8 @@ class PlannedRun:
     content: manifest.Json
     states: dict[EpisodeKey, EpisodeState]
     is_fresh: bool = False
+    shard: Shard | None = None
+    plan: manifest.Json | None = None
 
     @property
     def folder(self) -> Path:
@@ -100,10 +103,14 @@ def checked_runs(
         problems.append(
             "rng = process: all episodes draw from one stream, so their order must not change; add --concurrency 1"
         )
+    shard = _shard_of(settings)
+    plan = None if shard is None else plan_of(games)
     runs = []
     for line_up in line_ups:
         try:
-            runs.append(_checked_run(settings, line_up, games, say))
+            run = _checked_run(settings, line_up, games, say)
+            problems += _shard_problems(settings, run, shard, plan)
+            runs.append(run if shard is None else _part(settings, run, shard, plan))
         except (RunError, ClemcoreError) as fault:
             problems.append(str(fault))
     if settings.layout is None and count > MOST_CLASSIC and any(run.layout == "classic" for run in runs):
@@ -115,6 +122,51 @@ def checked_runs(
         raise RunError("\n".join(dict.fromkeys(problems)))
     _say_unknown_kinds(settings, runs, say)
     return runs
+
+
+def _shard_of(settings: RunSettings) -> Shard | None:
+    """Return the shard that a command plays, or None.
+
+    Raises:
+        RunError: there is no such shard, or the episodes of the run cannot be divided.
+    """
+    if settings.shard is None:
+        if settings.jobs is not None:
+            raise RunError(
+                "jobs are started by the command 'clem run --jobs N'; a program starts a process per shard"
+            )
+        return None
+    shard = replace(Shard.parse(settings.shard), keeps_experiments=settings.keep_context == "experiment")
+    if settings.jobs not in (None, shard.count):
+        raise RunError(
+            f"--jobs {settings.jobs} starts {settings.jobs} shards, and --shard {shard} is not one of them"
+        )
+    if settings.fresh:
+        raise RunError("--fresh would begin anew in every shard: move the folder of the run away, and leave it out")
+    if settings.pilot is not None:
+        raise RunError("--pilot is for the whole run: leave out --shard and --jobs")
+    if settings.rng == "process":
+        raise RunError(
+            "rng = process: all episodes draw from one stream, so one process plays them: leave out --shard"
+        )
+    return shard
+
+
+def _shard_problems(
+    settings: RunSettings, run: PlannedRun, shard: Shard | None, plan: manifest.Json | None
+) -> list[str]:
+    if run.is_fresh:
+        return []
+    found = problems_of(
+        run.folder, shard, plan or {}, plain_states(run.folder), accepts_changes=settings.accept_changes
+    )
+    return list(found)
+
+
+def _part(settings: RunSettings, run: PlannedRun, shard: Shard, plan: manifest.Json | None) -> PlannedRun:
+    """Return a run with the episodes of one shard."""
+    games = shard_of_plan(run.games, shard, run.folder, lambda state: is_open(state, settings))
+    return replace(run, games=games, shard=shard, plan=plan)
 
 
 def _say_unknown_kinds(settings: RunSettings, runs: Sequence[PlannedRun], say: _Say) -> None:
@@ -154,6 +206,9 @@ def _checked_run(settings: RunSettings, line_up: LineUp, games: list[PlannedGame
     new = manifest.describe(settings, games, line_up.infos(), hash_seed())
     old = run_folder.read(folder)
     begun = old is None and any(state.attempts for state in states_of(folder).values())
+    if begun:
+        old = run_folder.read(folder)  # another shard may have written it just now
+        begun = old is None
     if settings.fresh and (old is not None or begun):
         _refuse_writers(folder)
         return PlannedRun(line_up, games, new, {}, is_fresh=True)

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from clemcore import backends
 from clemcore.calls.budget import Budget
 from clemcore.clemgame import engine, manifest, run_folder, watching
 from clemcore.clemgame.estimate import Estimate, earlier_usage, estimate
@@ -26,6 +27,7 @@ from clemcore.clemgame.plan import PlannedGame
 from clemcore.clemgame.preparing import PlannedRun, checked_runs, is_open, planned_games, refused_games, states_of
 from clemcore.clemgame.replaying import MODELS_NOTE, noted_models
 from clemcore.clemgame.settings import RunSettings
+from clemcore.clemgame.shards import PLAN_NOTE, Shard
 from clemcore.clemgame.store import RunStore
 from clemcore.clemgame.usage import Usage, spent_in
 from clemcore.errors import ClemcoreError, RunError, StoreError
@@ -163,8 +165,10 @@ def _play_all(settings: RunSettings, runs: Sequence[PlannedRun], voice: Voice, *
     models = LoadedModels([run.line_up for run in runs])
     result = Result(PLAYED, has_problem=has_problem)
     statuses = [ENDED_BADLY] if has_problem else []
-    models.load_remote()  # what cannot be loaded is said before anything is sent
-    with _budget(settings, [run.folder for run in runs]):
+    shard = runs[0].shard if runs else None
+    with backends.shared_limits(*((1, 1) if shard is None else (shard.number, shard.count))):
+        models.load_remote()  # what cannot be loaded is said before anything is sent
+    with _budget(settings, [run.folder for run in runs], shard):
         for run in runs:
             summary, status = _play_one(settings, run, models, voice)
             result.runs.append((run.folder, summary))
@@ -177,13 +181,19 @@ def _play_all(settings: RunSettings, runs: Sequence[PlannedRun], voice: Voice, *
 
 
 @contextlib.contextmanager
-def _budget(settings: RunSettings, folders: Sequence[Path]) -> Iterator[None]:
-    """Limit what the calls cost, with what earlier commands have spent in these runs."""
+def _budget(settings: RunSettings, folders: Sequence[Path], shard: Shard | None) -> Iterator[None]:
+    """Limit what the calls cost, with what earlier commands have spent in these runs.
+
+    A shard may spend its part of what was left before there were shards. So all of them together keep the budget,
+    although none knows of the others.
+    """
     per_model = settings.budget_per_model
     if settings.budget is None and per_model is None:
         yield
         return
-    spent = spent_in(folders)
+    spent, before, count = spent_in(folders, None if shard is None else shard.name), Usage(), 1
+    if shard is not None:
+        before, count = spent_in(folders, ""), shard.count
     parts: dict[str, float] = {}
     if per_model is not None:
         names = {role.name for line_up in line_ups_of(settings) for role in line_up.roles}
@@ -193,7 +203,8 @@ def _budget(settings: RunSettings, folders: Sequence[Path]) -> Iterator[None]:
             raise RunError(
                 f"budget_per_model names '{unknown[0]}', which does not play: models are {', '.join(sorted(names))}"
             )
-    usd = _ANY_AMOUNT if settings.budget is None else settings.budget
+    usd = _ANY_AMOUNT if settings.budget is None else max(settings.budget - before.usd, 0.0) / count
+    parts = {name: max(each - before.usd_by_model.get(name, 0.0), 0.0) / count for name, each in parts.items()}
     with Budget(usd, spent=spent.usd, parts=parts, spent_by_part=spent.usd_by_model):
         yield
 
@@ -203,10 +214,14 @@ def _play_one(settings: RunSettings, run: PlannedRun, models: LoadedModels, voic
     loaded = models.load(run.line_up)
     if run.is_fresh:
         voice.say(f"{run.folder}: the old run is now {run_folder.move_aside(run.folder)}")
-    store = RunStore.open(run.folder)
+    store = RunStore.open(run.folder, shard="" if run.shard is None else run.shard.name)
     summary, states = None, {}
     try:
-        run_folder.write(run.folder, run.content)
+        if run.shard is None:
+            run_folder.write(run.folder, run.content)
+        else:
+            store.note(PLAN_NOTE, run.plan)
+            run_folder.add(run.folder, run.content, lambda current: manifest.add_command(current, run.content))
         _give_epochs_folders(run)
         store.note(MODELS_NOTE, noted_models(loaded))
         if changes := run.content[manifest.SECTION]["changes"]:
@@ -228,16 +243,15 @@ def _play_one(settings: RunSettings, run: PlannedRun, models: LoadedModels, voic
 def _play_episodes(
     settings: RunSettings, run: PlannedRun, models: Sequence[Model], store: RunStore, voice: Voice
 ) -> Summary:
-    log = engine.RunLog(run.folder / "run.log")
+    log = engine.RunLog(run.folder / ("run.log" if run.shard is None else f"run-{run.shard.name}.log"))
     progress, files = _NotedProgress(store), _Files(run)
     options = _options(settings, run)
     try:
         return engine.play(run.games, models, store, options, layout=files, progress=progress, log=log)
     finally:
         log.close()
-        manifest.add_times(run.content, files.times)
         try:
-            run_folder.write(run.folder, run.content)
+            run_folder.add(run.folder, run.content, lambda current: manifest.add_times(current, files.times))
         except OSError as fault:  # the old one stays; only the times are missing in it
             voice.say(f"warning: {fault}")
 
@@ -282,7 +296,7 @@ class _NotedProgress(engine.Progress):
 
 def _options(settings: RunSettings, run: PlannedRun) -> engine.Options:
     return engine.Options(
-        concurrency=settings.concurrency,
+        concurrency=_concurrency(settings, run.shard),
         batch_size=settings.batch_size,
         max_calls=settings.max_calls,
         episode_timeout=settings.episode_timeout,
@@ -293,6 +307,12 @@ def _options(settings: RunSettings, run: PlannedRun) -> engine.Options:
         retry_errors=settings.retry_errors,
         run=run.folder.name,
     )
+
+
+def _concurrency(settings: RunSettings, shard: Shard | None) -> int | None:
+    if shard is None or settings.concurrency is None:
+        return settings.concurrency
+    return max(1, shard.part_of(settings.concurrency))
 
 
 class _Files:
@@ -328,4 +348,5 @@ def _give_epochs_folders(run: PlannedRun) -> None:
         place = run.folder / component(game)
         if place.is_dir() and not (target / place.name).exists():
             target.mkdir(exist_ok=True)
-            place.rename(target / place.name)
+            with contextlib.suppress(FileNotFoundError):  # another shard has moved it
+                place.rename(target / place.name)

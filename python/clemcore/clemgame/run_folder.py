@@ -6,6 +6,7 @@ Nothing is written into a folder of another program. It does not know what ``run
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from clemcore.calls.encoding import to_json
 from clemcore.clemgame.manifest import SECTION, VERSION, Json
 from clemcore.errors import RunError
-from clemcore.files import replace_file
+from clemcore.files import locked, replace_file
 
 FILE = "run.json"
 
@@ -94,6 +95,21 @@ def write(folder: Path, manifest: Json) -> None:
     """Write ``run.json`` as a whole, without secrets."""
     text = json.dumps(json.loads(to_json(manifest)), indent=2, ensure_ascii=False)
     replace_file(folder / FILE, text.encode("utf-8", "backslashreplace"))
+
+
+def add(folder: Path, manifest: Json, extend: Callable[[Json], None]) -> Json:
+    """Add something to ``run.json``, also while other shards do so, and return its content.
+
+    Args:
+        folder: the folder of the run.
+        manifest: the content, should the file have gone.
+        extend: adds to the content.
+    """
+    with locked(folder / FILE):
+        current = read(folder) or manifest
+        extend(current)
+        write(folder, current)
+    return current
 
 
 def move_aside(folder: Path) -> Path:

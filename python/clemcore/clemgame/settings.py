@@ -39,6 +39,8 @@ class RunSettings:
         gen_args: further generation arguments of all models.
         players: generation arguments by role; they take precedence.
         epochs: how often each instance is played.
+        shard: plays only this part of the run, ``I/N``, into a file of its own.
+        jobs: plays so many parts of the run, each in a process of its own.
         seed: where the random numbers of all episodes start.
         rng: ``episode`` gives each episode its own random numbers, ``process`` all episodes one stream.
         concurrency: most episodes that are live at once; None chooses.
@@ -70,6 +72,8 @@ class RunSettings:
     gen_args: dict[str, Any] = field(default_factory=dict)
     players: list[dict[str, Any]] = field(default_factory=list)
     epochs: int = 1
+    shard: str | None = None
+    jobs: int | None = None
     seed: int = 0
     rng: str = "episode"
     concurrency: int | None = None
@@ -292,6 +296,8 @@ _READERS: dict[str, _Reader] = {
     "gen_args": _arguments,
     "players": _list_of(_arguments),
     "epochs": _whole(1),
+    "shard": _optional(_text),
+    "jobs": _optional(_whole(1)),
     "seed": _whole(0),
     "rng": _one_of(*RNGS),
     "concurrency": _optional(_whole(1)),

@@ -6,13 +6,14 @@ It does not know what is done with the numbers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from clemcore.calls.encoding import FACTS, JsonText
 from clemcore.clemgame.store import RunReader, StoredCall
+from clemcore.clemgame.store.schema import shard_of, store_files
 from clemcore.errors import StoreError
 
 # The name under which an episode that has ended holds what its calls took. An episode of several attempts has none.
@@ -84,20 +85,27 @@ def _whole(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def usage_of(folder: Path, *, games: Iterable[str] | None = None, most: int | None = None) -> dict[str, Usage]:
+def usage_of(
+    folder: Path,
+    *,
+    games: Iterable[str] | None = None,
+    most: int | None = None,
+    files: Sequence[Path] | None = None,
+) -> dict[str, Usage]:
     """Return what the calls of a run took, by game. Calls that no longer count were paid, so they are in it.
 
     Args:
         folder: the folder of the run.
         games: only these games.
         most: look at so many completed episodes of each game only, and at no others.
+        files: look only into these files of the store.
 
     Raises:
         StoreError: the store cannot be read.
     """
     wanted = None if games is None else set(games)
     found: dict[str, Usage] = {}
-    with RunReader(folder) as reader:
+    with RunReader(folder, files=files) as reader:
         for episode in reader.episodes():
             name, state = episode.key.game, episode.state
             usage = found.setdefault(name, Usage())
@@ -123,14 +131,22 @@ def total(usages: Mapping[str, Usage] | Iterable[Usage]) -> Usage:
     return whole
 
 
-def spent_in(folders: Iterable[Path]) -> Usage:
-    """Return what runs have spent so far; a folder without a store has spent nothing."""
-    return total(usage for folder in folders for usage in _usages(folder))
+def spent_in(folders: Iterable[Path], shard: str | None = None) -> Usage:
+    """Return what runs have spent so far; a folder without a store has spent nothing.
+
+    Args:
+        folders: the folders of the runs.
+        shard: only what this shard has spent; "": what was spent without shards; None: all of it.
+    """
+    return total(usage for folder in folders for usage in _usages(folder, shard))
 
 
-def _usages(folder: Path) -> Iterator[Usage]:
+def _usages(folder: Path, shard: str | None) -> Iterator[Usage]:
+    files = None if shard is None else [path for path in store_files(folder) if shard_of(path) == shard]
+    if files == []:
+        return
     try:
-        yield from usage_of(folder).values()
+        yield from usage_of(folder, files=files).values()
     except StoreError:
         if any(folder.glob("store*.sqlite3")):
             raise

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clemcore.clemgame.outcome import one_line
+from clemcore.clemgame.shards import missing_shards
 from clemcore.clemgame.store import RunReader
 from clemcore.clemgame.usage import total, usage_of
 
@@ -35,6 +36,8 @@ class RunStatus:
         output_tokens: tokens of the answers.
         usd: what the calls cost, where that is known.
         writer: process and host of the process that plays it; None if there is none.
+        writers: the same of all processes that play shards of it.
+        missing_shards: the shards that were never started, as ``I/N``.
         rate: episodes per minute of the process that plays it.
         seconds_left: how long it will still take at this rate; None if that is not known.
         errors: the newest errors, each with its episode.
@@ -47,6 +50,8 @@ class RunStatus:
     output_tokens: int = 0
     usd: float = 0.0
     writer: dict[str, Any] | None = None
+    writers: list[dict[str, Any]] = field(default_factory=list)
+    missing_shards: list[str] = field(default_factory=list)
     rate: float | None = None
     seconds_left: float | None = None
     errors: list[tuple[str, str]] = field(default_factory=list)
@@ -64,13 +69,16 @@ class RunStatus:
             parts.append(f"{self.input_tokens:,} + {self.output_tokens:,} tokens")
         if self.usd:
             parts.append(f"{self.usd:.4g} USD")
+        if self.missing_shards:
+            parts.append(f"shards that were not started: {', '.join(self.missing_shards)}")
         if self.writer is None:
             return "; ".join([*parts, "no process is playing it"])
         if self.rate:
             parts.append(f"{self.rate:.3g} episodes per minute")
         if self.seconds_left is not None:
             parts.append(f"{duration(self.seconds_left)} left")
-        return "; ".join([*parts, f"process {self.writer.get('pid')} on {self.writer.get('host')} is playing it"])
+        who = [f"process {each.get('pid')} on {each.get('host')}" for each in self.writers]
+        return "; ".join([*parts, f"{', '.join(who)} {'is' if len(who) == 1 else 'are'} playing it"])
 
 
 _WORDS = {
@@ -106,13 +114,15 @@ def status_of(folder: Path) -> RunStatus:
     with RunReader(folder) as reader:
         episodes = reader.episodes()
         writers = reader.writers()
-        noted = reader.notes().get(NOTE)
+        noted = reader.notes().get(NOTE) if reader.is_one_file else None
     states = Counter(episode.state.state for episode in episodes)
     found = RunStatus(str(folder), {state: states.get(state, 0) for state in _WORDS})
     failed = sorted((each for each in episodes if each.state.error), key=lambda each: each.ended or "")
     found.errors = [(str(each.key), one_line(each.state.error or {})) for each in failed[-_NEWEST:]]
+    found.missing_shards = [str(shard) for shard in missing_shards(folder)]
     if writers:
-        found.writer = dict(writers[0])
+        found.writers = [dict(writer) for writer in writers]
+        found.writer = found.writers[0]
     else:
         # An interrupted episode waits for the next command.
         found.episodes["planned"] += found.episodes["live"]

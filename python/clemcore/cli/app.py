@@ -47,6 +47,7 @@ COMMANDS = {
     "page": ("page.page", "Write results as a page for browsers."),
     "view": ("view.view", "Show results in a browser, also of a run in progress."),
     "status": ("status.status", "Show how far a run is."),
+    "merge": ("merge.merge", "Put the shards of a run together into one file."),
     "replay": ("replay.replay", "Play a run again from its record, and compare."),
     "export": ("export.export", "Write the episodes of RUN in another layout."),
     "audit": ("audit.audit", "Measure how far answers of a local model move."),

@@ -52,6 +52,10 @@ _speed = options(
     click.option("batch_size", "-b", "--batch-size", type=int, metavar="N", help="Largest batch of a local model."),
     click.option("--layout", metavar="classic|store", help="Write 3.7.2's files, or only the store (classic)."),
 )
+_parts = options(
+    click.option("--shard", metavar="I/N", help="Play only this part of the run, into a file of its own."),
+    click.option("--jobs", type=int, metavar="N", help="Play N shards here, each in a process of its own."),
+)
 _limits = options(
     click.option("--budget", type=float, metavar="USD", help="Spend no more, earlier commands included."),
     click.option(
@@ -84,6 +88,8 @@ _again = options(
         "clem run -g taboo -m A B C --pairs all --budget 5",
         "clem run -g taboo -m MODEL --dry-run --pilot 3",
         "clem run run.toml --epochs 3",
+        "clem run run.toml --jobs 4                  four processes play one run",
+        "clem run run.toml --shard 2/8               its second of eight parts, wherever this runs",
         "clem run -g taboo -m MODEL --retry-errors RateLimitError",
     ),
 )
@@ -91,6 +97,7 @@ _again = options(
 @_what
 @_answers
 @_speed
+@_parts
 @_limits
 @_again
 @click.pass_context
@@ -113,6 +120,10 @@ def run(ctx: click.Context, /, *, run_file: str | None, **flags: Any) -> int:
         from clemcore.cli.voice import TerminalVoice
 
         restart_with_hash_seed(ctx, wanted_hash_seed(settings))
+        if settings.jobs is not None and settings.shard is None:
+            from clemcore.cli.jobs import play_jobs
+
+            return play_jobs(settings, ctx.obj)
         return play(settings, TerminalVoice()).status
     except ClemcoreError as fault:
         from clemcore.secrets import scrub

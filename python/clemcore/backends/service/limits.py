@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 
 from clemcore.errors import SpecError
 from clemcore.registry.settings import setting
@@ -48,4 +51,44 @@ def resolve_limits(spec: ModelSpec) -> Limits:
                 f"model '{spec['model_name']}' has 'timeout' and 'total_timeout', which mean the same: keep one"
             )
         given["total_timeout"] = given.pop("timeout")
-    return Limits(**given)
+    return _part(Limits(**given), spec)
+
+
+# Which of how many processes keep the limits of an entry together, and this one's number.
+_sharing: ContextVar[tuple[int, int]] = ContextVar("clemcore_sharing", default=(1, 1))
+
+
+@contextlib.contextmanager
+def shared_limits(number: int, count: int) -> Iterator[None]:
+    """Give models that are loaded in this block their part of the limits that processes keep together.
+
+    Args:
+        number: which process this is, from 1.
+        count: how many there are.
+    """
+    token = _sharing.set((number, count))
+    try:
+        yield
+    finally:
+        _sharing.reset(token)
+
+
+def _part(limits: Limits, spec: ModelSpec) -> Limits:
+    number, count = _sharing.get()
+    if count == 1:
+        return limits
+    most = limits.max_connections
+    if most is not None:
+        if most < count:
+            raise SpecError(
+                f"model '{spec['model_name']}' allows {most} calls at once (max_connections), which is less than "
+                f"the {count} processes that share them: start at most {most}"
+            )
+        most = most // count + (number <= most % count)
+    requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
+    return replace(
+        limits,
+        max_connections=most,
+        requests_per_minute=None if requests is None else requests / count,
+        tokens_per_minute=None if tokens is None else tokens / count,
+    )

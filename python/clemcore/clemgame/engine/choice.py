@@ -29,11 +29,18 @@ def is_wanted(state: EpisodeState, options: Options) -> bool:
     return state.state != "played"
 
 
-def leave_out_stuck(
-    games: Sequence[PlannedGame], store: RunStore, folder: Path | None, options: Options
-) -> list[str]:
+def mark_of(store: RunStore) -> Path | None:
+    """Return the watchdog's file of a run, or of a shard; None for what is not a store in a folder."""
+    path: Path | None = getattr(store, "path", None)
+    if path is None:
+        return None
+    return path.parent / (f"{NAME}-{store.shard}" if store.shard else NAME)
+
+
+def leave_out_stuck(games: Sequence[PlannedGame], store: RunStore, options: Options) -> list[str]:
     """End the episode for which the watchdog has ended an earlier process; return what to tell the user."""
-    found = None if folder is None else stuck_episode(folder / NAME)
+    mark = mark_of(store)
+    found = None if mark is None else stuck_episode(mark)
     if found is None:
         return []
     name, stacks = found

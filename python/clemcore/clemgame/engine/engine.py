@@ -14,7 +14,7 @@ from clemcore.clemgame.benchmark import GameBenchmark
 from clemcore.clemgame.engine.batcher import Batcher, Batches, HandOver
 from clemcore.clemgame.engine.baton import Baton
 from clemcore.clemgame.engine.callbook import CallBook
-from clemcore.clemgame.engine.choice import is_wanted, leave_out_stuck, name_of, remembered, tasks_of
+from clemcore.clemgame.engine.choice import is_wanted, leave_out_stuck, mark_of, name_of, remembered, tasks_of
 from clemcore.clemgame.engine.episode import Ended, Staging, error_of, play_episode
 from clemcore.clemgame.engine.interrupts import Interrupts
 from clemcore.clemgame.engine.limits import Control, Options
@@ -29,7 +29,7 @@ from clemcore.clemgame.engine.summary import Summary
 from clemcore.clemgame.engine.tally import Tally
 from clemcore.clemgame.engine.team import Team
 from clemcore.clemgame.engine.ticker import Ticker
-from clemcore.clemgame.engine.watchdog import NAME, Mark, Watchdog
+from clemcore.clemgame.engine.watchdog import Mark, Watchdog
 from clemcore.clemgame.layout.classic import FinishedEpisode
 from clemcore.model import Model
 
@@ -115,11 +115,11 @@ class _Run:
         os.environ.setdefault("MPLBACKEND", "Agg")
         self._store.plan(episode for game in games for episode in game.episodes)
         self._has_epochs = any(episode.key.epoch > 1 for game in games for episode in game.episodes)
-        self._summary.notes += leave_out_stuck(games, self._store, self._folder, self._options)
+        self._summary.notes += leave_out_stuck(games, self._store, self._options)
         chosen = self._skipped(games)
         dispatch = Dispatch() if self._options.rng == "episode" else None
-        folder = self._folder
-        self._mark = Mark(folder / NAME) if folder is not None and self._options.step_timeout is not None else None
+        mark = mark_of(self._store)
+        self._mark = Mark(mark) if mark is not None and self._options.step_timeout is not None else None
         self._watchdog = Watchdog(
             self._options.step_timeout, self._mark, report=self._report_step, on_stuck=self._give_up
         )

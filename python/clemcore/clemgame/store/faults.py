@@ -9,6 +9,7 @@ from pathlib import Path
 from clemcore.errors import StoreError
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 _SAFE = "Everything that was stored before is safe"
 
 
@@ -18,6 +19,11 @@ def write_error(path: Path, fault: Exception) -> StoreError:
     if "full" in text or "disk I/O" in text or (isinstance(fault, OSError) and fault.errno in _NO_ROOM):
         error = StoreError(
             f"{path} cannot be written: {text}. {_SAFE}: make room, and run the same command again to continue"
+        )
+    elif isinstance(fault, OSError) and fault.errno in _NO_LOCKS:
+        error = StoreError(
+            f"{path} cannot be written: the file system of its folder has no locks ({text}), so two processes "
+            "could write the run at once. Mount it with locks, or choose a folder on another disk with -r"
         )
     elif _is_damage(text):
         return damaged(path, text)

@@ -199,12 +199,46 @@ def _read(body: bytes, stream: Stream, shared: Callable[[int], bytes]) -> None:
         if kind == "d":
             stream.drop_from(header[1])
             continue
-        _, number, player, round_, what, request, attempt, text, parts = header
-        record = join(parts, payload, stream.records, shared)
-        stream.records.append(record)
-        if isinstance(text, list):
-            text = json.loads(record[text[0] : text[0] + text[1]])
-        stream.take(StoredCall(number, player, round_, what, request, text, record, attempt))
+        call = _call(header, payload, stream.records, shared)
+        stream.records.append(call.record)
+        stream.take(call)
+
+
+def cut_again(
+    bodies: Iterable[bytes], shared: Callable[[int], bytes], cutter: Cutter, *, with_events: bool
+) -> list[bytes]:
+    """Return the frames of an episode for another file, whose shared pieces have other numbers.
+
+    Args:
+        bodies: what was written, in order.
+        shared: gives a shared piece of the old file by its number.
+        cutter: cuts the records of the episode in the new file.
+        with_events: keep the frames of events.
+
+    Raises:
+        DamagedError: the bytes are not what was written.
+    """
+    found: list[bytes] = []
+    records: list[bytes] = []
+    for body in bodies:
+        for header, frame, payload in _frames(body):
+            if header[0] == "c":
+                call = _call(header, payload, records, shared)
+                records.append(call.record)
+                found.append(call_frame(call, cutter))
+            elif header[0] != "e" or with_events:
+                found.append(frame)
+    return found
+
+
+def _call(
+    header: Sequence[Any], payload: bytes, records: Sequence[bytes], shared: Callable[[int], bytes]
+) -> StoredCall:
+    _, number, player, round_, what, request, attempt, text, parts = header
+    record = join(parts, payload, records, shared)
+    if isinstance(text, list):
+        text = json.loads(record[text[0] : text[0] + text[1]])
+    return StoredCall(number, player, round_, what, request, text, record, attempt)
 
 
 def _frames(body: bytes) -> Iterator[tuple[list[Any], bytes, bytes]]:

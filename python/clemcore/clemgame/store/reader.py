@@ -15,25 +15,27 @@ import sqlite3
 import sys
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clemcore.clemgame.store import schema
 from clemcore.clemgame.store.contents import ENDED, EpisodeState, StoredCall, state_of
 from clemcore.clemgame.store.faults import damaged, read_error
-from clemcore.clemgame.store.frames import DamagedError, Stream, read_stream, unpacked
+from clemcore.clemgame.store.frames import DamagedError, Stream, cut_again, read_stream, unpacked
 from clemcore.clemgame.store.lock import writer_of
+from clemcore.clemgame.store.pieces import Cutter
 from clemcore.errors import StoreError
 
 if TYPE_CHECKING:
     from clemcore.clemgame.plan import EpisodeKey
 
+_T = TypeVar("_T")
 _WAIT = 60.0
 _MOST_PIECES = 1024
-# Of several files, the one in which an episode is furthest counts.
-_RANK = {"planned": 0, "live": 1, "error": 2, "limit": 2, "played": 3}
+# Of several files, the one in which an episode is furthest counts; of equals the last, which is the newest.
+RANK = {"planned": 0, "live": 1, "error": 2, "limit": 2, "played": 3}
 
 _ROWS = "SELECT game, experiment, game_id, epoch, state, attempts, error, place, ended, facts, id FROM episodes"
 _EPISODES = f"{_ROWS} ORDER BY place, id"
@@ -68,14 +70,15 @@ class RunReader:
 
     Args:
         folder: the folder of the run.
+        files: only these files of it.
 
     Raises:
         StoreError: there is no store, or it cannot be read.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, *, files: Sequence[Path] | None = None) -> None:
         self.folder = Path(folder)
-        paths = schema.store_files(self.folder)
+        paths = schema.store_files(self.folder) if files is None else files
         if not paths:
             raise StoreError(
                 f"{self.folder} holds no {schema.NAME}. Name the folder of a run, which 'clem run' has made"
@@ -109,6 +112,16 @@ class RunReader:
         """What could not be read of damaged files, so far."""
         return [problem for file in self._files for problem in file.problems]
 
+    @property
+    def files(self) -> Sequence[ReaderOfVersion1]:
+        """The files, as ``StoredEpisode.file`` numbers them."""
+        return self._files
+
+    @property
+    def is_one_file(self) -> bool:
+        """Whether one writer alone has written the run."""
+        return len(self._files) == 1
+
     def writers(self) -> list[dict[str, object]]:
         """Return ``pid`` and ``host`` of the processes that are writing the run."""
         found = (writer_of(path) for path in schema.store_files(self.folder))
@@ -120,7 +133,7 @@ class RunReader:
         for index, file in enumerate(self._files):
             for episode in file.episodes(index):
                 known = best.get(episode.key)
-                if known is None or _RANK[episode.state.state] > _RANK[known.state.state]:
+                if known is None or RANK[episode.state.state] >= RANK[known.state.state]:
                     best[episode.key] = episode
         return sorted(best.values(), key=lambda episode: (episode.place, episode.key))
 
@@ -130,7 +143,7 @@ class RunReader:
         for file in self._files:
             for key, place, state in file.states():
                 known = best.get(key)
-                if known is None or _RANK[state.state] > _RANK[known[1].state]:
+                if known is None or RANK[state.state] >= RANK[known[1].state]:
                     best[key] = place, state
         in_order = sorted(best.items(), key=lambda item: (item[1][0], item[0]))
         return {key: state for key, (_, state) in in_order}
@@ -144,7 +157,7 @@ class RunReader:
         found = [each for index, file in enumerate(self._files) for each in file.episodes(index, key)]
         if not found:
             raise StoreError(f"{self.folder} has no episode {key}")
-        return max(found, key=lambda episode: _RANK[episode.state.state])
+        return max(reversed(found), key=lambda episode: RANK[episode.state.state])
 
     def instance(self, episode: EpisodeKey | StoredEpisode) -> dict[str, Any]:
         """Return the instance of an episode, as it was read."""
@@ -305,6 +318,18 @@ class ReaderOfVersion1:
 
     def stream(self, number: int, *, has_ended: bool) -> Stream:
         """Return the frames of an episode."""
+        return self._read(number, lambda bodies: read_stream(bodies, self._piece), has_ended=has_ended)
+
+    def cut_again(self, number: int, cutter: Cutter, *, has_ended: bool, with_events: bool) -> list[bytes]:
+        """Return the frames of an episode, cut for another file."""
+        return self._read(
+            number,
+            lambda bodies: cut_again(bodies, self._piece, cutter, with_events=with_events),
+            has_ended=has_ended,
+        )
+
+    def _read(self, number: int, read: Callable[[list[bytes]], _T], *, has_ended: bool) -> _T:
+        """Return what a function makes of the bodies of an episode's frames."""
         # One query, so that an episode that ends in between is seen as it was before or after. The log has no
         # index: it holds the episodes that have not ended, and an index would cost each call.
         statement = "SELECT -1, interactions, body FROM finished WHERE episode = ?1"
@@ -312,9 +337,7 @@ class ReaderOfVersion1:
             statement += " UNION ALL SELECT id, 0, frames FROM log WHERE episode = ?1"
         rows = self._rows(statement, (number,))
         try:
-            return read_stream(
-                [unpacked(body, self._piece)[start:] for _, start, body in sorted(rows)], self._piece
-            )
+            return read([unpacked(body, self._piece)[start:] for _, start, body in sorted(rows)])
         except DamagedError as fault:
             raise damaged(self.path, str(fault)) from fault
 

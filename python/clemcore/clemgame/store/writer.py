@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from clemcore.calls.encoding import to_json
 from clemcore.clemgame.store import schema
 from clemcore.clemgame.store.commits import Commits, Statement
-from clemcore.clemgame.store.contents import EpisodeState, state_of
+from clemcore.clemgame.store.contents import ENDED, EpisodeState, state_of
 from clemcore.clemgame.store.disk import journal_for
 from clemcore.clemgame.store.episode_log import EpisodeLog
 from clemcore.clemgame.store.episode_writer import EpisodeWriter
@@ -32,6 +32,7 @@ from clemcore.errors import StoreError
 
 if TYPE_CHECKING:
     from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode
+    from clemcore.clemgame.store.reader import StoredEpisode
 
 # Seconds to wait for readers of a file with a rollback journal.
 _WAIT = 60.0
@@ -50,12 +51,14 @@ class RunStore:
 
     Attributes:
         path: the file.
+        shard: the name of this writer, where several write the same run.
         journal: "wal" or "rollback", and why.
         facts: noted with each episode that ends from now on, beside its own facts.
     """
 
     def __init__(self, path: Path, lock: WriterLock, connection: sqlite3.Connection, journal: str) -> None:
         self.path = path
+        self.shard = schema.shard_of(path)
         self.journal = journal
         self.facts: dict[str, Any] = {}
         self._lock_of_file = lock
@@ -190,6 +193,67 @@ class RunStore:
         """Return what is kept about the run, by name."""
         self._commits.flush()
         return {name: json.loads(value) for name, value in self._commits.rows("SELECT name, value FROM notes")}
+
+    # -- episodes of other files -----------------------------------------------------------------------------------
+    def number_of(self, piece: bytes) -> int:
+        """Keep a piece that episodes share, and return its number."""
+        return self._shared.number_of(piece)
+
+    def put(
+        self,
+        number: int,
+        episode: StoredEpisode,
+        attempts: int,
+        *,
+        planned: tuple[bytes, bytes],
+        body: tuple[bytes, bytes],
+        facts: dict[str, Any],
+        scores: bytes,
+    ) -> None:
+        """Take an episode as another file of the run has it.
+
+        Args:
+            number: a number that no episode of this file has.
+            episode: which one, and how far it is.
+            attempts: how often it was begun.
+            planned: its experiment and its instance, as JSON.
+            body: its interactions as JSON, and its frames, cut for this file.
+            facts: what was noted about it.
+            scores: its scores as JSON; empty if there are none.
+        """
+        key, state = episode.key, episode.state
+        statements: list[Statement] = [
+            (
+                "INSERT INTO episodes (id, game, experiment, game_id, epoch, place, state, attempts,"
+                " experiment_piece, instance_piece, ended, error, facts)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(
+                        number,
+                        key.game,
+                        key.experiment,
+                        key.game_id,
+                        key.epoch,
+                        episode.place,
+                        state.state,
+                        attempts,
+                    ),
+                    *map(self._shared.number_of, planned),
+                    episode.ended,
+                    None if state.error is None else to_json(state.error),
+                    to_json(facts) if facts else None,
+                ),
+            )
+        ]
+        interactions, frames = body
+        if state.state in ENDED:
+            kept = packed(interactions + frames, self._shared.dictionary_of(key.game, interactions + frames))
+            statements.append(("INSERT INTO finished VALUES (?, ?, ?)", (number, len(interactions), kept)))
+        elif frames:
+            statements.append(("INSERT INTO log (episode, frames) VALUES (?, ?)", (number, b"\x00" + frames)))
+        if scores:
+            statements.append(("INSERT INTO scores VALUES (?, ?)", (number, packed(scores))))
+        self._commits.later(*statements)
 
     # -- episodes --------------------------------------------------------------------------------------------------
     def begin(self, key: EpisodeKey) -> EpisodeWriter:
