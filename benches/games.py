@@ -8,7 +8,9 @@ something is missed. Both versions play the game in `benches/relay`, by turns. P
 * ``episode``: CPU of a short episode with the mock, against 3.7.2's;
 * ``long``: CPU of a call in an episode of 200 calls, against 3.7.2's;
 * ``remote``: 200 episodes against a loopback API that takes 200 ms, against one episode after the other;
-* ``many``: CPU of a call among 1,000 live episodes of 20 calls at 20 ms, above the same calls in one batch.
+* ``many``: CPU of a call among 1,000 live episodes of 20 calls at 20 ms, above the same calls in one batch;
+* ``memory``: memory of a run of 20,000 episodes (1,000 instances in 20 epochs), against one of 1,000;
+* ``replay``: CPU of playing 5,000 episodes again from their record, against 500.
 """
 
 from __future__ import annotations
@@ -268,7 +270,43 @@ def many(arguments: argparse.Namespace) -> list[str]:
     return _wanted("ms of CPU that the engine adds to a call", played - batch, 0.25)
 
 
-PARTS = {"store": store, "episode": episode, "long": long, "remote": remote, "many": many}
+def memory(arguments: argparse.Namespace) -> list[str]:
+    """Compare the memory of a short run with that of a long one, and with that of as many different instances."""
+    asked = {"calls": 6, "players": 2, "model": "mock", "folder": arguments.folder}
+    one, epochs, instances = (
+        float(_worker("games_play.py", {**asked, "episodes": count, "settings": settings})["memory"])
+        for count, settings in (
+            (1_000, {"layout": "store"}),
+            (1_000, {"layout": "store", "epochs": 20}),
+            (20_000, {"layout": "store"}),
+        )
+    )
+    print(f"memory: 1,000 episodes {one:.1f} MB, in 20 epochs {epochs:.1f} MB; 20,000 instances {instances:.1f} MB")
+    return _wanted("memory of 20,000 episodes, as part of that of 1,000", epochs / one, 1.2)
+
+
+def replay(arguments: argparse.Namespace) -> list[str]:
+    """Compare the CPU of a replayed episode in a short and in a long run."""
+    asked = {"calls": 6, "players": 2, "model": "mock", "folder": arguments.folder, "replay": True}
+    few, many_ = (
+        1000
+        * float(_worker("games_play.py", {**asked, "episodes": count, "settings": {"layout": "store"}})["cpu"])
+        / count
+        for count in (500, 5_000)
+    )
+    print(f"a replayed episode: {few:.2f} ms of CPU among 500, {many_:.2f} ms among 5,000")
+    return _wanted("CPU of an episode among 5,000, as part of that among 500", many_ / few, 1.2)
+
+
+PARTS = {
+    "store": store,
+    "episode": episode,
+    "long": long,
+    "remote": remote,
+    "many": many,
+    "memory": memory,
+    "replay": replay,
+}
 
 
 def main() -> int:

@@ -4,13 +4,15 @@ Standard input has one JSON object: ``episodes`` and ``calls`` of each, ``player
 and ``settings``, which only this version has. Standard output gets the seconds and the seconds of CPU that all
 episodes took together. What a run takes before its first episode and after its last is measured apart and left out.
 
-With ``batch``, the same calls are one batch of the model, without any game.
+With ``batch``, the same calls are one batch of the model, without any game. With ``replay``, the episodes are
+played again from their record, and that is measured. ``memory`` is the largest memory of the process, in MB.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -34,8 +36,12 @@ def main() -> None:
         play("short", asked, 0)  # imports, and whatever is made once
         few, few_cpu = play("short", asked, 1)
         many, many_cpu = play("long", asked, 2)
+        if asked.get("replay"):
+            few, few_cpu = _replay(1)
+            many, many_cpu = _replay(2)
         os.chdir("/")
-    os.write(out, json.dumps({"wall": many - few, "cpu": many_cpu - few_cpu}).encode())
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    os.write(out, json.dumps({"wall": many - few, "cpu": many_cpu - few_cpu, "memory": memory}).encode())
 
 
 def _lay_out(folder: Path, asked: dict[str, Any]) -> None:
@@ -81,6 +87,18 @@ def _play(instances: str, asked: dict[str, Any], number: int) -> tuple[float, fl
         result = run.play(settings)
         if result.status:
             raise SystemExit(f"not all episodes were played: {result}")
+    return time.perf_counter() - begin, time.process_time() - begin_cpu
+
+
+def _replay(number: int) -> tuple[float, float]:
+    """Play a run again from its record; return seconds and seconds of CPU."""
+    from clemcore.clemgame.replaying import replay
+
+    (run,) = Path(f"results{number}").iterdir()
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    found = replay(run)
+    if found.differences:
+        raise SystemExit(f"not all episodes are the same: {found}")
     return time.perf_counter() - begin, time.process_time() - begin_cpu
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from clemcore.errors import StoreError
 
 # The name under which an episode that has ended holds what its calls took. An episode of several attempts has none.
 USAGE = "usage"
+_SUMS = ("episodes", "calls", "input_tokens", "output_tokens", "usd")
 
 
 @dataclass
@@ -65,7 +66,8 @@ class Usage:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the sums of calls, as :meth:`of_episode` reads them."""
-        return {name: value for name, value in asdict(self).items() if name != "episodes"}
+        sums: dict[str, Any] = {name: getattr(self, name) for name in _SUMS[1:]}
+        return {**sums, "usd_by_model": dict(self.usd_by_model)}
 
     @classmethod
     def of_episode(cls, facts: Mapping[str, Any]) -> Usage | None:
@@ -75,7 +77,7 @@ class Usage:
 
     def add(self, other: Usage) -> None:
         """Add the sums of others."""
-        for name in ("episodes", "calls", "input_tokens", "output_tokens", "usd"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for model, usd in other.usd_by_model.items():
             self.usd_by_model[model] = self.usd_by_model.get(model, 0.0) + usd
