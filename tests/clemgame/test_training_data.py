@@ -1,0 +1,257 @@
+"""`clem export --to sft|rollouts|dpo`: rows are what was sent and received, and nothing is left out silently."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clemcore import cli
+from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.training import Filters, export_training
+from clemcore.errors import StoreError
+from support.echo_game import MASTER, write_game
+
+# The first prompt of an instance is always the same, and the score is the first number that was said.
+PREFERENCES = (
+    MASTER.replace(" {random.random():.6f}", "")
+    .replace('f"SAY {random.randrange(1000)}"', 'f"SAY {random.randrange(1, 9)}"')
+    .replace('"said", len(self.said)', '"said", int(self.said[0].split()[1])')
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _play(
+    master: str = MASTER, *, instances: int = 5, epochs: int = 1, model: str = "mock", rounds: int = 2
+) -> None:
+    game = write_game(Path(), instances=instances, rounds=rounds)
+    (game / "master.py").write_text(master, encoding="utf-8")
+    assert cli.main(["run", "-g", "echo", "-m", model, "--epochs", str(epochs), "-l", "12"]) == 0
+    assert cli.main(["score"]) == 0
+
+
+def _rows(path: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def _change_scores(value: Any) -> None:
+    path = next(Path("results").rglob("scores.json"))
+    scores = json.loads(path.read_text())
+    scores["episode scores"]["Main Score"] = value
+    path.write_text(json.dumps(scores))
+
+
+@pytest.mark.slow
+class TestConversations:
+    def test_each_player_has_a_conversation_as_it_was_sent(self, here: Path) -> None:
+        _play()
+        assert cli.main(["export", "results/mock", "--to", "sft", "-o", "data", "--canary", "canary 7"]) == 0
+        rows = _rows("data/train.jsonl")
+        assert len(rows) == 10
+        assert {row["as_sent"] for row in rows} == {None}  # a program is not sent the whole conversation
+        assert {row["canary"] for row in rows} == {"canary 7"}
+        for row in rows:
+            assert [message["role"] for message in row["messages"]] == ["user", "assistant"] * 2
+        episode = next(read_episodes("results/mock"))
+        said = [call.text for call in episode.calls() if call.player == "Player 2"]
+        assert [each["content"] for each in rows[1]["messages"] if each["role"] == "assistant"] == said
+        card = Path("data/README.md").read_text()
+        assert hashlib.sha256(Path("data/train.jsonl").read_bytes()).hexdigest() in card
+        assert "canary 7" in card
+        assert "licence not stated" in card
+
+    def test_a_view_that_forgets_is_not_as_sent(self, here: Path) -> None:
+        config = {"responses": [f"SAY {number}" for number in range(8)]}
+        entry = {"model_name": "scripted", "backend": "_player_programmed", "model_config": config}
+        Path("model_registry.json").write_text(json.dumps([entry]))
+        forgets = "def get_perspective(self):\n        return []\n\n    def _custom_response"
+        for master, as_sent in ((MASTER, True), (MASTER.replace("def _custom_response", forgets), False)):
+            _play(master, instances=1, model="scripted")
+            export_training("results/scripted", "sft", "data", force=True)
+            assert [row["as_sent"] for row in _rows("data/train.jsonl")] == [as_sent] * 2
+            shutil.rmtree("results")
+
+    def test_filters_and_what_they_left_out(self, here: Path) -> None:
+        _play(PREFERENCES, instances=6)
+        scores = [each.scores["episode scores"]["Main Score"] for each in read_episodes("results")]  # type: ignore[index]
+        least = sorted(scores)[3]
+        filters = Filters(min_score=least, roles=("Player 1",))
+        exported = export_training("results", "sft", "data", filters=filters)
+        assert exported.rows == {"train": sum(score >= least for score in scores)}
+        assert {row["player"] for row in _rows("data/train.jsonl")} == {"Player 1"}
+        assert any(note.startswith("score: ") for note in exported.notes)
+
+    @pytest.mark.parametrize(
+        ("filters", "said"),
+        [
+            (Filters(outcomes=("aborted",)), r"'outcome' leaves nothing: 0 of 2 episodes \(left out: success: 2\)"),
+            (Filters(min_score=1000), "'score' leaves nothing.*Main Score 40: 2"),
+            (Filters(roles=("Speeker",)), r"'role' leaves nothing.*Speaker \(Player 1\): 2"),
+            (Filters(models=("other",)), "'model' leaves nothing.*mock: 4"),
+        ],
+    )
+    def test_a_filter_that_leaves_nothing_is_named(self, here: Path, filters: Filters, said: str) -> None:
+        _play(instances=2)
+        with pytest.raises(StoreError, match=said):
+            export_training("results/mock", "sft", "data", filters=filters)
+        assert not Path("data").exists()
+
+    def test_files_are_replaced_on_demand_only(self, here: Path) -> None:
+        _play(instances=3)
+        export_training("results/mock", "sft", "data", split=0.7)
+        before = Path("data/train.jsonl").read_bytes()
+        with pytest.raises(StoreError, match=r"data/train.jsonl, data/test.jsonl, data/README.md exists already"):
+            export_training("results/mock", "sft", "data")
+        assert Path("data/train.jsonl").read_bytes() == before
+        export_training("results/mock", "sft", "data", force=True)
+        assert sorted(path.name for path in Path("data").iterdir()) == ["README.md", "train.jsonl"]
+
+    def test_no_instance_is_in_two_splits(self, here: Path) -> None:
+        game = write_game(Path(), instances=8)
+        path = game / "in" / "instances.json"
+        content = json.loads(path.read_text())
+        content["experiments"][0]["game_instances"][5]["word"] = "w00"  # the same instance under another number
+        path.write_text(json.dumps(content))
+        assert cli.main(["run", "-g", "echo", "-m", "mock", "--epochs", "2"]) == 0
+        for seed in range(4):
+            export_training("results/mock", "sft", f"data{seed}", split=0.5, split_seed=seed)
+            train, test = (
+                {row["game_id"] for row in _rows(f"data{seed}/{name}.jsonl")} for name in ("train", "test")
+            )
+            assert train | test == set(range(8))
+            assert not train & test
+            assert (0 in train) == (5 in train)
+
+
+@pytest.mark.slow
+class TestPairs:
+    def test_answers_to_the_same_prompt_are_compared(self, here: Path) -> None:
+        _play(PREFERENCES, instances=3, epochs=3)
+        export_training("results/mock", "dpo", "data")
+        rows = _rows("data/train.jsonl")
+        firsts = [row for row in rows if len(row["prompt"]) == 1 and row["player"] == "Player 1"]
+        assert firsts
+        for row in firsts:
+            chosen, rejected = (int(row[name][0]["content"].split()[1]) for name in ("chosen", "rejected"))
+            assert row["margin"] == 10 * (chosen - rejected) > 0
+            assert row["prompt"][0]["content"] == f"Game {row['game_id']}. Say w0{row['game_id']}."
+        with pytest.raises(StoreError, match="no difference of at least 1000"):
+            export_training("results/mock", "dpo", "other", min_margin=1000)
+
+    def test_without_a_common_prefix_there_are_no_pairs(self, here: Path) -> None:
+        _play(epochs=2)
+        with pytest.raises(StoreError, match="no common prefix"):
+            export_training("results/mock", "dpo", "data")
+
+    def test_one_episode_has_nothing_to_compare(self, here: Path) -> None:
+        _play()
+        with pytest.raises(StoreError, match="clem run --epochs 2"):
+            export_training("results/mock", "dpo", "data")
+
+
+@pytest.mark.slow
+class TestRewards:
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            (float("nan"), "'Main Score' is nan"),
+            (None, "NaN .stored as null"),
+            ("high", "is str 'high', not a number"),
+        ],
+    )
+    def test_a_reward_that_is_not_a_number_is_named(self, here: Path, value: Any, said: str) -> None:
+        _play(instances=2)
+        _change_scores(value)
+        with pytest.raises(StoreError, match=f"{said}.*instance_0000"):
+            export_training("results/mock", "rollouts", "data")
+        exported = export_training("results/mock", "rollouts", "data", missing_reward="skip")
+        assert exported.rows == {"train": 4}
+        assert any("left out" in note for note in exported.notes)
+        export_training("results/mock", "rollouts", "data", missing_reward=0, force=True)
+        assert {row["reward"] for row in _rows("data/train.jsonl")} == {0.0, 40.0}
+
+    def test_a_metric_that_is_missing_is_named(self, here: Path) -> None:
+        _play(instances=1)
+        with pytest.raises(StoreError, match="did you mean 'Main Score'"):
+            export_training("results/mock", "rollouts", "data", reward="Main Scor")
+
+    def test_turns_have_the_reward_of_their_round(self, here: Path) -> None:
+        _play(instances=1)
+        export_training("results/mock", "rollouts", "data", turn_reward="Events")
+        scores = next(read_episodes("results/mock")).scores
+        assert scores is not None
+        for row in _rows("data/train.jsonl"):
+            assert row["turn_reward"] == scores["round scores"][str(row["round"])]["Events"]
+
+
+@pytest.mark.slow
+class TestRollouts:
+    def test_a_program_has_no_token_ids(self, here: Path) -> None:
+        _play(instances=1)
+        export_training("results/mock", "rollouts", "data")
+        assert {row["why_no_ids"] for row in _rows("data/train.jsonl")} == {"a program gave the answer"}
+        with pytest.raises(StoreError, match="Player 1, round 0: there are no token ids"):
+            export_training("results/mock", "rollouts", "other", require_ids=True)
+
+    def test_ids_are_what_the_local_model_received_and_returned(self, here: Path, tiny_chat: Path) -> None:
+        torch = pytest.importorskip("torch")
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        config = {"premade_chat_template": True, "eos_to_cull": r"<\|im_end\|>"}
+        entry = {"model_name": "tiny", "backend": "huggingface_local", "huggingface_id": str(tiny_chat)}
+        Path("model_registry.json").write_text(json.dumps([{**entry, "model_config": config}]))
+        _play(model="tiny", instances=1)
+        export_training("results/tiny", "rollouts", "data", require_ids=True)
+        rows = _rows("data/train.jsonl")
+        calls = {
+            (each.key.game_id, call.number): json.loads(call.record)
+            for each in read_episodes("results/tiny")
+            for call in each.calls()
+        }
+        assert len(rows) == len(calls) == 4
+        model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny_chat), AutoTokenizer.from_pretrained(tiny_chat)
+        for row in rows:
+            prompt, completion = row["prompt_ids"], row["completion_ids"]
+            sent = calls[row["game_id"], row["call"]]["manipulated_prompt_obj"]["inputs"]
+            assert tokenizer(sent, add_special_tokens=False).input_ids == prompt
+            made = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=12)
+            assert made[0].tolist() == prompt + completion
+            assert row["assistant_mask"] == [0] * len(prompt) + [1] * len(completion)
+            assert row["as_sent"] is True
+            assert json.loads(row["scope"])["player"] == row["player"]
+
+    def test_ids_that_were_changed_are_refused(self, here: Path, tiny_chat: Path) -> None:
+        entry = {"model_name": "tiny", "backend": "huggingface_local", "huggingface_id": str(tiny_chat)}
+        config = {"premade_chat_template": True, "eos_to_cull": r"<\|im_end\|>"}
+        Path("model_registry.json").write_text(json.dumps([{**entry, "model_config": config}]))
+        _play(model="tiny", instances=1, rounds=1)
+        for path in Path("results/tiny").glob("store*"):
+            path.unlink()
+        path = next(Path("results/tiny").rglob("player_1.requests.json"))
+        content = json.loads(path.read_text())
+        content["calls"][0]["call"]["raw_response_obj"]["output_ids"][0] += 1
+        path.write_text(json.dumps(content))
+        with pytest.raises(StoreError, match="output_ids differ from their hash"):
+            export_training("results/tiny", "rollouts", "data")
+        assert not list(Path("data").glob("*")) if Path("data").exists() else True
+
+
+def test_an_option_of_another_kind_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", "results", "--to", "classic", "--outcome", "lose"]) == 2
+    assert "--outcome goes with --to sft or dpo or rollouts, not with classic" in capsys.readouterr().err
+    assert cli.main(["export", "results", "--to", "sft", "-o", "x", "--missing-reward", "0"]) == 2
+    assert cli.main(["export", "results", "--to", "sft"]) == 2
+
+
+def test_a_misspelt_outcome_is_refused() -> None:
+    with pytest.raises(StoreError, match="Did you mean 'success'"):
+        Filters(outcomes=("succes",))
