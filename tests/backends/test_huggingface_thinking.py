@@ -391,10 +391,13 @@ class TestErrors:
             ({"budget": -1}, "'budget' must be a number of tokens"),
             ({"budget": 1, "on_exceed": "cut"}, "'on_exceed' must be 'close', 'empty' or 'error', not 'cut'"),
             ({"budget": 1, "closing": 3}, "'closing' must be a sentence, not 3"),
-            ({"budget": 1, "limit": 3}, "reasoning"),
+            ({"budget": 1, "limit": 3}, "reasoning: it must be .* if wanted; it has 'limit'"),
+            ({"budjet": 1}, r"reasoning: it must be .*; it has 'budjet' \(did you mean 'budget'\?\)"),
+            ({}, r"reasoning: it must be \{'effort': word\} or \{'budget': tokens\}, .*, not \{\}"),
+            (5, r"reasoning: it must be \{'effort': word\} or \{'budget': tokens\}, .*, not 5"),
         ],
     )
-    def test_a_wrong_wish(self, tiny_chat: Path, wish: dict[str, Any], message: str) -> None:
+    def test_a_wrong_wish(self, tiny_chat: Path, wish: Any, message: str) -> None:
         with pytest.raises(GenerationArgumentError, match=message):
             think(tiny_chat, **TAGS).generate_response(THINK, gen_args={"reasoning": wish})  # type: ignore[call-arg]
 

@@ -17,6 +17,7 @@ from clemcore.arguments.parameter import SAMPLING_FIELDS, NotExpressibleError, P
 from clemcore.arguments.reasoning import (
     EFFORTS,
     MANNERS,
+    WISH_FORM,
     WISHES,
     Reasoning,
     impossible,
@@ -115,7 +116,7 @@ class _Filling:
             self._wish_for(name, value)
             return
         if parameter is None and not is_native and name not in self._extra:
-            why = self._unknown(name)
+            why = self._unknown(name, value)
             if why is not None:
                 ledger.unsupported(name, why)
                 return
@@ -156,13 +157,18 @@ class _Filling:
     def _is_wish(self, name: str, value: Any, parameter: Parameter | None) -> bool:
         """Tell whether an argument asks for reasoning in the uniform way, and not in the service's own."""
         if name == "reasoning":
-            return isinstance(value, dict) and value.keys() <= {*WISHES, *MANNERS} and bool(value)
+            if isinstance(value, dict) and value:
+                return value.keys() <= {*WISHES, *MANNERS}
+            return parameter is None and not self._dialect.takes_any  # its form is refused
         return name == "reasoning_effort" and parameter is None and not self._dialect.takes_any
 
     def _wish_for(self, name: str, value: Any) -> None:
         ledger = self._ledger
         if self._wish is not None:
             ledger.refuse(f"{self._wish[0]} and {name} both ask for reasoning: ask once")
+            return
+        if name == "reasoning" and (not isinstance(value, dict) or not value):
+            ledger.refuse(f"{name}: it must be {WISH_FORM}, not {value!r}")
             return
         try:
             wish = read_wish(name, value)
@@ -300,9 +306,14 @@ class _Filling:
             if name in ledger and name not in allowed:
                 ledger.unsupported(name, when)
 
-    def _unknown(self, name: str) -> str | None:
-        """Return why a name that no list has is not sent; None where the service takes any."""
+    def _unknown(self, name: str, value: Any) -> str | None:
+        """Return why a name that no list has is not sent, or a wish of another form; None where any is taken."""
         dialect = self._dialect
+        if name == "reasoning" and not dialect.takes_any:
+            keys = {*WISHES, *MANNERS}
+            others = [(key, misspelling_of(key, keys)) for key in sorted(value.keys() - keys)]
+            told = ", ".join(f"{key!r}" + (f" (did you mean {near!r}?)" if near else "") for key, near in others)
+            return f"it must be {WISH_FORM}; it has {told}"
         near = misspelling_of(name, {*dialect.parameters, *SAMPLING_FIELDS})
         if near is None and dialect.takes_any:
             return None

@@ -72,6 +72,7 @@ class Reasoning:
 
 
 WISHES = ("effort", "budget")
+WISH_FORM = "{'effort': word} or {'budget': tokens}, with 'on_exceed' and 'closing' if wanted"
 # What else stands beside a wish: what follows where reasoning has used up its tokens, and how a thought is closed.
 MANNERS = ("on_exceed", "closing")
 
