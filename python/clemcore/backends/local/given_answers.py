@@ -14,6 +14,7 @@ from clemcore.backends.local.scores import Answer
 from clemcore.errors import ContextExceededError, MessagesError
 
 GivenAnswer = str | Sequence[int]
+_BYTES = bytes | bytearray | memoryview
 
 
 def read_answers(
@@ -32,7 +33,7 @@ def read_answers(
         MessagesError: the answers are not of this form.
         ContextExceededError: prompt and answer do not fit the context window.
     """
-    if isinstance(answers, str) or not isinstance(answers, Sequence):
+    if isinstance(answers, str | _BYTES) or not isinstance(answers, Sequence):
         raise MessagesError(
             f"answers must be a list of texts or of lists of token ids, not {type(answers).__name__}: [answer]"
         )
@@ -43,6 +44,9 @@ def read_answers(
         place = f"answers[{index}]"
         if isinstance(answer, str):
             one = Answer(answer, _ids_of_text(front, prompt, ids, answer, place))
+        elif isinstance(answer, _BYTES):  # a sequence of numbers, which would pass as token ids
+            kind = type(answer).__name__
+            raise MessagesError(f"{place} must be a text or a list of token ids, not {kind}: decode it first")
         else:
             given = _checked_ids(front, answer, place)
             one = Answer(front.tokenizer.decode(given, skip_special_tokens=False), given)
