@@ -170,3 +170,15 @@ class TestStored:
         clem.ok("weights", "rm", "org/model", "--yes")
         assert json.loads(clem.ok("weights", "list", "--json")) == []
         assert "is not on this machine" in clem.fails("weights", "rm", "org/model", "--yes", status=2)
+
+    @pytest.mark.parametrize("asked", ["mine", "./folder", "folder"])
+    def test_a_folder_is_not_removed(self, cache: Path, clem: Clem, tmp_path: Path, asked: str) -> None:
+        folder = Path("folder").absolute()
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        entry = {"model_name": "mine", "backend": "huggingface_local", "huggingface_id": str(folder)}
+        Path("model_registry.json").write_text(json.dumps([entry]))
+        said = clem.fails("weights", "rm", asked, "--yes", status=2)
+        assert "is a file or folder of your own, and 'clem weights rm' removes only what was downloaded" in said
+        assert "delete it yourself" in said
+        assert folder.is_dir()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -91,6 +93,11 @@ def rm(*, model: str, commit: str | None, yes: bool) -> None:
     source = _source_of(model)
     found = [one for one in hub.stored() if one.source == source and one.commit.startswith(commit or "")]
     if not found:
+        if Path(os.path.expandvars(source)).expanduser().exists():
+            raise click.UsageError(
+                f"{visible(source)} is a file or folder of your own, and 'clem weights rm' removes only what was "
+                "downloaded from the hub: delete it yourself if nothing else uses it."
+            )
         at = f" at commit {commit}" if commit else ""
         raise click.UsageError(f"{visible(source)}{at} is not on this machine; 'clem weights list' shows what is.")
     commits = [one.commit for one in found]
