@@ -77,4 +77,5 @@ def test_speeds(here: Here, tiny_chat: Path) -> None:
     arguments = ("bench", str(tiny_chat), "--length", "16", "--batch", "1", "--batch", "2", "-l", "3", "--json")
     found = json.loads(here.ok(*arguments))
     assert found["load_seconds"] > 0
+    assert found["import_seconds"] > 0
     assert [(one["mode"], one["batch"]) for one in found["speeds"][:3]] == [("exact", 1), ("fast", 1), ("fast", 2)]

@@ -125,6 +125,21 @@ def _require_libraries() -> None:
     require("jinja2", backend="huggingface_local", extra="huggingface")
 
 
+def import_libraries() -> None:
+    """Import torch and the parts of transformers that every model needs, so that a load can be timed without them.
+
+    What one kind of model needs in addition (its own module, bitsandbytes, peft) is imported when it is loaded.
+
+    Raises:
+        MissingExtraError: torch or transformers are not installed.
+    """
+    _require_libraries()
+    import transformers
+
+    for name in ("AutoConfig", "AutoTokenizer", "AutoModelForCausalLM", "PreTrainedModel", "GenerationMixin"):
+        getattr(transformers, name)  # imported when it is first used
+
+
 class HuggingfaceLocalModel(LocalModel):
     """A loaded chat model; ``del model`` gives its memory back, once no other model shares its weights.
 

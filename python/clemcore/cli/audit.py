@@ -17,6 +17,7 @@ from clemcore.errors import MessagesError, SpecError
 if TYPE_CHECKING:
     from clemcore.backends.local.audit.result import Audit, Comparison
     from clemcore.backends.local.model import LocalModel
+    from clemcore.registry.spec import ModelSpec
 
 
 @click.command(
@@ -67,15 +68,21 @@ def load_local(model: str, set_: tuple[str, ...], command: str) -> LocalModel:
     """
     from clemcore import loading
 
+    spec = local_spec(model, set_, command)
+    with progress(f"loading {model}"):
+        loaded = loading.get_model_for(spec)
+    return cast("LocalModel", loaded)
+
+
+def local_spec(model: str, set_: tuple[str, ...], command: str) -> ModelSpec:
+    """Find the specification of a local model; the arguments and errors are those of :func:`load_local`."""
     spec = name_or_folder(model, set_)
     if spec.get("backend") != "huggingface_local":
         raise SpecError(
             f"clem {command} measures models that run in this process, and '{spec.get('model_name')}' has the "
             f"backend '{spec.get('backend')}': choose a model of huggingface_local"
         )
-    with progress(f"loading {model}"):
-        loaded = loading.get_model_for(spec)
-    return cast("LocalModel", loaded)
+    return spec
 
 
 def read_dialogues(path: Path) -> list[Any]:
