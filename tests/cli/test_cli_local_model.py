@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,31 @@ def test_nothing_but_the_answer_is_on_standard_output(clem: Clem, tiny: str) -> 
     assert done.stderr == ""
     call = json.loads(Path("requests.json").read_text())[0]
     assert done.stdout.rstrip("\n") == call["clemcore"]["response_text"].rstrip("\n")
+
+
+@pytest.fixture
+def folder(tiny_chat: Path) -> str:
+    """The tiny model in a folder ``models/mine`` of the working directory, without a registry."""
+    shutil.copytree(tiny_chat, "models/mine")
+    return "models/mine"
+
+
+def test_a_folder_is_a_model_everywhere(clem: Clem, folder: str) -> None:
+    fits = json.loads(clem.ok("fit", folder, "--memory", "24GB", "--json"))
+    assert fits["model"] == "mine"
+    report = json.loads(clem.ok("doctor", f"./{folder}", "--json"))
+    assert report["model"]["huggingface_id"] == str(Path(folder).absolute())
+    whole = json.loads(clem.ok("respond", "-m", folder, "Hello!", "-l", "3", "--json"))
+    assert "Hello!" in whole["prompt"]["inputs"]
+
+
+def test_a_folder_without_a_slash_does_not_hide_a_name(clem: Clem) -> None:
+    """As a folder of results has the name of its model."""
+    Path("mock").mkdir()
+    clem.ok("respond", "-m", "mock", "Hello!")
+    Path("results").mkdir()
+    assert "results is empty: download or copy the model" in clem.fails("respond", "-m", "results", "Hello!")
+    assert "no model matches" in clem.fails("respond", "-m", "./nothing", "Hello!")
 
 
 def test_a_terminal_sees_that_the_model_is_loaded(terminal: Terminals, tiny: str) -> None:

@@ -26,6 +26,7 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
     epilog=examples(
         "clem fit MODEL",
         "clem fit MODEL --memory 24GB",
+        "clem fit ~/models/mine",
         "clem fit MODEL --set model_config.dtype=bfloat16 --json",
     ),
 )

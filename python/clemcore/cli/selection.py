@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 MODEL_HELP = (
-    'Name in the registry, or a selector as JSON: \'{"model_name": …, "backend": …}\'. By default '
-    f"${MODEL_VARIABLE}, or what 'clem config {DEFAULT_MODEL}' keeps."
+    'Name in the registry, a selector as JSON (\'{"model_name": …, "backend": …}\'), or the folder of a local '
+    f"model. By default ${MODEL_VARIABLE}, or what 'clem config {DEFAULT_MODEL}' keeps."
 )
 _URL_HELP = "Address of a server with OpenAI's protocol (http://localhost:8000/v1); -m is the model's name there."
 _KEY_HELP = "With --base-url: the key to send; without it $OPENAI_COMPATIBLE_API_KEY, or none."
@@ -85,13 +85,37 @@ def name_or_folder(given: str, set_: Iterable[str]) -> ModelSpec:
     """
     from clemcore import loading
 
-    folder = Path(given).expanduser()
-    if folder.is_dir():
-        name = folder.resolve().name
-        spec = ModelSpec(model_name=name, backend="huggingface_local", huggingface_id=str(folder.resolve()))
-    else:
-        spec = ModelSpec.from_string(given)
-    return loading.resolve(with_set(spec, tuple(set_)))
+    return loading.resolve(with_set(_or_folder(ModelSpec.from_string(given)), tuple(set_)))
+
+
+def _or_folder(model: ModelSpec) -> ModelSpec:
+    """Return a selector of the local model whose folder was given in place of a name, else the selector itself.
+
+    A text without a slash is a folder only if the registry does not have this name, so that a folder of results
+    does not change which model is asked.
+    """
+    given = model.get("model_name")
+    if not isinstance(given, str) or list(model) != ["model_name"]:
+        return model
+    try:
+        folder = Path(given).expanduser()
+        if not folder.is_dir() or (folder.name == given and _is_registered(model)):
+            return model
+    except (OSError, ValueError, RuntimeError):  # no path: too long, a null character, ~ of an unknown user
+        return model
+    folder = folder.resolve()
+    return ModelSpec(model_name=folder.name, backend="huggingface_local", huggingface_id=str(folder))
+
+
+def _is_registered(model: ModelSpec) -> bool:
+    from clemcore.errors import ModelNotFoundError
+    from clemcore.registry.resolution import resolve
+
+    try:
+        resolve(model)
+    except ModelNotFoundError:
+        return False
+    return True
 
 
 _server_options = options(
@@ -134,9 +158,11 @@ def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
             model = _on_server(model, base_url, key_name)
         elif key_name is not None:
             raise click.UsageError("--key-name needs --base-url.")
+        elif model is not None:
+            model = _or_folder(model)
         if model is None and "template" in rest and default_model() is None:
             raise click.UsageError("Give either -m MODEL or --template FILE.")
-        return command(model=with_set(model or _default(), set_), **rest)
+        return command(model=with_set(model or _or_folder(_default()), set_), **rest)
 
     return select
 
