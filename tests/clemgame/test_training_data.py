@@ -133,6 +133,32 @@ class TestConversations:
 
 
 @pytest.mark.slow
+def test_tables_have_a_row_for_each_episode_and_call(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _play(instances=3)
+    _change_scores(float("nan"))
+    assert cli.main(["export", "results", "--to", "jsonl", "-o", "tables"]) == 0
+    episodes, calls = _rows("tables/episodes.jsonl"), _rows("tables/calls.jsonl")
+    assert sorted(row["main_score"] or 0 for row in episodes) == [0, 40, 40]
+    assert [row["main_score"] for row in episodes] == [row["metrics"]["Main Score"] for row in episodes]
+    assert len(calls) == sum(len(each.calls()) for each in read_episodes("results")) == 12
+    assert cli.main(["export", "results", "--to", "jsonl", "-o", "tables"]) == 2
+    assert "tables/episodes.jsonl, tables/calls.jsonl exists already" in capsys.readouterr().err
+    assert cli.main(["export", "results", "--to", "jsonl", "-o", "tables", "--force"]) == 0
+    assert cli.main(["export", "results", "--to", "jsonl", "-o", "tables", "--force", "--split", "0.5"]) == 2
+
+
+@pytest.mark.slow
+def test_parquet_has_the_rows_of_json(here: Path) -> None:
+    arrow = pytest.importorskip("pyarrow.parquet", reason="needs the extra results")
+    _play(instances=3)
+    for kind in ("jsonl", "parquet"):
+        assert cli.main(["export", "results", "--to", kind, "-o", "tables"]) == 0
+    for name in ("episodes", "calls"):
+        rows = arrow.read_table(f"tables/{name}.parquet").to_pylist(maps_as_pydicts="strict")
+        assert rows == _rows(f"tables/{name}.jsonl")
+
+
+@pytest.mark.slow
 class TestPairs:
     def test_answers_to_the_same_prompt_are_compared(self, here: Path) -> None:
         _play(PREFERENCES, instances=3, epochs=3)

@@ -1,4 +1,4 @@
-"""``clem export``: training data, or the classic files, from the results of a run."""
+"""``clem export``: training data, tables, or the classic files, from the results of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from clemcore.cli.inputs import examples, options
-from clemcore.cli.terminal import note
+from clemcore.cli.terminal import note, show_some
+from clemcore.secrets import scrub
 
 _training_options = options(
     click.option("games", "-g", "--game", multiple=True, help="Only this game; repeatable."),
@@ -47,7 +48,9 @@ _ONLY: dict[str, tuple[str, ...]] = {
     "require_ids": ("rollouts",),
     "min_margin": ("dpo",),
 }
-_ONLY |= {"missing_reward": ("rollouts", "dpo"), "requests": ("classic",)}
+_TRAINING = ("sft", "dpo", "rollouts")
+_TABLES = ("jsonl", "parquet")
+_ONLY |= {"missing_reward": ("rollouts", "dpo"), "requests": ("classic",), "force": (*_TRAINING, *_TABLES)}
 
 
 @click.command(
@@ -55,13 +58,18 @@ _ONLY |= {"missing_reward": ("rollouts", "dpo"), "requests": ("classic",)}
         "clem export results/mock --to sft -o data --outcome success --split 0.9",
         "clem export results/mock --to rollouts -o data",
         "clem export results/mock --to dpo -o data --missing-reward 0",
+        "clem export results --to parquet -o tables         rows of all episodes and calls",
         "clem export results/mock --to classic              into the run itself",
         "clem export results --to classic -o classic        all runs, into another folder",
     )
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--to", "kind", type=click.Choice(["sft", "dpo", "rollouts", "classic"]), required=True, help="What to write."
+    "--to",
+    "kind",
+    type=click.Choice(["sft", "dpo", "rollouts", "jsonl", "parquet", "classic"]),
+    required=True,
+    help="What to write.",
 )
 @click.option(
     "-o",
@@ -75,20 +83,23 @@ _ONLY |= {"missing_reward": ("rollouts", "dpo"), "requests": ("classic",)}
     help="classic: calls in one file per player, in a single requests.json, or in both (players).",
 )
 @_training_options
-def export(run: Path, kind: str, output: Path | None, **given: Any) -> None:
-    """Write the episodes of RUN as training data, or in the classic layout.
+def export(run: Path, kind: str, output: Path | None, **given: Any) -> int:
+    """Write the episodes of RUN as training data, as tables, or in the classic layout.
 
     RUN is the folder of a run, or a folder that holds some. sft writes a conversation for each player; rollouts
     writes the token ids of each turn; dpo writes preference pairs from epochs. Each writes train.jsonl, a card
-    (README.md) and, with --split, test.jsonl. classic writes the files of clemcore 3.7.2.
+    (README.md) and, with --split, test.jsonl. jsonl and parquet write a row for each episode and each
+    call. classic writes the files of clemcore 3.7.2.
     """
     stated = {name: value for name, value in given.items() if value not in (None, ())}
     _refuse_others(kind, stated)
     if kind == "classic":
         _export_classic(run, output, **stated)
-        return
+        return 0
     if output is None:
-        raise click.UsageError("training data needs -o FOLDER")
+        raise click.UsageError(f"--to {kind} needs -o FOLDER")
+    if kind in _TABLES:
+        return _export_tables(run, kind, output, **stated)
     from clemcore.clemgame.training import Filters, export_training
 
     if "missing_reward" in stated:
@@ -100,11 +111,12 @@ def export(run: Path, kind: str, output: Path | None, **given: Any) -> None:
     note(", ".join(f"{count} rows in {name}" for name, count in exported.rows.items()))
     for line in exported.notes:
         note(line)
+    return 0
 
 
 def _refuse_others(kind: str, stated: dict[str, Any]) -> None:
     for name in stated:
-        kinds = _ONLY.get(name, ("sft", "dpo", "rollouts"))
+        kinds = _ONLY.get(name, _TRAINING)
         if kind not in kinds:
             option = {"games": "game", "outcomes": "outcome", "roles": "role", "models": "model"}.get(name, name)
             raise click.UsageError(
@@ -122,6 +134,24 @@ def _missing(value: str) -> float | str:
     if number - number != 0:
         raise click.UsageError(f"--missing-reward is a finite number or 'skip', not {value!r}")
     return number
+
+
+def _export_tables(run: Path, kind: str, output: Path, force: bool = False) -> int:
+    from clemcore.clemgame.results.parquet import is_available, write_jsonl, write_parquet
+    from clemcore.errors import RunError, StoreError
+
+    if kind == "parquet" and not is_available():
+        raise RunError("--to parquet needs pyarrow: pip install 'clemcore[results]'")
+    there = [output / f"{name}.{kind}" for name in ("episodes", "calls") if (output / f"{name}.{kind}").exists()]
+    if there and not force:
+        names = ", ".join(map(str, there))
+        raise StoreError(f"{names} exists already. Choose another folder, or replace with --force")
+    output.mkdir(parents=True, exist_ok=True)
+    files, unreadable = write_jsonl(run, output) if kind == "jsonl" else write_parquet(run, output)
+    for file in files:
+        click.echo(file)
+    show_some([f"clem: {folder} cannot be read and is left out: {scrub(why)}" for folder, why in unreadable])
+    return 1 if unreadable else 0
 
 
 def _export_classic(run: Path, output: Path | None, requests: str = "players") -> None:

@@ -1,7 +1,7 @@
-"""Writes one row per episode and per call into Parquet files, for pandas, DuckDB, Polars and others.
+"""Writes one row per episode and per call into Parquet or JSON Lines files, for pandas, DuckDB, Polars and others.
 
-Rows are read and written in batches, so memory stays bounded. It needs pyarrow (extra ``results``), and does not
-know what metrics mean.
+Rows are read and written in batches, so memory stays bounded. Parquet needs pyarrow (extra ``results``). It does
+not know what metrics mean.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,11 +55,12 @@ def is_available() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def write_parquet(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+def write_parquet(path: Path, to: Path | None = None) -> tuple[list[Path], list[tuple[Path, str]]]:
     """Write ``episodes.parquet`` and ``calls.parquet`` of all episodes below a folder into it.
 
     Args:
         path: a run, or a folder that holds some.
+        to: the folder for the files; by default ``path``.
 
     Returns:
         The files, and the folder of each episode that cannot be read, with the reason.
@@ -67,24 +69,50 @@ def write_parquet(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
         StoreError: there are no episodes, or a store cannot be read.
         OSError: a file cannot be written; an old one is as it was.
     """
+    to = path if to is None else to
+    files = [to / EPISODES, to / CALLS]
+    with _Table(files[0], _OF_EPISODES) as episodes, _Table(files[1], _OF_CALLS) as calls:
+        return files, _write_rows(path, episodes, calls)
+
+
+def write_jsonl(path: Path, to: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Write the same rows as :func:`write_parquet` into ``episodes.jsonl`` and ``calls.jsonl``.
+
+    Args:
+        path: a run, or a folder that holds some.
+        to: the folder for the files.
+
+    Returns:
+        The files, and the folder of each episode that cannot be read, with the reason.
+
+    Raises:
+        StoreError: there are no episodes, or a store cannot be read.
+        OSError: a file cannot be written; an old one is as it was.
+    """
+    files = [to / "episodes.jsonl", to / "calls.jsonl"]
+    with _Lines(files[0]) as episodes, _Lines(files[1]) as calls:
+        return files, _write_rows(path, episodes, calls)
+
+
+def _write_rows(path: Path, episodes: _Table | _Lines, calls: _Table | _Lines) -> list[tuple[Path, str]]:
+    """Write the rows of all episodes; return the folder of each one that cannot be read, with the reason."""
     from clemcore.clemgame.episodes import read_episodes
 
     problems: list[tuple[Path, str]] = []
     hashes: dict[Path, dict[str, Any]] = {}
-    with _Table(path / EPISODES, _OF_EPISODES) as episodes, _Table(path / CALLS, _OF_CALLS) as calls:
-        for episode in read_episodes(path):
-            if episode.run not in hashes:
-                hashes[episode.run] = _hashes_of(episode.run)
-            try:
-                made = [_call_row(episode, call) for call in episode.calls()]
-                row = _episode_row(episode, made, hashes[episode.run].get(episode.key.game, {}))
-            except (StoreError, ValueError, TypeError, AttributeError) as fault:
-                problems.append((episode.folder, str(fault)))
-                continue
-            episodes.add(row)
-            for call_row in made:
-                calls.add(call_row)
-    return [path / EPISODES, path / CALLS], problems
+    for episode in read_episodes(path):
+        if episode.run not in hashes:
+            hashes[episode.run] = _hashes_of(episode.run)
+        try:
+            made = [_call_row(episode, call) for call in episode.calls()]
+            row = _episode_row(episode, made, hashes[episode.run].get(episode.key.game, {}))
+        except (StoreError, ValueError, TypeError, AttributeError) as fault:
+            problems.append((episode.folder, str(fault)))
+            continue
+        episodes.add(row)
+        for call_row in made:
+            calls.add(call_row)
+    return problems
 
 
 class _Table(contextlib.AbstractContextManager["_Table"]):
@@ -124,6 +152,35 @@ class _Table(contextlib.AbstractContextManager["_Table"]):
                 self._temporary.replace(self._path)
         finally:
             self._temporary.unlink(missing_ok=True)
+
+
+class _Lines(contextlib.AbstractContextManager["_Lines"]):
+    """A file of JSON Lines that replaces an old one when it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.new")
+        self._file = self._temporary.open("wb")
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add a row. A number that is not finite becomes null, because JSON has none."""
+        if "metrics" in row:
+            row = {**row, "metrics": {name: _finite(value) for name, value in row["metrics"]}}
+        plain = {name: _finite(value) for name, value in row.items()}
+        self._file.write(json.dumps(plain, allow_nan=False).encode() + b"\n")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Replace the old file, unless something went wrong."""
+        self._file.close()
+        try:
+            if kind is None:
+                self._temporary.replace(self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _scope_of(episode: Episode) -> dict[str, Any]:
