@@ -8,7 +8,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// Letters of names that are shown.
 const LONGEST: usize = 22;
-const WIDTH: u32 = 600;
+/// On a phone the plot is scaled down to two thirds, and its letters stay readable.
+const WIDTH: u32 = 480;
 /// Pixels of a line, and of everything around the lines.
 const LINE: u32 = 26;
 const AROUND: u32 = 64;
@@ -76,8 +77,8 @@ fn draw_outcomes(out: &mut String, lines: &[Line<'_>], look: &Look) -> Drawn {
         .margin(8)
         .margin_right(16)
         .x_label_area_size(40)
-        .y_label_area_size(160)
-        .build_cartesian_2d(0.0..100.0_f64, (0..lines.len().saturating_sub(1)).into_segmented())?;
+        .y_label_area_size(150)
+        .build_cartesian_2d(0.0..100.0_f64, rows(lines).into_segmented())?;
     let name = |value: &SegmentValue<usize>| name_of(lines, value);
     chart
         .configure_mesh()
@@ -85,7 +86,7 @@ fn draw_outcomes(out: &mut String, lines: &[Line<'_>], look: &Look) -> Drawn {
         .light_line_style(TRANSPARENT)
         .bold_line_style(look.faint)
         .axis_style(look.faint)
-        .y_labels(lines.len().max(1))
+        .y_labels(lines.len().max(2))
         .y_label_formatter(&name)
         .x_label_formatter(&|value| format!("{value:.0}"))
         .x_desc("% of episodes")
@@ -119,8 +120,16 @@ fn is_bright(color: RGBColor) -> bool {
     u32::from(red) * 299 + u32::from(green) * 587 + u32::from(blue) * 114 > 120_000
 }
 
+/// The rows of a plot, at least two: `plotters` places everything at the upper end of an axis with a single value.
+fn rows(lines: &[Line<'_>]) -> std::ops::Range<usize> {
+    0..lines.len().saturating_sub(1).max(1)
+}
+
 fn height(lines: &[Line<'_>]) -> u32 {
-    u32::try_from(lines.len()).unwrap_or(u32::MAX / LINE / 2).saturating_mul(LINE).saturating_add(AROUND)
+    u32::try_from(lines.len().max(2))
+        .unwrap_or(u32::MAX / LINE / 2)
+        .saturating_mul(LINE)
+        .saturating_add(AROUND)
 }
 
 /// The first model is on top.
@@ -156,8 +165,8 @@ fn draw_quality(out: &mut String, lines: &[Line<'_>], look: &Look) -> Drawn {
         .margin(8)
         .margin_right(40)
         .x_label_area_size(40)
-        .y_label_area_size(160)
-        .build_cartesian_2d(low..high, (0..lines.len().saturating_sub(1)).into_segmented())?;
+        .y_label_area_size(150)
+        .build_cartesian_2d(low..high, rows(lines).into_segmented())?;
     let name = |value: &SegmentValue<usize>| name_of(lines, value);
     chart
         .configure_mesh()
@@ -165,7 +174,7 @@ fn draw_quality(out: &mut String, lines: &[Line<'_>], look: &Look) -> Drawn {
         .light_line_style(TRANSPARENT)
         .bold_line_style(look.faint)
         .axis_style(look.faint)
-        .y_labels(lines.len().max(1))
+        .y_labels(lines.len().max(2))
         .y_label_formatter(&name)
         .x_label_formatter(&|value| format!("{value:.0}"))
         .x_desc("quality score")
@@ -209,6 +218,20 @@ mod tests {
             }
         }
         assert!(quality(&hostile, false).unwrap().contains("57.5"));
+    }
+
+    #[test]
+    fn the_only_model_has_a_bar_within_the_plot() {
+        let svg = outcomes(&lines("only")[..1], false).unwrap();
+        let bar = svg.lines().find(|line| line.contains("#0072B2")).unwrap();
+        let number = |name: &str| -> u32 {
+            bar.split_once(&format!(" {name}=\"")).unwrap().1.split('"').next().unwrap().parse().unwrap()
+        };
+        assert!(
+            (1..LINE).contains(&number("height")) && number("y") + number("height") < height(&lines("only")),
+            "{bar}"
+        );
+        assert!(svg.contains("only"));
     }
 
     #[test]
