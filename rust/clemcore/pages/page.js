@@ -94,7 +94,7 @@ async function episodeOf(row) {
 // ---- what is selected
 const OUTCOMES = { p: "played", l: "lost", a: "aborted", i: "limit", e: "error", m: "missing", u: "not scored" };
 const LETTERS = Object.keys(OUTCOMES);
-const LISTS = { m: "models", g: "games", x: "experiments", l: "languages" };
+const LISTS = { m: "models", g: "games", x: "experiments", l: "languages", k: "kinds" };
 const NONE = { m: null, g: null, x: null, l: null, o: null, p: null, k: null };
 const FILTERS = [["m", "Model"], ["g", "Game"], ["x", "Experiment"], ["l", "Language"], ["o", "Outcome"], ["p", "Epoch"]];
 /** Return the filters of the address as numbers; -1 stands for all, -2 for a name that is not there. */
@@ -118,11 +118,13 @@ function tester(chosen) {
 	return (at, rows, game) => (chosen.g === -1 || game === chosen.g) && active.every((key) => rows[key][at] === chosen[key]);
 }
 const filterText = () =>
-	FILTERS.filter(([key]) => state.has(key)).map(([key, name]) => `${name}: ${valueText(key, state.get(key))}`).join(", ");
+	[...FILTERS, ["k", "Ended by"]].filter(([key]) => state.has(key)).map(([key, name]) => `${name}: ${valueText(key, state.get(key))}`).join(", ");
+const filtered = (text) => text + (filterText() && `; ${filterText()}`);
 function valueText(key, value) {
 	if (!LISTS[key]) return key === "o" ? OUTCOMES[value] ?? value : value;
 	return S[LISTS[key]][known(key, value)] ?? value;
 }
+const isOfAll = (chosen) => ["x", "l", "p", "o"].every((key) => chosen[key] === -1);
 function showFilters() {
 	const form = find("#filters");
 	const made = [];
@@ -155,9 +157,9 @@ function sums(chosen, keyOf) {
 		if (!passes(at, c, c.g[at])) continue;
 		const key = keyOf(at);
 		let sum = found.get(key);
-		if (!sum) found.set(key, (sum = { n: 0, k: 0, s: 0, calls: 0, tokens: 0, usd: 0, seconds: 0, o: {} }));
+		if (!sum) found.set(key, (sum = { o: {} }));
 		sum.o[c.o[at]] = (sum.o[c.o[at]] ?? 0) + c.n[at];
-		for (const name of ["n", "k", "s", "calls", "tokens", "usd", "seconds"]) sum[name] += c[name][at];
+		for (const name of ["n", "k", "s", "calls", "tokens", "usd", "seconds"]) sum[name] = (sum[name] ?? 0) + c[name][at];
 	}
 	return found;
 }
@@ -172,14 +174,19 @@ const mean = (values) => {
 	return numbers.length ? round(numbers.reduce((a, b) => a + b, 0) / numbers.length) : NaN;
 };
 // ---- tables
+/** Return the column that is sorted by, or -1, and whether it descends. */
+function order() {
+	const asked = state.get("sort") ?? "x";
+	return [/^-?\d+$/.test(asked) ? Math.abs(asked) : -1, asked[0] === "-"];
+}
 /** Show a table. A column is its name; before it can stand "<" (left) or ">", which must stand before names of others. A cell has text, to, range, part, stack and value. */
 function table(caption, columns, rows, sorted = true) {
 	const made = make("table", { caption });
 	made.setAttribute("aria-label", visible(caption));
-	const asked = state.get("sort");
-	const descends = asked?.startsWith("-") ?? false;
-	const by = asked === null ? -1 : Number(asked.replace("-", ""));
+	const [by, descends] = order();
+	const isShown = columns.map((_, at) => rows.some((row) => row.cells[at].text || row.cells[at].outcome));
 	columns.forEach((column, at) => {
+		if (!isShown[at]) return;
 		const isLeft = column[0] === "<";
 		const head = make("sort", { name: column.replace(/^[<>]/, "") });
 		if (isLeft) head.classList.add("left");
@@ -198,7 +205,7 @@ function table(caption, columns, rows, sorted = true) {
 	const body = find("tbody", made);
 	for (const row of shown) {
 		const line = document.createElement("tr");
-		row.cells.forEach((cell, at) => line.append(cellOf(cell, at === 0 && row.isHead !== false, columns[at][0] === "<")));
+		row.cells.forEach((cell, at) => isShown[at] && line.append(cellOf(cell, at === 0 && row.isHead !== false, columns[at][0] === "<")));
 		body.append(line);
 	}
 	return made;
@@ -224,7 +231,7 @@ function cellOf(cell, isHead, isLeft) {
 		made.classList.add("left");
 		return made;
 	}
-	if (!cell.to && !cell.range && !cell.part && !cell.stack) {
+	if (!cell.to && !cell.range && !cell.part && !cell.stack && !cell.isMain) {
 		const made = make("plain", { text: cell.text });
 		if (isLeft) made.classList.add("left");
 		if (cell.long) made.classList.add("long");
@@ -234,7 +241,9 @@ function cellOf(cell, isHead, isLeft) {
 	if (cell.to) to(find("a", made), cell.to);
 	if (cell.isMain) find("a", made).classList.add("main");
 	if (isLeft) made.classList.add("left");
-	if (cell.stack) stack(find(".stack", made), cell.stack);
+	const bar = find(".stack", made);
+	if (cell.stack) stack(bar, cell.stack);
+	if (cell.span) span(bar, cell.span);
 	return made;
 }
 function outcome(letter) {
@@ -251,15 +260,19 @@ function stack(bar, sum) {
 		bar.append(piece);
 	}
 }
+/** Show a number between its ends, or the ends alone. */
+function span(bar, [low, high, at]) {
+	bar.classList.add("span", at === undefined ? "bounds" : "interval");
+	Object.entries({ low, high, at: at ?? 0 }).forEach(([name, value]) => bar.style.setProperty(`--${name}`, `${Math.min(100, Math.max(0, value))}%`));
+}
 const legend = () => make("legend");
-const range = (found) => (!found ? "" : found[0] === null ? found[2] ?? "" : `${number(found[0], 1)} to ${number(found[1], 1)}`);
-// ---- the leaderboard
+const range = (found) => (!found ? "" : found[0] === null ? `no interval: ${found[2] ?? "unknown"}` : `${number(found[0], 1)}\xa0to\xa0${number(found[1], 1)}`);
 function leaderboard() {
 	const chosen = filters();
 	if (chosen.o !== -1) return shares(chosen);
 	const found = sums(chosen, (at) => `${S.cells.m[at]} ${S.cells.g[at]}`);
 	const [models, games] = keysOf(found);
-	const isWhole = [chosen.x, chosen.l, chosen.p].every((at) => at === -1);
+	const isWhole = isOfAll(chosen);
 	const columns = ["<Model", "clemscore", "% played", "Quality", "Episodes"];
 	for (const g of games) columns.push(`>${S.games[g]}: % played`, `>${S.games[g]}: quality`);
 	const rows = models.map((m) => {
@@ -275,11 +288,12 @@ function leaderboard() {
 		const unknown = total.n - scored(total);
 		const clemscore = round((percent / 100) * score);
 		const limits = unknown ? (isAll ? whole.bounds : bounds(all)) : null;
+		const ends = isAll ? interval(whole, "clemscore") : null;
 		const cells = [
 			{ text: S.models[m], to: { view: "episodes", m: id.m[m], sort: null } },
 			unknown
-				? { text: "incomplete", isMain: true, range: limits ? `between ${number(limits[0])} and ${number(limits[1])}` : "", part: several(unknown, "episode without scores", "episodes without scores"), value: limits ? limits[0] : NaN }
-				: { text: number(clemscore), isMain: true, value: clemscore, range: isAll ? range(interval(whole, "clemscore")) : "" },
+				? { text: "incomplete", isMain: true, range: limits ? `between ${number(limits[0])} and ${number(limits[1])}` : "", part: several(unknown, "episode without scores", "episodes without scores"), value: limits ? limits[0] : NaN, span: limits }
+				: { text: number(clemscore), isMain: true, value: clemscore, range: range(ends), span: typeof ends?.[0] === "number" ? [ends[0], ends[1], clemscore] : null },
 			{ text: number(percent), value: percent, range: isAll ? range(interval(whole, "average_played_percent")) : "" },
 			{ text: number(score), value: score, range: isAll ? range(interval(whole, "average_quality_score")) : "" },
 			{ text: count(total.n), value: total.n, part: `${count(scored(total))} scored`, stack: total },
@@ -293,13 +307,13 @@ function leaderboard() {
 	});
 	if (!rows.length) return [nothing()];
 	if (!state.has("sort")) rows.sort((a, b) => compare(b.cells[1].value, a.cells[1].value));
-	const hasIntervals = isWhole && rows.some((row) => row.cells.some((cell) => cell.range && /^[\d.]/.test(cell.range)));
+	const hasIntervals = isWhole && rows.some((row) => row.cells.some((cell) => /^[-\d]/.test(cell.range ?? "")));
 	const made = [
-		table(`${several(rows.length, "model")} on ${several(games.length, "game")}${filterText() ? `; ${filterText()}` : ""}`, columns, rows),
+		table(filtered(`${several(rows.length, "model")} on ${several(games.length, "game")}`), columns, rows),
 		legend(),
 		make("explain"),
 	];
-	made.push(paragraph(hasIntervals ? "Ranges below numbers are 95 % intervals." : isWhole ? "No intervals were computed for these results." : "Intervals are shown for whole games only. Clear the filters for experiment, language and epoch to see them."));
+	made.push(make(hasIntervals ? "ranges" : isWhole ? "no-ranges" : "hidden-ranges"));
 	return made;
 }
 function interval(told, name) {
@@ -346,7 +360,7 @@ function shares(chosen) {
 function nothing() {
 	return paragraph(filterText() ? `No episode passes the filters (${filterText()}). Clear one of them.` : "There is no episode yet.");
 }
-async function game() {
+function game() {
 	const chosen = filters();
 	const shown = chosen.g >= 0 ? [chosen.g] : S.games.map((_, g) => g);
 	const made = [];
@@ -356,7 +370,7 @@ async function game() {
 		if (!found.size) continue;
 		made.push(make("title", { text: S.games[g] }));
 		const columns = ["<Model", "% played", "Quality", ...Object.values(OUTCOMES), "Calls", "Tokens", "USD", "Seconds"];
-		const isWhole = chosen.x === -1 && chosen.l === -1 && chosen.p === -1 && chosen.o === -1;
+		const isWhole = isOfAll(chosen);
 		const rows = [...found].map(([m, sum]) => {
 			const told = isWhole ? S.results.models[S.models[m]]?.games?.[S.games[g]] : undefined;
 			const base = episodesOf(m, g);
@@ -377,7 +391,7 @@ async function game() {
 		const plots = S.plots.filter((plot) => plot.game === g);
 		if (plots.length && isWhole && chosen.m === -1) {
 			const figures = make("figures");
-			for (const plot of plots) figures.append(await figure(plot));
+			figures.append(...plots.map(figure));
 			made.push(figures);
 		}
 		const inner = sums(of, (at) => `${S.cells.x[at]} ${S.cells.m[at]}`);
@@ -396,13 +410,13 @@ async function game() {
 	}
 	return made.length ? [...made, legend()] : [nothing()];
 }
-async function figure(plot) {
+function figure(plot) {
 	const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
 	const name = `p${plot.number * 2 + Number(isDark)}`;
 	const made = make("plot", { text: plot.text });
 	const image = find("img", made);
 	image.alt = visible(plot.text);
-	image.src = `data:image/svg+xml;base64,${await part(name)}`;
+	part(name).then((svg) => (image.src = `data:image/svg+xml;base64,${svg}`), (fault) => made.append(bad(fault.message)));
 	return made;
 }
 // ---- lists of episodes
@@ -416,7 +430,7 @@ for (const name of "qmxliposnkdw") Object.defineProperty(Row.prototype, name, { 
 async function rowsOf(chosen) {
 	const games = S.games.map((_, g) => g).filter((g) => chosen.g === -1 || g === chosen.g);
 	const tables = await Promise.all(games.map((g) => part(`r${g}`)));
-	const kind = state.has("k") ? id.k.indexOf(state.get("k")) : -1;
+	const kind = state.has("k") ? known("k", state.get("k")) : -1;
 	const passes = tester(chosen);
 	let size = 0;
 	for (const rows of tables) size += rows.q.length;
@@ -484,6 +498,7 @@ function sorted(found, by, descends) {
 	for (let index = 0; index < found.n; index += 1) order[places[rank[index]]++] = index;
 	return order;
 }
+const epoch = (row) => (S.epochs.length > 1 ? `, epoch ${row.p}` : "");
 const PAGE = 100;
 function pageOf(size) {
 	const pages = Math.ceil(size / PAGE);
@@ -492,13 +507,12 @@ function pageOf(size) {
 async function episodes() {
 	const found = await rowsOf(filters());
 	if (!found.n) return [nothing()];
-	const asked = state.get("sort");
-	const by = asked === null ? -1 : Number(asked.replace("-", ""));
-	const order = by >= 0 && by < SORTS.length ? sorted(found, by, asked.startsWith("-")) : null;
+	const [by, descends] = order();
+	const places = by >= 0 && by < SORTS.length ? sorted(found, by, descends) : null;
 	const [page, pages] = pageOf(found.n);
 	const rows = [];
 	for (let at = (page - 1) * PAGE; at < Math.min(page * PAGE, found.n); at += 1) {
-		const row = rowAt(found, order ? order[at] : at);
+		const row = rowAt(found, places ? places[at] : at);
 		rows.push({
 			cells: [
 				{ text: S.models[row.m], to: episodeLink(row) },
@@ -515,8 +529,7 @@ async function episodes() {
 		});
 	}
 	const columns = ["<Model", "<Game", "<Experiment", "Instance", "Epoch", "<Outcome", "Score", "Calls", "USD", "Seconds"];
-	const kind = state.has("k") ? `; ${S.kinds[id.k.indexOf(state.get("k"))] ?? "an unknown kind of error"}` : "";
-	const made = table(`${several(found.n, "episode")}${filterText() ? `; ${filterText()}` : ""}${kind}`, columns, rows, false);
+	const made = table(filtered(several(found.n, "episode")), columns, rows, false);
 	return [made, pager(page, pages), legend()];
 }
 function pager(page, pages) {
@@ -542,7 +555,7 @@ async function episode() {
 	const row = listOf(found).find((each) => each.i === instance);
 	if (!row) return [paragraph("This episode is not in these results.")];
 	const told = await episodeOf(row);
-	const made = [make("title", { text: `${S.games[row.g]}, ${S.experiments[row.x]}, instance ${instance}${S.epochs.length > 1 ? `, epoch ${row.p}` : ""}` })];
+	const made = [make("title", { text: `${S.games[row.g]}, ${S.experiments[row.x]}, instance ${instance}${epoch(row)}` })];
 	const tools = make("tools");
 	tools.append(link("All episodes of this game and model", { view: "episodes", x: null, i: null, p: null, call: null }));
 	tools.append(link("This instance with all models", { view: "side", m: null, call: null }));
@@ -566,7 +579,7 @@ function body(told, row, isWhole) {
 	fact("Tokens in / out", told.tokens[0] || told.tokens[1] ? `${count(told.tokens[0])} / ${count(told.tokens[1])}` : "");
 	fact("USD", row.d ? String(row.d) : "");
 	fact("Seconds", row.w ? number(row.w, 1) : "");
-	fact("Ended", told.ended ?? "");
+	fact("Ended", (told.ended ?? "").replace(/T(.{8})\S*\+00:00$/, " $1 UTC"));
 	for (const [name, [role, model]] of Object.entries(told.view.players)) if (isWhole) fact(role ? `${name} (${role})` : name, model);
 	made.push(facts);
 	if (told.problem) made.push(bad(told.problem));
@@ -643,7 +656,7 @@ function callOf(call, told, row) {
 function callBody(call, told, row) {
 	const made = [];
 	if (call.error) made.push(bad(call.error));
-	if (call.earlier) made.push(paragraph(`The prompt begins with the same ${several(call.earlier, "message")} as the one before it of ${call.player}; the raw request has all of them.`));
+	if (call.earlier) made.push(make("earlier", { n: several(call.earlier, "message"), player: call.player }));
 	for (const [name, text] of call.prompt) made.push(said(`Prompt: ${name}`, text));
 	if (call.thinking) made.push(fold("Thinking", call.thinking));
 	made.push(said("Response", call.response ?? "(none)"));
@@ -689,7 +702,7 @@ async function side() {
 	const columns = make("columns");
 	for (const row of rows.slice(0, 12)) {
 		const told = await episodeOf(row);
-		const column = make("column", { text: S.models[row.m] + (S.epochs.length > 1 ? `, epoch ${row.p}` : "") });
+		const column = make("column", { text: S.models[row.m] + epoch(row) });
 		to(find("a", column), episodeLink(row));
 		column.append(...body(told, row, false));
 		columns.append(column);
@@ -715,7 +728,7 @@ async function instances() {
 	const [page, pages] = pageOf(all.length);
 	const rows = all.slice((page - 1) * PAGE, page * PAGE).map((line) => {
 		const row = line.values().next().value;
-		const name = `${S.experiments[row.x]}, ${row.i}${S.epochs.length > 1 ? `, epoch ${row.p}` : ""}`;
+		const name = `${S.experiments[row.x]}, ${row.i}${epoch(row)}`;
 		return {
 			cells: [
 				{ text: name, to: { view: "side", ...keyOf(row), m: null, sort: null, page: null } },
@@ -728,8 +741,7 @@ async function instances() {
 			],
 		};
 	});
-	const columns = ["<Instance", ...ordered.map((m) => `>${S.models[m]}`)];
-	return [table(`${S.games[chosen.g]}: ${several(all.length, "instance")}. An instance leads to its episodes side by side.`, columns, rows), pager(page, pages), legend()];
+	return [table(`${S.games[chosen.g]}: ${several(all.length, "instance")}. An instance leads to its episodes side by side.`, ["<Instance", ...ordered.map((m) => `>${S.models[m]}`)], rows), pager(page, pages), legend()];
 }
 function chooseGame() {
 	const list = make("list");
@@ -740,7 +752,6 @@ function chooseGame() {
 	}
 	return [paragraph("Choose a game to see its instances with all models:"), list];
 }
-// ---- errors
 async function errors() {
 	const chosen = filters();
 	const found = await rowsOf(chosen);
@@ -754,7 +765,7 @@ async function errors() {
 		kind.models.add(row.m);
 		kind.games.add(row.g);
 	}
-	if (!kinds.size) return [paragraph(filterText() ? `No episode with these filters (${filterText()}) was aborted or ended by an error or a limit.` : "No episode was aborted or ended by an error or a limit.")];
+	if (!kinds.size) return [make("no-errors", { filters: filterText() })];
 	const names = (set, list) => [...set].slice(0, 5).map((at) => list[at]).join(", ") + (set.size > 5 ? ` and ${set.size - 5} more` : "");
 	const rows = [...kinds].sort((a, b) => b[1].n - a[1].n).map(([k, kind]) => ({
 		isHead: false,
@@ -807,7 +818,7 @@ async function search(mine) {
 		say(`${several(hits, "response")} found; ${count(read)} of ${several(parts.size, "part")} searched`);
 		loading.delete(`t${which}`);
 	}
-	say(`${several(hits, "response")} found in ${several(found.n, "episode")}${hits > 200 ? "; the first 200 are shown" : ""}${filterText() ? ` (${filterText()})` : ""}`);
+	say(filtered(`${several(hits, "response")} found in ${several(found.n, "episode")}${hits > 200 ? "; the first 200 are shown" : ""}`));
 	return [...made, list];
 }
 function hit(row, text, where, length, call) {
