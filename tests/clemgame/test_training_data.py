@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import pytest
 
 from clemcore import cli
 from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.store import StoredCall
 from clemcore.clemgame.training import Filters, export_training
+from clemcore.clemgame.training.rows import ids_of
+from clemcore.clemgame.training.views import Turn
 from clemcore.errors import StoreError
 from support.echo_game import MASTER, write_game
 
@@ -209,6 +213,10 @@ class TestRewards:
         _play(instances=1)
         with pytest.raises(StoreError, match="did you mean 'Main Score'"):
             export_training("results/mock", "rollouts", "data", reward="Main Scor")
+        exported = export_training("results/mock", "sft", "data", reward="Main Scor")
+        assert "conversations without a score (there is no metric 'Main Scor'; did you mean 'Main Score'?): 2" in (
+            exported.notes
+        )
 
     def test_turns_have_the_reward_of_their_round(self, here: Path) -> None:
         _play(instances=1)
@@ -254,6 +262,20 @@ class TestRollouts:
             assert row["assistant_mask"] == [0] * len(prompt) + [1] * len(completion)
             assert row["as_sent"] is True
             assert json.loads(row["scope"])["player"] == row["player"]
+
+    def test_ids_and_log_probabilities_of_a_server(self) -> None:
+        # The reply of a vLLM server to a call with return_token_ids and logprobs.
+        content = [{"token": "Hi", "logprob": -0.5}, {"token": "", "logprob": -1}]
+        choice = {"message": {"content": "Hi"}, "token_ids": [7, 2], "logprobs": {"content": content}}
+        record = {"raw_response_obj": {"prompt_token_ids": [1, 5, 6], "choices": [choice]}, "clemcore": {}}
+        call = StoredCall(0, "Player 1", 0, "model", "", "Hi", json.dumps(record).encode(), 1)
+        row = ids_of(Turn([], "Hi", 0, None, call), "here")
+        assert (row["prompt_ids"], row["completion_ids"]) == ([1, 5, 6], [7, 2])
+        assert (row["assistant_mask"], row["logprobs"]) == ([0, 0, 0, 1, 1], [-0.5, -1.0])
+        del content[1]
+        call = replace(call, record=json.dumps(record).encode())
+        with pytest.raises(StoreError, match="here: the record has 1 log probabilities for 2 tokens"):
+            ids_of(Turn([], "Hi", 0, None, call), "here")
 
     def test_ids_that_were_changed_are_refused(self, here: Path, tiny_chat: Path) -> None:
         entry = {"model_name": "tiny", "backend": "huggingface_local", "huggingface_id": str(tiny_chat)}

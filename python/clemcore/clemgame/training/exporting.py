@@ -146,6 +146,9 @@ class _Source:
             yield from self._pairs.rows(self._options.min_margin)
 
     def _conversations(self, selected: Selected) -> Iterator[Row]:
+        _, why = reward_of(selected.scores, self._options.reward)
+        if why is not None:
+            self._facts[f"conversations without a score ({why})"] += 1
         yield conversation(selected, self._options.reward)
 
     def _rollouts(self, selected: Selected) -> Iterator[Row]:

@@ -57,7 +57,7 @@ def rollouts(selected: Selected, reward: float | None, turn_metric: str | None) 
         if turn_metric is not None:
             turn_reward, turn_why = turn_reward_of(selected.scores, turn_metric, turn.round)
         yield {
-            **_ids_of(turn, f"{selected.episode.folder}, {selected.view.player}, round {turn.round}"),
+            **ids_of(turn, f"{selected.episode.folder}, {selected.view.player}, round {turn.round}"),
             "completion": turn.answer,
             "reward": reward,
             "turn_reward": turn_reward,
@@ -69,7 +69,16 @@ def rollouts(selected: Selected, reward: float | None, turn_metric: str | None) 
         }
 
 
-def _ids_of(turn: Turn, where: str) -> Row:
+def ids_of(turn: Turn, where: str) -> Row:
+    """Return the columns of a turn that come from its record.
+
+    Args:
+        turn: the answer.
+        where: how errors name it.
+
+    Raises:
+        StoreError: ids differ from their hash, or the log probabilities do not fit the ids.
+    """
     row: Row = dict.fromkeys(
         ("prompt_ids", "completion_ids", "assistant_mask", "logprobs", "why_no_ids", "finish_reason", "scope")
     )
