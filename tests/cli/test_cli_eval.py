@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -184,3 +186,29 @@ def test_a_store_says_what_became_of_its_episodes(clem: Clem) -> None:
         store.drop_scores(EpisodeKey("echo", "words_0", 0))
     done = clem("eval")
     assert "echo: 1 episodes have no scores (1 unscored)" in done.stderr
+
+
+def test_no_text_is_a_formula_in_the_copies_for_spreadsheets(clem: Clem) -> None:
+    names = ["=1+1", "+1", "@SUM(A1)", "-2+3", "\t=1", "\r=1", "-inf is a name", "1=1", "a,=b", "x" * 200_000]
+    write(Path("results/=cmd|'/taboo/-high/instance_00000"), {**GOOD, **dict.fromkeys(names, -1.5)})
+    done = clem("eval", "--excel")
+    assert done.returncode == 0, done.stderr
+    assert "results/raw-excel.csv" in done.stderr
+    plain, copy = (Path(f"results/{name}.csv").read_bytes() for name in ("raw", "raw-excel"))
+    assert b"'=" not in plain
+    limit = csv.field_size_limit(300_000)
+    texts = (plain.decode(), copy.decode("utf-8-sig"))
+    before, after = (list(csv.reader(io.StringIO(text, newline=""))) for text in texts)
+    csv.field_size_limit(limit)
+    changed = [pair for row, new in zip(before, after, strict=True) for pair in zip(row, new, strict=True)]
+    assert {(one, other) for one, other in changed if one != other} == {
+        (name, f"'{name}") for name in [*names[:7], "=cmd|'", "-high"]
+    }
+    assert all(one == other for one, other in changed if one in ("-1.5", *names[7:]))
+    table = Path("results/results-excel.csv").read_text(encoding="utf-8-sig")
+    # The first column is empty in the header, and a clemscore is called "-, clemscore".
+    assert "'=cmd|'" in table
+    assert '"\'-, clemscore"' in table
+    # The copies are not read: an update of a selection begins with raw.csv.
+    assert clem("eval", "-g", "taboo", "--excel").returncode == 0
+    assert Path("results/raw.csv").read_bytes() == plain

@@ -55,6 +55,11 @@ _HEADER = ("model", "clemscore", "% played", "quality score")
     default=None,
     help="Also write episodes.parquet and calls.parquet; by default if pyarrow is installed.",
 )
+@click.option(
+    "--excel",
+    is_flag=True,
+    help="Also write raw-excel.csv and results-excel.csv, in which a spreadsheet takes no text for a formula.",
+)
 @results_folder
 def eval_(
     *,
@@ -65,6 +70,7 @@ def eval_(
     sort: str,
     missing: str,
     parquet: bool | None,
+    excel: bool,
     results_dir: Path,
 ) -> int:
     """Compute raw.csv, results.csv, results.html and results.json from the scores of episodes.
@@ -73,6 +79,7 @@ def eval_(
     this selection are replaced, and the tables show all rows. Exit status 1: some files of scores do not count.
     """
     from clemcore.clemgame.results.evaluation import evaluate
+    from clemcore.clemgame.results.excel import write_for_excel
 
     path = run or results_dir
     with progress(f"evaluating {path}"):
@@ -89,6 +96,8 @@ def eval_(
     table(_HEADER, _rows(done.table))
     kept = f", {done.kept} earlier rows kept" if done.kept else ""
     left_out = f", {len(done.problems)} not" if done.problems else ""
+    if excel:
+        done.files += [write_for_excel(file) for file in done.files if file.suffix == ".csv"]
     unreadable = _write_parquet(path, parquet, done.files)
     note(f"{done.episodes} episodes evaluated{left_out}{kept}; written: {', '.join(map(str, done.files))}")
     return 1 if done.problems or unreadable else 0
