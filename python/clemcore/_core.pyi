@@ -45,9 +45,11 @@ __all__ = [
     "judge",
     "known_backends",
     "leading_messages",
+    "mean_interval",
     "override_fields",
     "packaged_registry",
     "page_files",
+    "proportion_interval",
     "results_page",
     "servers_file",
     "settings",
@@ -598,13 +600,11 @@ class Evaluation:
     def raw_csv(self, start: int, count: int) -> bytes:
         """Return some rows of ``raw.csv``; those from 0 on begin with the header."""
 
-    def note_unknown(
-        self, game: str, model: str, *, error: int = 0, limit: int = 0, missing: int = 0, unscored: int = 0
-    ) -> None:
-        """Note how many episodes of a game and a model have no scores, and why."""
+    def note_unknown(self, episodes: Sequence[tuple[tuple[str, str, str, str], str]]) -> None:
+        """Note episodes that have no scores, each with "error", "limit", "missing" or "unscored"."""
 
-    def json(self) -> str:
-        """Return the content of ``results.json``."""
+    def json(self, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0) -> str:
+        """Return the content of ``results.json``, with intervals of this level."""
 
     def table(
         self, *, deviation: bool = False, by_clemscore: bool = False, ignore_missing: bool = False
@@ -626,6 +626,31 @@ class ResultsTable:
 
     def html(self) -> str:
         """Return the content of ``results.html``. All names are escaped."""
+
+def mean_interval(
+    strata: Sequence[Sequence[Sequence[float]]],
+    *,
+    range: tuple[float, float] | None = None,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+    name: str = "",
+) -> tuple[float, float, str] | None:
+    """Return the interval of a mean, and its method; None for fewer than two instances.
+
+    Args:
+        strata: for each experiment, the instances: the sum of its values, and how many they are.
+        range: the lowest and the highest possible value, if there are such.
+        level: the share of intervals that are to cover the truth.
+        resamples: how often the instances are drawn again.
+        seed: where the random numbers begin.
+        name: of its stream of random numbers.
+    """
+
+def proportion_interval(
+    strata: Sequence[Sequence[Sequence[float]]], *, level: float = 0.95
+) -> tuple[float, float, str] | None:
+    """Return the interval of a proportion, and its method; the arguments are those of :func:`mean_interval`."""
 
 def transcript(interactions: bytes, images: dict[str, str]) -> tuple[bytes, bytes]:
     """Return the transcript of an episode as HTML and as TeX.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BOUNDS = ("-, clemscore (lower bound)", "-, clemscore (upper bound)")
 _SHOWN = ("-, clemscore", "all, Average % Played", "all, Average Quality Score")
-_HEADER = ("model", "clemscore", "% played", "quality score")
+_HEADER = ("model", "clemscore", "95 % interval", "% played", "quality score")
 
 
 @click.command(
@@ -93,7 +93,7 @@ def eval_(
         )
     show_some([f"clem: {problem.place} {scrub(problem.text)}" for problem in done.problems])
     show_some([_unknown(names, counts) for names, counts in done.unknown.items()])
-    table(_HEADER, _rows(done.table))
+    table(_HEADER, _rows(done.table, done.figures))
     kept = f", {done.kept} earlier rows kept" if done.kept else ""
     left_out = f", {len(done.problems)} not" if done.problems else ""
     if excel:
@@ -124,7 +124,7 @@ def _write_parquet(path: Path, wanted: bool | None, files: list[Path]) -> bool:
     return bool(unreadable)
 
 
-def _rows(found: ResultsTable) -> list[list[str]]:
+def _rows(found: ResultsTable, figures: dict[str, Any]) -> list[list[str]]:
     rows = []
     for name, cells in zip(found.models, found.cells, strict=True):
         of = dict(zip(found.columns, cells, strict=True))
@@ -132,7 +132,8 @@ def _rows(found: ResultsTable) -> list[list[str]]:
         lower, upper = (of.get(column, math.nan) for column in _BOUNDS)
         if not math.isnan(lower):
             clemscore = f"incomplete: {_number(lower)} to {_number(upper)}"
-        rows.append([name, clemscore, *rest])
+        interval = figures["models"][name]["intervals"]["clemscore"]
+        rows.append([name, clemscore, _interval(interval), *rest])
     return rows
 
 
@@ -140,6 +141,13 @@ def _unknown(names: tuple[str, str], counts: Mapping[str, int]) -> str:
     game, model = names
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     return f"clem: {model}, {game}: {sum(counts.values())} episodes have no scores ({told})"
+
+
+def _interval(found: dict[str, Any]) -> str:
+    """Show an interval, or why there is none."""
+    if found["note"] is not None:
+        return f"none: {found['note']}"
+    return f"{found['low']:.2f} to {found['high']:.2f}"
 
 
 def _number(value: float) -> str:

@@ -1,6 +1,7 @@
 //! Tables of scores.
 use crate::guard::guarded;
-use clemcore::results::{Episode, Evaluation, Options, Order, Refusal, Table, Unknown};
+use clemcore::results::statistics::{self, Interval, Settings, Strata};
+use clemcore::results::{Episode, Evaluation, Fate, Options, Order, Refusal, Table};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
@@ -86,26 +87,26 @@ impl PyEvaluation {
         })
     }
 
-    /// Notes the episodes of a game and a model that have no scores.
-    #[pyo3(signature = (game, model, *, error = 0, limit = 0, missing = 0, unscored = 0))]
-    fn note_unknown(
-        &self,
-        game: &str,
-        model: &str,
-        error: u32,
-        limit: u32,
-        missing: u32,
-        unscored: u32,
-    ) -> PyResult<()> {
+    /// Notes episodes that have no scores: names, and what became of them.
+    fn note_unknown(&self, py: Python<'_>, episodes: Vec<(Names, PyBackedStr)>) -> PyResult<()> {
         guarded(|| {
-            self.lock().note_unknown(game, model, Unknown { error, limit, missing, unscored });
-            Ok(())
+            py.detach(|| {
+                let mut evaluation = self.lock();
+                for (names, fate) in &episodes {
+                    let fate = Fate::named(fate).ok_or_else(|| format!("{fate:?} is not an outcome"))?;
+                    evaluation.note_unknown(episode(names), fate);
+                }
+                Ok(())
+            })
+            .map_err(PyValueError::new_err::<String>)
         })
     }
 
     /// The content of results.json.
-    fn json(&self, py: Python<'_>) -> PyResult<String> {
-        guarded(|| Ok(py.detach(|| self.lock().json())))
+    #[pyo3(signature = (*, level = 0.95, resamples = 10_000, seed = 0))]
+    fn json(&self, py: Python<'_>, level: f64, resamples: usize, seed: u64) -> PyResult<String> {
+        let settings = Settings { level, resamples, seed };
+        guarded(|| Ok(py.detach(|| self.lock().json(&settings))))
     }
 
     /// The table of all models and games.
@@ -154,4 +155,35 @@ impl PyTable {
     fn html(&self) -> PyResult<String> {
         guarded(|| Ok(self.0.html()))
     }
+}
+
+/// The interval of a mean: its ends and its method.
+#[pyfunction]
+#[pyo3(signature = (strata, *, range = None, level = 0.95, resamples = 10_000, seed = 0, name = ""))]
+pub(crate) fn mean_interval(
+    py: Python<'_>,
+    strata: Strata,
+    range: Option<[f64; 2]>,
+    level: f64,
+    resamples: usize,
+    seed: u64,
+    name: &str,
+) -> PyResult<Option<(f64, f64, &'static str)>> {
+    let settings = Settings { level, resamples, seed };
+    guarded(|| Ok(py.detach(|| statistics::mean(&strata, range, &settings, name)).map(ends)))
+}
+
+/// The interval of a proportion: its ends and its method.
+#[pyfunction]
+#[pyo3(signature = (strata, *, level = 0.95))]
+pub(crate) fn proportion_interval(
+    py: Python<'_>,
+    strata: Strata,
+    level: f64,
+) -> PyResult<Option<(f64, f64, &'static str)>> {
+    guarded(|| Ok(py.detach(|| statistics::proportion(&strata, level)).map(ends)))
+}
+
+fn ends(Interval { low, high, method }: Interval) -> (f64, f64, &'static str) {
+    (low, high, method.name())
 }

@@ -8,12 +8,13 @@ Files are read and written here; the core computes. It does not know what a scor
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clemcore._core import Evaluation, ResultsTable
 from clemcore.errors import RunError
@@ -57,6 +58,7 @@ class Evaluated:
         rows: how many rows ``raw.csv`` has now.
         problems: the episodes that do not count.
         files: what was written.
+        figures: the content of ``results.json``: all figures with their counts and intervals.
     """
 
     table: ResultsTable
@@ -66,6 +68,7 @@ class Evaluated:
     rows: int = 0
     problems: list[Problem] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
 def evaluate(
@@ -110,32 +113,37 @@ def evaluate(
             raise RunError(f"{raw} {fault}. Evaluate all results, without a selection, to write it again") from None
     kept = len(evaluation)
     problems: list[Problem] = []
-    unknown: dict[tuple[str, str], Counter[str]] = {}
-    count = _add(evaluation, _selected(_scored(find_outcomes(path), unknown), model, game), problems)
+    without: list[tuple[ScoreNames, str]] = []
+    count = _add(evaluation, _selected(_scored(find_outcomes(path), without), model, game), problems)
     evaluation.count_played()
     if not len(evaluation):
         raise RunError(_nothing(path, model, game, problems))
-    for (of_game, of_model), outcomes in unknown.items():
-        evaluation.note_unknown(of_game, of_model, **outcomes)
+    evaluation.note_unknown(without)
     table = evaluation.table(deviation=deviation, by_clemscore=by_clemscore, ignore_missing=ignore_missing)
     files = [raw, *(path / f"{TABLE}.{kind}" for kind in ("csv", "html", "json"))]
     _write(files[0], (evaluation.raw_csv(at, _ROWS) for at in range(0, len(evaluation), _ROWS)))
     _write(files[1], [table.csv().encode()])
     _write(files[2], [table.html().encode()])
-    _write(files[3], [evaluation.json().encode()])
-    return Evaluated(table, count, unknown, kept, len(evaluation), problems, files)
+    figures = evaluation.json()
+    _write(files[3], [figures.encode()])
+    return Evaluated(table, count, _counted(without), kept, len(evaluation), problems, files, json.loads(figures))
 
 
-def _scored(
-    found: Iterable[EpisodeScores], unknown: dict[tuple[str, str], Counter[str]]
-) -> Iterator[EpisodeScores]:
-    """Give the scored episodes, and count the others by game and line-up."""
+def _scored(found: Iterable[EpisodeScores], without: list[tuple[ScoreNames, str]]) -> Iterator[EpisodeScores]:
+    """Give the scored episodes, and note the others with what became of them."""
     for episode in found:
         if episode.outcome == "scored":
             yield episode
         else:
-            counts = unknown.setdefault((episode.names.game, episode.names.model), Counter())
-            counts[episode.outcome] += 1
+            without.append((episode.names, episode.outcome))
+
+
+def _counted(without: Iterable[tuple[ScoreNames, str]]) -> dict[tuple[str, str], Counter[str]]:
+    """Count outcomes by game and line-up."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for names, outcome in without:
+        counts.setdefault((names.game, names.model), Counter())[outcome] += 1
+    return counts
 
 
 def _selected(found: Iterable[EpisodeScores], model: str | None, game: str | None) -> Iterator[EpisodeScores]:

@@ -25,11 +25,12 @@ mod mean;
 mod names;
 mod rows;
 mod scores;
+pub mod statistics;
 mod summary;
 mod table;
 mod value;
 
-pub use rows::{Episode, Evaluation, Refusal, Unknown};
+pub use rows::{Episode, Evaluation, Fate, Refusal, Unknown};
 pub use table::{Options, Order, Table};
 
 /// The metric that says whether an episode ended by a rule of form (1) or not (0).
@@ -38,5 +39,7 @@ pub const ABORTED: &str = "Aborted";
 pub const PLAYED: &str = "Played";
 /// The metric that says whether an episode was played to its end and lost (1).
 pub const LOSE: &str = "Lose";
+/// The metric that says whether an episode was played to its end and won (1).
+pub const SUCCESS: &str = "Success";
 /// The metric that is averaged: how well an episode was played, from 0 to 100.
 pub const MAIN_SCORE: &str = "Main Score";

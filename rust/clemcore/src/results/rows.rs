@@ -1,6 +1,7 @@
 //! The rows of `raw.csv`: one for each metric of each episode.
 use super::csv::Records;
 use super::names::Names;
+use super::statistics::{ModelReport, Settings, report as statistics_report};
 use super::summary;
 use super::table::{self, Options, Table};
 use super::value::Score;
@@ -46,6 +47,35 @@ impl Unknown {
     }
 }
 
+/// What became of an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It has scores.
+    Scored,
+    /// An exception ended it.
+    Error,
+    /// It reached a limit.
+    Limit,
+    /// It was not played to its end.
+    Missing,
+    /// It was played and not scored.
+    Unscored,
+}
+
+impl Fate {
+    /// The fate of an episode without scores, by its name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "error" => Some(Self::Error),
+            "limit" => Some(Self::Limit),
+            "missing" => Some(Self::Missing),
+            "unscored" => Some(Self::Unscored),
+            _ => None,
+        }
+    }
+}
+
 /// Why the scores of an episode were not added; as text, it is to be read after the name of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -81,6 +111,8 @@ pub struct Evaluation {
     pub(super) rows: Vec<Row>,
     /// By game and model.
     pub(super) unknown: BTreeMap<(u32, u32), Unknown>,
+    /// The episodes that are counted there.
+    pub(super) without: Vec<([u32; 4], Fate)>,
     /// How many rows come from an earlier `raw.csv`.
     kept: usize,
 }
@@ -119,12 +151,22 @@ impl Evaluation {
         self.push(episode, metric, Score::Float(value));
     }
 
-    /// Notes the episodes of a game and a model that have no scores.
-    pub fn note_unknown(&mut self, game: &str, model: &str, unknown: Unknown) {
-        let key = (self.names.number(game), self.names.number(model));
-        if unknown.count() > 0 {
-            self.unknown.insert(key, unknown);
+    /// Notes an episode that has no scores.
+    pub fn note_unknown(&mut self, episode: Episode<'_>, fate: Fate) {
+        let Episode { game, model, experiment, episode } = episode;
+        let key = [game, model, experiment, episode].map(|name| self.names.number(name));
+        if fate == Fate::Scored {
+            return;
         }
+        let unknown = self.unknown.entry((key[0], key[1])).or_default();
+        match fate {
+            Fate::Scored => {}
+            Fate::Error => unknown.error += 1,
+            Fate::Limit => unknown.limit += 1,
+            Fate::Missing => unknown.missing += 1,
+            Fate::Unscored => unknown.unscored += 1,
+        }
+        self.without.push((key, fate));
     }
 
     /// Keeps the rows of an earlier `raw.csv`, without those that will be replaced.
@@ -214,10 +256,16 @@ impl Evaluation {
         out
     }
 
-    /// `results.json`: what the table shows, with the counts behind each number.
+    /// `results.json`: what the table shows, with the counts behind each number, and its interval.
     #[must_use]
-    pub fn json(&self) -> String {
-        summary::json(self)
+    pub fn json(&self, settings: &Settings) -> String {
+        summary::json(self, settings)
+    }
+
+    /// The figures of each model, game and experiment with their intervals, by name.
+    #[must_use]
+    pub fn statistics(&self, settings: &Settings) -> Vec<ModelReport> {
+        statistics_report(self, settings)
     }
 
     /// The table of all models and games.

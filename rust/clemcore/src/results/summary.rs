@@ -1,18 +1,22 @@
 //! `results.json`: the numbers of the table with the counts behind them, for programs.
 use super::mean::round;
 use super::rows::{Evaluation, Unknown};
+use super::statistics::{Cell, Settings, json as figures, report};
 use super::table::{average, bounds, deviation, groups, percent, quality, sorted};
 use serde_json::{Map, Value, json};
 
 /// The version of the format.
 const VERSION: u32 = 1;
 
-pub(super) fn json(evaluation: &Evaluation) -> String {
+pub(super) fn json(evaluation: &Evaluation, settings: &Settings) -> String {
     let groups = groups(evaluation);
+    let reports = report(evaluation, settings);
     let unknown = &evaluation.unknown;
     let keys = || groups.keys().chain(unknown.keys());
     let mut models = Map::new();
     for model in sorted(evaluation, keys().map(|(_, model)| *model)) {
+        let name = evaluation.names.name(model);
+        let report = reports.iter().find(|each| each.name == name);
         let games = sorted(evaluation, keys().filter(|(_, of)| *of == model).map(|(game, _)| *game));
         let [played, score] = average(&groups, &games, model);
         let mut total = [0; COUNTS.len()];
@@ -33,19 +37,22 @@ pub(super) fn json(evaluation: &Evaluation) -> String {
                 *sum += count;
             }
             let main = group[1].as_ref();
-            cells.insert(
-                evaluation.names.name(*game).to_owned(),
-                json!({
-                    "counts": named(counts),
-                    "played_percent": group[0].as_ref().map(percent),
-                    "quality_score": main.map(quality),
-                    "quality_score_std": main.map(deviation),
-                }),
-            );
+            let name = evaluation.names.name(*game);
+            let mut cell = Map::new();
+            cell.insert("counts".into(), named(counts).into());
+            cell.insert("played_percent".into(), json!(group[0].as_ref().map(percent)));
+            cell.insert("quality_score".into(), json!(main.map(quality)));
+            cell.insert("quality_score_std".into(), json!(main.map(deviation)));
+            if let Some(found) = report.and_then(|report| report.games.iter().find(|each| each.name == name))
+            {
+                cell.append(&mut figures::of_cell(found));
+                cell.insert("experiments".into(), experiments(found).into());
+            }
+            cells.insert(name.to_owned(), cell.into());
         }
         let limits = bounds(&groups, unknown, model);
         models.insert(
-            evaluation.names.name(model).to_owned(),
+            name.to_owned(),
             json!({
                 "clemscore": if limits.is_some() { f64::NAN } else { round(played / 100.0 * score) },
                 "clemscore_without_missing": round(played / 100.0 * score),
@@ -54,12 +61,13 @@ pub(super) fn json(evaluation: &Evaluation) -> String {
                 "counts": named(total),
                 "average_played_percent": played,
                 "average_quality_score": score,
+                "intervals": report.map(figures::of_model),
                 "games": cells,
             }),
         );
     }
-    let mut text =
-        serde_json::to_string_pretty(&json!({ "version": VERSION, "models": models })).unwrap_or_default();
+    let whole = json!({"version": VERSION, "statistics": figures::of_settings(settings), "models": models});
+    let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
     text.push('\n');
     text
 }
@@ -72,13 +80,24 @@ fn counts(scored: u32, played: u32, lost: u32, unknown: &Unknown) -> [u32; COUNT
     [scored + unknown.count(), played, scored.saturating_sub(played), lost, limit, error, missing, unscored]
 }
 
+fn experiments(game: &Cell) -> Map<String, Value> {
+    game.experiments
+        .iter()
+        .map(|each| {
+            let [scored, played, lost, limit, error, missing, unscored] = each.counts;
+            let counts = counts(scored, played, lost, &Unknown { error, limit, missing, unscored });
+            (each.name.clone(), figures::of_experiment(each, named(counts).into()))
+        })
+        .collect()
+}
+
 fn named(counts: [u32; COUNTS.len()]) -> Map<String, Value> {
     COUNTS.into_iter().zip(counts).map(|(name, count)| (name.to_owned(), count.into())).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Episode, Options};
+    use super::super::{Episode, Fate, Options};
     use super::*;
 
     const SCORED: [&str; 3] = [
@@ -87,10 +106,12 @@ mod tests {
         r#"{"Aborted": 1, "Lose": 0, "Main Score": NaN}"#,
     ];
 
+    const EPISODE: Episode<'_> = Episode { game: "taboo", model: "a", experiment: "e", episode: "x" };
+
     fn evaluation_of<'t>(scores: impl Iterator<Item = &'t str>) -> Evaluation {
         let mut evaluation = Evaluation::default();
-        let episode = Episode { game: "taboo", model: "a", experiment: "e", episode: "i" };
-        for scores in scores {
+        for (number, scores) in scores.enumerate() {
+            let episode = Episode { episode: &number.to_string(), ..EPISODE };
             evaluation.add(episode, format!("{{\"episode scores\": {scores}}}").as_bytes()).unwrap();
         }
         evaluation.count_played();
@@ -104,8 +125,12 @@ mod tests {
     #[test]
     fn every_episode_is_in_one_count() {
         let mut evaluation = evaluation();
-        evaluation.note_unknown("taboo", "a", Unknown { error: 1, limit: 2, missing: 3, unscored: 4 });
-        let found: Value = serde_json::from_str(&evaluation.json()).unwrap();
+        for (fate, count) in [(Fate::Error, 1), (Fate::Limit, 2), (Fate::Missing, 3), (Fate::Unscored, 4)] {
+            for _ in 0..count {
+                evaluation.note_unknown(EPISODE, fate);
+            }
+        }
+        let found: Value = serde_json::from_str(&evaluation.json(&Settings::default())).unwrap();
         let counts = &found["models"]["a"]["games"]["taboo"]["counts"];
         let wanted = json!({"planned": 13, "played": 2, "aborted": 1, "lost": 1, "limit": 2, "error": 1, "missing": 3,
             "unscored": 4});
@@ -119,7 +144,7 @@ mod tests {
         let complete = evaluation().table(Options::default());
         assert_eq!(complete.columns[..2], ["-, clemscore", "all, Average % Played"]);
         let mut incomplete = evaluation();
-        incomplete.note_unknown("taboo", "a", Unknown { error: 1, ..Unknown::default() });
+        incomplete.note_unknown(EPISODE, Fate::Error);
         let table = incomplete.table(Options::default());
         assert_eq!(table.columns[1], "-, clemscore (lower bound)");
         assert!(table.cells[0][0].is_nan());
@@ -136,7 +161,9 @@ mod tests {
     #[test]
     fn a_model_without_any_score_has_a_row() {
         let mut evaluation = evaluation();
-        evaluation.note_unknown("taboo", "b", Unknown { missing: 2, ..Unknown::default() });
+        for _ in 0..2 {
+            evaluation.note_unknown(Episode { model: "b", ..EPISODE }, Fate::Missing);
+        }
         let table = evaluation.table(Options::default());
         assert_eq!(table.models, ["a", "b"]);
         assert_eq!(table.cells[1][1..3], [0.0, 100.0]);

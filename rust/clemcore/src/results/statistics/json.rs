@@ -1,0 +1,85 @@
+//! Figures and their intervals as JSON, for `results.json`.
+use super::{Cell, Figure, ModelReport, PassAt, Settings};
+use serde_json::{Map, Value, json};
+
+/// Four decimals are more than any interval means.
+fn rounded(number: f64) -> f64 {
+    (number * 1e4).round() / 1e4
+}
+
+/// An interval: `low`, `high`, `method`, `instances`, and a `note` if there is none.
+fn interval(figure: &Figure) -> Value {
+    let Figure { instances, .. } = *figure;
+    match figure.interval {
+        Ok(found) => json!({
+            "low": rounded(found.low),
+            "high": rounded(found.high),
+            "method": found.method.name(),
+            "instances": instances,
+            "note": null,
+        }),
+        Err(note) => json!({"low": null, "high": null, "method": null, "instances": instances, "note": note}),
+    }
+}
+
+fn with_value(figure: &Figure) -> Value {
+    let mut whole = interval(figure);
+    whole["value"] = rounded(figure.value).into();
+    whole
+}
+
+fn pass(found: &PassAt) -> Value {
+    json!({"k": found.k, "any": with_value(&found.any), "all": with_value(&found.all)})
+}
+
+/// The intervals of a model.
+pub(in crate::results) fn of_model(model: &ModelReport) -> Value {
+    json!({
+        "clemscore": interval(&model.clemscore),
+        "average_played_percent": interval(&model.played),
+        "average_quality_score": interval(&model.quality),
+    })
+}
+
+/// What is added to the cell of a game.
+pub(in crate::results) fn of_cell(cell: &Cell) -> Map<String, Value> {
+    let mut found = Map::new();
+    found.insert("instances".into(), cell.instances.into());
+    found.insert("epochs".into(), cell.epochs.into());
+    found.insert("clemscore".into(), rounded(cell.clemscore.value).into());
+    found.insert("success_percent".into(), rounded(cell.success.value).into());
+    found.insert("main_score_range".into(), json!(cell.range));
+    found.insert(
+        "intervals".into(),
+        json!({
+            "clemscore": interval(&cell.clemscore),
+            "played_percent": interval(&cell.played),
+            "quality_score": interval(&cell.quality),
+            "success_percent": interval(&cell.success),
+        }),
+    );
+    if let Some(variance) = cell.variance {
+        let [within, between] = [variance.within, variance.between].map(rounded);
+        found.insert("variance".into(), json!({"within_instances": within, "between_instances": between}));
+    }
+    if !cell.pass.is_empty() {
+        found.insert("pass_at".into(), cell.pass.iter().map(pass).collect());
+    }
+    found
+}
+
+/// An experiment of a game.
+pub(in crate::results) fn of_experiment(cell: &Cell, counts: Value) -> Value {
+    let mut found = Map::new();
+    found.insert("counts".into(), counts);
+    found.insert("played_percent".into(), rounded(cell.played.value).into());
+    found.insert("quality_score".into(), rounded(cell.quality.value).into());
+    found.append(&mut of_cell(cell));
+    found.into()
+}
+
+/// How the intervals were computed.
+pub(in crate::results) fn of_settings(settings: &Settings) -> Value {
+    let Settings { level, resamples, seed } = settings;
+    json!({"level": level, "resamples": resamples, "seed": seed})
+}

@@ -1,0 +1,94 @@
+//! How much a figure varies from sample to sample, from what each instance adds to it.
+//!
+//! The *influence* of an instance is how the figure changes with the instance's weight. The figure's variance is the
+//! sum of its squares within experiments (Särndal, Swensson and Wretman, "Model assisted survey sampling", 1992, 5.5).
+
+/// The spread of a figure over experiments.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spread {
+    /// The variance as drawing again shows it: too small by (n - 1) / n in an experiment of n instances.
+    pub(super) plain: f64,
+    /// The variance without this bias.
+    pub(super) variance: f64,
+    cubes: f64,
+    squared: f64,
+    most_freedom: f64,
+}
+
+impl Spread {
+    /// Adds an experiment; it needs at least two instances.
+    #[allow(clippy::cast_precision_loss, reason = "counts")]
+    pub(super) fn add(&mut self, influences: &[f64]) {
+        let count = influences.len() as f64;
+        if count < 2.0 {
+            return;
+        }
+        let mean = influences.iter().sum::<f64>() / count;
+        let power = |exponent| influences.iter().map(|each| (each - mean).powi(exponent)).sum::<f64>();
+        let plain = power(2);
+        let variance = plain * count / (count - 1.0);
+        self.plain += plain;
+        self.variance += variance;
+        self.cubes += power(3);
+        // Of a variance with n - 1 degrees of freedom, the square is too large by (n + 1) / (n - 1).
+        self.squared += variance * variance / (count + 1.0);
+        self.most_freedom += count - 1.0;
+    }
+
+    /// Whether nothing varies.
+    pub(super) fn is_none(&self) -> bool {
+        self.plain <= 1e-18
+    }
+
+    /// The degrees of freedom of the variance (Welch, "The generalization of Student's problem when several different
+    /// population variances are involved", 1947), of all experiments if they are alike.
+    pub(super) fn freedom(&self) -> f64 {
+        if self.is_none() {
+            return self.most_freedom.max(1.0);
+        }
+        (self.variance * self.variance / self.squared - 2.0).clamp(1.0, self.most_freedom.max(1.0))
+    }
+
+    /// By how much the variance changes with the figure (Efron, "Better bootstrap confidence intervals", 1987).
+    pub(super) fn acceleration(&self) -> f64 {
+        self.cubes / (6.0 * self.plain.powf(1.5))
+    }
+}
+
+/// Experiments with one instance say nothing about how instances vary: they are taken together, and a single one goes
+/// to the smallest other experiment. The variance is then rather too large than too small.
+pub(super) fn collapsed<T: Clone>(strata: &[Vec<T>]) -> Vec<Vec<T>> {
+    let (alone, mut kept): (Vec<_>, Vec<_>) =
+        strata.iter().filter(|stratum| !stratum.is_empty()).cloned().partition(|stratum| stratum.len() == 1);
+    let together: Vec<T> = alone.into_iter().flatten().collect();
+    match kept.iter_mut().min_by_key(|stratum| stratum.len()) {
+        Some(smallest) if together.len() == 1 => smallest.extend(together),
+        _ if together.is_empty() => {}
+        _ => kept.push(together),
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_experiments_have_all_degrees_of_freedom() {
+        let mut spread = Spread::default();
+        for _ in 0..4 {
+            spread.add(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+        }
+        assert!((spread.variance - 4.0 * 12.5).abs() < 1e-9);
+        assert!((spread.freedom() - 16.0).abs() < 6.1);
+        assert!(spread.acceleration().abs() < 1e-12);
+    }
+
+    #[test]
+    fn single_instances_are_taken_together() {
+        assert_eq!(collapsed(&[vec![1], vec![2], vec![3, 4]]), [vec![3, 4], vec![1, 2]]);
+        assert_eq!(collapsed(&[vec![1], vec![2, 3], vec![4, 5, 6]]), [vec![2, 3, 1], vec![4, 5, 6]]);
+        assert_eq!(collapsed(&[vec![1]]), [vec![1]]);
+        assert!(collapsed::<u8>(&[vec![]]).is_empty());
+    }
+}
