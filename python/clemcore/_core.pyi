@@ -26,6 +26,7 @@ __all__ = [
     "address_fault",
     "are_plain_messages",
     "argument_senders",
+    "bradley_terry",
     "canonical_json",
     "catalogue",
     "check",
@@ -603,8 +604,14 @@ class Evaluation:
     def note_unknown(self, episodes: Sequence[tuple[tuple[str, str, str, str], str]]) -> None:
         """Note episodes that have no scores, each with "error", "limit", "missing" or "unscored"."""
 
+    def set_level(self, game: str, model: str, level: float) -> None:
+        """Set the level of the intervals of a game and model, which was looked at several times."""
+
     def json(self, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0) -> str:
         """Return the content of ``results.json``, with intervals of this level."""
+
+    def comparison(self, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0) -> str:
+        """Return all pairs of models on the instances that both played, as JSON."""
 
     def table(
         self, *, deviation: bool = False, by_clemscore: bool = False, ignore_missing: bool = False
@@ -626,6 +633,20 @@ class ResultsTable:
 
     def html(self) -> str:
         """Return the content of ``results.html``. All names are escaped."""
+
+def bradley_terry(
+    matches: Sequence[tuple[int, int, float, int]], count: int, *, level: float = 0.95
+) -> list[tuple[float, float, float]]:
+    """Return the strength of each model with the ends of its interval; their mean is 0.
+
+    Args:
+        matches: the numbers of two models, what the first one got (1, 0.5 or 0), and the number of the instance.
+        count: how many models there are.
+        level: the share of intervals that are to cover the truth.
+
+    Raises:
+        ValueError: no strengths are the most likely ones; the message says why.
+    """
 
 def mean_interval(
     strata: Sequence[Sequence[Sequence[float]]],

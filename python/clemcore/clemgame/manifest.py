@@ -180,7 +180,7 @@ def compare(old: Json, new: Json) -> Comparison:
     refused += _models(old.get("player_models", {}), new["player_models"])
     for game in now["games"]:
         if game in before["games"]:
-            refused += _game_changes(game, before["games"][game], now["games"][game])
+            refused += game_changes(game, before["games"][game], now["games"][game])
     was, is_ = before.get("versions", {}), now["versions"]
     if was.get("clemcore") != is_["clemcore"]:
         refused.append(Change("the version of clemcore", was.get("clemcore"), is_["clemcore"]))
@@ -221,7 +221,8 @@ def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return flat
 
 
-def _game_changes(game: str, before: Json, now: Json) -> Iterator[Change]:
+def game_changes(game: str, before: Json, now: Json) -> Iterator[Change]:
+    """Give what differs between the descriptions of a game in two manifests, in what both have."""
     for part in ("code", "resources"):
         old, new = before["sha256"].get(part), now["sha256"].get(part)
         if old != new:
@@ -264,6 +265,8 @@ def extended(old: Json, new: Json, changes: Sequence[Change]) -> Json:
     for name, game in now["games"].items():
         games[name] = _extended_game(games[name], game) if name in games else game
     when = new["created"]
+    # Games that this command plays are planned as a whole again, and stop early only if it says so.
+    stopped = {name: cell for name, cell in before.get("until", {}).items() if name not in now["games"]}
     return {
         **new,
         "created": old["created"],
@@ -272,6 +275,7 @@ def extended(old: Json, new: Json, changes: Sequence[Change]) -> Json:
             **now,
             "epochs": max(before["epochs"], now["epochs"]),
             "games": games,
+            **({"until": stopped} if stopped else {}),
             "changes": [*before.get("changes", []), *({"time": when, **each.to_dict()} for each in changes)],
         },
     }

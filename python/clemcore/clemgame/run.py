@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from clemcore import backends
 from clemcore.calls.budget import Budget
-from clemcore.clemgame import engine, manifest, run_folder, watching
+from clemcore.clemgame import engine, manifest, run_folder, until, watching
 from clemcore.clemgame.estimate import Estimate, earlier_usage, estimate
 from clemcore.clemgame.layout import FinishedEpisode, component, episode_folder, write_episode
 from clemcore.clemgame.lineups import LineUp, LoadedModels, line_ups_of
@@ -106,6 +106,8 @@ def play(
     voice = voice or LoggedVoice()
     if settings.pilot is not None and not settings.dry_run:
         raise RunError("--pilot plays some episodes for the estimate of --dry-run: add it, or leave out --pilot")
+    if settings.until is not None:
+        until.check(settings)
     line_ups, games = _chosen(settings, instances_filter)
     for line in refused_games(games):
         voice.say(line)
@@ -170,7 +172,8 @@ def _play_all(settings: RunSettings, runs: Sequence[PlannedRun], voice: Voice, *
         models.load_remote()  # what cannot be loaded is said before anything is sent
     with _budget(settings, [run.folder for run in runs], shard):
         for run in runs:
-            summary, status = _play_one(settings, run, models, voice)
+            play_run = _play_one if settings.until is None else _play_until
+            summary, status = play_run(settings, run, models, voice)
             result.runs.append((run.folder, summary))
             statuses.append(status)
             models.release()
@@ -238,6 +241,31 @@ def _play_one(settings: RunSettings, run: PlannedRun, models: LoadedModels, voic
     if missing := _line_of_missing_files(run, states):
         voice.say(missing)
     return summary, status_of(summary, run, states)
+
+
+def _play_until(settings: RunSettings, run: PlannedRun, models: LoadedModels, voice: Voice) -> tuple[Summary, int]:
+    """Play one line-up in parts, each game until its interval is narrow enough."""
+    cells = [until.Cell(game, settings.until or 0.0, settings.seed) for game in run.games]
+    statuses = []
+    while True:
+        left = [cell for cell in cells if not cell.has_ended]
+        summary, status = _play_one(settings, replace(run, games=[cell.part() for cell in left]), models, voice)
+        statuses.append(status)
+        run.is_fresh = False
+        for cell in left:
+            if cell.game.spec.game_name in summary.failed_games:
+                cell.give_up()
+        playable = [cell for cell in left if not cell.has_ended]
+        if summary.stopped_by is None:
+            for fault in until.look(run.folder, playable):
+                voice.say(f"warning: not scored: {fault}")
+        until.note_cells(run.content, cells)
+        run_folder.write(run.folder, run.content)
+        if summary.stopped_by is not None or all(cell.has_ended for cell in cells):
+            break
+    for cell in cells:
+        voice.say(f"{run.folder}: {cell}")
+    return summary, max(statuses)
 
 
 def _play_episodes(

@@ -53,6 +53,7 @@ class RunSettings:
         keep_context: ``experiment`` lets players remember the episodes of an experiment.
         budget: most USD of the run, with what was spent before.
         budget_per_model: most USD of each model.
+        until: plays each game only until the 95 % interval of its clemscore is at most so wide.
         pilot: with ``dry_run``: episodes that are played to estimate the rest.
         dry_run: shows the plan and plays nothing.
         accept_changes: continues although something that determines results has changed.
@@ -86,6 +87,7 @@ class RunSettings:
     keep_context: str | None = None
     budget: float | None = None
     budget_per_model: float | dict[str, float] | None = None
+    until: float | None = None
     pilot: int | None = None
     dry_run: bool = False
     accept_changes: bool = False
@@ -310,6 +312,7 @@ _READERS: dict[str, _Reader] = {
     "keep_context": _optional(_one_of(*CONTEXTS)),
     "budget": _optional(_number(0.0)),
     "budget_per_model": _optional(_amounts),
+    "until": _optional(_number(0.0, above=True)),
     "pilot": _optional(_whole(1)),
     "dry_run": _truth,
     "accept_changes": _truth,

@@ -43,6 +43,7 @@ COMMANDS = {
     "run": ("running.run", "Play games with models; continue what was interrupted."),
     "score": ("scores.score", "Compute the scores of completed episodes."),
     "eval": ("evaluating.eval_", "Compute the tables of scores."),
+    "compare": ("compare.compare", "Compare models on the instances that they share."),
     "transcribe": ("transcribe.transcribe", "Write transcripts of episodes, as HTML and TeX."),
     "page": ("page.page", "Write results as a page for browsers."),
     "view": ("view.view", "Show results in a browser, also of a run in progress."),

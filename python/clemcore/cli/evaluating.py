@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clemcore.cli.figures import show_costs, show_pairs
 from clemcore.cli.greedy import GreedyCommand
 from clemcore.cli.inputs import examples, results_folder
 from clemcore.cli.terminal import note, progress, show_some, table
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from clemcore._core import ResultsTable
 
 _BOUNDS = ("-, clemscore (lower bound)", "-, clemscore (upper bound)")
+_BEST = 100
 _SHOWN = ("-, clemscore", "all, Average % Played", "all, Average Quality Score")
 _HEADER = ("model", "clemscore", "95 % interval", "% played", "quality score")
 
@@ -60,6 +62,8 @@ _HEADER = ("model", "clemscore", "95 % interval", "% played", "quality score")
     is_flag=True,
     help="Also write raw-excel.csv and results-excel.csv, in which a spreadsheet takes no text for a formula.",
 )
+@click.option("--pairs", is_flag=True, help="Also show who plays how well with whom, by role.")
+@click.option("--costs", is_flag=True, help="Also show tokens, USD and seconds; reads all calls.")
 @results_folder
 def eval_(
     *,
@@ -71,6 +75,8 @@ def eval_(
     missing: str,
     parquet: bool | None,
     excel: bool,
+    pairs: bool,
+    costs: bool,
     results_dir: Path,
 ) -> int:
     """Compute raw.csv, results.csv, results.html and results.json from the scores of episodes.
@@ -90,10 +96,16 @@ def eval_(
             deviation=std,
             by_clemscore=sort == "clemscore",
             ignore_missing=missing == "ignore",
+            costs=costs,
         )
     show_some([f"clem: {problem.place} {scrub(problem.text)}" for problem in done.problems])
     show_some([_unknown(names, counts) for names, counts in done.unknown.items()])
+    show_some([f"clem: {scrub(line)}" for line in _odd_scales(done.figures)])
     table(_HEADER, _rows(done.table, done.figures))
+    if pairs:
+        show_pairs(done.figures)
+    if costs:
+        show_costs(done.figures)
     kept = f", {done.kept} earlier rows kept" if done.kept else ""
     left_out = f", {len(done.problems)} not" if done.problems else ""
     if excel:
@@ -141,6 +153,27 @@ def _unknown(names: tuple[str, str], counts: Mapping[str, int]) -> str:
     game, model = names
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     return f"clem: {model}, {game}: {sum(counts.values())} episodes have no scores ({told})"
+
+
+def _odd_scales(figures: dict[str, Any]) -> list[str]:
+    """Say which games have main scores that are not on the scale of the others."""
+    ranges: dict[str, list[float]] = {}
+    for model in figures["models"].values():
+        for game, cell in model["games"].items():
+            if cell.get("main_score_range"):
+                ranges.setdefault(game, []).extend(cell["main_score_range"])
+    lines = [
+        f"{game}: main scores from {min(found):g} to {max(found):g} are not on the scale from 0 to 100, "
+        "so means over games mix scales"
+        for game, found in ranges.items()
+        if min(found) < 0 or max(found) > _BEST
+    ]
+    return lines + [
+        f"{game}: main scores from {min(found):g} to {max(found):g} seem to be on a scale from 0 to 1; "
+        "a mean over games takes them for scores from 0 to 100"
+        for game, found in ranges.items()
+        if min(found) >= 0 and 0 < max(found) <= 1
+    ]
 
 
 def _interval(found: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ _GREEDY = {
 
 _CONTEXT_HELP = "What players remember: their episode, or all episodes of its experiment."
 _STEP_HELP = "Longest time in a game's code without a call (300)."
+_UNTIL_HELP = "Stop a game when the 95 % interval of its clemscore is so narrow."
 _RETRY_HELP = "Play failed episodes again: all, or those with these errors."
 _CHANGES_HELP = "Continue although something that determines results has changed."
 
@@ -69,6 +70,7 @@ _limits = options(
     click.option("--step-timeout", type=float, metavar="SECONDS", help=_STEP_HELP),
 )
 _again = options(
+    click.option("--until", type=float, metavar="WIDTH", help=_UNTIL_HELP),
     click.option("--retry-errors", multiple=True, metavar="[KIND …]", help=_RETRY_HELP),
     click.option("--accept-changes", is_flag=True, help=_CHANGES_HELP),
     click.option("--fresh", is_flag=True, help="Move an existing run aside and begin anew."),

@@ -50,7 +50,7 @@ mod _core {
     };
 
     #[pymodule_export]
-    use crate::results::{PyEvaluation, PyTable, mean_interval, proportion_interval};
+    use crate::results::{PyEvaluation, PyTable, bradley_terry, mean_interval, proportion_interval};
 
     #[pymodule_export]
     use crate::schema::{

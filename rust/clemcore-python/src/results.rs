@@ -1,6 +1,6 @@
 //! Tables of scores.
 use crate::guard::guarded;
-use clemcore::results::statistics::{self, Interval, Settings, Strata};
+use clemcore::results::statistics::{self, Interval, Match, Settings, Strata};
 use clemcore::results::{Episode, Evaluation, Fate, Options, Order, Refusal, Table};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -102,11 +102,26 @@ impl PyEvaluation {
         })
     }
 
+    /// Sets the level of the intervals of a game and model.
+    fn set_level(&self, game: &str, model: &str, level: f64) -> PyResult<()> {
+        guarded(|| {
+            self.lock().set_level(game, model, level);
+            Ok(())
+        })
+    }
+
     /// The content of results.json.
     #[pyo3(signature = (*, level = 0.95, resamples = 10_000, seed = 0))]
     fn json(&self, py: Python<'_>, level: f64, resamples: usize, seed: u64) -> PyResult<String> {
         let settings = Settings { level, resamples, seed };
         guarded(|| Ok(py.detach(|| self.lock().json(&settings))))
+    }
+
+    /// All pairs of models on the instances that both played, as JSON.
+    #[pyo3(signature = (*, level = 0.95, resamples = 10_000, seed = 0))]
+    fn comparison(&self, py: Python<'_>, level: f64, resamples: usize, seed: u64) -> PyResult<String> {
+        let settings = Settings { level, resamples, seed };
+        guarded(|| Ok(py.detach(|| self.lock().comparison_json(&settings))))
     }
 
     /// The table of all models and games.
@@ -182,6 +197,26 @@ pub(crate) fn proportion_interval(
     level: f64,
 ) -> PyResult<Option<(f64, f64, &'static str)>> {
     guarded(|| Ok(py.detach(|| statistics::proportion(&strata, level)).map(ends)))
+}
+
+/// Strengths of models from matches: first, second, what the first one got, and the instance.
+#[pyfunction]
+#[pyo3(signature = (matches, count, *, level = 0.95))]
+pub(crate) fn bradley_terry(
+    py: Python<'_>,
+    matches: Vec<(usize, usize, f64, usize)>,
+    count: usize,
+    level: f64,
+) -> PyResult<Vec<(f64, f64, f64)>> {
+    guarded(|| {
+        py.detach(|| {
+            let of = |(first, second, score, instance)| Match { first, second, score, instance };
+            let matches: Vec<Match> = matches.into_iter().map(of).collect();
+            let found = statistics::bradley_terry(&matches, count, level)?;
+            Ok(found.into_iter().map(|each| (each.value, each.interval[0], each.interval[1])).collect())
+        })
+        .map_err(PyValueError::new_err::<&str>)
+    })
 }
 
 fn ends(Interval { low, high, method }: Interval) -> (f64, f64, &'static str) {

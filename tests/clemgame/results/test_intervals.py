@@ -52,6 +52,19 @@ def test_a_proportion_has_the_interval_of_wilson(won: int, count: int, level: fl
     assert found[:2] == pytest.approx((wanted.low, wanted.high), abs=1e-9)
 
 
+def stretched(samples: Any) -> float:
+    """Return the two factors of docs/statistics.md: for few instances, and for an estimated variance."""
+    own = [(values - values.mean()) ** 2 for values in samples]
+    sizes = np.array([len(each) for each in own])
+    variances = np.array([each.sum() for each in own]) * sizes / (sizes - 1)
+    of_squares = sum(np.var(each * n / (n - 1)) * n * n / (n - 1) for each, n in zip(own, sizes, strict=True))
+    total = variances.sum()
+    welch = min(total**2 / (variances**2 / (sizes + 1)).sum() - 2, (sizes - 1).sum())
+    freedom = min(welch, 2 * total**2 / of_squares)
+    plain = sum(each.sum() for each in own)
+    return float(np.sqrt(total / plain) * stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975))
+
+
 @pytest.mark.parametrize("shape", ["bell", "skewed", "few values"])
 def test_a_mean_has_the_interval_of_scipy_stretched_for_few_instances(shape: str) -> None:
     rng = np.random.default_rng(5)
@@ -63,7 +76,7 @@ def test_a_mean_has_the_interval_of_scipy_stretched_for_few_instances(shape: str
     values = draw[shape](30)
     found = mean_interval([pairs(values)], resamples=RESAMPLES)
     theirs = stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="BCa", rng=rng).confidence_interval
-    stretch = np.sqrt(30 / 29) * stats.t.ppf(0.975, 29) / stats.norm.ppf(0.975)
+    stretch = stretched([values])
     middle, spread = values.mean(), values.std() / np.sqrt(30)
     wanted = [middle + (end - middle) * stretch for end in theirs]
     assert found is not None
@@ -82,7 +95,7 @@ def test_experiments_are_strata_as_in_scipy() -> None:
     found = mean_interval([pairs(values) for values in samples], resamples=RESAMPLES)
     assert found is not None
     middle, spread = np.mean(samples), np.sqrt(sum(each.var() for each in samples) / 40) / 3
-    stretch = np.sqrt(40 / 39) * stats.t.ppf(0.975, 3 * 39) / stats.norm.ppf(0.975)
+    stretch = stretched(samples)
     wanted = [middle + (end - middle) * stretch for end in theirs]
     assert found[:2] == pytest.approx(wanted, abs=TOLERANCE * spread)
 
@@ -113,7 +126,8 @@ def test_intervals_cover_the_truth(experiments: int, each: int, epochs: int) -> 
 
 def test_the_interval_of_one_instance_is_none_and_says_so() -> None:
     found = evaluated({("taboo", "a", "e", "instance_00000"): score(50.0)})["models"]["a"]
-    for interval in (*found["intervals"].values(), found["games"]["taboo"]["intervals"]["played_percent"]):
+    of_game = found["games"]["taboo"]["intervals"]["played_percent"]
+    for interval in (found["intervals"]["clemscore"], found["intervals"]["average_quality_score"], of_game):
         assert (interval["low"], interval["high"], interval["note"]) == (None, None, "a single instance")
     of_epochs = {("taboo", "a", "e", f"epoch_0000{n}/instance_00000"): score(50.0 + n) for n in range(1, 9)}
     assert evaluated(of_epochs)["models"]["a"]["intervals"]["clemscore"]["note"] == "a single instance"

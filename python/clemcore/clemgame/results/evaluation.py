@@ -8,16 +8,18 @@ Files are read and written here; the core computes. It does not know what a scor
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore._core import Evaluation, ResultsTable
-from clemcore.errors import RunError
+from clemcore.errors import RunError, StoreError
 
 if TYPE_CHECKING:
     from clemcore.clemgame.results.score_files import EpisodeScores, ScoreNames
@@ -79,6 +81,7 @@ def evaluate(
     deviation: bool = False,
     by_clemscore: bool = False,
     ignore_missing: bool = False,
+    costs: bool = False,
 ) -> Evaluated:
     """Read the scores below a folder, and write the tables into it.
 
@@ -93,12 +96,14 @@ def evaluate(
         by_clemscore: put the best clemscore first, instead of sorting by names.
         ignore_missing: leave episodes without scores out of account, as 3.7.2 did. Otherwise the clemscore of a
             line-up that has some is empty, and the table has bounds of it.
+        costs: read the calls, too, and write ``costs.csv``.
 
     Raises:
         RunError: there is nothing to evaluate, or ``raw.csv`` cannot be brought up to date.
         StoreError: a store cannot be read.
         OSError: a file cannot be written; an old one is as it was.
     """
+    from clemcore.clemgame.results.costs import cost_report, rows_of
     from clemcore.clemgame.results.score_files import find_outcomes
 
     path = Path(path)
@@ -119,14 +124,75 @@ def evaluate(
     if not len(evaluation):
         raise RunError(_nothing(path, model, game, problems))
     evaluation.note_unknown(without)
+    _set_levels(evaluation, path)
     table = evaluation.table(deviation=deviation, by_clemscore=by_clemscore, ignore_missing=ignore_missing)
     files = [raw, *(path / f"{TABLE}.{kind}" for kind in ("csv", "html", "json"))]
     _write(files[0], (evaluation.raw_csv(at, _ROWS) for at in range(0, len(evaluation), _ROWS)))
     _write(files[1], [table.csv().encode()])
     _write(files[2], [table.html().encode()])
-    figures = evaluation.json()
-    _write(files[3], [figures.encode()])
-    return Evaluated(table, count, _counted(without), kept, len(evaluation), problems, files, json.loads(figures))
+    figures: dict[str, Any] = json.loads(evaluation.json())
+    problems += [Problem(path, text) for text in _add_line_ups(figures, path)]
+    if figures["pairs"]:
+        files.append(path / "pairs.csv")
+        _write(files[-1], [_csv(*_pair_rows(figures["pairs"]))])
+    if costs:
+        figures["costs"] = cost_report(path, figures)
+        files.append(path / "costs.csv")
+        _write(files[-1], [_csv(*rows_of(figures["costs"]))])
+    _write(files[3], [json.dumps(figures, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace"), b"\n"])
+    return Evaluated(table, count, _counted(without), kept, len(evaluation), problems, files, figures)
+
+
+def _add_line_ups(figures: dict[str, Any], path: Path) -> list[str]:
+    """Add who plays in each line-up, whether they are people, and pairs; return what is wrong with winners."""
+    from clemcore.clemgame.results.pairs import pairs_of, roles_of
+
+    roles = roles_of(path)
+    for name, model in figures["models"].items():
+        known = roles.get(name)
+        model["roles"] = known.models if known else None
+        model["people"] = any(known.people) if known else None
+    found = pairs_of(figures, roles, path)
+    figures["pairs"] = found.rows
+    figures["strengths"] = found.strengths
+    return found.problems
+
+
+def _pair_rows(pairs: Sequence[dict[str, Any]]) -> tuple[Sequence[str], list[list[Any]]]:
+    counts = ("planned", "played", "aborted", "lost", "limit", "error", "missing", "unscored")
+    header = ["game", "role 1", "role 2", "line_up", *counts, "instances", "clemscore", "low", "high"]
+    rows = []
+    for pair in pairs:
+        interval = pair["intervals"]["clemscore"]
+        row = [
+            pair["game"],
+            pair["first"],
+            pair["second"],
+            pair["line_up"],
+            *(pair["counts"][name] for name in counts),
+        ]
+        rows.append([*row, pair["instances"], pair["clemscore"], interval["low"], interval["high"]])
+    return header, rows
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _set_levels(evaluation: Evaluation, path: Path) -> None:
+    """Give the intervals of games that were stopped early the level that their looks need."""
+    from clemcore.clemgame.episodes import find_runs
+    from clemcore.clemgame.until import levels_of
+
+    try:
+        runs = find_runs(path)
+    except StoreError:
+        return  # a folder within a run, or runs at another depth
+    for run in runs:
+        for game, level in levels_of(run).items():
+            evaluation.set_level(game, run.name, level)
 
 
 def _scored(found: Iterable[EpisodeScores], without: list[tuple[ScoreNames, str]]) -> Iterator[EpisodeScores]:

@@ -1,7 +1,9 @@
 //! The rows of `raw.csv`: one for each metric of each episode.
 use super::csv::Records;
 use super::names::Names;
-use super::statistics::{ModelReport, Settings, report as statistics_report};
+use super::statistics::{
+    ComparisonReport, ModelReport, Settings, compare, json, report as statistics_report,
+};
 use super::summary;
 use super::table::{self, Options, Table};
 use super::value::Score;
@@ -113,6 +115,8 @@ pub struct Evaluation {
     pub(super) unknown: BTreeMap<(u32, u32), Unknown>,
     /// The episodes that are counted there.
     pub(super) without: Vec<([u32; 4], Fate)>,
+    /// Levels of intervals that differ from the others, by game and model.
+    levels: BTreeMap<(u32, u32), f64>,
     /// How many rows come from an earlier `raw.csv`.
     kept: usize,
 }
@@ -167,6 +171,17 @@ impl Evaluation {
             Fate::Unscored => unknown.unscored += 1,
         }
         self.without.push((key, fate));
+    }
+
+    /// Sets the level of the intervals of a game and model. A cell that stopped early was looked at several times, so
+    /// each of its intervals needs a higher level.
+    pub fn set_level(&mut self, game: &str, model: &str, level: f64) {
+        let key = (self.names.number(game), self.names.number(model));
+        self.levels.insert(key, level);
+    }
+
+    pub(super) fn level_of(&self, game: &str, model: &str) -> Option<f64> {
+        self.levels.get(&(self.names.find(game)?, self.names.find(model)?)).copied()
     }
 
     /// Keeps the rows of an earlier `raw.csv`, without those that will be replaced.
@@ -260,6 +275,18 @@ impl Evaluation {
     #[must_use]
     pub fn json(&self, settings: &Settings) -> String {
         summary::json(self, settings)
+    }
+
+    /// All pairs of models on the instances that both played, as JSON.
+    #[must_use]
+    pub fn comparison_json(&self, settings: &Settings) -> String {
+        json::of_comparison(&self.comparison(settings), settings)
+    }
+
+    /// All pairs of models on the instances that both played.
+    #[must_use]
+    pub fn comparison(&self, settings: &Settings) -> ComparisonReport {
+        compare(self, settings)
     }
 
     /// The figures of each model, game and experiment with their intervals, by name.

@@ -138,7 +138,7 @@ pub(super) fn bootstrapped(
 
 pub(super) fn stretch(spread: &Spread, level: f64) -> f64 {
     let share = f64::midpoint(1.0, level);
-    (spread.variance / spread.plain).sqrt() * student(share, spread.freedom()) / normal(share)
+    (spread.variance / spread.plain).sqrt() * student(share, spread.freedom_of_mean()) / normal(share)
 }
 
 /// How far the figure is from the median of the resamples, as a quantile of the normal distribution.

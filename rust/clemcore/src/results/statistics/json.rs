@@ -1,5 +1,5 @@
 //! Figures and their intervals as JSON, for `results.json`.
-use super::{Cell, Figure, ModelReport, PassAt, Settings};
+use super::{Cell, ComparisonReport, Difference, Figure, ModelReport, PassAt, Settings};
 use serde_json::{Map, Value, json};
 
 /// Four decimals are more than any interval means.
@@ -35,6 +35,7 @@ fn pass(found: &PassAt) -> Value {
 /// The intervals of a model.
 pub(in crate::results) fn of_model(model: &ModelReport) -> Value {
     json!({
+        "level": model.level,
         "clemscore": interval(&model.clemscore),
         "average_played_percent": interval(&model.played),
         "average_quality_score": interval(&model.quality),
@@ -46,6 +47,7 @@ pub(in crate::results) fn of_cell(cell: &Cell) -> Map<String, Value> {
     let mut found = Map::new();
     found.insert("instances".into(), cell.instances.into());
     found.insert("epochs".into(), cell.epochs.into());
+    found.insert("level".into(), cell.level.into());
     found.insert("clemscore".into(), rounded(cell.clemscore.value).into());
     found.insert("success_percent".into(), rounded(cell.success.value).into());
     found.insert("main_score_range".into(), json!(cell.range));
@@ -82,4 +84,54 @@ pub(in crate::results) fn of_experiment(cell: &Cell, counts: Value) -> Value {
 pub(in crate::results) fn of_settings(settings: &Settings) -> Value {
     let Settings { level, resamples, seed } = settings;
     json!({"level": level, "resamples": resamples, "seed": seed})
+}
+
+const COUNTS: [&str; 8] = ["planned", "played", "aborted", "lost", "limit", "error", "missing", "unscored"];
+
+/// Counts of episodes as `results.json` names them.
+fn named([scored, played, lost, limit, error, missing, unscored]: [u32; 7]) -> Map<String, Value> {
+    let planned = scored + limit + error + missing + unscored;
+    let counts = [planned, played, scored.saturating_sub(played), lost, limit, error, missing, unscored];
+    COUNTS.into_iter().zip(counts).map(|(name, count)| (name.to_owned(), count.into())).collect()
+}
+
+fn difference(found: &Difference) -> Value {
+    let figure = Figure { value: found.value, interval: found.interval, instances: found.instances };
+    json!({
+        "game": found.game,
+        "instances": found.instances,
+        "left_out": found.left_out,
+        "difference": rounded(found.value),
+        "interval": interval(&figure),
+        "p": found.p,
+        "p_holm": found.p_holm,
+        "success": {
+            "first_better": found.better[0],
+            "second_better": found.better[1],
+            "p": found.success_p,
+            "p_holm": found.success_p_holm,
+        },
+    })
+}
+
+/// A comparison of models.
+pub(in crate::results) fn of_comparison(found: &ComparisonReport, settings: &Settings) -> String {
+    let models = found.models.iter().zip(&found.counts).zip(&found.ranks);
+    let models: Vec<Value> = models
+        .map(|((name, counts), [best, worst])| {
+            json!({"name": name, "counts": named(*counts), "rank": {"best": best, "worst": worst}})
+        })
+        .collect();
+    let pairs: Vec<Value> = found
+        .pairs
+        .iter()
+        .map(|pair| {
+            json!({
+                "first": found.models[pair.first],
+                "second": found.models[pair.second],
+                "differences": pair.differences.iter().map(difference).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({"statistics": of_settings(settings), "models": models, "pairs": pairs}).to_string()
 }

@@ -3,25 +3,32 @@
 //! ```text
 //! rows ─ cells (instances by experiment) ─┬─ bootstrap (random) ─ spread ─ interval ─┐
 //!                                         ├─ proportion (Wilson) ────────────────────┼─ report
-//!                                         └─ epochs (variance, pass@k, pass^k) ──────┘
+//!                                         ├─ epochs (variance, pass@k, pass^k) ──────┘
+//!                                         └─ compare (significance): pairs of models
 //! ```
 //! An *instance* is what is drawn; its epochs stay together. An *experiment* is a stratum: instances are drawn again
 //! within it. It knows no files and no names of metrics beyond those of [`super`].
 mod assumed;
 mod bootstrap;
 mod cells;
+mod compare;
 mod epochs;
 mod interval;
 pub(super) mod json;
 mod proportion;
 mod random;
 mod report;
+mod significance;
 mod spread;
+mod strengths;
 
+pub(super) use compare::compare;
+pub use compare::{ComparisonReport, Difference, Pairing};
 pub use epochs::Variance;
 pub use interval::{Interval, Method, mean, proportion};
 pub(super) use report::report;
 pub use report::{Cell, Figure, ModelReport, PassAt};
+pub use strengths::{Match, Strength, bradley_terry};
 
 /// How intervals are computed.
 #[derive(Debug, Clone, Copy, PartialEq)]

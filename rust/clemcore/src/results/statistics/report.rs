@@ -34,6 +34,8 @@ pub struct Cell {
     pub name: String,
     /// Episodes: scored, played, lost, limit, error, missing, unscored.
     pub counts: [u32; 7],
+    /// The level of its intervals.
+    pub level: f64,
     /// Instances, those without scores included.
     pub instances: u32,
     /// The most epochs that an instance has.
@@ -61,6 +63,8 @@ pub struct Cell {
 pub struct ModelReport {
     /// The model.
     pub name: String,
+    /// The level of its intervals: the highest one of its games.
+    pub level: f64,
     /// The mean over games of the percentage played.
     pub played: Figure,
     /// The mean over games of the quality score.
@@ -158,6 +162,7 @@ fn cell(
             of(Fate::Missing),
             of(Fate::Unscored),
         ],
+        level: settings.level,
         instances: u32::try_from(instances.len()).unwrap_or(u32::MAX),
         epochs: u32::try_from(epochs).unwrap_or(u32::MAX),
         played: found.figure(0),
@@ -193,11 +198,14 @@ fn game(model: &str, game: &Game, settings: &Settings) -> (Cell, Assessed) {
     (whole, found)
 }
 
-fn model(model: &Model, settings: &Settings) -> ModelReport {
-    let (games, found): (Vec<Cell>, Vec<Assessed>) =
-        model.games.iter().map(|each| game(&model.name, each, settings)).unzip();
+fn model(model: &Model, settings: &Settings, evaluation: &Evaluation) -> ModelReport {
+    let level_of = |game: &Game| evaluation.level_of(&game.name, &model.name).unwrap_or(settings.level);
+    let of_game = |each: &Game| game(&model.name, each, &Settings { level: level_of(each), ..*settings });
+    let (games, found): (Vec<Cell>, Vec<Assessed>) = model.games.iter().map(of_game).unzip();
+    let level = games.iter().map(|each| each.level).fold(0.0, f64::max);
+    let settings = Settings { level, ..*settings };
     let known: Vec<&Assumed> = found.iter().map(|each| &each.known).collect();
-    let of_known = overall(&known, settings);
+    let of_known = overall(&known, &settings);
     let extreme = |at: usize| {
         found
             .iter()
@@ -205,7 +213,7 @@ fn model(model: &Model, settings: &Settings) -> ModelReport {
             .collect::<Vec<_>>()
     };
     let is_complete = found.iter().all(|each| each.extremes.is_none());
-    let ends = (!is_complete).then(|| [overall(&extreme(0), settings), overall(&extreme(1), settings)]);
+    let ends = (!is_complete).then(|| [overall(&extreme(0), &settings), overall(&extreme(1), &settings)]);
     let figure = |which: usize| {
         let (value, interval) = of_known[which];
         let interval = ends.as_ref().map_or(interval, |[worst, best]| outer(worst[which].1, best[which].1));
@@ -213,10 +221,10 @@ fn model(model: &Model, settings: &Settings) -> ModelReport {
         Figure { value, interval, instances }
     };
     let [played, quality, clemscore] = [0, 1, 2].map(figure);
-    ModelReport { name: model.name.clone(), played, quality, clemscore, games }
+    ModelReport { name: model.name.clone(), level, played, quality, clemscore, games }
 }
 
 /// The figures of all models, by name.
 pub(in crate::results) fn report(evaluation: &Evaluation, settings: &Settings) -> Vec<ModelReport> {
-    cells(evaluation).iter().map(|each| model(each, settings)).collect()
+    cells(evaluation).iter().map(|each| model(each, settings, evaluation)).collect()
 }

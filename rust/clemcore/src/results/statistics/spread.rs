@@ -12,6 +12,8 @@ pub(super) struct Spread {
     pub(super) variance: f64,
     cubes: f64,
     squared: f64,
+    /// How much the variance itself varies.
+    fourth: f64,
     most_freedom: f64,
 }
 
@@ -33,6 +35,9 @@ impl Spread {
         // Of a variance with n - 1 degrees of freedom, the square is too large by (n + 1) / (n - 1).
         self.squared += variance * variance / (count + 1.0);
         self.most_freedom += count - 1.0;
+        let squares = || influences.iter().map(|each| (each - mean).powi(2) * count / (count - 1.0));
+        let middle = variance / count;
+        self.fourth += squares().map(|each| (each - middle).powi(2)).sum::<f64>() * count / (count - 1.0);
     }
 
     /// Whether nothing varies.
@@ -47,6 +52,13 @@ impl Spread {
             return self.most_freedom.max(1.0);
         }
         (self.variance * self.variance / self.squared - 2.0).clamp(1.0, self.most_freedom.max(1.0))
+    }
+
+    /// The degrees of freedom that the variance of a mean of skewed values has: those with which a variance of
+    /// bell-shaped values would vary as much (O'Neill, "Some useful moment results in sampling problems", 2014).
+    pub(super) fn freedom_of_mean(&self) -> f64 {
+        let by_squares = 2.0 * self.variance * self.variance / self.fourth;
+        if by_squares.is_nan() { self.freedom() } else { by_squares.clamp(1.0, self.freedom()) }
     }
 
     /// By how much the variance changes with the figure (Efron, "Better bootstrap confidence intervals", 1987).

@@ -1,0 +1,167 @@
+"""Compares models, or runs, on the instances that they share.
+
+It finds the results and refuses those that do not belong together; the core computes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clemcore._core import Evaluation
+from clemcore.clemgame.results.evaluation import Problem
+from clemcore.clemgame.results.origins import differences
+from clemcore.clemgame.results.score_files import SCORED, EpisodeScores, ScoreNames, find_outcomes
+from clemcore.errors import RunError
+from clemcore.spelling import misspelling_of
+
+# As many differences between runs are listed in an error.
+_SHOWN = 20
+
+
+@dataclass
+class Compared:
+    """What a comparison found.
+
+    Attributes:
+        figures: models with their counts and ranks, and pairs with their differences (docs/statistics.md).
+        across: what differs between the runs beside the models.
+        problems: episodes that do not count.
+    """
+
+    figures: dict[str, Any]
+    across: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def compare(
+    names: Sequence[str],
+    results: Path | str,
+    *,
+    games: Sequence[str] = (),
+    across: bool = False,
+) -> Compared:
+    """Compare models or runs, each with each.
+
+    Args:
+        names: at least two; each is the folder of a run, or the name of a line-up in ``results``.
+        results: the folder of the results.
+        games: only these games.
+        across: compare also what was played with other code, instances, templates or arguments.
+
+    Raises:
+        RunError: a name is not found or means several runs, the runs do not belong together, or no two of them
+            have an instance in common.
+        StoreError: a store cannot be read.
+    """
+    runs = _chosen(names, Path(results))
+    across_found = differences(list(runs.values()))
+    if across_found and not across:
+        shown = "\n".join(f"  {line}" for line in across_found[:_SHOWN])
+        more = f"\n  … and {len(across_found) - _SHOWN} more" if len(across_found) > _SHOWN else ""
+        raise RunError(
+            f"the runs were not played with the same code, instances, templates and arguments, so more than the "
+            f"models differs:\n{shown}{more}\n  Compare them all the same with --across"
+        )
+    evaluation, problems = _read(runs, games)
+    if not len(evaluation):
+        filters = f" passes {' '.join(f'-g {game}' for game in games)}" if games else " has scores"
+        raise RunError(f"{', '.join(map(str, runs.values()))}: no episode{filters}; see 'clem eval'")
+    figures: dict[str, Any] = json.loads(evaluation.comparison())
+    if not any(pair["differences"] for pair in figures["pairs"]):
+        raise RunError(
+            f"{' and '.join(names)} have no instance in common that both played: compare results of the same "
+            "games, experiments and instances"
+        )
+    return Compared(figures, across_found, problems)
+
+
+def _chosen(names: Sequence[str], results: Path) -> dict[str, Path]:
+    """Return the run of each name, labelled so that no two labels are equal."""
+    if len(names) < 2:  # noqa: PLR2004 - a pair
+        raise RunError("name at least two models or runs to compare")
+    runs: dict[str, Path] = {}
+    faults = []
+    for name in names:
+        found = _runs_of(name, results)
+        if len(found) != 1:
+            faults.append(_not_one(name, found, results))
+        elif found[0] in runs.values():
+            faults.append(f"'{name}': names {found[0]} a second time; a run cannot be compared with itself")
+        else:
+            label = found[0].name
+            runs[str(found[0]) if label in runs else label] = found[0]
+    if faults:
+        raise RunError("\n".join(faults))
+    return runs
+
+
+def _runs_of(name: str, results: Path) -> list[Path]:
+    """Return the runs that a name means: those in a folder, or the folders of this name in the results."""
+    path = Path(name)
+    if path.is_dir():
+        runs = dict.fromkeys(_run_of(episode) for episode in find_outcomes(path))
+        return [run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run for run in runs]
+    return [run for run in _line_ups(results) if run.name == name]
+
+
+def _run_of(episode: EpisodeScores) -> Path:
+    return next(folder for folder in episode.place.parents if folder.name == episode.names.model)
+
+
+def _line_ups(results: Path) -> list[Path]:
+    """Return the folders in a folder of results, and those one level deeper, in another set of results."""
+    if not results.is_dir():
+        raise RunError(f"{results}: there is no such folder; name the folder of the results with -r")
+    return sorted(each for depth in ("*", "*/*") for each in results.glob(depth) if each.is_dir())
+
+
+def _not_one(name: str, found: Sequence[Path], results: Path) -> str:
+    if found:
+        return f"'{name}': means {len(found)} runs ({', '.join(map(str, found[:3]))}); name one folder"
+    known = {run.name: None for run in _line_ups(results) if run.parent == results}
+    near = misspelling_of(name, known)
+    hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(sorted(known)) or 'none'}"
+    return f"'{name}': is neither a folder nor a line-up in {results}: {hint}"
+
+
+def _read(runs: dict[str, Path], games: Sequence[str]) -> tuple[Evaluation, list[Problem]]:
+    evaluation = Evaluation()
+    problems: list[Problem] = []
+    without: list[tuple[ScoreNames, str]] = []
+    scored: list[tuple[ScoreNames, bytes]] = []
+    places: list[Path] = []
+    for names, episode in _episodes(runs, games, problems):
+        if episode.outcome != SCORED:
+            without.append((names, episode.outcome))
+            continue
+        try:
+            scored.append((names, episode.read()))
+            places.append(episode.place)
+        except OSError as fault:
+            problems.append(Problem(episode.place, f"cannot be read: {fault.strerror}"))
+    problems += [Problem(places[at], text, played) for at, played, text in evaluation.add(scored)]
+    evaluation.count_played()
+    evaluation.note_unknown(without)
+    return evaluation, problems
+
+
+def _episodes(
+    runs: dict[str, Path], games: Sequence[str], problems: list[Problem]
+) -> Iterator[tuple[ScoreNames, EpisodeScores]]:
+    for label, run in runs.items():
+        seen: set[ScoreNames] = set()
+        for episode in find_outcomes(run):
+            names = episode.names._replace(model=label)
+            if games and names.game not in games:
+                continue
+            if names in seen:
+                problems.append(
+                    Problem(episode.place, "is a second episode of the same instance; the first counts")
+                )
+                continue
+            seen.add(names)
+            yield names, episode

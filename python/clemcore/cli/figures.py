@@ -1,0 +1,67 @@
+"""Shows figures of ``results.json`` as tables: who plays with whom, strengths, and costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clemcore.cli.terminal import note, out, table
+
+_KINDS = ("input_tokens", "output_tokens", "usd", "seconds")
+
+
+def show_pairs(figures: dict[str, Any]) -> None:
+    """Show for each game the clemscore of each pair: first roles in lines, second roles in columns."""
+    if not figures["pairs"]:
+        note("clem: no line-up has two models, so there are no pairs; play some with 'clem run --pairs all'")
+        return
+    for game in dict.fromkeys(row["game"] for row in figures["pairs"]):
+        rows = [row for row in figures["pairs"] if row["game"] == game]
+        firsts, seconds = (list(dict.fromkeys(sorted(row[role] for row in rows))) for role in ("first", "second"))
+        cells: dict[tuple[str, str], list[str]] = {}
+        for row in rows:
+            cells.setdefault((row["first"], row["second"]), []).append(_cell(row))
+        out("")
+        note(f"{game}: clemscore (interval, episodes played/planned); role 1 in lines, role 2 in columns")
+        lines = [[first, *("; ".join(cells.get((first, second), [""])) for second in seconds)] for first in firsts]
+        table((game, *seconds), lines)
+    for game, found in figures["strengths"].items():
+        out("")
+        note(f"{game}: Bradley-Terry strengths over {found['episodes']} episodes; their mean is 0")
+        if found["note"]:
+            note(f"clem: {game}: no strengths: {found['note']}")
+        table(("model", "strength", "95 % interval", "wins", "draws", "defeats"), [
+            [name, _number(each["strength"]), _ends(each), *(str(each[x]) for x in ("wins", "draws", "defeats"))]
+            for name, each in found["models"].items()
+        ])  # fmt: skip
+
+
+def _cell(row: dict[str, Any]) -> str:
+    counts, interval = row["counts"], row["intervals"]["clemscore"]
+    return f"{_number(row['clemscore'])} ({_ends(interval)}, {counts['played']}/{counts['planned']})"
+
+
+def show_costs(figures: dict[str, Any]) -> None:
+    """Show what the episodes of each line-up cost, and which are on the Pareto front of clemscore and cost."""
+    report = figures["costs"]
+    rows = []
+    for name, each in report["models"].items():
+        for unit in ("call", "turn", "episode", "point"):
+            values = [_number(each[f"per_{unit}"][kind], digits=4) for kind in _KINDS]
+            rows.append([name, unit, *values, _fronts(name, report) if unit == "episode" else ""])
+    out("")
+    table(("model", "per", "input tokens", "output tokens", "USD", "seconds", "on the Pareto front of"), rows)
+    note("point: an episode, for each point of clemscore. Nothing is shown that is not known of every call")
+
+
+def _fronts(name: str, report: dict[str, Any]) -> str:
+    return ", ".join(kind for kind in _KINDS if name in report["pareto_front"][kind])
+
+
+def _ends(found: dict[str, Any]) -> str:
+    if found["low"] is None or found["high"] is None:
+        return f"no interval{': ' + found['note'] if found.get('note') else ''}"
+    return f"{found['low']:.2f} to {found['high']:.2f}"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,279 @@
+//! Pairs of models on the instances that both played: differences, their intervals, and which ranks are certain.
+use super::cells::{Episode, Experiment, Game, Instance, Model, cells};
+use super::interval::{bootstrapped, constant};
+use super::random::Stream;
+use super::significance::{holm, mcnemar, permutation};
+use super::spread::{Spread, collapsed};
+use super::{Interval, Settings, bootstrap};
+use crate::results::rows::{Evaluation, Fate};
+
+/// The largest difference of main scores.
+const LARGEST: f64 = 100.0;
+
+/// What two models differ in, in one game or in all games that they share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The game; `None` for the mean over games.
+    pub game: Option<String>,
+    /// Instances that both played.
+    pub instances: u32,
+    /// Instances that only one of them played, or that have no result of one of them.
+    pub left_out: u32,
+    /// The mean difference of main scores, with 0 for an aborted episode.
+    pub value: f64,
+    /// Its interval, or why there is none.
+    pub interval: Result<Interval, &'static str>,
+    /// The probability of so large a difference if there is none.
+    pub p: f64,
+    /// The same, corrected for all pairs.
+    pub p_holm: f64,
+    /// Instances in which the first, or the second model succeeded more often.
+    pub better: [u32; 2],
+    /// The probability of so unequal counts if there is no difference.
+    pub success_p: f64,
+    /// The same, corrected for all pairs.
+    pub success_p_holm: f64,
+}
+
+/// Two models, by number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pairing {
+    /// The first model.
+    pub first: usize,
+    /// The second model.
+    pub second: usize,
+    /// All games together first, then each game; nothing if they have no instance in common.
+    pub differences: Vec<Difference>,
+}
+
+/// All pairs of models.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComparisonReport {
+    /// The models, by name.
+    pub models: Vec<String>,
+    /// For each model, episodes: scored, played, lost, limit, error, missing, unscored.
+    pub counts: Vec<[u32; 7]>,
+    /// The best and the worst rank that each model may have; 1 is the best.
+    pub ranks: Vec<[u32; 2]>,
+    /// All pairs.
+    pub pairs: Vec<Pairing>,
+}
+
+/// A game that two models share.
+struct Shared<'a> {
+    name: &'a str,
+    /// For each experiment, the differences of its instances.
+    strata: Vec<Vec<f64>>,
+    left_out: u32,
+    better: [u32; 2],
+    is_in_range: bool,
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) =
+        values.filter(|each| !each.is_nan()).fold((0.0, 0.0), |(sum, count), each| (sum + each, count + 1.0));
+    (count > 0.0).then_some(sum / count)
+}
+
+fn points(instance: &Instance) -> Option<f64> {
+    mean(instance.epochs.iter().map(Episode::points))
+}
+
+fn success(instance: &Instance) -> Option<f64> {
+    mean(instance.epochs.iter().map(|each| each.success))
+}
+
+/// Items of both lists with the same name, and how many instances have no counterpart.
+fn matched<'a, T>(ones: &'a [T], others: &'a [T], name: fn(&T) -> &str) -> (Vec<(&'a T, &'a T)>, Vec<&'a T>) {
+    let find = |items: &'a [T], wanted: &str| {
+        items.binary_search_by(|each| name(each).cmp(wanted)).ok().and_then(|at| items.get(at))
+    };
+    let both = ones.iter().filter_map(|one| Some((one, find(others, name(one))?))).collect();
+    let alone =
+        |these: &'a [T], those: &'a [T]| these.iter().filter(move |each| find(those, name(each)).is_none());
+    let single = alone(ones, others).chain(alone(others, ones)).collect();
+    (both, single)
+}
+
+fn shared<'a>(one: &'a Game, other: &'a Game) -> Shared<'a> {
+    let mut found =
+        Shared { name: &one.name, strata: vec![], left_out: 0, better: [0; 2], is_in_range: true };
+    let size = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let (experiments, single) = matched(&one.experiments, &other.experiments, |each: &Experiment| &each.name);
+    found.left_out += single.iter().map(|each| size(each.instances.len())).sum::<u32>();
+    for (mine, theirs) in experiments {
+        let (instances, single) = matched(&mine.instances, &theirs.instances, |each: &Instance| &each.name);
+        found.left_out += size(single.len());
+        let mut stratum = Vec::new();
+        for (mine, theirs) in instances {
+            let (Some(first), Some(second)) = (points(mine), points(theirs)) else {
+                found.left_out += 1;
+                continue;
+            };
+            found.is_in_range &= [first, second].iter().all(|each| (0.0..=LARGEST).contains(each));
+            stratum.push(first - second);
+            if let (Some(first), Some(second)) = (success(mine), success(theirs)) {
+                found.better[0] += u32::from(first > second);
+                found.better[1] += u32::from(first < second);
+            }
+        }
+        found.strata.push(stratum);
+    }
+    found
+}
+
+/// The difference over some games, each with the same weight.
+#[allow(clippy::cast_precision_loss, reason = "counts")]
+fn difference(
+    games: &[&Shared<'_>],
+    game: Option<&str>,
+    settings: &Settings,
+    names: [&str; 2],
+) -> Difference {
+    let mut strata: Vec<Vec<[f64; 1]>> = Vec::new();
+    let played = games.iter().filter(|each| each.strata.iter().any(|stratum| !stratum.is_empty()));
+    let count = played.clone().count() as f64;
+    for each in played {
+        let weight = 1.0 / count / each.strata.iter().map(Vec::len).sum::<usize>() as f64;
+        let weighted =
+            each.strata.iter().map(|stratum| stratum.iter().map(|value| [value * weight]).collect());
+        strata.extend(collapsed(&weighted.collect::<Vec<Vec<_>>>()));
+    }
+    let values: Vec<f64> = strata.iter().flatten().map(|[value]| *value).collect();
+    let value: f64 = values.iter().sum();
+    let left_out = games.iter().map(|each| each.left_out).sum();
+    let better =
+        games.iter().fold([0; 2], |[one, other], each| [one + each.better[0], other + each.better[1]]);
+    let label = [names[0], names[1], game.unwrap_or_default(), "difference"];
+    let success_p = mcnemar(better[0], better[1]);
+    let p = permutation(&values, settings.resamples, Stream::new(settings.seed, &label));
+    Difference {
+        game: game.map(str::to_owned),
+        instances: u32::try_from(values.len()).unwrap_or(u32::MAX),
+        left_out,
+        value,
+        interval: interval(&strata, value, games.iter().all(|each| each.is_in_range), settings, &label),
+        p,
+        p_holm: p,
+        better,
+        success_p,
+        success_p_holm: success_p,
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts")]
+fn interval(
+    strata: &[Vec<[f64; 1]>],
+    value: f64,
+    is_in_range: bool,
+    settings: &Settings,
+    label: &[&str],
+) -> Result<Interval, &'static str> {
+    let instances = strata.iter().map(Vec::len).sum::<usize>();
+    if strata.iter().any(|stratum| stratum.len() < 2) {
+        return Err("a single common instance of a game");
+    }
+    let mut spread = Spread::default();
+    let mut sums = vec![[0.0; 1]; settings.resamples];
+    for (number, stratum) in strata.iter().enumerate() {
+        spread.add(&stratum.iter().map(|[each]| *each).collect::<Vec<_>>());
+        let number = number.to_string();
+        let names: Vec<&str> = label.iter().copied().chain([number.as_str()]).collect();
+        bootstrap::resample(stratum, Stream::new(settings.seed, &names), &mut sums);
+    }
+    let range = is_in_range.then_some([-LARGEST, LARGEST]);
+    if spread.is_none() {
+        let alike = range.and_then(|range| constant(value, instances as f64, range, settings.level));
+        return alike.ok_or("all differences are equal");
+    }
+    let sums = sums.into_iter().map(|[sum]| sum).collect();
+    bootstrapped(value, sums, &spread, settings.level, range).ok_or("no scores")
+}
+
+fn pairing(models: &[Model], first: usize, second: usize, settings: &Settings) -> Pairing {
+    let (one, other) = (&models[first], &models[second]);
+    let (games, single) = matched(&one.games, &other.games, |each: &Game| &each.name);
+    let found: Vec<Shared<'_>> = games.into_iter().map(|(mine, theirs)| shared(mine, theirs)).collect();
+    let names = [one.name.as_str(), other.name.as_str()];
+    let mut differences: Vec<Difference> =
+        found.iter().map(|each| difference(&[each], Some(each.name), settings, names)).collect();
+    differences.retain(|each| each.instances > 0);
+    if !differences.is_empty() {
+        let all: Vec<&Shared<'_>> = found.iter().collect();
+        let mut whole = difference(&all, None, settings, names);
+        let of = |game: &&Game| game.experiments.iter().map(|each| each.instances.len()).sum::<usize>();
+        whole.left_out += u32::try_from(single.iter().map(of).sum::<usize>()).unwrap_or(u32::MAX);
+        differences.insert(0, whole);
+    }
+    Pairing { first, second, differences }
+}
+
+/// Corrects the p-values for all pairs, those of each game and those of all games by themselves.
+fn correct(pairs: &mut [Pairing]) {
+    let mut games: Vec<Option<String>> =
+        pairs.iter().flat_map(|pair| &pair.differences).map(|each| each.game.clone()).collect();
+    games.sort();
+    games.dedup();
+    for game in games {
+        let mut family: Vec<&mut Difference> = pairs
+            .iter_mut()
+            .flat_map(|pair| &mut pair.differences)
+            .filter(|each| each.game == game)
+            .collect();
+        let adjusted = holm(&family.iter().map(|each| each.p).collect::<Vec<_>>());
+        let of_success = holm(&family.iter().map(|each| each.success_p).collect::<Vec<_>>());
+        for (each, (p, success_p)) in family.iter_mut().zip(adjusted.into_iter().zip(of_success)) {
+            each.p_holm = p;
+            each.success_p_holm = success_p;
+        }
+    }
+}
+
+/// Of each model: one place behind those that are certainly better, and before those that are certainly worse.
+fn ranks(count: usize, pairs: &[Pairing], level: f64) -> Vec<[u32; 2]> {
+    let last = u32::try_from(count).unwrap_or(u32::MAX);
+    let mut ranks = vec![[1, last]; count];
+    for pair in pairs {
+        let Some(whole) = pair.differences.first().filter(|each| each.p_holm < 1.0 - level) else { continue };
+        let (better, worse) =
+            if whole.value > 0.0 { (pair.first, pair.second) } else { (pair.second, pair.first) };
+        ranks[worse][0] += 1;
+        ranks[better][1] -= 1;
+    }
+    ranks
+}
+
+fn counts(model: &Model) -> [u32; 7] {
+    let mut counts = [0; 7];
+    let instances = model.games.iter().flat_map(|each| &each.experiments).flat_map(|each| &each.instances);
+    for episode in instances.flat_map(|each| &each.epochs) {
+        let at = match episode.fate {
+            Fate::Scored => 0,
+            Fate::Limit => 3,
+            Fate::Error => 4,
+            Fate::Missing => 5,
+            Fate::Unscored => 6,
+        };
+        counts[at] += 1;
+        counts[1] += u32::from(episode.played > 0.5);
+        counts[2] += u32::from(episode.lost > 0.5);
+    }
+    counts
+}
+
+/// Compares all models of an evaluation.
+pub(in crate::results) fn compare(evaluation: &Evaluation, settings: &Settings) -> ComparisonReport {
+    let models = cells(evaluation);
+    let numbers = 0..models.len();
+    let all =
+        numbers.clone().flat_map(|first| numbers.clone().skip(first + 1).map(move |second| (first, second)));
+    let mut pairs: Vec<Pairing> =
+        all.map(|(first, second)| pairing(&models, first, second, settings)).collect();
+    correct(&mut pairs);
+    ComparisonReport {
+        ranks: ranks(models.len(), &pairs, settings.level),
+        counts: models.iter().map(counts).collect(),
+        models: models.into_iter().map(|each| each.name).collect(),
+        pairs,
+    }
+}
