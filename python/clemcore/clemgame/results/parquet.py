@@ -305,7 +305,7 @@ def _sha256(value: Any) -> str:
 
 def _hashes_of(run: Path) -> dict[str, Any]:
     """Return the hashes of the games of a run, by game, as its ``run.json`` has them."""
-    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
         about = json.loads((run / "run.json").read_bytes())["clemcore"]
         games: dict[str, Any] = {
             name: each.get("sha256", {}) for name, each in about.get("games", {}).items() if isinstance(each, dict)
