@@ -66,7 +66,7 @@ class Index:
         self._tables: dict[int, _Table] = {}
         self._cells: dict[tuple[int, int, int, int, int, str], list[float]] = {}
         self._evaluation = Evaluation()
-        self._unknown: dict[tuple[str, str], dict[str, int]] = {}
+        self._unknown: list[tuple[tuple[str, str, str, str], str]] = []
         self._seen: set[tuple[str, str, str, int, int]] = set()
 
     def add(self, shown: ShownEpisode) -> bool:
@@ -106,19 +106,17 @@ class Index:
         return True
 
     def _evaluate(self, shown: ShownEpisode) -> None:
-        if shown.outcome in _UNKNOWN:
-            counts = self._unknown.setdefault((shown.game, shown.model), {})
-            counts[_UNKNOWN[shown.outcome]] = counts.get(_UNKNOWN[shown.outcome], 0) + 1
-            return
         names = (shown.game, shown.model, shown.experiment, shown.name)
+        if shown.outcome in _UNKNOWN:
+            self._unknown.append((names, _UNKNOWN[shown.outcome]))
+            return
         self._evaluation.add_rows([(names, metric, value) for metric, value in shown.metrics.items()])
 
     def results(self) -> dict[str, Any]:
         """Return the content of ``results.json``, as ``clem eval`` writes it."""
         evaluation = self._evaluation
         evaluation.count_played()
-        for (game, model), counts in self._unknown.items():
-            evaluation.note_unknown(game, model, **counts)
+        evaluation.note_unknown(self._unknown)
         found: dict[str, Any] = json.loads(evaluation.json())
         return found
 
