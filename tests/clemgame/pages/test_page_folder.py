@@ -51,7 +51,13 @@ def test_the_numbers_are_those_of_clem_eval(tmp_path: Path) -> None:
     assert (done.episodes, done.problems) == (7, [])
     start = start_of(tmp_path / "page" / "index.html")
     evaluate(tmp_path / "results")
-    assert start["results"] == json.loads((tmp_path / "results" / "results.json").read_text())
+    wanted = json.loads((tmp_path / "results" / "results.json").read_text())
+    for name in ("pairs", "strengths"):  # only clem eval reads who plays in a line-up
+        wanted.pop(name)
+    for model in wanted["models"].values():
+        model.pop("roles")
+        model.pop("people")
+    assert start["results"] == wanted
     assert start["summary"] == "7 episodes, 2 models, 2 games"
     assert sum(start["cells"]["n"]) == 7
     rows = part_of(tmp_path / "page", "r0")
