@@ -48,7 +48,7 @@ class ShownEpisode:
         epoch: the epoch, from 1.
         name: the name of the episode in the tables of `clem eval`.
         outcome: one of the letters above.
-        metrics: "Aborted", "Lose" and "Main Score", as far as they are numbers.
+        metrics: "Aborted", "Lose", "Success" and "Main Score", as far as they are numbers.
         kind: what ended it, if it was aborted or ended by an error or a limit; numbers in it are replaced.
         calls: calls of models.
         tokens: of prompts and answers together.
@@ -239,7 +239,7 @@ def _metrics(scores: Mapping[str, Any] | None, problems: list[str]) -> dict[str,
         problems.append('scores.json has no object "episode scores"')
         return {}
     metrics: dict[str, float] = {}
-    for name in ("Aborted", "Lose", "Main Score"):
+    for name in ("Aborted", "Lose", "Success", "Main Score"):
         value = found.get(name)
         if isinstance(value, (int, float)):
             metrics[name] = float(value)
