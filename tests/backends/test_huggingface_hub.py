@@ -165,7 +165,7 @@ class TestStored:
         monkeypatch.setenv("HF_HUB_CACHE", str(cache))
         assert "org/model\t0123456789ab\tmain\t1 kB" in clem.ok("weights", "list")
         asked = clem.fails("weights", "rm", "org/model", status=2)
-        assert "Remove 1 commits of org/model? That frees 1 kB. Nobody can be asked here: add --yes." in asked
+        assert "Remove 1 commit of org/model? That frees 1 kB. Nobody can be asked here: add --yes." in asked
         assert json.loads(clem.ok("weights", "list", "--json"))[0]["bytes"] == 1002
         clem.ok("weights", "rm", "org/model", "--yes")
         assert json.loads(clem.ok("weights", "list", "--json")) == []

@@ -66,6 +66,13 @@ def bench(
         return
     out(f"loaded in {seconds:.1f} s, after {import_seconds:.1f} s for the imports of torch and transformers")
     rows = [
-        [one.mode, str(one.length), str(one.batch), f"{one.prefill:.0f}", f"{one.decode:.1f}"] for one in speeds
+        [
+            one.mode,
+            str(one.length),
+            str(one.batch),
+            f"{one.prefill:.0f}",
+            "too short to tell" if one.decode is None else f"{one.decode:.1f}",
+        ]
+        for one in speeds
     ]
     table(["MODE", "PROMPT TOKENS", "BATCH", "READ TOKENS/S", "WRITTEN TOKENS/S"], rows)

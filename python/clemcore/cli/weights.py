@@ -54,7 +54,7 @@ def list_(*, as_json: bool) -> None:
             for one in found
         ]
         table(_HEADER, cells)
-    note(f"{len(found)} commits, {size_text(sum(one.bytes for one in found))}")
+    note(f"{_commits(len(found))}, {size_text(sum(one.bytes for one in found))}")
 
 
 @weights.command()
@@ -103,12 +103,12 @@ def rm(*, model: str, commit: str | None, yes: bool) -> None:
     commits = [one.commit for one in found]
     freed = size_text(hub.remove(commits, only_plan=True))
     if not yes:
-        question = f"Remove {len(found)} commits of {source}? That frees {freed}."
+        question = f"Remove {_commits(len(found))} of {source}? That frees {freed}."
         if not is_terminal(sys.stdin):
             raise click.UsageError(f"{question} Nobody can be asked here: add --yes.")
         click.confirm(visible(question), abort=True, err=True)
     hub.remove(commits)
-    note(f"{source}: {len(found)} commits removed, {freed} freed")
+    note(f"{source}: {_commits(len(found))} removed, {freed} freed")
 
 
 def _source_of(model: str) -> str:
@@ -133,3 +133,7 @@ def _row(one: Any) -> dict[str, Any]:
         "last_use": one.used.isoformat(),
         "folder": str(one.folder),
     }
+
+
+def _commits(number: int) -> str:
+    return "1 commit" if number == 1 else f"{number} commits"

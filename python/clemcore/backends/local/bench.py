@@ -27,14 +27,15 @@ class Speed:
         length: tokens of each prompt.
         batch: prompts that were asked together.
         prefill: tokens of prompts per second, up to the first new token of each answer.
-        decode: new tokens per second after the first of each answer, all answers together.
+        decode: new tokens per second after the first of each answer, all answers together; None if whole answers
+            took no longer than their first tokens, as with very short answers.
     """
 
     mode: str
     length: int
     batch: int
     prefill: float
-    decode: float
+    decode: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -76,7 +77,7 @@ def measure(
                 prompts = [[draw.choices(token_ids, k=length) for _ in range(batch)] for _ in range(2)]
                 first, _ = _timed(mode, prompts[0], 1)
                 whole, made = _timed(mode, prompts[1], new_tokens)
-                decode = (made - batch) / (whole - first) if whole > first else float("nan")
+                decode = (made - batch) / (whole - first) if whole > first else None
                 yield Speed(mode.name, length, batch, batch * length / first, decode)
 
 
