@@ -178,6 +178,7 @@ def test_no_other_block_is_left_out() -> None:
         ("docs/scoring.md", "sh", "a clone"),
         ("docs/templates.md", "sh", "the hub"),
         ("docs/thinking.md", "python", "the hub"),
+        ("docs/vision.md", "python", "the hub"),
     ]
 
 
