@@ -73,7 +73,8 @@ def test_every_setting_is_a_key(tmp_path: Path) -> None:
         "players": "[{top_p = 0.5}]", "epochs": "2", "seed": "3", "rng": '"process"', "concurrency": "1",
         "batch_size": "4", "layout": '"store"', "max_calls": "9", "episode_timeout": "1.5", "step_timeout": "2",
         "retry_errors": "true", "keep_context": '"experiment"', "budget": "1", "budget_per_model": "2",
-        "pilot": "3", "shard": '"1/2"', "jobs": "2", "dry_run": "true", "accept_changes": "true", "fresh": "true",
+        "until": "10", "pilot": "3", "shard": '"1/2"', "jobs": "2", "dry_run": "true", "accept_changes": "true",
+        "fresh": "true",
     }  # fmt: skip
     assert set(texts) == {each.name for each in fields(RunSettings)} - {"source"}
     lines = "\n".join(f"{name} = {value}" for name, value in texts.items())

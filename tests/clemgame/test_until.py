@@ -124,6 +124,8 @@ def test_a_run_stops_early_says_so_and_continues(clem: Clem) -> None:
         (("--until", "100"), "an interval of clemscores is at most 100 wide"),
         (("--until", "5", "--rng", "process", "--concurrency", "1"), "rng = process"),
         (("--until", "5", "--keep-context", "experiment"), "keep_context"),
+        (("--until", "5", "--shard", "1/2"), "leave out shard and jobs"),
+        (("--until", "5", "--jobs", "2"), "leave out shard and jobs"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(clem: Clem, more: tuple[str, ...], wanted: str) -> None:

@@ -237,5 +237,9 @@ def check(settings: RunSettings) -> None:
             "until plays a part of each experiment, so players cannot remember all of it: leave out "
             "keep_context = experiment"
         )
+    if settings.shard is not None or settings.jobs is not None:
+        problems.append(
+            "until looks at all episodes of a game, so one process plays them: leave out shard and jobs"
+        )
     if problems:
         raise RunError("\n".join(problems))
