@@ -203,7 +203,11 @@ class TestEveryGame:
 
     @pytest.mark.slow
     def test_the_commands_of_the_readme_play_them(self, tmp_path: Path) -> None:
-        [code] = [block.code for block in blocks("sh") if "cd examples/games" in block.code]
+        [code] = [
+            block.code
+            for block in blocks("sh")
+            if block.page.name == "README.md" and "cd examples/games" in block.code
+        ]
         (tmp_path / "examples").mkdir()
         shutil.copytree(GAMES, tmp_path / "examples" / "games")
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -175,7 +175,7 @@ def test_white_space_around_a_key_is_left_out(wire_server: WireServer) -> None:
         ({"base_url": f"http://user:{CANARY}@h/v1"}, "must hold no user, password, query or fragment"),
         ({"base_url": f"http://h/v1?key={CANARY}"}, "must hold no user, password, query or fragment"),
         ({"base_url": "http://h/v1/chat/completions"}, "must end before '/chat/completions'"),
-        ({"base_url": 3}, "base_url must be a string, not an integer"),
+        ({"base_url": 3}, "base_url must be a string or a list of strings, not an integer"),
         (
             {"base_url": "http://a/v1", "model_config": {"base_url": "http://b/v1"}},
             "base_url has one value in the entry and another in model_config",

@@ -94,7 +94,10 @@ def test_all_that_is_refused_is_said_at_once(wire_server: WireServer) -> None:
         ({"sampling_parameters": "temperature"}, "sampling_parameters must be a list of strings"),
         ({"model_config": {"reasoning": {"effort": "low", "budget": 3}}}, "both say how much"),
         ({"model_config": {"reasoning": {"budjet": 3}}}, 'not "budjet"; did you mean "budget"'),
-        ({"model_config": {"reasoning": {"on_exceed": "cut"}}}, "'on_exceed' must be 'empty' or 'error'"),
+        (
+            {"model_config": {"reasoning": {"on_exceed": "cut"}}},
+            "on_exceed must be 'close', 'empty' or 'error', not",
+        ),
         (
             {"model_config": {"reasoning": {"effort": "low", "on_exceed": "close"}}},
             "a service's thoughts cannot be",
