@@ -131,7 +131,7 @@ class TestSampling:
         seeds = [{"seed": seed} for seed in (3, 3, 4, 5)]
         alone = []
         for question, seed in zip(questions, seeds, strict=True):
-            model.set_gen_args(**seed)
+            model.set_gen_args(temperature=2.0, max_tokens=12, **seed)
             alone.append(model.generate_response(question).text)
         together = model.generate_batch_response(questions, gen_args=seeds)
         backwards = model.generate_batch_response(questions[::-1], gen_args=seeds[::-1])

@@ -308,7 +308,7 @@ class TestTemplates:
     @pytest.mark.parametrize(
         ("more", "message"),
         [
-            ({"image": "x.png"}, r"messages\[1\] has an 'image', but 'tiny' is a text model"),
+            ({"image": "x.png"}, r"messages\[1\] has an 'image', but 'tiny' is loaded as a text model"),
             ({"content": [{"type": "text", "text": "a"}]}, r"messages\[1\]\['content'\] must be a string"),
         ],
     )

@@ -84,13 +84,6 @@ def test_names_that_are_not_functions() -> None:
         local.logger.setLevel(before)
 
 
-def test_there_are_no_local_models_with_images() -> None:
-    cls = _local().HuggingfaceLocalMultimodalModel
-    assert not isinstance(backends.get_model_for("mock"), cls)
-    with pytest.raises(SpecError, match=r"'eyes'.*openai_compatible"):
-        cls(backends.ModelSpec(model_name="eyes", huggingface_id="org/eyes"))
-
-
 # -- backends of no model ----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["HumanModelBackend", "CustomResponseModelBackend"])
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from clemcore import forks
@@ -150,8 +149,7 @@ class Recorder:
         self._file = Nowhere() if is_nowhere(Path(path)) else _RecordFile(path)
         self._lock = threading.Lock()
         self._pending: deque[FinishedCall] = deque()
-        # What a full disk has kept out, to be written first when there is room again.
-        self._late: list[bytes] = []
+        self._late: list[bytes] = []  # what a full disk kept out, to be written first when there is room
         self._scope: scope.Scope | None = scope.attach("sinks", self)
         forks.guard(self, "_lock", in_child=Recorder._start_in_child)
 
@@ -242,9 +240,7 @@ class Recorder:
         """Return the recorder itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Close the file; what is raised in the block is not replaced by a fault of the file."""
         try:
             self.close()
@@ -322,8 +318,7 @@ def finished(
         prompt: what was sent; as :class:`JsonText` where its bytes are known.
         response: what came back, or None; as :class:`JsonText` where its bytes are known.
         text: the model's answer alone, or None when the call failed.
-        facts: everything else that is known (model specification, generation arguments, versions, usage, …); values
-            that were encoded before are :class:`JsonText`.
+        facts: everything else that is known (model, arguments, usage, …); as :class:`JsonText` what was encoded.
         error: what the call failed with.
         labels: the labels of its scope.
     """
