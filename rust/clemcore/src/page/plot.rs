@@ -2,7 +2,9 @@
 //!
 //! They are shown as images, in which nothing runs. `plotters` draws them and escapes their texts.
 use super::transcript::visible;
-use plotters::coord::ranged1d::{IntoSegmentedCoord, SegmentValue};
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{IntoSegmentedCoord, SegmentValue, SegmentedCoord};
+use plotters::coord::types::{RangedCoordf64, RangedCoordusize};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -32,7 +34,10 @@ pub struct Line<'t> {
     pub interval: Option<(f64, f64)>,
 }
 
-type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+type Fault = DrawingAreaErrorKind<std::io::Error>;
+type Drawn = Result<(), Fault>;
+type Chart<'a> =
+    ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, SegmentedCoord<RangedCoordusize>>>;
 
 struct Look {
     ink: RGBColor,
@@ -73,25 +78,7 @@ pub fn outcomes(lines: &[Line<'_>], is_dark: bool) -> Result<String, String> {
 
 fn draw_outcomes(out: &mut String, lines: &[Line<'_>], look: &Look) -> Drawn {
     let root = SVGBackend::with_string(out, (WIDTH, height(lines))).into_drawing_area();
-    let mut chart = ChartBuilder::on(&root)
-        .margin(8)
-        .margin_right(16)
-        .x_label_area_size(40)
-        .y_label_area_size(150)
-        .build_cartesian_2d(0.0..100.0_f64, rows(lines).into_segmented())?;
-    let name = |value: &SegmentValue<usize>| name_of(lines, value);
-    chart
-        .configure_mesh()
-        .disable_y_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(look.faint)
-        .axis_style(look.faint)
-        .y_labels(lines.len().max(2))
-        .y_label_formatter(&name)
-        .x_label_formatter(&|value| format!("{value:.0}"))
-        .x_desc("% of episodes")
-        .label_style(("sans-serif", 13).into_font().color(&look.ink))
-        .draw()?;
+    let mut chart = framed(&root, lines, look, 0.0..100.0, "% of episodes", 16)?;
     for (at, line) in lines.iter().rev().enumerate() {
         let all = f64::from(line.counts.iter().sum::<u32>()).max(1.0);
         let mut from = 0.0;
@@ -112,6 +99,37 @@ fn draw_outcomes(out: &mut String, lines: &[Line<'_>], look: &Look) -> Drawn {
         }
     }
     root.present()
+}
+
+/// The axes of a plot with one row per model; `right` is the margin for the last number below.
+fn framed<'a>(
+    root: &DrawingArea<SVGBackend<'a>, Shift>,
+    lines: &[Line<'_>],
+    look: &Look,
+    span: std::ops::Range<f64>,
+    title: &str,
+    right: u32,
+) -> Result<Chart<'a>, Fault> {
+    let mut chart = ChartBuilder::on(root)
+        .margin(8)
+        .margin_right(right)
+        .x_label_area_size(40)
+        .y_label_area_size(150)
+        .build_cartesian_2d(span, rows(lines).into_segmented())?;
+    let name = |value: &SegmentValue<usize>| name_of(lines, value);
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(look.faint)
+        .axis_style(look.faint)
+        .y_labels(lines.len().max(2))
+        .y_label_formatter(&name)
+        .x_label_formatter(&|value| format!("{value:.0}"))
+        .x_desc(title)
+        .label_style(("sans-serif", 13).into_font().color(&look.ink))
+        .draw()?;
+    Ok(chart)
 }
 
 fn is_bright(color: RGBColor) -> bool {
@@ -161,25 +179,7 @@ fn draw_quality(out: &mut String, lines: &[Line<'_>], look: &Look) -> Drawn {
         .filter(|end| end.is_finite())
         .fold((0.0_f64, 100.0_f64), |(low, high), end| (low.min(end), high.max(end)));
     let root = SVGBackend::with_string(out, (WIDTH, height(lines))).into_drawing_area();
-    let mut chart = ChartBuilder::on(&root)
-        .margin(8)
-        .margin_right(40)
-        .x_label_area_size(40)
-        .y_label_area_size(150)
-        .build_cartesian_2d(low..high, rows(lines).into_segmented())?;
-    let name = |value: &SegmentValue<usize>| name_of(lines, value);
-    chart
-        .configure_mesh()
-        .disable_y_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(look.faint)
-        .axis_style(look.faint)
-        .y_labels(lines.len().max(2))
-        .y_label_formatter(&name)
-        .x_label_formatter(&|value| format!("{value:.0}"))
-        .x_desc("quality score")
-        .label_style(("sans-serif", 13).into_font().color(&look.ink))
-        .draw()?;
+    let mut chart = framed(&root, lines, look, low..high, "quality score", 40)?;
     let [dot, ..] = look.colors;
     for (at, line) in lines.iter().rev().enumerate() {
         let Some(score) = line.quality.filter(|score| score.is_finite()) else { continue };
