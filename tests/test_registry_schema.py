@@ -28,12 +28,12 @@ SERVICES = ("anthropic", "azure", "cohere", "google", "mistral", "openai", "open
 def test_the_core_knows_the_backends_that_there_are() -> None:
     known = _core.known_backends()
     # "ray" declares its keys in Python, as a custom backend does.
-    assert sorted([*known, "ray"]) == sorted([*packaged_backends(), *ALIASES, "llamacpp"])
+    assert sorted([*known, "ray"]) == sorted([*packaged_backends(), *ALIASES])
     assert "replay" in known
-    assert [name for name in known if _core.absence(name) is not None] == ["llamacpp"]
+    assert not [name for name in known if _core.absence(name) is not None]
 
 
-@pytest.mark.parametrize("name", ["llamacpp", "vllm", "huggingface_multimodal", "alephalpha"])
+@pytest.mark.parametrize("name", ["vllm", "huggingface_multimodal", "alephalpha"])
 def test_check_loading_and_doctor_say_one_sentence_about_a_backend_that_is_not_included(name: str) -> None:
     sentence = _core.absence(name)
     assert sentence is not None
@@ -48,9 +48,9 @@ def test_check_loading_and_doctor_say_one_sentence_about_a_backend_that_is_not_i
 
 
 def test_a_custom_backend_may_have_the_name_of_one_that_is_not_included(tmp_path: Path) -> None:
-    text = b'[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "org/m"}]'
-    assert _core.check("r.json", text).hints == 1
-    assert not _core.check("r.json", text, ["llamacpp"]).problems
+    text = b'[{"model_name": "m", "backend": "vllm", "huggingface_id": "org/m"}]'
+    assert _core.check("r.json", text).problems
+    assert not _core.check("r.json", text, ["vllm"]).problems
 
 
 def _literals(name: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The metadata of a GGUF file, as far as chat templates need it; no tensor is looked at.
+"""The metadata of a GGUF file, and where its tensors are; no tensor is read.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3. The file is mapped, never read
 whole; every length in it is checked against its size, because such files come from strangers.
@@ -6,8 +6,11 @@ whole; every length in it is checked against its size, because such files come f
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ from clemcore.errors import TemplateError
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _DEEPEST = 4
+# Tensors begin at multiples of so many bytes where a file says nothing else.
+_ALIGNMENT = 32
 
 _TEMPLATE = "tokenizer.chat_template"
 _TOKENS = "tokenizer.ggml.tokens"
@@ -30,6 +35,50 @@ _TOKEN_IDS = {
     "cls_token": "tokenizer.ggml.cls_token_id",
     "mask_token": "tokenizer.ggml.mask_token_id",
 }
+
+
+@dataclass(frozen=True)
+class GgufMetadata:
+    """What the head of a file says.
+
+    Attributes:
+        values: numbers and strings by their keys; lists are left out.
+        tensors: of each tensor the number of its values, the number of its format, and its offset in bytes.
+        begin: where tensors begin in the file, in bytes.
+    """
+
+    values: Mapping[str, Any]
+    tensors: tuple[tuple[int, int, int], ...]
+    begin: int
+
+    def bytes_needed(self, sizes: Mapping[int, tuple[int, int]]) -> int:
+        """Return how long the file must be at least.
+
+        Args:
+            sizes: of each format how many values a block has, and how many bytes; others count as nothing.
+        """
+        found = [self.begin] if not self.tensors else []
+        for count, kind, offset in self.tensors:
+            values, size = sizes.get(kind, (1, 0))
+            found.append(self.begin + offset + math.ceil(count / values) * size)
+        return max(found)
+
+
+def read_metadata(path: Path) -> GgufMetadata:
+    """Read the head of a file.
+
+    Raises:
+        TemplateError: it is not a GGUF file, or a broken one.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError:  # an empty file cannot be mapped
+            msg = f"{path}: no GGUF file: it is empty"
+            raise TemplateError(msg) from None
+        with data:
+            return _Reader(path, data).metadata()
 
 
 def read_templates(path: Path) -> tuple[dict[str, str], dict[str, str]]:
@@ -89,6 +138,26 @@ class _Reader:
                 self._skip(kind)
         named = {name: ids[key] for name, key in _TOKEN_IDS.items() if key in ids}
         return templates, self._tokens(tokens, named) if tokens >= 0 else {}
+
+    def metadata(self) -> GgufMetadata:
+        """Read all pairs but lists, and where tensors are."""
+        tensors, values = self._number("Q"), {}
+        for _ in range(self._number("Q")):
+            key = self._key = self._string()
+            kind = self._number("I")
+            if kind == _ARRAY:
+                self._skip(kind)
+            else:
+                values[key] = self._value(kind)
+        found = []
+        for _ in range(tensors):
+            self._key = f"the tensor {self._string()!r}"
+            dimensions = [self._number("Q") for _ in range(self._number("I"))]
+            kind = self._number("I")
+            found.append((math.prod(dimensions), kind, self._number("Q")))
+        alignment = values.get("general.alignment", _ALIGNMENT)
+        step = alignment if isinstance(alignment, int) and alignment > 0 else _ALIGNMENT
+        return GgufMetadata(values, tuple(found), -(-self._at // step) * step)
 
     def _tokens(self, start: int, named: dict[str, Any]) -> dict[str, str]:
         """Return the texts of tokens; they lie one behind another, so that all before them are passed by."""

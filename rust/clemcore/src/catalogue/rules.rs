@@ -10,8 +10,8 @@ pub const UNRUNNABLE: Kind = Kind {
     severity: Severity::Hint,
     explanation: "This version of clemcore does not include the backend of the entry, or the backend refuses one of the \
         entry's keys. Loading the model fails with the same sentence, and `clem list models` marks it.",
-    bad: r#"[{"model_name": "m", "backend": "llamacpp", "huggingface_id": "o/m"}]"#,
-    good: r#"[{"model_name": "m", "backend": "openai_compatible", "model_id": "m", "base_url": "http://127.0.0.1:8080/v1"}]"#,
+    bad: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "do_sample": true}]"#,
+    good: r#"[{"model_name": "m", "backend": "huggingface_local", "huggingface_id": "o/m", "temperature": 0.7}]"#,
 };
 
 /// R072: number outside of its range.

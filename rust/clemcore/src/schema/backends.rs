@@ -22,10 +22,7 @@ pub const BACKENDS: &[&str] = &[
 ];
 
 /// Backends whose entries are known although clemcore does not include them, and what to do instead.
-pub const NOT_INCLUDED: &[(&str, &str)] = &[(
-    "llamacpp",
-    "serve the GGUF file (`llama-server -m FILE`) and use the backend openai_compatible, or write a llamacpp_api.py",
-)];
+pub const NOT_INCLUDED: &[(&str, &str)] = &[];
 
 /// Backends of earlier releases, and what to do instead.
 pub const RETIRED: &[(&str, &str)] = &[
@@ -73,6 +70,7 @@ pub(super) const SELECTIVE: &[&str] = &[
     "cohere",
     "google",
     "huggingface_local",
+    "llamacpp",
     "mistral",
     "openai",
     "openai_compatible",

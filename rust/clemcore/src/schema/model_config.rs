@@ -36,18 +36,18 @@ pub const MODEL_CONFIG: &[Field] = &[
     field("custom_chat_template", &[String], "A chat template (Jinja) in place of the model's own: its text, or the path of its file.")
         .read_by(LOCAL)
         .rule(Rule::Template),
-    field("chat_template_kwargs", &[Object], "Variables that the chat template is given.").read_by(HUGGINGFACE),
+    field("chat_template_kwargs", &[Object], "Variables that the chat template is given.").read_by(LOCAL),
     field("chat_template_language", &[String], "The language that the chat template is given.")
         .read_by(HUGGINGFACE),
     field("template_now", &[String], "What the clock of the chat template tells, as `2026-07-26T12:00`.")
-        .read_by(HUGGINGFACE)
+        .read_by(LOCAL)
         .default("the time of the call"),
     field(
         "control_tokens",
         &[String],
         "What becomes of the model's control tokens inside messages: counted in the record, read as text, or refused.",
     )
-    .read_by(HUGGINGFACE)
+    .read_by(LOCAL)
     .one_of(&["record", "escape", "error"])
     .default("`record`"),
     field(
@@ -55,7 +55,7 @@ pub const MODEL_CONFIG: &[Field] = &[
         &[String],
         "What becomes of a call whose prompt lacks the text of a message: it is refused, or noted in the record.",
     )
-    .read_by(HUGGINGFACE)
+    .read_by(LOCAL)
     .one_of(&["error", "record"])
     .default("`error`"),
     field(
@@ -90,7 +90,7 @@ pub const MODEL_CONFIG: &[Field] = &[
         .read_by(HUGGINGFACE)
         .deprecated("`dtype` is the name in transformers 5; both are read"),
     field("revision", &[String], "The branch, tag or commit of the repository on the hub.")
-        .read_by(HUGGINGFACE)
+        .read_by(LOCAL)
         .default("the newest of the main branch"),
     field("load_in_8bit", &[Bool], "Whether weights are quantised to 8 bits on loading.")
         .read_by(HUGGINGFACE)
@@ -118,7 +118,7 @@ pub const MODEL_CONFIG: &[Field] = &[
         .read_by(HUGGINGFACE)
         .default("true"),
     field("own_weights", &[Bool], "Whether the model has weights of its own, as training needs; else equal models share theirs.")
-        .read_by(HUGGINGFACE)
+        .read_by(LOCAL)
         .default("false"),
     field("peft_model", &[String], "An adapter that is put upon the model.").read_by(HUGGINGFACE),
     field("torch_num_threads", &[Int], "Over how many threads PyTorch spreads the work.")
@@ -142,19 +142,29 @@ pub const MODEL_CONFIG: &[Field] = &[
     field("execute_on", &[String], "Where the model runs.").read_by(LLAMACPP).one_of(&["gpu", "cpu"]),
     field("gpu_layers_offloaded", &[Int], "How many layers are put on the GPU.")
         .unit("layers")
-        .read_by(LLAMACPP),
+        .read_by(LLAMACPP)
+        .default("all, where llama.cpp was built for a GPU"),
+    field("threads", &[Int], "How many threads of the processor compute.")
+        .unit("threads")
+        .read_by(LLAMACPP)
+        .rule(Rule::Positive)
+        .default("one per processor that this process may use"),
+    field("cache_type", &[String], "The number format of the states of tokens (keys and values).")
+        .read_by(LLAMACPP)
+        .one_of(&["f16", "f32"])
+        .default("`f16`"),
     // Computing.
     field(
         "exactness",
         &[String],
         "What an answer may depend on: `exact`, on nothing but the question; `fast`, also on what is computed with it; `certified`, fast, and computed again where that could change the answer.",
     )
-    .read_by(HUGGINGFACE)
+    .read_by(LOCAL)
     .one_of(&["exact", "fast", "certified"])
     .default("`exact` for single calls, `fast` for batches"),
     field("prefill_block", &[Int], "In pieces of how many tokens a prompt is fed; 0: in one piece, and nothing is cached.")
         .unit("tokens")
-        .read_by(HUGGINGFACE)
+        .read_by(LOCAL)
         .rule(Rule::Within(Some(0), None))
         .default("by device and number format"),
     field(
@@ -162,7 +172,7 @@ pub const MODEL_CONFIG: &[Field] = &[
         &[Int, String],
         "How much memory the states of earlier prompts may take: bytes, or a text like `4GB`; 0 keeps nothing.",
     )
-    .read_by(HUGGINGFACE)
+    .read_by(LOCAL)
     .rule(Rule::Bytes)
     .default("a quarter of the memory that is free after loading"),
     // Reasoning.

@@ -161,10 +161,14 @@ class Grammars:
         key = frozenset(ends)
         found = self._tokens.get(key)
         if found is None:
-            backend = copy.copy(self._tokenizer.backend_tokenizer)
-            backend.no_padding()
-            backend.no_truncation()
-            tokenizer = llguidance.LLTokenizer(backend.to_str(), eos_token=sorted(ends) or None)
+            own = getattr(self._tokenizer, "llguidance_tokenizer", None)
+            if own is not None:  # the tokenizer of another library
+                tokenizer = own(sorted(ends))
+            else:
+                backend = copy.copy(self._tokenizer.backend_tokenizer)
+                backend.no_padding()
+                backend.no_truncation()
+                tokenizer = llguidance.LLTokenizer(backend.to_str(), eos_token=sorted(ends) or None)
             plain = (token for token in range(tokenizer.vocab_size) if not tokenizer.is_special_token(token))
             tokens = frozenset(tokenizer.decode_bytes([token]) for token in plain)
             found = self._tokens[key] = (tokenizer, tokens)

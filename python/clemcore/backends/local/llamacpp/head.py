@@ -1,0 +1,139 @@
+"""The head of a GGUF file: its metadata and whether the file is whole, read before any weights.
+
+It needs the package ``gguf``, which names architectures and the sizes of formats, and not llama.cpp.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clemcore.errors import ModelLoadError
+from clemcore.prompts.templates.gguf import GgufMetadata, read_metadata
+
+_PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+# Architectures of files that llama.cpp loads beside a chat model, never as one.
+_NOT_CHAT = {"clip": "an image encoder (mmproj) for another model", "bert": "a model for embeddings"}
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a file says of its model.
+
+    Attributes:
+        path: the file; of a model in parts the first one.
+        files: all files of the model.
+        metadata: the pairs of the first file, without long lists.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    metadata: GgufMetadata
+
+    @property
+    def architecture(self) -> str:
+        """The architecture, as ``llama``."""
+        return str(self.metadata.values.get("general.architecture", ""))
+
+    @property
+    def context_size(self) -> int | None:
+        """The tokens that the model was trained for, or None where the file does not say it."""
+        size = self.metadata.values.get(f"{self.architecture}.context_length")
+        return size if isinstance(size, int) and size > 0 else None
+
+    @property
+    def format(self) -> str:
+        """The format of the weights, as ``Q4_K_M``."""
+        import gguf
+
+        number = self.metadata.values.get("general.file_type")
+        try:
+            return str(gguf.LlamaFileType(number).name).removeprefix("MOSTLY_").removeprefix("ALL_")
+        except ValueError:
+            return "unknown"
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files."""
+        return sum(path.stat().st_size for path in self.files)
+
+
+def read_head(path: Path, name: str) -> Head:
+    """Read the head of a model's file, and check that all its files are there and whole.
+
+    Args:
+        path: the file; of a model in parts any of them.
+        name: the model's name, for errors.
+
+    Raises:
+        ModelLoadError: a file is missing, cut off, or not one of a chat model.
+    """
+    where = f"model '{name}'"
+    files = parts_of(path)
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise ModelLoadError(
+            f"{where}: {len(missing)} of the {len(files)} parts of {path} are missing: {', '.join(missing[:3])}: "
+            "download them into the same folder"
+        )
+    heads = [_checked(file, where) for file in files]
+    head = Head(files[0], tuple(files), heads[0])
+    _check_architecture(head, where)
+    count = head.metadata.values.get("split.count", len(files) if len(files) > 1 else 1)
+    if isinstance(count, int) and count > 1 and count != len(files):
+        raise ModelLoadError(
+            f"{where}: {head.path} is one of {count} parts by its metadata, but by its name one of {len(files)}: "
+            "give the files their original names"
+        )
+    return head
+
+
+def parts_of(path: Path) -> list[Path]:
+    """Return all files of a model, by the name of one of them.
+
+    Examples:
+        >>> [file.name for file in parts_of(Path("m-00002-of-00002.gguf"))]
+        ['m-00001-of-00002.gguf', 'm-00002-of-00002.gguf']
+    """
+    part = _PART.match(path.name)
+    if part is None:
+        return [path]
+    count = int(part["count"])
+    return [path.with_name(f"{part['stem']}-{n:05d}-of-{count:05d}.gguf") for n in range(1, count + 1)]
+
+
+def _checked(file: Path, where: str) -> GgufMetadata:
+    import gguf
+
+    try:
+        found = read_metadata(file)
+    except (OSError, ValueError) as fault:
+        raise ModelLoadError(f"{where}: {fault}: copy or download the file again") from fault
+    sizes: dict[Any, tuple[int, int]] = {int(kind): size for kind, size in gguf.GGML_QUANT_SIZES.items()}
+    needed = found.bytes_needed(sizes)
+    size = file.stat().st_size
+    if needed > size:
+        raise ModelLoadError(
+            f"{where}: {file} has {size} bytes, but its head promises {needed}: it is cut off; copy or download it "
+            "again"
+        )
+    return found
+
+
+def _check_architecture(head: Head, where: str) -> None:
+    import gguf
+
+    known = set(gguf.MODEL_ARCH_NAMES.values())
+    architecture = head.architecture
+    if architecture in _NOT_CHAT:
+        raise ModelLoadError(
+            f"{where}: {head.path} is {_NOT_CHAT[architecture]} (architecture '{architecture}'), not a chat model: "
+            "choose another file"
+        )
+    if architecture not in known:
+        raise ModelLoadError(
+            f"{where}: {head.path} has the architecture '{architecture}', which llama.cpp does not know in this "
+            "version: update llama-cpp-python and gguf, or choose another file"
+        )

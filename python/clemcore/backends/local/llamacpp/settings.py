@@ -1,0 +1,158 @@
+"""What a registry entry tells the backend ``llamacpp``, read once and checked; no file is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clemcore.backends.local.entry import LocalEntry, read_time
+from clemcore.backends.local.memory import read_size
+from clemcore.backends.local.patterns import compile_pattern
+from clemcore.errors import SpecError
+from clemcore.registry.context_size import parse_context_size
+from clemcore.registry.settings import is_misspelt, problems_of, sentence, settings_of
+from clemcore.registry.spec import ModelSpec
+
+BACKEND = "llamacpp"
+# Settings that are the pipeline's; the others are llama.cpp's.
+_PIPELINE = (
+    "premade_chat_template",
+    "custom_chat_template",
+    "chat_template_kwargs",
+    "eos_to_cull",
+    "output_split_prefix",
+    "revision",
+    "requires_api_key",
+    "own_weights",
+    "exactness",
+    "prefill_block",
+    "kept_cache",
+    "template_now",
+    "control_tokens",
+    "missing_text",
+)
+# Tokens that are fed at once where the entry does not say it.
+_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class LlamaSettings:
+    """The settings of one model.
+
+    Attributes:
+        local: those that every local model has.
+        pattern: which file of a repository or folder, or None.
+        further: patterns of further parts of the model.
+        bos: the text of the token that begins a sequence, or None for that of the file.
+        eos: the text of a token that ends a reply besides those of the file, or None.
+        gpu_layers: how many layers are put on a GPU; -1: all.
+        threads: how many threads compute.
+        cache_type: the format of keys and values.
+    """
+
+    local: LocalEntry
+    pattern: str | None
+    further: tuple[str, ...]
+    bos: str | None
+    eos: str | None
+    gpu_layers: int
+    threads: int
+    cache_type: str
+
+    @property
+    def piece(self) -> int:
+        """The most tokens that are fed at once."""
+        return self.local.prefill_block or _BLOCK
+
+
+def read_settings(spec: ModelSpec) -> LlamaSettings:
+    """Read and check the settings of a model specification.
+
+    Raises:
+        SpecError: a setting is missing, unknown, of the wrong type, or contradicts another; the message names the
+            model and the setting.
+    """
+    name = spec["model_name"]
+    if spec.get("backend") != BACKEND:
+        spec = ModelSpec(**{**spec.to_dict(), "backend": BACKEND})
+    for problem in problems_of(spec):
+        if problem.stops_model or is_misspelt(spec, problem):
+            raise SpecError(sentence(spec, problem))
+    given = _given(spec)
+    source = given_source(spec)
+    pattern = given.get("filename")
+    if pattern is not None and not str(pattern).endswith(".gguf"):
+        raise SpecError(f"model '{name}': filename must name a GGUF file (….gguf), not {pattern!r}")
+    return LlamaSettings(
+        LocalEntry(
+            name,
+            source,
+            is_folder=os.path.exists(source),  # noqa: PTH110 - a plain question
+            eos_is_literal="eos_to_cull" in spec.to_dict(),
+            context_size=parse_context_size(spec.get("context_size"), name),
+            filename=pattern,
+            **_pipeline(name, given),
+        ),
+        pattern,
+        tuple(given.get("additional_files") or ()),
+        given.get("bos_string"),
+        given.get("eos_string"),
+        _gpu_layers(name, given),
+        given.get("threads") or len(os.sched_getaffinity(0)),
+        given.get("cache_type") or "f16",
+    )
+
+
+def _given(spec: ModelSpec) -> dict[str, Any]:
+    """Return the settings of both layouts."""
+    fields = spec.to_dict()
+    nested = fields.get("model_config") or {}
+    honoured = settings_of(BACKEND)
+    return {key: (nested if key in nested else fields)[key] for key in honoured if key in nested or key in fields}
+
+
+def _pipeline(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: given[key] for key in _PIPELINE if given.get(key) is not None}
+    if "template_now" in found:
+        read_time(found["template_now"], f"model '{name}': template_now")
+    if found.get("eos_to_cull"):
+        try:
+            compile_pattern(found["eos_to_cull"])
+        except ValueError as fault:
+            raise SpecError(f"model '{name}': 'eos_to_cull' {fault}") from None
+    if found.get("control_tokens") == "escape":
+        raise SpecError(
+            f"model '{name}': control_tokens 'escape' is not possible with llamacpp: use 'record' or 'error'"
+        )
+    if "kept_cache" in found:
+        found["kept_cache"] = read_size(found["kept_cache"], f"model '{name}': kept_cache")
+    return found
+
+
+def _gpu_layers(name: str, given: Mapping[str, Any]) -> int:
+    layers, where = given.get("gpu_layers_offloaded"), given.get("execute_on")
+    if where == "cpu":
+        if layers:
+            raise SpecError(
+                f"model '{name}': execute_on is 'cpu', but gpu_layers_offloaded is {layers}: keep one of them"
+            )
+        return 0
+    return -1 if layers is None else int(layers)
+
+
+def given_source(spec: ModelSpec) -> str:
+    """Return the hub id, or the path with ``~`` and variables expanded.
+
+    Raises:
+        SpecError: it is missing, or a path at which there is nothing.
+    """
+    name, given = spec["model_name"], spec.get("huggingface_id")
+    if not isinstance(given, str) or not given.strip():
+        raise SpecError(f"model '{name}': huggingface_id must be a hub id or a path, not {given!r}")
+    expanded = os.path.expandvars(os.path.expanduser(given))  # noqa: PTH111 - a hub id stays as it is
+    is_path = given.startswith((".", "/", "~", "$")) or given.count("/") > 1 or given.endswith(".gguf")
+    if is_path and not os.path.exists(expanded):  # noqa: PTH110
+        raise SpecError(f"model '{name}': huggingface_id '{given}' is a path, but there is no such file or folder")
+    return expanded

@@ -1,0 +1,246 @@
+"""GGUF files and llama.cpp: heads of files and faults without the package, everything else with it.
+
+`make test-llamacpp` installs the package, which is compiled for several minutes, and runs this file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from clemcore.backends.llamacpp import Llamacpp
+from clemcore.backends.local.llamacpp.files import choose
+from clemcore.backends.local.llamacpp.head import read_head
+from clemcore.backends.local.llamacpp.settings import read_settings
+from clemcore.errors import MissingExtraError, ModelLoadError, SpecError
+from clemcore.registry.spec import ModelSpec
+from support.gguf_files import write_gguf
+from support.models import REPOSITORY
+from support.tiny import CANBERRA, CAPITAL, END, load
+
+if TYPE_CHECKING:
+    from clemcore.backends.llamacpp import LlamacppModel
+
+pytestmark = pytest.mark.slow  # importing transformers alone takes seconds
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed: make test-llamacpp"
+)
+EXACT = {"cache_type": "f32", "threads": 1, "prefill_block": 16}
+NEW = {"temperature": 0.0, "max_tokens": 20}
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tiny_chat: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_gguf(tiny_chat, tmp_path_factory.mktemp("gguf") / "tiny-f32.gguf")
+
+
+def spec_of(file: Path | str, config: dict[str, Any] | None = None, **fields: Any) -> ModelSpec:
+    config = {"premade_chat_template": True, "eos_to_cull": END, **EXACT, **(config or {})}
+    return ModelSpec(model_name="tiny", backend="llamacpp", huggingface_id=str(file), model_config=config, **fields)
+
+
+def opened(file: Path | str, config: dict[str, Any] | None = None, **fields: Any) -> LlamacppModel:
+    model = Llamacpp().get_model_for(spec_of(file, config, **fields))
+    model.set_gen_args(**NEW)
+    return model  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def llama(tiny_gguf: Path) -> LlamacppModel:
+    return opened(tiny_gguf)
+
+
+class TestHeads:
+    def test_a_whole_file(self, tiny_gguf: Path) -> None:
+        head = read_head(tiny_gguf, "m")
+        assert (head.architecture, head.context_size, head.format) == ("llama", 512, "F32")
+
+    @pytest.mark.parametrize("share", [0.00001, 0.01, 0.5, 0.9999])
+    def test_a_file_that_is_cut_off(self, tiny_gguf: Path, tmp_path: Path, share: float) -> None:
+        data, path = tiny_gguf.read_bytes(), tmp_path / "cut.gguf"
+        path.write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(ModelLoadError, match=r"model 'm': .*cut\.gguf.*copy or download"):
+            read_head(path, "m")
+
+    @pytest.mark.parametrize(("other", "message"), [(b"llamz", "does not know"), (b"clip\0", "does not know")])
+    def test_a_file_of_another_architecture(
+        self, tiny_gguf: Path, tmp_path: Path, other: bytes, message: str
+    ) -> None:
+        path = tmp_path / "other.gguf"
+        path.write_bytes(tiny_gguf.read_bytes().replace(b"llama", other))
+        with pytest.raises(ModelLoadError, match=message):
+            read_head(path, "m")
+
+    def test_a_model_in_parts_of_which_one_is_missing(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = tmp_path / "m-00001-of-00003.gguf"
+        path.write_bytes(tiny_gguf.read_bytes())
+        with pytest.raises(ModelLoadError, match=r"2 of the 3 parts of .* are missing: m-00002-of-00003\.gguf"):
+            read_head(path, "m")
+
+    def test_something_else(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.gguf"
+        path.write_bytes(b"PK\3\4 an archive")
+        with pytest.raises(ModelLoadError, match="does not begin with 'GGUF'"):
+            read_head(path, "m")
+
+
+class TestChoosingAFile:
+    NAMES = ("a-Q4_K_M.gguf", "Q8/a-Q8_0-00001-of-00002.gguf", "Q8/a-Q8_0-00002-of-00002.gguf", "mmproj-a.gguf")
+
+    @pytest.mark.parametrize(
+        ("pattern", "found"),
+        [
+            ("*Q4_K_M.gguf", "a-Q4_K_M.gguf"),
+            ("*Q8_0*.gguf", "Q8/a-Q8_0-00001-of-00002.gguf"),
+            ("Q8/*00002-of-00002.gguf", "Q8/a-Q8_0-00001-of-00002.gguf"),
+        ],
+    )
+    def test_a_pattern_means_one_model(self, pattern: str, found: str) -> None:
+        assert choose(self.NAMES, pattern, "m", "org/m") == found
+
+    def test_a_pattern_that_means_none_or_several(self) -> None:
+        with pytest.raises(SpecError, match=r"no file in 'org/m' fits filename '\*Q2\*.gguf': it has a-Q4_K_M"):
+            choose(self.NAMES, "*Q2*.gguf", "m", "org/m")
+        with pytest.raises(SpecError, match="2 models in 'org/m' fit filename"):
+            choose(self.NAMES, "*.gguf", "m", "org/m")
+
+
+class TestEntries:
+    def test_every_packaged_entry_is_read(self) -> None:
+        entries = json.loads((REPOSITORY / "model_registry.json").read_text(encoding="utf-8"))
+        found = [ModelSpec.from_dict(entry) for entry in entries if entry["backend"] == "llamacpp"]
+        assert len(found) == 39
+        assert all(read_settings(spec).pattern for spec in found)
+
+    @pytest.mark.parametrize(
+        ("config", "message"),
+        [
+            (
+                {"execute_on": "cpu", "gpu_layers_offloaded": 3},
+                "execute_on is 'cpu', but gpu_layers_offloaded is 3",
+            ),
+            ({"filename": "model.safetensors"}, "filename must name a GGUF file"),
+            ({"control_tokens": "escape"}, "control_tokens 'escape' is not possible with llamacpp"),
+            ({"cache_typ": "f32"}, 'did you mean "cache_type"'),
+        ],
+    )
+    def test_settings_that_contradict_or_are_unknown(self, config: dict[str, Any], message: str) -> None:
+        with pytest.raises(SpecError, match=message):
+            read_settings(spec_of("org/model", config))
+
+    def test_a_path_that_is_not_there(self) -> None:
+        with pytest.raises(SpecError, match=r"'\./none\.gguf' is a path, but there is no such file"):
+            read_settings(spec_of("./none.gguf"))
+
+
+def test_without_the_package_the_error_names_the_extra(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llama_cpp", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'clemcore\[llamacpp\]'"):
+        Llamacpp().get_model_for(spec_of(tiny_gguf))
+
+
+@needs_package
+class TestAnswers:
+    def test_prompts_and_answers_are_those_of_transformers(self, llama: LlamacppModel, tiny_chat: Path) -> None:
+        model = load(tiny_chat)
+        model.set_gen_args(**NEW)
+        ours, theirs = (each.generate_response(CAPITAL) for each in (llama, model))
+        assert ours[2] == theirs[2] == CANBERRA
+        assert ours[0]["input_ids"] == theirs[0]["input_ids"]
+        assert ours[1]["output_ids"] == theirs[1]["output_ids"]
+        assert ours.facts["template"]["engine"] == "clemcore"
+
+    def test_cold_and_warm_scores_are_equal_bit_by_bit(self, llama: LlamacppModel) -> None:
+        llama.set_gen_args(**NEW, logprobs=True)
+        llama.forget_kept()
+        cold, warm = (llama.generate_response(CAPITAL) for _ in range(2))
+        llama.set_gen_args(**NEW)
+        assert (cold.facts["prefill"]["kept"], warm.facts["prefill"]["kept"]) == (0, 32)
+        assert warm.facts["logprobs"] == cold.facts["logprobs"]
+
+    @pytest.mark.parametrize("exactness", ["exact", "fast"])
+    def test_scores_of_answers_are_those_of_transformers(
+        self, llama: LlamacppModel, tiny_chat: Path, exactness: str
+    ) -> None:
+        answers = [CANBERRA, "No.", "Größe 東京"]
+        model = load(tiny_chat)
+        ours, theirs = (each.score_answers(CAPITAL, answers, exactness=exactness) for each in (llama, model))
+        assert [one.sum for one in ours] == pytest.approx([other.sum for other in theirs], abs=1e-3)
+
+    def test_sampled_answers_are_those_of_their_seed(self, llama: LlamacppModel) -> None:
+        llama.set_gen_args(temperature=1.5, max_tokens=12, seed=3)
+        one, other = (llama.generate_response(CAPITAL)[2] for _ in range(2))
+        llama.set_gen_args(**NEW)
+        assert one == other
+
+    def test_a_stop_string_and_a_limit(self, llama: LlamacppModel) -> None:
+        llama.set_gen_args(**NEW, stop=["Austr"])
+        _, response, text = llama.generate_response(CAPITAL)
+        assert (text, response["finish_reason"]) == ("The capital of", "stop_string")
+        llama.set_gen_args(temperature=0.0, max_tokens=2)
+        assert llama.generate_response(CAPITAL)[1]["finish_reason"] == "length"
+        llama.set_gen_args(**NEW)
+
+    def test_a_batch_gives_each_its_answer(self, llama: LlamacppModel) -> None:
+        texts = [reply[2] for reply in llama.generate_batch_response([CAPITAL, CAPITAL[:1], CAPITAL])]
+        assert texts == [CANBERRA, CAPITAL[1]["content"], CANBERRA]
+
+    def test_a_constraint_is_kept(self, llama: LlamacppModel) -> None:
+        pytest.importorskip("llguidance")
+        llama.set_gen_args(**NEW, constraint={"choices": ["yes", "no"]})
+        text = llama.generate_response(CAPITAL)[2]
+        llama.set_gen_args(**NEW)
+        assert text in ("yes", "no")
+
+    def test_models_of_one_file_share_their_weights(self, llama: LlamacppModel, tiny_gguf: Path) -> None:
+        assert opened(tiny_gguf)._weights is llama._weights
+
+    def test_a_folder_with_a_pattern(self, tiny_gguf: Path) -> None:
+        assert opened(tiny_gguf.parent, {"filename": "*f32.gguf"}).generate_response(CAPITAL)[2] == CANBERRA
+
+
+@needs_package
+class TestFaults:
+    def test_a_file_without_a_chat_template(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = tmp_path / "bare.gguf"
+        path.write_bytes(tiny_gguf.read_bytes().replace(b"tokenizer.chat_template", b"tokenizer.chat_templatX"))
+        with pytest.raises(SpecError, match=r"bare\.gguf has no chat template .*give a custom_chat_template"):
+            opened(path)
+
+    def test_metadata_that_contradict_the_entry(self, tiny_gguf: Path) -> None:
+        with pytest.raises(SpecError, match=r"context_size is 4096 tokens, but .* is of a model for 512"):
+            opened(tiny_gguf, context_size="4k")
+        with pytest.raises(SpecError, match=r"eos_string '</s>' is not a token of .*, which reads it as \d tokens"):
+            opened(tiny_gguf, {"eos_string": "</s>"})
+
+    def test_weights_that_llama_cpp_cannot_read(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = tmp_path / "odd.gguf"
+        path.write_bytes(tiny_gguf.read_bytes().replace(b"output_norm.weight", b"output_morm.weight"))
+        with pytest.raises(ModelLoadError, match=r"llama\.cpp cannot load .*odd\.gguf.*output_norm"):
+            opened(path)
+
+    def test_a_dialogue_beyond_the_context(self, llama: LlamacppModel) -> None:
+        from clemcore.errors import ContextExceededError
+
+        with pytest.raises(ContextExceededError, match="Context token limit for tiny exceeded"):
+            llama.generate_response([{"role": "user", "content": "word " * 600}])
+
+
+@needs_package
+def test_memory_is_steady_over_thirty_loads(tiny_gguf: Path) -> None:
+    def resident() -> int:
+        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) * 1024
+
+    sizes = []
+    for _ in range(35):
+        model = opened(tiny_gguf, {"own_weights": True})
+        model.generate_response(CAPITAL)
+        del model
+        sizes.append(resident())
+    assert sizes[-1] - sizes[4] < 4_000_000
