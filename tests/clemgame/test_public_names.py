@@ -106,7 +106,7 @@ def test_names_that_come_later_say_so_when_they_are_used(name: str) -> None:
         getattr(clemgame, name)()
 
 
-@pytest.mark.parametrize(("module", "name"), [("runners", "sequential"), ("envs", "pettingzoo")])
+@pytest.mark.parametrize(("module", "name"), [("envs", "pettingzoo")])
 def test_modules_that_come_later_say_so_when_they_are_used(module: str, name: str) -> None:
     later = getattr(importlib.import_module(f"clemcore.clemgame.{module}"), name)
     assert "comes later" in repr(later)

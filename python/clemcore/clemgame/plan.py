@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from clemcore.clemgame.fingerprint import fingerprint_of
 from clemcore.clemgame.instances import GameInstances, Row
@@ -17,6 +17,9 @@ from clemcore.clemgame.registry import GameRegistry
 from clemcore.clemgame.spec import GameSpec
 from clemcore.errors import GameError
 from clemcore.spelling import misspelling_of
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.benchmark import GameBenchmark
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -101,12 +104,14 @@ class PlannedGame:
         episodes: its episodes in the order in which they start.
         sha256: hashes of what determines results: ``code``, ``resources`` and ``instances``.
         problem: why the game cannot be played, or None. Such a game has no episodes.
+        benchmark: the game, where a program has loaded it itself; it stays loaded. None: the run loads it.
     """
 
     spec: GameSpec
     episodes: Sequence[PlannedEpisode] = field(default_factory=list)
     sha256: dict[str, str] = field(default_factory=dict)
     problem: GameError | None = None
+    benchmark: GameBenchmark | None = None
 
 
 def make_plan(

@@ -5,6 +5,7 @@ It does not know commands, nor which files a run has.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from clemcore.clemgame.engine.batcher import Batcher, Batches, HandOver
 from clemcore.clemgame.engine.baton import Baton
 from clemcore.clemgame.engine.callbook import CallBook
 from clemcore.clemgame.engine.choice import is_wanted, leave_out_stuck, mark_of, name_of, remembered, tasks_of
-from clemcore.clemgame.engine.episode import Ended, Staging, error_of, play_episode
+from clemcore.clemgame.engine.episode import Ended, Observer, Staging, error_of, play_episode
 from clemcore.clemgame.engine.interrupts import Interrupts
 from clemcore.clemgame.engine.limits import Control, Options
 from clemcore.clemgame.engine.live import LiveEpisode, labelled
@@ -57,6 +58,7 @@ def play(
     layout: Layout | None = None,
     progress: Progress | None = None,
     log: RunLog | None = None,
+    observer: Observer | None = None,
 ) -> Summary:
     """Play every episode that is planned and not completed.
 
@@ -68,11 +70,13 @@ def play(
         layout: writes the files of an episode that has ended, or None.
         progress: shows how far the run is, or None.
         log: gets what games print and log; None leaves it where it is.
+        observer: hears what happens in the episodes, or None.
 
     Returns:
         What the run has come to. Errors of episodes are in it; they are not raised.
     """
     run = _Run(models, store, options or Options(), layout=layout, progress=progress, log=log)
+    run.observer = observer
     return run.play(games)
 
 
@@ -109,6 +113,7 @@ class _Run:
         self._infos = Model.to_infos(models)
         self._has_epochs = False
         self._watchdog: Watchdog
+        self.observer: Observer | None = None
 
     # -- the whole run -------------------------------------------------------------------------------------------
     def play(self, games: Sequence[PlannedGame]) -> Summary:
@@ -187,14 +192,14 @@ class _Run:
         stream = Stream(derived_seed(self._options.seed, name)) if self._options.rng == "episode" else None
         try:
             with labelled(name), drawing_from(stream):
-                benchmark = _load(game.spec)
+                benchmark = game.benchmark or _load(game.spec)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a game that cannot be imported fails alone
             self._summary.failed_games[name] = error_of(error)
             self._say(f"{name} cannot be played: {type(error).__name__}: {error}")
             return
-        with labelled(name), benchmark:
+        with labelled(name), benchmark if game.benchmark is None else contextlib.nullcontext():
             most = most_live(game.spec, self._models, self._options)
             self._is_alone = most() == 1
             staging = Staging(
@@ -206,6 +211,7 @@ class _Run:
                 self._shuffler,
                 keeps_context=self._options.keep_context == "experiment",
                 players=game.spec.player_count,
+                observer=self.observer,
             )
             tasks = tasks_of(game, skipped, self._options)
             team = Team(tasks, lambda task: self._play_task(staging, task, skipped), self._is_over)

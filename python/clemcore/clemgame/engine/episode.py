@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from clemcore.calls.scope import Scope
 from clemcore.clemgame.engine.asking import Asking
 from clemcore.clemgame.engine.callbook import CallBook, by_number
-from clemcore.clemgame.engine.live import LiveEpisode
+from clemcore.clemgame.engine.live import LiveEpisode, aside
 from clemcore.clemgame.engine.process_stream import process_state
 from clemcore.clemgame.engine.recording import EpisodeRecorder
 from clemcore.clemgame.engine.view import view_of
-from clemcore.clemgame.game_master import play_game
+from clemcore.clemgame.game_master import Step, play_game
 from clemcore.clemgame.player import shown_model
 from clemcore.clemgame.usage import USAGE
+from clemcore.errors import RunError
 from clemcore.model import Model
 from clemcore.secrets import scrub
 
@@ -44,8 +45,8 @@ class Ended:
         calls: its calls, in order.
         error: what it ended with, or None.
         facts: what else is known: "differs_from"; "usage", what its calls took; "contexts", what each player
-            remembers at the end; and "random_state", from which the process's random numbers went on, if the
-            episode has none of its own.
+            remembers at the end; "random_state", from which the process's random numbers went on, if the
+            episode has none of its own; and what an observer has noted.
     """
 
     outcome: str | None
@@ -62,6 +63,25 @@ class Benchmark(Protocol):
         """Make the game master of one episode."""
 
 
+class Observer(Protocol):
+    """Hears what happens in the episodes of a run, outside of game code, while no other episode goes on."""
+
+    def has_begun(self, master: Any, planned: PlannedEpisode) -> None:
+        """Hear that a game master is set up."""
+
+    def has_stepped(self, master: Any, planned: PlannedEpisode, step: tuple[Any, ...]) -> None:
+        """Hear of a step.
+
+        Args:
+            master: the game master.
+            planned: the episode.
+            step: the player, its context, its response, whether the game is over, and facts about the step.
+        """
+
+    def has_ended(self, master: Any, planned: PlannedEpisode, error: Exception | None) -> dict[str, Any]:
+        """Hear that an episode has ended, and with which error; return facts to keep about it."""
+
+
 @dataclass(frozen=True)
 class Staging:
     """What an episode needs of its run.
@@ -75,6 +95,7 @@ class Staging:
         between: called after each answer of a programmatic player.
         keeps_context: whether players remember earlier episodes.
         players: how many players the game has. One model of a line-up plays all of them.
+        observer: hears what happens, or None.
     """
 
     benchmark: Benchmark
@@ -85,6 +106,7 @@ class Staging:
     between: Callable[[LiveEpisode], None] | None = None
     keeps_context: bool = False
     players: int = 1
+    observer: Observer | None = None
 
 
 def play_episode(
@@ -139,9 +161,12 @@ def play_episode(
                     recorder.log_player(player.name, player.game_role, player.model.name)
                 master.register(recorder)
                 _remember(master, contexts)
+                if staging.observer is not None:
+                    with aside(episode):
+                        staging.observer.has_begun(master, planned)
                 for view in views:
                     view.reset()
-                play_game(master)
+                play_game(master, _hears_of_steps(staging.observer, planned, episode))
             finally:
                 shown_model.reset(before)
                 episode.leave_game()
@@ -152,12 +177,38 @@ def play_episode(
         if isinstance(fault, KeyboardInterrupt) and is_main and not episode.control.handles_interrupts:
             episode.control.stop("interrupt")  # Ctrl-C, where another program handles signals
             episode.was_stopped = True
+    noted: dict[str, Any] = {}
+    if staging.observer is not None and master is not None and not episode.was_stopped:
+        try:
+            noted = staging.observer.has_ended(master, planned, _exception_of(episode, error))
+        except Exception as fault:  # noqa: BLE001 - what listens to an episode fails like the episode
+            error = error or fault
     ended = _ended(episode, book, recorder, error)
+    ended.facts.update(noted)
     if staging.keeps_context and ended.outcome == "played":
         ended.facts["contexts"] = _contexts_of(master)
     if began is not None:
         ended.facts["random_state"] = began
     return ended
+
+
+def _hears_of_steps(observer: Observer | None, planned: PlannedEpisode, episode: LiveEpisode) -> Step | None:
+    """Return what tells an observer of each step, or None."""
+    if observer is None:
+        return None
+
+    def after_step(master: Any, *step: Any) -> None:
+        with aside(episode):
+            observer.has_stepped(master, planned, step)
+
+    return after_step
+
+
+def _exception_of(episode: LiveEpisode, error: BaseException | None) -> Exception | None:
+    """Return what an episode has ended with, for programs: they expect no other kinds of exceptions."""
+    if episode.limit is not None:
+        return RunError(episode.limit.to_error()["message"])
+    return error if error is None or isinstance(error, Exception) else RuntimeError(repr(error))
 
 
 def _remember(master: Any, contexts: dict[str, list[Any]] | None) -> None:

@@ -192,6 +192,16 @@ class LiveEpisode:
             )
 
 
+@contextmanager
+def aside(episode: LiveEpisode) -> Iterator[None]:
+    """Let other code than the game's run in the block, in the middle of a game: its time and draws do not count."""
+    episode.leave_game()
+    try:
+        yield
+    finally:
+        episode.enter_game()
+
+
 class Outside:
     """While this block runs, the episode waits for somebody, and other episodes play."""
 

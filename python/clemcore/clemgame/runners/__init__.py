@@ -1,12 +1,5 @@
-"""Comes later: every name can be imported, and says so when it is used."""
+"""Runners: play instances of a game from a program, with callbacks. ``clem run`` does not use them.
 
-from __future__ import annotations
-
-from clemcore.clemgame.later import Later
-
-
-def __getattr__(name: str) -> Later:
-    """Stand in for any name of this package."""
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return Later(f"{__name__}.{name}", "runners with branches and batches")
+``sequential`` plays one episode after another, ``batchwise`` plays several side by side, and ``dispatch`` chooses
+between the two. All of them play on the engine of ``clem run``.
+"""

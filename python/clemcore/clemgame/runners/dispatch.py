@@ -1,0 +1,48 @@
+"""Chooses how instances are played: side by side if a batch size above 1 is given, else one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from clemcore.clemgame.callbacks.base import GameBenchmarkCallback, GameBenchmarkCallbackList
+from clemcore.clemgame.runners import batchwise, sequential
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.benchmark import GameBenchmark
+    from clemcore.model import Model
+
+__all__ = ["run"]
+
+
+def run(
+    game_benchmark: GameBenchmark,
+    game_instances: Iterable[dict[str, Any]],
+    player_models: Sequence[Model],
+    *,
+    callbacks: GameBenchmarkCallback | None = None,
+    batch_size: int = 1,
+    seed: int = 0,
+) -> None:
+    """Play instances with the runner that fits: ``batchwise`` if all models answer batches, else ``sequential``.
+
+    Args:
+        game_benchmark: the game, loaded.
+        game_instances: a row for each episode, as ``GameInstances`` gives them.
+        player_models: a model for each role in the order of the roles, or one for all.
+        callbacks: what hears of the benchmark, of each episode and of each step; by default nothing does.
+        batch_size: the largest batch that a model gets; with 1, episodes are played one after another.
+        seed: what the random numbers of episodes and the seeds of calls start from.
+
+    Raises:
+        GameError: rows or models do not go with the game; nothing was played.
+        RunError: the results folder belongs to 'clem run'.
+        StoreError: another process writes to the results folder, or it cannot be written.
+        BudgetExceededError: no further call can be paid for.
+    """
+    callbacks = GameBenchmarkCallbackList() if callbacks is None else callbacks
+    models = list(player_models)
+    if batch_size > 1 and all(getattr(model, "supports_batching", bool)() for model in models):
+        batchwise.run(game_benchmark, game_instances, models, callbacks=callbacks, batch_size=batch_size, seed=seed)
+    else:
+        sequential.run(game_benchmark, game_instances, models, callbacks=callbacks, seed=seed)
