@@ -32,6 +32,7 @@ _LONGEST_KIND, _LONGEST_TEXT = 200, 200_000
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
 # May be half a character; the whole ones among them are read twice, which does no harm.
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|NaN|Infinity")
+_SIGNS_OF_HALF = (b"\\ud", b"\\uD", b"NaN", b"Infinity")
 _Value = TypeVar("_Value")
 
 
@@ -216,7 +217,8 @@ def _text(text: str | None) -> str | None:
 
 def _readable(record: bytes) -> bytes | None:
     """Return a record without half characters, which the core cannot read; None if it can be read as it is."""
-    if not _HALF.search(record):
+    # Searches for plain bytes take a tenth of the time of one for the pattern, and most records have none.
+    if not any(part in record for part in _SIGNS_OF_HALF) or not _HALF.search(record):
         return None
     try:
         return encoded(json.loads(record))

@@ -30,6 +30,8 @@ MOST_IN_ONE_FILE = 1000
 # A part of the data is full with so many bytes, or with so many episodes.
 _CHUNK, _CHUNK_EPISODES = 1_000_000, 100
 _TEXTS, _TEXTS_EPISODES = 1_000_000, 2000
+# How hard the data of a folder is compressed: 6 takes 1.6 times as long for files that are 6 % smaller.
+_LEVEL = 5
 # Files of one folder.
 _GROUP = 500
 # What says that a folder is one that we may replace.
@@ -223,7 +225,7 @@ def place_of(name: str) -> str:
 
 def script_of(name: str, data: bytes) -> bytes:
     """Return a part of the data as the script that gives it to the page. It holds base64, and no text."""
-    return b'clemData("%s","%s");\n' % (name.encode("ascii"), base64.b64encode(zlib.compress(data, 6)))
+    return b'clemData("%s","%s");\n' % (name.encode("ascii"), base64.b64encode(zlib.compress(data, _LEVEL)))
 
 
 def hashes() -> tuple[str, str]:
