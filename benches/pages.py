@@ -28,7 +28,7 @@ from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode
 from clemcore.clemgame.store import RunStore, StoredCall
 from clemcore.clemgame.store.frames import call_frame, packed
 from clemcore.clemgame.store.pieces import Cutter
-from support.chromium import PROGRAM
+from support.chromium import PROGRAM, moved
 
 CHROMIUM = PROGRAM
 MODELS, GAMES, EXPERIMENTS = 20, 10, 5
@@ -141,41 +141,22 @@ def measure(page_file: Path) -> Iterator[tuple[str, float, float]]:
             page.wait_for_selector(until) if until else ready()
             return time.perf_counter() - begin
 
-        def inside(script: str) -> float:
-            """Return seconds from a change of the address to the page that shows it."""
-            return float(page.evaluate(_UNTIL_SHOWN, script)) / 1000
-
         yield "seconds until the page is open", timed(lambda: page.goto(page_file.as_uri())), 2.0
         local = [Path(url.removeprefix("file://")) for url in loaded if url.startswith("file:")]
         yield "bytes loaded at the start", sum(path.stat().st_size for path in local), LOADED
         ids = page.evaluate("JSON.parse(document.querySelector('#start').textContent).ids")
-        yield "seconds to filter the leaderboard", inside(f"#view=table&x={ids['experiments'][1]}"), 0.2
-        yield "seconds to sort the leaderboard", inside("#view=table&sort=-2"), 0.2
-        first = inside("#view=episodes")
+        yield "seconds to filter the leaderboard", moved(page, f"#view=table&x={ids['experiments'][1]}"), 0.2
+        yield "seconds to sort the leaderboard", moved(page, "#view=table&sort=-2"), 0.2
+        first = moved(page, "#view=episodes")
         yield "seconds until all episodes are listed for the first time", first, 2.0
-        yield "seconds to filter all episodes", inside(f"#view=episodes&m={ids['models'][3]}&o=l"), 0.2
-        yield "seconds to sort all episodes by their scores", inside("#view=episodes&sort=-6"), 0.2
-        yield "seconds to sort all episodes by their models", inside("#view=episodes&sort=0"), 0.2
+        yield "seconds to filter all episodes", moved(page, f"#view=episodes&m={ids['models'][3]}&o=l"), 0.2
+        yield "seconds to sort all episodes by their scores", moved(page, "#view=episodes&sort=-6"), 0.2
+        yield "seconds to sort all episodes by their models", moved(page, "#view=episodes&sort=0"), 0.2
         page.goto(f"{page_file.as_uri()}#view=episodes")
         ready()
         yield "seconds to open an episode", timed(lambda: page.locator("tbody a").nth(50).click(), ".message"), 1.0
         yield "bytes of memory of the page", float(page.evaluate("performance.memory.usedJSHeapSize")), MEMORY
         context.close()
-
-
-_UNTIL_SHOWN = """(fragment) => new Promise((done) => {
-    const begin = performance.now();
-    const main = document.querySelector("#main");
-    const look = new MutationObserver(() => {
-        if (main.getAttribute("aria-busy") === "false") {
-            look.disconnect();
-            main.getBoundingClientRect();
-            done(performance.now() - begin);
-        }
-    });
-    look.observe(main, { attributes: true });
-    location.hash = fragment;
-})"""
 
 
 def main() -> int:

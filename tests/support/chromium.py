@@ -61,6 +61,26 @@ def opened(page: Page, address: str, fragment: str = "") -> None:
     page.wait_for_selector("main[aria-busy=false]")
 
 
+def moved(page: Page, fragment: str) -> float:
+    """Go to another state of an open page of results; return the seconds until it is shown."""
+    return float(page.evaluate(_UNTIL_SHOWN, fragment)) / 1000
+
+
+_UNTIL_SHOWN = """(fragment) => new Promise((done) => {
+    const begin = performance.now();
+    const main = document.querySelector("#main");
+    const look = new MutationObserver(() => {
+        if (main.getAttribute("aria-busy") === "false") {
+            look.disconnect();
+            main.getBoundingClientRect();
+            done(performance.now() - begin);
+        }
+    });
+    look.observe(main, { attributes: true });
+    location.hash = fragment;
+})"""
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Chromium]:
     """A headless Chromium; where CI promises one (``CLEMCORE_CHROMIUM``), its absence is a failure."""

@@ -37,6 +37,11 @@ HOSTILE = (
     "<video><source onerror=window.hacked=1>",
     "<input onfocus=window.hacked=1 autofocus>",
     "<a href=javascript:window.hacked=1>x</a>",
+    # Kinds that public collections have besides these: unknown elements, styles, half tags, names in other letters.
+    "<hacked contenteditable tabindex=1 onfocusin=window.hacked=1 id=x>", "<marquee onstart=window.hacked=1>",
+    "<div style=\"background:url(//127.0.0.1:9/x);x:expression(window.hacked=1)\">", "<scr\0ipt>window.hacked=1<",
+    "<img src=x onerror=&#119;indow.hacked=1//", "\uff1cscript\uff1ewindow.hacked=1\uff1c/script\uff1e",
+    "`'\"--></noscript></title></textarea><svg/onload=window.hacked=1>/*javascript:/*",
     "<!--<script>-->", "]]>", "<![CDATA[<script>window.hacked=1</script>]]>",
     "{{constructor.constructor('window.hacked=1')()}}", "${window.hacked=1}", "{% raw %}{{ 7 * 7 }}",
     "\\u003cscript\\u003ewindow.hacked=1\\u003c/script\\u003e", "&lt;script&gt;window.hacked=1&lt;/script&gt;",
@@ -104,7 +109,7 @@ def write_run(folder: Path, episodes: Sequence[Texts], *, is_markdown: bool = Fa
             writer = store.begin(key)
             writer.call(StoredCall(0, f"Player {each.extra}", 0, "model", "", each.answer, _record(each), 1))
             if each.state == "played":
-                writer.finish("played", json.dumps(_interactions(each, is_markdown)).encode())
+                writer.finish("played", json.dumps(interactions_of(each, is_markdown)).encode())
                 if each.scores:
                     store.keep_scores(key, json.dumps({"episode scores": each.scores}).encode())
             else:
@@ -140,7 +145,7 @@ def _record(texts: Texts) -> bytes:
     ).encode()
 
 
-def _interactions(texts: Texts, is_markdown: bool) -> dict[str, Any]:
+def interactions_of(texts: Texts, is_markdown: bool) -> dict[str, Any]:
     extra, player = texts.extra, f"Player {texts.extra}"
     event = {"timestamp": extra}
     names = {"game_name": texts.game, "experiment_name": texts.experiment}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import time
 import unicodedata
@@ -14,6 +15,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TextIO
 
 from clemcore.visible import visible
+
+# How a line begins that a CI system takes for a command when it shows it, such as ::error:: and ##[error].
+_COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#(?:vso)?\[)", re.MULTILINE)
 
 _BOLD, _DIM, _RED, _YELLOW, _GREEN = "1", "2", "31", "33", "32"
 STYLES = {"bold": _BOLD, "dim": _DIM, "red": _RED, "yellow": _YELLOW, "green": _GREEN}
@@ -42,13 +46,20 @@ class Styled(NamedTuple):
 def out(*pieces: str | Styled, end: str = "\n") -> None:
     """Write data to standard output; on a terminal, control characters are shown and not obeyed."""
     is_seen = is_terminal(sys.stdout)
-    sys.stdout.write("".join(_shown(piece, sys.stdout, is_seen=is_seen) for piece in pieces) + end)
+    text = "".join(_shown(piece, sys.stdout, is_seen=is_seen) for piece in pieces)
+    sys.stdout.write((_without_commands(text) if is_seen else text) + end)
 
 
 def note(*pieces: str | Styled, end: str = "\n") -> None:
     """Write a message for the person to standard error; control characters are shown and not obeyed."""
-    sys.stderr.write("".join(_shown(piece, sys.stderr, is_seen=True) for piece in pieces) + end)
+    text = "".join(_shown(piece, sys.stderr, is_seen=True) for piece in pieces)
+    sys.stderr.write(_without_commands(text) + end)
     sys.stderr.flush()
+
+
+def _without_commands(text: str) -> str:
+    r"""Return a text of which no line is a command to a CI system: "::error" becomes "\x3a:error"."""
+    return _COMMAND.sub(lambda found: f"{found[1]}\\x3a" if found[1] is not None else "\\x23", text)
 
 
 # Messages of one kind that are shown one by one: nobody reads a thousand that say the same.
@@ -81,7 +92,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     cells = [[_one_line(cell) for cell in row] for row in rows]
     if not is_terminal(sys.stdout):
         for row in cells:
-            sys.stdout.write("\t".join(row) + "\n")
+            sys.stdout.write(_without_commands("\t".join(row)) + "\n")
         return
     if not cells:
         return
