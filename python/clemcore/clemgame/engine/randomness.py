@@ -123,15 +123,50 @@ class _Dispatching(random.Random):
 
 
 class Dispatch:
-    """Dispatches the functions of ``random`` and ``numpy.random`` between :meth:`install` and :meth:`remove`."""
+    """Dispatches the functions of ``random`` and ``numpy.random`` between :meth:`install` and :meth:`remove`.
+
+    Several may be installed at once, such as those of a run and of environments: the last one undoes everything.
+    """
+
+    _lock = threading.Lock()
+    _installed: _Replaced | None = None
+    _users = 0
 
     def __init__(self) -> None:
         """Change nothing yet."""
+        self._is_installed = False
+
+    def install(self) -> None:
+        """Dispatch from now on. NumPy is dispatched too, as soon as anything imports it."""
+        with Dispatch._lock:
+            if self._is_installed:
+                return
+            self._is_installed = True
+            Dispatch._users += 1
+            if Dispatch._installed is None:
+                Dispatch._installed = _Replaced()
+                Dispatch._installed.install()
+
+    def remove(self) -> None:
+        """Undo everything, unless others are still installed."""
+        with Dispatch._lock:
+            if not self._is_installed:
+                return
+            self._is_installed = False
+            Dispatch._users -= 1
+            if not Dispatch._users and Dispatch._installed is not None:
+                Dispatch._installed.remove()
+                Dispatch._installed = None
+
+
+class _Replaced:
+    """The functions that are dispatched, and how to undo it."""
+
+    def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
         self._finder = _NumpyFinder(self._numpy_loaded)
 
     def install(self) -> None:
-        """Dispatch from now on. NumPy is dispatched too, as soon as anything imports it."""
         shared: Any = random._inst
         replaced: dict[int, Any] = {}
         former_class = shared.__class__
@@ -147,7 +182,6 @@ class Dispatch:
             self._undo.append(self._finder.remove)
 
     def remove(self) -> None:
-        """Undo everything."""
         while self._undo:
             self._undo.pop()()
 
