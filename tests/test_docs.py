@@ -167,6 +167,8 @@ def test_no_other_block_is_left_out() -> None:
         ("docs/constraints.md", "python", "the hub"),
         ("docs/differences.md", "sh", "the network"),
         ("docs/engines.md", "sh", "the network"),
+        ("docs/environments.md", "sh", "a clone"),
+        ("docs/environments.md", "sh", "a clone"),
         ("docs/getting-started.md", "sh", "a clone"),
         ("docs/getting-started.md", "sh", "the hub"),
         ("docs/memory.md", "sh", "the hub"),

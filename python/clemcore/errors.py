@@ -43,6 +43,7 @@
     ├── GameError                 (ValueError)      a game, its files or a selection of games is invalid
     │   ├── GameSpecError         (KeyError)        a game's specification lacks a field
     │   └── GameLoadError         (LookupError)     a game's code cannot be imported, or has no benchmark class
+    ├── EnvError                  (ValueError)      an environment was used in a way that it cannot follow
     └── ReplayError                                 a call is not the one that a replayed record has next
 
 It does not know how faults are found: registry problems come from the Rust core (``clemcore._core.Problem``).
@@ -519,3 +520,7 @@ class GameLoadError(GameError, LookupError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Cross a process boundary with both texts."""
         return type(self), (str(self), self.details)
+
+
+class EnvError(ClemcoreError, ValueError):
+    """An environment was used out of order, by the wrong agent or with a bad action."""

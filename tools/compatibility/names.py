@@ -40,7 +40,7 @@ REASONS = {
     "clemcore.cli.read_gen_args": _STEP,
     "clemcore.cli.serve": _LATER,
     "clemcore.clemgame.benchmark.GameBenchmark.set_extra_modules": "a game's modules are found by their files",
-    "clemcore.clemgame.envs": _LATER,
+    "clemcore.clemgame.envs.openenv": _LATER,
     "clemcore.clemgame.runners.batchwise.DynamicBatchDataLoader.data_iter": _STEP,
     "clemcore.clemgame.runners.branching": _LATER,
     "clemcore.clemgame.transcripts.builder.get_css": _STEP,
@@ -49,7 +49,7 @@ REASONS = {
     "clemcore.load_logging_config": "importing clemcore does not configure logging",
     **{
         f"clemcore.clemgame.{name}": _LATER
-        for name in ("ClemGameAction", "ClemGameEnv", "ClemGameObservation", "ClemGameState", "env", "gym_env")
+        for name in ("ClemGameAction", "ClemGameEnv", "ClemGameObservation", "ClemGameState")
     },
 }
 WIDTH = 116

@@ -5,6 +5,7 @@
     git clone https://github.com/clp-research/clemcore build/clemcore-3.7.2
     python tools/compatibility/old_suite.py build/clemcore-3.7.2
     python tools/compatibility/old_suite.py build/clemcore-3.7.2 --model FOLDER   # and tests of local models
+    python tools/compatibility/old_suite.py build/clemcore-3.7.2 --games FOLDER   # and tests that play public games
     python tools/compatibility/old_suite.py build/clemcore-3.7.2 --only test_recorder
 
 It prints a line for each file of tests. It exits with 1 if a test fails that ``FAIL`` does not list, or if a listed
@@ -32,11 +33,9 @@ _LATER = "not part of this version yet"
 LEFT_OUT = {
     "test_branching": _LATER,
     "test_model_registry_integration": "needs keys of every service",
-    "test_pettingzoo_api": _LATER,
-    "test_pettingzoo_master": _LATER,
-    "test_pettingzoo_wrappers": _LATER,
 }
 NEED_KEYS = {"test_backend": "not test_generate_response"}
+NEED_GAMES = {"test_pettingzoo_api"}
 NEED_MODELS = {"test_huggingface_integration", "test_huggingface_local_api"}
 _INSIDE = "it replaces names inside the module `clemcore.cli`"
 _REPLACED = "it replaces functions that `perform_evaluation` does not call"
@@ -94,13 +93,13 @@ def prepare(clone: Path, work: Path, model: str | None) -> Path:
     return tests
 
 
-def run_file(file: Path, work: Path) -> Outcome:
-    """Run one file of tests in a process of its own."""
+def run_file(file: Path, work: Path, folder: Path) -> Outcome:
+    """Run one file of tests in a process of its own, which starts in a folder."""
     keyword = ["-k", NEED_KEYS[file.stem]] if file.stem in NEED_KEYS else []
     options = ["-q", "--no-header", "--tb=no", "-rfE", "-p", "no:cacheprovider", "-W", "ignore"]
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "pytest", *options, *keyword, file],
-        cwd=work / "empty",
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": str(work / "package"), "HOME": str(work / "empty")},
         stdout=subprocess.PIPE,
         text=True,
@@ -118,6 +117,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clone", type=Path, help="a clone of clp-research/clemcore with its tags")
     parser.add_argument("--model", help="folder of a small local model, for the tests that download one")
+    parser.add_argument("--games", type=Path, help="folder of public games, for the tests that play them")
     parser.add_argument("--only", action="append", default=[], help="a file of tests, without .py")
     options = parser.parse_args()
     status = 0
@@ -130,10 +130,12 @@ def main() -> int:
             reason = LEFT_OUT.get(name)
             if reason is None and name in NEED_MODELS and options.model is None:
                 reason = "needs a local model (--model)"
+            if reason is None and name in NEED_GAMES and options.games is None:
+                reason = "needs public games (--games)"
             if reason is not None:
                 sys.stdout.write(f"{name}: left out: {reason}\n")
                 continue
-            outcome = run_file(file, work)
+            outcome = run_file(file, work, options.games if name in NEED_GAMES else work / "empty")
             listed = FAIL.get(name, {})
             left_out = outcome.counts.get("deselected", 0)
             sys.stdout.write(

@@ -23,13 +23,14 @@ _FORMER = {
     "NoopGameRecorder": "clemcore.clemgame.legacy.recorder",
     "Outcome": "clemcore.clemgame.state",
     "get_logger": "clemcore.utils.logger",
+    # They need an extra, so `from clemcore.clemgame import *` must not load them.
+    "env": "clemcore.clemgame.envs.pettingzoo.master",
+    "gym_env": "clemcore.clemgame.envs.pettingzoo.master",
     # Names of 3.7.2 that this version does not have yet.
     "ClemGameAction": "clemcore.clemgame.later",
     "ClemGameEnv": "clemcore.clemgame.later",
     "ClemGameObservation": "clemcore.clemgame.later",
     "ClemGameState": "clemcore.clemgame.later",
-    "env": "clemcore.clemgame.later",
-    "gym_env": "clemcore.clemgame.later",
 }
 _load, __dir__ = lazy(__name__, __file__)
 

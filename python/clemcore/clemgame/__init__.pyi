@@ -1,4 +1,6 @@
 # The public names of clemcore.clemgame, written only here (see clemcore/names.py).
+# Not in `dir()` nor in `import *`: they need the extra "envs".
+import clemcore.clemgame.envs.pettingzoo.master as _environments
 from clemcore.clemgame.benchmark import GameBenchmark as GameBenchmark
 from clemcore.clemgame.callbacks import episode_results_folder_callbacks as episode_results_folder_callbacks
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback as GameBenchmarkCallback
@@ -33,3 +35,6 @@ from clemcore.clemgame.recorder import GameInteractionsRecorder as GameInteracti
 from clemcore.clemgame.registry import GameRegistry as GameRegistry
 from clemcore.clemgame.resources import GameResourceLocator as GameResourceLocator
 from clemcore.clemgame.spec import GameSpec as GameSpec
+
+env = _environments.env
+gym_env = _environments.gym_env

@@ -36,5 +36,5 @@ class Later:
         return f"<{self._name}, which comes later>"
 
 
-_ENVIRONMENTS = ("ClemGameAction", "ClemGameEnv", "ClemGameObservation", "ClemGameState", "env", "gym_env")
-globals().update({name: Later(f"clemcore.clemgame.{name}", "environments for training") for name in _ENVIRONMENTS})
+_ENVIRONMENTS = ("ClemGameAction", "ClemGameEnv", "ClemGameObservation", "ClemGameState")
+globals().update({name: Later(f"clemcore.clemgame.{name}", "environments on servers") for name in _ENVIRONMENTS})

@@ -1,4 +1,7 @@
-"""Comes later: every name can be imported, and says so when it is used."""
+"""Games as environments for training: of PettingZoo and of Gymnasium.
+
+Importing this package loads none of them. It does not know how models are trained.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from clemcore.clemgame.later import Later
 
 
 def __getattr__(name: str) -> Later:
-    """Stand in for any name of this package."""
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return Later(f"{__name__}.{name}", "environments for training")
+    """Stand in for what this version does not have yet."""
+    if name != "openenv":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return Later(f"{__name__}.{name}", "environments on servers")

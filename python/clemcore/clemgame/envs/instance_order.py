@@ -1,0 +1,68 @@
+"""The order in which an environment plays the instances of a game, and the seed of each episode.
+
+It does not know how they are played.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from clemcore.clemgame.engine.seeds import derived_seed
+from clemcore.clemgame.instances import GameInstances, Row
+
+
+class InstanceOrder:
+    """Hands out instances: in the order of their file, or in one that a seed gives.
+
+    Args:
+        instances: the instances.
+        single_pass: hand out each one once, in the order of the file.
+
+    Examples:
+        >>> rows = [{"experiment": {"name": "a"}, "game_instance": {"game_id": number}} for number in range(3)]
+        >>> order = InstanceOrder(GameInstances("g", rows))
+        >>> [order.next()[0]["game_instance"]["game_id"] for _ in range(4)]
+        [0, 1, 2, 0]
+        >>> order.next(7)[1] == order.next(7)[1] != order.next()[1]
+        True
+    """
+
+    def __init__(self, instances: GameInstances, *, single_pass: bool = False) -> None:
+        self._instances = instances
+        self._rows = list(instances)
+        self._single_pass = single_pass
+        self._seed: int | None = None
+        self._count = 0
+        self._queue: list[Row] = list(reversed(self._rows))
+        self._passes = 0
+
+    def next(self, seed: int | None = None, game_id: Any = None) -> tuple[Row, int | None]:
+        """Return the next instance, and the seed of its episode.
+
+        Args:
+            seed: begins a new order; a single pass keeps its order, and takes only the seeds of episodes from it.
+            game_id: hand out this instance, out of order.
+
+        Raises:
+            StopIteration: a single pass is over.
+            GameError: there is no instance with the ``game_id`` (a ValueError).
+        """
+        chosen = None if game_id is None else self._instances.find_by_game_id(game_id)
+        if seed is not None:
+            self._seed, self._count = seed, 0
+            if not self._single_pass:
+                self._passes, self._queue = 0, []
+        row = self._next_row() if chosen is None else chosen
+        number, self._count = self._count, self._count + 1
+        return row, None if self._seed is None else derived_seed(self._seed, "episode", number)
+
+    def _next_row(self) -> Row:
+        if not self._queue:
+            if self._single_pass:
+                raise StopIteration
+            self._queue = list(reversed(self._rows))
+            if self._seed is not None:
+                random.Random(derived_seed(self._seed, "order", self._passes)).shuffle(self._queue)  # noqa: S311
+            self._passes += 1
+        return self._queue.pop()

@@ -1,0 +1,102 @@
+"""Agents: how the players of a game are called in environments, and who plays them.
+
+It does not know how a game is played.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from clemcore import backends
+from clemcore.errors import EnvError
+from clemcore.spelling import misspelling_of
+
+# Who plays an agent of which the caller does not play the turns itself: a model, or a function of the observation.
+EnvAgent: TypeAlias = "backends.Model | Callable[[Any], Any]"
+
+LEARNER = "learner"
+_PREFIX = "player_"
+
+
+def agent_names(count: int) -> list[str]:
+    """Return the names of so many agents.
+
+    Examples:
+        >>> agent_names(2)
+        ['player_0', 'player_1']
+    """
+    return [f"{_PREFIX}{index}" for index in range(count)]
+
+
+def is_learner(agent: Any) -> bool:
+    """Tell whether the caller itself plays this agent."""
+    return isinstance(agent, str) and agent == LEARNER  # models compare with texts by their name
+
+
+def order_agent_mapping_by_agent_id(agent_mapping: Mapping[str, Any]) -> OrderedDict[str, Any]:
+    """Return a mapping in the order of the agents' numbers.
+
+    Examples:
+        >>> list(order_agent_mapping_by_agent_id({"player_10": "a", "player_9": "b"}))
+        ['player_9', 'player_10']
+
+    Raises:
+        EnvError: the name of an agent does not end in a number (a ValueError).
+    """
+    return OrderedDict(sorted(agent_mapping.items(), key=lambda entry: _number_of(entry[0])))
+
+
+def _number_of(agent: Any) -> int:
+    number = str(agent).rpartition("_")[2]
+    if not isinstance(agent, str) or not number.isdecimal():
+        raise EnvError(f"the agents of a game are named 'player_0', 'player_1' and so on, not {agent!r:.80}")
+    return int(number)
+
+
+def check_known(agent: Any, known: Iterable[str], game: str) -> None:
+    """Refuse an agent that a game does not have.
+
+    Raises:
+        EnvError: it is unknown (a ValueError).
+    """
+    names = list(known)
+    if agent in names:
+        return
+    near = misspelling_of(str(agent), names)
+    hint = "" if near is None else f"; did you mean '{near}'?"
+    raise EnvError(f"{game} has no agent {agent!r:.80}{hint} Its agents are {', '.join(names)}")
+
+
+def check_agent_mapping(game_spec: Any, agent_mapping: Mapping[str, Any]) -> None:
+    """Check that a mapping names every player of a game.
+
+    Args:
+        game_spec: the specification of the game.
+        agent_mapping: who plays each agent. A game of several players ignores further ones, as in 3.7.2.
+
+    Raises:
+        AssertionError: an argument is None, or players are missing.
+        ValueError: a game of one player gets several agents.
+    """
+    if game_spec is None or agent_mapping is None:
+        raise AssertionError("a game specification and a mapping of agents are needed, not None")
+    game = game_spec.game_name
+    if game_spec.is_single_player() and len(agent_mapping) > 1:
+        raise EnvError(f"{game} is played by one player, so there is one agent, not {len(agent_mapping)}")
+    missing = [name for name in agent_names(game_spec.player_count) if name not in agent_mapping]
+    if missing:
+        raise AssertionError(f"{game} needs agents that the mapping does not have: {', '.join(missing)}")
+
+
+def check_agent_mapping_for_training(game_spec: Any, agent_mapping: Mapping[str, Any]) -> None:
+    """Check that a mapping names every player of a game, and that one of them at least is the learner.
+
+    Raises:
+        AssertionError: an argument is None, or players are missing.
+        ValueError: a game of one player gets several agents, or no agent is "learner".
+    """
+    check_agent_mapping(game_spec, agent_mapping)
+    if not any(is_learner(agent) for agent in agent_mapping.values()):
+        raise EnvError(f"{game_spec.game_name}: nobody learns: one agent of the mapping must be 'learner'")
