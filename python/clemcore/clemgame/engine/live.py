@@ -86,6 +86,7 @@ class LiveEpisode:
         baton: Baton,
         control: Control,
         mark: Callable[[], None] | None = None,
+        seed: int | None = None,
     ) -> None:
         """Prepare it.
 
@@ -95,12 +96,13 @@ class LiveEpisode:
             baton: the baton.
             control: says whether the run goes on.
             mark: called whenever its game code gets the baton.
+            seed: what its random numbers start from; by default the seed of the run and its key decide.
         """
         self.key = key
         self.options = options
         self.baton = baton
         self.control = control
-        self.seed = seed_of(options.seed, key)
+        self.seed = seed_of(options.seed, key) if seed is None else seed
         self._stream = Stream(self.seed) if options.rng == "episode" else None
         self._mark = mark
         self.thread = 0

@@ -18,6 +18,8 @@ class InstanceOrder:
     Args:
         instances: the instances.
         single_pass: hand out each one once, in the order of the file.
+        start: begin with this instance where there is no seed.
+        stride: go on by so many where there is no seed, so that several streams share the instances.
 
     Examples:
         >>> rows = [{"experiment": {"name": "a"}, "game_instance": {"game_id": number}} for number in range(3)]
@@ -28,13 +30,16 @@ class InstanceOrder:
         True
     """
 
-    def __init__(self, instances: GameInstances, *, single_pass: bool = False) -> None:
+    def __init__(
+        self, instances: GameInstances, *, single_pass: bool = False, start: int = 0, stride: int = 1
+    ) -> None:
         self._instances = instances
         self._rows = list(instances)
+        self._place, self._stride = start, stride
         self._single_pass = single_pass
         self._seed: int | None = None
         self._count = 0
-        self._queue: list[Row] = list(reversed(self._rows))
+        self._queue: list[Row] = list(reversed(self._rows)) if single_pass else []
         self._passes = 0
 
     def next(self, seed: int | None = None, game_id: Any = None) -> tuple[Row, int | None]:
@@ -58,11 +63,16 @@ class InstanceOrder:
         return row, None if self._seed is None else derived_seed(self._seed, "episode", number)
 
     def _next_row(self) -> Row:
-        if not self._queue:
-            if self._single_pass:
+        if self._single_pass:
+            if not self._queue:
                 raise StopIteration
+            return self._queue.pop()
+        if self._seed is None:
+            row = self._rows[self._place % len(self._rows)]
+            self._place += self._stride
+            return row
+        if not self._queue:
             self._queue = list(reversed(self._rows))
-            if self._seed is not None:
-                random.Random(derived_seed(self._seed, "order", self._passes)).shuffle(self._queue)  # noqa: S311
+            random.Random(derived_seed(self._seed, "order", self._passes)).shuffle(self._queue)  # noqa: S311
             self._passes += 1
         return self._queue.pop()

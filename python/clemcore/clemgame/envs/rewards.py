@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from clemcore import backends
 from clemcore.clemgame.metrics import BENCH_SCORE, METRIC_ABORTED, METRIC_LOSE, METRIC_SUCCESS
+from clemcore.clemgame.recorder import GameInteractionsRecorder
 from clemcore.clemgame.state import Outcome
 from clemcore.errors import GameError
 from clemcore.spelling import misspelling_of
@@ -68,6 +70,27 @@ class EpisodeRecord:
         """The episode, for a line of text."""
         game, experiment = self.benchmark.game_spec.game_name, self.experiment.get("name")
         return f"{game}/{experiment}/{self.instance.get('game_id')}"
+
+
+def begin_record(
+    benchmark: Any, master: Any, experiment: dict[str, Any], instance: dict[str, Any]
+) -> EpisodeRecord:
+    """Begin to record an episode that is set up.
+
+    Args:
+        benchmark: the game.
+        master: leads the episode.
+        experiment: its experiment.
+        instance: its instance.
+    """
+    players = master.get_players()
+    infos = backends.Model.to_infos([player.model for player in players])
+    game, name = benchmark.game_spec.game_name, experiment.get("name", "")
+    recorder = GameInteractionsRecorder(game, name, instance.get("game_id", 0), "", infos)
+    for player in players:
+        recorder.log_player(player.name, player.game_role, player.model.name)
+    master.register(recorder)
+    return EpisodeRecord(benchmark, experiment, instance, recorder.interactions)
 
 
 class Reward(abc.ABC):

@@ -9,7 +9,7 @@ from clemcore.clemgame.envs.requirements import require
 
 require("pettingzoo", "envs")
 
-from clemcore.clemgame.envs.pettingzoo.agents import (  # noqa: E402 - what is missing is said first
+from clemcore.clemgame.envs.agents import (  # noqa: E402 - what is missing is said first
     EnvAgent,
     check_agent_mapping,
     check_agent_mapping_for_training,

@@ -18,7 +18,7 @@ from clemcore import backends
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallbackList, GameStep
 from clemcore.clemgame.engine.randomness import Dispatch, Stream, drawing_from
 from clemcore.clemgame.engine.seeds import derived_seed
-from clemcore.clemgame.envs.pettingzoo.agents import EnvAgent, agent_names, check_known
+from clemcore.clemgame.envs.agents import EnvAgent, agent_names, check_known
 from clemcore.clemgame.envs.pettingzoo.wrappers import (
     AECToGymWrapper,
     GameBenchmarkWrapper,
@@ -31,13 +31,13 @@ from clemcore.clemgame.envs.rewards import (
     Reward,
     RewardFunc,
     Step,
+    begin_record,
     reward_of,
     reward_of_step,
 )
 from clemcore.clemgame.envs.spaces import AnyText, MessageDict
 from clemcore.clemgame.game_master import GameMaster, listen_to_players
 from clemcore.clemgame.instances import GameInstances, Row
-from clemcore.clemgame.recorder import GameInteractionsRecorder
 from clemcore.clemgame.registry import GameRegistry
 from clemcore.errors import EnvError, GameError
 
@@ -225,21 +225,14 @@ class GameMasterEnv(AECEnv[str, dict[str, Any], str]):
         self.game_master = master
         master.setup(**instance)
         self.callbacks.on_game_start(master, self.game_instance or {})
-        self._record = self._recorded() if isinstance(self._reward_func, Reward) else None
+        if isinstance(self._reward_func, Reward):
+            self._record = begin_record(
+                self.game_benchmark, master, self.experiment or {}, self.game_instance or {}
+            )
         listen_to_players(master)
         master.before_game()
         master._has_begun = True
         master.flush_events()
-
-    def _recorded(self) -> EpisodeRecord:
-        spec, experiment, instance = self.game_benchmark.game_spec, self.experiment or {}, self.game_instance or {}
-        infos = backends.Model.to_infos([player.model for player in self.game_master.get_players()])
-        name, game_id = experiment.get("name", ""), instance.get("game_id", 0)
-        recorder = GameInteractionsRecorder(spec.game_name, name, game_id, "", infos)
-        for player in self.game_master.get_players():
-            recorder.log_player(player.name, player.game_role, player.model.name)
-        self.game_master.register(recorder)
-        return EpisodeRecord(self.game_benchmark, experiment, instance, recorder.interactions)
 
     # -- a step --------------------------------------------------------------------------------------------------
     def step(self, action: str | None) -> None:

@@ -16,14 +16,14 @@ from pettingzoo.utils import BaseWrapper
 from clemcore import backends
 from clemcore.clemgame.benchmark import GameBenchmark
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallbackList
-from clemcore.clemgame.envs.instance_order import InstanceOrder
-from clemcore.clemgame.envs.pettingzoo.agents import (
+from clemcore.clemgame.envs.agents import (
     EnvAgent,
-    agent_names,
-    check_known,
     is_learner,
+    line_up,
     order_agent_mapping_by_agent_id,
+    players_of,
 )
+from clemcore.clemgame.envs.instance_order import InstanceOrder
 from clemcore.clemgame.envs.spaces import MessageSpace
 from clemcore.clemgame.instances import GameInstances
 from clemcore.errors import EnvError
@@ -123,9 +123,7 @@ class AgentControlWrapper(BaseWrapper):
 
     def __init__(self, env: AECEnv, agent_mapping: dict[str, Any]) -> None:
         super().__init__(env)
-        self.agent_mapping = order_agent_mapping_by_agent_id(agent_mapping)
-        for agent, plays in self.agent_mapping.items():
-            self.agent_mapping[agent] = _player_of(agent, plays)
+        self.agent_mapping = players_of(agent_mapping)
         self.learner_agents = [agent for agent, plays in self.agent_mapping.items() if is_learner(plays)]
         self.callable_agents: dict[str, Callable[[Any], Any]] = {
             agent: plays
@@ -141,29 +139,10 @@ class AgentControlWrapper(BaseWrapper):
             options: as those of the environment; "player_models" takes the place of the models of the mapping.
         """
         given = dict(options or {})
-        given.setdefault("player_models", self._models())
+        if "player_models" not in given:
+            given["player_models"] = line_up(self.unwrapped.game_benchmark.game_spec, self.agent_mapping)
         super().reset(seed=seed, options=given)
         self.auto_step()
-
-    def _models(self) -> list[backends.Model]:
-        spec = self.unwrapped.game_benchmark.game_spec
-        names = agent_names(spec.player_count)
-        for agent in self.agent_mapping:
-            check_known(agent, names, spec.game_name)
-        missing = [agent for agent in names if agent not in self.agent_mapping]
-        if missing and len(self.agent_mapping) > 1:
-            raise EnvError(
-                f"{spec.game_name}: nobody plays {', '.join(missing)}: give each agent a model or a function"
-            )
-        return [self._model_of(agent) for agent in names]
-
-    def _model_of(self, agent: str) -> backends.Model:
-        plays = self.agent_mapping.get(agent)
-        if isinstance(plays, backends.Model):
-            return plays
-        # A program plays agents that nobody is named for; other names say who acts in its place.
-        name = "learner" if is_learner(plays) else "mock" if plays is None else "callable"
-        return backends.CustomResponseModel(backends.ModelSpec(model_name=name))
 
     def step(self, action: str | None) -> None:
         """Act for the learner whose turn it is, and play up to the next turn of a learner.
@@ -200,14 +179,6 @@ class AgentControlWrapper(BaseWrapper):
         if agent_id in self.callable_agents:
             return self.callable_agents[agent_id]
         return self.unwrapped.player_by_agent_id[agent_id]
-
-
-def _player_of(agent: str, plays: Any) -> Any:
-    if isinstance(plays, str) and not is_learner(plays):
-        return backends.load_model(plays)
-    if not (is_learner(plays) or callable(plays) or isinstance(plays, backends.Model)):
-        raise EnvError(f"{agent} must be 'learner', a model or a function, not {plays!r:.80}")
-    return plays
 
 
 class SinglePlayerWrapper(AgentControlWrapper):

@@ -69,6 +69,51 @@ def check_known(agent: Any, known: Iterable[str], game: str) -> None:
     raise EnvError(f"{game} has no agent {agent!r:.80}{hint} Its agents are {', '.join(names)}")
 
 
+def players_of(mapping: Mapping[str, Any]) -> OrderedDict[str, Any]:
+    """Return who plays each agent, in the order of the agents; names of models become models.
+
+    Args:
+        mapping: for each agent "learner", a model, the name of a model, or a function of the observation.
+
+    Raises:
+        EnvError: an agent has no such name, or nobody of these plays it (a ValueError).
+    """
+    found = order_agent_mapping_by_agent_id(mapping)
+    for agent, plays in found.items():
+        if isinstance(plays, str) and not is_learner(plays):
+            found[agent] = backends.load_model(plays)
+        elif not (is_learner(plays) or callable(plays) or isinstance(plays, backends.Model)):
+            raise EnvError(f"{agent} must be 'learner', a model or a function, not {plays!r:.80}")
+    return found
+
+
+def line_up(game_spec: Any, players: Mapping[str, Any]) -> list[backends.Model]:
+    """Return a model for each player of a game. Programs stand for learners and functions, which act themselves.
+
+    Args:
+        game_spec: the specification of the game.
+        players: who plays each agent. If one agent is named alone, the game's own programs play all others.
+
+    Raises:
+        EnvError: the game has no such agent, or nobody plays one (a ValueError).
+    """
+    names = agent_names(game_spec.player_count)
+    for agent in players:
+        check_known(agent, names, game_spec.game_name)
+    missing = [agent for agent in names if agent not in players]
+    if missing and len(players) > 1:
+        who = ", ".join(missing)
+        raise EnvError(f"{game_spec.game_name}: nobody plays {who}: give each agent a model or a function")
+    return [_model_of(players.get(agent)) for agent in names]
+
+
+def _model_of(plays: Any) -> backends.Model:
+    if isinstance(plays, backends.Model):
+        return plays
+    name = "learner" if is_learner(plays) else "mock" if plays is None else "callable"
+    return backends.CustomResponseModel(backends.ModelSpec(model_name=name))
+
+
 def check_agent_mapping(game_spec: Any, agent_mapping: Mapping[str, Any]) -> None:
     """Check that a mapping names every player of a game.
 
