@@ -82,10 +82,13 @@ test-vllm: setup ## Test against vLLM's CPU build, in a separate environment (3-
 	CLEMCORE_VLLM=$(abspath build/vllm/bin/python) $(BIN)/python -m pytest -q -s tests/backends/test_vllm.py
 
 .PHONY: test-llamacpp
-test-llamacpp: setup ## Compile llama.cpp (7 to 15 minutes of one processor) and test the backend llamacpp
-	CMAKE_ARGS="-DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_SERVER=OFF" \
-		$(BIN)/uv pip install --quiet --python $(BIN)/python 'llama-cpp-python>=0.3.36,<0.4'
-	$(BIN)/python -m pytest -q -rs tests/backends/test_llamacpp.py
+test-llamacpp: setup ## Test the backend llamacpp; llama.cpp is compiled (7 to 15 minutes of one processor), into a folder
+	test -d build/llamacpp/llama_cpp || \
+		CMAKE_ARGS="-DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_SERVER=OFF" \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --target build/llamacpp --no-deps \
+		'llama-cpp-python>=0.3.36,<0.4' 'diskcache>=5.6,<6'
+	PYTHONPATH=$(abspath build/llamacpp) $(BIN)/python -m pytest -q -rs tests/backends/test_llamacpp.py \
+		tests/backends/test_llamacpp_prompts.py tests/cli/test_cli_list.py
 
 .PHONY: test-slurk
 test-slurk: setup ## Test the backend slurk: server at CLEMCORE_SLURK, browser at CLEMCORE_CHROMIUM

@@ -17,6 +17,7 @@ from clemcore.backends.llamacpp import Llamacpp
 from clemcore.backends.local.llamacpp.files import choose
 from clemcore.backends.local.llamacpp.head import read_head
 from clemcore.backends.local.llamacpp.settings import read_settings
+from clemcore.backends.local.memory import Free
 from clemcore.errors import MissingExtraError, ModelLoadError, SpecError
 from clemcore.registry.spec import ModelSpec
 from support.gguf_files import write_gguf
@@ -55,6 +56,32 @@ def llama(tiny_gguf: Path) -> LlamacppModel:
     return opened(tiny_gguf)
 
 
+def copied(file: Path, to: Path, changes: dict[str, Any]) -> Path:
+    """Copy a GGUF file with other or further metadata."""
+    import gguf
+
+    reader = gguf.GGUFReader(file)
+    writer = gguf.GGUFWriter(str(to), str(changes.get("general.architecture", "llama")))
+    for name, field in reader.fields.items():
+        if not name.startswith(("GGUF.", "general.architecture")) and name not in changes:
+            kind = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(name, field.contents(), field.types[0], kind)
+    for name, value in changes.items():
+        if name != "general.architecture":
+            kinds = gguf.GGUFValueType
+            kind = (
+                kinds.BOOL if isinstance(value, bool) else kinds.STRING if isinstance(value, str) else kinds.UINT32
+            )
+            writer.add_key_value(name, value, kind)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data.copy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return to
+
+
 class TestHeads:
     def test_a_whole_file(self, tiny_gguf: Path) -> None:
         head = read_head(tiny_gguf, "m")
@@ -67,13 +94,19 @@ class TestHeads:
         with pytest.raises(ModelLoadError, match=r"model 'm': .*cut\.gguf.*copy or download"):
             read_head(path, "m")
 
-    @pytest.mark.parametrize(("other", "message"), [(b"llamz", "does not know"), (b"clip\0", "does not know")])
-    def test_a_file_of_another_architecture(
-        self, tiny_gguf: Path, tmp_path: Path, other: bytes, message: str
-    ) -> None:
-        path = tmp_path / "other.gguf"
-        path.write_bytes(tiny_gguf.read_bytes().replace(b"llama", other))
-        with pytest.raises(ModelLoadError, match=message):
+    def test_an_encoder_of_images(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = copied(tiny_gguf, tmp_path / "mmproj.gguf", {"general.architecture": "clip"})
+        with pytest.raises(ModelLoadError, match=r"mmproj\.gguf is an image encoder .* not a chat model: choose"):
+            read_head(path, "m")
+
+    def test_an_adapter(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = copied(tiny_gguf, tmp_path / "lora.gguf", {"general.type": "adapter"})
+        with pytest.raises(ModelLoadError, match=r"lora\.gguf is an adapter for another model"):
+            read_head(path, "m")
+
+    def test_a_model_for_embeddings(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = copied(tiny_gguf, tmp_path / "bert.gguf", {"llama.attention.causal": False})
+        with pytest.raises(ModelLoadError, match="reads texts as a whole, as for embeddings"):
             read_head(path, "m")
 
     def test_a_model_in_parts_of_which_one_is_missing(self, tiny_gguf: Path, tmp_path: Path) -> None:
@@ -217,6 +250,46 @@ class TestFaults:
             opened(tiny_gguf, context_size="4k")
         with pytest.raises(SpecError, match=r"eos_string '</s>' is not a token of .*, which reads it as \d tokens"):
             opened(tiny_gguf, {"eos_string": "</s>"})
+
+    def test_an_architecture_that_llama_cpp_does_not_know(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = copied(tiny_gguf, tmp_path / "new.gguf", {"general.architecture": "llama9"})
+        with pytest.raises(ModelLoadError, match=r"cannot read .*new\.gguf.*unknown model architecture: 'llama9'"):
+            opened(path)
+
+    def test_a_model_with_an_encoder(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = copied(tiny_gguf, tmp_path / "t5.gguf", {"general.architecture": "t5"})
+        with pytest.raises(ModelLoadError, match="t5"):
+            opened(path)
+
+    def test_a_file_of_another_model(self, tiny_gguf: Path) -> None:
+        with pytest.raises(
+            SpecError, match=r"'parameters' of the entry are 7,000,000,000, but tiny-f32\.gguf has 100,160"
+        ):
+            opened(tiny_gguf, parameters="7B")
+
+    @pytest.mark.parametrize("config", [{"execute_on": "gpu"}, {"gpu_layers_offloaded": 3}])
+    def test_a_gpu_where_llama_cpp_was_compiled_without_one(
+        self, tiny_gguf: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("clemcore.backends.local.llamacpp.loading.has_gpu", lambda: False)
+        with pytest.raises(ModelLoadError, match=r"the entry wants a GPU .* compiled without one"):
+            opened(tiny_gguf, config)
+
+    def test_a_context_that_does_not_fit(self, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("clemcore.backends.local.llamacpp.loading.free_ram", lambda: Free(600_000, "machine"))
+        with pytest.raises(
+            ModelLoadError,
+            match=r"needs 673 kB \(weights 411 kB in F32, 512 tokens of context 262 kB\), and 600 kB",
+        ):
+            opened(tiny_gguf, {"own_weights": True})
+        assert opened(tiny_gguf, {"own_weights": True, "preflight": False}).context_size == 512
+
+    def test_a_closed_model(self, tiny_gguf: Path) -> None:
+        model = opened(tiny_gguf, {"own_weights": True})
+        model.close()
+        with pytest.raises(ModelLoadError, match="was closed"):
+            model.generate_response(CAPITAL)
+        assert model._front.tokenizer.decode([3, 4])  # llama.cpp still has the vocabulary
 
     def test_weights_that_llama_cpp_cannot_read(self, tiny_gguf: Path, tmp_path: Path) -> None:
         path = tmp_path / "odd.gguf"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ _LAYER = {
 }
 
 
-def write_gguf(folder: Path, path: Path) -> Path:
-    """Convert a Llama model with a byte-level BPE tokenizer.
+def write_gguf(folder: Path, path: Path, add_tokenizer: Callable[[Any, Path], None] | None = None) -> Path:
+    """Convert a Llama model, by default with the tokenizer of the tiny model (byte-level BPE).
 
     Args:
         folder: the model's folder.
         path: the file to write.
+        add_tokenizer: writes another tokenizer.
     """
     import gguf
     from safetensors.numpy import load_file
@@ -44,7 +46,10 @@ def write_gguf(folder: Path, path: Path) -> Path:
     writer.add_rope_dimension_count(config["hidden_size"] // heads)
     writer.add_vocab_size(config["vocab_size"])
     writer.add_file_type(0)
-    _add_tokenizer(writer, folder, config)
+    if add_tokenizer is not None:
+        add_tokenizer(writer, folder)
+    else:
+        _add_tokenizer(writer, folder, config)
     tensors = load_file(folder / "model.safetensors")
     writer.add_tensor("token_embd.weight", tensors["model.embed_tokens.weight"])
     writer.add_tensor("output_norm.weight", tensors["model.norm.weight"])

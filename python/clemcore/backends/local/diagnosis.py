@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry, read_entry
+from clemcore.backends.local.frontend import Frontend
 from clemcore.backends.local.weight_files import fault_of, folder_of, weight_files
 from clemcore.diagnosis import Row, examined
 from clemcore.errors import ModelLoadError
 from clemcore.registry.spec import ModelSpec
 
-_DOWNLOAD = "the first call downloads what is missing"
+DOWNLOAD = "the first call downloads what is missing"
 
 
 def examine(spec: ModelSpec) -> list[Row]:
@@ -35,14 +36,14 @@ def examine(spec: ModelSpec) -> list[Row]:
 
 def _files(entry: LocalEntry, folder: Path | None) -> Row:
     if folder is None:
-        return Row("files", entry.source, "warning", f"not on this machine: {_DOWNLOAD}")
+        return Row("files", entry.source, "warning", f"not on this machine: {DOWNLOAD}")
     weights = [path for path in weight_files(folder) if path.exists()]
     size = sum(path.stat().st_size for path in weights)
     value = {"folder": str(folder), "weights": len(weights), "bytes": size}
     has_config = (folder / "config.json").exists()
     lacking = [name for name, there in (("config.json", has_config), ("weights", bool(weights))) if not there]
     if lacking and not entry.is_folder:
-        return Row("files", value, "warning", f"{', '.join(lacking)} missing in {folder}: {_DOWNLOAD}")
+        return Row("files", value, "warning", f"{', '.join(lacking)} missing in {folder}: {DOWNLOAD}")
     if lacking:
         return Row("files", value, "fault", f"{', '.join(lacking)} missing in {folder}")
     fault = next((fault for fault in map(fault_of, weights) if fault), None)
@@ -69,9 +70,14 @@ def _memory(spec: ModelSpec) -> Row:
 
 def _template(spec: ModelSpec) -> list[Row]:
     from clemcore.backends.local.transformers.opening import frontend_of
+
+    return rows_of_front(frontend_of(spec))
+
+
+def rows_of_front(front: Frontend) -> list[Row]:
+    """Return the size of a model's context, and what is known about its prompts."""
     from clemcore.prompts import proof
 
-    front = frontend_of(spec)
     size: dict[str, Any] = {"tokens": front.context_size, "source": front.context_source}
     stored = proof.load(front.subject())
     if stored is None:

@@ -115,7 +115,7 @@ pub const MODEL_CONFIG: &[Field] = &[
         .read_by(HUGGINGFACE)
         .rule(Rule::Limits),
     field("preflight", &[Bool], "Whether the memory that is needed is compared with the free memory before loading.")
-        .read_by(HUGGINGFACE)
+        .read_by(LOCAL)
         .default("true"),
     field("own_weights", &[Bool], "Whether the model has weights of its own, as training needs; else equal models share theirs.")
         .read_by(LOCAL)

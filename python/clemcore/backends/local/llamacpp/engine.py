@@ -21,6 +21,7 @@ from clemcore.backends.local.choosing.rules import Rules
 from clemcore.backends.local.engine import Description, Ending, Generated, Job
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.llamacpp.native import Native
+from clemcore.backends.local.llamacpp.vocabulary import Vocabulary
 from clemcore.errors import ClemcoreError, GenerationError, ModelLoadError
 
 # The arguments that are honoured; all are steps of our own chooser.
@@ -73,20 +74,22 @@ class LlamaState:
 class LlamaEngine:
     """Generates with one model of llama.cpp."""
 
-    def __init__(self, native: Native, name: str, described: Description) -> None:
+    def __init__(self, native: Native, vocabulary: Vocabulary, name: str, described: Description) -> None:
         """Take what was loaded.
 
         Args:
             native: the model; the engine closes it.
+            vocabulary: its tokens.
             name: the model's name, for messages.
             described: what the engine is and can do.
         """
         self._native = native
+        self._vocabulary = vocabulary
         self._name = name
         self._described = described
         self._whole: tuple[str | None] | None = None
         self._is_forked = False
-        self._lock = threading.Lock()
+        self._lock: Any = threading.RLock()  # whoever is told of new tokens may close the model
         forks.guard(self, "_lock", hold=False, in_child=LlamaEngine._in_forked_child)
 
     def describe(self) -> Description:
@@ -95,15 +98,15 @@ class LlamaEngine:
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of a text, with no token added."""
-        return self._native.encode(text)
+        return self._vocabulary.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, special tokens included."""
-        return b"".join(map(self._native.bytes_of, ids)).decode("utf-8", "replace")
+        return self._vocabulary.decode(ids)
 
     def bytes_of(self, token: int) -> bytes:
         """Return what one token adds to the UTF-8 of a text."""
-        return self._native.bytes_of(token)
+        return self._vocabulary.bytes_of(token)
 
     def rules(self, arguments: Arguments, prompt_ids: Sequence[int]) -> Rules:  # noqa: ARG002 - the same for all
         """Return how the tokens of an answer are chosen; a sampled one without a seed gets one."""
@@ -154,7 +157,8 @@ class LlamaEngine:
 
     def close(self) -> None:
         """Give the memory of the weights back."""
-        self._native.close()
+        with self._lock:
+            self._native.close()
 
     # -- one job -------------------------------------------------------------------------------------------------
     def _generated(self, job: Job) -> Generated:

@@ -14,8 +14,13 @@ from clemcore.errors import ModelLoadError
 from clemcore.prompts.templates.gguf import GgufMetadata, read_metadata
 
 _PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
-# Architectures of files that llama.cpp loads beside a chat model, never as one.
-_NOT_CHAT = {"clip": "an image encoder (mmproj) for another model", "bert": "a model for embeddings"}
+# Files that are not a model of their own, by their general.type.
+_BESIDE = {
+    "adapter": "an adapter for another model",
+    "imatrix": "a table of importances for quantisation",
+    "mmproj": "an image encoder (mmproj) for another model",
+    "vocab": "a vocabulary without weights",
+}
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,13 @@ class Head:
         path: the file; of a model in parts the first one.
         files: all files of the model.
         metadata: the pairs of the first file, without long lists.
+        parameters: how many weights all files have.
     """
 
     path: Path
     files: tuple[Path, ...]
     metadata: GgufMetadata
+    parameters: int
 
     @property
     def architecture(self) -> str:
@@ -79,8 +86,9 @@ def read_head(path: Path, name: str) -> Head:
             "download them into the same folder"
         )
     heads = [_checked(file, where) for file in files]
-    head = Head(files[0], tuple(files), heads[0])
-    _check_architecture(head, where)
+    parameters = sum(count for each in heads for count, _, _ in each.tensors)
+    head = Head(files[0], tuple(files), heads[0], parameters)
+    _check_kind(head, where)
     count = head.metadata.values.get("split.count", len(files) if len(files) > 1 else 1)
     if isinstance(count, int) and count > 1 and count != len(files):
         raise ModelLoadError(
@@ -122,18 +130,19 @@ def _checked(file: Path, where: str) -> GgufMetadata:
     return found
 
 
-def _check_architecture(head: Head, where: str) -> None:
-    import gguf
-
-    known = set(gguf.MODEL_ARCH_NAMES.values())
-    architecture = head.architecture
-    if architecture in _NOT_CHAT:
+def _check_kind(head: Head, where: str) -> None:
+    """Refuse files that are not a chat model; which architectures there are is llama.cpp's to say."""
+    values, architecture = head.metadata.values, head.architecture
+    what = _BESIDE.get(str(values.get("general.type")))
+    if architecture == "clip":
+        what = _BESIDE["mmproj"]
+    elif values.get(f"{architecture}.attention.causal") is False:
+        what = "a model that reads texts as a whole, as for embeddings"
+    elif not head.parameters:
+        what = _BESIDE["vocab"]
+    if what is not None:
         raise ModelLoadError(
-            f"{where}: {head.path} is {_NOT_CHAT[architecture]} (architecture '{architecture}'), not a chat model: "
-            "choose another file"
+            f"{where}: {head.path} is {what} (architecture '{architecture}'), not a chat model: choose another file"
         )
-    if architecture not in known:
-        raise ModelLoadError(
-            f"{where}: {head.path} has the architecture '{architecture}', which llama.cpp does not know in this "
-            "version: update llama-cpp-python and gguf, or choose another file"
-        )
+    if not architecture:
+        raise ModelLoadError(f"{where}: {head.path} does not name its architecture: convert the model again")

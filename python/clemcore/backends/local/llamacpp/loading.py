@@ -1,9 +1,8 @@
-"""Loads a model of llama.cpp: head, checks, weights, tokenizer; the cheap parts first."""
+"""Loads a model of llama.cpp: head, checks, vocabulary, template, weights; the cheap parts first."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,9 +13,13 @@ from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend, Script
 from clemcore.backends.local.llamacpp.engine import NAMES, LlamaEngine
 from clemcore.backends.local.llamacpp.head import Head, read_head
+from clemcore.backends.local.llamacpp.library import has_gpu
 from clemcore.backends.local.llamacpp.native import Native
+from clemcore.backends.local.llamacpp.room import require_room
 from clemcore.backends.local.llamacpp.settings import LlamaSettings
-from clemcore.backends.local.llamacpp.vocabulary import GgufTokenizer
+from clemcore.backends.local.llamacpp.tokenizer import GgufTokenizer
+from clemcore.backends.local.llamacpp.vocabulary import Vocabulary, vocabulary_of
+from clemcore.backends.local.memory import free_ram
 from clemcore.backends.local.sharing import HeldWeights, hold
 from clemcore.backends.local.weight_files import sha256_of_weights
 from clemcore.errors import ModelLoadError, SpecError, TemplateError
@@ -25,6 +28,8 @@ from clemcore.prompts.templates.sources import read_setting
 
 # Where neither the file nor the entry says how large the context is.
 _FALLBACK_CONTEXT = 2048
+# Numbers of weights are rounded, and embeddings are counted or not; another model has half or twice as many.
+_FAR = 2
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,18 @@ def open_file(settings: LlamaSettings, path: Path) -> Opened:
         TemplateError: the entry names a template that cannot be read.
     """
     head = read_head(path, settings.local.model_name)
+    _check_parameters(settings, head)
     return Opened(head, _template(settings, head), _context(settings, head))
+
+
+def _check_parameters(settings: LlamaSettings, head: Head) -> None:
+    """Refuse a file of another model: its number of weights is far from that of the entry."""
+    told, found = settings.parameters, head.parameters
+    if told is not None and not told / _FAR < found < told * _FAR:
+        raise SpecError(
+            f"model '{settings.local.model_name}': 'parameters' of the entry are {told:,}, but "
+            f"{head.path.name} has {found:,} weights: choose another file, or correct 'parameters'"
+        )
 
 
 def _context(settings: LlamaSettings, head: Head) -> tuple[int, str]:
@@ -83,14 +99,50 @@ def _template(settings: LlamaSettings, head: Head) -> str:
     return templates["default"]
 
 
-def load(settings: LlamaSettings, opened: Opened) -> tuple[Frontend, HeldWeights[LlamaEngine]]:
+def open_front(settings: LlamaSettings, opened: Opened) -> Frontend:
+    """Read the vocabulary and compile the chat template; no weights are read.
+
+    Raises:
+        ModelLoadError: llama.cpp cannot read the file, or its model cannot chat.
+        SpecError: the entry names a token that the file does not have.
+        TemplateError: the chat template has a fault.
+    """
+    vocabulary = _vocabulary(settings, opened.head)
+    templates, special = read_templates(opened.head.path)
+    special = {**special, **({} if settings.bos is None else {"bos_token": settings.bos})}
+    special |= {} if settings.eos is None else {"eos_token": settings.eos}
+    tokenizer = GgufTokenizer(vocabulary, special, templates.get("default"))
+    _check_tokens(settings, opened, tokenizer)
+    return Frontend(settings.local, Script(tokenizer, opened.template, settings.local), None, opened.context)
+
+
+def _vocabulary(settings: LlamaSettings, head: Head) -> Vocabulary:
+    name = settings.local.model_name
+    try:
+        found = vocabulary_of(head.path, head.metadata.values)
+    except RuntimeError as error:
+        raise wrapped(error, ModelLoadError, name, f"llama.cpp cannot read {head.path}", _libraries()) from error
+    if found.refuses is not None:
+        raise ModelLoadError(
+            f"model '{name}': {head.path} is {found.refuses} (architecture '{head.architecture}'): choose another "
+            "file"
+        )
+    return found
+
+
+def load(settings: LlamaSettings, opened: Opened, front: Frontend) -> HeldWeights[LlamaEngine]:
     """Load the weights; models of the same file and settings share them.
 
     Raises:
-        ModelLoadError: llama.cpp cannot load them.
-        SpecError: the entry names a token that the file does not have.
+        ModelLoadError: they do not fit, the entry wants a GPU and there is none, or llama.cpp cannot load them.
     """
     entry = settings.local
+    if settings.wants_gpu and not has_gpu():
+        raise ModelLoadError(
+            f"model '{entry.model_name}': the entry wants a GPU (execute_on, gpu_layers_offloaded), but llama.cpp "
+            'was compiled without one: compile it again with CMAKE_ARGS="-DGGML_CUDA=on" (or the option of your '
+            "device), or set execute_on to 'cpu'"
+        )
     paths = [(str(file), os.stat(file).st_mtime_ns) for file in opened.head.files]  # noqa: PTH116
     how = (
         settings.piece,
@@ -101,19 +153,13 @@ def load(settings: LlamaSettings, opened: Opened) -> tuple[Frontend, HeldWeights
         settings.eos,
     )
     key = None if entry.own_weights else ("llamacpp", os.getpid(), repr(paths), how)
-    held = hold(key, lambda: _load(settings, opened))
-    native, (templates, special) = held.model, read_templates(opened.head.path)
-    special = {**special, **({} if settings.bos is None else {"bos_token": settings.bos})}
-    special |= {} if settings.eos is None else {"eos_token": settings.eos}
-    tokenizer = GgufTokenizer(native, special, templates.get("default"))
-    _check_tokens(settings, opened, tokenizer)
-    script = Script(tokenizer, opened.template, entry)
-    return Frontend(entry, script, None, opened.context), held
+    return hold(key, lambda: _load(settings, opened, front.tokenizer.vocabulary))
 
 
-def _load(settings: LlamaSettings, opened: Opened) -> HeldWeights[LlamaEngine]:
+def _load(settings: LlamaSettings, opened: Opened, vocabulary: Vocabulary) -> HeldWeights[LlamaEngine]:
     name, head = settings.local.model_name, opened.head
-    libraries = {"llama_cpp_python": version("llama-cpp-python"), "gguf": version("gguf")}
+    if settings.local.preflight and not (has_gpu() and settings.gpu_layers):
+        require_room(name, head, opened.context[0], settings.cache_type, free_ram())
     try:
         native = Native(
             head.path,
@@ -124,27 +170,28 @@ def _load(settings: LlamaSettings, opened: Opened) -> HeldWeights[LlamaEngine]:
             cache_type=settings.cache_type,
         )
     except RuntimeError as error:
-        raise wrapped(error, ModelLoadError, name, f"llama.cpp cannot load {head.path}", libraries) from error
-    ends = {token for token in range(native.tokens) if native.is_end(token)}
-    if settings.eos is not None:
-        ids = native.encode(settings.eos)
-        ends |= set(ids) if len(ids) == 1 else set()
-    engine = LlamaEngine(native, name, _described(settings, opened, native, frozenset(ends), libraries))
+        raise wrapped(error, ModelLoadError, name, f"llama.cpp cannot load {head.path}", _libraries()) from error
+    ends = vocabulary.ends if settings.eos is None else vocabulary.ends | set(vocabulary.encode(settings.eos))
+    engine = LlamaEngine(native, vocabulary, name, _described(settings, opened, vocabulary, ends))
     return HeldWeights(engine, {"weights_sha256": sha256_of_weights(list(head.files)), "adapter": None}, native)
 
 
+def _libraries() -> dict[str, str]:
+    return {"llama_cpp_python": version("llama-cpp-python"), "gguf": version("gguf")}
+
+
 def _described(
-    settings: LlamaSettings, opened: Opened, native: Native, ends: frozenset[int], libraries: Mapping[str, str]
+    settings: LlamaSettings, opened: Opened, vocabulary: Vocabulary, ends: frozenset[int]
 ) -> Description:
     import llama_cpp
 
-    on_gpu = bool(llama_cpp.llama_supports_gpu_offload()) and settings.gpu_layers != 0
+    on_gpu = has_gpu() and settings.gpu_layers != 0
     hardware: dict[str, Any] = {"system": llama_cpp.llama_print_system_info().decode("utf-8", "replace").strip()}
     return Description(
         device="gpu" if on_gpu else "cpu",
         dtype=opened.head.format,
         threads=settings.threads,
-        libraries=libraries,
+        libraries=_libraries(),
         context_size=opened.context[0],
         state_bytes={},
         arguments=NAMES,
@@ -152,7 +199,7 @@ def _described(
         hooks=frozenset({"choose", "on_tokens", "cancelled"}),
         attention=f"keys and values in {settings.cache_type}",
         quantization={"method": "gguf", "format": opened.head.format},
-        vocabulary=native.tokens,
+        vocabulary=vocabulary.tokens,
         can_continue=True,
         ends=ends,
         hardware=hardware,

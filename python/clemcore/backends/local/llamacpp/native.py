@@ -1,6 +1,6 @@
-"""llama.cpp through the ctypes functions of llama-cpp-python: one model with one context, fed token by token.
+"""llama.cpp through the ctypes functions of llama-cpp-python: the weights and one context, fed token by token.
 
-Everything that has to be freed is here. It knows tokens and scores, and neither jobs nor texts of messages.
+It knows tokens and scores, and neither jobs nor texts.
 """
 
 from __future__ import annotations
@@ -10,44 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# What llama.cpp has written as errors; it tells a reason nowhere else.
-_ERRORS: list[str] = []
-_MOST_LINES = 50
-_callback: Any = None
-# ggml's number of that level.
-_LEVEL_ERROR = 4
+from clemcore.backends.local.llamacpp.library import last_fault, open_model
+
 # ggml's numbers of the formats that keys and values can be kept in.
 CACHE_TYPES = {"f32": 0, "f16": 1}
-
-
-def listen() -> None:
-    """Keep errors that llama.cpp writes, and nothing of the rest; done once for the process."""
-    global _callback  # noqa: PLW0603 - the library calls it for as long as the process lives
-    if _callback is None:
-        import llama_cpp
-
-        def note(level: int, text: bytes, _data: Any) -> None:
-            line = text.decode("utf-8", "replace").strip()
-            if level == _LEVEL_ERROR and line:
-                _ERRORS.append(line)
-                del _ERRORS[:-_MOST_LINES]
-
-        _callback = llama_cpp.llama_log_callback(note)
-        llama_cpp.llama_log_set(_callback, ctypes.c_void_p(0))
-        llama_cpp.llama_backend_init()
-
-
-def last_fault() -> str:
-    """Return the first error that llama.cpp has written since it was last asked to load, or an empty text."""
-    return _ERRORS[0] if _ERRORS else ""
 
 
 class Native:
     """A loaded model.
 
     Attributes:
-        vocabulary: llama.cpp's vocabulary.
-        tokens: how many tokens it has.
+        tokens: how many tokens its vocabulary has.
         context_size: how many tokens the context holds.
     """
 
@@ -69,30 +42,25 @@ class Native:
         """
         import llama_cpp
 
-        listen()
         self._library = llama_cpp
         self._model: Any = None
         self._context: Any = None
-        _ERRORS.clear()
-        wanted = llama_cpp.llama_model_default_params()
-        wanted.n_gpu_layers = gpu_layers
-        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), wanted)
-        if not self._model:
-            raise RuntimeError(last_fault() or "llama.cpp gives no reason")
+        self._model = open_model(path, gpu_layers=gpu_layers)
         options = llama_cpp.llama_context_default_params()
         options.n_ctx, options.n_batch, options.n_ubatch = context, piece, piece
         options.n_threads = options.n_threads_batch = threads
         options.n_seq_max = 1
         options.type_k = options.type_v = CACHE_TYPES[cache_type]
         options.flash_attn_type = 0  # it would be chosen by device
+        # Layers with a window keep all tokens. Else where tokens lie, and so the scores, depends on what was kept.
+        options.swa_full = True
         self._context = llama_cpp.llama_init_from_model(self._model, options)
         if not self._context:
             reason = last_fault() or "llama.cpp gives no reason"
             self.close()
             raise RuntimeError(f"no context of {context} tokens: {reason}")
         self._memory = llama_cpp.llama_get_memory(self._context)
-        self.vocabulary = llama_cpp.llama_model_get_vocab(self._model)
-        self.tokens = int(llama_cpp.llama_vocab_n_tokens(self.vocabulary))
+        self.tokens = int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model)))
         self.context_size = context
         self._piece = piece
         self._batch = llama_cpp.llama_batch_init(piece, 0, 1)
@@ -106,50 +74,14 @@ class Native:
             self._library.llama_model_free(self._model)
         self._context = self._model = None
 
-    # -- tokens ------------------------------------------------------------------------------------------------
-    def encode(self, text: str, *, special: bool = True) -> list[int]:
-        """Return the token ids of a text, with no token added; ``special`` reads control tokens as such."""
-        data = text.encode()
-        size = len(data) + 8
-        for _ in range(2):
-            found = (self._library.llama_token * size)()
-            count = self._library.llama_tokenize(self.vocabulary, data, len(data), found, size, False, special)
-            if count >= 0:
-                return list(found[:count])
-            size = -count
-        raise RuntimeError(f"llama.cpp cannot encode a text of {len(data)} bytes")
-
-    def bytes_of(self, token: int) -> bytes:
-        """Return the bytes of one token, control tokens included."""
-        size = 64
-        for _ in range(2):
-            buffer = ctypes.create_string_buffer(size)
-            count = self._library.llama_token_to_piece(self.vocabulary, token, buffer, size, 0, True)
-            if count >= 0:
-                return buffer.raw[:count]
-            size = -count
-        return b""
-
-    def text_of(self, token: int) -> str:
-        """Return a token as the file writes it."""
-        written = self._library.llama_vocab_get_text(self.vocabulary, token)
-        return (written or b"").decode("utf-8", "replace")
-
-    def is_control(self, token: int) -> bool:
-        """Tell whether a token is a control token."""
-        return bool(self._library.llama_vocab_is_control(self.vocabulary, token))
-
-    def is_end(self, token: int) -> bool:
-        """Tell whether a token ends a reply."""
-        return bool(self._library.llama_vocab_is_eog(self.vocabulary, token))
-
-    def attributes(self, token: int) -> int:
-        """Return llama.cpp's attributes of a token."""
-        return int(self._library.llama_vocab_get_attr(self.vocabulary, token))
-
-    # -- computing ---------------------------------------------------------------------------------------------
     def forget(self) -> None:
-        """Empty the context."""
+        """Empty the context.
+
+        Raises:
+            RuntimeError: the model was closed.
+        """
+        if not self._context:  # llama.cpp would end the process
+            raise RuntimeError("the model was closed")
         self._library.llama_memory_clear(self._memory, True)
 
     def feed(self, ids: Sequence[int], begin: int, *, every: bool = False) -> Any:
@@ -168,6 +100,8 @@ class Native:
         """
         import numpy as np
 
+        if not self._context:
+            raise RuntimeError("the model was closed")
         rows = []
         for first in range(0, len(ids), self._piece):
             part = ids[first : first + self._piece]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ _PIPELINE = (
     "revision",
     "requires_api_key",
     "own_weights",
+    "preflight",
     "exactness",
     "prefill_block",
     "kept_cache",
@@ -33,6 +35,8 @@ _PIPELINE = (
     "control_tokens",
     "missing_text",
 )
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMBT])", re.IGNORECASE)
+_UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 # Tokens that are fed at once where the entry does not say it.
 _BLOCK = 512
 
@@ -47,7 +51,9 @@ class LlamaSettings:
         further: patterns of further parts of the model.
         bos: the text of the token that begins a sequence, or None for that of the file.
         eos: the text of a token that ends a reply besides those of the file, or None.
+        parameters: how many weights the model has by the entry, or None.
         gpu_layers: how many layers are put on a GPU; -1: all.
+        wants_gpu: whether the entry asks for a GPU, so that it is an error if there is none.
         threads: how many threads compute.
         cache_type: the format of keys and values.
     """
@@ -57,7 +63,9 @@ class LlamaSettings:
     further: tuple[str, ...]
     bos: str | None
     eos: str | None
+    parameters: int | None
     gpu_layers: int
+    wants_gpu: bool
     threads: int
     cache_type: str
 
@@ -99,7 +107,9 @@ def read_settings(spec: ModelSpec) -> LlamaSettings:
         tuple(given.get("additional_files") or ()),
         given.get("bos_string"),
         given.get("eos_string"),
+        _parameters(spec),
         _gpu_layers(name, given),
+        given.get("execute_on") == "gpu" or bool(given.get("gpu_layers_offloaded")),
         given.get("threads") or len(os.sched_getaffinity(0)),
         given.get("cache_type") or "f16",
     )
@@ -140,6 +150,12 @@ def _gpu_layers(name: str, given: Mapping[str, Any]) -> int:
             )
         return 0
     return -1 if layers is None else int(layers)
+
+
+def _parameters(spec: ModelSpec) -> int | None:
+    """Return the number of weights that the entry names, as in ``7B``, or None where it is not such a number."""
+    known = _COUNT.fullmatch(str(spec.get("parameters") or "").strip())
+    return None if known is None else round(float(known[1]) * _UNITS[known[2].upper()])
 
 
 def given_source(spec: ModelSpec) -> str:

@@ -1,136 +1,150 @@
-"""The tokenizer of a GGUF file, with what the pipeline asks of a transformers tokenizer.
+"""The vocabulary of a GGUF file: texts become token ids by llama.cpp, and ids become bytes. No weights are read.
 
-Texts become ids by llama.cpp itself. Chat templates are rendered for comparison by transformers, which is given the
-special tokens of the file and nothing else.
+llama.cpp does not normalise texts, and GGUF files do not say that a tokenizer does. So it is known here which
+tokenizers compose characters (Unicode's form NFC), by the name of their pre-tokenizer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import SimpleNamespace
+import ctypes
+import os
+import re
+import threading
+import unicodedata
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
-from clemcore.backends.local.llamacpp.native import Native
-from clemcore.prompts.proof.oracle import empty_tokenizer
+from clemcore.backends.local.llamacpp.library import open_model
 
+# Pre-tokenizers of tokenizers that normalise: in transformers the classes of Qwen 2 and 3.5, Cohere and GPT-NeoX.
+COMPOSING = frozenset({"qwen2", "qwen35", "command-r", "olmo"})
+_SENTENCE_PIECE = "llama"
 # llama.cpp's attributes of tokens: control tokens, and those that users defined.
 _CONTROL, _USER_DEFINED = 1 << 3, 1 << 4
 
+_open: WeakValueDictionary[Hashable, Vocabulary] = WeakValueDictionary()
+_lock = threading.Lock()
 
-@dataclass(frozen=True)
-class AddedToken:
-    """A token that is not an ordinary word of the vocabulary.
+
+def vocabulary_of(path: Path, values: Mapping[str, Any]) -> Vocabulary:
+    """Return the vocabulary of a file; models of one file share it.
+
+    Args:
+        path: the file; of a model in parts the first one.
+        values: its metadata.
+
+    Raises:
+        RuntimeError: llama.cpp cannot read it.
+    """
+    state = path.stat()
+    key = str(path), state.st_mtime_ns, state.st_size, os.getpid()
+    with _lock:
+        found = _open.get(key)
+        if found is None:
+            composes = values.get("tokenizer.ggml.pre") in COMPOSING
+            is_pieces = values.get("tokenizer.ggml.model") == _SENTENCE_PIECE
+            adds_blank = is_pieces and values.get("tokenizer.ggml.add_space_prefix") is not False
+            found = _open[key] = Vocabulary(path, composes=composes, adds_blank=adds_blank)
+        return found
+
+
+class Vocabulary:
+    """The tokens of a model.
 
     Attributes:
-        content: its text.
-        special: whether it is a control token.
+        tokens: how many there are.
+        added: tokens that are not ordinary words, by their ids: the text, and whether it is a control token.
+        ends: ids of the tokens that end a reply.
+        refuses: why the model cannot chat, or None.
     """
 
-    content: str
-    special: bool
-
-    def __str__(self) -> str:
-        """Return its text."""
-        return self.content
-
-
-class GgufTokenizer:
-    """Encodes and decodes as llama.cpp does.
-
-    Attributes:
-        special_tokens_map: the special tokens that a chat template is given, by name.
-        added_tokens_decoder: the added tokens by their ids.
-        chat_template: the template in the file, or None.
-    """
-
-    def __init__(self, native: Native, special_tokens: Mapping[str, str], chat_template: str | None) -> None:
-        """Take a loaded model.
+    def __init__(self, path: Path, *, composes: bool = False, adds_blank: bool = False) -> None:
+        """Open a file.
 
         Args:
-            native: has the vocabulary.
-            special_tokens: the texts of special tokens by their names, as ``bos_token``.
-            chat_template: the template in the file, or None.
+            path: the file; of a model in parts the first one.
+            composes: whether texts are normalised to NFC.
+            adds_blank: whether a blank is put before each text, and taken away again.
+
+        Raises:
+            RuntimeError: llama.cpp cannot read it.
         """
-        self._native = native
-        self.special_tokens_map = dict(special_tokens)
-        self.chat_template = chat_template
-        self.added_tokens_decoder = {
-            token: AddedToken(native.bytes_of(token).decode("utf-8", "replace"), bool(kind & _CONTROL))
-            for token in range(native.tokens)
-            if (kind := native.attributes(token)) & (_CONTROL | _USER_DEFINED)
-        }
-        self._oracle: Any = None
+        import llama_cpp
 
-    def __len__(self) -> int:
-        """Return the number of tokens."""
-        return self._native.tokens
+        self._model: Any = None
+        self._library = llama_cpp
+        self._model = open_model(path, vocabulary_only=True)
+        self._pointer = llama_cpp.llama_model_get_vocab(self._model)
+        self.tokens = int(llama_cpp.llama_vocab_n_tokens(self._pointer))
+        self.added: dict[int, tuple[str, bool]] = {}
+        for token in range(self.tokens):
+            kind = int(llama_cpp.llama_vocab_get_attr(self._pointer, token))
+            if kind & (_CONTROL | _USER_DEFINED):
+                self.added[token] = self.bytes_of(token).decode("utf-8", "replace"), bool(kind & _CONTROL)
+        self.ends = frozenset(
+            token for token in range(self.tokens) if llama_cpp.llama_vocab_is_eog(self._pointer, token)
+        )
+        self.refuses = _refusal(llama_cpp, self._model)
+        texts = sorted((text for text, _ in self.added.values() if text), key=len, reverse=True)
+        self._marks = re.compile("|".join(map(re.escape, texts))) if composes and texts else None
+        self._composes = composes
+        self._adds_blank = adds_blank
 
-    def __call__(self, text: str, **_: Any) -> Any:
-        """Return an object whose ``input_ids`` are the ids of a text, with no token added."""
-        return SimpleNamespace(input_ids=self._native.encode(text))
+    def __del__(self) -> None:
+        """Give the memory back."""
+        if self._model:
+            self._library.llama_model_free(self._model)
+            self._model = None
 
-    def decode(self, ids: Sequence[int], **_: Any) -> str:
-        """Return the text of ids."""
-        return b"".join(map(self._native.bytes_of, ids)).decode("utf-8", "replace")
+    def encode(self, text: str) -> list[int]:
+        """Return the token ids of a text, control tokens read as such, with no token added."""
+        if self._composes and not unicodedata.is_normalized("NFC", text):
+            return self._encode_composed(text)
+        return self._encode(text, special=True)
 
-    def get_added_vocab(self) -> dict[str, int]:
-        """Return the added tokens, by their texts."""
-        return {token.content: number for number, token in self.added_tokens_decoder.items()}
+    def _encode_composed(self, text: str) -> list[int]:
+        """Encode what stands between added tokens in its composed form; added tokens are looked for before that."""
+        ids: list[int] = []
+        place = 0
+        for match in () if self._marks is None else self._marks.finditer(text):
+            ids += self._encode(unicodedata.normalize("NFC", text[place : match.start()]), special=False)
+            ids += self._encode(match.group(), special=True)
+            place = match.end()
+        return ids + self._encode(unicodedata.normalize("NFC", text[place:]), special=False)
 
-    @property
-    def all_special_tokens(self) -> list[str]:
-        """The control tokens."""
-        found = [token.content for token in self.added_tokens_decoder.values() if token.special]
-        return list(dict.fromkeys([*self.special_tokens_map.values(), *found]))
+    def _encode(self, text: str, *, special: bool) -> list[int]:
+        data = text.encode()
+        size = len(data) + 8
+        for _ in range(2):
+            found = (self._library.llama_token * size)()
+            count = self._library.llama_tokenize(self._pointer, data, len(data), found, size, False, special)
+            if count >= 0:
+                return list(found[:count])
+            size = -count
+        raise RuntimeError(f"llama.cpp cannot encode a text of {len(data)} bytes")
 
-    @property
-    def bos_token(self) -> str | None:
-        """The text of the token that begins a sequence, or None."""
-        return self.special_tokens_map.get("bos_token")
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids, control tokens included."""
+        text = b"".join(map(self.bytes_of, ids)).decode("utf-8", "replace")
+        return text.removeprefix(" ") if self._adds_blank else text
 
-    @property
-    def bos_token_id(self) -> int | None:
-        """The id of the token that begins a sequence, or None."""
-        return None if self.bos_token is None else self.get_added_vocab().get(self.bos_token)
-
-    def apply_chat_template(self, messages: Any, *, tokenize: bool = True, **options: Any) -> Any:
-        """Render messages as transformers does, and encode them as llama.cpp does."""
-        if self._oracle is None:
-            self._oracle = empty_tokenizer(self.special_tokens_map)
-        for name in ("return_dict", "tokenizer_kwargs"):
-            options.pop(name, None)
-        text = self._oracle.apply_chat_template(messages, tokenize=False, **options)
-        return {"input_ids": self._native.encode(text)} if tokenize else text
-
-    def llguidance_tokenizer(self, ends: Sequence[int]) -> Any:
-        """Return the vocabulary in the form of llguidance, for constraints.
-
-        Args:
-            ends: ids of the tokens that end a reply.
-        """
-        from llguidance import LLTokenizer, TokenizerWrapper
-
-        return LLTokenizer(TokenizerWrapper(_Words(self, ends)), eos_token=list(ends) or None)
+    def bytes_of(self, token: int) -> bytes:
+        """Return the bytes of one token, control tokens included."""
+        size = 64
+        for _ in range(2):
+            buffer = ctypes.create_string_buffer(size)
+            count = self._library.llama_token_to_piece(self._pointer, token, buffer, size, 0, True)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+        return b""
 
 
-class _Words:
-    """A vocabulary as llguidance reads it.
-
-    Attributes:
-        eos_token_id: a token that ends a reply.
-        bos_token_id: the token that begins a sequence, or None.
-        tokens: the bytes of each token.
-        special_token_ids: tokens that are not text.
-    """
-
-    def __init__(self, tokenizer: GgufTokenizer, ends: Sequence[int]) -> None:
-        self._native = tokenizer._native
-        self.eos_token_id = ends[0] if ends else None
-        self.bos_token_id = tokenizer.bos_token_id
-        self.tokens = [self._native.bytes_of(token) for token in range(self._native.tokens)]
-        added = tokenizer.added_tokens_decoder
-        self.special_token_ids = [number for number, token in added.items() if token.special]
-
-    def __call__(self, text: str) -> list[int]:
-        return self._native.encode(text)
+def _refusal(library: Any, model: Any) -> str | None:
+    if library.llama_model_has_encoder(model):
+        return "a model with an encoder, which is not a chat model"
+    if library.llama_model_is_diffusion(model):
+        return "a diffusion model, which does not write token by token"
+    return None
