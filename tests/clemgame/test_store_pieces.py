@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from clemcore.backends import ModelSpec
 from clemcore.clemgame.store import StoredCall
-from clemcore.clemgame.store.frames import DamagedError, call_frame, packed, read_stream, unpacked
+from clemcore.clemgame.store.frames import DamagedError, call_frame, packed, packed_with, read_stream, unpacked
 from clemcore.clemgame.store.pieces import Cutter, common, join
 from support.stored import dialogues, record_of, wire
 
@@ -181,6 +181,25 @@ def test_bodies_are_unpacked_as_they_were_packed(body: bytes, like: bytes) -> No
         assert unpacked(kept, piece) == body
         if body:
             assert unpacked(kept, piece, len(body) // 2 or 1) == body[: len(body) // 2 or 1]
+
+
+@given(
+    st.lists(st.lists(st.binary(max_size=400), max_size=3), max_size=3),
+    st.lists(st.binary(max_size=400), min_size=4, max_size=4),
+    st.booleans(),
+)
+def test_bodies_with_pieces_are_unpacked_as_they_were_packed(
+    groups: list[list[bytes]], between: list[bytes], is_other: bool
+) -> None:
+    shared = Shared()
+    numbered = [[(shared.number(piece), piece) for piece in group] for group in groups]
+    body = between[0] + b"".join(b"".join(group) + rest for group, rest in zip(groups, between[1:], strict=False))
+    if is_other:
+        body = body[::-1]  # the pieces may not be in it
+    kept = packed_with(body, numbered)
+    assert unpacked(kept, shared.body) == body
+    for length in {len(body), len(body) // 2} - {0}:
+        assert unpacked(kept, shared.body, length) == body[:length]
 
 
 @given(st.integers(0, 200), st.integers(1, 255))

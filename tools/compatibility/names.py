@@ -42,7 +42,6 @@ REASONS = {
     "clemcore.clemgame.benchmark.GameBenchmark.set_extra_modules": "a game's modules are found by their files",
     "clemcore.clemgame.envs.openenv": _LATER,
     "clemcore.clemgame.runners.batchwise.DynamicBatchDataLoader.data_iter": _STEP,
-    "clemcore.clemgame.runners.branching": _LATER,
     "clemcore.clemgame.transcripts.builder.get_css": _STEP,
     "clemcore.clemgame.transcripts.html_templates": "the templates are compiled into the core",
     "clemcore.clemgame.transcripts.tex_templates": "the templates are compiled into the core",

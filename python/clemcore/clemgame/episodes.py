@@ -79,6 +79,15 @@ class Episode:
         raise NotImplementedError
 
     @property
+    def shared_calls(self) -> int:
+        """How many of its first calls were made in another episode, from which it branched off."""
+        return 0
+
+    def own_calls(self) -> list[StoredCall]:
+        """Return the calls that count and were made in this episode, by number."""
+        return [call for call in self.calls() if call.number >= self.shared_calls]
+
+    @property
     def ended(self) -> str | None:
         """When it ended, ISO 8601, or None."""
         raise NotImplementedError
@@ -143,6 +152,11 @@ class _StoreEpisode(Episode):
 
     def calls(self) -> list[StoredCall]:
         return self._reader.calls(self._stored)
+
+    @property
+    def shared_calls(self) -> int:
+        branch = self._stored.facts.get("branch")
+        return int(branch.get("calls", 0)) if isinstance(branch, dict) else 0
 
     @property
     def ended(self) -> str | None:

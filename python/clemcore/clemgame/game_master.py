@@ -10,7 +10,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from clemcore import backends
 from clemcore.clemgame.events import GameEventLogger, GameEventSource
@@ -20,7 +20,7 @@ from clemcore.clemgame.player import Player
 from clemcore.clemgame.resources import GameResourceLocator
 from clemcore.clemgame.state import BASE_FIELDS, GameState
 
-__all__ = ["GameMaster", "listen_to_players", "play_game"]
+__all__ = ["GameMaster", "begin_game", "end_game", "listen_to_players", "play_game", "play_step"]
 
 _SHARED = ("player_models", "game_spec", "game_resources")  # a copy of a game master keeps these
 
@@ -73,6 +73,8 @@ class GameMaster(GameEventSource):
         copy.__dict__.update(
             {key: value if key in _SHARED else deepcopy(value, memo) for key, value in self.__dict__.items()}
         )
+        # Whoever copies an episode gives each player of the copy another view of its model.
+        copy.player_models = [memo.get(id(model), model) for model in self.player_models]
         listen_to_players(copy)
         return copy
 
@@ -242,20 +244,31 @@ def play_game(master: GameMaster, after_step: Step | None = None) -> None:
         after_step: called after each step with the game master, the player, its context, its response, whether the
             game is over, and facts about the step. Games with their own ``play`` have no steps.
     """
-    listen_to_players(master)
     try:
-        if not master._has_begun:
-            master.before_game()
-            master._has_begun = True
-        master.flush_events()
+        begin_game(master)
         if type(master).play is not GameMaster.play:
             master.play()
         else:
             play_steps(master, after_step)
-        if not master._has_ended:
-            master.log_game_end(auto_count_logging=False)
+        end_game(master)
     finally:
         master.flush_events()  # also what led to an error
+
+
+def begin_game(master: GameMaster) -> None:
+    """Do what comes before the first step."""
+    listen_to_players(master)
+    if not master._has_begun:
+        master.before_game()
+        master._has_begun = True
+    master.flush_events()
+
+
+def end_game(master: GameMaster) -> None:
+    """Do what comes after the last step."""
+    if not master._has_ended:
+        master.log_game_end(auto_count_logging=False)
+    master.flush_events()
 
 
 def play_steps(master: GameMaster, after_step: Step | None = None) -> None:
@@ -265,17 +278,34 @@ def play_steps(master: GameMaster, after_step: Step | None = None) -> None:
         master._has_begun = True
     done = False
     while not done:
-        player = master.current_player
-        context = master.get_context_for(player)
-        if context is None:
-            raise RuntimeError(
-                f"{type(master).__name__} has no context for {getattr(player, 'name', player)}: "
-                "call set_context_for(player, text) before the player's turn"
-            )
-        response = player(context)
-        done, info = master.step(response)
+        step = play_step(master)
+        done = step.done
         if after_step is not None:
-            after_step(master, player, context, response, done, info)
+            after_step(master, *step)
+
+
+class Played(NamedTuple):
+    """A step that was played: who answered what to which context, whether the game is over, and facts about it."""
+
+    player: Player
+    context: dict[str, Any]
+    response: str
+    done: bool
+    info: dict[str, Any]
+
+
+def play_step(master: GameMaster) -> Played:
+    """Ask the current player, and go on with its response."""
+    player = master.current_player
+    context = master.get_context_for(player)
+    if context is None:
+        raise RuntimeError(
+            f"{type(master).__name__} has no context for {getattr(player, 'name', player)}: "
+            "call set_context_for(player, text) before the player's turn"
+        )
+    response = player(context)
+    done, info = master.step(response)
+    return Played(player, context, response, done, info)
 
 
 # -- forms of 2.x --------------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ class Player(GameEventSource):
         for key, value in self.__dict__.items():
             if key not in ("_model", "_loggers", "_game_recorder"):
                 setattr(copy, key, deepcopy(value, memo))
-        copy._model = self._model
+        copy._model = memo.get(id(self._model), self._model)
         copy._loggers = []
         copy._game_recorder = None
         return copy

@@ -87,9 +87,9 @@ def export(run: Path, kind: str, output: Path | None, **given: Any) -> int:
     """Write the episodes of RUN as training data, as tables, or in the classic layout.
 
     RUN is the folder of a run, or a folder that holds some. sft writes a conversation for each player; rollouts
-    writes the token ids of each turn; dpo writes preference pairs from epochs. Each writes train.jsonl, a card
-    (README.md) and, with --split, test.jsonl. jsonl and parquet write a row for each episode and each
-    call. classic writes the files of clemcore 3.7.2.
+    writes the token ids of each turn; dpo writes preference pairs from epochs or branches. Each writes
+    train.jsonl, a card (README.md) and, with --split, test.jsonl. jsonl and parquet write a row for each episode
+    and each call. classic writes the files of clemcore 3.7.2.
     """
     stated = {name: value for name, value in given.items() if value not in (None, ())}
     _refuse_others(kind, stated)

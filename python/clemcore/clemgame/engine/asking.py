@@ -34,6 +34,7 @@ class Asking:
 
     Attributes:
         scope: the scope of the episode.
+        recorder: counts its rounds.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Asking:
         self._episode = episode
         self._book = book
         self._batchers = batchers
-        self._recorder = recorder
+        self.recorder = recorder
         self._between = between
         self._players: dict[str, Scope] = {}
         self._shown: dict[int, Model] = {}
@@ -76,6 +77,10 @@ class Asking:
         if view is None:
             view = self._shown[id(model)] = view_of(model, self)
         return view
+
+    def views(self) -> list[Model]:
+        """Return the views of models that the game has made itself."""
+        return list(self._shown.values())
 
     # -- questions -------------------------------------------------------------------------------------------------
     def one(self, view: Any, messages: Messages, gen_args: Mapping[str, Any] | None) -> Reply:
@@ -155,7 +160,7 @@ class Asking:
         is_known = self._book.ask(
             number,
             player,
-            self._recorder.round,
+            self.recorder.round,
             messages,
             {**view._gen_args, **arguments},
             is_program=isinstance(model, backends.CustomResponseModel),
@@ -185,7 +190,7 @@ class Asking:
         try:
             number = episode.begin_call()
             player = speaking.get() or GAME_MASTER
-            if is_person and self._book.ask(number, player, self._recorder.round, [context], {}):
+            if is_person and self._book.ask(number, player, self.recorder.round, [context], {}):
                 return self._book.text_of(number)
         finally:
             episode.resume_game()
@@ -195,7 +200,7 @@ class Asking:
             text = answer if isinstance(answer, str) else repr(answer)
             response = {"clem_player": {"response": text, "model_name": view.name}}
             self._book.answered_itself(
-                number, player, self._recorder.round, text, (context, response), is_person=is_person
+                number, player, self.recorder.round, text, (context, response), is_person=is_person
             )
             if self._between is not None and not is_person:
                 self._between(episode)

@@ -65,6 +65,10 @@ class CallBook:
         self.last: dict[str, Any] | None = None
         self.usage: Usage | None = Usage() if writer.attempt == 1 else None
 
+    def begin_with(self, other: CallBook) -> None:
+        """Begin with the calls of an episode that goes on in another way; they are not usage of this one."""
+        self.calls = [*other.calls]
+
     # -- questions ---------------------------------------------------------------------------------------------
     def ask(
         self,

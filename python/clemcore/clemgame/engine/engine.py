@@ -9,15 +9,17 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.benchmark import GameBenchmark
 from clemcore.clemgame.engine.batcher import Batcher, Batches, HandOver
 from clemcore.clemgame.engine.baton import Baton
-from clemcore.clemgame.engine.callbook import CallBook
-from clemcore.clemgame.engine.choice import is_wanted, leave_out_stuck, mark_of, name_of, remembered, tasks_of
-from clemcore.clemgame.engine.episode import Ended, Observer, Staging, error_of, play_episode
+from clemcore.clemgame.engine.branches import BranchObserver, Trees
+from clemcore.clemgame.engine.cast import Observer, Staging
+from clemcore.clemgame.engine.choice import is_wanted, leave_out_stuck, mark_of, remembered, tasks_of
+from clemcore.clemgame.engine.episode import Ended, error_of, play_episode
 from clemcore.clemgame.engine.interrupts import Interrupts
+from clemcore.clemgame.engine.keeping import Files, Keeper, Layout
 from clemcore.clemgame.engine.limits import Control, Options
 from clemcore.clemgame.engine.live import LiveEpisode, labelled
 from clemcore.clemgame.engine.output import Output, RunLog
@@ -31,7 +33,6 @@ from clemcore.clemgame.engine.tally import Tally
 from clemcore.clemgame.engine.team import Team
 from clemcore.clemgame.engine.ticker import Ticker
 from clemcore.clemgame.engine.watchdog import Mark, Watchdog
-from clemcore.clemgame.layout.classic import FinishedEpisode
 from clemcore.model import Model
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
     from clemcore.clemgame.spec import GameSpec
     from clemcore.clemgame.store import RunStore
-
-Layout: TypeAlias = Callable[[FinishedEpisode], object]
 
 # Seconds that live calls have to end once the run stops.
 _LET_GO = 30.0
@@ -59,6 +58,7 @@ def play(
     progress: Progress | None = None,
     log: RunLog | None = None,
     observer: Observer | None = None,
+    branching: BranchObserver | None = None,
 ) -> Summary:
     """Play every episode that is planned and not completed.
 
@@ -71,12 +71,13 @@ def play(
         progress: shows how far the run is, or None.
         log: gets what games print and log; None leaves it where it is.
         observer: hears what happens in the episodes, or None.
+        branching: hears it, too, and says where episodes branch; None: nowhere.
 
     Returns:
         What the run has come to. Errors of episodes are in it; they are not raised.
     """
     run = _Run(models, store, options or Options(), layout=layout, progress=progress, log=log)
-    run.observer = observer
+    run.observer, run.branching = observer or branching, branching
     return run.play(games)
 
 
@@ -96,7 +97,6 @@ class _Run:
         self._models = models
         self._store = store
         self._options = options
-        self._layout = layout
         self._progress = progress
         self._has_person = any(is_person(model) for model in models)
         self._output = Output(log, is_shown=self._has_person)
@@ -109,17 +109,29 @@ class _Run:
         self._batchers: dict[int, Batches] = {}
         self._shuffler = None if options.shuffle is None else Shuffler(self._baton, options.shuffle)
         self._mark: Mark | None = None
+        self._keeper = Keeper(
+            store,
+            options,
+            baton=self._baton,
+            control=self._control,
+            tally=self._tally,
+            summary=self._summary,
+            live=self._live,
+            output=self._output,
+            files=None if layout is None else Files(layout, Model.to_infos(models), self._say),
+        )
         self._is_alone = True
         self._infos = Model.to_infos(models)
-        self._has_epochs = False
         self._watchdog: Watchdog
         self.observer: Observer | None = None
+        self.branching: BranchObserver | None = None
 
     # -- the whole run -------------------------------------------------------------------------------------------
     def play(self, games: Sequence[PlannedGame]) -> Summary:
         os.environ.setdefault("MPLBACKEND", "Agg")
         self._store.plan(episode for game in games for episode in game.episodes)
-        self._has_epochs = any(episode.key.epoch > 1 for game in games for episode in game.episodes)
+        if self._keeper.files is not None:
+            self._keeper.files.has_epochs = any(each.key.epoch > 1 for game in games for each in game.episodes)
         self._summary.notes += leave_out_stuck(games, self._store, self._options)
         chosen = self._skipped(games)
         dispatch = Dispatch() if self._options.rng == "episode" else None
@@ -128,6 +140,7 @@ class _Run:
         self._watchdog = Watchdog(
             self._options.step_timeout, self._mark, report=self._report_step, on_stuck=self._give_up
         )
+        self._keeper.watchdog, self._keeper.mark = self._watchdog, self._mark
         interrupts = Interrupts(self._control, is_immediate=self._has_person)
         ticker = Ticker([self._watchdog.look, self._show_progress, lambda: interrupts.look(_LET_GO)])
         self._output.install()
@@ -213,17 +226,37 @@ class _Run:
                 players=game.spec.player_count,
                 observer=self.observer,
             )
+            if self.branching is not None:
+                trees = Trees(
+                    self._keeper,
+                    staging,
+                    self.branching,
+                    lambda tasks, work: self._work(Team(tasks, work, self._is_over), most, interrupts),
+                )
+                self._play_trees(trees, [each for each in game.episodes if each.key not in skipped])
+                return
             tasks = tasks_of(game, skipped, self._options)
             team = Team(tasks, lambda task: self._play_task(staging, task, skipped), self._is_over)
-            if self._is_alone:
-                team.run_here()
-            else:
-                self._run_team(team, most, interrupts)
+            self._work(team, most, interrupts)
+
+    def _play_trees(self, trees: Trees, episodes: Sequence[PlannedEpisode]) -> None:
+        for planned in episodes:
+            if not self._keeper.is_over:
+                try:
+                    trees.play(planned)
+                except Exception as fault:  # noqa: BLE001 - the store cannot be written: no further call is made
+                    self._control.stop("store", fault)
 
     def _is_over(self) -> bool:
-        return self._control.reason is not None
+        return self._keeper.is_over
 
-    def _run_team(self, team: Team[list[PlannedEpisode]], most: Callable[[], int], interrupts: Interrupts) -> None:
+    def _work(self, team: Team[Any], most: Callable[[], int], interrupts: Interrupts) -> None:
+        if self._is_alone:
+            team.run_here()
+        else:
+            self._run_team(team, most, interrupts)
+
+    def _run_team(self, team: Team[Any], most: Callable[[], int], interrupts: Interrupts) -> None:
         stopped_at = 0.0
         has_said = False
         while True:
@@ -277,66 +310,22 @@ class _Run:
         self, staging: Staging, planned: PlannedEpisode, contexts: dict[str, list[Any]]
     ) -> dict[str, list[Any]]:
         """Play an episode; return what its players remember."""
-        mark, name = self._mark, name_of(planned.key)
-        episode = LiveEpisode(
-            planned.key,
-            options=self._options,
-            baton=self._baton,
-            control=self._control,
-            mark=None if mark is None else lambda: mark.set(name),
-        )
-        outcome: str | None = None
-        error = None
-        kept: dict[str, list[Any]] = {}
-        self._tally.begin()
-        self._live.add(episode)
+        ended = Ended(None, None, [])
+
+        def play() -> None:
+            nonlocal ended
+            ended = play_episode(staging, planned, episode, writer=writer, book=book, contexts=contexts)
+
         try:
-            writer = self._store.begin(planned.key)
-            book = CallBook(writer, self._tally, lambda: episode.is_abandoned)
-            episode.begin()
-            self._watchdog.add(episode)
+            episode, writer, book = self._keeper.begin(planned)
             try:
-                ended = play_episode(staging, planned, episode, writer=writer, book=book, contexts=contexts)
+                self._keeper.inside(episode, play)
             finally:
-                self._watchdog.discard(episode)
-                self._output.end_line()
-                episode.end()
-            if ended.outcome is not None and not episode.is_abandoned:
-                self._write(planned, ended)
-                interactions = b"{}" if ended.recorder is None else ended.recorder.to_json()
-                writer.finish(ended.outcome, interactions, error=ended.error, facts=ended.facts or None)
-                outcome, error = ended.outcome, ended.error
-                kept = ended.facts.get("contexts", {}) if outcome == "played" else {}
+                self._keeper.end(planned, (episode, writer), ended)
         except Exception as fault:  # noqa: BLE001 - the store cannot be written: no further call is made
             self._control.stop("store", fault)
-        finally:
-            self._live.discard(episode)
-            self._tally.end(outcome, episode.scope_text, error)
-            if error is not None:
-                self._summary.add_error(planned.key, error)
-        return kept
-
-    def _write(self, planned: PlannedEpisode, ended: Ended) -> None:
-        """Write the files of an episode; the store has it all, so a fault does not end the run."""
-        if self._layout is None or ended.outcome is None:
-            return
-        try:
-            self._layout(
-                FinishedEpisode(
-                    planned.key,
-                    planned.experiment,
-                    planned.instance,
-                    ended.outcome,
-                    {} if ended.recorder is None else ended.recorder.interactions,
-                    ended.calls,
-                    player_models=self._infos,
-                    error=ended.error,
-                    has_epochs=self._has_epochs,
-                )
-            )
-        except Exception as fault:  # noqa: BLE001 - as above
-            if self._summary.add_unwritten(planned.key, error_of(fault)):
-                self._say(f"the files of {planned.key} cannot be written: {fault}")
+            return {}
+        return ended.facts.get("contexts", {}) if ended.outcome == "played" else {}
 
     # -- what the user hears ---------------------------------------------------------------------------------------
     def _report_step(self, episode: LiveEpisode, stack: str) -> None:

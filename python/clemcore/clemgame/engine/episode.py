@@ -8,26 +8,20 @@ from __future__ import annotations
 import copy
 import threading
 import traceback
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from clemcore.calls.scope import Scope
-from clemcore.clemgame.engine.asking import Asking
 from clemcore.clemgame.engine.callbook import CallBook, by_number
+from clemcore.clemgame.engine.cast import Cast, Observer, Staging, scope_of
 from clemcore.clemgame.engine.live import LiveEpisode, aside
 from clemcore.clemgame.engine.process_stream import process_state
 from clemcore.clemgame.engine.recording import EpisodeRecorder
-from clemcore.clemgame.engine.view import view_of
 from clemcore.clemgame.game_master import Step, play_game
-from clemcore.clemgame.player import shown_model
 from clemcore.clemgame.usage import USAGE
 from clemcore.errors import RunError
-from clemcore.model import Model
 from clemcore.secrets import scrub
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.engine.batcher import Batches
     from clemcore.clemgame.plan import PlannedEpisode
     from clemcore.clemgame.store import EpisodeWriter, StoredCall
 
@@ -56,59 +50,6 @@ class Ended:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Benchmark(Protocol):
-    """A game that was loaded."""
-
-    def create_game_master(self, experiment: dict[str, Any], player_models: list[Model]) -> Any:
-        """Make the game master of one episode."""
-
-
-class Observer(Protocol):
-    """Hears what happens in the episodes of a run, outside of game code, while no other episode goes on."""
-
-    def has_begun(self, master: Any, planned: PlannedEpisode) -> None:
-        """Hear that a game master is set up."""
-
-    def has_stepped(self, master: Any, planned: PlannedEpisode, step: tuple[Any, ...]) -> None:
-        """Hear of a step.
-
-        Args:
-            master: the game master.
-            planned: the episode.
-            step: the player, its context, its response, whether the game is over, and facts about the step.
-        """
-
-    def has_ended(self, master: Any, planned: PlannedEpisode, error: Exception | None) -> dict[str, Any]:
-        """Hear that an episode has ended, and with which error; return facts to keep about it."""
-
-
-@dataclass(frozen=True)
-class Staging:
-    """What an episode needs of its run.
-
-    Attributes:
-        benchmark: the game.
-        models: the line-up.
-        infos: the models as they stand in records.
-        folder_name: the name of the run's folder, as it stands in records.
-        batchers: returns the batcher of a model, or None.
-        between: called after each answer of a programmatic player.
-        keeps_context: whether players remember earlier episodes.
-        players: how many players the game has. One model of a line-up plays all of them.
-        observer: hears what happens, or None.
-    """
-
-    benchmark: Benchmark
-    models: Sequence[Model]
-    infos: Any
-    folder_name: str
-    batchers: Callable[[Model], Batches | None]
-    between: Callable[[LiveEpisode], None] | None = None
-    keeps_context: bool = False
-    players: int = 1
-    observer: Observer | None = None
-
-
 def play_episode(
     staging: Staging,
     planned: PlannedEpisode,
@@ -128,67 +69,61 @@ def play_episode(
         book: its calls.
         contexts: what the players remember of earlier episodes.
     """
-    key = planned.key
-    recorder: EpisodeRecorder | None = None
-    master: Any = None
-    labels: dict[str, str | int] = {
-        "run": episode.options.run,
-        "game": key.game,
-        "experiment": key.experiment,
-        "episode": key.game_id,
-        "epoch": key.epoch,
-    }
+    cast: Cast | None = None
     error: BaseException | None = None
     began = process_state() if episode.options.rng == "process" else None
     try:
-        with Scope(labels, sinks=(book,), answers=book) as scope:
-            recorder = EpisodeRecorder(
-                (key.game, key.experiment, key.game_id), staging.folder_name, staging.infos, writer.event
-            )
-            asking = Asking(
-                episode, book, scope, recorder=recorder, batchers=staging.batchers, between=staging.between
-            )
-            views = [view_of(model, asking) for model in staging.models]
-            experiment, instance = copy.deepcopy((planned.experiment, planned.instance))
-            before = shown_model.set(asking.shown)
-            episode.enter_game()
-            try:
-                # Games for 2.x count on a model for each player.
-                models = views * staging.players if len(views) == 1 else views
-                master = staging.benchmark.create_game_master(experiment, models)
-                master.setup(**instance)
-                for player in master.get_players():
-                    recorder.log_player(player.name, player.game_role, player.model.name)
-                master.register(recorder)
-                _remember(master, contexts)
-                if staging.observer is not None:
-                    with aside(episode):
-                        staging.observer.has_begun(master, planned)
-                for view in views:
-                    view.reset()
-                play_game(master, _hears_of_steps(staging.observer, planned, episode))
-            finally:
-                shown_model.reset(before)
-                episode.leave_game()
+        with scope_of(planned, episode, book) as scope:
+            cast = Cast(staging, planned, episode, writer=writer, book=book, scope=scope)
+            with cast.in_game():
+                cast.set_up(contexts)
+                play_game(cast.master, _hears_of_steps(staging.observer, planned, episode))
     except BaseException as fault:  # noqa: BLE001 - whatever a game raises ends this episode alone
-        error = fault
-        episode.in_game = False
-        is_main = threading.current_thread() is threading.main_thread()
-        if isinstance(fault, KeyboardInterrupt) and is_main and not episode.control.handles_interrupts:
-            episode.control.stop("interrupt")  # Ctrl-C, where another program handles signals
-            episode.was_stopped = True
-    noted: dict[str, Any] = {}
-    if staging.observer is not None and master is not None and not episode.was_stopped:
-        try:
-            noted = staging.observer.has_ended(master, planned, _exception_of(episode, error))
-        except Exception as fault:  # noqa: BLE001 - what listens to an episode fails like the episode
-            error = error or fault
-    ended = _ended(episode, book, recorder, error)
-    ended.facts.update(noted)
+        error = raised(episode, fault)
+    master, recorder = (None, None) if cast is None else (cast.master, cast.recorder)
+    ended = end_episode(staging.observer, planned, (episode, book), (master, recorder), error)
     if staging.keeps_context and ended.outcome == "played":
         ended.facts["contexts"] = _contexts_of(master)
     if began is not None:
         ended.facts["random_state"] = began
+    return ended
+
+
+def raised(episode: LiveEpisode, fault: BaseException) -> BaseException:
+    """Take note of what was raised while an episode was played, and return it."""
+    episode.in_game = False
+    is_main = threading.current_thread() is threading.main_thread()
+    if isinstance(fault, KeyboardInterrupt) and is_main and not episode.control.handles_interrupts:
+        episode.control.stop("interrupt")  # Ctrl-C, where another program handles signals
+        episode.was_stopped = True
+    return fault
+
+
+def end_episode(
+    observer: Observer | None,
+    planned: PlannedEpisode,
+    live: tuple[LiveEpisode, CallBook],
+    played: tuple[Any, EpisodeRecorder | None],
+    error: BaseException | None,
+) -> Ended:
+    """Tell an observer how an episode has ended, and return what became of it.
+
+    Args:
+        observer: hears of it, or None.
+        planned: the episode.
+        live: its live state, and its calls.
+        played: its game master, None if there was none yet, and its interactions.
+        error: what it ended with, or None.
+    """
+    (episode, book), (master, recorder) = live, played
+    noted: dict[str, Any] = {}
+    if observer is not None and master is not None and not episode.was_stopped:
+        try:
+            noted = observer.has_ended(master, planned, _exception_of(episode, error))
+        except Exception as fault:  # noqa: BLE001 - what listens to an episode fails like the episode
+            error = error or fault
+    ended = _ended(episode, book, recorder, error)
+    ended.facts.update(noted)
     return ended
 
 
@@ -209,12 +144,6 @@ def _exception_of(episode: LiveEpisode, error: BaseException | None) -> Exceptio
     if episode.limit is not None:
         return RunError(episode.limit.to_error()["message"])
     return error if error is None or isinstance(error, Exception) else RuntimeError(repr(error))
-
-
-def _remember(master: Any, contexts: dict[str, list[Any]] | None) -> None:
-    """Let players begin with what they remember of earlier episodes."""
-    for player in master.get_players() if contexts else ():
-        player._messages[:0] = copy.deepcopy((contexts or {}).get(player.name, []))
 
 
 def _contexts_of(master: Any) -> dict[str, list[Any]]:

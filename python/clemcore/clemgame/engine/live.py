@@ -126,7 +126,7 @@ class LiveEpisode:
         """Take the baton; this thread plays the episode from now on."""
         self.thread = threading.get_ident()
         _here.episode = self
-        self.began = time.monotonic()
+        self.began = self.began or time.monotonic()  # a branch begins each of its steps
         self.baton.take()
 
     def end(self) -> None:

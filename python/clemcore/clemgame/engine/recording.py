@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -45,13 +46,33 @@ class EpisodeRecorder(GameInteractionsRecorder):
         rounds[-1].append(text)
         self._on_encoded(text)
 
-    def to_json(self) -> bytes:
-        """Return the interactions so far as JSON."""
+    def _turns(self) -> bytes | None:
+        """Return the events as JSON, or None if a game has changed them itself."""
         turns = self.interactions["turns"]
         rounds = [*self._rounds, *([] for _ in range(len(turns) - len(self._rounds)))]
-        if [len(turn) for turn in turns] != [len(events) for events in rounds]:  # a game has changed them itself
+        if [len(turn) for turn in turns] != [len(events) for events in rounds]:
+            return None
+        return b"[%s]" % b", ".join(b"[%s]" % b", ".join(events) for events in rounds)
+
+    def turns_so_far(self) -> bytes:
+        """Return the events as they stand in the interactions at the end; empty if that is not known."""
+        return (self._turns() or b"")[: -len(b"]]")]
+
+    def copied_with(self, on_encoded: Callable[[bytes], None], memo: dict[int, Any]) -> EpisodeRecorder:
+        """Return a copy whose later events go to somebody else.
+
+        Args:
+            on_encoded: gets each later event as JSON.
+            memo: what is copied with it (see ``copy.deepcopy``).
+        """
+        memo[id(self._on_encoded)] = on_encoded
+        return copy.deepcopy(self, memo)
+
+    def to_json(self) -> bytes:
+        """Return the interactions so far as JSON."""
+        text = self._turns()
+        if text is None:
             return to_json(self.interactions)
-        text = b"[%s]" % b", ".join(b"[%s]" % b", ".join(events) for events in rounds)
         fields = {
             name: JsonText(text if name == "turns" else dumped(value)) for name, value in self.interactions.items()
         }

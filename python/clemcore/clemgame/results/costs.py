@@ -82,7 +82,7 @@ def costs_of(path: Path | str) -> dict[str, dict[str, Costs]]:
         rounds = set()
         games = found.setdefault(episode.line_up, {"": Costs()})
         both = (games[""], games.setdefault(episode.key.game, Costs()))
-        for call in episode.calls():
+        for call in episode.own_calls():
             if call.kind != "model":
                 continue
             facts = json.loads(call.record).get(FACTS)

@@ -104,7 +104,7 @@ def _write_rows(path: Path, episodes: _Table | _Lines, calls: _Table | _Lines) -
         if episode.run not in hashes:
             hashes[episode.run] = _hashes_of(episode.run)
         try:
-            made = [_call_row(episode, call) for call in episode.calls()]
+            made = [_call_row(episode, call) for call in episode.own_calls()]
             row = _episode_row(episode, made, hashes[episode.run].get(episode.key.game, {}))
         except (StoreError, ValueError, TypeError, AttributeError) as fault:
             problems.append((episode.folder, str(fault)))

@@ -35,6 +35,9 @@ class Observer:
         callbacks: what hears of them.
         reward_func: gives the reward of a step; by default that of the outcome.
         feedback_func: says something about a step, which becomes ``info["turn_feedback"]``.
+
+    Attributes:
+        callbacks: what hears of them.
     """
 
     def __init__(
@@ -43,14 +46,14 @@ class Observer:
         reward_func: RewardFunction | None = None,
         feedback_func: FeedbackFunction | None = None,
     ) -> None:
-        self._callbacks = callbacks
+        self.callbacks = callbacks
         self._reward_func = reward_func or reward_of_outcome
         self._feedback_func = feedback_func
         self._rewards: dict[int, float] = {}
 
     def has_begun(self, master: Any, planned: PlannedEpisode) -> None:
         """Say that a game master is set up."""
-        self._callbacks.on_game_start(master, planned.instance)
+        self.callbacks.on_game_start(master, planned.instance)
 
     def has_stepped(self, master: Any, planned: PlannedEpisode, step: tuple[Any, ...]) -> None:
         """Say that a player has answered."""
@@ -60,16 +63,16 @@ class Observer:
         if self._feedback_func is not None:
             info["turn_feedback"] = self._feedback_func(context, response, master.state, info)
         told = GameStep(context, response, done, info, player.name, player.model.name)
-        self._callbacks.on_game_step(master, planned.instance, told)
+        self.callbacks.on_game_step(master, planned.instance, told)
 
     def has_ended(self, master: Any, planned: PlannedEpisode, error: Exception | None) -> dict[str, Any]:
         """Say how an episode has ended; its last reward is that of all players."""
         reward = self._rewards.pop(id(master), 0.0)
         if error is not None:
-            self._callbacks.on_game_end(master, planned.instance, error)
+            self.callbacks.on_game_end(master, planned.instance, error)
             return {}
         rewards = {f"player_{place}": reward for place, _ in enumerate(master.get_players())}
-        self._callbacks.on_game_end(master, planned.instance, rewards=dict(rewards))
+        self.callbacks.on_game_end(master, planned.instance, rewards=dict(rewards))
         return {"rewards": rewards}
 
 

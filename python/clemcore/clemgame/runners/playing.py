@@ -6,12 +6,13 @@ It does not know which episodes are live at the same time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clemcore.clemgame import engine, manifest
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback
+from clemcore.clemgame.engine.branches import BranchObserver
 from clemcore.clemgame.fingerprint import fingerprint_of
 from clemcore.clemgame.plan import PlannedGame, check_line_up
 from clemcore.clemgame.replaying import MODELS_NOTE, noted_models
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from clemcore.clemgame.benchmark import GameBenchmark
     from clemcore.clemgame.engine import Options, Summary
     from clemcore.clemgame.runners.observing import Observer
+
+Branching: TypeAlias = Callable[[stores.Epochs], BranchObserver]
 
 logger = logging.getLogger("clemcore.run")
 
@@ -40,6 +43,7 @@ def play(
     observer: Observer,
     options: Options,
     runner: str,
+    branching: Branching | None = None,
 ) -> None:
     """Play instances, and tell callbacks what happens.
 
@@ -51,6 +55,7 @@ def play(
         observer: what hears of episodes.
         options: how to play.
         runner: the name of the runner, which is kept with each episode.
+        branching: makes an observer that says where episodes branch; by default they do not.
 
     Raises:
         GameError: rows or models do not go with the game; nothing was played.
@@ -64,11 +69,13 @@ def play(
     folder = stores.folder_of(callbacks)
     callbacks.on_benchmark_start(game_benchmark)
     with stores.opened(folder) as store:
-        episodes = stores.next_epochs(store, game_benchmark.game_name, rows)
+        epochs = stores.Epochs(store, game_benchmark.game_name)
+        episodes = [epochs.next(experiment, instance) for experiment, instance in rows]
         note(store, game_benchmark, models, runner)
         game = PlannedGame(game_benchmark.game_spec, episodes, benchmark=game_benchmark)
         named = replace(options, run="" if folder is None else folder.name)
-        summary = engine.play([game], models, store, named, observer=observer)
+        tree = None if branching is None else branching(epochs)
+        summary = engine.play([game], models, store, named, observer=observer, branching=tree)
     report(game_benchmark.game_name, summary)
     callbacks.on_benchmark_end(game_benchmark)
 

@@ -75,27 +75,29 @@ def opened(folder: Path | None) -> Iterator[Any]:
         yield store
 
 
-def next_epochs(
-    store: Any, game: str, rows: Iterable[tuple[dict[str, Any], dict[str, Any]]]
-) -> list[PlannedEpisode]:
-    """Return an episode for each row, whose epoch is one that the store does not have yet.
+class Epochs:
+    """Numbers the episodes of a game: each is an epoch of its instance that the store does not have yet.
 
     Args:
         store: the store of the run.
         game: the name of the game.
-        rows: experiment and instance of each episode.
     """
-    states = store.states()
-    known = _played if isinstance(store, NoStore) else Counter[tuple[str, str, int]]()
-    for key in states:
-        name = (key.game, key.experiment, key.game_id)
-        known[name] = max(known[name], key.epoch)
-    episodes = []
-    for place, (experiment, instance) in enumerate(rows, start=len(states)):
-        name = (game, str(experiment["name"]), int(instance["game_id"]))
-        known[name] += 1
-        episodes.append(PlannedEpisode(EpisodeKey(*name, known[name]), experiment, instance, place))
-    return episodes
+
+    def __init__(self, store: Any, game: str) -> None:
+        states = store.states()
+        self._game = game
+        self._place = len(states)
+        self._known = _played if isinstance(store, NoStore) else Counter[tuple[str, str, int]]()
+        for key in states:
+            name = (key.game, key.experiment, key.game_id)
+            self._known[name] = max(self._known[name], key.epoch)
+
+    def next(self, experiment: dict[str, Any], instance: dict[str, Any]) -> PlannedEpisode:
+        """Return the next episode of an instance."""
+        name = (self._game, str(experiment["name"]), int(instance["game_id"]))
+        self._known[name] += 1
+        self._place += 1
+        return PlannedEpisode(EpisodeKey(*name, self._known[name]), experiment, instance, self._place - 1)
 
 
 class NoStore:
@@ -133,6 +135,12 @@ class _NoWriter:
 
     def differs_from(self, number: int) -> None:
         """Take the number of a call."""
+
+    def share(self, turns: bytes) -> None:
+        """Share what was played so far."""
+
+    def begin_with(self, shared: None) -> None:
+        """Begin with what another episode has shared."""
 
     def finish(self, state: str, interactions: bytes, **more: Any) -> None:
         """End the episode."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clemcore.clemgame.store.commits import Commits
 from clemcore.clemgame.store.faults import damaged
-from clemcore.clemgame.store.frames import DamagedError, Stream, packed, read_stream, unpacked
+from clemcore.clemgame.store.frames import DamagedError, Pieces, Stream, packed_with, read_stream, unpacked
 from clemcore.clemgame.store.shared import SharedPieces
 
 
@@ -63,11 +63,19 @@ class EpisodeLog:
         except DamagedError as fault:
             raise damaged(self._path, str(fault)) from fault
 
-    def append(self, episode: int, frames: Sequence[bytes]) -> None:
-        """Write frames of a live episode; they are in the file when this returns."""
+    def append(self, episode: int, frames: Sequence[bytes], shared: Pieces = ()) -> None:
+        """Write frames of a live episode; they are in the file when this returns.
+
+        Args:
+            episode: the number of the episode.
+            frames: the frames.
+            shared: the pieces that they have in common with those of other episodes.
+        """
         row = next(self._next_row)
         self._rows.setdefault(episode, []).append(row)
-        self._commits.now(("INSERT INTO log VALUES (?, ?, ?)", (row, episode, b"\x00" + b"".join(frames))))
+        whole = b"".join(frames)
+        body = packed_with(whole, [shared]) if shared else b"\x00" + whole
+        self._commits.now(("INSERT INTO log VALUES (?, ?, ?)", (row, episode, body)))
 
     def finish(
         self,
@@ -76,6 +84,8 @@ class EpisodeLog:
         body: tuple[int, bytes],
         error: bytes | None,
         facts: bytes | None,
+        *,
+        shared: Sequence[Pieces] = (),
     ) -> None:
         """End an attempt, in one transaction.
 
@@ -85,9 +95,10 @@ class EpisodeLog:
             body: the length of the interactions, and the interactions with all frames behind them.
             error: the error that it ended with, as JSON.
             facts: what else is known, as JSON.
+            shared: the pieces that the body has in common with those of other episodes, for each place.
         """
         number, game = episode
-        kept = packed(body[1], self._shared.dictionary_of(game, body[1]))
+        kept = packed_with(body[1], shared, self._shared.dictionary_of(game, body[1]))
         rows = self._rows.pop(number, [])
         self._begun.pop(number, None)
         ended = datetime.now(timezone.utc).isoformat()

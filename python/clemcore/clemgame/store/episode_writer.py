@@ -6,15 +6,32 @@ It knows in which order frames are written. It does not know the file they are i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clemcore.calls.encoding import to_json
 from clemcore.clemgame.store.contents import ENDED, StoredCall
 from clemcore.clemgame.store.episode_log import EpisodeLog
-from clemcore.clemgame.store.frames import Stream, call_frame, differs_frame, events_frame
+from clemcore.clemgame.store.frames import Pieces, Stream, call_frame, differs_frame, events_frame
 from clemcore.clemgame.store.pieces import Cutter
 from clemcore.secrets import scrub_json
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What an episode has shared with those that begin like it.
+
+    Attributes:
+        frames: the frames of its calls.
+        turns: the pieces of its interactions, in order.
+        calls: the pieces of its frames.
+        cutter: cuts the records of later calls.
+    """
+
+    frames: Sequence[bytes]
+    turns: Pieces
+    calls: Pieces
+    cutter: Cutter
 
 
 class EpisodeWriter:
@@ -54,6 +71,8 @@ class EpisodeWriter:
         self._frames: list[bytes] = []
         self._events: list[bytes] = []
         self._waiting: list[bytes] = []
+        self._turns: Pieces = ()
+        self._calls: Pieces = ()
         self._counting = {call.number: call for call in self.earlier}
         self._is_torn = False
         self._follow(stream)
@@ -64,6 +83,33 @@ class EpisodeWriter:
         self._cutter = Cutter(self._number_of)
         for call, record in zip(stream.made, stream.records, strict=True):
             self._cutter.add(call.player, record)
+
+    def share(self, turns: bytes) -> Shared:
+        """Keep everything so far as pieces that another episode can begin with, and return them.
+
+        Args:
+            turns: the interactions so far, as they stand in those at the end.
+        """
+        if self._is_torn:
+            self._mend()
+        self._turns = self._grown(self._turns, scrub_json(turns))
+        self._calls = self._grown(self._calls, b"".join(self._frames))
+        return Shared([*self._frames], self._turns, self._calls, self._cutter.copied())
+
+    def _grown(self, pieces: Pieces, content: bytes) -> Pieces:
+        known = b"".join(piece for _, piece in pieces)
+        fresh = content[len(known) :] if content.startswith(known) else b""
+        return [*pieces, (self._number_of(fresh), fresh)] if fresh else pieces
+
+    def begin_with(self, shared: Shared) -> None:
+        """Begin with what another episode has shared.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        self._turns, self._calls, self._cutter = shared.turns, shared.calls, shared.cutter.copied()
+        self._frames = [*shared.frames]
+        self._log.append(self._episode[0], self._frames, shared.calls)
 
     def _mend(self) -> None:
         """Find out whether a call is in the file whose write was interrupted: later ones may refer to it."""
@@ -141,4 +187,5 @@ class EpisodeWriter:
             (len(interactions), interactions + calls),
             None if error is None else to_json(error),
             to_json(noted) if noted else None,
+            shared=(self._turns, self._calls),
         )

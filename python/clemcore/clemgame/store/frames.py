@@ -25,7 +25,7 @@ from clemcore.clemgame.store.contents import StoredCall
 from clemcore.clemgame.store.pieces import Cutter, join
 from clemcore.secrets import holds_key
 
-_PLAIN, _ZLIB, _ZLIB_LIKE = b"\x00", b"\x01", b"\x02"
+_PLAIN, _ZLIB, _ZLIB_LIKE, _WITH_PIECES = b"\x00", b"\x01", b"\x02", b"\x03"
 # Bytes of the number of the piece that a body resembles.
 _NUMBER = 4
 # Shorter bodies hardly get smaller.
@@ -62,6 +62,35 @@ def packed(body: bytes, dictionary: tuple[int, bytes] | None = None) -> bytes:
     return _PLAIN + body
 
 
+Pieces = Sequence[tuple[int, bytes]]
+
+
+def packed_with(body: bytes, groups: Sequence[Pieces], dictionary: tuple[int, bytes] | None = None) -> bytes:
+    """Return a body as it is kept in the file, without shared pieces that stand in it.
+
+    Args:
+        body: the body.
+        groups: number and content of pieces that stand one after another, for each place. A group that is not in
+            the body is kept like the rest.
+        dictionary: number and content of a shared piece that resembles the body.
+    """
+    places: list[bytes] = []
+    rest: list[bytes] = []
+    end = length = 0
+    for pieces in groups:
+        whole = b"".join(piece for _, piece in pieces)
+        at = body.find(whole, end) if whole else -1
+        if at >= 0:
+            rest.append(body[end:at])
+            length += at - end
+            places += (length.to_bytes(_NUMBER, "big") + number.to_bytes(_NUMBER, "big") for number, _ in pieces)
+            end = at + len(whole)
+    if not places:
+        return packed(body, dictionary)
+    head = _WITH_PIECES + len(places).to_bytes(_NUMBER, "big")
+    return b"".join([head, *places, packed(b"".join([*rest, body[end:]]), dictionary)])
+
+
 def unpacked(kept: bytes, shared: Callable[[int], bytes], length: int = 0) -> bytes:
     """Return a body from what is kept in the file.
 
@@ -82,9 +111,25 @@ def unpacked(kept: bytes, shared: Callable[[int], bytes], length: int = 0) -> by
         if codec == _ZLIB_LIKE:
             like = shared(int.from_bytes(kept[1 : _NUMBER + 1], "big"))
             return zlib.decompressobj(zdict=like).decompress(kept[_NUMBER + 1 :], length)
+        if codec == _WITH_PIECES:
+            body = _with_pieces(kept, shared)
+            return body[:length] if length else body
     except zlib.error as fault:
         raise DamagedError(f"a body cannot be decompressed: {fault}") from None
     raise DamagedError(f"a body begins with {codec!r}, which names no compression")
+
+
+def _with_pieces(kept: bytes, shared: Callable[[int], bytes]) -> bytes:
+    begin = 1 + _NUMBER
+    end = begin + int.from_bytes(kept[1:begin], "big") * 2 * _NUMBER
+    numbers = [int.from_bytes(kept[at : at + _NUMBER], "big") for at in range(begin, end, _NUMBER)]
+    rest = unpacked(kept[end:], shared)
+    found: list[bytes] = []
+    before = 0
+    for at, number in zip(numbers[::2], numbers[1::2], strict=True):
+        found += (rest[before:at], shared(number))
+        before = at
+    return b"".join([*found, rest[before:]])
 
 
 def events_frame(events: Sequence[bytes]) -> bytes:

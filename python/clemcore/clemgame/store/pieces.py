@@ -59,6 +59,13 @@ class Cutter:
         self._last = self._last_of[player] = (self._count, record)
         self._count += 1
 
+    def copied(self) -> Cutter:
+        """Return a cutter for an episode that begins with the same records."""
+        other = Cutter(self._shared)
+        other._count, other._last = self._count, self._last
+        other._last_of, other._known = {**self._last_of}, {**self._known}
+        return other
+
     def cut(self, player: str, record: bytes) -> tuple[list[Part], list[bytes]]:
         """Return the parts of the next record, and the bytes of those that are new."""
         if len(record) < _WORTH_A_LOOK and _FIXED_BEGIN not in record:

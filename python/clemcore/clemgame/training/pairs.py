@@ -1,6 +1,7 @@
 """Preference pairs: two answers to the same prompt, in episodes of one instance with different rewards.
 
-Episodes of several epochs share a prefix until their first different answer. It does not know files.
+Episodes of several epochs, and branches of one episode, share a prefix until their first different answer. It does
+not know files.
 """
 
 from __future__ import annotations
@@ -79,13 +80,13 @@ class Pairs:
         if not several:
             return (
                 "no instance has two episodes of the same player and model, so there is nothing to compare. Play "
-                "it with `clem run --epochs 2` or more, at a temperature above 0"
+                "it with `clem run --epochs 2` or more, at a temperature above 0, or with the branching runner"
             )
         if all(max(first.values()) == 1 for first in several):
             return (
                 "the episodes have no common prefix: in all instances with several episodes, the "
                 "first prompt differs from episode to episode. Pairs need equal prompts: check that the game draws "
-                "nothing at random outside of its instances"
+                "nothing at random outside of its instances, and that branches begin where this player answers"
             )
         if all(len(prompt.answers) == 1 for prompt in self._prompts.values()):
             return (

@@ -15,7 +15,8 @@ from typing import Any
 
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallbackList
 from clemcore.clemgame.engine.callbook import CallBook
-from clemcore.clemgame.engine.episode import Ended, Staging, play_episode
+from clemcore.clemgame.engine.cast import Staging
+from clemcore.clemgame.engine.episode import Ended, play_episode
 from clemcore.clemgame.engine.limits import EpisodeStop
 from clemcore.clemgame.engine.live import LiveEpisode
 from clemcore.clemgame.engine.seeds import derived_seed
