@@ -39,6 +39,9 @@ class BranchObserver(Observer, Protocol):
     def next_episode(self, planned: PlannedEpisode) -> PlannedEpisode:
         """Return an episode for another branch."""
 
+    def take_over(self, other: Any, masters: tuple[Any, Any], memo: dict[int, Any]) -> None:
+        """Know of the copy of a game master what another observer knows of the original."""
+
     def copied(self, memo: dict[int, Any]) -> BranchObserver:
         """Return a copy for another branch.
 
@@ -144,7 +147,8 @@ class Trees:
                 root.cast.recorder = root.cast.recorder.copied_with(root.writer.event, memo)
                 root.cast.asking.recorder = root.cast.recorder
                 root.observer = self._observer.copied(memo)
-                root.cast.master = copy.deepcopy(root.cast.master, memo)
+                original, root.cast.master = root.master, copy.deepcopy(root.master, memo)
+                root.observer.take_over(self._staging.observer, (original, root.master), memo)
             except Exception as fault:  # noqa: BLE001 - games and callbacks may hold anything
                 root.error = _not_copied(fault)
         if root.error is None:
@@ -193,6 +197,7 @@ class Trees:
             memo.update(parent.cast.counterparts(branch.cast))
             branch.observer = parent.observer.copied(memo)
             branch.cast.master = copy.deepcopy(parent.master, memo)
+            branch.observer.take_over(parent.observer, (parent.master, branch.master), memo)
         except Exception as fault:
             self._run.end(planned, (branch.episode, branch.writer), Ended(None, None, []))
             raise _not_copied(fault) from fault

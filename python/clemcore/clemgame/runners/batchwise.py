@@ -59,7 +59,7 @@ def run(
         game_instances,
         models,
         callbacks=callbacks,
-        observer=Observer(callbacks),
+        observer=Observer(game_benchmark, callbacks),
         # With models that answer batches, the engine keeps more episodes live, so that batches are full.
         options=Options(concurrency=None if answer_batches else batch_size, batch_size=batch_size, seed=seed),
         runner="batchwise",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback, GameSnapshot
 from clemcore.clemgame.engine import Options
 from clemcore.clemgame.engine.view import model_of
-from clemcore.clemgame.runners.observing import FeedbackFunction, Observer, RewardFunction
+from clemcore.clemgame.envs.rewards import FeedbackFunc, RewardFunc, reward_of
+from clemcore.clemgame.runners.observing import Observer
 from clemcore.clemgame.runners.playing import play
 from clemcore.errors import RunError
 
@@ -75,8 +76,8 @@ def run(
     callbacks: GameBenchmarkCallback,
     branching_factor: int = 1,
     branching_condition: BranchingCondition | None = always,
-    reward_func: RewardFunction | None = None,
-    feedback_func: FeedbackFunction | None = None,
+    reward_func: RewardFunc | str | None = None,
+    feedback_func: FeedbackFunc | None = None,
     seed: int = 0,
 ) -> None:
     """Play instances one after another, each with its branches side by side.
@@ -92,8 +93,9 @@ def run(
         branching_factor: in how many ways an episode goes on where it branches.
         branching_condition: called before each step with ``player`` and ``env``; ``env.game_master`` is the game
             master. None: nowhere.
-        reward_func: gives the reward of a step from its context, its response, the state and the info; by default 1
-            after success, -1 after an abort, and 0 otherwise.
+        reward_func: gives the reward of a step from its context, its response, the state and the info, or the name
+            of a reward of :mod:`clemcore.clemgame.envs.rewards`; by default ``outcome``: 1 after success, -1 after
+            an abort, and 0 otherwise.
         feedback_func: says something about a step, which becomes ``info["turn_feedback"]``.
         seed: what the random numbers of episodes and the seeds of calls start from; each branch has others.
 
@@ -104,16 +106,19 @@ def run(
         BudgetExceededError: no further call can be paid for.
     """
     _check(branching_factor, branching_condition)
+    reward_func = reward_of(reward_func)
     rule = (branching_factor, branching_condition)
     play(
         game_benchmark,
         game_instances,
         player_models,
         callbacks=callbacks,
-        observer=Observer(callbacks),
+        observer=_RootObserver(game_benchmark, callbacks),
         options=Options(seed=seed),
         runner="branching",
-        branching=lambda epochs: _BranchObserver(callbacks, (reward_func, feedback_func), rule, epochs),
+        branching=lambda epochs: _BranchObserver(
+            game_benchmark, callbacks, (reward_func, feedback_func), rule=rule, epochs=epochs
+        ),
     )
 
 
@@ -139,17 +144,28 @@ class _Env:
         self.agent_selection = self.player_to_agent_id.get(getattr(master.current_player, "name", None))
 
 
+class _RootObserver(Observer):
+    """Tells the callbacks that were given how trees begin; copies of them hear the rest."""
+
+    def has_begun(self, master: Any, planned: PlannedEpisode) -> None:
+        """Say that a game master is set up; the tree before is over."""
+        self._records.clear()
+        super().has_begun(master, planned)
+
+
 class _BranchObserver(Observer):
     """Tells the callbacks of one branch what happens in it."""
 
     def __init__(
         self,
+        benchmark: GameBenchmark,
         callbacks: GameBenchmarkCallback,
-        functions: tuple[RewardFunction | None, FeedbackFunction | None],
+        functions: tuple[RewardFunc | str | None, FeedbackFunc | None],
+        *,
         rule: tuple[int, BranchingCondition | None],
         epochs: Epochs,
     ) -> None:
-        super().__init__(callbacks, *functions)
+        super().__init__(benchmark, callbacks, *functions)
         self._functions = functions
         self._rule = rule
         self._epochs = epochs
@@ -173,7 +189,8 @@ class _BranchObserver(Observer):
 
     def copied(self, memo: dict[int, Any]) -> _BranchObserver:
         """Return a copy with copies of the callbacks."""
-        return _BranchObserver(deepcopy(self.callbacks, memo), self._functions, self._rule, self._epochs)
+        callbacks = deepcopy(self.callbacks, memo)
+        return _BranchObserver(self._benchmark, callbacks, self._functions, rule=self._rule, epochs=self._epochs)
 
 
 class BranchingRunner:

@@ -2,64 +2,63 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback, GameStep
-from clemcore.clemgame.state import Outcome
-from clemcore.errors import GameError
+from clemcore.clemgame.envs.rewards import (
+    EpisodeRecord,
+    FeedbackFunc,
+    RewardFunc,
+    Step,
+    begin_record,
+    reward_of,
+    reward_of_step,
+)
 
 if TYPE_CHECKING:
+    from clemcore.clemgame.benchmark import GameBenchmark
     from clemcore.clemgame.plan import PlannedEpisode
-
-# Takes the context, the response, the state of the game and the facts about the step.
-RewardFunction: TypeAlias = Callable[[dict[str, Any], str, Any, dict[str, Any]], float]
-FeedbackFunction: TypeAlias = Callable[[dict[str, Any], str, Any, dict[str, Any]], str | None]
-
-_OF_OUTCOME = {Outcome.SUCCESS: 1.0, Outcome.FAILURE: 0.0, Outcome.ABORTED: -1.0}
-
-
-def reward_of_outcome(context: dict[str, Any], response: str, state: Any, info: dict[str, Any]) -> float:  # noqa: ARG001
-    """Return 1 after success, -1 after an abort, and 0 otherwise; the reward function of 3.7.2.
-
-    A game that keeps its state in an object without an ``outcome`` has the reward 0.
-    """
-    return _OF_OUTCOME.get(getattr(state, "outcome", None), 0.0)  # type: ignore[arg-type]
 
 
 class Observer:
     """Tells callbacks of episodes.
 
     Args:
-        callbacks: what hears of them.
+        benchmark: the game.
+        callbacks: what hears of its episodes.
         reward_func: gives the reward of a step; by default that of the outcome.
         feedback_func: says something about a step, which becomes ``info["turn_feedback"]``.
 
     Attributes:
-        callbacks: what hears of them.
+        callbacks: what hears of its episodes.
     """
 
     def __init__(
         self,
+        benchmark: GameBenchmark,
         callbacks: GameBenchmarkCallback,
-        reward_func: RewardFunction | None = None,
-        feedback_func: FeedbackFunction | None = None,
+        reward_func: RewardFunc | str | None = None,
+        feedback_func: FeedbackFunc | None = None,
     ) -> None:
         self.callbacks = callbacks
-        self._reward_func = reward_func or reward_of_outcome
+        self._benchmark = benchmark
+        self._reward_func = reward_of(reward_func)
         self._feedback_func = feedback_func
+        # By the identity of the game master, as long as it plays.
+        self._records: dict[int, EpisodeRecord] = {}
         self._rewards: dict[int, float] = {}
 
     def has_begun(self, master: Any, planned: PlannedEpisode) -> None:
         """Say that a game master is set up."""
+        self._records[id(master)] = begin_record(self._benchmark, master, planned.experiment, planned.instance)
         self.callbacks.on_game_start(master, planned.instance)
 
     def has_stepped(self, master: Any, planned: PlannedEpisode, step: tuple[Any, ...]) -> None:
         """Say that a player has answered."""
         player, context, response, done, info = step
-        reward = self._reward_func(context, response, master.state, info)
-        self._rewards[id(master)] = _checked(reward, self._reward_func, planned)
+        rewarded = Step(context, response, master.state, info, done)
+        self._rewards[id(master)] = reward_of_step(self._reward_func, rewarded, self._records.get(id(master)))
         if self._feedback_func is not None:
             info["turn_feedback"] = self._feedback_func(context, response, master.state, info)
         told = GameStep(context, response, done, info, player.name, player.model.name)
@@ -67,6 +66,7 @@ class Observer:
 
     def has_ended(self, master: Any, planned: PlannedEpisode, error: Exception | None) -> dict[str, Any]:
         """Say how an episode has ended; its last reward is that of all players."""
+        self._records.pop(id(master), None)
         reward = self._rewards.pop(id(master), 0.0)
         if error is not None:
             self.callbacks.on_game_end(master, planned.instance, error)
@@ -75,9 +75,16 @@ class Observer:
         self.callbacks.on_game_end(master, planned.instance, rewards=dict(rewards))
         return {"rewards": rewards}
 
+    def take_over(self, other: Observer, masters: tuple[Any, Any], memo: dict[int, Any]) -> None:
+        """Know of a copied game master what another observer knows of the original.
 
-def _checked(reward: Any, function: Any, planned: PlannedEpisode) -> float:
-    if isinstance(reward, (int, float)) and math.isfinite(reward):
-        return float(reward)
-    name = getattr(function, "__name__", repr(function))
-    raise GameError(f"{planned.key}: {name} returned the reward {reward!r}; it must return a finite number")
+        Args:
+            other: the other observer.
+            masters: the game master, and its copy.
+            memo: what was copied with it (see ``copy.deepcopy``).
+        """
+        original, copied = masters
+        record = other._records.get(id(original))
+        if record is not None:
+            memo.update({id(each): each for each in (self._benchmark, record.experiment, record.instance)})
+            self._records[id(copied)] = deepcopy(record, memo)

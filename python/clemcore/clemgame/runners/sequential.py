@@ -48,7 +48,7 @@ def run(
         game_instances,
         player_models,
         callbacks=callbacks,
-        observer=Observer(callbacks),
+        observer=Observer(game_benchmark, callbacks),
         options=Options(concurrency=1, seed=seed),
         runner="sequential",
     )
