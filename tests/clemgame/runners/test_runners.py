@@ -21,6 +21,7 @@ from clemcore.clemgame import (
     InteractionsFileSaver,
     ResultsFolder,
     SignalFileSaver,
+    episode_results_folder_callbacks,
 )
 from clemcore.clemgame.episodes import read_episodes
 from clemcore.clemgame.runners import batchwise, dispatch, sequential
@@ -212,6 +213,15 @@ def test_batchwise_gives_what_sequential_gives_in_batches(tmp_path: Path, talk: 
     assert max(models[0].sizes, default=1) == 1
     assert max(models[1].sizes) == 4
     assert {episode.state for episode in read_episodes(tmp_path / "1")} == {"played"}
+
+
+def test_episodes_that_play_side_by_side_have_folders_of_their_own(tmp_path: Path, talk: GameBenchmark) -> None:
+    callbacks = episode_results_folder_callbacks(run_dir="a-run", result_dir_path=tmp_path)
+    batchwise.run(talk, rows(4), [Echo()], callbacks=callbacks, batch_size=4)
+    folders = sorted((tmp_path / "a-run" / "talk" / "e").glob("episode_*"))
+    ids = [content(folder / "instance.json")["game_id"] for folder in folders]
+    assert sorted(ids) == [0, 1, 2, 3]
+    assert [content(folder / "interactions.json")["meta"]["game_id"] for folder in folders] == ids
 
 
 def test_batchwise_takes_models_that_do_not_answer_batches(tmp_path: Path, talk: GameBenchmark) -> None:

@@ -33,6 +33,9 @@ __all__ = [
     "SignalFileSaver",
 ]
 
+# Where a game master keeps the number of its episode: several may play at the same time.
+_EPISODE = "_number_in_results"
+
 _logger = logging.getLogger(__name__)
 
 
@@ -106,6 +109,15 @@ class EpisodeResultsFolder(ResultsFolder):
         """Return the name of the episode's folder."""
         return self.to_episode_dir()
 
+    def to_instance_dir_path(self, game_master: Any, game_instance: dict[str, Any]) -> Path:
+        """Return the folder of the episode that a game master plays, also if others have begun since."""
+        last = self.episode_id
+        self.episode_id = getattr(game_master, _EPISODE, last)
+        try:
+            return super().to_instance_dir_path(game_master, game_instance)
+        finally:
+            self.episode_id = last
+
 
 class EpisodeResultsFolderCallback(GameBenchmarkCallback):
     """Counts the episodes for an :class:`EpisodeResultsFolder`."""
@@ -116,6 +128,7 @@ class EpisodeResultsFolderCallback(GameBenchmarkCallback):
     def on_game_start(self, game_master: Any, game_instance: dict[str, Any]) -> None:  # noqa: ARG002
         """Count an episode."""
         self.results_folder.increment_episode_id()
+        setattr(game_master, _EPISODE, self.results_folder.episode_id)
 
 
 class EpochResultsFolder(ResultsFolder):
