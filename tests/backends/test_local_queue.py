@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -159,6 +160,26 @@ def _ask_in_child(model: HuggingfaceLocalModel, answers: Any) -> None:
 @pytest.fixture(scope="module")
 def fast(tiny_chat: Path) -> HuggingfaceLocalModel:
     return load(tiny_chat, {**FAST, "torch_num_threads": 1})
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_waits_for_the_thread_that_is_about_to_end() -> None:
+    class Slow(FakeEngine):
+        def generate(self, jobs: Iterable[Job], way: str) -> Iterator[tuple[Job, Any]]:
+            yield from super().generate(jobs, way)
+            time.sleep(0.2)
+
+    line = queue(Slow())
+    assert len(list(line.generate([job(1)]))) == 1
+    thread = line._last_thread
+    assert thread is not None
+    assert thread.is_alive()
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert not thread.is_alive()
+    assert not Path(f"/proc/self/task/{thread.native_id}").exists()
 
 
 @pytest.mark.slow

@@ -61,7 +61,8 @@ class Queue:
         self._waiting: deque[_Ticket] = deque()
         self._under_way: dict[Job, _Ticket] = {}
         self._thread: threading.Thread | None = None
-        forks.guard(self, "_lock", in_child=Queue._begin_anew)
+        self._last_thread: threading.Thread | None = None  # also while it ends
+        forks.guard(self, "_lock", settle=Queue._settle, in_child=Queue._begin_anew)
 
     def submit(self, jobs: Sequence[Job], done: Done, check: Check | None = None) -> Order:
         """Let jobs wait for their turn, and return at once.
@@ -76,7 +77,8 @@ class Queue:
             self._waiting += [_Ticket(job, order) for job in jobs]
             if self._thread is not None:
                 return order
-            thread = self._thread = threading.Thread(target=self._work, name="clemcore-local-batches")
+            thread = threading.Thread(target=self._work, name="clemcore-local-batches")
+            self._thread = self._last_thread = thread
         try:
             # Not a daemon: the interpreter waits for it, because torch must not compute while it ends.
             thread.start()
@@ -147,11 +149,17 @@ class Queue:
             if not ticket.order.is_cancelled:
                 ticket.order.done(ticket.asked, error)
 
+    def _settle(self) -> None:
+        """Before a fork, let a thread end that has no more to do: a child could not compute beside it."""
+        thread = self._last_thread
+        if thread is not None and not self._waiting and not self._under_way:
+            forks.wait_for_end(thread)
+
     def _begin_anew(self) -> None:
         """In a forked child, nobody computes what the parent asked."""
         self._waiting.clear()
         self._under_way.clear()
-        self._thread = None
+        self._thread = self._last_thread = None
 
 
 class _Source(Iterator[Job]):

@@ -36,8 +36,13 @@ from clemcore.backends.local.transformers.description import (
 )
 from clemcore.backends.local.transformers.determinism import determinism_facts, deterministic
 from clemcore.backends.local.transformers.feeding import CancelledWhileFedError, Feeder
-from clemcore.backends.local.transformers.forked import refusal_after_fork
-from clemcore.backends.local.transformers.generation_config import NAMES, fault_of, own_ends, why_in_one_call
+from clemcore.backends.local.transformers.forked import Origin
+from clemcore.backends.local.transformers.generation_config import (
+    NAMES,
+    check_own_config,
+    own_ends,
+    why_in_one_call,
+)
 from clemcore.backends.local.transformers.hardware import hardware_of
 from clemcore.backends.local.transformers.masking import honours_mask
 from clemcore.backends.local.transformers.media import ImagesTogether, inputs_of, kind_of
@@ -46,7 +51,7 @@ from clemcore.backends.local.transformers.states import TransformersState
 from clemcore.backends.local.transformers.together import Host, Together
 from clemcore.backends.local.transformers.versions import Watched
 from clemcore.backends.local.transformers.watch import Watch, ending_in, is_watched
-from clemcore.errors import ClemcoreError, GenerationArgumentError, GenerationError, ModelLoadError
+from clemcore.errors import ClemcoreError, GenerationArgumentError, GenerationError
 
 logger = logging.getLogger(__name__)
 
@@ -68,19 +73,13 @@ class TransformersEngine:
         Raises:
             ModelLoadError: the model's generation configuration has a fault.
         """
-        fault = fault_of(model.generation_config)
-        if fault:
-            raise ModelLoadError(
-                f"model '{name}': the generation configuration that came with it has a fault: {fault}; correct "
-                "generation_config.json, or config.json if there is none"
-            )
+        check_own_config(model.generation_config, name)
         self._model = model
         self._tokenizer = tokenizer
         self._name = name
         self._context_size = context_size
         self._libraries = library_versions()
         self._state_numbers = state_numbers(model.config)
-        self._quantization = quantization_of(model.config)
         self._vocabulary = vocabulary_of(model)
         self._honours_mask: bool | None = None
         self._token_bytes: TokenBytes | None = None
@@ -92,7 +91,7 @@ class TransformersEngine:
         self._images = ImagesTogether(model, name, self._feeder.reset)
         self._watched = Watched(model)
         self.together = Together(model, name)
-        self._is_forked = False
+        self._origin = Origin()
         self._lock = threading.Lock()
         forks.guard(self, "_lock", hold=False, in_child=TransformersEngine._in_forked_child)
 
@@ -125,7 +124,7 @@ class TransformersEngine:
             ways=WAYS,
             hooks=frozenset({"choose", "on_tokens", "cancelled"}),
             attention=attention,
-            quantization=self._quantization,
+            quantization=quantization_of(self._model.config),
             stop_strings=(stops,) if isinstance(stops, str) else tuple(stops),
             tokens_are_final=(own.num_beams or 1) == 1,
             vocabulary=self._vocabulary,
@@ -207,10 +206,10 @@ class TransformersEngine:
         """Return why the prompt of a job has to be fed in one piece, or None; the model is tried once."""
         with self._lock:
             reason = why_in_one_call(self._config_for([job]))
-            if reason is not None:
-                return reason
-            with self._computing(), deterministic(self._device, self._name):
-                return self._feeder.why_whole(job)
+        if reason is not None:
+            return reason
+        with self._alone(), deterministic(self._device, self._name):
+            return self._feeder.why_whole(job)
 
     def version(self) -> Hashable:
         """Return what changes with whatever makes states worthless."""
@@ -218,12 +217,12 @@ class TransformersEngine:
 
     def prefill(self, ids: Sequence[int], state: TransformersState | None = None) -> TransformersState:
         """Feed ids in one piece after a state, and return the state after them."""
-        with self._lock, self._computing():
+        with self._alone():
             return self._feeder.state_after(ids, state)
 
     def score(self, state: TransformersState, ids: Sequence[int]) -> Any:
         """Return the scores from which each id would be chosen, shape (ids, vocabulary), float32."""
-        with self._lock, self._computing():
+        with self._alone():
             return self._feeder.scores_of(ids, state)
 
     def close(self) -> None:
@@ -244,19 +243,17 @@ class TransformersEngine:
 
     # -- what cannot be done -----------------------------------------------------------------------------------
     def _refusal(self, job: Job) -> Exception | None:
-        """Return why a job cannot be computed, or None."""
+        """Return why a job cannot be computed in this thread, or None."""
         if job.choose is None and job.arguments.temperature > 0:
             return ClemcoreError("the engine transformers does not draw: give a sampled job a 'choose'")
-        if max(job.ids) >= self._vocabulary:
-            token = max(job.ids)
+        if (token := max(job.ids)) >= self._vocabulary:
             return GenerationError(
                 f"model '{self._name}': token {token} ({self.decode([token])!r}) of the prompt has no embedding: "
                 f"the model has {self._vocabulary}; leave it out, or load the tokenizer that belongs to the weights"
             )
-        return refusal_after_fork(self._name, self._device) if self._is_forked else None
+        return self._origin.refusal(self._name, self._device)
 
     def _in_forked_child(self) -> None:
-        self._is_forked = True
         self.together.in_forked_child()
         self._configurations.restore()  # another thread of the parent may have been generating
 
@@ -266,6 +263,13 @@ class TransformersEngine:
         with self._configurations.undisturbed(), self._watched.evaluating():
             yield
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Compute alone in the block, or raise why that is not possible in this process."""
+        self._origin.check(self._name, self._device)
+        with self._lock, self._computing():
+            yield
+
     def _host(self) -> Host:
         """Return what is done here for jobs that are computed together."""
         return Host(
@@ -273,10 +277,10 @@ class TransformersEngine:
             version=self._watched.version,
             refusal=self._refusal,
             configurations=self._configurations,
+            failed=self._failed,
             evaluating=self._watched.evaluating,
             padded=self._batch,
             can_be_one=self._can_be_one,
-            failed=self._failed,
         )
 
     def _failed(self, error: Exception) -> Exception:
@@ -300,12 +304,9 @@ class TransformersEngine:
             yield batch[0], self._failed(failure)
             del failure  # its frames hold this one
             return
+        words = f"{type(failure).__name__}: {failure}"
         logger.warning(
-            "model '%s': a batch of %d failed (%s: %s); each is computed alone",
-            self._name,
-            len(batch),
-            type(failure).__name__,
-            failure,
+            "model '%s': a batch of %d failed (%s); each is computed alone", self._name, len(batch), words
         )
         del failure  # its frames hold what the batch took of the memory
         for job in batch:

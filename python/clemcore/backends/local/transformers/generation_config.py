@@ -12,6 +12,7 @@ from typing import Any
 
 from clemcore.backends.local.arguments import Arguments, as_lists
 from clemcore.backends.local.checks import FIELDS
+from clemcore.errors import ModelLoadError
 
 # The arguments that are honoured, and what transformers calls them.
 NAMES: Mapping[str, str] = {
@@ -64,14 +65,25 @@ _ALWAYS_RECORDED = (
 _NOT_RECORDED = ("bos_token_id", "transformers_version", "max_length", "_from_model_config")
 
 
-def fault_of(own: Any) -> str | None:
-    """Return why a generation configuration that came with a model cannot be used, or None."""
+def check_own_config(own: Any, name: str) -> None:
+    """Check the generation configuration that came with a model.
+
+    Args:
+        own: the configuration.
+        name: the model's name, for messages.
+
+    Raises:
+        ModelLoadError: an end or padding token is no id.
+    """
     for field in ("eos_token_id", "pad_token_id"):
         value = getattr(own, field, None)
         ids = value if isinstance(value, list) and field == "eos_token_id" else [value]
         if value is not None and not all(isinstance(number, int) for number in ids):
-            return f"{field} must be the id of a token (an integer), not {value!r}"
-    return None
+            raise ModelLoadError(
+                f"model '{name}': the generation configuration that came with it has a fault: {field} must be the "
+                f"id of a token (an integer), not {value!r}; correct generation_config.json, or config.json if "
+                "there is none"
+            )
 
 
 def build_config(arguments: Arguments, own: Any, tokenizer: Any, vocabulary: int) -> Any:
