@@ -3,7 +3,7 @@
 Run: python benches/local.py forks [--rounds N]
 
 It does not use clemcore, which refuses to compute where this bench hangs. One thread of torch. A child that has not
-multiplied four small matrices after five seconds of time counts as one that hangs.
+multiplied four small matrices after twenty seconds counts as one that hangs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import argparse
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -49,6 +51,9 @@ def _hangs(state: str) -> bool:
     has_computed.wait()
     if state == "gone":
         other.join()
+        # Python forgets a thread before the C libraries have given back what they kept for it.
+        while Path(f"/proc/self/task/{other.native_id}").exists():
+            time.sleep(0.0001)
     hung = _child_hangs(_multiply)
     may_end.set()
     other.join()
@@ -58,7 +63,7 @@ def _hangs(state: str) -> bool:
 def _child_hangs(work: Callable[[], None]) -> bool:
     child = os.fork()
     if child == 0:
-        signal.alarm(5)  # ends the process
+        signal.alarm(20)  # ends the process
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
