@@ -44,7 +44,7 @@ TOP_LEVEL = {"backends": "clemcore.backends", "clemgame": "clemcore.clemgame"}
 
 
 # Packages whose modules this version does not have yet.
-_LATER = ("clemcore.clemgame.envs.openenv", "clemcore.clemgame.runners.")
+_LATER = ("clemcore.clemgame.runners.",)
 
 
 class _AliasLoader:

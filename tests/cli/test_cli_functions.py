@@ -45,11 +45,6 @@ def test_the_evaluation_has_the_name_of_3_7_2() -> None:
     assert clemeval.perform_evaluation is cli.clemeval.perform_evaluation
 
 
-def test_what_comes_later_says_so() -> None:
-    with pytest.raises(NotImplementedError, match="not part of this version yet"):
-        cli.serve("taboo", "player_0")
-
-
 def test_importing_the_command_loads_no_command() -> None:
     code = "import clemcore.cli, sys; sys.exit('click' in sys.modules or 'clemcore.clemgame' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

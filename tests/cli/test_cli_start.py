@@ -65,8 +65,6 @@ def test_help_names_every_command(clem: Clem) -> None:
 def test_wrong_usage_ends_with_2_and_says_where_help_is(clem: Clem) -> None:
     assert "No such command 'lst'. Did you mean 'list'?" in clem.fails("lst", status=2)
     assert "There are: respond, chat" in clem.fails("frobnicate", status=2)
-    message = "'serve'. In 3.7.2 it serves games to trainers; it is not part of this version yet"
-    assert message in clem.fails("serve", "-g", "taboo", status=2)
     assert "Try 'clem respond --help'" in clem.fails("respond", status=2)
     assert "Usage: clem" in clem.fails(status=2)
 

@@ -22,7 +22,7 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 # The first line of a block that no test can run says what it needs.
-_NEEDS = re.compile(r"# needs (a person|the hub|the network|a clone)\b")
+_NEEDS = re.compile(r"# needs (a person|a server|the hub|the network|a clone)\b")
 _HEADING = re.compile(r"^#{1,6} (.+?)\s*$", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 

@@ -17,7 +17,6 @@ _ONE_CLASS = "a model of a service is made by `load_model`; its class has no pub
 _STEP = "only a step of the old implementation"
 _LATER = "not part of this version yet"
 REASONS = {
-    "clem serve": _LATER,
     "clemcore.backends.anthropic_api.AnthropicModel": _ONE_CLASS,
     "clemcore.backends.cohere_api.CohereModel": _ONE_CLASS,
     "clemcore.backends.google_api.GoogleModel": _ONE_CLASS,
@@ -38,18 +37,12 @@ REASONS = {
     "clemcore.cli.cli": _STEP,
     "clemcore.cli.parse_kv": _STEP,
     "clemcore.cli.read_gen_args": _STEP,
-    "clemcore.cli.serve": _LATER,
     "clemcore.clemgame.benchmark.GameBenchmark.set_extra_modules": "a game's modules are found by their files",
-    "clemcore.clemgame.envs.openenv": _LATER,
     "clemcore.clemgame.runners.batchwise.DynamicBatchDataLoader.data_iter": _STEP,
     "clemcore.clemgame.transcripts.builder.get_css": _STEP,
     "clemcore.clemgame.transcripts.html_templates": "the templates are compiled into the core",
     "clemcore.clemgame.transcripts.tex_templates": "the templates are compiled into the core",
     "clemcore.load_logging_config": "importing clemcore does not configure logging",
-    **{
-        f"clemcore.clemgame.{name}": _LATER
-        for name in ("ClemGameAction", "ClemGameEnv", "ClemGameObservation", "ClemGameState")
-    },
 }
 WIDTH = 116
 

@@ -24,13 +24,12 @@ _FORMER = {
     "Outcome": "clemcore.clemgame.state",
     "get_logger": "clemcore.utils.logger",
     # They need an extra, so `from clemcore.clemgame import *` must not load them.
+    "ClemGameAction": "clemcore.clemgame.envs.openenv.models",
+    "ClemGameEnv": "clemcore.clemgame.envs.openenv.client",
+    "ClemGameObservation": "clemcore.clemgame.envs.openenv.models",
+    "ClemGameState": "clemcore.clemgame.envs.openenv.models",
     "env": "clemcore.clemgame.envs.pettingzoo.master",
     "gym_env": "clemcore.clemgame.envs.pettingzoo.master",
-    # Names of 3.7.2 that this version does not have yet.
-    "ClemGameAction": "clemcore.clemgame.later",
-    "ClemGameEnv": "clemcore.clemgame.later",
-    "ClemGameObservation": "clemcore.clemgame.later",
-    "ClemGameState": "clemcore.clemgame.later",
 }
 _load, __dir__ = lazy(__name__, __file__)
 

@@ -1,5 +1,6 @@
 # The public names of clemcore.clemgame, written only here (see clemcore/names.py).
-# Not in `dir()` nor in `import *`: they need the extra "envs".
+import clemcore.clemgame.envs.openenv.client as _client
+import clemcore.clemgame.envs.openenv.models as _models
 import clemcore.clemgame.envs.pettingzoo.master as _environments
 from clemcore.clemgame.benchmark import GameBenchmark as GameBenchmark
 from clemcore.clemgame.callbacks import episode_results_folder_callbacks as episode_results_folder_callbacks
@@ -36,5 +37,10 @@ from clemcore.clemgame.registry import GameRegistry as GameRegistry
 from clemcore.clemgame.resources import GameResourceLocator as GameResourceLocator
 from clemcore.clemgame.spec import GameSpec as GameSpec
 
+# Not in `dir()` nor in `import *`: they need the extras "envs" and "serve".
+ClemGameAction = _models.ClemGameAction
+ClemGameEnv = _client.ClemGameEnv
+ClemGameObservation = _models.ClemGameObservation
+ClemGameState = _models.ClemGameState
 env = _environments.env
 gym_env = _environments.gym_env

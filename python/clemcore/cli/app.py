@@ -51,15 +51,11 @@ COMMANDS = {
     "merge": ("merge.merge", "Put the shards of a run together into one file."),
     "replay": ("replay.replay", "Play a run again from its record, and compare."),
     "export": ("export.export", "Write the episodes of RUN as training data, as tables, or in the classic layout."),
+    "serve": ("serve.serve", "Serve a game to trainers."),
     "audit": ("audit.audit", "Measure how far answers of a local model move."),
     "compare-engines": ("compare_engines.compare_engines", "Compare a model on two engines."),
     "serve-hint": ("serve_hint.serve_hint", "Show how to serve a model with vLLM."),
     "bench": ("bench.bench", "Measure how fast a local model is."),
-}
-
-# Commands of 3.7.2 that users may type, and what they did.
-NOT_YET = {
-    "serve": "serves games to trainers",
 }
 
 # Of a wrong usage, click's exceptions bring their own (2).
@@ -97,8 +93,6 @@ class LazyGroup(click.Group):
 
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(COMMANDS)}."
-            if args[0] in NOT_YET:
-                hint = f" In 3.7.2 it {NOT_YET[args[0]]}; it is not part of this version yet."
             ctx.fail(f"No such command '{args[0]}'.{hint}")
         return super().resolve_command(ctx, args)
 

@@ -106,18 +106,40 @@ def serve(  # noqa: PLR0917 - 3.7.2's parameters
     gen_args: dict[str, Any] | None = None,
     split: str | None = None,
     single_pass: bool = False,
-    host: str = "0.0.0.0",  # noqa: S104 - 3.7.2's default
+    host: str = "127.0.0.1",
     port: int = 5000,
     results_dir: str | None = None,
     run_id: str | None = None,
 ) -> None:
-    """Refuse to serve a game as an environment, which is not part of this version yet.
+    """Serve a game to trainers until the process is interrupted, as ``clem serve`` does.
 
-    Raises:
-        NotImplementedError: always.
+    Args:
+        game: the game.
+        learner_agent: the agent that clients play.
+        env_agents: the names of the models of the other agents.
+        gen_args: their generation arguments.
+        split: "train" or "validation"; by default all instances.
+        single_pass: whether each client plays each instance once.
+        host: the address to listen at; 3.7.2 listened at all addresses.
+        port: the port.
+        results_dir: the folder for records of episodes.
+        run_id: the name of the run in it.
     """
-    raise NotImplementedError(
-        "serving games as environments is not part of this version yet; clemcore 3.7.2 can do it"
+    from clemcore.clemgame.envs.openenv.server.running import run_server
+    from clemcore.cli.terminal import note
+
+    run_server(
+        note,
+        game=game,
+        learner_agent=learner_agent,
+        env_agents=env_agents,
+        gen_args=gen_args,
+        split=split,
+        single_pass=single_pass,
+        host=host,
+        port=port,
+        results_dir=results_dir,
+        run_id=run_id,
     )
 
 

@@ -205,7 +205,7 @@ class GameVectorEnv(VectorEnv[tuple[dict[str, Any], ...], tuple[str, ...], Any])
                 raise EnvError(f"{where} step() was called, but no episode has begun: call reset() first")
             if begins[place]:
                 continue
-            if turn.is_last and not turn.info.get("ended_early"):
+            if turn.is_last:
                 raise EnvError(f"{where} the episode is over: reset it with options={{'reset_mask': …}}")
             if not isinstance(action, str):
                 raise EnvError(f"{where} the action must be text, not {action!r:.80}")

@@ -99,7 +99,7 @@ class EpisodeStream:
             game_id: play this instance.
 
         Returns:
-            The learner's first turn. Its errors are those of the game, StopIteration as a RuntimeError excepted.
+            The learner's first turn. It is an EnvError if the game fails, or if a single pass is over.
 
         Raises:
             EnvError: the stream is closed, or the last turn has not come yet (a ValueError).
@@ -143,6 +143,7 @@ class EpisodeStream:
                 f"{self._stage.name}: the turn after the last action has not come yet: wait for it first"
             )
         self._pending = Future()
+        self._pending.set_running_or_notify_cancel()  # whoever waits may give up; the turn comes all the same
         return self._pending
 
     def close(self) -> None:
@@ -168,6 +169,10 @@ class EpisodeStream:
             if isinstance(request, _Begin):
                 try:
                     self._play(request)
+                except StopIteration:
+                    self._fail(
+                        EnvError(f"{self._stage.name}: every instance has been played, and this is a single pass")
+                    )
                 except BaseException as fault:  # noqa: BLE001 - it belongs to whoever waits
                     self._fail(fault)
         self._fail(EnvError(f"{self._stage.name}: the environment was closed"))
@@ -275,7 +280,13 @@ class EpisodeStream:
 
     def _finish(self, turn: Turn) -> None:
         with self._lock:
-            self._end_turn(turn)
+            if "ended_early" not in turn.info:
+                self._end_turn(turn)
+                return
+            # A first turn cannot be the last one: the next step brings the end.
+            known = {key: value for key, value in turn.info.items() if key != "ended_early"}
+            self._late = replace(turn, info=known)
+            self._answer(replace(turn, reward=0.0, terminated=False, truncated=False))
 
     def _fail(self, fault: BaseException) -> None:
         with self._lock:

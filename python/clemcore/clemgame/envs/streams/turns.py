@@ -15,7 +15,8 @@ class Turn:
         reward: what came since its last action.
         terminated: whether the game is over.
         truncated: whether a limit has ended the episode.
-        info: facts about the episode and the last step.
+        info: facts about the episode and the last step. "ended_early" says that the game was over before the
+            learner's first turn: the next step brings the end, whatever the action is.
     """
 
     observation: dict[str, Any]
