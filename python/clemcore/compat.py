@@ -43,10 +43,6 @@ RENAMED = {
 TOP_LEVEL = {"backends": "clemcore.backends", "clemgame": "clemcore.clemgame"}
 
 
-# Packages whose modules this version does not have yet.
-_LATER = ("clemcore.clemgame.runners.",)
-
-
 class _AliasLoader:
     """Loads nothing: hands out the module that is there already."""
 
@@ -97,12 +93,6 @@ class _Adviser:
         path: Sequence[str] | None = None,  # noqa: ARG002 - the protocol of finders
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        if name.startswith(_LATER):
-            raise ModuleNotFoundError(
-                f"No module named '{name}': this module of clemcore 3.7.2 comes with a later version. To play "
-                "games, use the command 'clem run', or clemcore.clemgame.play_game in a program.",
-                name=name,
-            )
         if name not in TOP_LEVEL or _finder.top_level:
             return None
         raise ModuleNotFoundError(

@@ -98,11 +98,6 @@ def test_old_top_level_names_lead_to_the_same_classes() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_modules_that_come_later_say_so_when_they_are_imported() -> None:
-    with pytest.raises(ModuleNotFoundError, match=r"this module of clemcore 3\.7\.2 comes with a later"):
-        importlib.import_module("clemcore.clemgame.runners.nothing")
-
-
 def test_importing_the_framework_is_light() -> None:
     heavy = [
         "numpy",

@@ -15,7 +15,6 @@ from surface import Parameters, assigned_attributes, parameters_of
 # Why a name or flag of 3.7.2 is missing, by the beginning of its path. The longest beginning counts.
 _ONE_CLASS = "a model of a service is made by `load_model`; its class has no public name"
 _STEP = "only a step of the old implementation"
-_LATER = "not part of this version yet"
 REASONS = {
     "clemcore.backends.anthropic_api.AnthropicModel": _ONE_CLASS,
     "clemcore.backends.cohere_api.CohereModel": _ONE_CLASS,
@@ -143,8 +142,6 @@ def _name_row(path: str, name: str, theirs: dict[str, Any]) -> Row:
     found = find(path)
     if found is Missing:
         return _missing(left, path)
-    if (reason := _reason(path)).startswith(_LATER):  # it is there to say so
-        return Row(left, f"an error: {reason}")
     if theirs["kind"] != "value":
         return _compared(left, theirs.get("parameters"), parameters_of(found))
     if theirs.get("value") in (None, found):
@@ -167,7 +164,7 @@ def rows_of(module: str, names: dict[str, Any]) -> Iterator[Row]:
         path = f"{module}.{name}"
         yield _name_row(path, name, theirs)
         cls = find(path)
-        if cls is not Missing and not _reason(path).startswith(_LATER):
+        if cls is not Missing:
             for member, parameters in theirs.get("members", {}).items():
                 yield _member_row(path, cls, member, parameters)
 
