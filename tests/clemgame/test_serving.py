@@ -393,7 +393,7 @@ def test_the_container_file_uses_flags_that_exist() -> None:
     import re
     import shlex
 
-    from clemcore.cli.serve import serve
+    from clemcore.cli.serving import serve
 
     text = (REPOSITORY / "examples" / "serve" / "Dockerfile").read_text()
     command = json.loads(re.findall(r"^ENTRYPOINT (\[.*\])$", text, re.MULTILINE)[0])

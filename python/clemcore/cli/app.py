@@ -51,7 +51,7 @@ COMMANDS = {
     "merge": ("merge.merge", "Put the shards of a run together into one file."),
     "replay": ("replay.replay", "Play a run again from its record, and compare."),
     "export": ("export.export", "Write the episodes of RUN as training data, as tables, or in the classic layout."),
-    "serve": ("serve.serve", "Serve a game to trainers."),
+    "serve": ("serving.serve", "Serve a game to trainers."),
     "audit": ("audit.audit", "Measure how far answers of a local model move."),
     "compare-engines": ("compare_engines.compare_engines", "Compare a model on two engines."),
     "serve-hint": ("serve_hint.serve_hint", "Show how to serve a model with vLLM."),
