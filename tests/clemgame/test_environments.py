@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,9 @@ def test_the_checkers_pass(game: str, monkeypatch: pytest.MonkeyPatch) -> None:
     api_test(env(game), num_cycles=100)
     seed_test(lambda: env(game), num_cycles=30)
     alone = gym_env(game)
-    check_env(alone)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(alone)
     alone.close()
     alone.close()
 

@@ -15,6 +15,7 @@ from gymnasium.vector import SyncVectorEnv
 
 from clemcore import backends
 from clemcore.clemgame import GameBenchmarkCallback, GameBenchmarkCallbackList, gym_env
+from clemcore.clemgame.engine import Options
 from clemcore.clemgame.envs.vector import GameVectorEnv, vector_env
 from clemcore.errors import EnvError, GameError
 from support.environments import write_guessing
@@ -117,6 +118,28 @@ def test_a_time_limit_cuts_episodes_off() -> None:
     assert truncated.all()
     assert not terminated.any()
     assert set(infos["truncated_by"]) == {"time_limit"}
+    env.close()
+
+
+@pytest.mark.slow
+def test_code_of_a_game_that_hangs_cuts_off_its_episode_alone() -> None:
+    env = made(options=Options(step_timeout=0.5))
+    env.reset()
+    _, rewards, terminated, truncated, infos = env.step(["0", "hang", "x"])
+    assert rewards.tolist() == [1, 0, 0]
+    assert terminated.tolist() == [True, False, False]
+    assert truncated.tolist() == [False, True, False]
+    assert infos["truncated_by"][1] == "step_timeout"
+    env.close()
+
+
+def test_an_episode_has_a_limit_of_calls() -> None:
+    env = made(num_envs=1, options=Options(max_calls=3))
+    env.reset()
+    env.step(["x"])
+    _, _, _, truncated, infos = env.step(["x"])
+    assert truncated.all()
+    assert infos["truncated_by"] == ["max_calls"]
     env.close()
 
 

@@ -38,6 +38,8 @@ class Guessing(DialogueGameMaster):
         self.add_player(self.helper)
 
     def _parse_response(self, player, response):
+        while response == "hang":
+            pass
         if response == "break":
             raise RuntimeError("the game broke")
         if response == "stop":

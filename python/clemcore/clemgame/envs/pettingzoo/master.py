@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import gymnasium
+from gymnasium.envs.registration import EnvSpec
 from pettingzoo import AECEnv
 
 from clemcore import backends
@@ -57,6 +58,7 @@ def gym_env(
     callbacks: GameBenchmarkCallbackList | None = None,
     reward_func: RewardFunc | str | None = None,
     feedback_func: FeedbackFunc | None = None,
+    render_mode: str = "ansi",
 ) -> gymnasium.Env[Any, Any]:
     """Return a game as an environment of Gymnasium: one agent acts, the others play by themselves.
 
@@ -71,7 +73,15 @@ def gym_env(
         reward_func: a name of ``envs.rewards.REWARDS``, or a function of observation, action, state and info.
             The default is "outcome".
         feedback_func: a function of the same arguments; what it returns is ``info["turn_feedback"]``.
+        render_mode: must be "ansi": ``render`` returns text.
+
+    Raises:
+        GameError: there is no such game, no instance is left, or the game cannot be loaded (a ValueError).
+        EnvError: the agents are not those of the game (a ValueError).
     """
+    if render_mode != "ansi":
+        raise EnvError(f"games are shown as text: render_mode must be 'ansi', not {render_mode!r}")
+    given = {name: value for name, value in locals().items() if name not in ("game_name", "render_mode")}
     game = env(
         game_name,
         instances_filter=instances_filter,
@@ -81,10 +91,27 @@ def gym_env(
         feedback_func=feedback_func,
     )
     try:
-        return AECToGymWrapper(SinglePlayerWrapper(game, learner_agent, env_agents))
+        made = AECToGymWrapper(SinglePlayerWrapper(game, learner_agent, env_agents))
     except BaseException:
         game.close()
         raise
+    made.spec = _spec_of(game_name, given)
+    return made
+
+
+def _spec_of(game_name: Any, given: dict[str, Any]) -> EnvSpec | None:
+    """Return how Gymnasium can make the same environment again, such as for its checker."""
+    if not isinstance(game_name, str) or not game_name.isidentifier():
+        return None
+    kwargs = {"game_name": game_name, **given}
+    # Gymnasium's own wrappers would refuse again, in other words, what the environment refuses.
+    return EnvSpec(
+        f"clemcore/{game_name}-v0",
+        entry_point=gym_env,
+        order_enforce=False,
+        disable_env_checker=True,
+        kwargs=kwargs,
+    )
 
 
 def env(
