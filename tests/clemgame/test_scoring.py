@@ -132,6 +132,10 @@ def test_selections_of_experiments_and_models(game: Path, capsys: pytest.Capture
     assert [path.parent.parent.name for path in RUN.rglob("scores.json")] == ["words_1"] * 3
     assert cli.main(["score", "-e", "words_7", "-m", "moc"]) == 2
     assert "no completed episode that passes -m moc -e words_7" in capsys.readouterr().err
+    assert cli.main(["score", "-m", "neither", "-m", "mock", "-g", "echo", "-g", "echo"]) == 0
+    assert "echo: 3 episodes scored, 3 were up to date" in capsys.readouterr().err
+    assert cli.main(["score", "-g", "echo", "-g", "gone"]) == 2
+    assert "there is no game 'gone'" in capsys.readouterr().err
 
 
 # -- processes --------------------------------------------------------------------

@@ -77,7 +77,9 @@ def score(
     """
     from clemcore.cli.scores import score_all
 
-    status = score_all(Path(results_dir or "results"), game_selector, model_selector)
+    status = score_all(
+        Path(results_dir or "results"), [game_selector], [] if model_selector is None else [model_selector]
+    )
     if status:
         sys.exit(status)
 

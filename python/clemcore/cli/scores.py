@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from clemcore.cli.terminal import note, progress, show_some
 from clemcore.secrets import scrub
 
 if TYPE_CHECKING:
+    from clemcore.clemgame.registry import GameRegistry, GameSpec
     from clemcore.clemgame.scoring import Scored
 
 ALL = "all"
@@ -24,17 +26,33 @@ ALL = "all"
     epilog=examples(
         "clem score",
         "clem score -r results/mock",
-        "clem score -g taboo -m gpt-4o -e high_en -r results",
+        "clem score -g taboo -g wordle -m gpt-4o -m mock",
+        "clem score -g taboo -e high_en -r results",
         "clem score --force                         also what has current scores",
     ),
 )
-@click.option("-g", "--game", default=ALL, metavar="GAME", help="A game or a selector (all).")
-@click.option("-m", "--model", metavar="TEXT", help="Only results with this text in their path.")
+@click.option(
+    "-g", "--game", "games", multiple=True, metavar="GAME", help="A game or a selector (all); repeatable."
+)
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="TEXT",
+    help="Only results with this text in their path; repeatable.",
+)
 @click.option("-e", "--experiment", metavar="NAME", help="Only episodes of this experiment.")
 @click.option("--force", is_flag=True, help="Score all episodes again.")
 @results_folder
 def score(
-    *, run: Path | None, game: str, model: str | None, experiment: str | None, force: bool, results_dir: Path
+    *,
+    run: Path | None,
+    games: tuple[str, ...],
+    models: tuple[str, ...],
+    experiment: str | None,
+    force: bool,
+    results_dir: Path,
 ) -> int:
     """Compute the scores of completed episodes.
 
@@ -43,13 +61,26 @@ def score(
     in scores.json beside the interactions, and in the store of the run. Exit status 1: some episodes could not be
     scored.
     """
-    return score_all(run or results_dir, game, model, experiment=experiment, force=force)
+    return score_all(run or results_dir, games or (ALL,), models, experiment=experiment, force=force)
 
 
 def score_all(
-    path: Path, game: Any, model: str | None, *, experiment: str | None = None, force: bool = False
+    path: Path,
+    games: Sequence[Any],
+    models: Sequence[str],
+    *,
+    experiment: str | None = None,
+    force: bool = False,
 ) -> int:
-    """Score the episodes below a folder; return the exit status."""
+    """Score the episodes below a folder; return the exit status.
+
+    Args:
+        path: a run, or a folder that holds some.
+        games: names or selectors; those of any of them are scored, and "all" stands for all.
+        models: only results with one of these texts in their path; all if there is none.
+        experiment: only episodes of this experiment.
+        force: score also what has current scores.
+    """
     from clemcore.clemgame.registry import GameRegistry
     from clemcore.clemgame.scoring import find, score
     from clemcore.errors import RunError
@@ -58,21 +89,19 @@ def score_all(
     if not path.is_dir():
         raise RunError(f"{path}: there is no such folder; name the folder of the results with -r")
     with progress(f"looking for episodes in {path}"):
-        found = find(path, model, experiment)
+        found = find(path, models, experiment)
     status = 1 if found.problems else 0
     show_some([f"clem: {place}: {scrub(text)}" for place, text in found.problems])
     if not found.episodes:
-        raise RunError(f"{path}: holds no completed episode{_selection(model, experiment)}")
-    wanted = list(registry) if game == ALL else registry.get_game_specs_that_unify_with(game, verbose=False)
+        raise RunError(f"{path}: holds no completed episode{_selection(models, experiment)}")
+    is_all = ALL in games
+    wanted = list(registry) if is_all else _named(registry, games, path, found.episodes)
     specs = [spec for spec in wanted if spec.game_name in found.episodes]
     known = {spec.game_name for spec in wanted}
-    unknown = [name for name in found.episodes if name not in known] if game == ALL else []
+    unknown = [name for name in found.episodes if name not in known] if is_all else []
     for name in unknown:
         note(f"clem: {name}: not scored, because there is no game of this name here; 'clem list games' shows all")
         status = 1
-    if game != ALL and not specs:
-        names = ", ".join(sorted(found.episodes))
-        raise RunError(f"{path}: holds no completed episode of the game {game}; it has those of {names}")
     with progress("scoring"):
         results = score(found, specs, force=force)
     for each in results:
@@ -81,8 +110,22 @@ def score_all(
     return status
 
 
-def _selection(model: str | None, experiment: str | None) -> str:
-    parts = [f"-m {model}"] if model is not None else []
+def _named(registry: GameRegistry, games: Sequence[Any], path: Path, episodes: Collection[str]) -> list[GameSpec]:
+    """Return the games that are asked for, each once; each selector must mean one with episodes."""
+    from clemcore.errors import RunError
+
+    found: dict[str, GameSpec] = {}
+    for game in games:
+        specs = registry.get_game_specs_that_unify_with(game, verbose=False)
+        if not any(spec.game_name in episodes for spec in specs):
+            names = ", ".join(sorted(episodes))
+            raise RunError(f"{path}: holds no completed episode of the game {game}; it has those of {names}")
+        found |= {spec.game_name: spec for spec in specs}
+    return list(found.values())
+
+
+def _selection(models: Sequence[str], experiment: str | None) -> str:
+    parts = [f"-m {model}" for model in models]
     parts += [f"-e {experiment}"] if experiment is not None else []
     return f" that passes {' '.join(parts)}" if parts else ""
 

@@ -50,6 +50,27 @@ def test_rows_say_what_the_records_say() -> None:
     assert (calls[0]["player"], calls[0]["kind"]) == ("Player 1", "program")
 
 
+def test_a_selection_replaces_its_rows_and_keeps_the_others() -> None:
+    RUN.rename("results/other")
+    assert cli.main(["run", "-g", "echo", "-m", "mock"]) == 0
+    assert cli.main(["score"]) == 0
+    assert cli.main(["eval", "-m", "mock"]) == 0  # there is nothing to keep: all episodes are read
+    before = {name: _rows(name) for name in ("episodes.parquet", "calls.parquet")}
+    assert {row["run"] for row in before["episodes.parquet"]} == {"mock", "other"}
+    Path("results/other").rename("kept")
+    assert cli.main(["eval", "-m", "mock", "-g", "echo"]) == 0
+    for name, rows in before.items():
+        of_other = [row for row in rows if row["run"] == "other"]
+        assert _rows(name) == of_other + [row for row in rows if row["run"] == "mock"]
+    Path("results/calls.parquet").write_bytes(b"torn")
+    assert cli.main(["eval", "-m", "mock"]) == 0
+    assert (
+        {row["run"] for row in _rows("calls.parquet")}
+        == {row["run"] for row in _rows("episodes.parquet")}
+        == {"mock"}
+    )
+
+
 def test_a_store_and_its_files_give_the_same_rows() -> None:
     write_parquet(Path("results"))
     of_store = _rows("episodes.parquet"), _rows("calls.parquet")

@@ -55,12 +55,19 @@ def is_available() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def write_parquet(path: Path, to: Path | None = None) -> tuple[list[Path], list[tuple[Path, str]]]:
+def write_parquet(
+    path: Path, to: Path | None = None, *, model: str | None = None, game: str | None = None
+) -> tuple[list[Path], list[tuple[Path, str]]]:
     """Write ``episodes.parquet`` and ``calls.parquet`` of all episodes below a folder into it.
+
+    With ``model`` or ``game``, files that are there are brought up to date: the rows of the selection are replaced
+    by what is there now. If there are none, or they have other columns, all episodes are read.
 
     Args:
         path: a run, or a folder that holds some.
         to: the folder for the files; by default ``path``.
+        model: read only line-ups with this text in their name.
+        game: read only this game.
 
     Returns:
         The files, and the folder of each episode that cannot be read, with the reason.
@@ -72,7 +79,11 @@ def write_parquet(path: Path, to: Path | None = None) -> tuple[list[Path], list[
     to = path if to is None else to
     files = [to / EPISODES, to / CALLS]
     with _Table(files[0], _OF_EPISODES) as episodes, _Table(files[1], _OF_CALLS) as calls:
-        return files, _write_rows(path, episodes, calls)
+        chosen = (model, game) if episodes.has_old() and calls.has_old() else (None, None)
+        if chosen != (None, None):
+            episodes.keep(*chosen)
+            calls.keep(*chosen)
+        return files, _write_rows(path, episodes, calls, *chosen)
 
 
 def write_jsonl(path: Path, to: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -94,13 +105,25 @@ def write_jsonl(path: Path, to: Path) -> tuple[list[Path], list[tuple[Path, str]
         return files, _write_rows(path, episodes, calls)
 
 
-def _write_rows(path: Path, episodes: _Table | _Lines, calls: _Table | _Lines) -> list[tuple[Path, str]]:
-    """Write the rows of all episodes; return the folder of each one that cannot be read, with the reason."""
+def _is_chosen(run: str, of_game: str, model: str | None, game: str | None) -> bool:
+    return (model is None or model in run) and game in (None, of_game)
+
+
+def _write_rows(
+    path: Path,
+    episodes: _Table | _Lines,
+    calls: _Table | _Lines,
+    model: str | None = None,
+    game: str | None = None,
+) -> list[tuple[Path, str]]:
+    """Write the rows of chosen episodes; return the folder of each one that cannot be read, with the reason."""
     from clemcore.clemgame.episodes import read_episodes
 
     problems: list[tuple[Path, str]] = []
     hashes: dict[Path, dict[str, Any]] = {}
     for episode in read_episodes(path):
+        if not _is_chosen(episode.line_up, episode.key.game, model, game):
+            continue
         if episode.run not in hashes:
             hashes[episode.run] = _hashes_of(episode.run)
         try:
@@ -126,10 +149,26 @@ class _Table(contextlib.AbstractContextManager["_Table"]):
         self._path = path
         self._temporary = path.with_name(f".{path.name}.new")
         self._schema = arrow.schema(fields)
-        self._batch = arrow.RecordBatch
+        self._batch, self._array = arrow.RecordBatch, arrow.array
         self._rows: list[dict[str, Any]] = []
-        writer: Any = importlib.import_module("pyarrow.parquet").ParquetWriter
-        self._writer = writer(str(self._temporary), self._schema, compression="zstd")
+        self._parquet: Any = importlib.import_module("pyarrow.parquet")
+        self._writer = self._parquet.ParquetWriter(str(self._temporary), self._schema, compression="zstd")
+
+    def has_old(self) -> bool:
+        """Tell whether the file that is there has the same columns, so that rows of it can be kept."""
+        try:
+            return bool(self._parquet.read_schema(str(self._path)).equals(self._schema))
+        except (OSError, ValueError):  # there is none, or it is torn
+            return False
+
+    def keep(self, model: str | None, game: str | None) -> None:
+        """Add the rows of the file that is there, without those of a selection."""
+        with self._parquet.ParquetFile(str(self._path)) as old:
+            for batch in old.iter_batches(_ROWS):
+                names = zip(batch.column("run").to_pylist(), batch.column("game").to_pylist(), strict=True)
+                self._writer.write_batch(
+                    batch.filter(self._array([not _is_chosen(*each, model, game) for each in names]))
+                )
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a row."""

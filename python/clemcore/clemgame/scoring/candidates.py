@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -75,12 +75,12 @@ class Found:
     left_out: int = 0
 
 
-def find(path: Path, model: str | None = None, experiment: str | None = None) -> Found:
+def find(path: Path, models: Sequence[str] = (), experiment: str | None = None) -> Found:
     """Find the completed episodes below a folder.
 
     Args:
         path: a run, a folder that holds some, or a folder within a run of the classic layout.
-        model: only results with this text in a part of their path, as in 3.7.2.
+        models: only results with one of these texts in a part of their path, as in 3.7.2; all if there is none.
         experiment: only episodes of this experiment.
 
     Raises:
@@ -96,8 +96,8 @@ def find(path: Path, model: str | None = None, experiment: str | None = None) ->
             continue
         for episode in episodes:
             is_wanted = experiment in (None, episode.experiment)
-            if is_wanted and model is not None:
-                is_wanted = any(model in part for part in Path(episode.folder).parts)
+            if is_wanted and models:
+                is_wanted = any(model in part for part in Path(episode.folder).parts for model in models)
             if is_wanted:
                 found.episodes.setdefault(episode.game, []).append(episode)
             else:
