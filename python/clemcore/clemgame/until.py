@@ -204,7 +204,7 @@ def note_cells(content: manifest.Json, cells: Iterable[Cell]) -> None:
 
 
 def levels_of(run: Path) -> dict[str, float]:
-    """Return the level that the intervals of each game need, of those that were stopped early."""
+    """Return the level that the intervals of each game need, of those that were looked at to stop them early."""
     try:
         content = run_folder.read(run)
     except RunError:
@@ -215,7 +215,7 @@ def levels_of(run: Path) -> dict[str, float]:
     return {
         game: float(cell["level"])
         for game, cell in found.items()
-        if isinstance(cell, Mapping) and cell.get("stopped_early") and isinstance(cell.get("level"), float)
+        if isinstance(cell, Mapping) and cell.get("looked") and isinstance(cell.get("level"), float)
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from clemcore.cli.figures import ends_of, note_cautions
 from clemcore.cli.inputs import examples
 from clemcore.cli.terminal import note, out, progress, show_some, table
 from clemcore.secrets import scrub
@@ -58,6 +59,10 @@ def compare(
         out("")
         table(_MODELS, [_of_model(model) for model in done.figures["models"]])
         note("difference: main score of the first minus that of the second, 0 for an aborted episode")
+        found = [each for pair in done.figures["pairs"] for each in pair["differences"]]
+        note_cautions(each["interval"] for each in found)
+        if any(each["level"] > done.figures["statistics"]["level"] for each in found):
+            note("--until looked at some games several times: their intervals are wider, and their p-values larger")
         note("rank: the places that a model may have, if differences with a corrected p below 0.05 are certain")
     return 1 if done.problems else 0
 
@@ -71,13 +76,12 @@ def _rows(pair: dict[str, Any]) -> list[list[str]]:
 
 def _cells(found: dict[str, Any]) -> list[str]:
     interval, success = found["interval"], found["success"]
-    ends = f"none: {interval['note']}" if interval["note"] else f"{interval['low']:+.2f} to {interval['high']:+.2f}"
     return [
         found["game"] or "all games",
         str(found["instances"]),
         str(found["left_out"]),
         f"{found['difference']:+.2f}",
-        ends,
+        ends_of(interval, "+"),
         _p(found["p"]),
         _p(found["p_holm"]),
         f"{success['first_better']} / {success['second_better']}",

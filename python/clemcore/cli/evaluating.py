@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clemcore.cli.figures import show_costs, show_pairs
+from clemcore.cli.figures import ends_of, note_cautions, show_costs, show_pairs
 from clemcore.cli.greedy import GreedyCommand
 from clemcore.cli.inputs import examples, results_folder
 from clemcore.cli.terminal import note, progress, show_some, table
@@ -102,6 +102,7 @@ def eval_(
     show_some([_unknown(names, counts) for names, counts in done.unknown.items()])
     show_some([f"clem: {scrub(line)}" for line in _odd_scales(done.figures)])
     table(_HEADER, _rows(done.table, done.figures))
+    note_cautions(model["intervals"]["clemscore"] for model in done.figures["models"].values())
     if pairs:
         show_pairs(done.figures)
     if costs:
@@ -110,12 +111,12 @@ def eval_(
     left_out = f", {len(done.problems)} not" if done.problems else ""
     if excel:
         done.files += [write_for_excel(file) for file in done.files if file.suffix == ".csv"]
-    unreadable = _write_parquet(path, parquet, done.files)
+    unreadable = _write_parquet(path, parquet, done.files, model, game)
     note(f"{done.episodes} episodes evaluated{left_out}{kept}; written: {', '.join(map(str, done.files))}")
     return 1 if done.problems or unreadable else 0
 
 
-def _write_parquet(path: Path, wanted: bool | None, files: list[Path]) -> bool:
+def _write_parquet(path: Path, wanted: bool | None, files: list[Path], model: str | None, game: str | None) -> bool:
     """Write the Parquet files and add them to the files; tell whether some episodes cannot be read."""
     from clemcore.clemgame.results.parquet import is_available, write_parquet
     from clemcore.errors import RunError, StoreError
@@ -126,7 +127,7 @@ def _write_parquet(path: Path, wanted: bool | None, files: list[Path]) -> bool:
         raise RunError("--parquet needs pyarrow: pip install 'clemcore[results]'")
     try:
         with progress("writing Parquet files"):
-            written, unreadable = write_parquet(path)
+            written, unreadable = write_parquet(path, model=model, game=game)
     except StoreError:
         if wanted:
             raise
@@ -145,7 +146,7 @@ def _rows(found: ResultsTable, figures: dict[str, Any]) -> list[list[str]]:
         if not math.isnan(lower):
             clemscore = f"incomplete: {_number(lower)} to {_number(upper)}"
         interval = figures["models"][name]["intervals"]["clemscore"]
-        rows.append([name, clemscore, _interval(interval), *rest])
+        rows.append([name, clemscore, ends_of(interval), *rest])
     return rows
 
 
@@ -174,13 +175,6 @@ def _odd_scales(figures: dict[str, Any]) -> list[str]:
         for game, found in ranges.items()
         if min(found) >= 0 and 0 < max(found) <= 1
     ]
-
-
-def _interval(found: dict[str, Any]) -> str:
-    """Show an interval, or why there is none."""
-    if found["note"] is not None:
-        return f"none: {found['note']}"
-    return f"{found['low']:.2f} to {found['high']:.2f}"
 
 
 def _number(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from clemcore.cli.terminal import note, out, table
@@ -24,20 +25,21 @@ def show_pairs(figures: dict[str, Any]) -> None:
         note(f"{game}: clemscore (interval, episodes played/planned); role 1 in lines, role 2 in columns")
         lines = [[first, *("; ".join(cells.get((first, second), [""])) for second in seconds)] for first in firsts]
         table((game, *seconds), lines)
+        note_cautions(row["intervals"]["clemscore"] for row in rows)
     for game, found in figures["strengths"].items():
         out("")
         note(f"{game}: Bradley-Terry strengths over {found['episodes']} episodes; their mean is 0")
         if found["note"]:
             note(f"clem: {game}: no strengths: {found['note']}")
         table(("model", "strength", "95 % interval", "wins", "draws", "defeats"), [
-            [name, _number(each["strength"]), _ends(each), *(str(each[x]) for x in ("wins", "draws", "defeats"))]
+            [name, _number(each["strength"]), ends_of(each), *(str(each[x]) for x in ("wins", "draws", "defeats"))]
             for name, each in found["models"].items()
         ])  # fmt: skip
 
 
 def _cell(row: dict[str, Any]) -> str:
     counts, interval = row["counts"], row["intervals"]["clemscore"]
-    return f"{_number(row['clemscore'])} ({_ends(interval)}, {counts['played']}/{counts['planned']})"
+    return f"{_number(row['clemscore'])} ({ends_of(interval)}, {counts['played']}/{counts['planned']})"
 
 
 def show_costs(figures: dict[str, Any]) -> None:
@@ -47,20 +49,47 @@ def show_costs(figures: dict[str, Any]) -> None:
     for name, each in report["models"].items():
         for unit in ("call", "turn", "episode", "point"):
             values = [_number(each[f"per_{unit}"][kind], digits=4) for kind in _KINDS]
-            rows.append([name, unit, *values, _fronts(name, report) if unit == "episode" else ""])
+            is_episode = unit == "episode"
+            rows.append(
+                [name, unit, *values, *((_fronts(name, report), _shares(each)) if is_episode else ("", ""))]
+            )
     out("")
-    table(("model", "per", "input tokens", "output tokens", "USD", "seconds", "on the Pareto front of"), rows)
+    table(
+        (
+            "model",
+            "per",
+            "input tokens",
+            "output tokens",
+            "USD",
+            "seconds",
+            "on the Pareto front of",
+            "played/planned",
+        ),
+        rows,
+    )
     note("point: an episode, for each point of clemscore. Nothing is shown that is not known of every call")
+
+
+def _shares(costs: dict[str, Any]) -> str:
+    counts = costs["counts"]
+    return f"{counts['played']}/{counts['planned']}" if counts else ""
 
 
 def _fronts(name: str, report: dict[str, Any]) -> str:
     return ", ".join(kind for kind in _KINDS if name in report["pareto_front"][kind])
 
 
-def _ends(found: dict[str, Any]) -> str:
+def ends_of(found: dict[str, Any], sign: str = "") -> str:
+    """Show an interval, or why there is none; an asterisk marks one that may be too narrow."""
     if found["low"] is None or found["high"] is None:
-        return f"no interval{': ' + found['note'] if found.get('note') else ''}"
-    return f"{found['low']:.2f} to {found['high']:.2f}"
+        return f"none{': ' + found['note'] if found.get('note') else ''}"
+    return f"{found['low']:{sign}.2f} to {found['high']:{sign}.2f}{'*' if found.get('caution') else ''}"
+
+
+def note_cautions(intervals: Iterable[dict[str, Any]]) -> None:
+    """Say what the asterisks of intervals mean, if there are some."""
+    if cautions := sorted({found["caution"] for found in intervals if found.get("caution")}):
+        note(f"*: may be too narrow ({'; '.join(cautions)})")
 
 
 def _number(value: float | None, digits: int = 2) -> str:

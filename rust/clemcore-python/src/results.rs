@@ -219,6 +219,6 @@ pub(crate) fn bradley_terry(
     })
 }
 
-fn ends(Interval { low, high, method }: Interval) -> (f64, f64, &'static str) {
+fn ends(Interval { low, high, method, .. }: Interval) -> (f64, f64, &'static str) {
     (low, high, method.name())
 }

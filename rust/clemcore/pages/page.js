@@ -77,15 +77,20 @@ async function unpack(body) {
 	const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
 	return JSON.parse(await new Response(stream).text());
 }
-/** Return the number of the part that holds an episode, and its place in it. */
-function place(starts, sequence) {
-	let low = 0, high = starts.length;
+/** Return the last place in rising numbers at which one is not above another number. */
+function lastUntil(numbers, most) {
+	let low = 0, high = numbers.length;
 	while (high - low > 1) {
 		const middle = (low + high) >> 1;
-		if (starts[middle] <= sequence) low = middle;
+		if (numbers[middle] <= most) low = middle;
 		else high = middle;
 	}
-	return [low, sequence - starts[low]];
+	return low;
+}
+/** Return the number of the part that holds an episode, and its place in it. */
+function place(starts, sequence) {
+	const at = lastUntil(starts, sequence);
+	return [at, sequence - starts[at]];
 }
 async function episodeOf(row) {
 	const [chunk, at] = place(S.chunks, row.q);
@@ -266,7 +271,7 @@ function span(bar, [low, high, at]) {
 	Object.entries({ low, high, at: at ?? 0 }).forEach(([name, value]) => bar.style.setProperty(`--${name}`, `${Math.min(100, Math.max(0, value))}%`));
 }
 const legend = () => make("legend");
-const range = (found) => (!found ? "" : found[0] === null ? `no interval: ${found[2] ?? "unknown"}` : `${number(found[0], 1)}\xa0to\xa0${number(found[1], 1)}`);
+const range = (found) => (!found ? "" : found[0] === null ? `no interval: ${found[2] ?? "unknown"}` : `${number(found[0], 1)}\xa0to\xa0${number(found[1], 1)}${found[3] ? "*" : ""}`);
 function leaderboard() {
 	const chosen = filters();
 	if (chosen.o !== -1) return shares(chosen);
@@ -318,7 +323,7 @@ function leaderboard() {
 }
 function interval(told, name) {
 	const found = told?.intervals?.[name];
-	return found ? [found.low, found.high, found.note] : null;
+	return found ? [found.low, found.high, found.note, found.caution] : null;
 }
 const episodesOf = (m, g) => ({ view: "episodes", m: id.m[m], g: id.g[g], sort: null });
 /** Return the cells for the percentage played and the quality of a model in a game. */
@@ -408,6 +413,7 @@ function game() {
 		}));
 		made.push(table(`${S.games[g]}: quality by experiment`, ["<Experiment", ...models.map((m) => `>${S.models[m]}`)], lines, false));
 	}
+	if (made.length && isOfAll(chosen)) made.push(make("ranges"));
 	return made.length ? [...made, legend()] : [nothing()];
 }
 function figure(plot) {
@@ -478,21 +484,11 @@ function sorted(found, by, descends) {
 		row.at = found.at[index];
 		keys[index] = SORTS[by](row, ranks) ?? -Infinity;
 	}
-	const distinct = Float64Array.from(keys).sort();
-	let size = 0;
-	for (let at = 0; at < distinct.length; at += 1) if (at === 0 || distinct[at] !== distinct[size - 1]) distinct[size++] = distinct[at];
+	const distinct = Float64Array.from(new Set(keys)).sort();
+	const size = distinct.length;
 	const places = new Uint32Array(size + 1);
-	const rank = new Uint32Array(found.n);
-	for (let index = 0; index < found.n; index += 1) {
-		let low = 0, high = size - 1;
-		while (low < high) {
-			const middle = (low + high) >> 1;
-			if (distinct[middle] < keys[index]) low = middle + 1;
-			else high = middle;
-		}
-		rank[index] = descends ? size - 1 - low : low;
-		places[rank[index] + 1] += 1;
-	}
+	const rank = keys.map((key) => (descends ? size - 1 - lastUntil(distinct, key) : lastUntil(distinct, key)));
+	for (const each of rank) places[each + 1] += 1;
 	for (let at = 0; at < size; at += 1) places[at + 1] += places[at];
 	const order = new Uint32Array(found.n);
 	for (let index = 0; index < found.n; index += 1) order[places[rank[index]]++] = index;
@@ -549,8 +545,7 @@ const keyOf = (row) => ({ g: id.g[row.g], x: id.x[row.x], i: row.i, p: row.p });
 const episodeLink = (row) => ({ view: "episode", m: id.m[row.m], ...keyOf(row), o: null, l: null, k: null, sort: null, page: null, call: null });
 // ---- one episode
 async function episode() {
-	const chosen = { ...filters(), o: -1, l: -1 };
-	const found = await rowsOf({ ...chosen });
+	const found = await rowsOf({ ...filters(), o: -1, l: -1 });
 	const instance = Number(state.get("i"));
 	const row = listOf(found).find((each) => each.i === instance);
 	if (!row) return [paragraph("This episode is not in these results.")];
@@ -691,8 +686,7 @@ async function copy(text) {
 	}
 }
 async function side() {
-	const chosen = { ...filters(), m: -1, o: -1, l: -1 };
-	const found = await rowsOf(chosen);
+	const found = await rowsOf({ ...filters(), m: -1, o: -1, l: -1 });
 	const instance = Number(state.get("i"));
 	const rows = listOf(found).filter((row) => row.i === instance);
 	if (!rows.length) return [paragraph("This instance is not in these results.")];
@@ -735,8 +729,7 @@ async function instances() {
 				...ordered.map((m) => {
 					const of = line.get(m);
 					if (!of) return { text: "" };
-					const score = of.s;
-					return { text: score === null ? OUTCOMES[of.o] : number(score), value: score ?? NaN, part: score === null ? "" : OUTCOMES[of.o], stack: { o: { [of.o]: 1 } }, to: episodeLink(of) };
+					return { text: number(of.s) || OUTCOMES[of.o], value: of.s ?? NaN, part: of.s === null ? "" : OUTCOMES[of.o], stack: { o: { [of.o]: 1 } }, to: episodeLink(of) };
 				}),
 			],
 		};
@@ -753,14 +746,12 @@ function chooseGame() {
 	return [paragraph("Choose a game to see its instances with all models:"), list];
 }
 async function errors() {
-	const chosen = filters();
-	const found = await rowsOf(chosen);
+	const found = await rowsOf(filters());
 	const kinds = new Map();
 	for (const row of listOf(found)) {
-		const k = row.k;
-		if (k < 0) continue;
-		if (!kinds.has(k)) kinds.set(k, { n: 0, models: new Set(), games: new Set(), o: row.o });
-		const kind = kinds.get(k);
+		if (row.k < 0) continue;
+		if (!kinds.has(row.k)) kinds.set(row.k, { n: 0, models: new Set(), games: new Set(), o: row.o });
+		const kind = kinds.get(row.k);
 		kind.n += 1;
 		kind.models.add(row.m);
 		kind.games.add(row.g);

@@ -22,8 +22,8 @@ from support.echo_game import write_game
 __all__ = ["clem"]
 
 
-def compared(values: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Compare models by their main scores (NaN: aborted), all in one experiment."""
+def compared(values: dict[str, Any], levels: dict[str, float] | None = None, **more: Any) -> dict[str, Any]:
+    """Compare models by their main scores (NaN: aborted), all in one experiment; some at levels of their own."""
     evaluation = Evaluation()
     scores = []
     for model, of_model in values.items():
@@ -34,6 +34,8 @@ def compared(values: dict[str, Any], **more: Any) -> dict[str, Any]:
             scores.append((names, json.dumps({"episode scores": each}).encode()))
     assert not evaluation.add(scores)
     evaluation.count_played()
+    for model, level in (levels or {}).items():
+        evaluation.set_level("taboo", model, level)
     found: dict[str, Any] = json.loads(evaluation.comparison(**more))
     return found
 
@@ -61,6 +63,21 @@ def test_differences_have_the_p_values_of_scipy(count: int) -> None:
     assert (found["success"]["first_better"], found["success"]["second_better"]) == better
     exact = stats.binomtest(better[0], sum(better)).pvalue if sum(better) else 1.0
     assert found["success"]["p"] == pytest.approx(exact, abs=1e-9)
+
+
+def test_looks_at_cells_that_may_stop_early_widen_a_comparison() -> None:
+    rng = np.random.default_rng(4)
+    values = {"a": rng.uniform(20, 80, 30), "b": rng.uniform(15, 75, 30)}
+    plain, *others = (
+        compared(values, levels)["pairs"][0]["differences"][0]
+        for levels in ({}, {"a": 0.99}, {"a": 0.99, "b": 0.99}, {"a": 0.99, "b": 0.975})
+    )
+    # Five looks at one or at both, or five and two at different sizes.
+    for found, looks in zip(others, (5, 5, 7), strict=True):
+        assert found["level"] == pytest.approx(1 - 0.05 / looks)
+        assert found["p"] == pytest.approx(min(1.0, looks * plain["p"]))
+        assert found["interval"]["low"] < plain["interval"]["low"] < plain["interval"]["high"]
+        assert plain["interval"]["high"] < found["interval"]["high"]
 
 
 def test_p_values_are_corrected_for_all_pairs_and_ranks_follow() -> None:

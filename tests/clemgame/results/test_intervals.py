@@ -133,6 +133,21 @@ def test_the_interval_of_one_instance_is_none_and_says_so() -> None:
     assert evaluated(of_epochs)["models"]["a"]["intervals"]["clemscore"]["note"] == "a single instance"
 
 
+@pytest.mark.parametrize(
+    ("scores", "caution"),
+    [
+        (np.linspace(20, 80, 12), "fewer than 20 instances"),
+        (np.linspace(20, 80, 30), None),
+        (stats.expon.ppf(np.linspace(0.02, 0.98, 30), scale=20), "skewed scores of fewer than 60 instances"),
+        (stats.expon.ppf(np.linspace(0.02, 0.98, 60), scale=20), None),
+    ],
+)
+def test_an_interval_that_may_be_too_narrow_says_why(scores: Any, caution: str | None) -> None:
+    found = evaluated({("taboo", "a", "e", f"instance_{n:05d}"): score(each) for n, each in enumerate(scores)})
+    cell = found["models"]["a"]["games"]["taboo"]
+    assert cell["intervals"]["clemscore"]["caution"] == cell["intervals"]["quality_score"]["caution"] == caution
+
+
 def test_equal_scores_are_not_certain() -> None:
     scores = {("taboo", "a", "e", f"instance_{n:05d}"): score(100.0) for n in range(20)}
     interval = evaluated(scores)["models"]["a"]["intervals"]["clemscore"]

@@ -15,6 +15,7 @@ from clemcore._core import Evaluation
 from clemcore.clemgame.results.evaluation import Problem
 from clemcore.clemgame.results.origins import differences
 from clemcore.clemgame.results.score_files import SCORED, EpisodeScores, ScoreNames, find_outcomes
+from clemcore.clemgame.until import levels_of
 from clemcore.errors import RunError
 from clemcore.spelling import misspelling_of
 
@@ -146,6 +147,9 @@ def _read(runs: dict[str, Path], games: Sequence[str]) -> tuple[Evaluation, list
     problems += [Problem(places[at], text, played) for at, played, text in evaluation.add(scored)]
     evaluation.count_played()
     evaluation.note_unknown(without)
+    for label, run in runs.items():
+        for game, level in levels_of(run).items():
+            evaluation.set_level(game, label, level)
     return evaluation, problems
 
 

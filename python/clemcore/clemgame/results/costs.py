@@ -17,6 +17,8 @@ from clemcore.clemgame.episodes import read_episodes
 # What is paid for, and what it is divided by.
 KINDS = ("input_tokens", "output_tokens", "usd", "seconds")
 UNITS = ("call", "turn", "episode", "point")
+# What became of the episodes, as in `results.json`. "episodes" beside them are those with a call of a model.
+COUNTS = ("planned", "played", "aborted", "lost", "limit", "error", "missing", "unscored")
 
 
 @dataclass
@@ -144,6 +146,9 @@ def cost_report(path: Path | str, figures: Mapping[str, Any]) -> dict[str, Any]:
         whole = described(games.pop(""), scores[""])
         whole["games"] = {game: described(costs, scores.get(game)) for game, costs in sorted(games.items())}
         whole["clemscore"] = scores[""]
+        whole["counts"] = model.get("counts")
+        for game, each in whole["games"].items():
+            each["counts"] = cells.get(game, {}).get("counts")
         models[line_up] = whole
     fronts = {
         kind: front({name: (each["clemscore"], each["per_episode"][kind]) for name, each in models.items()})
@@ -154,14 +159,16 @@ def cost_report(path: Path | str, figures: Mapping[str, Any]) -> dict[str, Any]:
 
 def rows_of(report: Mapping[str, Any]) -> tuple[Sequence[str], list[list[Any]]]:
     """Return a report as a table: a line for each line-up and game, and one for all games of a line-up."""
-    header = ["model", "game", "episodes", "turns", "calls"]
+    header = ["model", "game", *COUNTS, "episodes", "turns", "calls"]
     header += [f"{kind} per {unit}" for unit in UNITS for kind in KINDS] + [
         f"on the front of {kind}" for kind in KINDS
     ]
     rows = []
     for name, whole in report["models"].items():
         for game, each in [("", whole), *whole["games"].items()]:
-            row = [name, game, each["episodes"], each["turns"], each["calls"]]
+            counts = each["counts"] or {}
+            row = [name, game, *(counts.get(count) for count in COUNTS)]
+            row += [each["episodes"], each["turns"], each["calls"]]
             row += [each[f"per_{unit}"][kind] for unit in UNITS for kind in KINDS]
             row += ["" if game else int(name in report["pareto_front"][kind]) for kind in KINDS]
             rows.append(row)

@@ -92,9 +92,7 @@ impl Assumed {
 
     fn intervals(&self, level: f64) -> [Result<Interval, &'static str>; 3] {
         let played = match proportion(&self.pairs(0), level) {
-            Some(Interval { low, high, method }) => {
-                Ok(Interval { low: 100.0 * low, high: 100.0 * high, method })
-            }
+            Some(found) => Ok(Interval { low: 100.0 * found.low, high: 100.0 * found.high, ..found }),
             None => Err(if self.instances(1) == 1 { SINGLE } else { NOTHING }),
         };
         let spreads = self.spreads();
@@ -164,7 +162,9 @@ pub(super) fn outer(
     worst: Result<Interval, &'static str>,
     best: Result<Interval, &'static str>,
 ) -> Result<Interval, &'static str> {
-    Ok(Interval { low: worst?.low, high: best?.high, method: Method::Bounds })
+    let (worst, best) = (worst?, best?);
+    let caution = worst.caution.or(best.caution);
+    Ok(Interval { low: worst.low, high: best.high, method: Method::Bounds, caution })
 }
 
 /// Means over games, under the assumption that `pick` takes; the intervals of the games are given.
@@ -246,5 +246,7 @@ fn combined(games: &[&Assumed], which: usize, value: f64) -> Result<Interval, &'
         parts.iter().map(|(value, interval)| (value - end(interval)).powi(2)).sum::<f64>().sqrt() / count
     };
     let method = parts.first().map_or(Method::Constant, |(_, interval)| interval.method);
-    Ok(Interval { low: value - distance(|each| each.low), high: value + distance(|each| each.high), method })
+    let caution = parts.iter().find_map(|(_, interval)| interval.caution);
+    let [low, high] = [value - distance(|each| each.low), value + distance(|each| each.high)];
+    Ok(Interval { low, high, method, caution })
 }

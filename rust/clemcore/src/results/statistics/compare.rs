@@ -21,9 +21,11 @@ pub struct Difference {
     pub left_out: u32,
     /// The mean difference of main scores, with 0 for an aborted episode.
     pub value: f64,
+    /// The level of its interval.
+    pub level: f64,
     /// Its interval, or why there is none.
     pub interval: Result<Interval, &'static str>,
-    /// The probability of so large a difference if there is none.
+    /// The probability of so large a difference if there is none, times the looks at cells that stopped early.
     pub p: f64,
     /// The same, corrected for all pairs.
     pub p_holm: f64,
@@ -67,6 +69,7 @@ struct Shared<'a> {
     left_out: u32,
     better: [u32; 2],
     is_in_range: bool,
+    level: f64,
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -95,9 +98,9 @@ fn matched<'a, T>(ones: &'a [T], others: &'a [T], name: fn(&T) -> &str) -> (Vec<
     (both, single)
 }
 
-fn shared<'a>(one: &'a Game, other: &'a Game) -> Shared<'a> {
+fn shared<'a>(one: &'a Game, other: &'a Game, level: f64) -> Shared<'a> {
     let mut found =
-        Shared { name: &one.name, strata: vec![], left_out: 0, better: [0; 2], is_in_range: true };
+        Shared { name: &one.name, strata: vec![], left_out: 0, better: [0; 2], is_in_range: true, level };
     let size = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let (experiments, single) = matched(&one.experiments, &other.experiments, |each: &Experiment| &each.name);
     found.left_out += single.iter().map(|each| size(each.instances.len())).sum::<u32>();
@@ -145,13 +148,18 @@ fn difference(
     let better =
         games.iter().fold([0; 2], |[one, other], each| [one + each.better[0], other + each.better[1]]);
     let label = [names[0], names[1], game.unwrap_or_default(), "difference"];
-    let success_p = mcnemar(better[0], better[1]);
+    let level = games.iter().map(|each| each.level).fold(settings.level, f64::max);
+    let looks = (1.0 - settings.level) / (1.0 - level);
+    let success_p = (looks * mcnemar(better[0], better[1])).min(1.0);
     let p = permutation(&values, settings.resamples, Stream::new(settings.seed, &label));
+    let p = (looks * p).min(1.0);
+    let settings = &Settings { level, ..*settings };
     Difference {
         game: game.map(str::to_owned),
         instances: u32::try_from(values.len()).unwrap_or(u32::MAX),
         left_out,
         value,
+        level,
         interval: interval(&strata, value, games.iter().all(|each| each.is_in_range), settings, &label),
         p,
         p_holm: p,
@@ -190,10 +198,34 @@ fn interval(
     bootstrapped(value, sums, &spread, settings.level, range).ok_or("no scores")
 }
 
-fn pairing(models: &[Model], first: usize, second: usize, settings: &Settings) -> Pairing {
+/// The level for a game of which two cells were looked at several times, because they could stop early.
+///
+/// What both played is what the one had played at one of its looks, or the other at one of its own. With the same
+/// looks, these are as many as one cell has; else they may be as many as both have together.
+fn level_of_both(one: Option<f64>, other: Option<f64>, level: f64) -> f64 {
+    match (one, other) {
+        (Some(one), Some(other)) if (one - other).abs() > 1e-12 => {
+            let looks = (1.0 - level) / (1.0 - one) + (1.0 - level) / (1.0 - other);
+            1.0 - (1.0 - level) / looks
+        }
+        (one, other) => one.or(other).unwrap_or(level),
+    }
+}
+
+fn pairing(
+    models: &[Model],
+    [first, second]: [usize; 2],
+    settings: &Settings,
+    evaluation: &Evaluation,
+) -> Pairing {
     let (one, other) = (&models[first], &models[second]);
     let (games, single) = matched(&one.games, &other.games, |each: &Game| &each.name);
-    let found: Vec<Shared<'_>> = games.into_iter().map(|(mine, theirs)| shared(mine, theirs)).collect();
+    let level = |game: &str| {
+        let [one, other] = [one, other].map(|model| evaluation.level_of(game, &model.name));
+        level_of_both(one, other, settings.level)
+    };
+    let found: Vec<Shared<'_>> =
+        games.into_iter().map(|(mine, theirs)| shared(mine, theirs, level(&mine.name))).collect();
     let names = [one.name.as_str(), other.name.as_str()];
     let mut differences: Vec<Difference> =
         found.iter().map(|each| difference(&[each], Some(each.name), settings, names)).collect();
@@ -268,7 +300,7 @@ pub(in crate::results) fn compare(evaluation: &Evaluation, settings: &Settings) 
     let all =
         numbers.clone().flat_map(|first| numbers.clone().skip(first + 1).map(move |second| (first, second)));
     let mut pairs: Vec<Pairing> =
-        all.map(|(first, second)| pairing(&models, first, second, settings)).collect();
+        all.map(|(first, second)| pairing(&models, [first, second], settings, evaluation)).collect();
     correct(&mut pairs);
     ComparisonReport {
         ranks: ranks(models.len(), &pairs, settings.level),

@@ -40,6 +40,8 @@ pub struct Interval {
     pub high: f64,
     /// How it was computed.
     pub method: Method,
+    /// Why it may be too narrow; `None` where simulated runs show that it covers the truth as often as it says.
+    pub caution: Option<&'static str>,
 }
 
 /// The quantile of the normal distribution.
@@ -133,7 +135,8 @@ pub(super) fn bootstrapped(
         Some([lowest, highest]) => ends.map(|end| end.clamp(lowest, highest)),
         None => ends,
     };
-    Some(Interval { low: low.min(value), high: high.max(value), method: Method::Bootstrap })
+    let caution = spread.caution();
+    Some(Interval { low: low.min(value), high: high.max(value), method: Method::Bootstrap, caution })
 }
 
 pub(super) fn stretch(spread: &Spread, level: f64) -> f64 {
@@ -172,7 +175,7 @@ pub(super) fn constant(value: f64, instances: f64, range: [f64; 2], level: f64) 
     }
     let [same, _] = wilson(1.0, instances, normal(f64::midpoint(1.0, level)));
     let end = |other: f64| same * value + (1.0 - same) * other;
-    Some(Interval { low: end(lowest), high: end(highest), method: Method::Constant })
+    Some(Interval { low: end(lowest), high: end(highest), method: Method::Constant, caution: None })
 }
 
 #[cfg(test)]

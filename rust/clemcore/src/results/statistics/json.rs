@@ -17,8 +17,11 @@ fn interval(figure: &Figure) -> Value {
             "method": found.method.name(),
             "instances": instances,
             "note": null,
+            "caution": found.caution,
         }),
-        Err(note) => json!({"low": null, "high": null, "method": null, "instances": instances, "note": note}),
+        Err(note) => json!({
+            "low": null, "high": null, "method": null, "instances": instances, "note": note, "caution": null,
+        }),
     }
 }
 
@@ -102,6 +105,7 @@ fn difference(found: &Difference) -> Value {
         "instances": found.instances,
         "left_out": found.left_out,
         "difference": rounded(found.value),
+        "level": found.level,
         "interval": interval(&figure),
         "p": found.p,
         "p_holm": found.p_holm,

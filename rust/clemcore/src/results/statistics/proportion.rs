@@ -35,11 +35,15 @@ pub(super) fn interval(strata: &[Vec<Pair>], level: f64) -> Option<Interval> {
     let effective = if spread.is_none() || independent <= 0.0 {
         instances
     } else {
-        let quantiles = student(tail, count - 1.0) / student(tail, spread.freedom());
+        // A rare success that comes in several epochs makes the variance hard to estimate, as skewed scores do.
+        let varying = (1.0 - 2.0 * share) * (1.0 - 2.0 * share);
+        let freedom = (count - 1.0) * (2.0 * share * (1.0 - share) / varying).min(1.0);
+        let of_rare = student(tail, freedom.max(1.0)) / student(tail, spread.freedom_of_mean());
+        let quantiles = of_rare.min(student(tail, count - 1.0) / student(tail, spread.freedom()));
         (count * independent / spread.variance * quantiles * quantiles).clamp(1.0, 2.0 * count)
     };
     let [low, high] = wilson(share, effective, normal(tail));
-    Some(Interval { low, high, method: Method::Wilson })
+    Some(Interval { low, high, method: Method::Wilson, caution: None })
 }
 
 #[cfg(test)]
