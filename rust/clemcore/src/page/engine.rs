@@ -18,6 +18,7 @@ fn environment() -> &'static Environment<'static> {
         });
         made.set_formatter(format);
         for (name, source) in [
+            ("head.html", include_str!("../../pages/head.html")),
             ("transcript.html", include_str!("../../pages/transcript.html")),
             ("transcript.tex", include_str!("../../pages/transcript.tex")),
             ("page.html", include_str!("../../pages/page.html")),
