@@ -13,7 +13,7 @@ const GM: &str = "GM";
 const STYLE: &str = include_str!("../../pages/transcript.css");
 /// Nothing is loaded and nothing runs; the style sheet is the only style. A test compares the hash.
 const POLICY: &str = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; \
-    style-src 'sha256-qrfDh4ZV/rL923KpirGlmRDvWjB2n1HBtYkoqdwb6VA='";
+    style-src 'sha256-vk3JbgLuFQzn78GmIoaom9pXZZdpWltCJmHqwh9PUkM='";
 /// Colours of players, after which they begin again.
 const COLORS: usize = 8;
 const TEX_COLORS: [&str; COLORS] = [
