@@ -8,7 +8,7 @@ Each line of a file is a text. Lists of XSS payloads are meant, such as those of
 Each text is the name of a game, an experiment, a player and a key, and it is a prompt, an answer, an error and so
 on. Every view and every episode of the page is opened, and a transcript with all texts, also as Markdown. It is a
 fault if a dialog opens, the policy of a page has to stop something, a request leaves, or an element appears that no
-template has. With ``--tex``, such as ``pdflatex``, the transcripts are compiled, too. The exit status is 1 if there
+template has. With ``--tex``, such as ``lualatex``, the transcripts are compiled, too. The exit status is 1 if there
 is a fault.
 """
 
