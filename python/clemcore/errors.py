@@ -143,14 +143,21 @@ class BackendLoadError(ClemcoreError, LookupError):
 
 
 class MissingExtraError(ClemcoreError, ImportError):
-    """A backend needs packages that are not installed; the message holds the exact pip line."""
+    """Packages that are needed are not installed; the message holds the exact pip line."""
 
-    def __init__(self, backend: str, extra: str, missing: str | None) -> None:
-        """Name the backend, the extra that brings what it needs, and the module that was missing."""
+    def __init__(self, backend: str, extra: str, missing: str | None, *, what: str | None = None) -> None:
+        """Name the backend, the extra that brings what it needs, and the module that was missing.
+
+        Args:
+            backend: the backend.
+            extra: the extra.
+            missing: the module.
+            what: what needs the module, if it is not a backend.
+        """
         self.extra = extra
+        needs = f"backend '{backend}'" if what is None else what
         super().__init__(
-            f"backend '{backend}' needs the package '{missing}', which is not installed: "
-            f"pip install 'clemcore[{extra}]'",
+            f"{needs} needs the package '{missing}', which is not installed: pip install 'clemcore[{extra}]'",
             name=missing,
         )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,6 +175,32 @@ def test_a_reward_that_does_not_exist_is_refused(guessing: Path) -> None:
         env("guessing", reward_func="outcom")
     with pytest.raises(GameError, match="instances_filter leaves no instance"):
         env("guessing", instances_filter=lambda _: False)
+
+
+def test_a_selector_of_several_games_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY / "examples" / "games")
+    with pytest.raises(GameError, match="an environment plays one game, but 'all' means 3: "):
+        env("all")
+
+
+@pytest.mark.parametrize(
+    ("module", "missing", "extra"),
+    [
+        ("pettingzoo", "pettingzoo", "envs"),
+        ("vector", "gymnasium", "envs"),
+        ("openenv.models", "pydantic", "serve"),
+        ("openenv.server.app", "starlette", "serve"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(module: str, missing: str, extra: str) -> None:
+    code = (
+        f"import sys; sys.modules['{missing}'] = None\n"
+        f"try: import clemcore.clemgame.envs.{module}\n"
+        "except ImportError as fault: print(fault)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"needs the package '{missing}'" in done.stdout
+    assert f"pip install 'clemcore[{extra}]'" in done.stdout
 
 
 class TestRefusals:

@@ -8,11 +8,13 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -351,6 +353,30 @@ def test_settings_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.
         create_clemv_app(env_agents={}, token=TOKEN)
     with pytest.raises(EnvError, match="no split 'trian'; did you mean 'train'"):
         create_clemv_app(game_instance_split="trian", token=TOKEN)
+
+
+def test_a_split_keeps_its_instances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def load_dataset(*given: Any, split: str) -> list[dict[str, Any]]:
+        asked.append((*given, split))
+        return [{"game": "guessing", "experiment": "easy", "task_id": number} for number in ("3", "5")]
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    options = {"game_instance_split": "validation", "single_pass": True}
+    with (
+        application(tmp_path, monkeypatch, **options) as client,
+        client.websocket_connect("ws://localhost/ws") as socket,
+    ):
+        found = []
+        for _ in range(2):
+            socket.send_json({"type": "reset"})
+            found.append(socket.receive_json()["data"]["observation"]["metadata"]["game_id"])
+    assert found == [3, 5]
+    assert asked == [("colab-potsdam/playpen-data", "instances", "validation")]
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(EnvError, match="pip install datasets"):
+        application(tmp_path, monkeypatch, **options)
 
 
 def test_the_environment_of_one_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

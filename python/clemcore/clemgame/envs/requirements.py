@@ -7,8 +7,13 @@ import importlib
 from clemcore.errors import MissingExtraError
 
 
-def require(module: str, extra: str) -> None:
+def require(module: str, extra: str, what: str = "this environment") -> None:
     """Import a module of an optional package.
+
+    Args:
+        module: the module.
+        extra: the extra that brings it.
+        what: what needs it.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -18,4 +23,4 @@ def require(module: str, extra: str) -> None:
     except ModuleNotFoundError as fault:
         if fault.name != module.partition(".")[0]:
             raise
-        raise MissingExtraError("environments", extra, fault.name) from None
+        raise MissingExtraError("", extra, fault.name, what=what) from None

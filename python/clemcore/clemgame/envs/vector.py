@@ -5,6 +5,7 @@ It does not know how an episode is played.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -20,19 +21,19 @@ from gymnasium.vector.utils import batch_space  # noqa: E402
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallbackList  # noqa: E402
 from clemcore.clemgame.engine.limits import Options  # noqa: E402
 from clemcore.clemgame.envs.agents import EnvAgent  # noqa: E402
+from clemcore.clemgame.envs.games import game_of, instances_of  # noqa: E402
 from clemcore.clemgame.envs.instance_order import InstanceOrder  # noqa: E402
 from clemcore.clemgame.envs.rewards import FeedbackFunc, RewardFunc  # noqa: E402
 from clemcore.clemgame.envs.spaces import AnyText, MessageSpace  # noqa: E402
 from clemcore.clemgame.envs.streams.stage import Stage  # noqa: E402
 from clemcore.clemgame.envs.streams.stream import EpisodeStream  # noqa: E402
 from clemcore.clemgame.envs.streams.turns import Turn  # noqa: E402
-from clemcore.clemgame.instances import GameInstances, Row  # noqa: E402
-from clemcore.clemgame.registry import GameRegistry  # noqa: E402
-from clemcore.errors import EnvError, GameError  # noqa: E402
+from clemcore.clemgame.instances import Row  # noqa: E402
+from clemcore.errors import EnvError  # noqa: E402
 
 __all__ = ["GameVectorEnv", "vector_env"]
 
-# Seconds that a closed stream has to end.
+# Seconds that closed streams have to end.
 _LET_GO = 10.0
 
 
@@ -74,10 +75,8 @@ def vector_env(
     if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
         raise EnvError(f"num_envs must be a number of at least 1, not {num_envs!r}")
     mode = AutoresetMode(autoreset_mode)
-    spec = GameRegistry.from_directories_and_cwd_files().get_game_specs_that_unify_with(game_name)[0]
-    instances = GameInstances.from_game_spec(spec).filter(instances_filter)
-    if not len(instances):
-        raise GameError(f"{spec.game_name}: instances_filter leaves no instance to play")
+    spec = game_of(game_name)
+    instances = instances_of(spec, instances_filter)
     stage = Stage(
         spec,
         learner_agent=learner_agent,
@@ -241,8 +240,9 @@ class GameVectorEnv(VectorEnv[tuple[dict[str, Any], ...], tuple[str, ...], Any])
         """End all episodes."""
         for stream in self._streams:
             stream.close()
+        end = time.monotonic() + _LET_GO
         for stream in self._streams:
-            stream.join(_LET_GO)
+            stream.join(max(0.0, end - time.monotonic()))
         self._stage.close()
 
 

@@ -20,6 +20,7 @@ from clemcore.clemgame.callbacks.base import GameBenchmarkCallbackList, GameStep
 from clemcore.clemgame.engine.randomness import Dispatch, Stream, drawing_from
 from clemcore.clemgame.engine.seeds import derived_seed
 from clemcore.clemgame.envs.agents import EnvAgent, agent_names, check_known
+from clemcore.clemgame.envs.games import game_of, instances_of
 from clemcore.clemgame.envs.pettingzoo.wrappers import (
     AECToGymWrapper,
     GameBenchmarkWrapper,
@@ -38,8 +39,7 @@ from clemcore.clemgame.envs.rewards import (
 )
 from clemcore.clemgame.envs.spaces import AnyText, MessageDict
 from clemcore.clemgame.game_master import GameMaster, listen_to_players
-from clemcore.clemgame.instances import GameInstances, Row
-from clemcore.clemgame.registry import GameRegistry
+from clemcore.clemgame.instances import Row
 from clemcore.errors import EnvError, GameError
 
 __all__ = ["GameMasterEnv", "env", "gym_env"]
@@ -127,11 +127,9 @@ def env(
 
     The arguments are those of :func:`gym_env`.
     """
-    spec = GameRegistry.from_directories_and_cwd_files().get_game_specs_that_unify_with(game_name)[0]
     # Everything that can be wrong is looked at before the game is imported.
-    instances = GameInstances.from_game_spec(spec).filter(instances_filter)
-    if not len(instances):
-        raise GameError(f"{spec.game_name}: instances_filter leaves no instance to play")
+    spec = game_of(game_name)
+    instances = instances_of(spec, instances_filter)
     reward = reward_of(reward_func)
     game = GameBenchmarkWrapper(
         GameMasterEnv, game_spec=spec, callbacks=callbacks, reward_func=reward, feedback_func=feedback_func

@@ -17,7 +17,7 @@ from typing import Any
 
 from clemcore.clemgame.envs.requirements import require
 
-require("starlette", "serve")
+require("starlette", "serve", "clem serve")
 
 from starlette.applications import Starlette  # noqa: E402 - what is missing is said first
 from starlette.middleware import Middleware  # noqa: E402
@@ -31,6 +31,7 @@ from clemcore.clemgame.callbacks.base import GameBenchmarkCallbackList  # noqa: 
 from clemcore.clemgame.callbacks.files import EpisodeResultsFolderCallback, SignalFileSaver  # noqa: E402
 from clemcore.clemgame.engine.seeds import derived_seed  # noqa: E402
 from clemcore.clemgame.envs.agents import check_agent_mapping_for_training  # noqa: E402
+from clemcore.clemgame.envs.games import game_of  # noqa: E402
 from clemcore.clemgame.envs.instance_order import InstanceOrder  # noqa: E402
 from clemcore.clemgame.envs.openenv.models import ClemGameAction, ClemGameObservation, ClemGameState  # noqa: E402
 from clemcore.clemgame.envs.openenv.server.access import Access, checked_token, names_of  # noqa: E402
@@ -40,7 +41,6 @@ from clemcore.clemgame.envs.splits import filter_of_split  # noqa: E402
 from clemcore.clemgame.envs.streams.stage import Stage  # noqa: E402
 from clemcore.clemgame.envs.streams.stream import EpisodeStream  # noqa: E402
 from clemcore.clemgame.instances import GameInstances  # noqa: E402
-from clemcore.clemgame.registry import GameRegistry  # noqa: E402
 from clemcore.errors import EnvError  # noqa: E402
 from clemcore.utils.string_utils import read_query_string  # noqa: E402
 
@@ -142,7 +142,7 @@ def create_clemv_app(
     arguments = read_query_string(os.getenv("CLEMV_GEN_ARGS")) if gen_args is None else dict(gen_args)
     once = _is_true(os.getenv("CLEMV_SINGLE_PASS", "")) if single_pass is None else single_pass
     secret = _token_of(token)
-    spec = GameRegistry.from_directories_and_cwd_files().get_game_specs_that_unify_with(game_name)[0]
+    spec = game_of(game_name)
     check_agent_mapping_for_training(spec, {learner: "learner", **agents})
     instances = GameInstances.from_game_spec(spec)
     split = game_instance_split or os.getenv("CLEMV_GAME_SPLIT") or None

@@ -68,8 +68,8 @@ def run_server(
         RunError: the address is in use or is not one of this machine, or an agent of the game has no model.
         ClemcoreError: the game or a model cannot be loaded.
     """
-    require("uvicorn", "serve")
-    require("websockets", "serve")
+    require("uvicorn", "serve", "clem serve")
+    require("websockets", "serve", "clem serve")
     import uvicorn
 
     token = "" if no_token else checked_token(os.getenv("CLEMV_TOKEN") or secrets.token_urlsafe(24))

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -83,13 +84,14 @@ class Sessions:
         """End all streams.
 
         Args:
-            seconds: how long each of them has to end.
+            seconds: how long all of them have to end.
         """
         streams = list(self._live)
         for stream in streams:
             stream.close()
+        end = time.monotonic() + seconds
         for stream in streams:
-            stream.join(seconds)
+            stream.join(max(0.0, end - time.monotonic()))
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one client until it leaves."""
