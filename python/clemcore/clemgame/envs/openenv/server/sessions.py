@@ -76,6 +76,8 @@ class Sessions:
         self._limits = limits
         self._count = 0
         self._live: set[EpisodeStream] = set()
+        # Streams of clients that have left, which may still write what they have played.
+        self._ending: set[EpisodeStream] = set()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -86,7 +88,7 @@ class Sessions:
         Args:
             seconds: how long all of them have to end.
         """
-        streams = list(self._live)
+        streams = [*self._live, *self._ending]
         for stream in streams:
             stream.close()
         end = time.monotonic() + seconds
@@ -112,6 +114,7 @@ class Sessions:
         finally:
             self._live.discard(stream)
             stream.close()
+            self._ending = {each for each in {*self._ending, stream} if not each.join(0.0)}
 
 
 async def _run(session: _Session, socket: WebSocket) -> None:
