@@ -68,9 +68,9 @@ test-litellm: setup ## Test the remote backends against litellm's proxy, in a se
 	CLEMCORE_LITELLM=$(abspath build/litellm/bin/litellm) $(BIN)/python -m pytest -q tests/backends/test_litellm.py
 
 .PHONY: test-ray
-test-ray: setup ## Test the backend ray, with Ray in a folder of its own (486 MB)
+test-ray: setup ## Test the backend ray and clem run --ray, with Ray in a folder of its own (486 MB)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --target build/ray 'ray>=2.55,<3'
-	CLEMCORE_RAY=1 PYTHONPATH=$(abspath build/ray) $(BIN)/python -m pytest -q tests/backends/test_ray.py
+	CLEMCORE_RAY=1 PYTHONPATH=$(abspath build/ray) $(BIN)/python -m pytest -q tests/backends/test_ray.py tests/cli/test_ray_shards.py
 
 .PHONY: test-vllm
 test-vllm: setup ## Test against vLLM's CPU build, in a separate environment (3-5 GB; 3-4 GB of memory per server)

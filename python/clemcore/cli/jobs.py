@@ -53,7 +53,7 @@ def play_jobs(settings: RunSettings, words: Sequence[str] | None) -> int:
     for number, status in enumerate(statuses, 1):
         if status < 0:
             note(f"clem: shard {number}/{count} was killed by signal {-status}: the same command continues it")
-    _sum_up(settings)
+    sum_up(settings)
     return max(_KILLED if status < 0 else status for status in statuses)
 
 
@@ -96,7 +96,7 @@ def _told_to_all(processes: Sequence[subprocess.Popen[str]]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _sum_up(settings: RunSettings) -> None:
+def sum_up(settings: RunSettings) -> None:
     """Say how far the runs are now."""
     from clemcore.clemgame.lineups import line_ups_of
     from clemcore.clemgame.watching import status_of

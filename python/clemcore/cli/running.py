@@ -24,6 +24,7 @@ _CONTEXT_HELP = "What players remember: their episode, or all episodes of its ex
 _STEP_HELP = "Longest time in a game's code without a call (300)."
 _UNTIL_HELP = "Stop a game when the 95 % interval of its clemscore is so narrow."
 _RETRY_HELP = "Play failed episodes again: all, or those with these errors."
+_RAY_HELP = "Play the shards of --jobs as tasks of a Ray cluster: this machine's, or that at ADDRESS."
 _CHANGES_HELP = "Continue although something that determines results has changed."
 
 
@@ -56,6 +57,7 @@ _speed = options(
 _parts = options(
     click.option("--shard", metavar="I/N", help="Play only this part of the run, into a file of its own."),
     click.option("--jobs", type=int, metavar="N", help="Play N shards here, each in a process of its own."),
+    click.option("ray", "--ray", is_flag=False, flag_value="auto", metavar="[ADDRESS]", help=_RAY_HELP),
 )
 _limits = options(
     click.option("--budget", type=float, metavar="USD", help="Spend no more, earlier commands included."),
@@ -115,6 +117,7 @@ def run(ctx: click.Context, /, *, run_file: str | None, **flags: Any) -> int:
     from clemcore.errors import ClemcoreError
 
     try:
+        address = flags.pop("ray")
         settings = _settings(run_file, flags)
         from clemcore.clemgame.preparing import wanted_hash_seed
         from clemcore.clemgame.run import play
@@ -122,6 +125,10 @@ def run(ctx: click.Context, /, *, run_file: str | None, **flags: Any) -> int:
         from clemcore.cli.voice import TerminalVoice
 
         restart_with_hash_seed(ctx, wanted_hash_seed(settings))
+        if address is not None:
+            from clemcore.cli.ray_jobs import play_on_ray
+
+            return play_on_ray(settings, address, wanted_hash_seed(settings))
         if settings.jobs is not None and settings.shard is None:
             from clemcore.cli.jobs import play_jobs
 
