@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clemcore.backends.compared.comparison import compare
+from clemcore.backends.compared.engines import LocalEngine
 from clemcore.backends.llamacpp import Llamacpp
 from clemcore.backends.local.llamacpp.files import choose
 from clemcore.backends.local.llamacpp.head import read_head
 from clemcore.backends.local.llamacpp.settings import read_settings
 from clemcore.backends.local.memory import Free
+from clemcore.cli.compare_engines import compare_engines
+from clemcore.cli.selection import name_or_folder
 from clemcore.errors import MissingExtraError, ModelLoadError, SpecError
 from clemcore.registry.spec import ModelSpec
 from support.gguf_files import write_gguf
@@ -235,6 +239,48 @@ class TestAnswers:
 
     def test_a_folder_with_a_pattern(self, tiny_gguf: Path) -> None:
         assert opened(tiny_gguf.parent, {"filename": "*f32.gguf"}).generate_response(CAPITAL)[2] == CANBERRA
+
+
+@needs_package
+class TestComparedWithTransformers:
+    def engines(self, file: Path, folder: Path) -> tuple[LocalEngine, LocalEngine]:
+        return LocalEngine(load(folder), "transformers"), LocalEngine(opened(file), "llamacpp")
+
+    def test_both_engines_agree(self, tiny_gguf: Path, tiny_chat: Path) -> None:
+        one, other = self.engines(tiny_gguf, tiny_chat)
+        made = compare("tiny", one, other, [CAPITAL, CAPITAL[:1]], new_tokens=12)
+        assert (made.equal_prompts, made.equal_answers, made.notes) == (2, 1.0, ())
+        assert made.formats == {"transformers": "float32", "llamacpp": "float32"}
+        for row in made.rows:
+            sums = [each for by_name in row.sums.values() for each in by_name.values()]
+            assert sums == pytest.approx([sums[0]] * 4, abs=1e-3)
+
+    def test_a_planted_fault_of_a_template_is_found(self, tiny_gguf: Path, tiny_chat: Path, tmp_path: Path) -> None:
+        template = (tiny_chat / "chat_template.jinja").read_text().replace("|>assistant", "|> assistant")
+        path = copied(tiny_gguf, tmp_path / "faulty.gguf", {"tokenizer.chat_template": template})
+        made = compare("tiny", *self.engines(path, tiny_chat), [CAPITAL], new_tokens=4)
+        assert made.differing_prompts == 1
+        first = made.rows[0].first_id
+        assert first is not None
+        assert " assistant" in first.texts["llamacpp"]
+
+    def test_formats_that_differ_are_said(self, tiny_gguf: Path, tiny_chat: Path, tmp_path: Path) -> None:
+        path = copied(tiny_gguf, tmp_path / "q.gguf", {"general.file_type": 3})
+        made = compare("tiny", *self.engines(path, tiny_chat), [CAPITAL], new_tokens=1)
+        assert made.formats["llamacpp"] == "Q4_1, {'method': 'gguf', 'format': 'Q4_1'}"
+        assert "so equal answers cannot be expected" in made.notes[0]
+
+    def test_the_command_takes_a_gguf_file(
+        self, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        Path("prompts.json").write_text('["Hello!"]', encoding="utf-8")
+        given = [str(tiny_gguf), "transformers", "llamacpp", "prompts.json", "-l", "12"]
+        assert compare_engines.main(given, standalone_mode=False) == 0
+        told = capsys.readouterr().out
+        assert "prompt ids: 1 equal, of 1" in told
+        assert "equal answers: 1 of 1" in told
+        assert name_or_folder(str(tiny_gguf), ()).get("backend") == "llamacpp"
 
 
 @needs_package

@@ -11,7 +11,7 @@ import click
 from clemcore.cli.audit import read_dialogues
 from clemcore.cli.inputs import examples
 from clemcore.cli.respond import print_json
-from clemcore.cli.selection import name_or_folder, set_option
+from clemcore.cli.selection import name_or_folder, set_option, with_set
 from clemcore.cli.terminal import Styled, note, out, progress, table
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SAME, _OTHER = 0, 1
     short_help="Compare a model on two engines.",
     epilog=examples(
         "clem compare-engines MODEL transformers http://127.0.0.1:8000/v1",
-        "clem compare-engines MODEL transformers llamacpp",
+        "clem compare-engines model.gguf transformers llamacpp",
         "clem compare-engines ~/models/m transformers ~/models/m-bf16 --json",
     ),
 )
@@ -53,11 +53,11 @@ def compare_engines(
 ) -> int:
     """Ask a model on two engines the same dialogues; compare prompt ids and answers, and store the result.
 
-    MODEL is a name in the registry, a selector as JSON, or a folder. A and B are engines: 'transformers' and
-    'llamacpp' run the model in this process, the address of a server asks it there, and the name, selector or
-    folder of another local model takes that one. PROMPTS is a JSON file with a list of texts or dialogues; by
-    default eighteen are asked. Answers are greedy; each is scored by the other engine, where it can. The exit
-    status is 1 if prompts differ.
+    MODEL is a name in the registry, a selector as JSON, a folder, or a GGUF file. A and B are engines:
+    'transformers' and 'llamacpp' run the model in this process, the address of a server asks it there, and the
+    name, selector, folder or GGUF file of another local model takes that one. PROMPTS is a JSON file with a list
+    of texts or dialogues; by default eighteen are asked. Answers are greedy; each is scored by the other engine,
+    where it can. The exit status is 1 if prompts differ.
     """
     from clemcore.backends.compared.comparison import compare
     from clemcore.backends.compared.dialogues import fitting
@@ -91,10 +91,12 @@ def _engine(named: str, model: str, model_id: str | None, set_: tuple[str, ...])
         from clemcore.backends.compared.server import ServerEngine
 
         return ServerEngine(named, model_id)
+    path = Path(model).expanduser()
     if named not in _HERE:
         spec = name_or_folder(named, ())
-    elif Path(model).expanduser().is_dir() and named == "transformers":
-        spec = name_or_folder(model, set_)
+    elif path.exists():
+        fields = {"model_name": path.stem, "backend": _HERE[named], "huggingface_id": str(path.resolve())}
+        spec = loading.resolve(with_set(ModelSpec(**fields), set_))
     else:
         wanted = ModelSpec.from_string(model).unify(ModelSpec(backend=_HERE[named]))
         spec = loading.resolve(wanted) if not set_ else name_or_folder(wanted.to_string(), set_)
@@ -105,7 +107,7 @@ def _engine(named: str, model: str, model_id: str | None, set_: tuple[str, ...])
             f"'{named}' is a model of the backend '{spec.get('backend')}', which does not score answers: name "
             "transformers, llamacpp, the address of a server, or a local model"
         )
-    return LocalEngine(loaded, named)
+    return LocalEngine(loaded, named if named in _HERE else str(spec["model_name"]))
 
 
 def _name_apart(engines: list[ComparedEngine]) -> None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 MODEL_HELP = (
-    'Name in the registry, a selector as JSON (\'{"model_name": …, "backend": …}\'), or the folder of a local '
-    f"model. By default ${MODEL_VARIABLE}, or what 'clem config {DEFAULT_MODEL}' keeps."
+    'Name in the registry, a selector as JSON (\'{"model_name": …, "backend": …}\'), or the folder or GGUF file '
+    f"of a local model. By default ${MODEL_VARIABLE}, or what 'clem config {DEFAULT_MODEL}' keeps."
 )
 _URL_HELP = "Address of a server with OpenAI's protocol (http://localhost:8000/v1); -m is the model's name there."
 _KEY_HELP = "With --base-url: the key to send; without it $OPENAI_COMPATIBLE_API_KEY, or none."
@@ -77,7 +77,7 @@ def set_option(command: AnyFunction) -> AnyFunction:
 
 
 def name_or_folder(given: str, set_: Iterable[str]) -> ModelSpec:
-    """Find the specification of a model by its name or selector, or make one of a folder with its files.
+    """Find the specification of a model by its name or selector, or make one of its folder or GGUF file.
 
     Args:
         given: what stands on the command line.
@@ -89,7 +89,7 @@ def name_or_folder(given: str, set_: Iterable[str]) -> ModelSpec:
 
 
 def _or_folder(model: ModelSpec) -> ModelSpec:
-    """Return a selector of the local model whose folder was given in place of a name, else the selector itself.
+    """Return a selector of the local model whose folder or GGUF file was given as a name, else the selector itself.
 
     A text without a slash is a folder only if the registry does not have this name, so that a folder of results
     does not change which model is asked.
@@ -98,13 +98,15 @@ def _or_folder(model: ModelSpec) -> ModelSpec:
     if not isinstance(given, str) or list(model) != ["model_name"]:
         return model
     try:
-        folder = Path(given).expanduser()
-        if not folder.is_dir() or (folder.name == given and _is_registered(model)):
+        path = Path(given).expanduser()
+        is_gguf = path.suffix == ".gguf" and path.is_file()
+        if not (is_gguf or path.is_dir()) or (path.name == given and _is_registered(model)):
             return model
     except (OSError, ValueError, RuntimeError):  # no path: too long, a null character, ~ of an unknown user
         return model
-    folder = folder.resolve()
-    return ModelSpec(model_name=folder.name, backend="huggingface_local", huggingface_id=str(folder))
+    path = path.resolve()
+    name, backend = (path.stem, "llamacpp") if is_gguf else (path.name, "huggingface_local")
+    return ModelSpec(model_name=name, backend=backend, huggingface_id=str(path))
 
 
 def _is_registered(model: ModelSpec) -> bool:

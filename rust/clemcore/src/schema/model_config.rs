@@ -148,7 +148,7 @@ pub const MODEL_CONFIG: &[Field] = &[
         .unit("threads")
         .read_by(LLAMACPP)
         .rule(Rule::Positive)
-        .default("one per processor that this process may use"),
+        .default("`$OMP_NUM_THREADS`, else one per processor that this process may use"),
     field("cache_type", &[String], "The number format of the states of tokens (keys and values).")
         .read_by(LLAMACPP)
         .one_of(&["f16", "f32"])

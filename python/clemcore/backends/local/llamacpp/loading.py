@@ -30,6 +30,8 @@ from clemcore.prompts.templates.sources import read_setting
 _FALLBACK_CONTEXT = 2048
 # Numbers of weights are rounded, and embeddings are counted or not; another model has half or twice as many.
 _FAR = 2
+# Formats that are not quantised, as torch calls them.
+_PLAIN = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -185,11 +187,12 @@ def _described(
 ) -> Description:
     import llama_cpp
 
+    is_plain = opened.head.format in _PLAIN
     on_gpu = has_gpu() and settings.gpu_layers != 0
     hardware: dict[str, Any] = {"system": llama_cpp.llama_print_system_info().decode("utf-8", "replace").strip()}
     return Description(
         device="gpu" if on_gpu else "cpu",
-        dtype=opened.head.format,
+        dtype=_PLAIN.get(opened.head.format, opened.head.format),
         threads=settings.threads,
         libraries=_libraries(),
         context_size=opened.context[0],
@@ -198,7 +201,7 @@ def _described(
         ways=("alone",),
         hooks=frozenset({"choose", "on_tokens", "cancelled"}),
         attention=f"keys and values in {settings.cache_type}",
-        quantization={"method": "gguf", "format": opened.head.format},
+        quantization=None if is_plain else {"method": "gguf", "format": opened.head.format},
         vocabulary=vocabulary.tokens,
         can_continue=True,
         ends=ends,

@@ -110,7 +110,7 @@ def read_settings(spec: ModelSpec) -> LlamaSettings:
         _parameters(spec),
         _gpu_layers(name, given),
         given.get("execute_on") == "gpu" or bool(given.get("gpu_layers_offloaded")),
-        given.get("threads") or len(os.sched_getaffinity(0)),
+        given.get("threads") or _threads(),
         given.get("cache_type") or "f16",
     )
 
@@ -150,6 +150,15 @@ def _gpu_layers(name: str, given: Mapping[str, Any]) -> int:
             )
         return 0
     return -1 if layers is None else int(layers)
+
+
+def _threads() -> int:
+    """Return how many threads compute where the entry does not say it: as for PyTorch, $OMP_NUM_THREADS decides."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _parameters(spec: ModelSpec) -> int | None:

@@ -66,8 +66,11 @@ class GgufTokenizer:
         """Return an object whose ``input_ids`` are the ids of a text, with no token added."""
         return SimpleNamespace(input_ids=self.vocabulary.encode(text))
 
-    def decode(self, ids: Sequence[int], **_: Any) -> str:
-        """Return the text of ids."""
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False, **_: Any) -> str:
+        """Return the text of ids, without control tokens if they are to be skipped."""
+        if skip_special_tokens:
+            control = {number for number, token in self.added_tokens_decoder.items() if token.special}
+            ids = [token for token in ids if token not in control]
         return self.vocabulary.decode(ids)
 
     def get_added_vocab(self) -> dict[str, int]:
