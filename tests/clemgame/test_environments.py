@@ -18,9 +18,16 @@ pytest.importorskip("pettingzoo")
 from gymnasium.utils.env_checker import check_env
 from pettingzoo.test import api_test, seed_test
 
-from clemcore.clemgame import GameBenchmarkCallback, GameBenchmarkCallbackList
-from clemcore.clemgame.envs.pettingzoo import check_agent_mapping, check_agent_mapping_for_training, env, gym_env
+from clemcore.clemgame import GameBenchmarkCallback, GameBenchmarkCallbackList, GameInstances
+from clemcore.clemgame.envs.pettingzoo import (
+    AgentControlWrapper,
+    check_agent_mapping,
+    check_agent_mapping_for_training,
+    env,
+    gym_env,
+)
 from clemcore.clemgame.envs.rewards import HookReward, ScoreReward
+from clemcore.clemgame.envs.vector import vector_env
 from clemcore.errors import EnvError, GameError
 from support.environments import write_guessing
 from support.models import REPOSITORY
@@ -175,6 +182,43 @@ def test_a_reward_that_does_not_exist_is_refused(guessing: Path) -> None:
         env("guessing", reward_func="outcom")
     with pytest.raises(GameError, match="instances_filter leaves no instance"):
         env("guessing", instances_filter=lambda _: False)
+
+
+def test_instances_of_experiments_that_have_the_same_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[Any], Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_guessing(tmp_path, hard=True)
+    game = opened(gym_env("guessing"))
+    assert game.reset(options={"game_id": 0})[1]["experiment_name"] == "easy"
+    for name in ("hard", {"name": "hard"}):
+        seen, info = game.reset(options={"game_id": 0, "experiment": name})
+        assert (seen["content"], info["experiment_name"]) == ("Guess the number of 100.", "hard")
+    for options, told in (
+        ({"game_id": 0, "experiment": "hrad"}, "no experiment 'hrad'; did you mean 'hard'"),
+        ({"game_id": 5, "experiment": "hard"}, "no instance with the game_id 5"),
+        ({"experiment": "hard"}, "is chosen by its game_id, which is missing"),
+    ):
+        with pytest.raises(GameError, match=told):
+            game.reset(options=options)
+    games = opened(vector_env("guessing", 2))
+    _, infos = games.reset(options={"game_id": 0, "experiment": ["easy", "hard"]})
+    assert list(infos["experiment_name"]) == ["easy", "hard"]
+
+
+def test_every_agent_can_learn(guessing: Path, opened: Callable[[Any], Any]) -> None:
+    """As self-play does it: without the order of instances, with rows of its own."""
+    row = next(iter(GameInstances.from_file("guessing", "guessing/in")))
+    game = opened(AgentControlWrapper(env("guessing").env, {"player_0": "learner", "player_1": "learner"}))
+    for reset in (1, 2):
+        game.reset(seed=reset, options={"experiment": row["experiment"], "game_instance": row["game_instance"]})
+        for agent, answer in (("player_0", "x"), ("player_1", "no"), ("player_0", "0")):
+            assert game.agent_selection == agent
+            game.step(answer)
+        assert game.unwrapped.terminations == {"player_0": True, "player_1": True}
+        assert game.unwrapped._cumulative_rewards == {"player_0": 1, "player_1": 1}
+        while game.unwrapped.agents:
+            game.step(None)
 
 
 def test_a_selector_of_several_games_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ class GuessingBenchmark(GameBenchmark):
 '''
 
 
-def write_guessing(folder: Path, instances: int = 6) -> Path:
+def write_guessing(folder: Path, instances: int = 6, *, hard: bool = False) -> Path:
     """Write the game "guessing" for two players, and return its folder."""
     game = folder / "guessing"
     (game / "in").mkdir(parents=True)
@@ -103,7 +103,8 @@ def write_guessing(folder: Path, instances: int = 6) -> Path:
     )
     (game / "master.py").write_text(_MASTER, encoding="utf-8")
     listed = [{"game_id": number, "words": [number]} for number in range(instances)]
-    (game / "in" / "instances.json").write_text(
-        json.dumps({"experiments": [{"name": "easy", "game_instances": listed}]}), encoding="utf-8"
-    )
+    experiments = [{"name": "easy", "game_instances": listed}]
+    if hard:  # the same IDs again
+        experiments.append({"name": "hard", "game_instances": [{"game_id": 0, "words": [100]}]})
+    (game / "in" / "instances.json").write_text(json.dumps({"experiments": experiments}), encoding="utf-8")
     return game

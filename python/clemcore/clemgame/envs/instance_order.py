@@ -10,6 +10,8 @@ from typing import Any
 
 from clemcore.clemgame.engine.seeds import derived_seed
 from clemcore.clemgame.instances import GameInstances, Row
+from clemcore.errors import GameError
+from clemcore.spelling import misspelling_of
 
 
 class InstanceOrder:
@@ -42,18 +44,20 @@ class InstanceOrder:
         self._queue: list[Row] = list(reversed(self._rows)) if single_pass else []
         self._passes = 0
 
-    def next(self, seed: int | None = None, game_id: Any = None) -> tuple[Row, int | None]:
+    def next(self, seed: int | None = None, game_id: Any = None, experiment: Any = None) -> tuple[Row, int | None]:
         """Return the next instance, and the seed of its episode.
 
         Args:
             seed: begins a new order; a single pass keeps its order, and takes only the seeds of episodes from it.
             game_id: hand out this instance, out of order.
+            experiment: the name of its experiment, or a dict with it. Several experiments can have the same IDs;
+                without a name, the first one counts.
 
         Raises:
             StopIteration: a single pass is over.
-            GameError: there is no instance with the ``game_id`` (a ValueError).
+            GameError: there is no such instance (a ValueError).
         """
-        chosen = None if game_id is None else self._instances.find_by_game_id(game_id)
+        chosen = None if game_id is None and experiment is None else self._find(game_id, experiment)
         if seed is not None:
             self._seed, self._count = seed, 0
             if not self._single_pass:
@@ -61,6 +65,19 @@ class InstanceOrder:
         row = self._next_row() if chosen is None else chosen
         number, self._count = self._count, self._count + 1
         return row, None if self._seed is None else derived_seed(self._seed, "episode", number)
+
+    def _find(self, game_id: Any, experiment: Any) -> Row:
+        if experiment is None:
+            return self._instances.find_by_game_id(game_id)
+        name = experiment.get("name") if isinstance(experiment, dict) else experiment
+        known = self._instances.experiment_names
+        if name not in known:
+            near = misspelling_of(str(name), known)
+            hint = "" if near is None else f"; did you mean '{near}'?"
+            raise GameError(f"the game has no experiment {name!r:.80}{hint} Its experiments are {', '.join(known)}")
+        if game_id is None:
+            raise GameError(f"an instance of the experiment '{name}' is chosen by its game_id, which is missing")
+        return self._instances.filter(lambda row: row["experiment"]["name"] == name).find_by_game_id(game_id)
 
     def _next_row(self) -> Row:
         if self._single_pass:

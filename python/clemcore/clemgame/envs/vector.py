@@ -123,7 +123,8 @@ class GameVectorEnv(VectorEnv[tuple[dict[str, Any], ...], tuple[str, ...], Any])
 
         Args:
             seed: one for each episode; a number stands for itself and those after it.
-            options: "game_id" plays this instance, or one for each episode; "reset_mask" is a bool for each.
+            options: "game_id" plays this instance, or one for each episode; "experiment" names its experiment,
+                where several have this ID; "reset_mask" is a bool for each.
 
         Returns:
             What the learner is to answer in each episode, and facts about them.
@@ -132,6 +133,7 @@ class GameVectorEnv(VectorEnv[tuple[dict[str, Any], ...], tuple[str, ...], Any])
         super().reset(seed=next((each for each in seeds if each is not None), None))
         given = dict(options or {})
         game_ids = self._for_each("game_id", given.pop("game_id", None))
+        experiments = self._for_each("experiment", given.pop("experiment", None))
         mask = [bool(each) for each in self._for_each("reset_mask", given.pop("reset_mask", True))]
         if given:
             raise EnvError(f"{self._stage.name}: reset() knows no option {', '.join(map(repr, given))}")
@@ -140,7 +142,7 @@ class GameVectorEnv(VectorEnv[tuple[dict[str, Any], ...], tuple[str, ...], Any])
         ):
             raise EnvError(f"{self._stage.name}: reset_mask leaves out episodes that have not begun yet")
         asked = {
-            place: self._streams[place].reset(seeds[place], game_ids[place])
+            place: self._streams[place].reset(seeds[place], game_ids[place], experiments[place])
             for place in range(self.num_envs)
             if mask[place]
         }
@@ -151,7 +153,7 @@ class GameVectorEnv(VectorEnv[tuple[dict[str, Any], ...], tuple[str, ...], Any])
         return self._seen(), infos
 
     def _for_each(self, name: str, given: Any) -> list[Any]:
-        if given is None or isinstance(given, (int, str)):
+        if given is None or isinstance(given, (int, str, dict)):
             return [given] * self.num_envs
         found = list(given)
         if len(found) != self.num_envs:

@@ -119,7 +119,7 @@ class ClemGameEnv:
         """Begin the next episode.
 
         Args:
-            options: "seed", "game_id", "episode_id" and "time_limit" (seconds).
+            options: "seed", "game_id", "experiment", "episode_id" and "time_limit" (seconds).
 
         Raises:
             RuntimeError: the server refuses it, or the game has failed.

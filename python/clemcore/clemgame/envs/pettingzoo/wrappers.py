@@ -100,14 +100,18 @@ class GameInstanceIteratorWrapper(BaseWrapper):
 
         Args:
             seed: begins a new order of instances, and seeds the game.
-            options: "game_id" plays this instance; everything else is handed on.
+            options: "game_id" plays this instance, "experiment" names its experiment where several have this ID;
+                everything else is handed on. A whole row ("experiment" and "game_instance") is played as it is.
 
         Raises:
             StopIteration: a single pass is over.
             GameError: there is no instance with the ``game_id`` (a ValueError).
         """
         given = dict(options or {})
-        row, episode_seed = self._order.next(seed, given.pop("game_id", None))
+        if "game_instance" in given:
+            super().reset(seed=seed, options=given)
+            return
+        row, episode_seed = self._order.next(seed, given.pop("game_id", None), given.pop("experiment", None))
         given["experiment"], given["game_instance"] = row["experiment"], row["game_instance"]
         super().reset(seed=episode_seed, options=given)
 

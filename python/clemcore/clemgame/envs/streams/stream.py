@@ -40,6 +40,7 @@ class _Begin:
 
     seed: int | None
     game_id: Any
+    experiment: Any
     turn: Future[Turn]
 
 
@@ -91,12 +92,13 @@ class EpisodeStream:
         self._thread.start()
 
     # -- what callers ask for --------------------------------------------------------------------------------------
-    def reset(self, seed: int | None = None, game_id: Any = None) -> Future[Turn]:
+    def reset(self, seed: int | None = None, game_id: Any = None, experiment: Any = None) -> Future[Turn]:
         """Begin the next episode; one that is not over is abandoned.
 
         Args:
             seed: begins a new order of instances, and seeds the game.
             game_id: play this instance.
+            experiment: the name of its experiment, where several have this ID.
 
         Returns:
             The learner's first turn. It is an EnvError if the game fails, or if a single pass is over.
@@ -107,7 +109,7 @@ class EpisodeStream:
         with self._lock:
             turn = self._expect_turn()
             self._late = None
-            self._inbox.put(_Begin(seed, game_id, turn))
+            self._inbox.put(_Begin(seed, game_id, experiment, turn))
             return turn
 
     def step(self, action: Any) -> Future[Turn]:
@@ -178,7 +180,7 @@ class EpisodeStream:
         self._fail(EnvError(f"{self._stage.name}: the environment was closed"))
 
     def _play(self, request: _Begin) -> None:
-        row, seed = self._order.next(request.seed, request.game_id)
+        row, seed = self._order.next(request.seed, request.game_id, request.experiment)
         stage, self._count = self._stage, self._count + 1
         experiment, instance = row["experiment"], row["game_instance"]
         key = EpisodeKey(stage.name, str(experiment["name"]), instance["game_id"], self._count)

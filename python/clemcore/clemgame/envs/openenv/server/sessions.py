@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 _AHEAD = 16
 _FAULTS = 10
 _LARGEST = 1024 * 1024
-_OPTIONS = ("seed", "game_id", "episode_id", "time_limit")
+_OPTIONS = ("seed", "game_id", "experiment", "episode_id", "time_limit")
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class _Session:
         self._seed = None
         limits = [limit for limit in (self._limits.time_limit, options.get("time_limit")) if limit is not None]
         self._stream.time_limit = min(limits, default=None)
-        turn = await _played(lambda: self._stream.reset(seed, options.get("game_id")))
+        turn = await _played(lambda: self._stream.reset(seed, options.get("game_id"), options.get("experiment")))
         state = self._state
         state.step_count, state.episode_count = 0, state.episode_count + 1
         state.episode_id = options.get("episode_id") or f"episode_{state.episode_count}"
@@ -271,6 +271,7 @@ def _check_options(options: dict[str, Any]) -> None:
         fits = {
             "seed": is_whole and value >= 0,
             "game_id": is_whole,
+            "experiment": isinstance(value, (str, dict)),
             "episode_id": isinstance(value, str) and len(value) <= 255,  # noqa: PLR2004 - as in OpenEnv
             "time_limit": (is_whole or isinstance(value, float)) and value > 0,
         }
