@@ -41,6 +41,7 @@ __all__ = [
     "freeze",
     "game_plots",
     "is_hard_to_read",
+    "json_indented",
     "json_line",
     "json_schema",
     "judge",
@@ -444,6 +445,9 @@ def canonical_json(text: bytes) -> bytes | None:
 
     None where it is not JSON in UTF-8, or nested too deeply. ``NaN``, which ``json.loads`` reads, is not JSON.
     """
+
+def json_indented(value: object) -> bytes | None:
+    """Return a value as JSON that is indented by two; None where :func:`json_line` gives None."""
 
 def json_line(value: object) -> bytes | None:
     """Write a value as one line of JSON in UTF-8, as ``json.dumps(value, ensure_ascii=False)`` does.

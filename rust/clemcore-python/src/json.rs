@@ -67,61 +67,113 @@ const LEVELS: usize = 100;
 /// A value as one line of JSON; None where it is more than dicts, lists, texts, numbers, truth values and None.
 #[pyfunction]
 pub(crate) fn json_line<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    written(value, false)
+}
+
+/// A value as JSON with each member on a line of its own, indented by two; None as for [`json_line`].
+#[pyfunction]
+pub(crate) fn json_indented<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    written(value, true)
+}
+
+fn written<'py>(value: &Bound<'py, PyAny>, is_indented: bool) -> PyResult<Option<Bound<'py, PyBytes>>> {
     guarded(|| {
-        let mut out = Vec::with_capacity(1024);
-        Ok(push(&mut out, value, LEVELS).map(|()| PyBytes::new(value.py(), &out)))
+        let mut writer = Writer { out: Vec::with_capacity(1024), is_indented };
+        Ok(writer.push(value, 0).map(|()| PyBytes::new(value.py(), &writer.out)))
     })
 }
 
-/// Appends a value. Objects of a subclass may write themselves otherwise, so Python writes them.
-fn push(out: &mut Vec<u8>, value: &Bound<'_, PyAny>, levels: usize) -> Option<()> {
-    if let Ok(text) = value.cast_exact::<PyString>() {
-        json::push_text(out, text.to_str().ok()?);
-    } else if let Ok(dict) = value.cast_exact::<PyDict>() {
-        let levels = levels.checked_sub(1)?;
-        out.push(b'{');
-        for (index, (name, item)) in dict.iter().enumerate() {
-            if index > 0 {
-                out.extend_from_slice(b", ");
-            }
-            json::push_text(out, name.cast_exact::<PyString>().ok()?.to_str().ok()?);
-            out.extend_from_slice(b": ");
-            push(out, &item, levels)?;
-        }
-        out.push(b'}');
-    } else if let Ok(list) = value.cast_exact::<PyList>() {
-        push_items(out, list.iter(), levels)?;
-    } else if let Ok(tuple) = value.cast_exact::<PyTuple>() {
-        push_items(out, tuple.iter(), levels)?;
-    } else if value.is_none() {
-        out.extend_from_slice(b"null");
-    } else if let Ok(flag) = value.cast_exact::<PyBool>() {
-        out.extend_from_slice(if flag.is_true() { b"true" } else { b"false" });
-    } else if let Ok(number) = value.cast_exact::<PyInt>() {
-        let number: i64 = number.extract().ok()?;
-        out.extend_from_slice(number.to_string().as_bytes());
-    } else {
-        let number = value.cast_exact::<PyFloat>().ok()?;
-        json::push_number(out, number.value()).then_some(())?;
-    }
-    Some(())
+/// Writes values. Objects of a subclass may write themselves otherwise, so Python writes them.
+struct Writer {
+    out: Vec<u8>,
+    is_indented: bool,
 }
 
-fn push_items<'py>(
-    out: &mut Vec<u8>,
-    items: impl Iterator<Item = Bound<'py, PyAny>>,
-    levels: usize,
-) -> Option<()> {
-    let levels = levels.checked_sub(1)?;
-    out.push(b'[');
-    for (index, item) in items.enumerate() {
-        if index > 0 {
-            out.extend_from_slice(b", ");
+impl Writer {
+    /// Appends a value that is within so many others.
+    fn push(&mut self, value: &Bound<'_, PyAny>, level: usize) -> Option<()> {
+        if let Ok(text) = value.cast_exact::<PyString>() {
+            json::push_text(&mut self.out, text.to_str().ok()?);
+        } else if let Ok(dict) = value.cast_exact::<PyDict>() {
+            self.out.push(b'{');
+            for (index, (name, item)) in dict.iter().enumerate() {
+                self.next(index, level)?;
+                self.push_name(&name)?;
+                self.out.extend_from_slice(b": ");
+                self.push(&item, level + 1)?;
+            }
+            self.end(dict.is_empty(), level, b'}');
+        } else if let Ok(list) = value.cast_exact::<PyList>() {
+            self.push_items(list.iter(), level)?;
+        } else if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+            self.push_items(tuple.iter(), level)?;
+        } else if value.is_none() {
+            self.out.extend_from_slice(b"null");
+        } else if let Ok(flag) = value.cast_exact::<PyBool>() {
+            self.out.extend_from_slice(if flag.is_true() { b"true" } else { b"false" });
+        } else if let Ok(number) = value.cast_exact::<PyInt>() {
+            let number: i64 = number.extract().ok()?;
+            self.out.extend_from_slice(number.to_string().as_bytes());
+        } else {
+            let number = value.cast_exact::<PyFloat>().ok()?;
+            json::push_number(&mut self.out, number.value()).then_some(())?;
         }
-        push(out, &item, levels)?;
+        Some(())
     }
-    out.push(b']');
-    Some(())
+
+    fn push_items<'py>(
+        &mut self,
+        items: impl ExactSizeIterator<Item = Bound<'py, PyAny>>,
+        level: usize,
+    ) -> Option<()> {
+        let is_empty = items.len() == 0;
+        self.out.push(b'[');
+        for (index, item) in items.enumerate() {
+            self.next(index, level)?;
+            self.push(&item, level + 1)?;
+        }
+        self.end(is_empty, level, b']');
+        Some(())
+    }
+
+    /// Appends a name. Files have whole numbers as names, such as those of rounds.
+    fn push_name(&mut self, name: &Bound<'_, PyAny>) -> Option<()> {
+        if self.is_indented
+            && let Ok(number) = name.cast_exact::<PyInt>()
+        {
+            let number: i64 = number.extract().ok()?;
+            self.out.extend_from_slice(format!("\"{number}\"").as_bytes());
+            return Some(());
+        }
+        json::push_text(&mut self.out, name.cast_exact::<PyString>().ok()?.to_str().ok()?);
+        Some(())
+    }
+
+    /// Appends what stands before a member.
+    fn next(&mut self, index: usize, level: usize) -> Option<()> {
+        if level >= LEVELS {
+            return None;
+        }
+        if self.is_indented {
+            self.out.extend_from_slice(if index > 0 { b",\n" } else { b"\n" });
+            self.indent(level + 1);
+        } else if index > 0 {
+            self.out.extend_from_slice(b", ");
+        }
+        Some(())
+    }
+
+    fn end(&mut self, is_empty: bool, level: usize, mark: u8) {
+        if self.is_indented && !is_empty {
+            self.out.push(b'\n');
+            self.indent(level);
+        }
+        self.out.push(mark);
+    }
+
+    fn indent(&mut self, level: usize) {
+        self.out.resize(self.out.len() + 2 * level, b' ');
+    }
 }
 
 /// Whether a reader of JSON may fail at a text.

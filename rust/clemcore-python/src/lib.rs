@@ -35,7 +35,7 @@ mod _core {
     use crate::frozen::{freeze, thaw};
 
     #[pymodule_export]
-    use crate::json::{canonical_json, check_json, is_hard_to_read, json_line};
+    use crate::json::{canonical_json, check_json, is_hard_to_read, json_indented, json_line};
 
     #[pymodule_export]
     use crate::messages::{are_plain_messages, leading_messages};
