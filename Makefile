@@ -88,7 +88,7 @@ test-llamacpp: setup ## Test the backend llamacpp; llama.cpp is compiled (7 to 1
 		$(BIN)/uv pip install --quiet --python $(BIN)/python --target build/llamacpp --no-deps \
 		'llama-cpp-python>=0.3.36,<0.4' 'diskcache>=5.6,<6'
 	PYTHONPATH=$(abspath build/llamacpp) $(BIN)/python -m pytest -q -rs tests/backends/test_llamacpp.py \
-		tests/backends/test_llamacpp_prompts.py tests/cli/test_cli_list.py
+		tests/backends/test_llamacpp_prompts.py tests/backends/test_local_loop.py tests/cli/test_cli_list.py
 
 .PHONY: test-slurk
 test-slurk: setup ## Test the backend slurk: server at CLEMCORE_SLURK, browser at CLEMCORE_CHROMIUM

@@ -16,7 +16,7 @@ import pytest
 from clemcore.backends.compared.comparison import compare
 from clemcore.backends.compared.engines import LocalEngine
 from clemcore.backends.llamacpp import Llamacpp
-from clemcore.backends.local.llamacpp.files import choose
+from clemcore.backends.local.llamacpp.files import choose, find_file
 from clemcore.backends.local.llamacpp.head import read_head
 from clemcore.backends.local.llamacpp.settings import read_settings
 from clemcore.backends.local.memory import Free
@@ -147,6 +147,36 @@ class TestChoosingAFile:
             choose(self.NAMES, "*.gguf", "m", "org/m")
 
 
+class TestHub:
+    @pytest.fixture
+    def cache(self, tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A cache of the hub's library with one repository of two files."""
+        from huggingface_hub import constants
+
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        folder = tmp_path / "hub" / "models--org--m"
+        commit = "0123456789abcdef0123456789abcdef01234567"
+        (folder / "snapshots" / commit).mkdir(parents=True)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(commit)
+        for name in ("m-F32.gguf", "m-Q8_0.gguf"):
+            (folder / "snapshots" / commit / name).symlink_to(tiny_gguf)
+        return folder
+
+    def test_a_pattern_finds_the_file(self, cache: Path) -> None:
+        found = find_file(read_settings(spec_of("org/m", {"filename": "*Q8_0.gguf"})), offline=True)
+        assert (found.name, found.is_relative_to(cache)) == ("m-Q8_0.gguf", True)
+
+    def test_without_a_pattern_it_is_asked_for(self, cache: Path) -> None:
+        with pytest.raises(SpecError, match=r"name its file in model_config\.filename"):
+            find_file(read_settings(spec_of("org/m")), offline=True)
+
+    def test_what_is_not_on_this_machine(self, cache: Path) -> None:
+        with pytest.raises(ModelLoadError, match=r"\*Q4\.gguf of 'org/other' is not in"):
+            find_file(read_settings(spec_of("org/other", {"filename": "*Q4.gguf"})), offline=True)
+
+
 class TestEntries:
     def test_every_packaged_entry_is_read(self) -> None:
         entries = json.loads((REPOSITORY / "model_registry.json").read_text(encoding="utf-8"))
@@ -239,6 +269,34 @@ class TestAnswers:
 
     def test_a_folder_with_a_pattern(self, tiny_gguf: Path) -> None:
         assert opened(tiny_gguf.parent, {"filename": "*f32.gguf"}).generate_response(CAPITAL)[2] == CANBERRA
+
+
+class TestParts:
+    @pytest.fixture
+    def parts(self, tiny_chat: Path, tmp_path: Path) -> list[Path]:
+        write_gguf(tiny_chat, tmp_path / "m.gguf", tensors_per_part=8)
+        return sorted(tmp_path.glob("m-*.gguf"))
+
+    def test_the_head_counts_all_parts(self, parts: list[Path], tiny_gguf: Path) -> None:
+        assert [path.name for path in parts] == [f"m-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
+        heads = [read_head(path, "m") for path in (*parts, tiny_gguf)]
+        assert {head.parameters for head in heads} == {heads[-1].parameters}
+        assert heads[1].path == parts[0]
+
+    def test_a_part_that_is_cut_off(self, parts: list[Path]) -> None:
+        parts[1].write_bytes(parts[1].read_bytes()[:-100])
+        with pytest.raises(
+            ModelLoadError, match=r"m-00002-of-00003\.gguf has \d+ bytes, but its head promises \d+"
+        ):
+            read_head(parts[0], "m")
+
+    @needs_package
+    @pytest.mark.parametrize("named", [0, 2])
+    def test_any_part_names_the_model(self, parts: list[Path], named: int, llama: LlamacppModel) -> None:
+        model = opened(parts[named])
+        assert model.generate_response(CAPITAL)[1] == llama.generate_response(CAPITAL)[1]
+        folder = opened(parts[0].parent, {"filename": "m-00001-of-*.gguf"})
+        assert folder._weights is model._weights
 
 
 @needs_package

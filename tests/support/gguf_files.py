@@ -21,20 +21,24 @@ _LAYER = {
 }
 
 
-def write_gguf(folder: Path, path: Path, add_tokenizer: Callable[[Any, Path], None] | None = None) -> Path:
+def write_gguf(
+    folder: Path, path: Path, add_tokenizer: Callable[[Any, Path], None] | None = None, *, tensors_per_part: int = 0
+) -> Path:
     """Convert a Llama model, by default with the tokenizer of the tiny model (byte-level BPE).
 
     Args:
         folder: the model's folder.
         path: the file to write.
         add_tokenizer: writes another tokenizer.
+        tensors_per_part: so many tensors are in each file; 0: all in one. The names of parts begin with that of the
+            path.
     """
     import gguf
     from safetensors.numpy import load_file
 
     config = json.loads((folder / "config.json").read_text())
     heads, key_heads = config["num_attention_heads"], config["num_key_value_heads"]
-    writer = gguf.GGUFWriter(str(path), "llama")
+    writer = gguf.GGUFWriter(str(path), "llama", split_max_tensors=tensors_per_part)
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
