@@ -248,6 +248,21 @@ def test_callbacks_that_fail_end_their_episode_alone(tmp_path: Path, talk: GameB
     assert [type(each[2]) for each in listener.of("end")] == [ValueError, type(None), type(None)]
 
 
+def test_a_callback_may_play_games_of_its_own(tmp_path: Path, talk: GameBenchmark) -> None:
+    class Evaluates(GameBenchmarkCallback):
+        def on_game_step(self, game_master: Any, game_instance: dict[str, Any], game_step: GameStep) -> None:
+            _, inner = savers(tmp_path / "inner")
+            sequential.run(talk, rows(1), [CustomResponseModel()], callbacks=inner)
+
+    for name in ("without", "with"):
+        _, callbacks = savers(tmp_path / name)
+        if name == "with":
+            callbacks.append(Evaluates())
+        sequential.run(talk, rows(2), [CustomResponseModel()], callbacks=callbacks)
+    assert turns_of(tmp_path / "without") == turns_of(tmp_path / "with")
+    assert len(turns_of(tmp_path / "inner")) == 2 * 6
+
+
 def test_rewards_are_those_of_the_outcome(tmp_path: Path) -> None:
     spec = spec_of("new_sums")
     listener, callbacks = savers(tmp_path)

@@ -105,6 +105,7 @@ class LiveEpisode:
         self.seed = seed_of(options.seed, key) if seed is None else seed
         self._stream = Stream(self.seed) if options.rng == "episode" else None
         self._mark = mark
+        self._around: LiveEpisode | None = None  # a callback may play games of its own
         self.thread = 0
         self.began = 0.0
         self.in_game = False
@@ -125,13 +126,13 @@ class LiveEpisode:
     def begin(self) -> None:
         """Take the baton; this thread plays the episode from now on."""
         self.thread = threading.get_ident()
-        _here.episode = self
+        self._around, _here.episode = _here.episode, self
         self.began = self.began or time.monotonic()  # a branch begins each of its steps
         self.baton.take()
 
     def end(self) -> None:
         """Give the baton up; this thread no longer plays the episode."""
-        _here.episode = None
+        _here.episode = self._around
         if not self.is_abandoned:
             self.baton.give()
 
