@@ -17,7 +17,7 @@ from clemcore.clemgame.layout import found
 from clemcore.clemgame.layout.classic import FinishedEpisode
 from clemcore.clemgame.layout.names import episode_folder
 from clemcore.clemgame.plan import EpisodeKey
-from clemcore.clemgame.store.contents import ENDED, StoredCall
+from clemcore.clemgame.store.contents import ENDED, StoredCall, shared_calls_of
 from clemcore.clemgame.store.schema import store_files
 from clemcore.errors import StoreError
 
@@ -155,8 +155,7 @@ class _StoreEpisode(Episode):
 
     @property
     def shared_calls(self) -> int:
-        branch = self._stored.facts.get("branch")
-        return int(branch.get("calls", 0)) if isinstance(branch, dict) else 0
+        return shared_calls_of(self._stored.facts)
 
     @property
     def ended(self) -> str | None:

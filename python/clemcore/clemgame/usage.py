@@ -13,6 +13,7 @@ from typing import Any
 
 from clemcore.calls.encoding import FACTS, JsonText
 from clemcore.clemgame.store import RunReader, StoredCall
+from clemcore.clemgame.store.contents import shared_calls_of
 from clemcore.clemgame.store.schema import shard_of, store_files
 from clemcore.errors import StoreError
 
@@ -120,8 +121,10 @@ def usage_of(
                 usage.add(noted)
                 continue
             superseded = reader.superseded(episode) if most is None else []
+            shared = shared_calls_of(episode.facts)
             for call in (*reader.calls(episode), *superseded):
-                usage.count(call)
+                if call.number >= shared:
+                    usage.count(call)
     return {name: usage for name, usage in found.items() if wanted is None or name in wanted}
 
 

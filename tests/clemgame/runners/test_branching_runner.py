@@ -31,7 +31,8 @@ from clemcore.clemgame.game_master import GameMaster
 from clemcore.clemgame.results.costs import costs_of
 from clemcore.clemgame.runners import branching
 from clemcore.clemgame.training import export_training
-from clemcore.errors import GameError, RunError, StoreError
+from clemcore.clemgame.usage import total, usage_of
+from clemcore.errors import BudgetExceededError, GameError, RunError, StoreError
 from support.playing import spec_of
 from support.tiny_games import Talk
 
@@ -241,6 +242,24 @@ def test_costs_count_each_call_once(tmp_path: Path, talk: GameBenchmark) -> None
     branching.run(talk, rows(1), [model], callbacks=callbacks, branching_factor=2)
     ((costs,),) = ([each[""]] for each in costs_of(tmp_path).values())
     assert costs.calls == len(model.seeds) == 2 + 4 + 8 + 16 + 32 + 64
+
+
+def test_costs_count_each_call_once_also_if_the_run_was_stopped(tmp_path: Path, talk: GameBenchmark) -> None:
+    class Paid(Draws):
+        def generate_response(self, messages: Any, **_: Any) -> Any:
+            if len(self.seeds) >= 20:
+                raise BudgetExceededError("no money is left")
+            return super().generate_response(messages)
+
+    _, callbacks = savers(tmp_path)
+    model = Paid()
+    with pytest.raises(BudgetExceededError):
+        branching.run(talk, rows(1), [model], callbacks=callbacks, branching_factor=2)
+    episodes = list(read_episodes(tmp_path))
+    assert "live" in {episode.state for episode in episodes}
+    answered = [call for episode in episodes for call in episode.own_calls() if call.text is not None]
+    assert len(answered) == len(model.seeds)
+    assert total(usage_of(tmp_path / "tree")).calls == sum(len(episode.own_calls()) for episode in episodes)
 
 
 def test_a_branch_that_fails_fails_alone(tmp_path: Path, talk: GameBenchmark) -> None:

@@ -16,15 +16,13 @@ from clemcore.clemgame.engine.cast import Cast, Observer, Staging, scope_of
 from clemcore.clemgame.engine.episode import Ended, end_episode, raised
 from clemcore.clemgame.engine.live import LiveEpisode
 from clemcore.clemgame.game_master import GameMaster, Played, begin_game, end_game, play_step
+from clemcore.clemgame.store.contents import BRANCH
 from clemcore.errors import GameError, StoreError
 
 if TYPE_CHECKING:
     from clemcore.clemgame.plan import PlannedEpisode
     from clemcore.clemgame.store import EpisodeWriter
     from clemcore.clemgame.store.episode_writer import Shared
-
-# What is noted about an episode that began as a part of another one.
-BRANCH = "branch"
 
 
 class BranchObserver(Observer, Protocol):
@@ -179,9 +177,9 @@ class Trees:
         planned = parent.observer.next_episode(parent.planned)
         branch = Branch(planned, self._run.begin(planned, is_new=True), parent.observer)
         branch.episode.calls, branch.episode.began = parent.episode.calls, parent.episode.began
-        branch.writer.begin_with(shared)
-        branch.book.begin_with(parent.book)
         branch.facts[BRANCH] = {"of": parent.planned.key.epoch, "calls": parent.episode.calls}
+        branch.writer.begin_with(shared, branch.facts)
+        branch.book.begin_with(parent.book)
         try:
             memo: dict[int, Any] = {}
             recorder = parent.cast.recorder.copied_with(branch.writer.event, memo)

@@ -139,7 +139,7 @@ class _NoWriter:
     def share(self, turns: bytes) -> None:
         """Share what was played so far."""
 
-    def begin_with(self, shared: None) -> None:
+    def begin_with(self, shared: None, facts: dict[str, Any]) -> None:
         """Begin with what another episode has shared."""
 
     def finish(self, state: str, interactions: bytes, **more: Any) -> None:

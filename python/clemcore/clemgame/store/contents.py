@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,16 @@ class EpisodeState:
     state: str
     attempts: int
     error: dict[str, Any] | None = None
+
+
+# What is noted about an episode that began as a part of another one.
+BRANCH = "branch"
+
+
+def shared_calls_of(facts: Mapping[str, Any]) -> int:
+    """Return how many of the first calls of an episode were made in another one, from which it branched off."""
+    branch = facts.get(BRANCH)
+    return int(branch.get("calls", 0)) if isinstance(branch, dict) else 0
 
 
 _plain: dict[tuple[str, int], EpisodeState] = {}

@@ -77,6 +77,10 @@ class EpisodeLog:
         body = packed_with(whole, [shared]) if shared else b"\x00" + whole
         self._commits.now(("INSERT INTO log VALUES (?, ?, ?)", (row, episode, body)))
 
+    def note(self, episode: int, facts: bytes) -> None:
+        """Note something about a live episode, as JSON; its end replaces it."""
+        self._commits.later(("UPDATE episodes SET facts = ? WHERE id = ?", (facts, episode)))
+
     def finish(
         self,
         episode: tuple[int, str],

@@ -101,14 +101,19 @@ class EpisodeWriter:
         fresh = content[len(known) :] if content.startswith(known) else b""
         return [*pieces, (self._number_of(fresh), fresh)] if fresh else pieces
 
-    def begin_with(self, shared: Shared) -> None:
+    def begin_with(self, shared: Shared, facts: dict[str, Any]) -> None:
         """Begin with what another episode has shared.
+
+        Args:
+            shared: what it has shared.
+            facts: noted about this episode while it is live; its end must note them again.
 
         Raises:
             StoreError: it could not be written.
         """
         self._turns, self._calls, self._cutter = shared.turns, shared.calls, shared.cutter.copied()
         self._frames = [*shared.frames]
+        self._log.note(self._episode[0], to_json({**self._facts(), **facts}))
         self._log.append(self._episode[0], self._frames, shared.calls)
 
     def _mend(self) -> None:
