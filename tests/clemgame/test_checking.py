@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import textwrap
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from clemcore.clemgame.checking.game import check_game
+from clemcore.clemgame.checking.trial import SlowError, _alarm
 from clemcore.clemgame.spec import GameSpec
 from support.clem import Clem
 
@@ -175,3 +178,13 @@ def test_the_command_checks_folders_and_names(clem: Clem, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path / "good")
     assert clem.ok("check", "game", "--episodes", "1").startswith("good: ready (1 episodes")
     assert "there is no game 'elsewhere': there are: good" in clem.fails("check", "game", "elsewhere", status=2)
+
+
+def test_a_busy_machine_makes_no_player_slow() -> None:
+    """The time limit of a hostile player is of the processor; waiting is allowed for longer."""
+    with _alarm(0.05, patience=100):
+        time.sleep(0.2)
+    with pytest.raises(SlowError), _alarm(0.05, patience=1000):
+        sum(1 for _ in itertools.count())
+    with pytest.raises(SlowError), _alarm(0.05):
+        time.sleep(60)

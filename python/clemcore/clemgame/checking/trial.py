@@ -89,6 +89,10 @@ def try_episodes(
     return trial
 
 
+# How many times as long an episode may take as it may work.
+_PATIENCE = 6
+
+
 class _Watch:
     """Looks at the variables during one episode."""
 
@@ -160,7 +164,8 @@ def play_one(
         benchmark: the game, loaded.
         episode: what to play.
         most_steps: end it with an error after this many steps.
-        seconds: end it with an error after this time; in the main thread only.
+        seconds: end it with an error after this time of the processor, or after several times this time; in the
+            main thread only. Its setup, which no answer can change, does not count.
         prepare: called with the game master after its setup.
 
     Raises:
@@ -174,10 +179,10 @@ def play_one(
         if steps >= most_steps:
             raise EndlessError(f"the episode has not ended after {most_steps} steps")
 
-    with _alarm(seconds):
-        master, interactions = _set_up(benchmark, episode)
-        if prepare is not None:
-            prepare(master)
+    master, interactions = _set_up(benchmark, episode)
+    if prepare is not None:
+        prepare(master)
+    with _alarm(seconds, patience=_PATIENCE):
         play_game(master, count)
     return interactions
 
@@ -213,8 +218,13 @@ def score_one(
 
 
 @contextlib.contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise an exception in the block after a time, where signals can do that."""
+def _alarm(seconds: float, *, patience: float = 1.0) -> Iterator[None]:
+    """Raise an exception in the block after a time, where signals can do that.
+
+    Args:
+        seconds: the time of the processor.
+        patience: the time that may pass, as a multiple of it: on a busy machine, an episode gets a part of it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -222,13 +232,17 @@ def _alarm(seconds: float) -> Iterator[None]:
     def ring(*_: Any) -> None:
         raise SlowError(f"the episode has not ended after {seconds:g} s")
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timers = [(signal.ITIMER_REAL, signal.SIGALRM, seconds * patience)]
+    timers += [(signal.ITIMER_PROF, signal.SIGPROF, seconds)] if patience > 1 else []
+    before = [signal.signal(number, ring) for _, number, _ in timers]
+    for timer, _, most in timers:
+        signal.setitimer(timer, most)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for (timer, number, _), handler in zip(timers, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
 
 
 def last_line_of(fault: BaseException, folders: Sequence[str]) -> str:
