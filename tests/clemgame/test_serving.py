@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -201,6 +202,7 @@ def test_strangers_are_refused_before_they_are_heard(served: Callable[..., Serve
             pass
     with pytest.raises(ConnectionError, match="cannot be reached"), ClemGameEnv("http://127.0.0.1:9").sync():
         pass
+    assert not [each for each in threading.enumerate() if each.name == "clemcore-client"]
     with ClemGameEnv(server.plain, token=TOKEN).sync() as env:
         assert env.reset(seed=1).observation.context["role"] == "user"
     assert server.clients == 0

@@ -26,12 +26,12 @@ from support.models import REPOSITORY
 def _guessing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     write_guessing(tmp_path)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     yield
-    for thread in threading.enumerate():
-        if thread.name.startswith("clemcore-"):
-            thread.join(5)
-    assert threading.active_count() <= before
+    left = [each for each in threading.enumerate() if each not in before and each.name.startswith("clemcore-")]
+    for thread in left:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in left), left
 
 
 def made(**options: Any) -> GameVectorEnv:

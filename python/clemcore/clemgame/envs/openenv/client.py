@@ -218,7 +218,11 @@ class SyncClemGameEnv:
         self._loop.close()
 
     def __enter__(self) -> SyncClemGameEnv:
-        return self.connect()
+        try:
+            return self.connect()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.close()
