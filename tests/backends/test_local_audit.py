@@ -87,6 +87,17 @@ def test_without_any_audit_the_command_is_named() -> None:
         required_audit(described(), {**WEIGHTS, "weights_sha256": "cd" * 32}, "m")
 
 
+def test_only_who_needs_an_audit_is_warned_of_one_of_another_version(caplog: pytest.LogCaptureFixture) -> None:
+    path = save(audit())
+    assert path is not None
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "format": 1}))
+    assert stored_audit(described(), WEIGHTS) is None
+    assert not caplog.records
+    with pytest.raises(SpecError, match="clem audit m"):
+        required_audit(described(), WEIGHTS, "m")
+    assert "it has format 1, and this version of clemcore reads" in caplog.text
+
+
 def test_what_was_changed_by_hand_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
     made = audit()
     path = save(made)

@@ -56,6 +56,7 @@ class Ledger:
         self._policy = policy
         self._paths: dict[str, Path] = {}
         self._faults: list[str] = []
+        self._policy_helps = False  # against one of the faults
 
     def __contains__(self, name: object) -> bool:
         """Tell whether an argument is sent."""
@@ -140,6 +141,7 @@ class Ledger:
         """
         if self.was_asked(name) and self._policy == "error":
             self.refuse(f"{name}: {why}")
+            self._policy_helps = True
             return False
         if nearest is _NOTHING or (self.was_asked(name) and self._policy != "nearest"):
             self.drop(name, why if self.was_asked(name) else f"default; {why}")
@@ -158,7 +160,7 @@ class Ledger:
         """
         if self._faults:
             hint = ""
-            if self._policy == "error":
+            if self._policy_helps:
                 hint = '; model_config.on_unsupported "drop" or "nearest" leaves out or fits what is not taken'
             raise GenerationArgumentError(
                 f"generation arguments of model '{self._model}' cannot be sent as asked: "

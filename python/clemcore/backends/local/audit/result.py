@@ -17,6 +17,10 @@ FORMAT = 2
 _WEIGHTS = ("weights_sha256", "adapter")
 
 
+class OtherFormatError(ValueError):
+    """An audit that another version of clemcore wrote."""
+
+
 @dataclass(frozen=True)
 class FirstDifference:
     """The first token, of all answers of a comparison, that is not the one of the answer alone.
@@ -110,11 +114,14 @@ class Audit:
         """Read what :meth:`to_dict` returned.
 
         Raises:
+            OtherFormatError: another version of clemcore wrote it.
             ValueError: it is something else.
         """
         try:
             if value["format"] != FORMAT:
-                raise ValueError(f"an audit of format {value['format']}")
+                raise OtherFormatError(
+                    f"it has format {value['format']}, and this version of clemcore reads {FORMAT}"
+                )
             fields = {field.name: value[field.name] for field in dataclasses.fields(cls)}
             fields["comparisons"] = tuple(map(_comparison, value["comparisons"]))
             audit = cls(**fields)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clemcore.backends.local.audit.result import Audit, fingerprint_of, id_of
+from clemcore.backends.local.audit.result import Audit, OtherFormatError, fingerprint_of, id_of
 from clemcore.backends.local.engine import Description
 from clemcore.errors import SpecError
 from clemcore.files import cache_dir, store_json
@@ -20,17 +20,18 @@ from clemcore.files import cache_dir, store_json
 logger = logging.getLogger(__name__)
 
 
-def stored_audit(described: Description, facts: Mapping[str, Any]) -> Audit | None:
+def stored_audit(described: Description, facts: Mapping[str, Any], *, level: int = logging.INFO) -> Audit | None:
     """Return the stored audit of a model as it is loaded here, or None.
 
     Args:
         described: what the engine says of itself.
         facts: what identifies the weights, as in the record of a call.
+        level: how loudly an audit of another version of clemcore is named; most answers need none.
     """
     if described.weights_changed:
         return None  # they are not those of the files any more
     fingerprint = fingerprint_of(described, facts)
-    audit = _read(path_of(id_of(fingerprint)))
+    audit = _read(path_of(id_of(fingerprint)), level)
     # A renamed file is not trusted.
     return audit if audit is not None and audit.id == id_of(fingerprint) else None
 
@@ -47,7 +48,7 @@ def required_audit(described: Description, facts: Mapping[str, Any], model_name:
         SpecError: there is none; the message says in what an audit of the same weights differs, and names the
             command that makes one.
     """
-    audit = stored_audit(described, facts)
+    audit = stored_audit(described, facts, level=logging.WARNING)
     if audit is not None:
         return audit
     if described.weights_changed:
@@ -84,15 +85,18 @@ def path_of(id_: str) -> Path:
 
 def _all() -> Iterator[Audit]:
     for path in sorted((cache_dir() / "audits").glob("*.json")):
-        audit = _read(path)
+        audit = _read(path, logging.INFO)
         if audit is not None:
             yield audit
 
 
-def _read(path: Path) -> Audit | None:
+def _read(path: Path, level: int) -> Audit | None:
     try:
         return Audit.from_dict(json.loads(path.read_bytes()))
     except FileNotFoundError:
+        return None
+    except OtherFormatError as fault:
+        logger.log(level, "the stored audit %s is not used: %s; make it again with `clem audit`", path, fault)
         return None
     except (OSError, ValueError) as fault:
         logger.warning("the stored audit %s is not used: %s", path, fault)
