@@ -26,6 +26,8 @@ _NUMBERS = {
 }
 # Words that do not change what a rule says.
 _EMPTY = frozenset(["a", "an", "the", "please", "always", "exactly", "only", "just", "also"])
+# Characters of a sentence that a message shows.
+_SHOWN = 80
 # A shorter sentence is a form of an answer, or too common to be a rule.
 _FEWEST_WORDS = 5
 _LARGEST = 1_000_000
@@ -137,9 +139,10 @@ def different_wordings(templates: Sequence[Template]) -> Iterator[Remark]:
         first = places[0]
         for other in places[1:]:
             if _plain(first[0]) != _plain(other[0]):
+                here, there = _around_difference(other[0], first[0])
                 message = (
-                    f"this says the same as {first[1].path}:{first[2]} in other words: {_short(other[0])!r} and "
-                    f"{_short(first[0])!r}. Word a rule in one way, so that models are told the same"
+                    f"this says the same as {first[1].path}:{first[2]} in other words: {here!r} and {there!r}. "
+                    "Word a rule in one way, so that models are told the same"
                 )
                 yield Remark(HINT, message, "wording", str(other[1].path), other[2])
                 break
@@ -164,8 +167,16 @@ def _plain(sentence: str) -> str:
     return sentence.strip(" -*#.:!?1234567890()")
 
 
-def _short(sentence: str) -> str:
-    return sentence if len(sentence) <= 80 else sentence[:79] + "…"  # noqa: PLR2004 - of a message
+def _around_difference(one: str, other: str) -> tuple[str, str]:
+    """Return the part of each sentence in which it begins to differ from the other one."""
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    start = max(0, same - _SHOWN // 2)
+
+    def part(sentence: str) -> str:
+        end = start + _SHOWN
+        return ("…" if start else "") + sentence[start:end] + ("…" if end < len(sentence) else "")
+
+    return part(one), part(other)
 
 
 def messages_of(interactions: dict[str, Any]) -> Iterator[str]:
