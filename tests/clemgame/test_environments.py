@@ -279,7 +279,7 @@ class TestRefusals:
         game.reset()
         with pytest.raises(EnvError, match="no agent 'player1'; did you mean 'player_1'"):
             game.observe("player1")
-        with pytest.raises(EnvError, match="guessing has no agent 'player_7'"):
+        with pytest.raises(EnvError, match=r"guessing has no agent 'player_7'. Its agents are"):
             opened(gym_env("guessing", learner_agent="player_7")).reset()
         with pytest.raises(EnvError, match="named 'player_0', 'player_1' and so on, not 'first'"):
             gym_env("guessing", learner_agent="first")

@@ -55,6 +55,10 @@ def _number_of(agent: Any) -> int:
     return int(number)
 
 
+def _is_name(agent: Any) -> bool:
+    return isinstance(agent, str) and agent.startswith(_PREFIX) and agent.removeprefix(_PREFIX).isdecimal()
+
+
 def check_known(agent: Any, known: Iterable[str], game: str) -> None:
     """Refuse an agent that a game does not have.
 
@@ -64,8 +68,9 @@ def check_known(agent: Any, known: Iterable[str], game: str) -> None:
     names = list(known)
     if agent in names:
         return
-    near = misspelling_of(str(agent), names)
-    hint = "" if near is None else f"; did you mean '{near}'?"
+    # The name of another player is nearly the same, and never meant.
+    near = None if _is_name(agent) else misspelling_of(str(agent), names)
+    hint = "." if near is None else f"; did you mean '{near}'?"
     raise EnvError(f"{game} has no agent {agent!r:.80}{hint} Its agents are {', '.join(names)}")
 
 

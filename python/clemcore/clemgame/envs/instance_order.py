@@ -73,7 +73,7 @@ class InstanceOrder:
         known = self._instances.experiment_names
         if name not in known:
             near = misspelling_of(str(name), known)
-            hint = "" if near is None else f"; did you mean '{near}'?"
+            hint = "." if near is None else f"; did you mean '{near}'?"
             raise GameError(f"the game has no experiment {name!r:.80}{hint} Its experiments are {', '.join(known)}")
         if game_id is None:
             raise GameError(f"an instance of the experiment '{name}' is chosen by its game_id, which is missing")

@@ -252,7 +252,7 @@ def reward_of(chosen: RewardFunc | str | None) -> RewardFunc:
     if chosen in _NAMED:
         return _NAMED[chosen]()
     near = misspelling_of(str(chosen), _NAMED)
-    hint = "" if near is None else f"; did you mean '{near}'?"
+    hint = "." if near is None else f"; did you mean '{near}'?"
     raise GameError(f"there is no reward {chosen!r}{hint} Choose one of {', '.join(_NAMED)}, or give a function")
 
 

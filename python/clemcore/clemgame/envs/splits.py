@@ -21,7 +21,7 @@ def filter_of_split(split: str) -> Callable[[Row], bool]:
     """
     if split not in SPLITS:
         near = misspelling_of(split, SPLITS)
-        hint = "" if near is None else f"; did you mean '{near}'?"
+        hint = "." if near is None else f"; did you mean '{near}'?"
         raise EnvError(f"there is no split {split!r:.80}{hint} Choose {' or '.join(SPLITS)}")
     try:
         from datasets import load_dataset

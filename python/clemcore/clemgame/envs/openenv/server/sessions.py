@@ -262,7 +262,7 @@ def _check_options(options: dict[str, Any]) -> None:
     for name, value in options.items():
         if name not in _OPTIONS:
             near = misspelling_of(name, _OPTIONS)
-            hint = "" if near is None else f"; did you mean '{near}'?"
+            hint = "." if near is None else f"; did you mean '{near}'?"
             known = ", ".join(_OPTIONS)
             raise RefusedError(
                 "VALIDATION_ERROR", f"reset has no option {name!r:.80}{hint} Its options are {known}"
