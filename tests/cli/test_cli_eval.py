@@ -139,6 +139,7 @@ def test_a_selection_keeps_the_rows_of_all_others(clem: Clem) -> None:
     assert done.returncode == 0
     assert {line.split(",")[1] for line in raw()} == {"a"}
     assert "0 episodes evaluated, 3 earlier rows kept" in done.stderr
+    assert "no scored episode passes -m b.c" in done.stderr
 
 
 def test_episodes_without_scores_are_counted_and_raise_no_clemscore(clem: Clem) -> None:

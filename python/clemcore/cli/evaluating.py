@@ -98,6 +98,9 @@ def eval_(
             ignore_missing=missing == "ignore",
             costs=costs,
         )
+    if not done.episodes:  # all rows are earlier ones
+        chosen = [f"-m {model}"] * (model is not None) + [f"-g {game}"] * (game is not None)
+        note(f"clem: no scored episode passes {' '.join(chosen)}")
     show_some([f"clem: {problem.place} {scrub(problem.text)}" for problem in done.problems])
     show_some([_unknown(names, counts) for names, counts in done.unknown.items()])
     show_some([f"clem: {scrub(line)}" for line in _odd_scales(done.figures)])
