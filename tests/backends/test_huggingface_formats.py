@@ -13,7 +13,7 @@ import pytest
 from clemcore.errors import ModelLoadError, SpecError
 from support.architectures import save
 from support.gguf_files import write_gguf
-from support.tiny import CANBERRA, CAPITAL, END, load
+from support.tiny import CANBERRA, CAPITAL, END, change, load
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
 
@@ -99,6 +99,29 @@ class TestAdapters:
         other = save("llama", tmp_path / "other", tiny_chat, vocab_size=512, hidden_size=32, head_dim=8)
         with pytest.raises(ModelLoadError, match=r"was made for another model \('.*'\), not for .*: its '.*' has"):
             load(other, {"premade_chat_template": True, "peft_model": str(adapter)})
+
+    def test_one_of_which_weights_are_missing(self, tiny_chat: Path, adapter: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        file = adapter / "adapter_model.safetensors"
+        save_file({name: value for name, value in load_file(file).items() if "lora_B" not in name}, file)
+        with pytest.raises(ModelLoadError, match=r"'tiny': .* is not whole: weights are missing \(.*lora_B.*, …\)"):
+            load(tiny_chat, {**CONFIG, "peft_model": str(adapter)})
+
+    def test_one_of_which_weights_would_not_be_used(self, tiny_chat: Path, adapter: Path) -> None:
+        change(adapter / "adapter_config.json", target_modules=["q_proj"])
+        with pytest.raises(
+            ModelLoadError, match=r"would not be used \(.*v_proj.*, …\): its adapter_config.json .* does not belong"
+        ):
+            load(tiny_chat, {**CONFIG, "peft_model": str(adapter)})
+
+    def test_names_that_no_layer_has(self, tiny_chat: Path, adapter: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        file = adapter / "adapter_model.safetensors"
+        save_file({name.replace(".layers.", ".blocks."): value for name, value in load_file(file).items()}, file)
+        with pytest.raises(ModelLoadError, match=r"does not fit the model: the model has no layer 'model.blocks"):
+            load(tiny_chat, {**CONFIG, "peft_model": str(adapter)})
 
     def test_a_folder_that_is_none(self, tiny_chat: Path, adapter: Path) -> None:
         (adapter / "adapter_config.json").unlink()

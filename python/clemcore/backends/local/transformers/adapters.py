@@ -29,6 +29,10 @@ from clemcore.errors import ModelLoadError
 logger = logging.getLogger(__name__)
 
 _PREFIX = "base_model.model."
+# What is in the names of the weights of a LoRA adapter.
+_LORA = ".lora_"
+# How many names a message shows.
+_SHOWN = 2
 
 
 def check_adapter(entry: LocalEntry, config: Any, token: str | None = None) -> None:
@@ -63,6 +67,8 @@ def check_adapter(entry: LocalEntry, config: Any, token: str | None = None) -> N
         ) from fault
     wrong = None if config is None else _misfit(entry, config, folder)
     if wrong is not None:
+        if made_for == entry.source:
+            raise ModelLoadError(f"{where} does not fit the model: {wrong}; save or download the adapter again")
         raise ModelLoadError(
             f"{where} was made for another model ('{made_for}'), not for '{entry.source}': {wrong}; name the model "
             "that it was trained on in huggingface_id"
@@ -117,13 +123,56 @@ def with_adapter(model: Any, entry: LocalEntry, token: str | None) -> tuple[Any,
 
     Returns:
         The PEFT model, and what identifies the adapter, for the record.
+
+    Raises:
+        ModelLoadError: it cannot be loaded, or not all of it.
     """
     require_package(entry, "peft", "peft_model")
     peft = importlib.import_module("peft")
-    with loading(entry, f"adapter {entry.peft_model}"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft calls transformers by older names
+    with loading(entry, f"adapter {entry.peft_model}"), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         model = peft.PeftModel.from_pretrained(model, entry.peft_model, token=token)
     adapter = Path(str(entry.peft_model))
     folder = adapter if adapter.is_dir() else downloaded_folder(str(entry.peft_model), "adapter_config.json")
-    digest = None if folder is None else sha256_of_weights(weight_files(folder))
-    return model, {"source": entry.peft_model, "weights_sha256": digest}
+    files = [] if folder is None else weight_files(folder)
+    _check_all_is_used(entry, model, files, _pass_on(said))
+    return model, {"source": entry.peft_model, "weights_sha256": sha256_of_weights(files) if files else None}
+
+
+def _pass_on(said: list[warnings.WarningMessage]) -> bool:
+    """Repeat warnings of PEFT that are of use; return whether it said that weights are missing."""
+    is_missing = False
+    for each in said:
+        if "missing adapter keys" in str(each.message):
+            is_missing = True
+        elif not issubclass(each.category, FutureWarning):  # PEFT calls transformers by older names
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    return is_missing
+
+
+def _check_all_is_used(entry: LocalEntry, model: Any, files: list[Path], is_missing: bool) -> None:
+    """Refuse an adapter that PEFT loaded in part: it leaves new layers without effect, and skips what has no place.
+
+    Raises:
+        ModelLoadError: LoRA weights are missing in its files, or would not be used.
+    """
+    has = {name for path in files for name in shapes_of(path) if _LORA in name}
+    needs = {name.replace(".default", "") for name in model.state_dict() if _LORA in name}
+    where = f"model '{entry.model_name}': peft_model '{entry.peft_model}'"
+    if is_missing:
+        raise ModelLoadError(
+            f"{where} is not whole: weights are missing{_some(needs - has)}, so it would have no effect there; "
+            "save or download the adapter again"
+        )
+    # Numbers, not names: PEFT renames the weights of some models.
+    if len(has) > len(needs):
+        raise ModelLoadError(
+            f"{where} has weights that would not be used{_some(has - needs)}: its adapter_config.json (for example "
+            "target_modules) does not belong to its weights; save or download the adapter again"
+        )
+
+
+def _some(names: set[str]) -> str:
+    """Return the first of some names in brackets, or nothing."""
+    first = sorted(names)[:_SHOWN]
+    return f" ({', '.join(first)}{', …' if len(names) > len(first) else ''})" if first else ""
