@@ -19,18 +19,14 @@ from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.hub import hub_fault
 from clemcore.backends.local.transformers.description import library_versions
 from clemcore.backends.local.transformers.quiet import progress_on_terminals_only, quietly
+from clemcore.backends.local.transformers.tokenizer_file import SAMPLES, check_against_file
+from clemcore.backends.local.weight_files import folder_of
 from clemcore.errors import MissingExtraError, ModelLoadError, SpecError
 from clemcore.keys import KeyRegistry
 
 logger = logging.getLogger(__name__)
 
 FALLBACK_CONTEXT_SIZE = 256
-_SAMPLES = (
-    "Hello, world! It's 3.14 or 1,234,567 at 10:30.",
-    "  two spaces\n\n\tand a tab \r\n",
-    "naïve café — Größe, 東京, Привет, 🙂👩‍👩‍👧 e\u0301",
-    "def f(x):\n    return x**2  # <|not_a_token|>",
-)
 # Tokenizers without a limit say 10**30.
 _NO_LIMIT = 1_000_000
 
@@ -177,7 +173,7 @@ def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
     """Load the tokenizer.
 
     Raises:
-        ModelLoadError: it is not there or cannot be read.
+        ModelLoadError: it is not there, cannot be read, or loses blanks that its file keeps.
     """
     from transformers import AutoTokenizer
 
@@ -186,9 +182,12 @@ def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
             "model '%s': slow_tokenizer has no effect: transformers 5 has one tokenizer per model",
             entry.model_name,
         )
+    if not entry.filename:
+        with loading(entry, "tokenizer"):
+            tokenizer = AutoTokenizer.from_pretrained(entry.source, **options)
+        check_against_file(tokenizer, folder_of(entry), entry.model_name)
+        return tokenizer
     with loading(entry, "tokenizer"):
-        if not entry.filename:
-            return AutoTokenizer.from_pretrained(entry.source, **options)
         if not (entry.is_folder and (Path(entry.source) / "tokenizer.json").exists()):
             return AutoTokenizer.from_pretrained(entry.source, **options)
         with tempfile.TemporaryDirectory() as alone:  # beside tokenizer.json, that of the file is not read
@@ -211,7 +210,7 @@ def _check_same_ids(entry: LocalEntry, own: Any, of_file: Any) -> None:
     # The file's may have more: transformers adds tokens that it expects.
     differing = sorted(pair for pair in names[0].items() if names[1].get(pair[0]) != pair[1])
     # Numbers, spaces, line ends, scripts and control tokens are what tokenizers cut in different ways.
-    texts = [*_SAMPLES, "".join(map(str, own.added_tokens_decoder.values())), own.chat_template or ""]
+    texts = [*SAMPLES, "".join(map(str, own.added_tokens_decoder.values())), own.chat_template or ""]
     for text in [] if differing else texts:
         if own(text, add_special_tokens=False).input_ids != of_file(text, add_special_tokens=False).input_ids:
             differing = [(text[:40], 0)]
