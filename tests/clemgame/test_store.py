@@ -282,6 +282,26 @@ def test_a_damaged_body_is_an_error_and_not_another_answer(tmp_path: Path) -> No
         store.begin(KEY)
 
 
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_a_store_that_is_made_while_it_is_looked_at_is_ours(tmp_path: Path, before: int) -> None:
+    path = tmp_path / schema.NAME
+    reader, writer = (sqlite3.connect(path, isolation_level=None) for _ in range(2))
+
+    class Reader:
+        reads = 0
+
+        def execute(self, statement: str) -> sqlite3.Cursor:
+            if self.reads == before:
+                schema.make_tables(writer)
+            self.reads += 1
+            return reader.execute(statement)
+
+    assert schema.version_of(Reader(), path) == (None if before > 1 else schema.VERSION)  # type: ignore[arg-type]
+    assert schema.version_of(reader, path) == schema.VERSION
+    reader.close()
+    writer.close()
+
+
 def test_a_store_that_was_changed_during_the_run_is_not_written(tmp_path: Path) -> None:
     with RunStore.open(tmp_path) as store:
         store.plan(planned(1))

@@ -101,9 +101,11 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int | None:
         StoreError: it is a database of another program, or a newer clemcore wrote it.
         sqlite3.DatabaseError: it is not a database.
     """
+    # Another process may make the tables between two of these reads. It makes them and the ID at once, so a file
+    # that had tables before we read the ID has its ID.
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (found,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if not tables and not found:
         return None
     if found != APPLICATION_ID:
