@@ -45,6 +45,23 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
+def test_processes_that_write_one_file_leave_it_whole(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from clemcore.clemgame.layout import write_json\n"
+        "for number in range(400):\n"
+        "    write_json(sys.argv[1], {'number': number, 'more': 'x' * 5000})\n"
+    )
+    path = tmp_path / "new" / "experiment.json"
+    shards = [
+        subprocess.Popen([sys.executable, "-c", code, str(path)], stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [shard.communicate(timeout=60)[1] for shard in shards] == ["", "", ""]
+    assert _read(path)["number"] == 399
+    assert [each.name for each in path.parent.iterdir()] == ["experiment.json"]
+
+
 def test_an_episode_has_the_files_of_3_7_2(tmp_path: Path) -> None:
     place = write_episode(tmp_path, _finished())
     assert place == tmp_path / "taboo" / "high_en" / "instance_00000"

@@ -22,6 +22,9 @@ from clemcore.calls.encoding import dumped
 
 _lock = threading.Lock()
 forks.guard(sys.modules[__name__], "_lock")
+# In the name of each temporary file, with the ID of the process: shards write into one folder, perhaps from several
+# machines or containers, where processes can have equal IDs.
+_OURS = os.urandom(4).hex()
 
 
 def indented(value: Any) -> str:
@@ -93,7 +96,8 @@ def write_whole(path: str, data: bytes) -> None:
         OSError: the file cannot be written; an old one is as it was.
     """
     folder, _, name = path.rpartition("/")
-    temporary = f"{folder}/.{name}.new" if folder else f".{name}.new"
+    own = f".{name}.{os.getpid()}-{_OURS}.new"
+    temporary = f"{folder}/{own}" if folder else own
     try:
         with _lock:  # episodes that end together share the file of their experiment
             try:
