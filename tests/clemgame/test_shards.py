@@ -55,6 +55,7 @@ def test_parts_of_a_limit_add_up_to_it(whole: int) -> None:
     [
         ("9/8", "there is no shard 9 of 8: they are 1/8 to 8/8"),
         ("0/2", "there is no shard 0 of 2"),
+        ("1/0", "a run has at least one shard"),
         ("2", "must be I/N, such as 2/8"),
         ("a/b", "must be I/N"),
         ("-1/2", "must be I/N"),

@@ -54,6 +54,8 @@ class Shard:
         if found is None:
             raise RunError(f"shard {text!r}: must be I/N, such as 2/8 for the second of eight")
         number, count = int(found[1]), int(found[2])
+        if count == 0:
+            raise RunError(f"shard '{text}': a run has at least one shard, such as 1/1")
         if not 1 <= number <= count:
             raise RunError(
                 f"shard '{text}': there is no shard {number} of {count}: they are 1/{count} to {count}/{count}"
