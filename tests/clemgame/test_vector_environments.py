@@ -182,11 +182,16 @@ def test_callbacks_hear_of_abandoned_episodes() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(EnvError, match="num_envs must be a number of at least 1"):
         made(num_envs=0)
+    for limit in (0, -1, float("nan"), "60"):
+        with pytest.raises(EnvError, match="time_limit must be a number of seconds above 0"):
+            made(time_limit=limit)
     with pytest.raises(GameError, match="leaves no instance"):
         made(instances_filter=lambda _: False)
     with pytest.raises(EnvError, match="no agent 'player_9'"):
         made(learner_agent="player_9")
     env = made()
+    with pytest.raises(EnvError, match=r"options of reset\(\) must be a dict"):
+        env.reset(options=[{"game_id": 0}] * 3)  # type: ignore[arg-type]
     with pytest.raises(EnvError, match=r"episode 0: step.* no episode has begun"):
         env.step(["a", "b", "c"])
     env.reset()

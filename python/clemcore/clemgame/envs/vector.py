@@ -74,6 +74,8 @@ def vector_env(
     """
     if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
         raise EnvError(f"num_envs must be a number of at least 1, not {num_envs!r}")
+    if time_limit is not None and not (isinstance(time_limit, (int, float)) and time_limit > 0):
+        raise EnvError(f"time_limit must be a number of seconds above 0, not {time_limit!r}")
     mode = AutoresetMode(autoreset_mode)
     spec = game_of(game_name)
     instances = instances_of(spec, instances_filter)
@@ -131,6 +133,11 @@ class GameVectorEnv(VectorEnv[tuple[dict[str, Any], ...], tuple[str, ...], Any])
         """
         seeds = self._for_each("seed", _counted_up(seed, self.num_envs))
         super().reset(seed=next((each for each in seeds if each is not None), None))
+        if options is not None and not isinstance(options, dict):
+            raise EnvError(
+                f"{self._stage.name}: the options of reset() must be a dict, not {options!r:.80}. It can have an "
+                "entry for each episode, such as {'game_id': [0, 1]}"
+            )
         given = dict(options or {})
         game_ids = self._for_each("game_id", given.pop("game_id", None))
         experiments = self._for_each("experiment", given.pop("experiment", None))
