@@ -34,7 +34,7 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
         OSError: the folder cannot be written to; the old file is as it was.
     """
     path = path.resolve()
-    with _told_of(path):
+    with blaming(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
         temporary = Path(name)
         try:
@@ -50,8 +50,8 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
 
 
 @contextlib.contextmanager
-def _told_of(path: Path) -> Iterator[None]:
-    """Let a fault of the system name the file that is meant, not the one that we keep beside it."""
+def blaming(path: Path) -> Iterator[None]:
+    """Make an OSError name the target file, not our temporary one."""
     try:
         yield
     except OSError as fault:
@@ -84,7 +84,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """
     path = path.resolve()
     lock = path.with_name(f".{path.name}.lock")
-    with _told_of(path):
+    with blaming(path):
         handle = _acquire(lock, wait)
     holder = os.getpid()
     try:

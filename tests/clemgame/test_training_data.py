@@ -109,6 +109,41 @@ class TestConversations:
             export_training("results/mock", "sft", "data", filters=filters)
         assert not Path("data").exists()
 
+    @pytest.mark.parametrize(
+        ("limits", "said"),
+        [
+            ({"min_score": float("nan")}, "min_score must be a number, not NaN"),
+            ({"max_score": float("nan")}, "max_score must be a number, not NaN"),
+            ({"min_score": 90, "max_score": 10}, "no score can pass: min_score is 90 and max_score is 10"),
+        ],
+    )
+    def test_limits_that_no_score_can_meet_are_refused(self, limits: dict[str, float], said: str) -> None:
+        with pytest.raises(StoreError, match=said):
+            Filters(**limits)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("fails_at", ["train.jsonl", "README.md"])
+    def test_a_full_disk_leaves_nothing_behind(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch, fails_at: str
+    ) -> None:
+        _play(instances=2)
+        export_training("results/mock", "sft", "data")
+        before = {path.name: path.read_bytes() for path in Path("data").iterdir()}
+        full = Path("/dev/full")
+        if not full.exists():
+            pytest.skip("there is no /dev/full")
+        open_it = Path.open
+
+        def opened(self: Path, *args: Any, **kwargs: Any) -> Any:
+            if f".{fails_at}." in self.name:
+                self.touch()
+                self = full
+            return open_it(self, *args, **kwargs)
+
+        monkeypatch.setattr(Path, "open", opened)
+        with pytest.raises(OSError, match=f"cannot be written: No space.*data/{fails_at}"):
+            export_training("results/mock", "sft", "data", force=True, canary="other")
+        assert {path.name: path.read_bytes() for path in Path("data").iterdir()} == before
+
     def test_files_are_replaced_on_demand_only(self, here: Path) -> None:
         _play(instances=3)
         export_training("results/mock", "sft", "data", split=0.7)
@@ -208,6 +243,34 @@ class TestRewards:
         assert any("left out" in note for note in exported.notes)
         export_training("results/mock", "rollouts", "data", missing_reward=0, force=True)
         assert {row["reward"] for row in _rows("data/train.jsonl")} == {0.0, 40.0}
+
+    def test_without_a_reward_no_row_is_left(self, here: Path) -> None:
+        _play(instances=1)
+        with pytest.raises(StoreError, match=r"no row to write(.|\n)*views without a reward, left out.*: 2"):
+            export_training("results/mock", "rollouts", "data", reward="Main Scor", missing_reward="skip")
+        assert not Path("data").exists()
+
+    @pytest.mark.parametrize("options", [{"min_margin": float("nan")}, {"missing_reward": float("inf")}])
+    def test_numbers_that_nothing_compares_with_are_refused(self, options: dict[str, Any]) -> None:
+        with pytest.raises(StoreError, match="finite number"):
+            export_training("results/mock", "dpo", "data", **options)
+
+    @pytest.mark.parametrize("part", ["episode scores", "round scores", "turn scores"])
+    def test_scores_of_another_form_are_named(self, here: Path, part: str) -> None:
+        _play(instances=1)
+        path = next(Path("results").rglob("scores.json"))
+        path.write_text(json.dumps({part: 3}))
+        with pytest.raises(StoreError, match=f'scores.json: "{part}" must be an object, not 3'):
+            export_training("results/mock", "rollouts", "data", turn_reward="Events", missing_reward=0)
+
+    @pytest.mark.parametrize(("part", "wanted"), [("turns", "a list"), ("players", "an object")])
+    def test_interactions_of_another_form_are_named(self, here: Path, part: str, wanted: str) -> None:
+        _play(instances=1)
+        Path("results/mock/store.sqlite3").unlink()
+        path = next(Path("results").rglob("interactions.json"))
+        path.write_text(json.dumps({part: 3}))
+        with pytest.raises(StoreError, match=f'interactions.json: "{part}" must be {wanted}, not 3'):
+            export_training("results/mock", "sft", "data")
 
     def test_a_metric_that_is_missing_is_named(self, here: Path) -> None:
         _play(instances=1)

@@ -106,7 +106,7 @@ class Episode:
     def scores(self) -> dict[str, Any] | None:
         """The content of ``scores.json``, or None if it was not scored."""
         path = self.folder / "scores.json"
-        return found.read_json(path) if path.is_file() else None
+        return found.read_scores(path) if path.is_file() else None
 
     def __repr__(self) -> str:
         """Show which one it is."""
@@ -145,7 +145,7 @@ class _StoreEpisode(Episode):
     def scores(self) -> dict[str, Any] | None:
         path = self.folder / "scores.json"
         if path.is_file():
-            return found.read_json(path)
+            return found.read_scores(path)
         text = self._reader.scores(self._stored)
         value: dict[str, Any] | None = json.loads(text) if text else None
         return value

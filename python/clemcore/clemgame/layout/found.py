@@ -126,6 +126,29 @@ def read_json(path: Path) -> dict[str, Any]:
     return parsed_json(data, path)
 
 
+def read_scores(path: Path) -> dict[str, Any]:
+    """Read a file ``scores.json``.
+
+    Raises:
+        StoreError: it cannot be read, or has another form.
+    """
+    return _with_parts(path, {"episode scores": dict, "round scores": dict, "turn scores": dict})
+
+
+def _with_parts(path: Path, parts: dict[str, type]) -> dict[str, Any]:
+    """Read a JSON object, and refuse a part that is there and has another type."""
+    value = read_json(path)
+    for name, kind in parts.items():
+        part = value.get(name)
+        if part is not None and not isinstance(part, kind):
+            wanted = "an object" if kind is dict else "a list"
+            raise StoreError(
+                f'{path}: "{name}" must be {wanted}, not {part!r:.40}. Restore the file, or remove its folder and '
+                "play again"
+            )
+    return value
+
+
 def _json_or_nothing(path: Path) -> dict[str, Any]:
     """Read a file that may be damaged: whoever reads its content says so."""
     try:
@@ -168,7 +191,8 @@ def read_interactions(episode: FoundEpisode) -> dict[str, Any]:
         path = episode.folder / name
         if path.is_file():
             names = (episode.game, episode.experiment, episode.game_id, episode.run.name)
-            return in_new_form(read_json(path), names, is_completed=name != PARTIAL)
+            read = _with_parts(path, {"meta": dict, "players": dict, "turns": list})
+            return in_new_form(read, names, is_completed=name != PARTIAL)
     return {}
 
 

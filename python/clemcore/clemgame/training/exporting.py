@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from clemcore.clemgame.training.rows import Row, conversation, rollouts
 from clemcore.clemgame.training.scores import BENCH_SCORE, reward_of
 from clemcore.clemgame.training.selection import TEST, TRAIN, Filters, Selected, Selection, splits_of
 from clemcore.errors import StoreError
+from clemcore.files import blaming
 
 KINDS = ("sft", "dpo", "rollouts")
 _NAMED = 5
@@ -61,6 +64,16 @@ class Options:
     require_ids: bool = False
     canary: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that no reward can be compared with."""
+        if not 0 <= self.min_margin < math.inf:
+            raise StoreError(f"the least margin must be a finite number ≥ 0, not {self.min_margin!r}")
+        missing = self.missing_reward
+        if missing in (None, "skip"):
+            return
+        if not isinstance(missing, (int, float)) or not math.isfinite(missing):
+            raise StoreError(f"a missing reward counts as a finite number or 'skip', not {missing!r}")
+
 
 def export_training(
     path: Path | str,
@@ -100,13 +113,15 @@ def export_training(
     with _Files(to, names) as files:
         for part, row in source.rows(selection.read(splits)):
             files.add(part, row if made.canary is None else {**row, "canary": made.canary})
+        notes = [*selection.told(), *source.told()]
+        if not any(files.rows.values()):
+            raise StoreError(f"{path}: there is no row to write:\n  " + "\n  ".join(notes))
         for part, count in files.rows.items():
             if not count:
                 raise StoreError(
                     f"{path}: the split leaves nothing for {part!r}: no instance in it passes the filters. Use "
                     "another --split or --split-seed"
                 )
-        notes = [*selection.told(), *source.told()]
         if splits is not None:
             counts = Counter(splits.values())
             notes.append(f"split: {counts[TRAIN]} instances train, {counts[TEST]} test (seed {split_seed})")
@@ -213,19 +228,23 @@ class _Files(contextlib.AbstractContextManager["_Files"]):
 
     def __init__(self, to: Path, names: tuple[str, ...]) -> None:
         self._to, self._names = to, names
+        # Two exports into one folder must not write into the same file.
+        self._own = os.urandom(4).hex()
         self.rows = dict.fromkeys(names, 0)
         self._open: dict[str, IO[bytes]] = {}
         self._digests = {name: hashlib.sha256() for name in names}
 
     def _temporary(self, name: str) -> Path:
-        return self._to / f".{name}.jsonl.new"
+        return self._to / f".{name}.{self._own}.new"
 
     def add(self, name: str, row: Row) -> None:
-        if name not in self._open:
-            self._to.mkdir(parents=True, exist_ok=True)
-            self._open[name] = self._temporary(name).open("wb")
         line = json.dumps(row, allow_nan=False).encode() + b"\n"
-        self._open[name].write(line)
+        file = f"{name}.jsonl"
+        with blaming(self._to / file):
+            if name not in self._open:
+                self._to.mkdir(parents=True, exist_ok=True)
+                self._open[name] = self._temporary(file).open("wb")
+            self._open[name].write(line)
         self._digests[name].update(line)
         self.rows[name] += 1
 
@@ -234,19 +253,20 @@ class _Files(contextlib.AbstractContextManager["_Files"]):
 
     def finish(self, card: str) -> list[Path]:
         """Put all files into their places, and remove those of an earlier export that are no longer part of it."""
-        for file in self._open.values():
-            file.close()
+        for name, file in self._open.items():
+            with blaming(self._to / f"{name}.jsonl"):
+                file.close()
+        with blaming(self._to / CARD):
+            self._temporary(CARD).write_text(card, encoding="utf-8")
         for name in (TRAIN, TEST):
             if name not in self._names:
                 (self._to / f"{name}.jsonl").unlink(missing_ok=True)
-        written = []
-        for name in self._names:
-            written.append(self._temporary(name).replace(self._to / f"{name}.jsonl"))
-        (self._to / f".{CARD}.new").write_text(card, encoding="utf-8")
-        written.append((self._to / f".{CARD}.new").replace(self._to / CARD))
-        return written
+        files = [*(f"{name}.jsonl" for name in self._names), CARD]
+        return [self._temporary(file).replace(self._to / file) for file in files]
 
     def __exit__(self, *_: object) -> None:
         for name, file in self._open.items():
-            file.close()
-            self._temporary(name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the disk is full: what was not written cannot be written now
+                file.close()
+            self._temporary(f"{name}.jsonl").unlink(missing_ok=True)
+        self._temporary(CARD).unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -44,12 +45,18 @@ class Filters:
     models: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse unknown outcomes."""
+        """Refuse unknown outcomes, and scores that no episode can have."""
         for outcome in self.outcomes:
             if outcome not in OUTCOMES:
                 near = misspelling_of(outcome, OUTCOMES)
                 meant = f"Did you mean {near!r}?" if near else f"Use one of {', '.join(OUTCOMES)}"
                 raise StoreError(f"{outcome!r} is not an outcome. {meant}")
+        low, high = self.min_score, self.max_score
+        for name, limit in (("min_score", low), ("max_score", high)):
+            if limit is not None and math.isnan(limit):
+                raise StoreError(f"{name} must be a number, not NaN: no score compares with it")
+        if low is not None and high is not None and low > high:
+            raise StoreError(f"no score can pass: min_score is {low:g} and max_score is {high:g}")
 
 
 @dataclass(frozen=True)
