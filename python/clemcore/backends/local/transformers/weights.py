@@ -14,6 +14,7 @@ from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.memory import Free
 from clemcore.backends.local.preflight import Verdict, require_room
 from clemcore.backends.local.transformers import adapters, fitness, formats, placing
+from clemcore.backends.local.transformers.buffers import restore_buffers
 from clemcore.backends.local.transformers.loading import check_attention, loading, model_class
 from clemcore.backends.local.transformers.quiet import no_bar_of_conversion
 from clemcore.backends.local.weight_files import (
@@ -84,6 +85,7 @@ def load_model(entry: LocalEntry, options: Mapping[str, Any], config: Any = None
         )
     _check_report(entry, report)
     placing.check_placement(entry, model)
+    restore_buffers(model, entry.model_name)
     facts: dict[str, Any] = {"weights_sha256": _hash(entry, folder_of(entry)), "adapter": None}
     if not entry.preflight:
         facts["preflight"] = False
