@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clemcore.backends.local.arguments import Arguments, as_lists
-from clemcore.backends.local.checks import FIELDS
+from clemcore.backends.local.checks import CHECKS, FIELDS
 from clemcore.errors import ModelLoadError
 
 # The arguments that are honoured, and what transformers calls them.
@@ -73,8 +73,17 @@ def check_own_config(own: Any, name: str) -> None:
         name: the model's name, for messages.
 
     Raises:
-        ModelLoadError: an end or padding token is no id.
+        ModelLoadError: an end or padding token is no id, or a field that holds for every call has a wrong value.
     """
+    for field in ("repetition_penalty", "bad_words_ids", "suppress_tokens", "no_repeat_ngram_size"):
+        value, check = getattr(own, field, None), {**CHECKS, **FIELDS}[field]
+        # transformers takes an empty list as "none" here, and refuses it in bad_words_ids.
+        is_off = field == "suppress_tokens" and value == []
+        if value is not None and not is_off and not check.holds(value):
+            raise ModelLoadError(
+                f"model '{name}': the generation configuration that came with it has a fault: {field} must be "
+                f"{check.words}, not {value!r}; correct generation_config.json, or config.json if there is none"
+            )
     for field in ("eos_token_id", "pad_token_id"):
         value = getattr(own, field, None)
         ids = value if isinstance(value, list) and field == "eos_token_id" else [value]
