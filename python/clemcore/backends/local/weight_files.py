@@ -43,8 +43,12 @@ def downloaded_folder(source: str, file: str, revision: str | None = None) -> Pa
     if importlib.util.find_spec("huggingface_hub") is None:
         return None
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    found = try_to_load_from_cache(source, file, revision=revision)
+    try:
+        found = try_to_load_from_cache(source, file, revision=revision)
+    except HFValidationError:  # not the name of a repository: whoever loads it says so
+        return None
     return Path(found).parent if isinstance(found, str) else None
 
 
