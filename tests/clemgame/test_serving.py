@@ -25,6 +25,7 @@ pytest.importorskip("starlette")
 pytest.importorskip("websockets")
 
 from starlette.testclient import TestClient
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -272,6 +273,69 @@ def application(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -
     given: dict[str, Any] = {"learner_agent": "player_0", "env_agents": {"player_1": "mock"}, "token": TOKEN}
     app = create_clemv_app("guessing", **(given | options))
     return TestClient(app, base_url="http://localhost", headers={"Authorization": f"Bearer {TOKEN}"})
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_late_answer_is_not_taken_for_the_next_one(is_cancelled: bool) -> None:
+    async def answer(socket: ServerConnection) -> None:
+        number = 0
+        async for text in socket:
+            number += 1
+            kind = json.loads(text)["type"]
+            if kind == "step":
+                await asyncio.sleep(0.3)
+            seen = {"context": {"role": "user", "content": f"{number} {kind}"}}
+            data = {"observation": seen, "reward": None, "done": False}
+            await socket.send(json.dumps({"type": "observation", "data": data}))
+
+    async def played() -> list[Any]:
+        async with serve(answer, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            seconds = 60 if is_cancelled else 0.1
+            async with ClemGameEnv(f"http://127.0.0.1:{port}", message_timeout_s=seconds) as env:
+                await env.reset()
+                with pytest.raises((TimeoutError, asyncio.TimeoutError)) as late:
+                    await asyncio.wait_for(env.step(said("a")), 0.1 if is_cancelled else 60)
+                await asyncio.sleep(0.4)
+                return [str(late.value), (await env.reset()).observation.context["content"]]
+
+    told, content = asyncio.run(played())
+    assert content == "1 reset"
+    assert is_cancelled or "has not answered for 0.1 s, so the episode is given up" in told
+
+
+def test_a_connection_that_has_ended_is_told_and_made_again() -> None:
+    async def answer(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(json.dumps({"type": "error", "data": {"message": "too quiet", "code": "SESSION_ERROR"}}))
+
+    async def played() -> list[str]:
+        told = []
+        async with serve(answer, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            async with ClemGameEnv(f"http://127.0.0.1:{port}") as env:
+                for _ in range(3):
+                    with pytest.raises((RuntimeError, ConnectionError)) as refused:
+                        await env.reset()
+                    told.append(str(refused.value))
+                    await asyncio.sleep(0.1)
+        return told
+
+    first, second, third = asyncio.run(played())
+    assert "too quiet" in first
+    assert "has ended the connection, and the episode with it" in second
+    assert third == first
+
+
+def test_what_a_client_is_told_without_a_server() -> None:
+    env = ClemGameEnv("http://127.0.0.1:9").sync()
+    with pytest.raises(ConnectionError, match="cannot be reached"):
+        env.reset()
+    env.close()
+    with pytest.raises(EnvError, match="the client is closed: make another one"):
+        env.reset()
+    with pytest.raises(EnvError, match=r"must be a ClemGameAction.*, not 'x'"):
+        ClemGameEnv("http://127.0.0.1:9")._step_payload("x")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("options", [{}, {"data": {"time_limit": 0.05}}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import json
 import os
@@ -143,15 +144,44 @@ class ClemGameEnv:
         return self._parse_state(await self._asked({"type": "state"}))
 
     async def _asked(self, message: dict[str, Any]) -> dict[str, Any]:
+        from websockets.exceptions import ConnectionClosed
+
+        text = json.dumps(message)
         await self.connect()
-        await self._socket.send(json.dumps(message))
-        answer = json.loads(await asyncio.wait_for(self._socket.recv(), self._message_timeout))
+        socket = self._socket
+        try:
+            with contextlib.suppress(ConnectionClosed):  # the server may have said why, which is read next
+                await socket.send(text)
+            received = await asyncio.wait_for(socket.recv(), self._message_timeout)
+        except ConnectionClosed as fault:
+            self._socket = None
+            raise ConnectionError(
+                f"{self._url} has ended the connection, and the episode with it ({fault}): reset() connects again"
+            ) from fault
+        except (TimeoutError, asyncio.TimeoutError):
+            self._drop()
+            raise TimeoutError(
+                f"{self._url} has not answered for {self._message_timeout:g} s, so the episode is given up: "
+                "reset() connects again, and message_timeout_s waits longer"
+            ) from None
+        except BaseException:
+            self._drop()
+            raise
+        answer = json.loads(received)
         data: dict[str, Any] = answer.get("data", {})
         if answer.get("type") == "error":
             raise RuntimeError(f"the server says: {data.get('message')} ({data.get('code')})")
         return data
 
+    def _drop(self) -> None:
+        """Let the connection go: an answer that comes late would be taken for that to the next message."""
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.transport.abort()
+
     def _step_payload(self, action: ClemGameAction) -> dict[str, Any]:
+        if not isinstance(getattr(action, "response", None), str):
+            raise EnvError(f"the action must be a ClemGameAction(response=…), not {action!r:.80}")
         return {"response": action.response}
 
     def _parse_result(self, payload: dict[str, Any]) -> StepResult:
@@ -187,6 +217,9 @@ class SyncClemGameEnv:
         self._thread = threading.Thread(target=self._loop.run_forever, name="clemcore-client", daemon=True)
 
     def _wait(self, work: Coroutine[Any, Any, _T]) -> _T:
+        if self._loop.is_closed():
+            work.close()
+            raise EnvError("the client is closed: make another one")
         if not self._thread.is_alive():
             self._thread.start()
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
