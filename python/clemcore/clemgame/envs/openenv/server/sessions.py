@@ -134,7 +134,11 @@ async def _run(session: _Session, socket: WebSocket) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Not gather(): if it is cancelled meanwhile, it raises what cancelled the tasks, in the words of that.
+        await asyncio.wait(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.exception()  # seen above, or of no interest any more
 
 
 async def _read(socket: WebSocket, inbox: asyncio.Queue[str | bytes]) -> None:
