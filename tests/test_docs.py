@@ -167,6 +167,7 @@ def test_no_other_block_is_left_out() -> None:
         ("docs/cluster.md", "sh", "the network"),
         ("docs/cluster.md", "sh", "the network"),
         ("docs/cluster.md", "sh", "the network"),
+        ("docs/cluster.md", "sh", "the network"),
         ("docs/constraints.md", "python", "the hub"),
         ("docs/differences.md", "sh", "the network"),
         ("docs/engines.md", "sh", "the hub"),
