@@ -206,7 +206,7 @@ def test_strangers_are_refused_before_they_are_heard(served: Callable[..., Serve
     assert not [each for each in threading.enumerate() if each.name == "clemcore-client"]
     with ClemGameEnv(server.plain, token=TOKEN).sync() as env:
         assert env.reset(seed=1).observation.context["role"] == "user"
-    assert server.clients == 0
+    server.wait_for(lambda: server.clients == 0)
 
 
 def talk(server: Server) -> Any:

@@ -114,6 +114,6 @@ def test_the_page_works_from_the_server(tmp_path: Path, chromium: Chromium) -> N
         page.locator(".hit a").nth(3).click()
         page.wait_for_selector(".message >> text=Answer 22")
         opened(page, server.address, "#view=games")
-        assert page.evaluate("document.querySelector('figure img').naturalWidth") > 100
+        page.wait_for_function("document.querySelector('figure img').naturalWidth > 100")
         assert not seen.messages
         assert all(url.startswith((server.address, "data:image/")) for url in seen.requests)
