@@ -91,10 +91,7 @@ class HuggingfaceLocal(Backend):
         """
         _require_libraries()
         arguments, _ = read_arguments(gen_args, asked, model_spec, {**NAMES, "stop": "stop"})
-        front = frontend_of(model_spec)
-        prompt = front.write(messages)
-        front.check_context(front.encode(prompt), arguments.max_tokens, messages)
-        return prompt.text
+        return frontend_of(model_spec).fitting_text(messages, arguments.max_tokens)
 
     @classmethod
     def argument_names(cls, model_spec: ModelSpec) -> Collection[str]:  # noqa: ARG003 - the same for all

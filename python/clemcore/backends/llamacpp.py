@@ -58,10 +58,7 @@ class Llamacpp(Backend):
         from clemcore.backends.local.llamacpp.engine import NAMES
 
         arguments, _ = read_arguments(gen_args, asked, model_spec, {**NAMES, "stop": "stop"})
-        front = _front_of(model_spec)
-        prompt = front.write(messages)
-        front.check_context(front.encode(prompt), arguments.max_tokens, messages)
-        return prompt.text
+        return _front_of(model_spec).fitting_text(messages, arguments.max_tokens)
 
     @classmethod
     def examine(cls, model_spec: ModelSpec) -> list[Row]:

@@ -351,6 +351,16 @@ class Frontend:
                 detail=self._longest(messages, max_tokens),
             )
 
+    def fitting_text(self, messages: Messages, max_tokens: int) -> str:
+        """Return the text of a prompt that fits the context window with its reply.
+
+        Raises:
+            ContextExceededError: it does not fit.
+        """
+        prompt = self.write(messages)
+        self.check_context(self.encode(prompt), max_tokens, messages)
+        return prompt.text
+
     def _longest(self, messages: Messages, max_tokens: int) -> str:
         """Say which of messages is the longest one, and how many tokens its text has."""
         counts = [

@@ -6,10 +6,11 @@ whole; every length in it is checked against its size, because such files come f
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,8 @@ def read_metadata(path: Path) -> GgufMetadata:
         TemplateError: it is not a GGUF file, or a broken one.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        try:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except ValueError:  # an empty file cannot be mapped
-            msg = f"{path}: no GGUF file: it is empty"
-            raise TemplateError(msg) from None
-        with data:
-            return _Reader(path, data).metadata()
+    with _reader(path) as reader:
+        return reader.metadata()
 
 
 def read_templates(path: Path) -> tuple[dict[str, str], dict[str, str]]:
@@ -88,6 +83,12 @@ def read_templates(path: Path) -> tuple[dict[str, str], dict[str, str]]:
         TemplateError: it is not a GGUF file, or a broken one.
         OSError: it cannot be read.
     """
+    with _reader(path) as reader:
+        return reader.templates()
+
+
+@contextlib.contextmanager
+def _reader(path: Path) -> Iterator[_Reader]:
     with path.open("rb") as file:
         try:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -95,7 +96,7 @@ def read_templates(path: Path) -> tuple[dict[str, str], dict[str, str]]:
             msg = f"{path}: no GGUF file: it is empty"
             raise TemplateError(msg) from None
         with data:
-            return _Reader(path, data).templates()
+            yield _Reader(path, data)
 
 
 class _Reader:

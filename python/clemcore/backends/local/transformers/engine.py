@@ -277,10 +277,10 @@ class TransformersEngine:
             version=self._watched.version,
             refusal=self._refusal,
             configurations=self._configurations,
-            failed=self._failed,
             evaluating=self._watched.evaluating,
             padded=self._batch,
             can_be_one=self._can_be_one,
+            failed=self._failed,
         )
 
     def _failed(self, error: Exception) -> Exception:
