@@ -116,6 +116,16 @@ def test_ctrl_c_twice_stops_at_once(tmp_path: Path, concurrency: int) -> None:
     assert time.monotonic() - begin < 3
 
 
+def test_a_handler_that_outlasts_the_wait_does_not_make_it_endless() -> None:
+    """Up to CPython 3.12, `queue.SimpleQueue().get(timeout=0.1)` never returns here."""
+    code = (
+        "import signal, time\nfrom clemcore.clemgame.engine.team import Team\n"
+        "signal.signal(signal.SIGALRM, lambda *_: time.sleep(0.15))\nsignal.setitimer(signal.ITIMER_REAL, 0.05)\n"
+        "Team(iter(()), print, bool).wait(0.1)"
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=30, check=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 10])
 def test_a_killed_run_asks_for_no_answer_twice(tmp_path: Path, concurrency: int) -> None:

@@ -31,7 +31,9 @@ class Team(Generic[_T]):
         self._work = work
         self._is_over = is_over
         self._lock = threading.Lock()
-        self._gone: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # Not a SimpleQueue: where the handler of a signal outlasts the timeout, its get waits without end, and
+        # the second Ctrl-C of a user is lost.
+        self._gone: queue.Queue[None] = queue.Queue()
         self._is_empty = False
         self.size = 0
         self.refused: str | None = None

@@ -77,7 +77,8 @@ class EpisodeStream:
         self._callbacks = GameBenchmarkCallbackList() if callbacks is None else callbacks
         self.time_limit = time_limit
         self._lock = threading.Lock()
-        self._inbox: queue.SimpleQueue[_Begin | _Act | None] = queue.SimpleQueue()
+        # Not a SimpleQueue, which can miss its timeout where a signal arrives.
+        self._inbox: queue.Queue[_Begin | _Act | None] = queue.Queue()
         self._next: _Begin | None = None
         self._pending: Future[Turn] | None = None
         # Why the learner cannot act, or None at its turn.
