@@ -83,7 +83,7 @@ def test_ctrl_c_lets_live_calls_end_and_begins_none(tmp_path: Path, concurrency:
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     stopped_by, counts, left, status, _ = _ended(process)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 15
     assert (stopped_by, status) == ("interrupt", 130)
     assert left == 20 - counts.get("played", 0)
     asked, answered = _counts(folder)
@@ -113,7 +113,7 @@ def test_ctrl_c_twice_stops_at_once(tmp_path: Path, concurrency: int) -> None:
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert _ended(process)[0] == "interrupt"
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 10
 
 
 def test_a_handler_that_outlasts_the_wait_does_not_make_it_endless() -> None:
