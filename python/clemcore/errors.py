@@ -38,6 +38,7 @@
     ├── BudgetExceededError                         a call may cost more than is left of the budget
     ├── RecordError               (ValueError)      a record file cannot be read or extended
     ├── StoreError                (ValueError)      the results of a run cannot be read or written
+    │   └── MixedRunError                           a folder holds store files of different runs
     ├── CacheError                (ValueError)      a cache of calls cannot be used
     ├── RunError                  (ValueError)      a run cannot start or continue as asked
     ├── GameError                 (ValueError)      a game, its files or a selection of games is invalid
@@ -479,6 +480,10 @@ class RunError(ClemcoreError, ValueError):
 
 class StoreError(ClemcoreError, ValueError):
     """The store or the files of a run cannot be read or written; the message says what is safe."""
+
+
+class MixedRunError(StoreError):
+    """A folder holds store files of different runs; the message says which, and how they differ."""
 
 
 class CacheError(ClemcoreError, ValueError):

@@ -19,7 +19,7 @@ from clemcore.clemgame.layout.names import episode_folder
 from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.store.contents import ENDED, StoredCall, shared_calls_of
 from clemcore.clemgame.store.schema import store_files
-from clemcore.errors import StoreError
+from clemcore.errors import MixedRunError, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -259,6 +259,9 @@ def readable_episodes(run: Path) -> Iterator[Episode | str]:
     if store_files(run):
         try:
             yield from _of_store(run)
+        except MixedRunError as fault:  # nobody knows which of the classic files are of this run
+            yield str(fault)
+            return
         except StoreError as fault:
             yield f"{fault}. Its classic files are shown, as far as there are any"
         else:

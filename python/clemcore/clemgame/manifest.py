@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from clemcore.clemgame.settings import RunSettings
 
 VERSION = 1
+# How facts about a model begin. A file that says nothing about one of them has no value for it.
+MODEL = "model "
 # The key of what this version adds to 3.7.2's file.
 SECTION = "clemcore"
 
@@ -56,6 +58,7 @@ _WITHOUT_EFFECT = frozenset(
 )
 _LIMITS = ("max_calls", "episode_timeout", "step_timeout")
 _SCALARS = ("seed", "rng", "keep_context")
+_HASH_SEED, _CLEMCORE = "hash_seed (PYTHONHASHSEED)", "the version of clemcore"
 _NONE = object()
 
 
@@ -175,7 +178,7 @@ def compare(old: Json, new: Json) -> Comparison:
             refused.append(Change(name, before.get(name), now.get(name)))
     seeds = before.get("hash_seed"), now.get("hash_seed")
     if seeds[0] != seeds[1]:
-        (found.noted if None in seeds else refused).append(Change("hash_seed (PYTHONHASHSEED)", *seeds))
+        (found.noted if None in seeds else refused).append(Change(_HASH_SEED, *seeds))
     refused += _lowered(before.get("limits", {}), now["limits"])
     refused += _models(old.get("player_models", {}), new["player_models"])
     for game in now["games"]:
@@ -183,7 +186,7 @@ def compare(old: Json, new: Json) -> Comparison:
             refused += game_changes(game, before["games"][game], now["games"][game])
     was, is_ = before.get("versions", {}), now["versions"]
     if was.get("clemcore") != is_["clemcore"]:
-        refused.append(Change("the version of clemcore", was.get("clemcore"), is_["clemcore"]))
+        refused.append(Change(_CLEMCORE, was.get("clemcore"), is_["clemcore"]))
     if was.get("python") != is_["python"]:
         found.noted.append(Change("the version of Python", was.get("python"), is_["python"]))
     found.noted += _differences("the package {}", was.get("packages", {}), is_["packages"])
@@ -199,14 +202,18 @@ def _lowered(before: Json, now: Json) -> Iterator[Change]:
 
 def _models(before: Json, now: Json) -> Iterator[Change]:
     for index in sorted({*before, *now}, key=int):
-        old, new = before.get(index, {}), now.get(index, {})
-        place, args = f"model {int(index) + 1}", (old.get("gen_args", {}), new.get("gen_args", {}))
-        specs = [_flat(each.get("model_spec", {})) for each in (old, new)]
-        for spec, known in zip(specs, args, strict=True):
-            for name in known:
-                spec.pop(name, None)  # the arguments say what is sent
-        yield from _differences(f"{place}, {{}}", *specs)
-        yield from _differences(f"{place}, generation argument {{}}", *args)
+        for old, new in zip(*(_of_model(index, each.get(index, {})) for each in (before, now)), strict=True):
+            yield from _differences("{}", old, new)
+
+
+def _of_model(index: str, about: Json) -> tuple[Json, Json]:
+    """Return what determines the answers of a model: its entry, and its generation arguments."""
+    place, args = f"{MODEL}{int(index) + 1}", about.get("gen_args", {})
+    spec = _flat(about.get("model_spec", {}))
+    return (
+        {f"{place}, {name}": value for name, value in spec.items() if name not in args},  # they say what is sent
+        {f"{place}, generation argument {name}": value for name, value in args.items()},
+    )
 
 
 def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -223,21 +230,28 @@ def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 def game_changes(game: str, before: Json, now: Json) -> Iterator[Change]:
     """Give what differs between the descriptions of a game in two manifests, in what both have."""
-    for part in ("code", "resources"):
-        old, new = before["sha256"].get(part), now["sha256"].get(part)
-        if old != new:
-            yield Change(f"game '{game}', {part}", _short(old), _short(new))
-    for name, new_one in now["experiments"].items():
-        old_one = before["experiments"].get(name)
-        if old_one is None:
-            continue
-        place = f"game '{game}', experiment '{name}'"
-        if old_one["sha256"] != new_one["sha256"]:
-            yield Change(f"{place}, settings", _short(old_one["sha256"]), _short(new_one["sha256"]))
-        for number, digest in new_one["instances"].items():
-            known = old_one["instances"].get(number, digest)
-            if known != digest:
-                yield Change(f"{place}, instance {number}", known, digest)
+    old = _of_game(game, before)
+    for what, value in _of_game(game, now).items():
+        if old.get(what, value) != value:
+            yield Change(what, old[what], value)
+
+
+def _of_game(game: str, about: Json) -> dict[str, str]:
+    found = {f"game '{game}', {part}": _short(about["sha256"].get(part)) for part in ("code", "resources")}
+    for name, experiment in about["experiments"].items():
+        found[f"{_experiment(game, name)}, settings"] = _short(experiment["sha256"])
+        for number, digest in experiment["instances"].items():
+            found[instance_fact(game, name, number)] = digest
+    return found
+
+
+def _experiment(game: str, name: str) -> str:
+    return f"game '{game}', experiment '{name}'"
+
+
+def instance_fact(game: str, experiment: str, game_id: int | str) -> str:
+    """Return what :func:`histories` calls the content of an instance."""
+    return f"{_experiment(game, experiment)}, instance {game_id}"
 
 
 def _short(digest: str | None) -> str:
@@ -249,6 +263,38 @@ def _differences(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -
         old, new = before.get(name, _NONE), now.get(name, _NONE)
         if old is _NONE or new is _NONE or old != new or type(old) is not type(new):
             yield Change(what.format(name), old, new)
+
+
+def histories(content: Json) -> dict[str, list[Any]]:
+    """Return each fact that determines results, with all values that it has had in a run, the newest last.
+
+    Changes that were accepted are in it: a file of the run that was written before them has an earlier value.
+    """
+    section = content[SECTION]
+    now: Json = {name: section.get(name) for name in _SCALARS}
+    now[_HASH_SEED] = section.get("hash_seed")
+    now[_CLEMCORE] = section.get("versions", {}).get("clemcore")
+    for index, model in content.get("player_models", {}).items():
+        for part in _of_model(index, model):
+            now.update(part)
+    for game, about in section["games"].items():
+        now.update(_of_game(game, about))
+    found: dict[str, list[Any]] = {}
+    for change in section.get("changes", []):
+        if change["what"] in now or change["what"].startswith(MODEL):
+            _add(found, change["what"], change["old"])
+            _add(found, change["what"], change["new"])
+            now.setdefault(change["what"], None)
+    for what, value in now.items():
+        _add(found, what, value)
+    return found
+
+
+def _add(found: dict[str, list[Any]], what: str, value: Any) -> None:
+    values = found.setdefault(what, [])
+    is_random = what == _HASH_SEED and value is None  # which tells nothing
+    if not is_random and (not values or values[-1] != value):
+        values.append(value)
 
 
 # -- continuing one --------------------------------------------------------------------------------------------

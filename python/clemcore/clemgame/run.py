@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from clemcore import backends
 from clemcore.calls.budget import Budget
-from clemcore.clemgame import engine, manifest, run_folder, until, watching
+from clemcore.clemgame import belonging, engine, manifest, run_folder, until, watching
 from clemcore.clemgame.estimate import Estimate, earlier_usage, estimate
 from clemcore.clemgame.layout import FinishedEpisode, component, episode_folder, write_episode
 from clemcore.clemgame.lineups import LineUp, LoadedModels, line_ups_of
@@ -220,11 +220,14 @@ def _play_one(settings: RunSettings, run: PlannedRun, models: LoadedModels, voic
     store = RunStore.open(run.folder, shard="" if run.shard is None else run.shard.name)
     summary, states = None, {}
     try:
+        content = run.content
         if run.shard is None:
-            run_folder.write(run.folder, run.content)
+            run_folder.write(run.folder, content)
         else:
             store.note(PLAN_NOTE, run.plan)
-            run_folder.add(run.folder, run.content, lambda current: manifest.add_command(current, run.content))
+            content = run_folder.add(run.folder, content, lambda now: manifest.add_command(now, run.content))
+        earlier = store.notes().get(belonging.NOTE, {})
+        store.note(belonging.NOTE, belonging.played_with(content, run.games, earlier))
         _give_epochs_folders(run)
         store.note(MODELS_NOTE, noted_models(loaded))
         if changes := run.content[manifest.SECTION]["changes"]:

@@ -32,16 +32,26 @@ def status(*, path: Path, as_json: bool) -> int:
     """
     from clemcore.clemgame.run_folder import runs_in
     from clemcore.clemgame.watching import status_of
+    from clemcore.errors import StoreError
 
-    found = [status_of(folder) for folder in runs_in(path)]
+    found, problems = [], []
+    for folder in runs_in(path):
+        try:
+            found.append(status_of(folder))
+        except StoreError as fault:  # the others are shown
+            problems.append(str(fault))
+    if problems and not found:
+        raise StoreError("\n".join(problems))
+    for problem in problems:
+        note(f"clem: {problem}")
     if as_json:
         from clemcore.cli.respond import print_json
 
         print_json([each.to_dict() for each in found])
-        return 0
+        return int(bool(problems))
     for each in found:
         _show(each)
-    return 0
+    return int(bool(problems))
 
 
 def _show(found: RunStatus) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clemcore.clemgame import belonging
 from clemcore.clemgame.store import schema
 from clemcore.clemgame.store.contents import ENDED
 from clemcore.clemgame.store.faults import write_error
@@ -164,7 +165,10 @@ def _write(
                 facts=facts,
                 scores=file.scores(last.number),
             )
-        for name, value in reader.notes().items():
+        notes = reader.notes()
+        if belonging.NOTE in notes:
+            notes[belonging.NOTE] = belonging.newest(file.played_with() for file in reader.files)
+        for name, value in notes.items():
             if name not in left_out:
                 store.note(name, value)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from clemcore.clemgame import belonging
 from clemcore.clemgame.store import schema
 from clemcore.clemgame.store.contents import ENDED, EpisodeState, StoredCall, state_of
 from clemcore.clemgame.store.faults import damaged, read_error
@@ -74,6 +75,7 @@ class RunReader:
 
     Raises:
         StoreError: there is no store, or it cannot be read.
+        MixedRunError: a file belongs to another run.
     """
 
     def __init__(self, folder: Path | str, *, files: Sequence[Path] | None = None) -> None:
@@ -91,6 +93,8 @@ class RunReader:
                 found = _opened(path)
                 if found is not None:
                     self._files.append(found)
+            if files is None:
+                belonging.refuse_mixed(self.folder, {file.path.name: file.played_with() for file in self._files})
         except BaseException:
             self.close()
             raise
@@ -344,6 +348,15 @@ class ReaderOfVersion1:
     def notes(self) -> dict[str, Any]:
         """Return what is kept about the run."""
         return {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM notes")}
+
+    def played_with(self) -> dict[str, Any]:
+        """Return what the file notes of that with which it was played; nothing if that cannot be read."""
+        try:
+            rows = self._rows("SELECT value FROM notes WHERE name = ?", (belonging.NOTE,))
+        except StoreError:  # what else is read says so
+            return {}
+        found = json.loads(rows[0][0]) if rows else None
+        return found if isinstance(found, dict) else {}
 
     def _piece(self, number: int) -> bytes:
         body = self._pieces.get(number)
