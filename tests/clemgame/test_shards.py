@@ -174,10 +174,25 @@ def test_what_does_not_go_with_shards_is_refused(clem: Clem) -> None:
     assert "12 episodes: 12 completed" in clem.ok("status")
     for more, message in (
         (["--shard", "1/2", "--fresh"], "--fresh would begin anew in every shard"),
-        (["--shard", "1/2", "--jobs", "3"], "--jobs 3 starts 3 shards, and --shard 1/2 is not one of them"),
+        (["--shard", "1/2", "--jobs", "2"], "--shard plays one part of the run, and --jobs plays all of them"),
         (["--shard", "1/2", "--rng", "process", "--concurrency", "1"], "rng = process"),
     ):
         assert message in clem.fails(*run, *more, status=2)
+
+
+@pytest.mark.slow
+def test_a_shard_that_is_typed_is_one_of_the_run_file(clem: Clem) -> None:
+    write_game(Path(), instances=6, rounds=2)
+    Path("run.toml").write_text('games = ["echo"]\nmodels = ["mock"]\njobs = 2\n')
+    clem.ok("run", "run.toml", "--shard", "1/2")
+    assert "shards that were not started: 2/2" in clem.ok("status")
+    assert "--jobs 2 plays all 2 shards, and --shard 1/3 plays" in clem.fails(
+        "run", "run.toml", "--shard", "1/3", status=2
+    )
+    assert clem("run", "run.toml").returncode == 0
+    assert "6 episodes: 6 completed" in clem.ok("status")
+    Path("run.toml").write_text('games = ["echo"]\nmodels = ["mock"]\njobs = 2\nshard = "1/2"\n')
+    assert "run.toml: --shard plays one part of the run, and --jobs" in clem.fails("run", "run.toml", status=2)
 
 
 def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

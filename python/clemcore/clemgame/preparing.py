@@ -137,9 +137,9 @@ def _shard_of(settings: RunSettings) -> Shard | None:
             )
         return None
     shard = replace(Shard.parse(settings.shard), keeps_experiments=settings.keep_context == "experiment")
-    if settings.jobs not in (None, shard.count):
+    if settings.jobs is not None:
         raise RunError(
-            f"--jobs {settings.jobs} starts {settings.jobs} shards, and --shard {shard} is not one of them"
+            f"--jobs {settings.jobs} plays all {settings.jobs} shards, and --shard {shard} plays one: leave out one"
         )
     if settings.fresh:
         raise RunError("--fresh would begin anew in every shard: move the folder of the run away, and leave it out")

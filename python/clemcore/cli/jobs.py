@@ -58,7 +58,7 @@ def play_jobs(settings: RunSettings, words: Sequence[str] | None) -> int:
 
 
 def _started(words: Sequence[str], number: int, count: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "clemcore", *words, "--shard", f"{number}/{count}"]
+    command = [sys.executable, "-m", "clemcore", *_without_jobs(words), "--shard", f"{number}/{count}"]
     return subprocess.Popen(  # noqa: S603 - this program again
         command,
         stdin=subprocess.DEVNULL,
@@ -70,6 +70,17 @@ def _started(words: Sequence[str], number: int, count: int) -> subprocess.Popen[
         env=dict(os.environ),
         start_new_session=True,  # Ctrl-C comes to this process alone, which tells them
     )
+
+
+def _without_jobs(words: Sequence[str]) -> list[str]:
+    """Return a command line without ``--jobs``: a command that plays one shard starts no others."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] == "--jobs":
+            found.pop()  # this is its number
+        elif not word.startswith("--jobs="):
+            found.append(word)
+    return found
 
 
 def _pass_on(stream: IO[str] | None, to: IO[str], mark: str) -> None:

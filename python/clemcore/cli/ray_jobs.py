@@ -88,7 +88,7 @@ def play_shard(settings: RunSettings, folder: str, shard: str, known: Mapping[st
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         os.chdir(folder)
-        return play(replace(settings, shard=shard), TerminalVoice()).status
+        return play(replace(settings, shard=shard, jobs=None), TerminalVoice()).status
     except OSError as fault:
         note(f"clem: shard {shard}: the worker on {platform.node()} cannot use {folder}: {fault.strerror}")
     except ClemcoreError as fault:

@@ -150,6 +150,7 @@ def _settings(run_file: str | None, flags: dict[str, Any]) -> RunSettings:
 
         settings = settings.updated(read_run_file(run_file))
         settings.source = run_file
+    _choose_parts(settings, flags)
     given = {
         name: value for name, value in flags.items() if value is not None and value is not False and value != ()
     }
@@ -166,6 +167,27 @@ def _settings(run_file: str | None, flags: dict[str, Any]) -> RunSettings:
     if "budget_per_model" in given:
         given["budget_per_model"] = _amounts(given["budget_per_model"])
     return settings.updated(given)
+
+
+def _choose_parts(settings: RunSettings, flags: dict[str, Any]) -> None:
+    """Let a part that is typed take precedence over the parts of a run file.
+
+    Raises:
+        RunError: one part and all parts are asked for in the same place.
+    """
+    from clemcore.clemgame.shards import Shard
+    from clemcore.errors import RunError
+
+    shard, jobs = flags["shard"], flags["jobs"]
+    one_or_all = "--shard plays one part of the run, and --jobs plays all of them: leave out one of the two"
+    if shard is not None and jobs is not None:
+        raise RunError(one_or_all)
+    if shard is None and jobs is None and settings.shard is not None and settings.jobs is not None:
+        raise RunError(f"{settings.source}: {one_or_all}")
+    if jobs is not None:
+        settings.shard = None
+    elif shard is not None and settings.jobs == Shard.parse(shard).count:
+        settings.jobs = None
 
 
 def _selector(text: str) -> Any:
