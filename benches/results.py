@@ -152,7 +152,9 @@ def scores_in(results: Path) -> list[Any]:
 
 def cpu_of(command: list[str], folder: Path) -> float:
     """Run a command in a folder, and return its CPU seconds."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # With bytecode, as users have it.
+    unwanted = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True

@@ -182,8 +182,9 @@ class Ledger:
         return found
 
     def making_of(self, name: str) -> Making:
-        """Return what the scores of an episode come from."""
-        return self._makings[Entry._make(self._episodes[name]).making]
+        """Return what the scores of an episode come from; episodes that come from the same get the same object."""
+        number: int = self._episodes[name][0]
+        return self._makings[number]
 
     # -- changes ---------------------------------------------------------------------------------------------------
     def note(self, name: str, names: tuple[str, str], making: Making, facts: dict[str, Any]) -> None:

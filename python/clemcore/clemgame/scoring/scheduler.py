@@ -120,19 +120,17 @@ def _processors() -> int:
 
 def _pending(episodes: Sequence[Candidate], code: str, found: Found) -> list[Candidate]:
     """Return the episodes whose scores do not fit the records, the code or the scorer."""
-    hashes: dict[str, bool] = {}
+    # Episodes share what they were made from: it is looked at once.
+    known: dict[int, bool] = {}
 
-    def is_same(making: Making) -> bool:
-        if making.code != code:
-            return False
-        key = json.dumps(making.files)
-        if key not in hashes:
-            hashes[key] = all(hash_of(path) == known for path, known in making.files.items())
-        return hashes[key]
+    def is_same(episode: Candidate) -> bool:
+        making = found.ledgers[episode.run].making_of(episode.name)
+        place = id(making)
+        if place not in known:
+            known[place] = making.code == code and all(hash_of(path) == old for path, old in making.files.items())
+        return known[place]
 
-    return [
-        each for each in episodes if not each.is_scored or not is_same(found.ledgers[each.run].making_of(each.name))
-    ]
+    return [each for each in episodes if not each.is_scored or not is_same(each)]
 
 
 class _Lanes:
