@@ -71,8 +71,8 @@ def _play(instances: str, asked: dict[str, Any], number: int) -> tuple[float, fl
     models, results = [name] * asked["players"], f"results{number}"
     begin, begin_cpu = time.perf_counter(), time.process_time()
     try:
-        from clemcore.clemgame import run
-        from clemcore.clemgame.settings import RunSettings
+        from clemcore.clemgame.runs import run
+        from clemcore.clemgame.runs.settings import RunSettings
     except ImportError:
         _play_old(models, instances, results)
     else:
@@ -92,7 +92,7 @@ def _play(instances: str, asked: dict[str, Any], number: int) -> tuple[float, fl
 
 def _replay(number: int) -> tuple[float, float]:
     """Play a run again from its record; return seconds and seconds of CPU."""
-    from clemcore.clemgame.replaying import replay
+    from clemcore.clemgame.runs.replaying import replay
 
     (run,) = Path(f"results{number}").iterdir()
     begin, begin_cpu = time.perf_counter(), time.process_time()

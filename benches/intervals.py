@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from clemcore._core import mean_interval, proportion_interval
-from clemcore.clemgame.until import looks_of
+from clemcore.clemgame.runs.until import looks_of
 
 _SIZES, _EXPERIMENTS, _EPOCHS = (20, 40, 60, 100, 200, 500), (1, 4, 12), (1, 8)
 _LEAST = 5  # instances of an experiment

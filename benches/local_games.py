@@ -85,8 +85,8 @@ def laid_out(model: Path, asked: argparse.Namespace) -> Iterator[None]:
 
 def played(asked: argparse.Namespace, exactness: str, concurrency: int) -> tuple[float, list[Any], int, str]:
     """Play the episodes; return the seconds of CPU, the turns of each, the number of calls and the modes."""
-    from clemcore.clemgame import run
-    from clemcore.clemgame.settings import RunSettings
+    from clemcore.clemgame.runs import run
+    from clemcore.clemgame.runs.settings import RunSettings
     from clemcore.clemgame.store import RunReader
 
     results = Path(f"results-{exactness}-{concurrency}")

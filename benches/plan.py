@@ -22,8 +22,8 @@ from statistics import fmean
 from typing import Any
 
 from clemcore.backends import ModelRegistry
-from clemcore.clemgame.episodes import Episode, find_runs, finished, read_episodes
 from clemcore.clemgame.layout import write_episode
+from clemcore.clemgame.layout.episodes import Episode, find_runs, finished, read_episodes
 from clemcore.clemgame.store.schema import store_files
 from clemcore.clemgame.training.views import facts_of, views_of
 from clemcore.errors import ClemcoreError

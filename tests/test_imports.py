@@ -239,3 +239,13 @@ def test_importing_loads_no_sdk_and_touches_nothing(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_steps_of_a_run_do_not_know_the_command_that_runs_them() -> None:
+    for module, imported in GRAPH.items():
+        inner = module.removeprefix("clemcore.clemgame.").split(".")[0]
+        if inner in {"engine", "store", "layout", "scoring", "reading"}:
+            assert not [name for name in imported if name.startswith("clemcore.clemgame.runs")], module
+        if inner == "reading":
+            others = [name for name in imported if name.startswith("clemcore.clemgame.")]
+            assert all(name.startswith("clemcore.clemgame.reading") for name in others), module

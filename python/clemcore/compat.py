@@ -34,6 +34,13 @@ RENAMED = {
     "clemcore.callcache": "clemcore.calls.cache",
     "clemcore.verification": "clemcore.verify",
     "clemcore.clemeval": "clemcore.cli.clemeval",
+    "clemcore.clemgame.episodes": "clemcore.clemgame.layout.episodes",
+    "clemcore.clemgame.replaying": "clemcore.clemgame.runs.replaying",
+    "clemcore.clemgame.run": "clemcore.clemgame.runs.run",
+    "clemcore.clemgame.settings": "clemcore.clemgame.runs.settings",
+    "clemcore.clemgame.spec": "clemcore.clemgame.reading.spec",
+    "clemcore.clemgame.until": "clemcore.clemgame.runs.until",
+    "clemcore.clemgame.watching": "clemcore.clemgame.runs.watching",
     # Games of 2024 and of 1.x.
     "clemcore.clemgame.clemgame": "clemcore.clemgame",
     "clemcore.clemgame.file_utils": "clemcore.utils.file_utils",

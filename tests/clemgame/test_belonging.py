@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from clemcore import cli
-from clemcore.clemgame.episodes import read_episodes, readable_episodes
-from clemcore.clemgame.exporting import export_classic
+from clemcore.clemgame.layout.episodes import read_episodes, readable_episodes
+from clemcore.clemgame.layout.exporting import export_classic
 from clemcore.clemgame.results.score_files import find_outcomes
-from clemcore.clemgame.run import play
-from clemcore.clemgame.settings import RunSettings
+from clemcore.clemgame.runs.run import play
+from clemcore.clemgame.runs.settings import RunSettings
+from clemcore.clemgame.runs.watching import status_of
 from clemcore.clemgame.store import RunReader
 from clemcore.clemgame.store.merging import merge
 from clemcore.clemgame.transcripts.builder import transcribe
-from clemcore.clemgame.watching import status_of
 from clemcore.errors import ClemcoreError, MixedRunError
 from support.clem import Clem
 from support.echo_game import write_game, write_instances

@@ -14,7 +14,7 @@ import pytest
 
 from clemcore.clemgame.checking.game import check_game
 from clemcore.clemgame.checking.trial import SlowError, _alarm
-from clemcore.clemgame.spec import GameSpec
+from clemcore.clemgame.reading.spec import GameSpec
 from support.clem import Clem
 
 HEAD = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clemcore import cli
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.errors import StoreError
 from support.echo_game import write_game
 

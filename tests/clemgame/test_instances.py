@@ -18,7 +18,7 @@ from clemcore.clemgame.instances import (
     to_instance_filter,
     to_rows,
 )
-from clemcore.clemgame.spec import GameSpec
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.errors import GameError
 
 CONTENT: dict[str, Any] = {

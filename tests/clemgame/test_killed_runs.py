@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 from support.clem import CLEM, Clem
 from support.counting_server import Counted, CountingServer
 from support.echo_game import write_game

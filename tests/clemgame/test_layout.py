@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clemcore.clemgame.episodes import Episode, read_episodes
-from clemcore.clemgame.exporting import export_classic
 from clemcore.clemgame.layout import FinishedEpisode, component, line_up_folder, write_episode, write_json
+from clemcore.clemgame.layout.episodes import Episode, read_episodes
+from clemcore.clemgame.layout.exporting import export_classic
 from clemcore.clemgame.layout.jsonfile import indented, json_text
 from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.store import RunStore

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from clemcore.clemgame import manifest, run_folder
-from clemcore.clemgame.lineups import LoadedModels, line_ups_of
-from clemcore.clemgame.settings import RunSettings
+from clemcore.clemgame.runs.lineups import LoadedModels, line_ups_of
+from clemcore.clemgame.runs.settings import RunSettings
+from clemcore.clemgame.store import manifest, run_folder
 from clemcore.errors import RunError
 
 LOCAL = {"backend": "huggingface_local", "huggingface_id": "org/weights"}

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from clemcore import backends
-from clemcore.clemgame import manifest, run_folder
-from clemcore.clemgame.lineups import line_ups_of
-from clemcore.clemgame.settings import RunSettings
+from clemcore.clemgame.runs.lineups import line_ups_of
+from clemcore.clemgame.runs.settings import RunSettings
+from clemcore.clemgame.store import manifest, run_folder
 from clemcore.errors import RunError
 
 

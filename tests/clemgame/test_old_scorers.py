@@ -10,7 +10,7 @@ import pytest
 
 from clemcore import cli
 from clemcore.clemgame import GameScorer
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.clemgame.metrics import write_scores
 from support.echo_game import write_game
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from clemcore.clemgame.episodes import Episode, read_episodes
+from clemcore.clemgame.layout.episodes import Episode, read_episodes
 from clemcore.clemgame.store import RunReader
 from support.clem import CLEM, Clem
 from support.counting_server import CountingServer

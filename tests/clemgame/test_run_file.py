@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from clemcore.clemgame.lineups import line_ups_of
-from clemcore.clemgame.runfile import read_run_file
-from clemcore.clemgame.settings import RunSettings
+from clemcore.clemgame.runs.lineups import line_ups_of
+from clemcore.clemgame.runs.runfile import read_run_file
+from clemcore.clemgame.runs.settings import RunSettings
 from clemcore.errors import RunError
 
 TOML = """

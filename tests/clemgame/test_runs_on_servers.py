@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 from support.clem import Clem
 from support.echo_game import write_game, write_instances
 from support.killable_server import killable_server

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clemcore import cli
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.clemgame.registry import GameRegistry
 from clemcore.clemgame.scoring import Scored, find, scheduler, score
 from clemcore.clemgame.store import RunStore

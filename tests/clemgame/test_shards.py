@@ -15,7 +15,7 @@ import pytest
 
 from clemcore.backends.service.limits import resolve_limits, shared_limits
 from clemcore.clemgame.plan import EpisodeKey
-from clemcore.clemgame.shards import Shard
+from clemcore.clemgame.runs.shards import Shard
 from clemcore.clemgame.store import RunReader, RunStore
 from clemcore.clemgame.store.merging import merge
 from clemcore.errors import RunError, SpecError, StoreError

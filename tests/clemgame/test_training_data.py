@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clemcore import cli
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.clemgame.store import StoredCall
 from clemcore.clemgame.training import Filters, export_training
 from clemcore.clemgame.training.rows import ids_of

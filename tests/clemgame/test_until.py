@@ -11,8 +11,8 @@ import pytest
 
 from clemcore._core import mean_interval
 from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
-from clemcore.clemgame.spec import GameSpec
-from clemcore.clemgame.until import Cell, instances_in_order, looks_of
+from clemcore.clemgame.reading.spec import GameSpec
+from clemcore.clemgame.runs.until import Cell, instances_in_order, looks_of
 from support.clem import Clem, clem
 from support.echo_game import write_game
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from clemcore.clemgame import usage
-from clemcore.clemgame.run import play
-from clemcore.clemgame.settings import RunSettings
-from clemcore.clemgame.store import RunReader
-from clemcore.clemgame.usage import Usage, total, usage_of
+from clemcore.clemgame.runs.run import play
+from clemcore.clemgame.runs.settings import RunSettings
+from clemcore.clemgame.store import RunReader, usage
+from clemcore.clemgame.store.usage import Usage, total, usage_of
 from support.counting_server import CountingServer
 from support.echo_game import write_game
 

@@ -34,8 +34,8 @@ def raw(results: Path = Path("results")) -> list[str]:
 
 def play(layout: str, *, epochs: int = 1) -> None:
     gen_args = {"temperature": 0.0, "max_tokens": 10}
-    from clemcore.clemgame.run import play as play_run
-    from clemcore.clemgame.settings import RunSettings
+    from clemcore.clemgame.runs.run import play as play_run
+    from clemcore.clemgame.runs.settings import RunSettings
 
     settings = RunSettings(games=["echo"], models=["mock"], gen_args=gen_args, layout=layout, epochs=epochs)
     assert play_run(settings).status == 0

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from clemcore import cli
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.cli.greedy import GreedyCommand
 from support.echo_game import write_game
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from clemcore.clemgame.manifest import versions
-from clemcore.clemgame.settings import RunSettings
+from clemcore.clemgame.runs.settings import RunSettings
 from clemcore.clemgame.store import RunReader
+from clemcore.clemgame.store.manifest import versions
 from clemcore.cli.ray_jobs import different_versions, play_shard
 from clemcore.errors import StoreError
 from support.clem import CLEM, Clem

@@ -15,7 +15,7 @@ from clemcore.clemgame import Player
 from clemcore.clemgame.engine import Options, Summary, play
 from clemcore.clemgame.legacy.master import DialogueGameMaster
 from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
-from clemcore.clemgame.spec import GameSpec
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.store import RunReader, RunStore
 from clemcore.model import Model
 

@@ -32,10 +32,10 @@ from clemcore.clemgame.master import GameMaster as GameMaster
 from clemcore.clemgame.master import GameState as GameState
 from clemcore.clemgame.metrics import GameScorer as GameScorer
 from clemcore.clemgame.player import Player as Player
+from clemcore.clemgame.reading.spec import GameSpec as GameSpec
 from clemcore.clemgame.recorder import GameInteractionsRecorder as GameInteractionsRecorder
 from clemcore.clemgame.registry import GameRegistry as GameRegistry
 from clemcore.clemgame.resources import GameResourceLocator as GameResourceLocator
-from clemcore.clemgame.spec import GameSpec as GameSpec
 
 # Not in `dir()` nor in `import *`: they need the extras "envs" and "serve".
 ClemGameAction = _models.ClemGameAction

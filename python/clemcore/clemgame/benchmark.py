@@ -14,10 +14,10 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.metrics import write_scores
-from clemcore.clemgame.missing_packages import advice_for
-from clemcore.clemgame.modules import GameModules
+from clemcore.clemgame.reading.missing_packages import advice_for
+from clemcore.clemgame.reading.modules import GameModules
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.resources import GameResourceLocator, load_json
-from clemcore.clemgame.spec import GameSpec
 from clemcore.errors import GameLoadError
 
 if TYPE_CHECKING:
@@ -182,4 +182,4 @@ def _in_one_line(text: str) -> str:
 
 
 def _is_ours(file: str) -> bool:
-    return file.startswith("<frozen ") or Path(file).parent == Path(__file__).parent
+    return file.startswith("<frozen ") or Path(file).is_relative_to(Path(__file__).parent)

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from clemcore import backends
 from clemcore.clemgame.events import GameEventLogger, GameEventSource
 from clemcore.clemgame.exchanges import GOT, SENT, PlayerEvents
-from clemcore.clemgame.game_files import WORDS
 from clemcore.clemgame.player import Player
+from clemcore.clemgame.reading.game_files import WORDS
 from clemcore.clemgame.resources import GameResourceLocator
 from clemcore.clemgame.state import BASE_FIELDS, GameState
 

@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
-from clemcore.clemgame.checked_json import read_checked
-from clemcore.clemgame.instance_files import (
+from clemcore.clemgame.reading.checked_json import read_checked
+from clemcore.clemgame.reading.instance_files import (
     DEFAULT_FILE,
     check_instances,
     explain_missing,
     file_name,
     with_ending,
 )
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.resources import GameResourceLocator
-from clemcore.clemgame.spec import GameSpec
 from clemcore.errors import GameError
 
 Row = dict[str, Any]

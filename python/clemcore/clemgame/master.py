@@ -20,8 +20,8 @@ from clemcore.clemgame.errors import (
 from clemcore.clemgame.events import GameEventSource
 from clemcore.clemgame.game_master import GameMaster
 from clemcore.clemgame.player import Player
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.resources import GameResourceLocator
-from clemcore.clemgame.spec import GameSpec
 from clemcore.clemgame.state import GameState, Outcome
 
 __all__ = [

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from clemcore.clemgame.fingerprint import fingerprint_of
 from clemcore.clemgame.instances import GameInstances, Row
+from clemcore.clemgame.reading.fingerprint import fingerprint_of
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.registry import GameRegistry
-from clemcore.clemgame.spec import GameSpec
 from clemcore.errors import GameError
 from clemcore.spelling import misspelling_of
 

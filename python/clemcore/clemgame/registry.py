@@ -11,8 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.game_files import REGISTRY_FILE, SPEC_FILE, check_entry, read_registry, with_player_count
-from clemcore.clemgame.spec import GameSpec
+from clemcore.clemgame.reading.game_files import (
+    REGISTRY_FILE,
+    SPEC_FILE,
+    check_entry,
+    read_registry,
+    with_player_count,
+)
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.errors import GameError
 from clemcore.spelling import misspelling_of
 

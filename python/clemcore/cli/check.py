@@ -123,7 +123,7 @@ def _specs(games: tuple[str, ...]) -> list[GameSpec]:
     Raises:
         GameError: there are none, or files have faults; all of them are in the error.
     """
-    from clemcore.clemgame.game_files import SPEC_FILE
+    from clemcore.clemgame.reading.game_files import SPEC_FILE
     from clemcore.clemgame.registry import ALL, GameRegistry, GameSpec
 
     specs: list[GameSpec] = []

@@ -155,7 +155,7 @@ def _export_tables(run: Path, kind: str, output: Path, force: bool = False) -> i
 
 
 def _export_classic(run: Path, output: Path | None, requests: str = "players") -> None:
-    from clemcore.clemgame.exporting import export_classic
+    from clemcore.clemgame.layout.exporting import export_classic
 
     exported = export_classic(run, to=output, requests=requests)
     for folder in exported.folders:

@@ -44,8 +44,8 @@ def run(
         ClemcoreError: the run was refused; nothing was sent.
         SystemExit: a game could not be played, or the run was stopped. Episodes that end by an error do not count.
     """
-    from clemcore.clemgame.run import play
-    from clemcore.clemgame.settings import RunSettings
+    from clemcore.clemgame.runs.run import play
+    from clemcore.clemgame.runs.settings import RunSettings
     from clemcore.cli.voice import TerminalVoice
 
     settings = RunSettings(

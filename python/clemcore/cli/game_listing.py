@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.instance_files import file_name
 from clemcore.clemgame.instances import GameInstances
+from clemcore.clemgame.reading.instance_files import file_name
 from clemcore.clemgame.registry import ALL, GameRegistry, GameSpec
 from clemcore.cli.terminal import is_terminal
 from clemcore.errors import GameError

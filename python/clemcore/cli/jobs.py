@@ -18,7 +18,7 @@ from clemcore.cli.terminal import note
 from clemcore.errors import RunError
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.settings import RunSettings
+    from clemcore.clemgame.runs.settings import RunSettings
 
 _REFUSED, _KILLED, _INTERRUPTED = 2, 1, 130
 
@@ -109,8 +109,8 @@ def _told_to_all(processes: Sequence[subprocess.Popen[str]]) -> Iterator[None]:
 
 def sum_up(settings: RunSettings) -> None:
     """Say how far the runs are now."""
-    from clemcore.clemgame.lineups import line_ups_of
-    from clemcore.clemgame.watching import status_of
+    from clemcore.clemgame.runs.lineups import line_ups_of
+    from clemcore.clemgame.runs.watching import status_of
     from clemcore.errors import ClemcoreError
 
     for line_up in line_ups_of(settings):

@@ -21,10 +21,10 @@ def merge(run: Path) -> None:
     RUN is the folder of a run, or a folder that holds some. Every command reads shards as one run, so this is only
     needed to go on without shards, or with another number of them. Contradictory data is refused.
     """
-    from clemcore.clemgame.run_folder import runs_in
-    from clemcore.clemgame.shards import PLAN_NOTE
+    from clemcore.clemgame.runs.shards import PLAN_NOTE
+    from clemcore.clemgame.runs.watching import NOTE
     from clemcore.clemgame.store.merging import merge as merge_files
-    from clemcore.clemgame.watching import NOTE
+    from clemcore.clemgame.store.run_folder import runs_in
 
     for folder in runs_in(run):
         merged = merge_files(folder, left_out=frozenset({PLAN_NOTE, NOTE}))

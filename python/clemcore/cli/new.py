@@ -67,7 +67,7 @@ def instances(*, path: Path, seed: int, output: Path | None, as_json: bool) -> i
     from dataclasses import asdict
 
     from clemcore.clemgame.authoring.fresh_instances import fresh_instances
-    from clemcore.clemgame.spec import GameSpec
+    from clemcore.clemgame.reading.spec import GameSpec
     from clemcore.errors import GameError
 
     specs = GameSpec.from_directory(str(path.absolute()))

@@ -19,7 +19,7 @@ from clemcore.cli.terminal import note
 from clemcore.errors import RunError
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.settings import RunSettings
+    from clemcore.clemgame.runs.settings import RunSettings
 
 _REFUSED, _LOST = 2, 1
 # How often a task is started again whose worker was lost.
@@ -38,7 +38,7 @@ def play_on_ray(settings: RunSettings, address: str, hash_seed: str) -> int:
     Raises:
         RunError: the number of shards is missing, Ray is not installed, or the cluster cannot be reached.
     """
-    from clemcore.clemgame.manifest import versions
+    from clemcore.clemgame.store.manifest import versions
     from clemcore.cli.jobs import sum_up
 
     if settings.jobs is None:
@@ -71,8 +71,8 @@ def play_shard(settings: RunSettings, folder: str, shard: str, known: Mapping[st
         shard: which shard, ``I/N``.
         known: the versions of Python and of all packages where the command runs.
     """
-    from clemcore.clemgame.manifest import versions
-    from clemcore.clemgame.run import play
+    from clemcore.clemgame.runs.run import play
+    from clemcore.clemgame.store.manifest import versions
     from clemcore.cli.voice import TerminalVoice
     from clemcore.errors import ClemcoreError
 
@@ -140,7 +140,7 @@ def _connected(address: str) -> Any:
 
 
 def _has_local_model(settings: RunSettings) -> bool:
-    from clemcore.clemgame.lineups import line_ups_of
+    from clemcore.clemgame.runs.lineups import line_ups_of
 
     return any(role.is_local for line_up in line_ups_of(settings) for role in line_up.roles)
 

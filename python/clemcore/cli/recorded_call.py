@@ -75,7 +75,7 @@ def asked_again(episode: Path, number: int | None, *others: object) -> RecordedQ
 
 
 def _record(episode: Path, number: int) -> dict[str, Any]:
-    from clemcore.clemgame.episodes import is_run, read_episodes
+    from clemcore.clemgame.layout.episodes import is_run, read_episodes
 
     place = episode.absolute()
     run = next((folder for folder in place.parents if is_run(folder)), None)

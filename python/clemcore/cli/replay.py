@@ -11,7 +11,7 @@ from clemcore.cli.inputs import examples
 from clemcore.cli.terminal import note, out, progress, show_some
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.replaying import Replayed
+    from clemcore.clemgame.runs.replaying import Replayed
 
 
 @click.command(
@@ -33,8 +33,8 @@ def replay(ctx: click.Context, /, *, path: Path, games: tuple[str, ...], as_json
     Turns and events are counted from 0. RUN is the folder of a run, or one that holds some. Exit status 1: some
     differ.
     """
-    from clemcore.clemgame.replaying import replay as play_again
-    from clemcore.clemgame.run_folder import hash_seed_of, runs_in
+    from clemcore.clemgame.runs.replaying import replay as play_again
+    from clemcore.clemgame.store.run_folder import hash_seed_of, runs_in
     from clemcore.cli.restart import restart_with_hash_seed
 
     folders = runs_in(path)
@@ -56,7 +56,7 @@ def replay(ctx: click.Context, /, *, path: Path, games: tuple[str, ...], as_json
 
 
 def _show(folder: Path, found: Replayed) -> None:
-    from clemcore.clemgame.run_folder import hash_seed_of
+    from clemcore.clemgame.store.run_folder import hash_seed_of
 
     for difference in found.differences:
         out(str(difference))

@@ -11,7 +11,7 @@ from clemcore.cli.inputs import examples, options, put, typed_value
 from clemcore.cli.terminal import note
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.settings import RunSettings
+    from clemcore.clemgame.runs.settings import RunSettings
 
 REFUSED = 2
 FILE_SUFFIXES = (".toml", ".yaml", ".yml")
@@ -119,8 +119,8 @@ def run(ctx: click.Context, /, *, run_file: str | None, **flags: Any) -> int:
     try:
         address = flags.pop("ray")
         settings = _settings(run_file, flags)
-        from clemcore.clemgame.preparing import wanted_hash_seed
-        from clemcore.clemgame.run import play
+        from clemcore.clemgame.runs.preparing import wanted_hash_seed
+        from clemcore.clemgame.runs.run import play
         from clemcore.cli.restart import restart_with_hash_seed
         from clemcore.cli.voice import TerminalVoice
 
@@ -142,11 +142,11 @@ def run(ctx: click.Context, /, *, run_file: str | None, **flags: Any) -> int:
 
 
 def _settings(run_file: str | None, flags: dict[str, Any]) -> RunSettings:
-    from clemcore.clemgame.settings import RunSettings
+    from clemcore.clemgame.runs.settings import RunSettings
 
     settings = RunSettings()
     if run_file is not None:
-        from clemcore.clemgame.runfile import read_run_file
+        from clemcore.clemgame.runs.runfile import read_run_file
 
         settings = settings.updated(read_run_file(run_file))
         settings.source = run_file
@@ -175,7 +175,7 @@ def _choose_parts(settings: RunSettings, flags: dict[str, Any]) -> None:
     Raises:
         RunError: one part and all parts are asked for in the same place.
     """
-    from clemcore.clemgame.shards import Shard
+    from clemcore.clemgame.runs.shards import Shard
     from clemcore.errors import RunError
 
     shard, jobs = flags["shard"], flags["jobs"]

@@ -11,7 +11,7 @@ from clemcore.cli.inputs import examples
 from clemcore.cli.terminal import note, out
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.watching import RunStatus
+    from clemcore.clemgame.runs.watching import RunStatus
 
 
 @click.command(
@@ -30,8 +30,8 @@ def status(*, path: Path, as_json: bool) -> int:
 
     RUN is the folder of a run, or one that holds some. It is read only, also while another process writes it.
     """
-    from clemcore.clemgame.run_folder import runs_in
-    from clemcore.clemgame.watching import status_of
+    from clemcore.clemgame.runs.watching import status_of
+    from clemcore.clemgame.store.run_folder import runs_in
     from clemcore.errors import StoreError
 
     found, problems = [], []

@@ -9,8 +9,8 @@ from clemcore.cli.terminal import note, table
 from clemcore.secrets import scrub
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.estimate import Estimate
-    from clemcore.clemgame.lineups import LineUp
+    from clemcore.clemgame.runs.estimate import Estimate
+    from clemcore.clemgame.runs.lineups import LineUp
 
 HEADER = ["LINE-UP", "GAME", "EPISODES", "CALLS", "TOKENS IN", "TOKENS OUT", "USD"]
 
@@ -24,7 +24,7 @@ class TerminalVoice:
 
     def show_plan(self, rows: Sequence[tuple[LineUp, str, Estimate]]) -> None:
         """Write the plan as a table, and the sums below it."""
-        from clemcore.clemgame.estimate import cells
+        from clemcore.clemgame.runs.estimate import cells
 
         table(HEADER, [[line_up.folder.name, game, *cells(each)] for line_up, game, each in rows])
         estimates = [each for _, _, each in rows]

@@ -11,8 +11,8 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from clemcore import cli
-from clemcore.clemgame.game_files import check_spec_file
-from clemcore.clemgame.instance_files import check_instances
+from clemcore.clemgame.reading.game_files import check_spec_file
+from clemcore.clemgame.reading.instance_files import check_instances
 
 GAMES = Path(__file__).parents[3] / "examples" / "games"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clemcore import backends
-from clemcore.clemgame.spec import GameSpec
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.model import Model
 from support.tiny_games import Stage, Talk, Turns
 

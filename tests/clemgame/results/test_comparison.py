@@ -12,8 +12,8 @@ from scipy import stats
 
 from clemcore._core import Evaluation
 from clemcore.clemgame.results.comparison import compare
-from clemcore.clemgame.run import play
-from clemcore.clemgame.settings import RunSettings
+from clemcore.clemgame.runs.run import play
+from clemcore.clemgame.runs.settings import RunSettings
 from clemcore.cli import score
 from clemcore.errors import RunError
 from support.clem import Clem, clem

@@ -14,9 +14,9 @@ from clemcore._core import bradley_terry
 from clemcore.clemgame.results.costs import Costs, described, front
 from clemcore.clemgame.results.evaluation import evaluate
 from clemcore.clemgame.results.pairs import strengths_of
-from clemcore.clemgame.run import play
-from clemcore.clemgame.settings import RunSettings
-from clemcore.clemgame.usage import total, usage_of
+from clemcore.clemgame.runs.run import play
+from clemcore.clemgame.runs.settings import RunSettings
+from clemcore.clemgame.store.usage import total, usage_of
 from clemcore.cli import score
 from support.clem import Clem, clem
 from support.counting_server import CountingServer

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clemcore import cli
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.clemgame.results import parquet
 from clemcore.clemgame.results.parquet import write_parquet
 from support.echo_game import write_game

@@ -207,8 +207,8 @@ def test_all_layouts_get_their_files_and_torn_ones_are_named(capsys: pytest.Capt
 
 
 def test_an_episode_that_only_a_store_has_gets_a_page() -> None:
-    from clemcore.clemgame.run import play
-    from clemcore.clemgame.settings import RunSettings
+    from clemcore.clemgame.runs.run import play
+    from clemcore.clemgame.runs.settings import RunSettings
 
     write_game(Path(), instances=2)
     assert play(RunSettings(games=["echo"], models=["mock"], layout="store")).status == 0

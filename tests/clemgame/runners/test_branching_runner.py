@@ -26,12 +26,12 @@ from clemcore.clemgame import (
     InteractionsFileSaver,
     ResultsFolder,
 )
-from clemcore.clemgame.episodes import Episode, read_episodes
 from clemcore.clemgame.game_master import GameMaster
+from clemcore.clemgame.layout.episodes import Episode, read_episodes
 from clemcore.clemgame.results.costs import costs_of
 from clemcore.clemgame.runners import branching
+from clemcore.clemgame.store.usage import total, usage_of
 from clemcore.clemgame.training import export_training
-from clemcore.clemgame.usage import total, usage_of
 from clemcore.errors import BudgetExceededError, GameError, RunError, StoreError
 from support.playing import spec_of
 from support.tiny_games import Talk

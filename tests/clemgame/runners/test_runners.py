@@ -23,7 +23,7 @@ from clemcore.clemgame import (
     SignalFileSaver,
     episode_results_folder_callbacks,
 )
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.clemgame.runners import batchwise, dispatch, sequential
 from clemcore.clemgame.training import export_training
 from clemcore.errors import GameError, RunError, StoreError

@@ -11,7 +11,7 @@ import pytest
 from clemcore import backends
 from clemcore.backends import Model
 from clemcore.clemgame import GameBenchmark, GameBenchmarkCallbackList, GameSpec, ResultsFolder, SignalFileSaver
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.clemgame.runners import batchwise, branching, sequential
 from clemcore.clemgame.training import export_training
 from support.tiny_games import Talk

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.instance_files import check_instances, file_name, with_ending
 from clemcore.clemgame.layout.jsonfile import write_whole
-from clemcore.clemgame.spec import GameSpec
+from clemcore.clemgame.reading.instance_files import check_instances, file_name, with_ending
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.errors import GameError
 
 GENERATOR = "instancegenerator.py"

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from clemcore.clemgame.checking.remarks import ERROR, WARNING, Remark
 from clemcore.clemgame.plan import PlannedEpisode
-from clemcore.clemgame.spec import GameSpec
+from clemcore.clemgame.reading.spec import GameSpec
 
 _SIDE_BY_SIDE = 8
 _SHOWN = 60

@@ -14,10 +14,10 @@ from clemcore.clemgame.checking.source import Place, SourceOfModule
 from clemcore.clemgame.checking.texts import different_wordings, keys_of, templates_of, unfilled
 from clemcore.clemgame.checking.trial import EndlessError, Trial, last_line_of, try_episodes
 from clemcore.clemgame.checking.variables import Variable
-from clemcore.clemgame.fingerprint import code_folders
-from clemcore.clemgame.instance_files import file_name
 from clemcore.clemgame.plan import PlannedEpisode, PlannedGame, make_plan
-from clemcore.clemgame.spec import GameSpec
+from clemcore.clemgame.reading.fingerprint import code_folders
+from clemcore.clemgame.reading.instance_files import file_name
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.errors import GameError, GameLoadError
 
 # Seconds of an episode with a hostile player.

@@ -17,7 +17,7 @@ from clemcore.calls.encoding import FACTS, PROMPT, RESPONSE, JsonText, dumped, w
 from clemcore.calls.recorder import FinishedCall
 from clemcore.clemgame.engine.growing import GrowingDialogue
 from clemcore.clemgame.store import StoredCall
-from clemcore.clemgame.usage import Usage
+from clemcore.clemgame.store.usage import Usage
 from clemcore.errors import BudgetExceededError
 from clemcore.messages import Messages
 from clemcore.model import Reply

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
-    from clemcore.clemgame.spec import GameSpec
+    from clemcore.clemgame.reading.spec import GameSpec
     from clemcore.clemgame.store import RunStore
 
 # Seconds that live calls have to end once the run stops.

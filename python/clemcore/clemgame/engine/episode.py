@@ -17,7 +17,7 @@ from clemcore.clemgame.engine.live import LiveEpisode, aside
 from clemcore.clemgame.engine.process_stream import process_state
 from clemcore.clemgame.engine.recording import EpisodeRecorder
 from clemcore.clemgame.game_master import Step, play_game
-from clemcore.clemgame.usage import USAGE
+from clemcore.clemgame.store.usage import USAGE
 from clemcore.errors import RunError
 from clemcore.secrets import scrub
 

@@ -10,7 +10,7 @@ from clemcore.clemgame.engine.limits import MOST_LIVE, Options
 from clemcore.model import Model
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.spec import GameSpec
+    from clemcore.clemgame.reading.spec import GameSpec
 
 # Largest batch where nobody gives a number.
 BATCH = 32

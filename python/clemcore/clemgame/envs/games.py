@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from clemcore.clemgame.instances import GameInstances, Row
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.registry import GameRegistry
-from clemcore.clemgame.spec import GameSpec
 from clemcore.errors import GameError
 
 # Games that are shown where a selector means several.

@@ -9,7 +9,7 @@ from clemcore.clemgame.contracts import LEGACY, Contract
 from clemcore.clemgame.dialogue import Dialogue
 from clemcore.clemgame.master import GameMaster, GameState
 from clemcore.clemgame.player import Player
-from clemcore.clemgame.spec import GameSpec
+from clemcore.clemgame.reading.spec import GameSpec
 
 __all__ = ["DialogueGameMaster", "GameMaster", "GameSpec", "GameState", "Player"]
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clemcore._core import episode_view, transcript_images
-from clemcore.clemgame.outcome import one_line
+from clemcore.clemgame.runs.outcome import one_line
 from clemcore.clemgame.transcripts.builder import encoded
 from clemcore.clemgame.transcripts.pictures import read_images
 from clemcore.errors import StoreError
 from clemcore.secrets import scrub
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.episodes import Episode
+    from clemcore.clemgame.layout.episodes import Episode
     from clemcore.clemgame.store.contents import StoredCall
 
 # The outcomes of an episode, as letters: played and not lost, lost, aborted, limit, error, missing, unscored.

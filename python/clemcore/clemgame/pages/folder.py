@@ -179,7 +179,7 @@ def _plots(start: dict[str, Any], write: Callable[[str, bytes], None]) -> Iterat
 
 
 def _shown(paths: Sequence[Path], index: Index) -> Iterator[ShownEpisode]:
-    from clemcore.clemgame.episodes import Episode, find_runs, readable_episodes
+    from clemcore.clemgame.layout.episodes import Episode, find_runs, readable_episodes
 
     for path in paths:
         for run in find_runs(path):
@@ -193,7 +193,7 @@ def _shown(paths: Sequence[Path], index: Index) -> Iterator[ShownEpisode]:
 
 def places_of(paths: Sequence[Path], models: Iterable[str]) -> list[str]:
     """Return the folder of each line-up, as it was named, for commands to be copied."""
-    from clemcore.clemgame.episodes import find_runs, is_run
+    from clemcore.clemgame.layout.episodes import find_runs, is_run
 
     found: dict[str, str] = {}
     for path in paths:

@@ -15,7 +15,7 @@ from clemcore._core import Evaluation
 from clemcore.clemgame.results.evaluation import Problem
 from clemcore.clemgame.results.origins import differences
 from clemcore.clemgame.results.score_files import SCORED, EpisodeScores, ScoreNames, find_outcomes
-from clemcore.clemgame.until import levels_of
+from clemcore.clemgame.runs.until import levels_of
 from clemcore.errors import RunError
 from clemcore.spelling import misspelling_of
 

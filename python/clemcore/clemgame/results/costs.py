@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from clemcore.calls.encoding import FACTS
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 
 # What is paid for, and what it is divided by.
 KINDS = ("input_tokens", "output_tokens", "usd", "seconds")

@@ -183,8 +183,8 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 def _set_levels(evaluation: Evaluation, path: Path) -> None:
     """Give the intervals of games that were stopped early the level that their looks need."""
-    from clemcore.clemgame.episodes import find_runs
-    from clemcore.clemgame.until import levels_of
+    from clemcore.clemgame.layout.episodes import find_runs
+    from clemcore.clemgame.runs.until import levels_of
 
     try:
         runs = find_runs(path)

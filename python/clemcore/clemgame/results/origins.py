@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame import manifest, run_folder
+from clemcore.clemgame.store import manifest, run_folder
 from clemcore.errors import RunError
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from clemcore._core import bradley_terry
-from clemcore.clemgame import run_folder
-from clemcore.clemgame.episodes import find_runs
+from clemcore.clemgame.layout.episodes import find_runs
 from clemcore.clemgame.results.score_files import find_scores
+from clemcore.clemgame.store import run_folder
 from clemcore.errors import RunError, StoreError
 
 WINNER = "Winner"

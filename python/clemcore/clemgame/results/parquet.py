@@ -20,7 +20,7 @@ from clemcore.calls.encoding import FACTS
 from clemcore.errors import StoreError
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.episodes import Episode
+    from clemcore.clemgame.layout.episodes import Episode
     from clemcore.clemgame.store.contents import StoredCall
 
 EPISODES, CALLS = "episodes.parquet", "calls.parquet"
@@ -117,7 +117,7 @@ def _write_rows(
     game: str | None = None,
 ) -> list[tuple[Path, str]]:
     """Write the rows of chosen episodes; return the folder of each one that cannot be read, with the reason."""
-    from clemcore.clemgame.episodes import read_episodes
+    from clemcore.clemgame.layout.episodes import read_episodes
 
     problems: list[tuple[Path, str]] = []
     hashes: dict[Path, dict[str, Any]] = {}

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from clemcore.clemgame import engine, manifest
+from clemcore.clemgame import engine
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback
 from clemcore.clemgame.engine.branches import BranchObserver
-from clemcore.clemgame.fingerprint import fingerprint_of
 from clemcore.clemgame.plan import PlannedGame, check_line_up
-from clemcore.clemgame.replaying import MODELS_NOTE, noted_models
+from clemcore.clemgame.reading.fingerprint import fingerprint_of
 from clemcore.clemgame.runners import store as stores
+from clemcore.clemgame.runs.replaying import MODELS_NOTE, noted_models
+from clemcore.clemgame.store import manifest
 from clemcore.errors import ClemcoreError, GameError, RunError
 from clemcore.model import Model
 

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clemcore.clemgame import run_folder
 from clemcore.clemgame.callbacks.files import ResultsFolder
 from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode
-from clemcore.clemgame.store import EpisodeState, RunStore
+from clemcore.clemgame.store import EpisodeState, RunStore, run_folder
 from clemcore.errors import RunError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from clemcore.clemgame.episodes import find_runs
+from clemcore.clemgame.layout.episodes import find_runs
 from clemcore.clemgame.layout.found import SIGNS, found_at, run_and_epoch
 from clemcore.clemgame.layout.names import episode_folder
 from clemcore.clemgame.scoring.ledger import Ledger

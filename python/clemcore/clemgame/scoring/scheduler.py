@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clemcore.clemgame.fingerprint import code_of
+from clemcore.clemgame.reading.fingerprint import code_of
 from clemcore.clemgame.scoring.candidates import Candidate, Found
 from clemcore.clemgame.scoring.keeping import Keeper
 from clemcore.clemgame.scoring.ledger import Making, hash_of
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.spec import GameSpec
+    from clemcore.clemgame.reading.spec import GameSpec
 
 _WORKER = "clemcore.clemgame.scoring.worker"
 # A process more must be worth its start and another import of the game.

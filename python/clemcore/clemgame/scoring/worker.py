@@ -21,11 +21,11 @@ from typing import Any
 from clemcore.clemgame.benchmark import GameBenchmark
 from clemcore.clemgame.layout.jsonfile import write_json
 from clemcore.clemgame.metrics import write_scores
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.scoring.comparing import first_difference
 from clemcore.clemgame.scoring.ledger import short_hash
 from clemcore.clemgame.scoring.records import Records, Source
 from clemcore.clemgame.scoring.writes import Writes
-from clemcore.clemgame.spec import GameSpec
 from clemcore.errors import ClemcoreError
 
 SCORES, FAILURE = "scores.json", "scores.error.json"

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clemcore.clemgame import belonging
-from clemcore.clemgame.store import schema
+from clemcore.clemgame.store import belonging, schema
 from clemcore.clemgame.store.contents import ENDED
 from clemcore.clemgame.store.faults import write_error
 from clemcore.clemgame.store.frames import differs_frame

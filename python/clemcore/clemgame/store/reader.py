@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clemcore.clemgame import belonging
-from clemcore.clemgame.store import schema
+from clemcore.clemgame.store import belonging, schema
 from clemcore.clemgame.store.contents import ENDED, EpisodeState, StoredCall, state_of
 from clemcore.clemgame.store.faults import damaged, read_error
 from clemcore.clemgame.store.frames import DamagedError, Stream, cut_again, read_stream, unpacked

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from clemcore.clemgame.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.clemgame.training.card import CARD, card_of
 from clemcore.clemgame.training.pairs import Pairs
 from clemcore.clemgame.training.rows import Row, conversation, rollouts

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.episodes import Episode, read_episodes
+from clemcore.clemgame.layout.episodes import Episode, read_episodes
 from clemcore.clemgame.training.scores import BENCH_SCORE, OUTCOMES, outcome_of, reward_of
 from clemcore.clemgame.training.views import View, views_of
 from clemcore.errors import StoreError

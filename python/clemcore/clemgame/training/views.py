@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clemcore.calls.encoding import FACTS, dumped
-from clemcore.clemgame.episodes import Episode
+from clemcore.clemgame.layout.episodes import Episode
 from clemcore.clemgame.store.contents import StoredCall
 
 Message = dict[str, Any]

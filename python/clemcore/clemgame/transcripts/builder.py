@@ -19,7 +19,7 @@ from clemcore.clemgame.transcripts.pictures import read_images, roots_of
 from clemcore.errors import RunError, StoreError
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.episodes import Episode
+    from clemcore.clemgame.layout.episodes import Episode
 
 HTML, TEX = "transcript.html", "transcript.tex"
 _HALF = re.compile("[\ud800-\udfff]")
@@ -53,7 +53,7 @@ def transcribe(path: Path | str, games: Collection[str] = ()) -> Transcribed:
         StoreError: there are no episodes, or a store cannot be read.
         OSError: a file cannot be written.
     """
-    from clemcore.clemgame.episodes import read_episodes
+    from clemcore.clemgame.layout.episodes import read_episodes
 
     done = Transcribed()
     roots: dict[Path, list[Path]] = {}

@@ -22,7 +22,7 @@ from clemcore.clemgame.envs.pettingzoo.wrappers import (  # noqa: E402
     GameInstanceIteratorWrapper,
     SinglePlayerWrapper,
 )
-from clemcore.clemgame.spec import GameSpec  # noqa: E402
+from clemcore.clemgame.reading.spec import GameSpec  # noqa: E402
 
 __all__ = [
     "AECToGymWrapper",

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clemcore.clemgame import run_folder
-from clemcore.clemgame.lineups import LineUp, Role
-from clemcore.clemgame.usage import Usage, usage_of
+from clemcore.clemgame.runs.lineups import LineUp, Role
+from clemcore.clemgame.store import run_folder
+from clemcore.clemgame.store.usage import Usage, usage_of
 from clemcore.errors import RunError, StoreError
 from clemcore.registry.prices import prices_of
 

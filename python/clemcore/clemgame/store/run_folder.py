@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from clemcore.calls.encoding import to_json
-from clemcore.clemgame.manifest import SECTION, VERSION, Json
+from clemcore.clemgame.store.manifest import SECTION, VERSION, Json
 from clemcore.errors import RunError
 from clemcore.files import locked, replace_file
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from clemcore.clemgame.spec import GameSpec
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.errors import GameError
 
 _SKIPPED_FOLDERS = frozenset({"in", "__pycache__", "docs", "venv", "node_modules"})

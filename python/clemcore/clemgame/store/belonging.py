@@ -1,7 +1,7 @@
 """Tells whether the files of a store belong to one run: each notes what its episodes were played with.
 
-A file of another run is told by what :mod:`clemcore.clemgame.manifest` refuses to change in a run. When and where a
-file was written does not matter. It does not know how files are read.
+A file of another run is told by what :mod:`clemcore.clemgame.store.manifest` refuses to change in a run. When and
+where a file was written does not matter. It does not know how files are read.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore.calls.encoding import to_json
-from clemcore.clemgame import run_folder
-from clemcore.clemgame.manifest import MODEL, SECTION, Json, histories, instance_fact
+from clemcore.clemgame.store import run_folder
+from clemcore.clemgame.store.manifest import MODEL, SECTION, Json, histories, instance_fact
 from clemcore.errors import MixedRunError, RunError
 
 if TYPE_CHECKING:

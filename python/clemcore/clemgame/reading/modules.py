@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from clemcore.clemgame.fingerprint import code_folders
+from clemcore.clemgame.reading.fingerprint import code_folders
 
 # Below these, modules belong to installed packages, also if the environment lies in the game's folder.
 _INSTALLED = frozenset({"site-packages", "dist-packages"})

@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.outcome import one_line
-from clemcore.clemgame.shards import missing_shards
+from clemcore.clemgame.runs.outcome import one_line
+from clemcore.clemgame.runs.shards import missing_shards
 from clemcore.clemgame.store import RunReader
-from clemcore.clemgame.usage import total, usage_of
+from clemcore.clemgame.store.usage import total, usage_of
 
 # The note of a store that the process that plays renews, and its numbers.
 NOTE = "progress"

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame import manifest, run_folder
-from clemcore.clemgame.lineups import LineUp, line_ups_of
 from clemcore.clemgame.plan import EpisodeKey, PlannedGame, check_line_up, make_plan, unreadable_games
 from clemcore.clemgame.registry import ALL, GameRegistry
-from clemcore.clemgame.settings import RunSettings
-from clemcore.clemgame.shards import Shard, plain_states, plan_of, problems_of, shard_of_plan
-from clemcore.clemgame.store import EpisodeState, RunReader
+from clemcore.clemgame.runs.lineups import LineUp, line_ups_of
+from clemcore.clemgame.runs.settings import RunSettings
+from clemcore.clemgame.runs.shards import Shard, plain_states, plan_of, problems_of, shard_of_plan
+from clemcore.clemgame.store import EpisodeState, RunReader, manifest, run_folder
 from clemcore.errors import ClemcoreError, GameError, RunError, StoreError
 from clemcore.spelling import misspelling_of
 

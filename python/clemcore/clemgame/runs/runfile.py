@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.settings import checked
-from clemcore.clemgame.toml_places import Places, places_of
+from clemcore.clemgame.runs.settings import checked
+from clemcore.clemgame.runs.toml_places import Places, places_of
 from clemcore.errors import RunError
 
 YAML_SUFFIXES = (".yaml", ".yml")

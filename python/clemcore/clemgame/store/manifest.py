@@ -19,7 +19,7 @@ from clemcore.calls.encoding import sha256_of_value, to_json
 
 if TYPE_CHECKING:
     from clemcore.clemgame.plan import PlannedGame
-    from clemcore.clemgame.settings import RunSettings
+    from clemcore.clemgame.runs.settings import RunSettings
 
 VERSION = 1
 # How facts about a model begin. A file that says nothing about one of them has no value for it.

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from clemcore import backends
-from clemcore.clemgame import manifest, run_folder
 from clemcore.clemgame.engine.process_stream import restore_process
 from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
 from clemcore.clemgame.registry import GameRegistry
 from clemcore.clemgame.scoring import Scored, find, score
-from clemcore.clemgame.store import EpisodeState, RunReader, StoredCall
+from clemcore.clemgame.store import EpisodeState, RunReader, StoredCall, manifest, run_folder
 from clemcore.errors import GameError, ReplayError, RunError
 from clemcore.messages import Messages
 from clemcore.model import Model, Reply

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.checked_json import Finding
-from clemcore.clemgame.spec import GameSpec
+from clemcore.clemgame.reading.checked_json import Finding
+from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.spelling import misspelling_of
 
 DEFAULT_FILE = "instances"

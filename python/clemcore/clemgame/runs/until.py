@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore._core import Evaluation
-from clemcore.clemgame import manifest, run_folder
 from clemcore.clemgame.plan import PlannedEpisode, PlannedGame
+from clemcore.clemgame.store import manifest, run_folder
 from clemcore.errors import RunError, StoreError
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.settings import RunSettings
+    from clemcore.clemgame.runs.settings import RunSettings
 
 # The key of the manifest's section.
 KEY = "until"

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from clemcore import _core
-from clemcore.clemgame.game_files import WORDS, read_games
+from clemcore.clemgame.reading.game_files import WORDS, read_games
 from clemcore.errors import GameError, GameSpecError
 
 # Every game has these; `game_path` is set by whoever finds the game.

@@ -18,18 +18,34 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from clemcore import backends
 from clemcore.calls.budget import Budget
-from clemcore.clemgame import belonging, engine, manifest, run_folder, until, watching
-from clemcore.clemgame.estimate import Estimate, earlier_usage, estimate
+from clemcore.clemgame import engine
 from clemcore.clemgame.layout import FinishedEpisode, component, episode_folder, write_episode
-from clemcore.clemgame.lineups import LineUp, LoadedModels, line_ups_of
-from clemcore.clemgame.outcome import ENDED_BADLY, INTERRUPTED, OUT_OF_BUDGET, PLAYED, REFUSED, lines_of, status_of
 from clemcore.clemgame.plan import PlannedGame
-from clemcore.clemgame.preparing import PlannedRun, checked_runs, is_open, planned_games, refused_games, states_of
-from clemcore.clemgame.replaying import MODELS_NOTE, noted_models
-from clemcore.clemgame.settings import RunSettings
-from clemcore.clemgame.shards import PLAN_NOTE, Shard
-from clemcore.clemgame.store import RunStore
-from clemcore.clemgame.usage import Usage, spent_in
+from clemcore.clemgame.runs import until, watching
+from clemcore.clemgame.runs.estimate import Estimate, earlier_usage, estimate
+from clemcore.clemgame.runs.lineups import LineUp, LoadedModels, line_ups_of
+from clemcore.clemgame.runs.outcome import (
+    ENDED_BADLY,
+    INTERRUPTED,
+    OUT_OF_BUDGET,
+    PLAYED,
+    REFUSED,
+    lines_of,
+    status_of,
+)
+from clemcore.clemgame.runs.preparing import (
+    PlannedRun,
+    checked_runs,
+    is_open,
+    planned_games,
+    refused_games,
+    states_of,
+)
+from clemcore.clemgame.runs.replaying import MODELS_NOTE, noted_models
+from clemcore.clemgame.runs.settings import RunSettings
+from clemcore.clemgame.runs.shards import PLAN_NOTE, Shard
+from clemcore.clemgame.store import RunStore, belonging, manifest, run_folder
+from clemcore.clemgame.store.usage import Usage, spent_in
 from clemcore.errors import ClemcoreError, RunError, StoreError
 from clemcore.model import Model
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.checked_json import Finding, read_checked
+from clemcore.clemgame.reading.checked_json import Finding, read_checked
 from clemcore.spelling import misspelling_of
 
 SPEC_FILE = "clemgame.json"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clemcore.clemgame.engine import Summary
     from clemcore.clemgame.plan import EpisodeKey
-    from clemcore.clemgame.preparing import PlannedRun
+    from clemcore.clemgame.runs.preparing import PlannedRun
     from clemcore.clemgame.store import EpisodeState
 
 PLAYED, ENDED_BADLY, REFUSED, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130

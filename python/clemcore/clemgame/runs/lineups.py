@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.calls.encoding import sha256_of_value, to_json
 from clemcore.clemgame.layout import line_up_folder
-from clemcore.clemgame.runfile import place_of_setting
+from clemcore.clemgame.runs.runfile import place_of_setting
 from clemcore.errors import ClemcoreError, RunError
 from clemcore.loading import get_model_for, misspelt_arguments, planned
 from clemcore.model import Model
@@ -23,7 +23,7 @@ from clemcore.registry.spec import ModelSpec
 from clemcore.secrets import mask_fields
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.settings import RunSettings, Selector
+    from clemcore.clemgame.runs.settings import RunSettings, Selector
 
 # Backends whose models run in this process: loading one takes minutes and memory.
 LOCAL = frozenset({"huggingface_local", "huggingface_multimodal", "llamacpp", "vllm"})
