@@ -246,8 +246,9 @@ class TestRewards:
 
     def test_without_a_reward_no_row_is_left(self, here: Path) -> None:
         _play(instances=1)
+        _change_scores(None)
         with pytest.raises(StoreError, match=r"no row to write(.|\n)*views without a reward, left out.*: 2"):
-            export_training("results/mock", "rollouts", "data", reward="Main Scor", missing_reward="skip")
+            export_training("results/mock", "rollouts", "data", missing_reward="skip")
         assert not Path("data").exists()
 
     @pytest.mark.parametrize("options", [{"min_margin": float("nan")}, {"missing_reward": float("inf")}])
@@ -272,14 +273,38 @@ class TestRewards:
         with pytest.raises(StoreError, match=f'interactions.json: "{part}" must be {wanted}, not 3'):
             export_training("results/mock", "sft", "data")
 
-    def test_a_metric_that_is_missing_is_named(self, here: Path) -> None:
+    def test_a_metric_that_no_episode_has_is_refused(self, here: Path) -> None:
         _play(instances=1)
-        with pytest.raises(StoreError, match="did you mean 'Main Score'"):
-            export_training("results/mock", "rollouts", "data", reward="Main Scor")
-        exported = export_training("results/mock", "sft", "data", reward="Main Scor")
-        assert "conversations without a score (there is no metric 'Main Scor'; did you mean 'Main Score'?): 2" in (
-            exported.notes
-        )
+        cases: list[tuple[str, dict[str, Any]]] = [
+            ("rollouts", {}),
+            ("rollouts", {"missing_reward": 0}),
+            ("sft", {}),
+            ("dpo", {}),
+        ]
+        for kind, more in cases:
+            with pytest.raises(
+                StoreError, match=r"--reward: no episode has it: .*'Main Scor'; did you mean 'Main Score'"
+            ):
+                export_training("results/mock", kind, "data", reward="Main Scor", **more)
+        with pytest.raises(StoreError, match=r"--turn-reward: no round has it: .*'events'; did you mean 'Events'"):
+            export_training("results/mock", "rollouts", "data", turn_reward="events")
+        path = next(Path("results").rglob("scores.json"))
+        path.unlink()
+        for store in Path("results/mock").glob("store*"):
+            store.unlink()
+        with pytest.raises(StoreError, match=r"--turn-reward: no round has it: the episode is not scored; run"):
+            export_training("results/mock", "rollouts", "data", turn_reward="Events", missing_reward=0)
+        assert not Path("data").exists()
+
+    def test_a_metric_that_some_episodes_have_stays_missing_in_the_others(self, here: Path) -> None:
+        _play(instances=2)
+        path = next(Path("results").rglob("scores.json"))
+        scores = json.loads(path.read_text())
+        path.write_text(json.dumps({**scores, "round scores": {}, "episode scores": {"Main Score": 1, "Own": 2}}))
+        export_training("results/mock", "sft", "data", reward="Own")
+        assert {row["score"] for row in _rows("data/train.jsonl")} == {None, 2.0}
+        export_training("results/mock", "rollouts", "turns", turn_reward="Events")
+        assert {row["why_no_turn_reward"] is None for row in _rows("turns/train.jsonl")} == {True, False}
 
     def test_turns_have_the_reward_of_their_round(self, here: Path) -> None:
         _play(instances=1)
@@ -288,6 +313,21 @@ class TestRewards:
         assert scores is not None
         for row in _rows("data/train.jsonl"):
             assert row["turn_reward"] == scores["round scores"][str(row["round"])]["Events"]
+
+
+def test_a_run_that_is_not_there_is_said_before_files_that_exist(here: Path) -> None:
+    Path("data").mkdir()
+    for name in ("train.jsonl", "episodes.jsonl"):
+        Path("data", name).write_text("")
+    with pytest.raises(StoreError, match="nothere is not a folder"):
+        export_training("nothere", "sft", "data")
+    assert cli.main(["export", "nothere", "--to", "jsonl", "-o", "data"]) == 2
+
+
+@pytest.mark.parametrize("canary", ["", " ", "two\nlines", "two\rlines", "a\u2028b", "\x1b[31m", 7])
+def test_a_canary_is_a_line(here: Path, canary: Any) -> None:
+    with pytest.raises(StoreError, match="a canary is a line of text"):
+        export_training("results", "sft", "data", canary=canary)
 
 
 @pytest.mark.slow

@@ -137,11 +137,13 @@ def _missing(value: str) -> float | str:
 
 
 def _export_tables(run: Path, kind: str, output: Path, force: bool = False) -> int:
+    from clemcore.clemgame.episodes import find_runs
     from clemcore.clemgame.results.parquet import is_available, write_jsonl, write_parquet
     from clemcore.errors import RunError, StoreError
 
     if kind == "parquet" and not is_available():
         raise RunError("--to parquet needs pyarrow: pip install 'clemcore[results]'")
+    find_runs(run)  # a run that is not there is said first
     there = [output / f"{name}.{kind}" for name in ("episodes", "calls") if (output / f"{name}.{kind}").exists()]
     if there and not force:
         names = ", ".join(map(str, there))

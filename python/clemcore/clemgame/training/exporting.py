@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from clemcore.clemgame.layout.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import find_runs, read_episodes
 from clemcore.clemgame.training.card import CARD, card_of
 from clemcore.clemgame.training.pairs import Pairs
 from clemcore.clemgame.training.rows import Row, conversation, rollouts
-from clemcore.clemgame.training.scores import BENCH_SCORE, reward_of
+from clemcore.clemgame.training.scores import BENCH_SCORE, KnownMetrics, reward_of
 from clemcore.clemgame.training.selection import TEST, TRAIN, Filters, Selected, Selection, splits_of
 from clemcore.errors import StoreError
 from clemcore.files import blaming
@@ -65,7 +65,11 @@ class Options:
     canary: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no reward can be compared with."""
+        """Refuse numbers that no reward can be compared with, and a canary that cannot be searched for."""
+        if self.canary is not None and not (isinstance(self.canary, str) and _is_a_line(self.canary)):
+            raise StoreError(
+                f"a canary is a line of text, so that a search finds it in every format, not {self.canary!r:.80}"
+            )
         if not 0 <= self.min_margin < math.inf:
             raise StoreError(f"the least margin must be a finite number ≥ 0, not {self.min_margin!r}")
         missing = self.missing_reward
@@ -105,6 +109,7 @@ def export_training(
     if kind not in KINDS:
         raise StoreError(f"{kind!r} is not a kind of training data. Use one of {', '.join(KINDS)}")
     path, to, made = Path(path), Path(to), Options(**options)
+    find_runs(path)  # a run that is not there is said first
     _refuse_existing(to, force)
     splits = None if split is None else splits_of(read_episodes(path), split, split_seed)
     selection = Selection(path, filters or Filters(), metric=made.reward)
@@ -129,6 +134,10 @@ def export_training(
         return Exported(files.finish(card), dict(files.rows), notes)
 
 
+def _is_a_line(text: str) -> bool:
+    return text.isprintable() and not text.isspace() and text != ""
+
+
 def _refuse_existing(to: Path, force: bool) -> None:
     there = [to / name for name in (f"{TRAIN}.jsonl", f"{TEST}.jsonl", CARD) if (to / name).exists()]
     if there and not force:
@@ -145,6 +154,7 @@ class _Source:
         self._no_reward: dict[str, list[str]] = {}
         self._pairs = Pairs()
         self._facts: Counter[str] = Counter()
+        self._metrics = KnownMetrics()
 
     def rows(self, views: Iterator[Selected]) -> Iterator[tuple[str, Row]]:
         make: dict[str, Callable[[Selected], Iterator[Row]]] = {
@@ -153,9 +163,11 @@ class _Source:
             "dpo": self._collect,
         }
         for selected in views:
+            self._metrics.see(selected.scores)
             for row in make[self._kind](selected):
                 self._facts["rows that differ from the stored request"] += row["as_sent"] is False
                 yield selected.split, row
+        self._metrics.refuse_unknown(self._options.reward, self._options.turn_reward)
         self._demand_rewards()
         if self._kind == "dpo":
             yield from self._pairs.rows(self._options.min_margin)
@@ -232,6 +244,7 @@ class _Files(contextlib.AbstractContextManager["_Files"]):
         self._own = os.urandom(4).hex()
         self.rows = dict.fromkeys(names, 0)
         self._open: dict[str, IO[bytes]] = {}
+        self._is_new = False
         self._digests = {name: hashlib.sha256() for name in names}
 
     def _temporary(self, name: str) -> Path:
@@ -242,6 +255,7 @@ class _Files(contextlib.AbstractContextManager["_Files"]):
         file = f"{name}.jsonl"
         with blaming(self._to / file):
             if name not in self._open:
+                self._is_new |= not self._to.exists()
                 self._to.mkdir(parents=True, exist_ok=True)
                 self._open[name] = self._temporary(file).open("wb")
             self._open[name].write(line)
@@ -270,3 +284,6 @@ class _Files(contextlib.AbstractContextManager["_Files"]):
                 file.close()
             self._temporary(f"{name}.jsonl").unlink(missing_ok=True)
         self._temporary(CARD).unlink(missing_ok=True)
+        if self._is_new:
+            with contextlib.suppress(OSError):  # it holds the export
+                self._to.rmdir()
