@@ -169,11 +169,11 @@ def test_all_agents_share_the_reward_of_the_end(guessing: Path, opened: Callable
     assert game.agents == []
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, "1", None])
+@pytest.mark.parametrize("value", [math.nan, math.inf, "1", None, 10**400, pytest.param(1 << 20_000, id="long")])
 def test_a_reward_that_is_not_a_number_is_refused(guessing: Path, opened: Callable[[Any], Any], value: Any) -> None:
     game = opened(gym_env("guessing", reward_func=lambda *_: value))
     game.reset()
-    with pytest.raises(GameError, match="'<lambda>' must return a finite number, not"):
+    with pytest.raises(GameError, match="'<lambda>' must give a finite number, not"):
         game.step("1")
 
 
@@ -182,6 +182,12 @@ def test_a_reward_that_does_not_exist_is_refused(guessing: Path) -> None:
         env("guessing", reward_func="outcom")
     with pytest.raises(GameError, match="instances_filter leaves no instance"):
         env("guessing", instances_filter=lambda _: False)
+    text: Any = "x"
+    for make in (env, gym_env):
+        with pytest.raises(GameError, match=r"feedback_func must be a function of observation, .*, not 'x'"):
+            make("guessing", feedback_func=text)
+        with pytest.raises(EnvError, match="instances_filter must be a function of a row"):
+            make("guessing", instances_filter=text)
 
 
 def test_instances_of_experiments_that_have_the_same_ids(
@@ -288,11 +294,40 @@ class TestRefusals:
         with pytest.raises(EnvError, match="player_1 must be 'learner', a model or a function, not 3"):
             gym_env("guessing", env_agents={"player_1": 3})  # type: ignore[dict-item]
 
+        with pytest.raises(EnvError, match="guessing has no agent 'player_7'"):
+            gym_env("guessing", env_agents={"player_7": lambda _: ""})
+        with pytest.raises(EnvError, match=r"env_agents must name who plays each agent, .* not 'mock'"):
+            gym_env("guessing", env_agents="mock")  # type: ignore[arg-type]
+
+    def test_a_turn_before_the_first_episode(self, guessing: Path, opened: Callable[[Any], Any]) -> None:
+        game = opened(env("guessing"))
+        for observe in (True, False):
+            with pytest.raises(EnvError, match=r"before an episode has begun: call reset\(\) first"):
+                game.last(observe)
+
+    def test_options_that_do_not_exist(
+        self, guessing: Path, opened: Callable[[Any], Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        row = {"experiment": {"name": "own"}, "game_instance": {"game_id": 7}}
+        for game in (opened(gym_env("guessing")), opened(env("guessing"))):
+            with pytest.raises(EnvError, match=r"reset\(\) has no option 'gameid'; did you mean 'game_id'\? Its"):
+                game.reset(options={"gameid": 1})
+            with pytest.raises(EnvError, match="must be a dict, not"):
+                game.reset(options=[1])
+            with pytest.raises(EnvError, match="game_id and game_instance name an instance each"):
+                game.reset(options={**row, "game_id": 1})
+        with pytest.raises(EnvError, match=r"guessing: reset\(\) has no option 'temperature'\. Its options are"):
+            opened(gym_env("guessing")).reset(options={"temperature": 1})
+        game.reset(options={"options": 1})  # as PettingZoo's checker does
+        assert "reset() has no option 'options'. Its options are game_id, experiment, " in caplog.text
+
     def test_a_closed_environment(self, guessing: Path) -> None:
-        game = gym_env("guessing")
-        game.close()
-        with pytest.raises(EnvError, match="the environment is closed"):
+        for game in (gym_env("guessing"), env("guessing")):
             game.reset()
+            game.close()
+            for ask, given in ((game.reset, ()), (game.step, ("1",))):
+                with pytest.raises(EnvError, match="the environment is closed: make another one"):
+                    ask(*given)
 
     def test_mappings(self, guessing: Path) -> None:
         spec: Any = type("Spec", (), {"game_name": "g", "player_count": 2, "is_single_player": lambda _: False})()

@@ -470,6 +470,9 @@ def test_a_command_that_cannot_serve_says_why(clem: Clem, tmp_path: Path) -> Non
     assert "needs agents that the mapping does not have: player_1: give each" in clem.fails(
         "serve", "-g", "guessing", "--port", "0", status=2
     )
+    assert "guessing has no agent 'player_9'. Its agents are player_0, player_1" in clem.fails(
+        "serve", "-g", "guessing", "-l", "player_9", "--port", "0", status=2
+    )
     assert "--no-token is for a local --host only" in clem.fails(
         "serve", "-g", "guessing", "--no-token", "--host", "10.0.0.5", status=2
     )

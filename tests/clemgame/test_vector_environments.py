@@ -187,6 +187,8 @@ def test_what_is_refused() -> None:
             made(time_limit=limit)
     with pytest.raises(GameError, match="leaves no instance"):
         made(instances_filter=lambda _: False)
+    with pytest.raises(EnvError, match=r"autoreset_mode must be one of 'NextStep', .* not 'same'"):
+        made(autoreset_mode="same")
     with pytest.raises(EnvError, match="no agent 'player_9'"):
         made(learner_agent="player_9")
     env = made()
@@ -202,11 +204,12 @@ def test_what_is_refused() -> None:
         env.step(["a", 5, "c"])  # type: ignore[list-item]
     with pytest.raises(EnvError, match="'seed' must have 3 entries, not 2"):
         env.reset(seed=[1, 2])
-    with pytest.raises(EnvError, match="knows no option 'gameid'"):
+    with pytest.raises(EnvError, match="has no option 'gameid'; did you mean 'game_id'"):
         env.reset(options={"gameid": 3})
     with pytest.raises(GameError, match="no instance with the game_id 77"):
         env.reset(options={"game_id": 77})
     env.reset()
     env.close()
-    with pytest.raises(EnvError, match="the environment is closed"):
-        env.reset()
+    for ask in (env.reset, lambda: env.step(["a", "b", "c"])):
+        with pytest.raises(EnvError, match="the environment is closed: make another one"):
+            ask()

@@ -74,6 +74,19 @@ def check_known(agent: Any, known: Iterable[str], game: str) -> None:
     raise EnvError(f"{game} has no agent {agent!r:.80}{hint} Its agents are {', '.join(names)}")
 
 
+def checked_agents(env_agents: Any) -> dict[str, Any]:
+    """Return who plays the other agents as a dict of its own.
+
+    Raises:
+        EnvError: it is not a mapping of agents (a ValueError).
+    """
+    if env_agents is not None and not isinstance(env_agents, Mapping):
+        raise EnvError(
+            f"env_agents must name who plays each agent, such as {{'player_1': 'mock'}}, not {env_agents!r:.80}"
+        )
+    return dict(env_agents or {})
+
+
 def players_of(mapping: Mapping[str, Any]) -> OrderedDict[str, Any]:
     """Return who plays each agent, in the order of the agents; names of models become models.
 

@@ -8,7 +8,7 @@ from typing import Any
 from clemcore.clemgame.instances import GameInstances, Row
 from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.registry import GameRegistry
-from clemcore.errors import GameError
+from clemcore.errors import EnvError, GameError
 
 # Games that are shown where a selector means several.
 _SHOWN = 5
@@ -39,7 +39,13 @@ def instances_of(spec: GameSpec, condition: Callable[[Row], bool] | None) -> Gam
 
     Raises:
         GameError: the file has faults, or no instance is left (a ValueError).
+        EnvError: the condition is not a function (a ValueError).
     """
+    if condition is not None and not callable(condition):
+        raise EnvError(
+            f"{spec.game_name}: instances_filter must be a function of a row with 'experiment' and "
+            f"'game_instance', not {condition!r:.80}"
+        )
     instances = GameInstances.from_game_spec(spec).filter(condition)
     if not len(instances):
         raise GameError(f"{spec.game_name}: instances_filter leaves no instance to play")

@@ -197,9 +197,11 @@ def main_score(record: EpisodeRecord) -> float:
     scorer = record.benchmark.create_game_scorer(*copy.deepcopy((record.experiment, record.instance)))
     scorer.compute_scores(copy.deepcopy(record.interactions))
     score = scorer.scores.get("episode scores", {}).get(BENCH_SCORE)
+    if isinstance(score, float) and math.isnan(score):
+        return score
     if isinstance(score, bool) or not isinstance(score, (int, float)):
-        raise GameError(f"{record.name}: the scorer's '{BENCH_SCORE}' must be a number, not {score!r}")
-    return float(score)
+        raise GameError(f"{record.name}: the scorer's '{BENCH_SCORE}' must be a number, not {score!r:.80}")
+    return _finite(score, f"the scorer's '{BENCH_SCORE}'", record)
 
 
 class HookReward(Reward):
@@ -226,7 +228,7 @@ class HookReward(Reward):
                     f"{what}: there is no '{name}': the game master must define compute_{name}(), and the log says "
                     "whether it failed. Use another reward, such as 'outcome' or 'score'"
                 )
-        return float(sum(step.info[name] for name in names))
+        return sum(_finite(step.info[name], f"compute_{name}()", record) for name in names)
 
 
 _NAMED: Mapping[str, Callable[[], Reward]] = {
@@ -256,6 +258,19 @@ def reward_of(chosen: RewardFunc | str | None) -> RewardFunc:
     raise GameError(f"there is no reward {chosen!r}{hint} Choose one of {', '.join(_NAMED)}, or give a function")
 
 
+def feedback_of(chosen: Any) -> FeedbackFunc | None:
+    """Return a feedback function itself; None means none.
+
+    Raises:
+        GameError: it is not a function.
+    """
+    if chosen is not None and not callable(chosen):
+        raise GameError(
+            f"feedback_func must be a function of observation, action, state and info, not {chosen!r:.80}"
+        )
+    return chosen  # type: ignore[no-any-return]
+
+
 def reward_of_step(reward: RewardFunc, step: Step, record: EpisodeRecord | None) -> float:
     """Compute and check the reward of a step.
 
@@ -266,12 +281,30 @@ def reward_of_step(reward: RewardFunc, step: Step, record: EpisodeRecord | None)
         value: Any = reward.of_step(step, record)
     else:
         value = reward(step.context, step.action, step.state, step.info)
+    name = getattr(reward, "__name__", type(reward).__name__)
+    return _finite(value, f"the reward function '{name}'", record)
+
+
+def _finite(value: Any, what: str, record: EpisodeRecord | None) -> float:
+    """Return a value as a finite number.
+
+    Args:
+        value: the value.
+        what: where it is from.
+        record: the episode.
+
+    Raises:
+        GameError: it is not a finite number.
+    """
     try:
         number = math.nan if isinstance(value, (str, bytes)) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number):
-        name = getattr(reward, "__name__", type(reward).__name__)
-        where = "" if record is None else f"{record.name}: "
-        raise GameError(f"{where}the reward function '{name}' must return a finite number, not {value!r:.80}")
-    return number
+    if math.isfinite(number):
+        return number
+    try:
+        shown = f"{value!r:.80}"
+    except ValueError:  # Python shows no integer of thousands of digits
+        shown = f"an integer of {value.bit_length()} bits"
+    where = "" if record is None else f"{record.name}: "
+    raise GameError(f"{where}{what} must give a finite number, not {shown}")

@@ -23,6 +23,7 @@ from clemcore.clemgame.engine.limits import Options  # noqa: E402
 from clemcore.clemgame.envs.agents import EnvAgent  # noqa: E402
 from clemcore.clemgame.envs.games import game_of, instances_of  # noqa: E402
 from clemcore.clemgame.envs.instance_order import InstanceOrder  # noqa: E402
+from clemcore.clemgame.envs.reset_options import checked_options  # noqa: E402
 from clemcore.clemgame.envs.rewards import FeedbackFunc, RewardFunc  # noqa: E402
 from clemcore.clemgame.envs.spaces import AnyText, MessageSpace  # noqa: E402
 from clemcore.clemgame.envs.streams.stage import Stage  # noqa: E402
@@ -33,6 +34,7 @@ from clemcore.errors import EnvError  # noqa: E402
 
 __all__ = ["GameVectorEnv", "vector_env"]
 
+_OPTIONS = ("game_id", "experiment", "reset_mask")
 # Seconds that closed streams have to end.
 _LET_GO = 10.0
 
@@ -76,7 +78,7 @@ def vector_env(
         raise EnvError(f"num_envs must be a number of at least 1, not {num_envs!r}")
     if time_limit is not None and not (isinstance(time_limit, (int, float)) and time_limit > 0):
         raise EnvError(f"time_limit must be a number of seconds above 0, not {time_limit!r}")
-    mode = AutoresetMode(autoreset_mode)
+    mode = _mode_of(autoreset_mode)
     spec = game_of(game_name)
     instances = instances_of(spec, instances_filter)
     stage = Stage(
@@ -133,17 +135,10 @@ class GameVectorEnv(VectorEnv[tuple[dict[str, Any], ...], tuple[str, ...], Any])
         """
         seeds = self._for_each("seed", _counted_up(seed, self.num_envs))
         super().reset(seed=next((each for each in seeds if each is not None), None))
-        if options is not None and not isinstance(options, dict):
-            raise EnvError(
-                f"{self._stage.name}: the options of reset() must be a dict, not {options!r:.80}. It can have an "
-                "entry for each episode, such as {'game_id': [0, 1]}"
-            )
-        given = dict(options or {})
+        given = checked_options(options, self._stage.name, _OPTIONS)
         game_ids = self._for_each("game_id", given.pop("game_id", None))
         experiments = self._for_each("experiment", given.pop("experiment", None))
         mask = [bool(each) for each in self._for_each("reset_mask", given.pop("reset_mask", True))]
-        if given:
-            raise EnvError(f"{self._stage.name}: reset() knows no option {', '.join(map(repr, given))}")
         if not all(mask) and any(
             turn is None for turn, chosen in zip(self._turns, mask, strict=True) if not chosen
         ):
@@ -181,6 +176,8 @@ class GameVectorEnv(VectorEnv[tuple[dict[str, Any], ...], tuple[str, ...], Any])
         Raises:
             EnvError: an episode has not begun or is over, or the actions are not a text for each (a ValueError).
         """
+        if self.closed:
+            raise EnvError(f"{self._stage.name}: the environment is closed: make another one")
         over = [turn is not None and turn.is_last for turn in self._turns]
         begins = over if self._mode is AutoresetMode.NEXT_STEP else [False] * self.num_envs
         said = self._checked(actions, begins)
@@ -253,6 +250,14 @@ class GameVectorEnv(VectorEnv[tuple[dict[str, Any], ...], tuple[str, ...], Any])
         for stream in self._streams:
             stream.join(max(0.0, end - time.monotonic()))
         self._stage.close()
+
+
+def _mode_of(mode: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        known = ", ".join(repr(each.value) for each in AutoresetMode)
+        raise EnvError(f"autoreset_mode must be one of {known}, not {mode!r:.80}") from None
 
 
 def _counted_up(seed: Any, count: int) -> Any:

@@ -84,8 +84,11 @@ def _value_of(scores: Mapping[str, Any], metric: str) -> tuple[float | None, str
     if metric not in scores:
         return None, _unknown(metric, scores)
     value = scores[metric]
-    if isinstance(value, (bool, int, float)) and math.isfinite(value):
-        return float(value), None
+    try:
+        if isinstance(value, (bool, int, float)) and math.isfinite(value):
+            return float(value), None
+    except OverflowError:
+        return None, f"{metric!r} is an integer of {value.bit_length()} bits, which no float holds"
     if value is None or isinstance(value, float):
         return None, f"{metric!r} is {'NaN (stored as null)' if value is None else value}"
     return None, f"{metric!r} is {type(value).__name__} {value!r:.40}, not a number"

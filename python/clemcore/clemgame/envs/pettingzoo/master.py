@@ -19,7 +19,7 @@ from clemcore import backends
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallbackList, GameStep
 from clemcore.clemgame.engine.randomness import Dispatch, Stream, drawing_from
 from clemcore.clemgame.engine.seeds import derived_seed
-from clemcore.clemgame.envs.agents import EnvAgent, agent_names, check_known
+from clemcore.clemgame.envs.agents import EnvAgent, agent_names, check_known, line_up
 from clemcore.clemgame.envs.games import game_of, instances_of
 from clemcore.clemgame.envs.pettingzoo.wrappers import (
     AECToGymWrapper,
@@ -27,6 +27,7 @@ from clemcore.clemgame.envs.pettingzoo.wrappers import (
     GameInstanceIteratorWrapper,
     SinglePlayerWrapper,
 )
+from clemcore.clemgame.envs.reset_options import checked_options
 from clemcore.clemgame.envs.rewards import (
     EpisodeRecord,
     FeedbackFunc,
@@ -34,6 +35,7 @@ from clemcore.clemgame.envs.rewards import (
     RewardFunc,
     Step,
     begin_record,
+    feedback_of,
     reward_of,
     reward_of_step,
 )
@@ -44,6 +46,7 @@ from clemcore.errors import EnvError, GameError
 
 __all__ = ["GameMasterEnv", "env", "gym_env"]
 
+_OPTIONS = ("experiment", "game_instance", "player_models")
 _ENDED = "The game ended before your turn."
 _WAIT = "It is not your turn yet."
 
@@ -91,7 +94,9 @@ def gym_env(
         feedback_func=feedback_func,
     )
     try:
-        made = AECToGymWrapper(SinglePlayerWrapper(game, learner_agent, env_agents))
+        alone = SinglePlayerWrapper(game, learner_agent, env_agents)
+        line_up(game.unwrapped.game_benchmark.game_spec, alone.agent_mapping)  # refuses agents of another game
+        made = AECToGymWrapper(alone)
     except BaseException:
         game.close()
         raise
@@ -130,9 +135,9 @@ def env(
     # Everything that can be wrong is looked at before the game is imported.
     spec = game_of(game_name)
     instances = instances_of(spec, instances_filter)
-    reward = reward_of(reward_func)
+    reward, feedback = reward_of(reward_func), feedback_of(feedback_func)
     game = GameBenchmarkWrapper(
-        GameMasterEnv, game_spec=spec, callbacks=callbacks, reward_func=reward, feedback_func=feedback_func
+        GameMasterEnv, game_spec=spec, callbacks=callbacks, reward_func=reward, feedback_func=feedback
     )
     return GameInstanceIteratorWrapper(game, instances, single_pass=single_pass)
 
@@ -166,7 +171,7 @@ class GameMasterEnv(AECEnv[str, dict[str, Any], str]):
         self.game_benchmark = game_benchmark
         self.callbacks = GameBenchmarkCallbackList() if callbacks is None else callbacks
         self._reward_func = reward_of(reward_func)
-        self._feedback_func = feedback_func
+        self._feedback_func = feedback_of(feedback_func)
         self.game_master: Any = None
         self.game_instance: dict[str, Any] | None = None
         self.experiment: dict[str, Any] | None = None
@@ -179,6 +184,8 @@ class GameMasterEnv(AECEnv[str, dict[str, Any], str]):
         players = getattr(game_benchmark.game_spec, "player_count", 0)
         self.possible_agents = agent_names(players if isinstance(players, int) else 0)
         self.agents: list[str] = []
+        self._agent_selection: str | None = None
+        self._is_closed = False
         self.rewards: dict[str, float] = {}
         self.terminations: dict[str, bool] = {}
         self.truncations: dict[str, bool] = {}
@@ -204,7 +211,7 @@ class GameMasterEnv(AECEnv[str, dict[str, Any], str]):
             EnvError: options are missing (a ValueError).
             Exception: whatever the game raises in its setup.
         """
-        self.options = dict(options or {})
+        self.options = checked_options(options, self._game, _OPTIONS, takes_others=True)
         missing = [name for name in ("experiment", "game_instance") if name not in self.options]
         if missing:
             raise EnvError(f"{self._game}: reset() needs the options {' and '.join(missing)}")
@@ -270,6 +277,8 @@ class GameMasterEnv(AECEnv[str, dict[str, Any], str]):
             EnvError: there is no episode to go on with, or the action is not text (a ValueError).
             Exception: whatever the game raises.
         """
+        if self._is_closed:
+            raise EnvError(f"{self._game}: the environment is closed: make another one")
         if not self.agents:
             why = "no episode has begun" if self.game_master is None else "the episode is over"
             raise EnvError(f"{self._game}: step() was called, but {why}: call reset() first")
@@ -330,6 +339,21 @@ class GameMasterEnv(AECEnv[str, dict[str, Any], str]):
                 self.callbacks.on_game_end(self.game_master, self.game_instance or {}, error)
             raise
 
+    @property
+    def agent_selection(self) -> str:
+        """The agent whose turn it is.
+
+        Raises:
+            EnvError: no episode has begun (a ValueError).
+        """
+        if self._agent_selection is None:
+            raise EnvError(f"{self._game}: it is nobody's turn before an episode has begun: call reset() first")
+        return self._agent_selection
+
+    @agent_selection.setter
+    def agent_selection(self, agent: str) -> None:
+        self._agent_selection = agent
+
     # -- what agents see -----------------------------------------------------------------------------------------
     def get_current_agent(self) -> str:
         """Return the agent whose turn it is."""
@@ -376,4 +400,5 @@ class GameMasterEnv(AECEnv[str, dict[str, Any], str]):
     def close(self) -> None:
         """Give up what the environment holds. It can be called twice."""
         self.agents = []
+        self._is_closed = True
         self._dispatch.remove()

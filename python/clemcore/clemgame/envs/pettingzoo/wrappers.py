@@ -18,12 +18,14 @@ from clemcore.clemgame.benchmark import GameBenchmark
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallbackList
 from clemcore.clemgame.envs.agents import (
     EnvAgent,
+    checked_agents,
     is_learner,
     line_up,
     order_agent_mapping_by_agent_id,
     players_of,
 )
 from clemcore.clemgame.envs.instance_order import InstanceOrder
+from clemcore.clemgame.envs.reset_options import checked_options
 from clemcore.clemgame.envs.spaces import MessageSpace
 from clemcore.clemgame.instances import GameInstances
 from clemcore.errors import EnvError
@@ -38,6 +40,7 @@ __all__ = [
     "order_agent_mapping_by_agent_id",
 ]
 
+_OPTIONS = ("game_id", "experiment", "game_instance", "player_models")
 _logger = logging.getLogger(__name__)
 
 
@@ -106,9 +109,13 @@ class GameInstanceIteratorWrapper(BaseWrapper):
         Raises:
             StopIteration: a single pass is over.
             GameError: there is no instance with the ``game_id`` (a ValueError).
+            EnvError: there is no such option (a ValueError).
         """
-        given = dict(options or {})
+        given = checked_options(options, self.unwrapped, _OPTIONS, takes_others=True)
+        given = {name: value for name, value in given.items() if name in _OPTIONS}
         if "game_instance" in given:
+            if "game_id" in given:
+                raise EnvError(f"{self.unwrapped}: game_id and game_instance name an instance each: leave out one")
             super().reset(seed=seed, options=given)
             return
         row, episode_seed = self._order.next(seed, given.pop("game_id", None), given.pop("experiment", None))
@@ -142,7 +149,7 @@ class AgentControlWrapper(BaseWrapper):
             seed: as that of the environment.
             options: as those of the environment; "player_models" takes the place of the models of the mapping.
         """
-        given = dict(options or {})
+        given = checked_options(options, self.unwrapped, _OPTIONS, takes_others=True)
         if "player_models" not in given:
             given["player_models"] = line_up(self.unwrapped.game_benchmark.game_spec, self.agent_mapping)
         super().reset(seed=seed, options=given)
@@ -197,7 +204,7 @@ class SinglePlayerWrapper(AgentControlWrapper):
     def __init__(
         self, env: AECEnv, learner_agent: str = "player_0", env_agents: dict[str, EnvAgent] | None = None
     ) -> None:
-        others = dict(env_agents or {})
+        others = checked_agents(env_agents)
         if learner_agent in others or any(is_learner(plays) for plays in others.values()):
             raise EnvError(
                 f"exactly one agent learns, and that is {learner_agent}: env_agents names another learner"
@@ -230,6 +237,7 @@ class AECToGymWrapper(gymnasium.Env[Any, Any]):
         # Why the learner cannot act, or None.
         self._stopped: str | None = "no episode has begun"
         self._ended_early = False
+        self._is_closed = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -241,8 +249,9 @@ class AECToGymWrapper(gymnasium.Env[Any, Any]):
             was over before the learner's first turn: the next step then returns the end, whatever the action is.
         """
         super().reset(seed=seed)
+        given = checked_options(options, self.env.unwrapped, _OPTIONS)
         self._stopped = "reset() has failed"
-        self.env.reset(seed=seed, options=options)
+        self.env.reset(seed=seed, options=given)
         self._stopped, self._ended_early = None, False
         observation, _, is_terminated, is_truncated, info = self.env.last()
         if is_terminated or is_truncated:
@@ -260,6 +269,8 @@ class AECToGymWrapper(gymnasium.Env[Any, Any]):
         Raises:
             EnvError: there is no episode to go on with, or the action is not text (a ValueError).
         """
+        if self._is_closed:
+            raise EnvError(f"{self.env.unwrapped}: the environment is closed: make another one")
         if self._stopped is not None:
             raise EnvError(f"{self.env.unwrapped}: step() was called, but {self._stopped}: call reset() first")
         if not self._ended_early:
@@ -280,5 +291,6 @@ class AECToGymWrapper(gymnasium.Env[Any, Any]):
         return self.env.render()
 
     def close(self) -> None:
-        """Close the environment."""
+        """Close the environment. It can be called twice."""
+        self._is_closed = True
         self.env.close()

@@ -23,8 +23,8 @@ from clemcore.clemgame.engine.sizing import BATCH, answers_batches
 from clemcore.clemgame.engine.tally import Tally
 from clemcore.clemgame.engine.ticker import Ticker
 from clemcore.clemgame.engine.watchdog import Watchdog
-from clemcore.clemgame.envs.agents import check_known, line_up, players_of
-from clemcore.clemgame.envs.rewards import FeedbackFunc, RewardFunc, reward_of
+from clemcore.clemgame.envs.agents import check_known, checked_agents, line_up, players_of
+from clemcore.clemgame.envs.rewards import FeedbackFunc, RewardFunc, feedback_of, reward_of
 from clemcore.errors import EnvError
 
 _logger = logging.getLogger(__name__)
@@ -63,12 +63,13 @@ class Stage:
         options: Options | None = None,
     ) -> None:
         self.learner = learner_agent
-        self.reward, self.feedback = reward_of(reward_func), feedback_func
+        self.reward, self.feedback = reward_of(reward_func), feedback_of(feedback_func)
         self.options = options or Options()
         self.callbacks = GameBenchmarkCallbackList() if callbacks is None else callbacks
-        if learner_agent in (env_agents or {}):
+        others = checked_agents(env_agents)
+        if learner_agent in others:
             raise EnvError(f"{learner_agent} learns, so env_agents must not name it")
-        players = players_of({learner_agent: "learner", **(env_agents or {})})
+        players = players_of({learner_agent: "learner", **others})
         check_known(learner_agent, [f"player_{place}" for place in range(spec.player_count)], spec.game_name)
         self.models: list[backends.Model] = line_up(spec, players)
         self.functions: dict[str, Callable[[Any], Any]] = {

@@ -127,6 +127,8 @@ class EpisodeStream:
         """
         with self._lock:
             where = f"{self._stage.name}: "
+            if self._is_closed:
+                raise EnvError(f"{where}the environment is closed: make another one")
             if self._late is None and self._stopped is not None:
                 raise EnvError(f"{where}step() was called, but {self._stopped}: call reset() first")
             if not isinstance(action, str):

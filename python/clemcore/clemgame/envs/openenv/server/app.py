@@ -30,7 +30,7 @@ from clemcore.clemgame.callbacks import episode_results_folder_callbacks  # noqa
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallbackList  # noqa: E402
 from clemcore.clemgame.callbacks.files import EpisodeResultsFolderCallback, SignalFileSaver  # noqa: E402
 from clemcore.clemgame.engine.seeds import derived_seed  # noqa: E402
-from clemcore.clemgame.envs.agents import check_agent_mapping_for_training  # noqa: E402
+from clemcore.clemgame.envs.agents import agent_names, check_agent_mapping_for_training, check_known  # noqa: E402
 from clemcore.clemgame.envs.games import game_of  # noqa: E402
 from clemcore.clemgame.envs.instance_order import InstanceOrder  # noqa: E402
 from clemcore.clemgame.envs.openenv.models import ClemGameAction, ClemGameObservation, ClemGameState  # noqa: E402
@@ -143,6 +143,8 @@ def create_clemv_app(
     once = _is_true(os.getenv("CLEMV_SINGLE_PASS", "")) if single_pass is None else single_pass
     secret = _token_of(token)
     spec = game_of(game_name)
+    for agent in (learner, *agents):
+        check_known(agent, agent_names(spec.player_count), spec.game_name)
     check_agent_mapping_for_training(spec, {learner: "learner", **agents})
     instances = GameInstances.from_game_spec(spec)
     split = game_instance_split or os.getenv("CLEMV_GAME_SPLIT") or None
