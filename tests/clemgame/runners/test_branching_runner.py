@@ -368,13 +368,21 @@ def test_what_cannot_be_copied_is_told(talk: TalkBenchmark) -> None:
         ({"branching_factor": 0}, "branching_factor must be an integer of at least 1, not 0"),
         ({"branching_factor": 1.5}, "not 1.5"),
         ({"branching_condition": "always"}, "must be a function that takes player and env, not 'always'"),
+        (
+            {"branching_condition": lambda p, e: p is e},
+            "called with the keywords player and env, which",
+        ),
+        (
+            {"feedback_func": "good"},
+            "feedback_func must be a function of observation, action, state and info, not 'good'",
+        ),
     ],
 )
 def test_factors_and_conditions_of_another_kind_are_refused(
     talk: GameBenchmark, arguments: dict[str, Any], told: str
 ) -> None:
     tree = Tree()
-    with pytest.raises(RunError, match=told):
+    with pytest.raises((RunError, GameError), match=told):
         branching.run(talk, rows(1), [CustomResponseModel()], callbacks=tree, **arguments)
     assert not tree.heard
 
@@ -396,7 +404,7 @@ def test_rewards_and_feedback_can_be_the_programs_own(talk: GameBenchmark) -> No
     for wrong in (float("nan"), None, "good"):
         worse: Any = lambda *_, wrong=wrong: wrong  # noqa: E731 - a value that no reward function may return
         branching.run(talk, rows(1), [Draws()], callbacks=(tree := Tree()), reward_func=worse)
-        assert "must return a finite number" in str(tree.ends()[0][2])
+        assert "must give a finite number" in str(tree.ends()[0][2])
 
 
 class Env:

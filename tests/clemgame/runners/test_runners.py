@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Sequence
@@ -304,10 +305,10 @@ def test_models_and_callbacks_of_another_kind_are_refused(talk: GameBenchmark) -
     some: Any = [listener]
     with pytest.raises(TypeError, match="put your callbacks into GameBenchmarkCallbackList"):
         sequential.run(talk, rows(1), [CustomResponseModel()], callbacks=some)
-    sizes: Sequence[Any] = (0, 1.5, None)
-    for size in sizes:
-        with pytest.raises(RunError, match="batch_size must be an integer of at least 1"):
-            batchwise.run(talk, rows(1), [CustomResponseModel()], callbacks=listener, batch_size=size)
+    sizes: Sequence[Any] = (0, 1.5, None, "3", True)
+    for runner, size in itertools.product((batchwise, dispatch), sizes):
+        with pytest.raises(RunError, match="batch_size must be an integer of at least 1, not"):
+            runner.run(talk, rows(1), [CustomResponseModel()], callbacks=listener, batch_size=size)
     assert not listener.heard
 
 

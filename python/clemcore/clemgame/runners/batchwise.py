@@ -51,7 +51,7 @@ def run(
         StoreError: another process writes to the results folder, or it cannot be written.
         BudgetExceededError: no further call can be paid for.
     """
-    _check_size(batch_size)
+    check_size(batch_size)
     models = list(player_models)
     answer_batches = all(getattr(model, "supports_batching", bool)() for model in models)
     play(
@@ -66,8 +66,13 @@ def run(
     )
 
 
-def _check_size(batch_size: int) -> None:
-    if not isinstance(batch_size, int) or batch_size < 1:
+def check_size(batch_size: Any) -> None:
+    """Refuse a size of batches that is not an integer of at least 1.
+
+    Raises:
+        RunError: it is something else.
+    """
+    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise RunError(f"batch_size must be an integer of at least 1, not {batch_size!r}")
 
 
@@ -144,7 +149,7 @@ class DynamicBatchDataLoader(Iterable[Any]):
     """
 
     def __init__(self, dataset: Any, *, collate_fn: Callable[[list[Any]], Any], batch_size: int) -> None:
-        _check_size(batch_size)
+        check_size(batch_size)
         self.dataset = dataset
         self.collate_fn = collate_fn
         self.batch_size = batch_size

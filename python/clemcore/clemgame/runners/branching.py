@@ -6,6 +6,7 @@ own copies of game master, players and callbacks. All branches share what was pl
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback, GameSnapshot
 from clemcore.clemgame.engine import Options
 from clemcore.clemgame.engine.view import model_of
-from clemcore.clemgame.envs.rewards import FeedbackFunc, RewardFunc, reward_of
+from clemcore.clemgame.envs.rewards import FeedbackFunc, RewardFunc, feedback_of, reward_of
 from clemcore.clemgame.runners.observing import Observer
 from clemcore.clemgame.runners.playing import play
 from clemcore.errors import RunError
@@ -106,7 +107,7 @@ def run(
         BudgetExceededError: no further call can be paid for.
     """
     _check(branching_factor, branching_condition)
-    reward_func = reward_of(reward_func)
+    reward_func, feedback_func = reward_of(reward_func), feedback_of(feedback_func)
     rule = (branching_factor, branching_condition)
     play(
         game_benchmark,
@@ -127,6 +128,15 @@ def _check(factor: Any, condition: Any) -> None:
         raise RunError(f"branching_factor must be an integer of at least 1, not {factor!r}")
     if condition is not None and not callable(condition):
         raise RunError(f"branching_condition must be a function that takes player and env, not {condition!r}")
+    try:
+        inspect.signature(condition or always).bind(player=None, env=None)
+    except TypeError:
+        raise RunError(
+            "branching_condition is called with the keywords player and env, which it does not take: write "
+            "'def condition(player, env)' or 'lambda player, env: …'"
+        ) from None
+    except ValueError:  # a function of C, whose parameters nobody knows
+        return
 
 
 class _Env:

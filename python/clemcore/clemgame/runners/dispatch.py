@@ -36,10 +36,11 @@ def run(
 
     Raises:
         GameError: rows or models do not go with the game; nothing was played.
-        RunError: the results folder belongs to 'clem run'.
+        RunError: the batch size is not an integer of at least 1, or the results folder belongs to 'clem run'.
         StoreError: another process writes to the results folder, or it cannot be written.
         BudgetExceededError: no further call can be paid for.
     """
+    batchwise.check_size(batch_size)
     callbacks = GameBenchmarkCallbackList() if callbacks is None else callbacks
     models = list(player_models)
     if batch_size > 1 and all(getattr(model, "supports_batching", bool)() for model in models):

@@ -12,6 +12,7 @@ from clemcore.clemgame.envs.rewards import (
     RewardFunc,
     Step,
     begin_record,
+    feedback_of,
     reward_of,
     reward_of_step,
 )
@@ -44,7 +45,7 @@ class Observer:
         self.callbacks = callbacks
         self._benchmark = benchmark
         self._reward_func = reward_of(reward_func)
-        self._feedback_func = feedback_func
+        self._feedback_func = feedback_of(feedback_func)
         # By the identity of the game master, as long as it plays.
         self._records: dict[int, EpisodeRecord] = {}
         self._rewards: dict[int, float] = {}
