@@ -14,6 +14,7 @@ from clemcore.backends.huggingface_local import HuggingfaceLocalModel
 from clemcore.backends.local.arguments import Arguments
 from clemcore.backends.local.engine import ContinuingEngine, Engine, Generated, Job
 from clemcore.backends.local.transformers.description import TokenBytes, state_numbers
+from clemcore.backends.local.transformers.states import returned_cache
 from clemcore.errors import ClemcoreError, GenerationError
 from support.tiny import CANBERRA, CAPITAL, THINK, load
 
@@ -68,7 +69,7 @@ class TestDescription:
         """Oracle: the cache that transformers makes of some tokens."""
         import torch
 
-        cache = model.model(torch.tensor([[5, 6, 7]], device=model.device), use_cache=True).past_key_values
+        cache = returned_cache(model.model(torch.tensor([[5, 6, 7]], device=model.device), use_cache=True))
         size = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
         assert engine.describe().state_bytes == {"full_attention": size // 3}
 

@@ -9,6 +9,7 @@ import pytest
 
 from clemcore.backends.local.needs import LayerState, Needs
 from clemcore.backends.local.transformers.skeleton import Skeleton, state_bytes
+from clemcore.backends.local.transformers.states import returned_cache
 from support.architectures import ARCHITECTURES, build, config_of
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
@@ -41,8 +42,7 @@ class TestEqualToTheRealOne:
             ids = torch.ones(1, length, dtype=torch.long)
             with torch.no_grad():
                 output = model(input_ids=ids, use_cache=True)
-            state = getattr(output, "past_key_values", None)
-            state = output.cache_params if state is None else state
+            state = returned_cache(output)
             assert [layer.bytes(length) for layer in layers] == [state_bytes(layer) for layer in state.layers]
 
 

@@ -47,7 +47,7 @@ from clemcore.backends.local.transformers.hardware import hardware_of
 from clemcore.backends.local.transformers.masking import honours_mask
 from clemcore.backends.local.transformers.media import ImagesTogether, inputs_of, kind_of
 from clemcore.backends.local.transformers.processors import rules_of
-from clemcore.backends.local.transformers.states import TransformersState
+from clemcore.backends.local.transformers.states import TransformersState, cache_argument
 from clemcore.backends.local.transformers.together import Host, Together
 from clemcore.backends.local.transformers.versions import Watched
 from clemcore.backends.local.transformers.watch import Watch, ending_in, is_watched
@@ -395,6 +395,6 @@ class TransformersEngine:
         with self._computing(), exactly:
             cache = self._feeder.cache_for(batch[0]) if len(batch) == 1 else None
             self._feeder.reset()
-            made = self._model.generate(**inputs, **({} if cache is None else {"past_key_values": cache}))
+            made = self._model.generate(**inputs, **cache_argument(cache))
             self._feeder.learn()
             return made

@@ -17,8 +17,11 @@ from clemcore.backends.local.transformers.carried import CarriedState
 from clemcore.backends.local.transformers.media import first_scores, is_close
 from clemcore.backends.local.transformers.states import (
     TransformersState,
+    cache_argument,
+    cache_name,
     empty_cache,
     restored_cache,
+    returned_cache,
     taken_state,
 )
 
@@ -44,6 +47,7 @@ class Feeder:
         self._context_size = context_size
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._accepted = frozenset(inspect.signature(inner.forward).parameters)
+        self._takes_cache = cache_name() in self._accepted
         self._carried = CarriedState(model)
         self._is_learned = False
         self._tried: tuple[str | None, int] | None = None
@@ -126,7 +130,7 @@ class Feeder:
         import torch
 
         device = next(self._model.parameters()).device
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = cache_argument(cache)
         if "logits_to_keep" in self._accepted:
             more["logits_to_keep"] = logits
         if "position_ids" in self._accepted:
@@ -134,8 +138,8 @@ class Feeder:
         self.reset()
         with torch.no_grad():
             row = torch.tensor([ids], device=device)
-            made = self._model(input_ids=row, past_key_values=cache, use_cache=True, return_dict=True, **more)
-        if getattr(made, "past_key_values", None) is not cache:
+            made = self._model(input_ids=row, use_cache=True, return_dict=True, **more)
+        if returned_cache(made) is not cache:
             raise TypeError(f"{type(self._model).__name__} does not fill the cache that it is given")
         return made.logits[0, -logits:]
 
@@ -178,7 +182,7 @@ class Feeder:
     def _try(self, ids: Sequence[int]) -> tuple[str | None, int]:
         """Return why no prompt can be fed in pieces, or None; and up to how many tokens one can."""
         name = type(self._model).__name__
-        if "past_key_values" not in self._accepted:
+        if not self._takes_cache:
             return f"{name} has no cache of keys and values to go on from", 0
         size = max(1, min(_PIECE, self._context_size // (2 * _LONGER)))
         try:
@@ -228,7 +232,7 @@ class Feeder:
             input_ids=row,
             attention_mask=torch.ones_like(row),
             generation_config=config,
-            past_key_values=restored_cache(state, self._model.config),
+            **cache_argument(restored_cache(state, self._model.config)),
         )
         return made.logits[0][0]
 

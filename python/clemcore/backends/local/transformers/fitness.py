@@ -5,6 +5,7 @@ transformers notices some of this only after gigabytes were read, and some of it
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.failures import reason_of
 from clemcore.backends.local.transformers.skeleton import Skeleton
+from clemcore.backends.local.transformers.states import LINEAR_NAME, NEW_NAME, OLD_NAME, cache_name
 from clemcore.backends.local.weight_files import folder_of, shapes_of, weight_files
 from clemcore.errors import ModelLoadError, SpecError
 from clemcore.spelling import misspelling_of
@@ -32,18 +34,47 @@ def check(entry: LocalEntry, config: Any) -> None:
 
     Raises:
         SpecError: ``device_map`` names a module that the model does not have, or leaves one out.
-        ModelLoadError: weights have other shapes than the configuration says.
+        ModelLoadError: weights have other shapes than the configuration says, or the model's code is of another
+            version of the library.
     """
     try:
         model = Skeleton(config, None, trust_remote_code=entry.trust_remote_code).model
     except Exception as error:  # noqa: BLE001 - code of a model may do anything; then it is found out when it is loaded
         logger.info("model '%s': no modules without weights: %s", entry.model_name, reason_of(error))
         return
+    check_code(model, entry.model_name)
     if isinstance(entry.device_map, Mapping):
         _check_map(entry, entry.device_map, model)
     folder = folder_of(entry)
     if folder is not None and not entry.filename and getattr(config, "quantization_config", None) is None:
         _check_shapes(entry, {name: tuple(tensor.shape) for name, tensor in _tensors(model)}, _renamed(model))
+
+
+def check_code(model: Any, name: str) -> None:
+    """Refuse code of a model's own that calls its cache otherwise than the installed library.
+
+    ``generate`` would feed it only the last token, without the ones before, and a ``forward`` that takes any name
+    would say nothing.
+
+    Args:
+        model: the transformers model, with or without weights.
+        name: the model's name, for messages.
+
+    Raises:
+        ModelLoadError: the code is of another version of the library.
+    """
+    import transformers
+
+    accepted, library = inspect.signature(model.forward).parameters, cache_name()
+    others = [each for each in (NEW_NAME, OLD_NAME, LINEAR_NAME) if each in accepted]
+    if library in accepted or not others or (library == OLD_NAME and others == [LINEAR_NAME]):
+        return
+    versions = "below 5.24" if library == NEW_NAME else "5.24 or newer"
+    raise ModelLoadError(
+        f"model '{name}': its code ({type(model).__name__}) calls the cache '{others[0]}', but transformers "
+        f"{transformers.__version__} calls it '{library}', so that answers would be wrong: install transformers "
+        f"{versions}, or a revision of the model for your version"
+    )
 
 
 def _check_map(entry: LocalEntry, map_: Mapping[str, Any], model: Any) -> None:

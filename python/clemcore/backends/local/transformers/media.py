@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clemcore.backends.local.engine import Job
+from clemcore.backends.local.transformers.states import cache_argument
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ def first_scores(model: Any, batch: Sequence[Job], cache: Any = None) -> Any:
         attention_mask=torch.tensor([[0] * pad + [1] * (longest - pad) for pad in pads], device=device),
         generation_config=config,
         **inputs_of(batch, model),
-        **({} if cache is None else {"past_key_values": cache}),
+        **cache_argument(cache),
     )
     return made.logits[0].float()
 

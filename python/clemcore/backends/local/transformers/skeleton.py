@@ -17,6 +17,7 @@ from typing import Any
 
 from clemcore.backends.local.needs import LayerState
 from clemcore.backends.local.transformers.quiet import quietly
+from clemcore.backends.local.transformers.states import returned_cache
 
 # Lengths of two prompts: the difference is what a token adds. They are shorter than any window.
 _SHORT, _LONG = 3, 4
@@ -149,8 +150,7 @@ class Skeleton:
         last = {"logits_to_keep": 1} if "logits_to_keep" in accepts else {}
         with quietly(), torch.no_grad():
             output = self.model(input_ids=ids, use_cache=True, **last)
-        state = getattr(output, "past_key_values", None)
-        return output.cache_params if state is None else state
+        return returned_cache(output)
 
 
 def _fused_attention() -> Any:

@@ -4,15 +4,21 @@ A state is a chain: each link holds what its own tokens added. Keys and values o
 tokens, so a link has the slice of its tokens, and links that share a beginning share its memory. Whatever else a
 layer keeps (sliding windows, convolutions, linear attention) is a copy as it was at the end of the link.
 
-It knows the library's caches. It does not know who keeps states, and does not use ``Cache.crop``: its meaning
-changed within transformers 5, and layers without a list of tokens refuse it.
+It knows the library's caches, and what their argument is called. It does not know who keeps states, and does not
+use ``Cache.crop``: its meaning changed within transformers 5, and layers without a list of tokens refuse it.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+# What the argument for a cache is called since transformers 5.24, and before; models without attention had a name
+# of their own. The old names still work, with a warning, but signatures have the new one alone.
+NEW_NAME, OLD_NAME, LINEAR_NAME = "cache", "past_key_values", "cache_params"
 
 
 class TransformersState:
@@ -61,6 +67,30 @@ class TransformersState:
             links.append(link._layers)
             link = link._before
         return links[::-1]
+
+
+@functools.cache
+def cache_name() -> str:
+    """Return what the installed library calls the argument for a cache, and the field of what a model returns."""
+    from transformers import GenerationMixin
+
+    parameters = inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
+    return NEW_NAME if NEW_NAME in parameters else OLD_NAME
+
+
+def cache_argument(cache: Any) -> dict[str, Any]:
+    """Return the argument of ``generate`` or a model for a cache, or no argument for None."""
+    return {} if cache is None else {cache_name(): cache}
+
+
+def returned_cache(output: Any) -> Any:
+    """Return the cache in what a model returned, or None.
+
+    Args:
+        output: the library's ``ModelOutput``.
+    """
+    cache = getattr(output, cache_name(), None)
+    return getattr(output, LINEAR_NAME, None) if cache is None and cache_name() == OLD_NAME else cache
 
 
 def empty_cache(config: Any) -> Any:

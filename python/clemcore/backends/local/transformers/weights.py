@@ -83,6 +83,7 @@ def load_model(entry: LocalEntry, options: Mapping[str, Any], config: Any = None
         model, report = model_class(entry).from_pretrained(
             entry.source, output_loading_info=True, ignore_mismatched_sizes=True, **options
         )
+    fitness.check_code(model, entry.model_name)
     _check_report(entry, report)
     placing.check_placement(entry, model)
     restore_buffers(model, entry.model_name)
