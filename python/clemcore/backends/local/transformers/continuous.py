@@ -18,7 +18,7 @@ from typing import Any
 from clemcore.backends.local.engine import Ending, Generated, Job
 from clemcore.backends.local.transformers.choosing import choose_in
 from clemcore.backends.local.transformers.quiet import QUIET, redirect
-from clemcore.backends.local.transformers.rowwise import ROWWISE, register
+from clemcore.backends.local.transformers.rowwise import PAGES, ROWWISE, register
 from clemcore.backends.local.transformers.watch import wanted
 from clemcore.errors import GenerationError
 
@@ -141,7 +141,7 @@ class Continuous:
         """
         import torch
 
-        token = QUIET.set(True)
+        quiet, pages = QUIET.set(True), PAGES.set(self._processor.cache)
         try:
             with torch.no_grad():
                 if self._processor.prepare_next_batch():
@@ -152,7 +152,8 @@ class Continuous:
                     self._processor._generation_step(self._model)
                     self._processor.update_batch()
         finally:
-            QUIET.reset(token)
+            QUIET.reset(quiet)
+            PAGES.reset(pages)
         return self._ended()
 
     def forget(self) -> None:

@@ -9,10 +9,13 @@ Source: https://huggingface.co/docs/transformers/attention_interface
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 # The name under which the library knows it.
 ROWWISE = "clemcore_rowwise"
+# The paged cache of the step that is computed; it knows the sliding window of each layer.
+PAGES: ContextVar[Any] = ContextVar("PAGES")
 
 
 def register() -> None:
@@ -29,8 +32,8 @@ def attend(
     value: Any,
     attention_mask: Any,
     *,
-    cache: Any,
     cu_seq_lens_q: Any,
+    cache: Any = None,
     dropout: float = 0.0,
     scaling: float | None = None,
     **rest: Any,
@@ -43,12 +46,14 @@ def attend(
         key: the same, shape (1, key heads, tokens, size).
         value: the same, shape (1, key heads, tokens, value size).
         attention_mask: always None; the library makes no masks for an attention that it does not know.
-        cache: the paged cache, which takes the keys and values and returns those of all tokens of these prompts.
         cu_seq_lens_q: where the tokens of each prompt begin, and where the last one ends, shape (prompts + 1,).
+        cache: the paged cache, which takes the keys and values and returns those of all tokens of these prompts;
+            None since transformers 5.24, where the layer has asked it before.
         dropout: the share of weights to drop in training.
         scaling: the factor of the scores; None is torch's own.
-        **rest: the library's other arguments, with which the cache is asked. Some models leave out their sliding
-            window, which they have in their masks; the cache always knows it.
+        **rest: the library's other arguments, with which the cache is asked, and in which it says where the keys of
+            each prompt begin. Some models leave out their sliding window, which they have in their masks; the cache
+            always knows it.
 
     Returns:
         The values that each token sees, shape (1, tokens, heads, value size), and None.
@@ -61,9 +66,10 @@ def attend(
     unknown = [name for name in ("softcap", "s_aux", "position_bias") if rest.get(name) is not None]
     if unknown or attention_mask is not None:
         raise ValueError(f"{type(module).__name__} asks for {', '.join(unknown) or 'a mask of its own'}")
-    key, value = cache.update(key_states=key, value_states=value, layer_idx=module.layer_idx, kwargs=rest)
+    if cache is not None:
+        key, value = cache.update(key_states=key, value_states=value, layer_idx=module.layer_idx, kwargs=rest)
     queries, keys = cu_seq_lens_q.tolist(), rest["cu_seq_lens_k"].tolist()
-    sliding_window = getattr(cache.layer_to_allocator[module.layer_idx], "sliding_window", None)
+    sliding_window = getattr(PAGES.get().layer_to_allocator[module.layer_idx], "sliding_window", None)
     rows = []
     for row, (begin, first) in enumerate(zip(queries[:-1], keys[:-1], strict=True)):
         tokens, seen = queries[row + 1] - begin, keys[row + 1] - first
