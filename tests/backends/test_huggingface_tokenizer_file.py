@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from clemcore.backends.local.transformers.tokenizer_file import check_against_file
 from clemcore.errors import ModelLoadError
 from support.tiny import change, copy_of, load
+
+# Whether transformers takes a byte-level tokenizer from its file if the class is Llama's; Python 3.10 has 5.20.2.
+BYTE_LEVEL_LLAMA = tuple(map(int, version("transformers").split(".")[:2])) >= (5, 22)
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
 
@@ -35,7 +39,7 @@ def test_a_class_with_a_pattern_of_its_own(folder: Path, caplog: pytest.LogCaptu
 
 
 def test_a_class_that_drops_blanks(folder: Path) -> None:
-    """So transformers 5.20 loads the byte-level tokenizer of DeepSeek-R1-Distill-Llama, a LlamaTokenizer."""
+    """So transformers up to 5.21 loads the byte-level tokenizer of DeepSeek-R1-Distill-Llama, a LlamaTokenizer."""
     from tokenizers import Tokenizer, decoders, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -43,8 +47,24 @@ def test_a_class_that_drops_blanks(folder: Path) -> None:
     core.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="first", split=False)
     core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     loaded = PreTrainedTokenizerFast(tokenizer_object=core)
-    with pytest.raises(ModelLoadError, match=r"'tiny': .* reads 'the name of the city' as .*: update transformers"):
+    with pytest.raises(
+        ModelLoadError, match=r"'tiny': .* reads 'the name of the city' as .*: set tokenizer_class in its"
+    ):
         check_against_file(loaded, folder, "tiny")
+
+
+def test_the_class_of_llama_over_a_byte_level_file(folder: Path) -> None:
+    """Oracle: the file. Either the installed transformers reads it as it stands there, or the model is refused."""
+    from tokenizers import Tokenizer
+
+    text = "the name of the city"
+    ids = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text, add_special_tokens=False).ids
+    change(folder / "tokenizer_config.json", tokenizer_class="LlamaTokenizerFast")
+    if BYTE_LEVEL_LLAMA:
+        assert load(folder).tokenizer.encode(text, add_special_tokens=False) == ids
+        return
+    with pytest.raises(ModelLoadError, match=r"as LlamaTokenizer, which reads 'the name of the city' as 'thename"):
+        load(folder)
 
 
 def test_limits_in_the_file_are_not_compared(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

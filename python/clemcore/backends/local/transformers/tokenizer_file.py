@@ -2,7 +2,8 @@
 
 transformers 5 builds some tokenizers from their class and takes only the vocabulary from the file. If the class in
 tokenizer_config.json is not the one that the file was made for, text is cut in another way than in training, and
-nothing says so. Example: LlamaTokenizer drops all blanks of a byte-level tokenizer.
+nothing says so. Example: up to 5.21, LlamaTokenizer drops all blanks of a byte-level tokenizer. Python 3.10 has no
+newer version than 5.20.2.
 
 Source: https://github.com/huggingface/transformers/issues/45488
 """
@@ -27,7 +28,10 @@ SAMPLES = (
 )
 _PARTS = ("normalizer", "pre_tokenizer", "decoder")
 _WORDS = "the name of the city"
-_FIX = "update transformers, or set tokenizer_class in its tokenizer_config.json to 'TokenizersBackend'"
+_FIX = (
+    "set tokenizer_class in its tokenizer_config.json to 'TokenizersBackend', or update transformers (5.22 takes "
+    "byte-level tokenizers from their file; it needs Python 3.11)"
+)
 
 
 def check_against_file(tokenizer: Any, folder: Path | None, name: str) -> None:
