@@ -105,6 +105,13 @@ def test_the_key_file_and_the_environment_can_name_another_host(
         ("huggingface", "https://router.huggingface.co/v1", True),
         ("huggingface", "https://me-space.hf.space/v1", False),
         ("lab", "https://api.openai.com/v1", False),
+        # As other programs call the keys of the same services.
+        ("azure_openai", "https://lab.openai.azure.com/openai/v1", True),
+        ("azure", "https://models.example/v1", False),
+        ("co", "https://api.cohere.com", True),
+        ("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", True),
+        ("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", True),
+        ("dashscope", "https://oss.aliyuncs.com/v1", False),
     ],
 )
 def test_where_a_service_is(key_name: str, base_url: str, is_there: bool) -> None:

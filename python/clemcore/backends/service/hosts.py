@@ -8,30 +8,61 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-# By the name of the key: the hosts, each with its subdomains. No stranger can run a server at one of them.
+_AZURE = ("openai.azure.com", "services.ai.azure.com", "cognitiveservices.azure.com")
+_COHERE = ("cohere.com", "cohere.ai")
+_GOOGLE = ("generativelanguage.googleapis.com",)
+_HUGGING_FACE = ("huggingface.co",)
+_TOGETHER = ("together.xyz", "together.ai")
+_ZHIPU = ("bigmodel.cn", "z.ai")
+
+# By the name of the key: the hosts, each with its subdomains. No stranger can run a server at one of them. Other
+# programs keep the key of the same service under another name ($CO_API_KEY, $GEMINI_API_KEY): these are listed too.
 HOSTS = {
+    "ai21": ("ai21.com",),
     "anthropic": ("anthropic.com",),
+    "azure": _AZURE,
+    "azure_ai": _AZURE,
     "azure_claude": ("services.ai.azure.com",),
-    "azure_gpt": ("openai.azure.com", "services.ai.azure.com", "cognitiveservices.azure.com"),
+    "azure_gpt": _AZURE,
+    "azure_openai": _AZURE,
+    "baseten": ("baseten.co",),
     "cerebras": ("cerebras.ai",),
-    "cohere": ("cohere.com", "cohere.ai"),
+    "claude": ("anthropic.com",),
+    "co": _COHERE,
+    "cohere": _COHERE,
+    "dashscope": ("dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com", "dashscope-us.aliyuncs.com"),
     "deepinfra": ("deepinfra.com",),
     "deepseek": ("deepseek.com",),
     "fireworks": ("fireworks.ai",),
-    "google": ("generativelanguage.googleapis.com",),
+    "fireworks_ai": ("fireworks.ai",),
+    "gemini": _GOOGLE,
+    "google": _GOOGLE,
+    "google_generative_ai": _GOOGLE,
     "groq": ("groq.com",),
-    "huggingface": ("huggingface.co",),
+    "hf": _HUGGING_FACE,
+    "huggingface": _HUGGING_FACE,
+    "hyperbolic": ("hyperbolic.xyz",),
+    "minimax": ("minimax.io", "minimaxi.com", "minimax.chat"),
     "mistral": ("mistral.ai",),
     "moonshot": ("moonshot.ai", "moonshot.cn"),
     "nebius": ("nebius.com",),
+    "novita": ("novita.ai",),
     "nvidia": ("api.nvidia.com",),
+    "nvidia_nim": ("api.nvidia.com",),
     "openai": ("openai.com",),
     "openrouter": ("openrouter.ai",),
     "perplexity": ("perplexity.ai",),
+    "perplexityai": ("perplexity.ai",),
+    "pplx": ("perplexity.ai",),
+    "replicate": ("replicate.com",),
     "sambanova": ("sambanova.ai",),
-    "together": ("together.xyz", "together.ai"),
+    "siliconflow": ("siliconflow.cn", "siliconflow.com"),
+    "together": _TOGETHER,
+    "together_ai": _TOGETHER,
+    "togetherai": _TOGETHER,
     "xai": ("x.ai",),
     "zai": ("z.ai",),
+    "zhipuai": _ZHIPU,
 }
 
 
