@@ -98,6 +98,21 @@ def test_damaged_pages_give_no_wrong_answer(wire_server: WireServer) -> None:
                 assert ask(model, question(number)).text == str(number)
 
 
+def test_a_damaged_schema_is_a_typed_error(wire_server: WireServer) -> None:
+    fill(wire_server, 1)
+    path = Path("c.sqlite3")
+    whole = path.read_bytes()
+    at = whole.index(b"CREATE TABLE replies")
+    for damage in (b"\xff\xfe\xfd\xf0\x9f", b"\0\0\0\0", b"CREATE TABEL"):
+        for place in (at, at + len("CREATE TABLE ")):
+            path.write_bytes(whole[:place] + damage + whole[place + len(damage) :])
+            try:
+                with backends.cache(path):
+                    pass
+            except CacheError as error:
+                assert "is not a cache of calls" in str(error)  # noqa: PT017 - some damage does no harm
+
+
 def kept(server: WireServer, backend: str, gen_args: dict[str, Any], **entry: Any) -> list[str]:
     """Return how often a call is kept and found, when it is asked twice."""
     form = FORMATS[backend]

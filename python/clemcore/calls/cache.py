@@ -302,6 +302,8 @@ def _opened(path: Path, *, make: bool) -> sqlite3.Connection:
             _log_ahead(connection)
     except sqlite3.Error as fault:
         reason = str(fault)
+    except UnicodeDecodeError:  # SQLite quotes damaged names in its errors, and Python cannot read these
+        reason = "it is damaged"
     else:
         if not is_foreign:
             return connection
