@@ -165,6 +165,7 @@ class JsonListFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Lock the file, read it whole, and make the spare."""
+        check_place(Path(path))  # before links are followed: those of /dev/stdout and /proc lead to no path
         self.path = Path(path).resolve()
         check_place(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
