@@ -22,6 +22,8 @@ pytestmark = pytest.mark.slow  # importing torch and transformers alone takes se
         ("bad_words_ids", []),
         ("suppress_tokens", ["a"]),
         ("no_repeat_ngram_size", -1),
+        ("stop_strings", [5]),
+        ("stop_strings", {"a": 1}),
     ],
 )
 def test_a_wrong_value_is_named_when_the_model_is_loaded(

@@ -84,6 +84,15 @@ def check_own_config(own: Any, name: str) -> None:
                 f"model '{name}': the generation configuration that came with it has a fault: {field} must be "
                 f"{check.words}, not {value!r}; correct generation_config.json, or config.json if there is none"
             )
+    stops = getattr(own, "stop_strings", None)
+    listed = [stops] if isinstance(stops, str) else stops
+    if listed is not None and not (
+        isinstance(listed, (list, tuple)) and all(isinstance(stop, str) for stop in listed)
+    ):
+        raise ModelLoadError(
+            f"model '{name}': the generation configuration that came with it has a fault: stop_strings must be a "
+            f"text or a list of texts, not {stops!r}; correct generation_config.json"
+        )
     for field in ("eos_token_id", "pad_token_id"):
         value = getattr(own, field, None)
         ids = value if isinstance(value, list) and field == "eos_token_id" else [value]
