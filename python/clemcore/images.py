@@ -100,6 +100,26 @@ def images_of(message: Message, index: int, spec: ModelSpec) -> list[Image]:
     return images
 
 
+def part_as_sent(part: Any, where: str) -> Any:
+    """Return a part of a content with its data: URL written anew, as the data of a message's `image` is.
+
+    Args:
+        part: the part; one without a data: URL of an image is returned as it is.
+        where: its place in the messages, for errors.
+
+    Raises:
+        MessagesError: the URL's data cannot be read.
+    """
+    if not isinstance(part, dict):
+        return part
+    found = part.get("image_url")
+    url = found.get("url") if isinstance(found, dict) else found
+    if not isinstance(url, str) or url[: len(_DATA)].lower() != _DATA:
+        return part
+    whole = _from_data_url(url, f"{where}['image_url']").address
+    return {**part, "image_url": {**found, "url": whole} if isinstance(found, dict) else whole}
+
+
 def check_number(messages: Messages, spec: ModelSpec) -> None:
     """Check how many images a dialogue has, where the entry limits it (``multimodality.max_images``).
 

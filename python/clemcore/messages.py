@@ -25,6 +25,32 @@ _ROLES = frozenset(
     {"system", "user", "assistant", "tool", "tools", "developer", "function", "model", "ipython", "context"}
 )
 _FIELDS = frozenset({"role", "content", "image"})
+# Other names that people give to the field `image`. Without that field, the model would not see the picture.
+_OTHER_NAMES = frozenset({"images", "image_url", "image_urls", "img", "imgs"})
+# Types of parts that some format or template knows, and the field that a part of the type needs.
+_NEEDED = {"text": ("text", "content"), "image_url": ("image_url",), "input_text": ("text",)}
+_PARTS = frozenset(
+    [
+        "audio",
+        "audio_url",
+        "document",
+        "file",
+        "image",
+        "image_url",
+        "input_audio",
+        "input_file",
+        "input_image",
+        "input_text",
+        "output_text",
+        "refusal",
+        "text",
+        "thinking",
+        "tool_result",
+        "tool_use",
+        "video",
+        "video_url",
+    ]
+)
 
 
 def check_messages(messages: Any, *, where: str = "messages") -> None:
@@ -63,18 +89,42 @@ def _faults(index: int, message: Any, where: str) -> list[str]:
         faults.append(f"{where}[{index}]['role'] is {role!r}: did you mean {near!r}?")
     content = message.get("content")
     if isinstance(content, list):
-        faults += [
-            f"{where}[{index}]['content'][{n}] must be a dict with a 'type', not {type(part).__name__}"
-            for n, part in enumerate(content)
-            if not isinstance(part, dict)
-        ]
+        parts = (_part_fault(part) for part in content)
+        faults += [f"{where}[{index}]['content'][{n}]{fault}" for n, fault in enumerate(parts) if fault is not None]
     elif not isinstance(content, str) and not (content is None and len(message.keys() - {"role", "content"})):
         faults.append(f"{where}[{index}]['content'] must be a string, {_found(message, 'content')}")
     if not message.keys() <= _FIELDS:
         strange = [str(name) for name in message if name not in _FIELDS]
-        alike = [(name, near) for name in strange if (near := misspelling_of(name, _FIELDS)) is not None]
+        alike = [(name, near) for name in strange if (near := _field_meant(name, message)) is not None]
         faults += [f"{where}[{index}] has the field {name!r}: did you mean {near!r}?" for name, near in alike]
     return faults
+
+
+def _field_meant(name: str, message: Message) -> str | None:
+    if message.get("image") is None and (name in _OTHER_NAMES or misspelling_of(name, _OTHER_NAMES) is not None):
+        return "image"
+    return misspelling_of(name, _FIELDS)
+
+
+def _part_fault(part: Any) -> str | None:
+    """Return what is wrong with a part of a content, as the rest of a sentence that begins with its place."""
+    if not isinstance(part, dict):
+        return f" must be a dict with a 'type', not {type(part).__name__}"
+    kind = part.get("type")
+    if not isinstance(kind, str):
+        return None
+    if kind not in _PARTS and (near := misspelling_of(kind, _PARTS)) is not None:
+        return f"['type'] is {kind!r}: did you mean {near!r}?"
+    needed = _NEEDED.get(kind)
+    if needed is None or any(part.get(name) is not None for name in needed):
+        return None
+    strange = [str(name) for name in part if name != "type"]
+    near = next((name for name in strange if misspelling_of(name, needed) is not None), None)
+    return (
+        f" has no {needed[0]!r}, but {near!r}"
+        if near is not None
+        else f" is of type {kind!r} and has no {needed[0]!r}"
+    )
 
 
 def _found(message: Message, field: str) -> str:
@@ -182,10 +232,12 @@ def runs_of(messages: Messages, cull_system_message: bool = True) -> list[Messag
 
 
 _MERGED = frozenset({"role", "content", "image"})
+# Roles of results of tools: two results are two, also without fields of their own.
+_OF_TOOLS = frozenset({"tool", "tools", "function", "ipython"})
 
 
 def _belong_together(message: Message, other: Message) -> bool:
-    if message["role"] != other["role"] or message["role"] == "tool":
+    if message["role"] != other["role"] or message["role"] in _OF_TOOLS:
         return False
     fields = (message.keys() | other.keys()) - _MERGED
     if not fields:

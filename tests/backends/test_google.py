@@ -115,7 +115,11 @@ def test_no_empty_instruction_is_sent(wire_server: WireServer, first: list[dict[
         ([{"role": "system", "content": "Be short."}], {}, "nothing but system messages"),
         ([{"role": "tool", "content": "7"}], {}, "has the role 'tool'"),
         ([{"role": "user", "content": "A", "name": "ann"}], {}, "has 'name', which the service does not take"),
-        ([{"role": "user", "content": [{"type": "image_url"}]}], {}, "no part of type 'image_url'"),
+        (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}],
+            {},
+            "no part of type 'image_url'",
+        ),
         ([*HELLO, {"role": "assistant", "content": "Can"}], {"prefill": False}, "the model would have to continue"),
     ],
 )

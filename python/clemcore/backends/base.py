@@ -207,6 +207,25 @@ def refuse_misspelt_arguments(model_name: str, gen_args: Collection[str]) -> Non
             )
 
 
+def refuse_unknown_arguments(model_name: str, gen_args: Collection[str]) -> None:
+    """Refuse generation arguments of a model that uses none, if no packaged backend knows their names.
+
+    Args:
+        model_name: the name of the model.
+        gen_args: the names of arguments that a person has typed.
+
+    Raises:
+        GenerationArgumentError: no backend knows one of them.
+    """
+    refuse_misspelt_arguments(model_name, gen_args)
+    unknown = sorted(set(gen_args).difference(DEFAULT_GEN_ARGS, SAMPLING_FIELDS, _core.argument_senders()))
+    if unknown:
+        raise GenerationArgumentError(
+            f"model '{model_name}' has no use for the generation argument {unknown[0]!r}, which no backend knows: "
+            "leave it out"
+        )
+
+
 def overrides_render(cls: type[Backend]) -> bool:
     """Tell whether a backend can show what it would send."""
     return cls.render.__func__ is not Backend.render.__func__  # type: ignore[attr-defined]

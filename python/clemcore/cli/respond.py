@@ -99,6 +99,10 @@ def respond(
     print_json({**told, "overridden": changes} if changes else told)
 
 
+# Backends that take every generation argument and use none.
+_STAND_INS = frozenset({"mock", "human", "_player_programmed", "_player_human"})
+
+
 def show_answer(model: Model, dialogue: Messages, *, in_pieces: bool) -> str:
     """Ask, print the answer and return it.
 
@@ -125,11 +129,19 @@ def show_answer(model: Model, dialogue: Messages, *, in_pieces: bool) -> str:
 
 
 def load(model: ModelSpec, gen_args: Mapping[str, Any]) -> Model:
-    """Load a model, saying on a terminal what takes its time."""
+    """Load a model, saying on a terminal what takes its time.
+
+    Raises:
+        GenerationArgumentError: an argument has no effect, because the model only stands in for others.
+    """
+    from clemcore.backends.base import refuse_unknown_arguments
     from clemcore.loading import load_model
 
     with progress(f"loading {model.get('model_name', model)}"):
-        return load_model(model, gen_args)
+        loaded = load_model(model, gen_args)
+    if loaded.model_spec.get("backend") in _STAND_INS:
+        refuse_unknown_arguments(loaded.name, gen_args)
+    return loaded
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ from clemcore.arguments.account import ledger_of
 from clemcore.arguments.ledger import Ledger
 from clemcore.backends.service.dialects.base import Dialect
 from clemcore.errors import SpecError
-from clemcore.images import check_number
-from clemcore.messages import Messages, check_texts, ensure_alternating_roles
+from clemcore.images import check_number, part_as_sent
+from clemcore.messages import Message, Messages, check_texts, ensure_alternating_roles
 from clemcore.registry.settings import setting
 from clemcore.registry.spec import ModelSpec
 
@@ -36,7 +36,16 @@ def written(spec: ModelSpec, model_id: str, dialect: Dialect, messages: Messages
     if any(message.get("image") is not None for message in messages):
         check_number(messages, spec)
     check_texts(messages)
-    return dialect.body(spec, model_id, ensure_alternating_roles(messages), ledger.fields)
+    sent = [_with_whole_data(message, index) for index, message in enumerate(ensure_alternating_roles(messages))]
+    return dialect.body(spec, model_id, sent, ledger.fields)
+
+
+def _with_whole_data(message: Message, index: int) -> Message:
+    content = message["content"]
+    if not isinstance(content, list):
+        return message
+    parts = [part_as_sent(part, f"messages[{index}]['content'][{n}]") for n, part in enumerate(content)]
+    return {**message, "content": parts}
 
 
 def model_id_of(spec: ModelSpec) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from clemcore.arguments.parameter import NotExpressibleError
@@ -9,7 +10,33 @@ from clemcore.errors import MessagesError
 from clemcore.messages import DELIMITER, Message, Messages, ensure_alternating_roles
 from clemcore.registry.spec import ModelSpec
 
+logger = logging.getLogger(__name__)
+
 _PLAIN = frozenset({"role", "content", "image"})
+# Fields that change what a model is told. Any other field is a game's own note.
+_MEANT_FOR_MODELS = frozenset(
+    [
+        "audio",
+        "cache_control",
+        "citations",
+        "documents",
+        "function_call",
+        "name",
+        "partial",
+        "prefix",
+        "reasoning",
+        "reasoning_content",
+        "reasoning_details",
+        "refusal",
+        "thinking",
+        "tool_call_id",
+        "tool_calls",
+        "tool_plan",
+        "tools",
+        "weight",
+    ]
+)
+_left_out: set[str] = set()
 
 
 def split_system(messages: Messages) -> tuple[str, list[tuple[int, Message]]]:
@@ -48,15 +75,26 @@ def split_system(messages: Messages) -> tuple[str, list[tuple[int, Message]]]:
 
 
 def alone(message: Message, index: int) -> None:
-    """Refuse fields of a message that the format has no place for.
+    """Refuse fields of a message that a model would have to see and that the format has no place for.
+
+    Other fields, which games keep for themselves, are not sent; a warning names each field once.
 
     Raises:
         MessagesError: there are some.
     """
-    if more := sorted(str(name) for name in message.keys() - _PLAIN):
+    more = message.keys() - _PLAIN
+    if not more:
+        return
+    if meant := sorted(more & _MEANT_FOR_MODELS):
         raise MessagesError(
-            f"messages[{index}] has {', '.join(repr(name) for name in more)}, which the service does not take: "
+            f"messages[{index}] has {', '.join(map(repr, meant))}, which the service does not take: "
             "a message has a role, a content and, for models that see, an image"
+        )
+    new = sorted({str(name) for name in more} - _left_out)
+    if new:
+        _left_out.update(new)
+        logger.warning(
+            "messages[%d] has %s, which the service does not take: it is not sent", index, ", ".join(map(repr, new))
         )
 
 
