@@ -78,8 +78,8 @@ class TestLoading:
             ("config", {"eos_token_id": "2"}, r"cannot load the configuration .*'2'.*transformers \d"),
             ("generation_config", {"eos_token_id": "2"}, "eos_token_id must be .* not '2'"),
             ("generation_config", {"eos_token_id": [2, "3"]}, "eos_token_id must be"),
-            ("generation_config", {"pad_token_id": "0"}, r"cannot load the weights .*torch \d"),
-            ("generation_config", {"cache_implementation": "own"}, "cannot load the weights"),
+            ("generation_config", {"pad_token_id": "0"}, r"cannot load the generation configuration .*torch \d"),
+            ("generation_config", {"cache_implementation": "own"}, "cannot load the generation configuration"),
         ],
     )
     def test_files_with_a_fault(self, folder: Path, file: str, fields: dict[str, Any], words: str) -> None:
@@ -173,15 +173,21 @@ class TestCalls:
         with pytest.raises(TemplateError, match="the chat template of 'tiny' renders nothing"):
             model.generate_response(GREETING)
 
-    @pytest.mark.parametrize("own", [{"penalty_alpha": 0.6, "top_k": 4}, {"force_words_ids": [[5]]}])
+    @pytest.mark.parametrize("mode", ["exact", "fast"])
     def test_whatever_else_fails_names_model_step_and_versions(
-        self, tiny_chat: Path, tmp_path: Path, own: dict[str, Any]
+        self, tiny_chat: Path, monkeypatch: pytest.MonkeyPatch, mode: str
     ) -> None:
-        model = load(copy_of(tiny_chat, tmp_path / "tiny", generation_config=own))
+        from transformers import NoRepeatNGramLogitsProcessor
+
+        def fail(*_: Any) -> None:
+            raise TypeError("broken")
+
+        monkeypatch.setattr(NoRepeatNGramLogitsProcessor, "__call__", fail)
+        model = load(tiny_chat, {"premade_chat_template": True, "exactness": mode})
         with pytest.raises(
-            GenerationError, match=r"'tiny': it failed while it generated .*torch \d.*transformers \d"
+            GenerationError, match=r"'tiny': it failed while it generated .*broken.*torch \d.*transformers \d"
         ):
-            model.generate_response(GREETING)
+            model.generate_response(GREETING, gen_args={"no_repeat_ngram_size": 3})
 
 
 class TestPatterns:

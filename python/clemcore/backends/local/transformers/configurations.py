@@ -22,6 +22,7 @@ from clemcore.backends.local.transformers.generation_config import (
     sent_arguments,
     sent_choices,
 )
+from clemcore.backends.local.transformers.own_config import check_for_sampling, check_own_config
 from clemcore.backends.local.transformers.processors import beyond_ours
 from clemcore.backends.local.transformers.quiet import QUIET, redirect_warnings
 
@@ -57,17 +58,23 @@ class Settings:
 class Configurations:
     """Makes the generation configurations of one model."""
 
-    def __init__(self, model: Any, tokenizer: Any, vocabulary: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, vocabulary: int, name: str) -> None:
         """Take the parts.
 
         Args:
             model: the transformers model.
             tokenizer: its tokenizer.
             vocabulary: number of tokens that the model has embeddings for.
+            name: the model's name, for messages.
+
+        Raises:
+            ModelLoadError: the model's own configuration has a fault.
         """
+        check_own_config(model.generation_config, name, vocabulary)
         self._model = model
         self._tokenizer = tokenizer
         self._vocabulary = vocabulary
+        self._name = name
         self._settings: dict[Arguments, Settings] = {}
         self._put_aside: Any = None
         self._nothing = type(model.generation_config)()
@@ -85,6 +92,10 @@ class Configurations:
         """Return what generate() is given, made anew where the model's own configuration has changed.
 
         It is the same for all seeds and all ``max_tokens``; who generates sets ``max_new_tokens`` in a copy.
+
+        Raises:
+            ModelLoadError: the model's own configuration was changed, and has a fault now.
+            GenerationArgumentError: a sampled answer, for which the model's own configuration has a wrong value.
         """
         arguments = dataclasses.replace(arguments, seed=None, max_tokens=1)
         own = self.own()
@@ -92,7 +103,10 @@ class Configurations:
         if settings is None or settings.own != vars(own):
             if len(self._settings) >= _REMEMBERED:
                 self._settings.clear()
+            check_own_config(own, self._name, self._vocabulary)
             config = build_config(arguments, own, self._tokenizer, self._vocabulary)
+            if config.do_sample:
+                check_for_sampling(own, config, self._name)
             fields = copy.deepcopy(vars(own))
             settings = Settings(
                 config,

@@ -39,8 +39,8 @@ from clemcore.backends.local.transformers.feeding import CancelledWhileFedError,
 from clemcore.backends.local.transformers.forked import Origin
 from clemcore.backends.local.transformers.generation_config import (
     NAMES,
-    check_own_config,
     own_ends,
+    search_of,
     why_in_one_call,
 )
 from clemcore.backends.local.transformers.hardware import hardware_of
@@ -73,7 +73,6 @@ class TransformersEngine:
         Raises:
             ModelLoadError: the model's generation configuration has a fault.
         """
-        check_own_config(model.generation_config, name)
         self._model = model
         self._tokenizer = tokenizer
         self._name = name
@@ -83,7 +82,7 @@ class TransformersEngine:
         self._vocabulary = vocabulary_of(model)
         self._honours_mask: bool | None = None
         self._token_bytes: TokenBytes | None = None
-        self._configurations = Configurations(model, tokenizer, self._vocabulary)
+        self._configurations = Configurations(model, tokenizer, self._vocabulary, name)
         self._first = next(model.parameters())  # looking for it in each call takes long
         self._decode = decoder_of(tokenizer)
         self._described: tuple[Any, Description] | None = None
@@ -162,10 +161,10 @@ class TransformersEngine:
             # Arguments that ask for it were checked; this is the model's own configuration.
             refused = refused_in_search(arguments)
             if refused:
-                mode = settings.config.get_generation_mode().replace("_", " ")
+                asked, change = search_of(settings.config)
                 raise GenerationArgumentError(
-                    f"model '{self._name}': its generation configuration asks for {mode}, which excludes "
-                    f"{', '.join(refused)}; leave them out, or set num_beams to 1"
+                    f"model '{self._name}': its generation configuration asks for {asked}, which excludes "
+                    f"{', '.join(refused)}: leave them out, or {change}"
                 )
             return Rules(arguments, is_search=True)
         seed = arguments.seed
@@ -378,7 +377,7 @@ class TransformersEngine:
         ]
         facts = determinism_facts(device) if batch[0].deterministic else {}
         return [
-            end if isinstance(end, Exception) else Generated(ids, end, ends, words, facts, seconds)
+            self._failed(end) if isinstance(end, Exception) else Generated(ids, end, ends, words, facts, seconds)
             for words, (ids, end) in zip(sent, found, strict=True)
         ]
 

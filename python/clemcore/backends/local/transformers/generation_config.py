@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from clemcore.backends.local.arguments import Arguments, as_lists
-from clemcore.backends.local.checks import CHECKS, FIELDS
-from clemcore.errors import ModelLoadError
+from clemcore.backends.local.checks import FIELDS, is_integer
+from clemcore.backends.local.transformers.own_config import SAMPLING
 
 # The arguments that are honoured, and what transformers calls them.
 NAMES: Mapping[str, str] = {
@@ -30,17 +30,6 @@ NAMES: Mapping[str, str] = {
     "seed": "seed",
     **{name: name for name in FIELDS},
 }
-# Fields of a generation configuration that choose among likely tokens; greedy decoding has no use for them.
-_SAMPLING_FIELDS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "top_h",
-    "typical_p",
-    "epsilon_cutoff",
-    "eta_cutoff",
-)
 # Fields that say how to compute and not which token to take.
 _COMPUTING_FIELDS = (
     "use_cache",
@@ -51,6 +40,8 @@ _COMPUTING_FIELDS = (
     "disable_compile",
     "prefill_chunk_size",
 )
+# Names of the cache that generate() makes anyway; configurations of Gemma 2 and 3 have "hybrid".
+_DEFAULT_CACHES = ("dynamic", "hybrid")
 # Ways in which transformers takes one token after the other; all others search for the whole answer.
 _STEPWISE = ("greedy_search", "sample")
 # Fields that the record always shows; others only where they differ from the library's defaults.
@@ -63,45 +54,6 @@ _ALWAYS_RECORDED = (
     "pad_token_id",
 )
 _NOT_RECORDED = ("bos_token_id", "transformers_version", "max_length", "_from_model_config")
-
-
-def check_own_config(own: Any, name: str) -> None:
-    """Check the generation configuration that came with a model.
-
-    Args:
-        own: the configuration.
-        name: the model's name, for messages.
-
-    Raises:
-        ModelLoadError: an end or padding token is no id, or a field that holds for every call has a wrong value.
-    """
-    for field in ("repetition_penalty", "bad_words_ids", "suppress_tokens", "no_repeat_ngram_size"):
-        value, check = getattr(own, field, None), {**CHECKS, **FIELDS}[field]
-        # transformers takes an empty list as "none" here, and refuses it in bad_words_ids.
-        is_off = field == "suppress_tokens" and value == []
-        if value is not None and not is_off and not check.holds(value):
-            raise ModelLoadError(
-                f"model '{name}': the generation configuration that came with it has a fault: {field} must be "
-                f"{check.words}, not {value!r}; correct generation_config.json, or config.json if there is none"
-            )
-    stops = getattr(own, "stop_strings", None)
-    listed = [stops] if isinstance(stops, str) else stops
-    if listed is not None and not (
-        isinstance(listed, (list, tuple)) and all(isinstance(stop, str) for stop in listed)
-    ):
-        raise ModelLoadError(
-            f"model '{name}': the generation configuration that came with it has a fault: stop_strings must be a "
-            f"text or a list of texts, not {stops!r}; correct generation_config.json"
-        )
-    for field in ("eos_token_id", "pad_token_id"):
-        value = getattr(own, field, None)
-        ids = value if isinstance(value, list) and field == "eos_token_id" else [value]
-        if value is not None and not all(isinstance(number, int) for number in ids):
-            raise ModelLoadError(
-                f"model '{name}': the generation configuration that came with it has a fault: {field} must be the "
-                f"id of a token (an integer), not {value!r}; correct generation_config.json, or config.json if "
-                "there is none"
-            )
 
 
 def build_config(arguments: Arguments, own: Any, tokenizer: Any, vocabulary: int) -> Any:
@@ -127,15 +79,19 @@ def build_config(arguments: Arguments, own: Any, tokenizer: Any, vocabulary: int
         ("return_dict_in_generate", False),
     ):
         setattr(config, field, value)
+    if config.cache_implementation in _DEFAULT_CACHES:
+        config.cache_implementation = None
     if arguments.repetition_penalty is not None:
         config.repetition_penalty = arguments.repetition_penalty
     for field, value in arguments.further:
         setattr(config, field, as_lists(value))
-    for field in _SAMPLING_FIELDS:
+    for field in SAMPLING:
         if not config.do_sample:
             setattr(config, field, None)
         elif getattr(arguments, field, None) is not None:
             setattr(config, field, getattr(arguments, field))
+    if is_integer(config.top_k) and config.top_k < 0:
+        config.top_k = 0
     ends = end_tokens(config)
     if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ends:
         config.eos_token_id = [*sorted(ends), tokenizer.eos_token_id] if ends else tokenizer.eos_token_id
@@ -179,6 +135,16 @@ def sent_choices(arguments: Arguments) -> dict[str, Any]:
 def is_search(config: Any) -> bool:
     """Tell whether transformers searches for the whole answer, as with beams."""
     return config.get_generation_mode() not in _STEPWISE
+
+
+def search_of(config: Any) -> tuple[str, str]:
+    """Return what a configuration asks for where it asks for a search, and what to do to have none."""
+    if (config.num_beams or 1) > 1:
+        return f"num_beams {config.num_beams}", "set num_beams to 1"
+    return (
+        f"prompt_lookup_num_tokens {config.prompt_lookup_num_tokens}",
+        "remove that from generation_config.json",
+    )
 
 
 def effective_arguments(arguments: Arguments, config: Any) -> Arguments:
@@ -225,9 +191,20 @@ def sent_arguments(config: Any) -> dict[str, Any]:
     effective = {**defaults, **{name: value for name, value in config.to_dict().items() if value is not None}}
     sent = {name: effective.get(name) for name in _ALWAYS_RECORDED}
     if config.do_sample:
-        sent |= {name: effective[name] for name in _SAMPLING_FIELDS if effective.get(name) is not None}
+        sent |= {name: effective[name] for name in SAMPLING if effective.get(name) is not None}
     for name, value in effective.items():
         # False, 0 and None all say "not used".
         if (value or None) != (defaults.get(name) or None) and name not in sent and name not in _NOT_RECORDED:
             sent[name] = value
-    return sent
+    return {name: _plain(value) for name, value in sent.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a configuration as JSON has it; a part such as that of a watermark is an object."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return _plain(value.to_dict()) if hasattr(value, "to_dict") else str(value)

@@ -93,9 +93,22 @@ def load_config(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
 
     with loading(entry, "configuration"):
         config = AutoConfig.from_pretrained(entry.source, **options)
+    name_outputs(config)
     check_attention(entry, getattr(config, "_attn_implementation", None))
     check_sees(entry, config)
     return config
+
+
+def name_outputs(config: Any) -> None:
+    """Have a model's code return outputs with names, as callers expect; a file may say ``return_dict`` false.
+
+    Args:
+        config: the configuration that the modules have; it is changed, with its parts.
+    """
+    config.return_dict = True
+    for part in getattr(config, "sub_configs", {}):
+        if getattr(config, part, None) is not None:
+            name_outputs(getattr(config, part))
 
 
 def check_attention(entry: LocalEntry, attention: Any) -> None:

@@ -230,8 +230,9 @@ class Together:
         self._limit.count(len(ended))
         for job, result in ended:
             if isinstance(result, Generated):
-                result = dataclasses.replace(result, sent=host.configurations.sent(job.arguments))  # noqa: PLW2901
-            yield job, result
+                yield job, dataclasses.replace(result, sent=host.configurations.sent(job.arguments))
+            else:
+                yield job, host.failed(result)
 
     def _tried_step(
         self, host: Host, waiting: deque[Job], ended: list[tuple[Job, Result]], *, joins: bool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from typing import Any
 from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.memory import Free
 from clemcore.backends.local.preflight import Verdict, require_room
-from clemcore.backends.local.transformers import adapters, fitness, formats, placing
+from clemcore.backends.local.transformers import adapters, fitness, formats, own_config, placing
 from clemcore.backends.local.transformers.buffers import restore_buffers
-from clemcore.backends.local.transformers.loading import check_attention, loading, model_class
+from clemcore.backends.local.transformers.loading import check_attention, loading, model_class, name_outputs
 from clemcore.backends.local.transformers.quiet import no_bar_of_conversion
 from clemcore.backends.local.weight_files import (
     fault_of,
@@ -69,7 +68,7 @@ def load_model(entry: LocalEntry, options: Mapping[str, Any], config: Any = None
         options["quantization_config"] = quantization
     if entry.is_folder:
         _check_files(entry, Path(entry.source))
-    _check_generation_config(entry)
+    own_config.check_file(entry)
     if entry.peft_model:
         adapters.check_adapter(entry, config, token)
     if config is not None:
@@ -87,6 +86,7 @@ def load_model(entry: LocalEntry, options: Mapping[str, Any], config: Any = None
     _check_report(entry, report)
     placing.check_placement(entry, model)
     restore_buffers(model, entry.model_name)
+    name_outputs(model.config)
     facts: dict[str, Any] = {"weights_sha256": _hash(entry, folder_of(entry)), "adapter": None}
     if not entry.preflight:
         facts["preflight"] = False
@@ -124,24 +124,6 @@ def _check_files(entry: LocalEntry, folder: Path) -> None:
         fault = fault_of(path) if path.exists() else f"{path.name} is missing in {folder}: copy or download it"
         if fault:
             raise ModelLoadError(f"model '{entry.model_name}': cannot load the weights: {fault}")
-
-
-def _check_generation_config(entry: LocalEntry) -> None:
-    """Check that a generation configuration can be read; the library would go on without it and say nothing."""
-    folder = folder_of(entry)
-    path = None if folder is None else folder / "generation_config.json"
-    if path is None or not path.is_file():
-        return
-    try:
-        content = json.loads(path.read_bytes())
-        fault = None if isinstance(content, dict) else "it must be an object"
-    except (OSError, ValueError, RecursionError) as error:
-        fault = str(error)
-    if fault is not None:
-        raise ModelLoadError(
-            f"model '{entry.model_name}': {path} cannot be read: {fault}; correct it, or download it "
-            "again. It says which tokens end a reply"
-        )
 
 
 def _check_report(entry: LocalEntry, report: Mapping[str, Any]) -> None:
