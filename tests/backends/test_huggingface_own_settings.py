@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from clemcore.errors import GenerationArgumentError, ModelLoadError
+from clemcore.model import Model
 from support.tiny import CANBERRA, CAPITAL, END, copy_of, load
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
@@ -89,7 +90,7 @@ def test_a_configuration_that_is_changed_later_is_checked_again(tiny_chat: Path)
 def test_wrong_values_for_sampling_matter_only_to_sampled_answers(
     tiny_chat: Path, tmp_path: Path, field: str, value: Any
 ) -> None:
-    model = load(copy_of(tiny_chat, tmp_path / "model", generation_config={field: value}))
+    model: Model = load(copy_of(tiny_chat, tmp_path / "model", generation_config={field: value}))
     assert model.generate_response(CAPITAL).text == CANBERRA
     model.set_gen_args(temperature=0.5, max_tokens=5)
     with pytest.raises(
@@ -101,7 +102,7 @@ def test_wrong_values_for_sampling_matter_only_to_sampled_answers(
 
 def test_a_search_names_the_field_that_asks_for_it(tiny_chat: Path, tmp_path: Path) -> None:
     fields = {"prompt_lookup_num_tokens": 3}
-    model = load(copy_of(tiny_chat, tmp_path / "model", generation_config=fields))
+    model: Model = load(copy_of(tiny_chat, tmp_path / "model", generation_config=fields))
     with pytest.raises(
         GenerationArgumentError, match=r"asks for prompt_lookup_num_tokens 3, which excludes temperature: .* remove"
     ):

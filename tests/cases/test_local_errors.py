@@ -14,6 +14,7 @@ from clemcore.backends.local.entry import read_entry
 from clemcore.backends.local.patterns import compile_pattern
 from clemcore.backends.local.weight_files import fault_of
 from clemcore.errors import GenerationError, MessagesError, ModelLoadError, SpecError, TemplateError
+from clemcore.model import Model
 from clemcore.registry.spec import ModelSpec
 from support.tiny import CANBERRA, CAPITAL, END, change, copy_of, load
 
@@ -183,7 +184,7 @@ class TestCalls:
             raise TypeError("broken")
 
         monkeypatch.setattr(NoRepeatNGramLogitsProcessor, "__call__", fail)
-        model = load(tiny_chat, {"premade_chat_template": True, "exactness": mode})
+        model: Model = load(tiny_chat, {"premade_chat_template": True, "exactness": mode})
         with pytest.raises(
             GenerationError, match=r"'tiny': it failed while it generated .*broken.*torch \d.*transformers \d"
         ):

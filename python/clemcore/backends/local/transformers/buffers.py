@@ -11,15 +11,21 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+from clemcore import forks
 from clemcore.backends.local.failures import reason_of
 from clemcore.backends.local.transformers.quiet import quietly
 
 logger = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+forks.guard(sys.modules[__name__], "_lock")
 
 
 def restore_buffers(model: Any, name: str) -> None:
@@ -69,18 +75,28 @@ def restore_buffers(model: Any, name: str) -> None:
 
 @contextlib.contextmanager
 def _without_parameters() -> Iterator[None]:
-    """Build modules without memory for their parameters within the block, in this thread."""
+    """Build modules without memory for their parameters within the block, in this thread alone.
+
+    torch has no such switch for one thread, so the method that all modules call is replaced for the length of the
+    block. In other threads it does what it always does, and so it does here after the block, should somebody else
+    have kept it. One thread at a time replaces it, so that what it was before comes back.
+    """
     from torch import nn
 
-    mine, register = threading.get_ident(), nn.Module.register_parameter
+    with _lock:
+        mine: int | None = threading.get_ident()
+        register = nn.Module.register_parameter
 
-    def without_memory(module: Any, name: str, parameter: Any) -> None:
-        register(module, name, parameter)
-        if parameter is not None and threading.get_ident() == mine:
-            module._parameters[name] = nn.Parameter(parameter.to("meta"), requires_grad=False)
+        @functools.wraps(register)
+        def without_memory(module: Any, name: str, parameter: Any) -> None:
+            register(module, name, parameter)
+            if parameter is not None and threading.get_ident() == mine:
+                module._parameters[name] = nn.Parameter(parameter.to("meta"), requires_grad=False)
 
-    nn.Module.register_parameter = without_memory
-    try:
-        yield
-    finally:
-        nn.Module.register_parameter = register
+        nn.Module.register_parameter = without_memory
+        try:
+            yield
+        finally:
+            mine = None
+            if nn.Module.__dict__["register_parameter"] is without_memory:
+                nn.Module.register_parameter = register
