@@ -97,6 +97,17 @@ class TestFlagsCountByValue:
         ({"cot_output": True}, "cot_output needs cot_end_tag"),
         ({"load_in_4bit": True, "load_in_8bit": True}, "exclude each other"),
         ({"dtype": "float32", "torch_dtype": "float16"}, "dtype and torch_dtype are two names of one setting"),
+        ({"peft_model": ""}, "peft_model must not be empty: give a value, or remove it"),
+        ({"attn_implementation": " ", "revision": ""}, "attn_implementation and revision must not be empty"),
+        (
+            {"filename": "x.gguf", "load_in_8bit": True},
+            "load_in_8bit cannot be had with a GGUF file (x.gguf), whose weights have a format of their own",
+        ),
+        (
+            {"filename": "x.gguf", "quantization_config": {"load_in_4bit": True}},
+            "quantization_config cannot be had",
+        ),
+        ({"filename": "X.GGUF"}, "rename X.GGUF to X.gguf, or use the backend llamacpp"),
         ({"do_sample": False}, "does not support model_config.do_sample: sampling follows .* temperature"),
     ],
 )
@@ -197,6 +208,18 @@ class TestGenerationArguments:
         assert read_arguments({**given, "stop": "x", "repetition_penalty": None}) == Arguments(**given, stop=("x",))
         assert read_arguments({"temperature": 0, "max_tokens": 3, "stop": ["x", "y"]}).stop == ("x", "y")
         assert read_arguments({}) == Arguments(temperature=0.0, max_tokens=300)
+
+    @pytest.mark.parametrize("name", [1, None, ("top_p",)])
+    def test_a_name_is_text(self, name: Any) -> None:
+        with pytest.raises(GenerationArgumentError, match=r"have names, such as 'temperature', and .* is not text"):
+            read({name: 1})
+
+    def test_a_backend_without_a_name_is_not_called_none(self) -> None:
+        spec = ModelSpec(model_name="m", huggingface_id="o/m")
+        with pytest.raises(
+            GenerationArgumentError, match="the backend does not know the generation argument 'abc'"
+        ):
+            local_arguments.read_arguments({"abc": 1}, {"abc"}, spec, NAMES)
 
     def test_an_unknown_one_is_refused_by_name(self) -> None:
         with pytest.raises(

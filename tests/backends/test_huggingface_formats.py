@@ -63,6 +63,24 @@ class TestGguf:
         with pytest.raises(ModelLoadError, match="not a GGUF file"):
             load(tmp_path / "tiny.gguf")
 
+    @pytest.mark.parametrize("share", [0.0001, 0.01, 0.5, 0.99999])
+    def test_a_file_that_is_cut_off(self, tiny_chat: Path, tmp_path: Path, share: float) -> None:
+        whole = write_gguf(tiny_chat, tmp_path / "tiny.gguf").read_bytes()
+        (tmp_path / "tiny.gguf").write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(
+            ModelLoadError, match=r"'tiny': cannot load the configuration: .*tiny.gguf.*: copy or|; copy"
+        ):
+            load(tmp_path / "tiny.gguf")
+
+    def test_a_name_in_capitals(self, tiny_chat: Path, tmp_path: Path) -> None:
+        """transformers takes such a file for a pickle."""
+        write_gguf(tiny_chat, tmp_path / "TINY.GGUF")
+        for source, config in ((tmp_path / "TINY.GGUF", CONFIG), (tmp_path, {**CONFIG, "filename": "TINY.GGUF"})):
+            with pytest.raises(SpecError, match=r"rename TINY.GGUF to TINY.gguf, or use the backend llamacpp"):
+                load(source, config)
+        with pytest.raises(SpecError, match=r"has GGUF files and no config.json: name one .* \(TINY.GGUF\)"):
+            load(tmp_path)
+
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of peft, about names in transformers
 class TestAdapters:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from clemcore.backends.huggingface_local import HuggingfaceLocal
 from clemcore.backends.local.entry import read_entry
 from clemcore.backends.local.weight_files import fault_of
 from clemcore.errors import GenerationArgumentError, ModelLoadError, SpecError
@@ -134,6 +135,93 @@ class TestFiles:
             ModelLoadError, match=r"generation_config.json cannot be read: .* which tokens end a reply"
         ):
             load(altered)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (
+                {"hidden_act": "silo"},
+                r"says hidden_act 'silo', which transformers .* not know: did you mean 'silu'\?",
+            ),
+            (
+                {"rope_parameters": {"rope_type": "spiral", "rope_theta": 10000.0}},
+                r"says rope_parameters.rope_type 'spiral', which transformers 5.* does not know: correct",
+            ),
+        ],
+        ids=str,
+    )
+    def test_names_that_the_library_does_not_know(
+        self, tiny_chat: Path, tmp_path: Path, changes: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(ModelLoadError, match=message):
+            load(copy_of(tiny_chat, tmp_path / "other", config=changes))
+
+    @pytest.mark.parametrize(
+        ("kind", "message"),
+        [
+            ("T5Config", "has an encoder beside its decoder .T5Config."),
+            ("BartConfig", "has an encoder beside its decoder .BartConfig."),
+            ("BertConfig", "fills gaps in a text .BertConfig."),
+            ("CLIPConfig", "is not one that continues a text .CLIPConfig."),
+        ],
+    )
+    def test_models_that_do_not_continue_a_text(self, altered: Path, kind: str, message: str) -> None:
+        import transformers
+
+        getattr(transformers, kind)().save_pretrained(altered)
+        with pytest.raises(
+            ModelLoadError, match=rf"'tiny': .* {message}, so it is not a chat model of this backend"
+        ):
+            load(altered)
+
+    def test_the_template_of_a_processor(self, altered: Path) -> None:
+        text = (altered / "chat_template.jinja").read_text()
+        (altered / "chat_template.jinja").unlink()
+        older = altered / "chat_template.json"
+        older.write_text(json.dumps({"chat_template": text}))
+        with pytest.raises(
+            SpecError, match=rf"{older} is the file of a processor: .* custom_chat_template to '{older}'"
+        ):
+            load(altered)
+        spec = entry_of(altered, premade_chat_template=False, custom_chat_template=str(older))
+        assert "<|im_start|>user" in HuggingfaceLocal.render(spec, CAPITAL, {}, ())
+
+    @pytest.mark.parametrize(
+        ("wanted", "message"),
+        [
+            (
+                {"load_in_4bit": True, "bnb_4bit_quant_type": "nf5"},
+                "bnb_4bit_quant_type must be 'nf4' or 'fp4', not 'nf5'",
+            ),
+            (
+                {"load_in_4bit": True, "bnb_4bit_quan_type": "nf4"},
+                "no 'bnb_4bit_quan_type': did you mean 'bnb_4bit_quant_",
+            ),
+            ({"load_in_4bitt": True}, r"no 'load_in_4bitt': did you mean 'load_in_4bit'\?"),
+            (
+                {"quant_method": "gptq", "bits": 4, "group_sise": 32},
+                r"no 'group_sise': did you mean 'group_size'\?",
+            ),
+        ],
+        ids=str,
+    )
+    def test_a_quantization_with_a_fault(self, tiny_chat: Path, wanted: dict[str, Any], message: str) -> None:
+        pytest.importorskip("bitsandbytes")
+        with pytest.raises(SpecError, match=f"'tiny': quantization_config.*{message}"):
+            load(tiny_chat, {**CONFIG, "quantization_config": wanted})
+
+    @pytest.mark.parametrize(
+        ("attention", "message"),
+        [
+            ("paged|sdpa", "is for continuous batching alone, which clemcore sets up by itself: write 'sdpa'"),
+            ("clemcore_rowwise", "is not one that transformers has: choose one of eager, "),
+            ("spda", r"is not one that transformers has: did you mean 'sdpa'\?"),
+            ("flash_attention_4", "needs the package 'flash-attn-4'"),
+        ],
+    )
+    def test_attention_that_is_not_there(self, tiny_chat: Path, attention: str, message: str) -> None:
+        with pytest.raises(SpecError, match=f"'tiny': attn_implementation '{re.escape(attention)}' {message}"):
+            load(tiny_chat, {**CONFIG, "attn_implementation": attention})
 
     def test_a_broken_index(self, altered: Path) -> None:
         shutil.move(altered / "model.safetensors", altered / "model-00001-of-00001.safetensors")

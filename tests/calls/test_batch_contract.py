@@ -111,8 +111,10 @@ def test_arguments_of_one_call(model: Any) -> None:
 
 
 def test_one_value_for_each_item(model: Any) -> None:
-    with pytest.raises(ValueError, match="gen_args has 1 values for 2 dialogues"):
+    with pytest.raises(GenerationArgumentError, match="gen_args has 1 values for 2 dialogues"):
         model.generate_batch_response([ask("a"), ask("b")], gen_args=[{}])
+    with pytest.raises(GenerationArgumentError, match="gen_args must be a list with one value for each dialogue"):
+        model.generate_batch_response([ask("a")], gen_args="temperature")
     with pytest.raises(ValueError, match="scopes has 3 values for 1 dialogues"):
         model.generate_batch_response([ask("a")], scopes=[None] * 3)
     with pytest.raises(GenerationArgumentError, match="gen_args must be a dict"):

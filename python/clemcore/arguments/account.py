@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from clemcore.arguments.fitting import as_json, fit
-from clemcore.arguments.ledger import Ledger, OnUnsupported, Path, leaves, merge, value_at
+from clemcore.arguments.ledger import Ledger, OnUnsupported, Path, check_names, leaves, merge, value_at
 from clemcore.arguments.parameter import SAMPLING_FIELDS, NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import (
     EFFORTS,
@@ -75,6 +75,7 @@ def ledger_of(gen_args: Mapping[str, Any], asked: Collection[str], spec: ModelSp
         SpecError: the entry says something that cannot be sent.
     """
     from_caller, given = _divided(gen_args) if dialect.own_fields else ({}, gen_args)
+    check_names({**given, **from_caller})
     asked_names = set(asked) & given.keys()
     if twice := sorted(asked_names & from_caller.keys()):
         raise GenerationArgumentError(f"asked for twice, by name and in 'extra_body': {', '.join(twice)}")
@@ -325,7 +326,9 @@ class _Filling:
         else:
             known = [name for name, parameter in dialect.parameters.items() if not parameter.is_refused]
             hint += f"it knows {', '.join(known)}"
-        return f"backend '{self._spec.get('backend')}' does not know the generation argument {name!r}: {hint}"
+        backend = self._spec.get("backend")
+        who = "the backend" if backend is None else f"backend '{backend}'"
+        return f"{who} does not know the generation argument {name!r}: {hint}"
 
 
 _ABSENT: Any = object()

@@ -22,6 +22,20 @@ _NOTHING: Any = object()
 Path = tuple[str, ...]
 
 
+def check_names(gen_args: Mapping[Any, Any]) -> None:
+    """Refuse names that are not text.
+
+    Raises:
+        GenerationArgumentError: there are some.
+    """
+    odd = [name for name in gen_args if not isinstance(name, str)]
+    if odd:
+        raise GenerationArgumentError(
+            f"generation arguments have names, such as 'temperature', and {', '.join(map(repr, odd))} is not text: "
+            "write the name between quotation marks"
+        )
+
+
 class Ledger:
     """What becomes of the generation arguments of a call.
 

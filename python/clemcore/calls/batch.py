@@ -17,7 +17,7 @@ from clemcore.calls.call import Call, Recordable, Reply
 from clemcore.calls.progress import Progress
 from clemcore.calls.request import NO_ARGUMENTS, request_of
 from clemcore.calls.scope import Scope, Sink
-from clemcore.errors import MessagesError
+from clemcore.errors import GenerationArgumentError, MessagesError
 from clemcore.messages import Messages, check_messages
 
 
@@ -70,14 +70,14 @@ class Batch:
         """Check the dialogues and make their requests; a malformed one has its error as its result.
 
         Raises:
-            ValueError: ``scopes`` or ``gen_args`` has not one value for each dialogue.
-            GenerationArgumentError: a value of ``gen_args`` is not a dict.
+            ValueError: ``scopes`` has not one value for each dialogue.
+            GenerationArgumentError: ``gen_args`` has not one value for each dialogue, or one that is not a dict.
             MessagesError: ``batch_messages`` is not a list of dialogues at all.
         """
         dialogues = _dialogues(batch_messages)
         size = len(dialogues)
         given_scopes = _each(scopes, size, "scopes")
-        given_args = [gen_args] * size if isinstance(gen_args, Mapping) else _each(gen_args, size, "gen_args")
+        given_args = [gen_args] * size if isinstance(gen_args, Mapping) else _arguments(gen_args, size)
         requests = [
             request_of(messages, given_args[index], given_scopes[index], (index, size))
             for index, messages in enumerate(dialogues)
@@ -219,6 +219,13 @@ def _dialogues(batch_messages: Any) -> list[Any]:
     if isinstance(batch_messages, (str, bytes, Mapping)) or not isinstance(batch_messages, Iterable):
         raise MessagesError(f"batch_messages must be a list of dialogues, not {type(batch_messages).__name__}")
     return list(batch_messages)
+
+
+def _arguments(gen_args: Any, size: int) -> Sequence[Any]:
+    try:
+        return _each(gen_args, size, "gen_args")
+    except (TypeError, ValueError) as fault:
+        raise GenerationArgumentError(str(fault)) from None
 
 
 def _each(values: Sequence[Any] | None, size: int, name: str) -> Sequence[Any]:

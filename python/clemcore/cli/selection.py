@@ -99,7 +99,7 @@ def _or_folder(model: ModelSpec) -> ModelSpec:
         return model
     try:
         path = Path(given).expanduser()
-        is_gguf = path.suffix == ".gguf" and path.is_file()
+        is_gguf = path.suffix.lower() == ".gguf" and path.is_file()
         if not (is_gguf or path.is_dir()) or (path.name == given and _is_registered(model)):
             return model
     except (OSError, ValueError, RuntimeError):  # no path: too long, a null character, ~ of an unknown user

@@ -28,6 +28,8 @@ _MOST_THREADS = 4096
 _NO_EFFECT, _HUB_ID = "R083", "R079"
 # What this backend reads elsewhere: where generation arguments are, where images are, or by its newer name.
 _READ_ELSEWHERE = ("on_unsupported", "torch_dtype", "padding_side")
+# An empty text would be taken as if the setting were not there.
+_NOT_EMPTY = ("peft_model", "attn_implementation", "revision", "chat_template_language")
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,9 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
         spec = ModelSpec(**{**spec.to_dict(), "backend": _BACKEND})
     _check(spec)
     settings, eos_is_literal = _settings(spec)
+    empty = [key for key in _NOT_EMPTY if key in settings and not settings[key].strip()]
+    if empty:
+        raise SpecError(f"model '{name}': {' and '.join(empty)} must not be empty: give a value, or remove it")
     if "template_now" in settings:
         read_time(settings["template_now"], f"model '{name}': template_now")
     for key, row in settings_of(_BACKEND).items():
@@ -127,6 +132,7 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
     if "kept_cache" in settings:
         settings["kept_cache"] = read_size(settings["kept_cache"], f"model '{name}': kept_cache")
     source, is_folder, settings["filename"] = _source(spec, settings.get("filename"))
+    _check_gguf(name, settings)
     size = parse_context_size(spec.get("context_size"), name)
     return LocalEntry(name, source, is_folder, eos_is_literal, size, **settings)
 
@@ -178,6 +184,11 @@ def _expanded(path: str) -> str:
     return os.path.expandvars(str(Path(path).expanduser()) if path.startswith("~") else path)
 
 
+def is_gguf(name: str) -> bool:
+    """Tell a GGUF file by its name; some systems write names in capitals."""
+    return name.lower().endswith(".gguf")
+
+
 def _is_path(text: str) -> bool:
     """Tell a path from the id of a repository on the hub."""
     return text.startswith((".", "/", "~", "$")) or text.count("/") > 1 or "$" in text
@@ -188,7 +199,7 @@ def _source(spec: ModelSpec, filename: str | None) -> tuple[str, bool, str | Non
     name, given = spec["model_name"], spec.get("huggingface_id")
     if not isinstance(given, str) or not given.strip():
         raise SpecError(f"model '{name}': huggingface_id must be a hub id or a folder's path, not {given!r}")
-    if filename is not None and not filename.endswith(".gguf"):
+    if filename is not None and not is_gguf(filename):
         raise SpecError(f"model '{name}': filename must name a GGUF file (….gguf), not {filename!r}")
     expanded = _expanded(given)
     path = Path(expanded)
@@ -199,7 +210,7 @@ def _source(spec: ModelSpec, filename: str | None) -> tuple[str, bool, str | Non
         )
     meant = "" if expanded == given else f" (that is {expanded})"
     if path.is_file():
-        if path.suffix != ".gguf":
+        if not is_gguf(path.name):
             raise SpecError(
                 f"model '{name}': huggingface_id '{given}'{meant} is a file: name its folder, or a GGUF file"
             )
@@ -212,13 +223,36 @@ def _source(spec: ModelSpec, filename: str | None) -> tuple[str, bool, str | Non
     for problem in problems_of(spec):
         if problem.code == _HUB_ID:
             raise SpecError(sentence(spec, problem))
-    if path.suffix == ".gguf" and (_is_path(expanded) or path.parent.is_dir()):
-        there = sorted(each.name for each in path.parent.glob("*.gguf")) if path.parent.is_dir() else []
+    if is_gguf(path.name) and (_is_path(expanded) or path.parent.is_dir()):
+        names = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
+        there = [file for file in names if is_gguf(file)]
         has = f"its folder has {', '.join(there)}" if there else "correct the path, or download the file"
         raise SpecError(f"model '{name}': the GGUF file '{given}'{meant} of huggingface_id is not there: {has}")
     if _is_path(expanded):
         raise SpecError(f"model '{name}': huggingface_id '{given}'{meant} is a path, but there is no such folder")
     return expanded, False, filename
+
+
+def _check_gguf(name: str, settings: Mapping[str, Any]) -> None:
+    """Refuse what transformers does not do with a GGUF file.
+
+    Raises:
+        SpecError: its name ends in capitals, or its weights are to be quantized again.
+    """
+    file = settings["filename"]
+    if file is None:
+        return
+    if not file.endswith(".gguf"):
+        raise SpecError(
+            f"model '{name}': transformers knows GGUF files by '.gguf' in small letters: rename {file} to "
+            f"{file[: -len('.gguf')]}.gguf, or use the backend llamacpp"
+        )
+    asked = [key for key in ("load_in_8bit", "load_in_4bit", "quantization_config") if settings.get(key)]
+    if asked:
+        raise SpecError(
+            f"model '{name}': {' and '.join(asked)} cannot be had with a GGUF file ({file}), whose weights "
+            f"have a format of their own: remove {' and '.join(asked)}, or name the original model"
+        )
 
 
 def _has_revision(spec: ModelSpec) -> bool:
@@ -235,7 +269,7 @@ def _check_folder(name: str, folder: Path, filename: str | None) -> None:
     files = sorted(path.name for path in folder.iterdir())
     if not files:
         raise SpecError(f"model '{name}': the folder {folder} is empty: download or copy the model into it")
-    found = [file for file in files if file.endswith(".gguf")]
+    found = [file for file in files if is_gguf(file)]
     if filename is not None and filename not in files:
         has = f"it has {', '.join(found)}" if found else "it has no GGUF file"
         raise SpecError(f"model '{name}': filename '{filename}' is not in {folder}: {has}")

@@ -18,8 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from clemcore.backends.local.entry import LocalEntry
+from clemcore.backends.local.entry import LocalEntry, is_gguf
+from clemcore.errors import TemplateError
 from clemcore.files import cache_dir, replace_file
+from clemcore.prompts.templates.gguf import GgufMetadata, read_metadata
 
 # As transformers looks for them: the first of these that is there; an index names its files.
 _NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -75,13 +77,39 @@ def fault_of(path: Path) -> str | None:
             return f"{path} is a git-lfs pointer, not the weights: run 'git lfs pull' in its folder"
         if path.suffix in (".safetensors", ".json"):
             return _fault_of_safetensors(path) if path.suffix == ".safetensors" else fault_of_index(path)
-        if path.suffix == ".gguf" and not head.startswith(b"GGUF"):
-            return f"{path} is not a GGUF file: copy or download it again"
+        if is_gguf(path.name):
+            whole_gguf(path)
         if path.suffix == ".bin" and not head.startswith(_PICKLE) and not zipfile.is_zipfile(path):
             return f"{path} is not a whole weights file: copy or download it again"
     except OSError as fault:
         return f"{path} cannot be read: {fault.strerror or fault}"
+    except ValueError as fault:
+        return str(fault)
     return None
+
+
+def whole_gguf(path: Path) -> GgufMetadata:
+    """Return what the head of a GGUF file says, after the file was found to be whole.
+
+    Raises:
+        ValueError: it is not a GGUF file, or only its beginning. The package ``gguf`` has the sizes of formats;
+            without it, a file that is cut off after its head is not noticed.
+    """
+    try:
+        found = read_metadata(path)
+    except TemplateError as fault:
+        raise ValueError(f"{fault}: copy or download it again") from fault
+    if importlib.util.find_spec("gguf") is None:
+        return found
+    import gguf
+
+    sizes: dict[Any, tuple[int, int]] = {int(kind): size for kind, size in gguf.GGML_QUANT_SIZES.items()}
+    needed, size = found.bytes_needed(sizes), path.stat().st_size
+    if needed > size:
+        raise ValueError(
+            f"{path} has {size} bytes, but its head promises {needed}: it is cut off; copy or download it again"
+        )
+    return found
 
 
 def index_of(folder: Path) -> Path | None:

@@ -93,7 +93,7 @@ def _reader(path: Path) -> Iterator[_Reader]:
         try:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:  # an empty file cannot be mapped
-            msg = f"{path}: no GGUF file: it is empty"
+            msg = f"{path}: not a GGUF file: it is empty"
             raise TemplateError(msg) from None
         with data:
             yield _Reader(path, data)
@@ -108,7 +108,7 @@ class _Reader:
         self._at = 8
         self._key = "the header"
         if data[:4] != b"GGUF":
-            msg = f"{path}: no GGUF file: it does not begin with 'GGUF'"
+            msg = f"{path}: not a GGUF file: it does not begin with 'GGUF'"
             raise TemplateError(msg)
         # Files of the other byte order have the version's bytes the other way round.
         self._order = "<" if data[4:6] != b"\0\0" else ">"

@@ -107,7 +107,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
         for more in sorted((path / "additional_chat_templates").glob("*.jinja")):
             templates[more.stem] = _text(more)
         return templates, special_tokens(path, config, _config)
-    if path.suffix == ".gguf":
+    if path.suffix.lower() == ".gguf":
         return gguf.read_templates(path)
     if path.suffix == ".json":
         config = _config(path, required=True)

@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
 
+from clemcore.backends.local.entry import is_gguf
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.hub import hub_fault
 from clemcore.backends.local.llamacpp.head import parts_of
@@ -33,7 +34,7 @@ def find_file(settings: LlamaSettings, *, offline: bool = False) -> Path:
     if source.is_file():
         return parts_of(source)[0]
     folder = source if source.is_dir() else _downloaded(settings, offline=offline)
-    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.gguf"))
+    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if is_gguf(path.name))
     return folder / choose(found, settings.pattern, settings.local.model_name, settings.local.source)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from clemcore.backends.local.weight_files import whole_gguf
 from clemcore.errors import ModelLoadError
-from clemcore.prompts.templates.gguf import GgufMetadata, read_metadata
+from clemcore.prompts.templates.gguf import GgufMetadata
 
-_PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+_PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.gguf)$", re.IGNORECASE)
 # Files that are not a model of their own, by their general.type.
 _BESIDE = {
     "adapter": "an adapter for another model",
@@ -109,25 +109,14 @@ def parts_of(path: Path) -> list[Path]:
     if part is None:
         return [path]
     count = int(part["count"])
-    return [path.with_name(f"{part['stem']}-{n:05d}-of-{count:05d}.gguf") for n in range(1, count + 1)]
+    return [path.with_name(f"{part['stem']}-{n:05d}-of-{count:05d}{part['suffix']}") for n in range(1, count + 1)]
 
 
 def _checked(file: Path, where: str) -> GgufMetadata:
-    import gguf
-
     try:
-        found = read_metadata(file)
+        return whole_gguf(file)
     except (OSError, ValueError) as fault:
-        raise ModelLoadError(f"{where}: {fault}: copy or download the file again") from fault
-    sizes: dict[Any, tuple[int, int]] = {int(kind): size for kind, size in gguf.GGML_QUANT_SIZES.items()}
-    needed = found.bytes_needed(sizes)
-    size = file.stat().st_size
-    if needed > size:
-        raise ModelLoadError(
-            f"{where}: {file} has {size} bytes, but its head promises {needed}: it is cut off; copy or download it "
-            "again"
-        )
-    return found
+        raise ModelLoadError(f"{where}: {fault}") from fault
 
 
 def _check_kind(head: Head, where: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clemcore.backends.local.entry import LocalEntry, read_time
+from clemcore.backends.local.entry import LocalEntry, is_gguf, read_time
 from clemcore.backends.local.memory import read_size
 from clemcore.backends.local.patterns import compile_pattern
 from clemcore.errors import SpecError
@@ -91,7 +91,7 @@ def read_settings(spec: ModelSpec) -> LlamaSettings:
     given = _given(spec)
     source = given_source(spec)
     pattern = given.get("filename")
-    if pattern is not None and not str(pattern).endswith(".gguf"):
+    if pattern is not None and not is_gguf(str(pattern)):
         raise SpecError(f"model '{name}': filename must name a GGUF file (….gguf), not {pattern!r}")
     return LlamaSettings(
         LocalEntry(
@@ -177,7 +177,7 @@ def given_source(spec: ModelSpec) -> str:
     if not isinstance(given, str) or not given.strip():
         raise SpecError(f"model '{name}': huggingface_id must be a hub id or a path, not {given!r}")
     expanded = os.path.expandvars(os.path.expanduser(given))  # noqa: PTH111 - a hub id stays as it is
-    is_path = given.startswith((".", "/", "~", "$")) or given.count("/") > 1 or given.endswith(".gguf")
+    is_path = given.startswith((".", "/", "~", "$")) or given.count("/") > 1 or is_gguf(given)
     if is_path and not os.path.exists(expanded):  # noqa: PTH110
         raise SpecError(f"model '{name}': huggingface_id '{given}' is a path, but there is no such file or folder")
     return expanded

@@ -34,13 +34,14 @@ def check(entry: LocalEntry, config: Any) -> None:
 
     Raises:
         SpecError: ``device_map`` names a module that the model does not have, or leaves one out.
-        ModelLoadError: weights have other shapes than the configuration says, or the model's code is of another
-            version of the library.
+        ModelLoadError: the configuration names a function that the library does not have, weights have other shapes
+            than it says, or the model's code is of another version of the library.
     """
     try:
         model = Skeleton(config, None, trust_remote_code=entry.trust_remote_code).model
     except Exception as error:  # noqa: BLE001 - code of a model may do anything; then it is found out when it is loaded
         logger.info("model '%s': no modules without weights: %s", entry.model_name, reason_of(error))
+        _check_names(entry, config, error)
         return
     check_code(model, entry.model_name)
     if isinstance(entry.device_map, Mapping):
@@ -75,6 +76,34 @@ def check_code(model: Any, name: str) -> None:
         f"{transformers.__version__} calls it '{library}', so that answers would be wrong: install transformers "
         f"{versions}, or a revision of the model for your version"
     )
+
+
+def _check_names(entry: LocalEntry, config: Any, error: Exception) -> None:
+    """Say which field of a configuration has a name that the library looked up in vain."""
+    name = error.args[0] if isinstance(error, KeyError) and error.args else None
+    field = _field_of(config.to_dict(), name) if isinstance(name, str) else None
+    if field is None:
+        return
+    import transformers
+    from transformers.activations import ACT2FN
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    near = misspelling_of(str(name), {*ACT2FN, *ROPE_INIT_FUNCTIONS})
+    hint = f"did you mean {near!r}? Else " if near else ""
+    raise ModelLoadError(
+        f"model '{entry.model_name}': the configuration of '{entry.source}' says {field} {name!r}, which "
+        f"transformers {transformers.__version__} does not know: {hint}correct its config.json, or update "
+        "transformers"
+    ) from error
+
+
+def _field_of(fields: Mapping[str, Any], value: str) -> str | None:
+    """Return the path of the field that has a value, or None."""
+    for name, each in fields.items():
+        inside = _field_of(each, value) if isinstance(each, Mapping) else None
+        if each == value or inside is not None:
+            return str(name) if inside is None else f"{name}.{inside}"
+    return None
 
 
 def _check_map(entry: LocalEntry, map_: Mapping[str, Any], model: Any) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib.util
+import inspect
 import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry
@@ -19,6 +21,7 @@ from clemcore.backends.local.transformers.quiet import quietly
 from clemcore.backends.local.transformers.skeleton import Skeleton
 from clemcore.backends.local.weight_files import folder_of, sizes_of, weight_files
 from clemcore.errors import ModelLoadError, SpecError
+from clemcore.spelling import misspelling_of
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,8 @@ logger = logging.getLogger(__name__)
 RUNTIME = 64_000_000
 # How many tokens are taken to be fed at once where the entry does not say it.
 PIECE = 512
+# The formats of 4 bits that bitsandbytes has.
+_FOUR_BITS = ("nf4", "fp4")
 
 
 def dtype_of(entry: LocalEntry) -> Any:
@@ -66,12 +71,45 @@ def quantization_of(entry: LocalEntry) -> Any:
         require_package(entry, "bitsandbytes", asked[0])
     from transformers.quantizers.auto import AutoQuantizationConfig
 
+    if entry.quantization_config:
+        _check_fields(name, settings)
     try:
         return AutoQuantizationConfig.from_dict(settings)
     except Exception as error:
         raise SpecError(
             f"model '{name}': quantization_config is not one that transformers knows: {reason_of(error)}"
         ) from error
+
+
+def _check_fields(name: str, settings: Mapping[str, Any]) -> None:
+    """Refuse misspelt fields, which transformers drops, and a kind of 4 bits that fails when weights are converted.
+
+    Raises:
+        SpecError: there is one.
+    """
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    method = settings.get("quant_method", "bitsandbytes_4bit")
+    kind = AUTO_QUANTIZATION_CONFIG_MAPPING.get("bitsandbytes_4bit" if method == "bitsandbytes" else method)
+    if kind is None:
+        return  # whoever makes the configuration says which methods there are
+    known = {"quant_method", *(part for base in kind.__mro__ for part in _parameters_of(base))}
+    for field in settings:
+        # A configuration that was saved has fields like _load_in_4bit beside those that it was made from.
+        near = None if field.startswith("_") else misspelling_of(field, known)
+        if near is not None:
+            raise SpecError(f"model '{name}': quantization_config has no {field!r}: did you mean {near!r}?")
+    four = settings.get("bnb_4bit_quant_type", _FOUR_BITS[0])
+    if four not in _FOUR_BITS:
+        raise SpecError(
+            f"model '{name}': quantization_config.bnb_4bit_quant_type must be "
+            f"{' or '.join(map(repr, _FOUR_BITS))}, not {four!r}"
+        )
+
+
+def _parameters_of(kind: Any) -> Iterator[str]:
+    found = inspect.signature(kind.__init__).parameters.values() if "__init__" in vars(kind) else ()
+    yield from (each.name for each in found if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL))
 
 
 def check_stored_method(entry: LocalEntry, config: Any) -> None:

@@ -20,7 +20,7 @@ from clemcore.backends.local.hub import hub_fault
 from clemcore.backends.local.transformers.description import library_versions
 from clemcore.backends.local.transformers.quiet import progress_on_terminals_only, quietly
 from clemcore.backends.local.transformers.tokenizer_file import SAMPLES, check_against_file
-from clemcore.backends.local.weight_files import folder_of
+from clemcore.backends.local.weight_files import fault_of, folder_of
 from clemcore.errors import MissingExtraError, ModelLoadError, SpecError
 from clemcore.keys import KeyRegistry
 
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 FALLBACK_CONTEXT_SIZE = 256
 # Tokenizers without a limit say 10**30.
 _NO_LIMIT = 1_000_000
+# How transformers names attention that reads pages of a cache.
+_PAGED = "paged|"
 
 
 def hub_options(entry: LocalEntry, *, need_key: bool = True) -> dict[str, Any]:
@@ -89,6 +91,10 @@ def load_config(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
             f"model '{entry.model_name}': cannot load the configuration of '{folder}': it has no config.json: "
             f"{what}"
         )
+    if entry.is_folder and entry.filename:
+        fault = fault_of(folder / entry.filename)
+        if fault:
+            raise ModelLoadError(f"model '{entry.model_name}': cannot load the configuration: {fault}")
     from transformers import AutoConfig
 
     with loading(entry, "configuration"):
@@ -112,15 +118,23 @@ def name_outputs(config: Any) -> None:
 
 
 def check_attention(entry: LocalEntry, attention: Any) -> None:
-    """Refuse attention that is code from the hub, unless the entry consents to such code.
+    """Refuse attention that is code from the hub, unless the entry consents to such code, and that of batches.
 
     Raises:
-        SpecError: it names a repository.
+        SpecError: it names a repository, or what continuous batching computes with.
     """
-    if isinstance(attention, str) and "/" in attention and not entry.trust_remote_code:
+    if not isinstance(attention, str):
+        return
+    what = f"model '{entry.model_name}': attn_implementation '{attention}'"
+    if attention.startswith(_PAGED):
         raise SpecError(
-            f"model '{entry.model_name}': attn_implementation '{attention}' is code from the hub, which is not run "
-            "without your consent: read it, then set model_config.trust_remote_code to true"
+            f"{what} is for continuous batching alone, which clemcore sets up by itself: write "
+            f"'{attention.removeprefix(_PAGED)}'"
+        )
+    if "/" in attention and not entry.trust_remote_code:
+        raise SpecError(
+            f"{what} is code from the hub, which is not run without your consent: read it, then set "
+            "model_config.trust_remote_code to true"
         )
 
 
@@ -158,18 +172,28 @@ def model_class(entry: LocalEntry) -> Any:
 
 
 def check_sees(entry: LocalEntry, config: Any) -> None:
-    """Refuse a configuration that belongs to a model for texts where the entry wants one that sees, or the reverse.
+    """Refuse a configuration that belongs to another kind of model than the entry wants.
 
     Raises:
-        SpecError: it does.
+        SpecError: the model sees and the entry wants one for texts, or the reverse.
+        ModelLoadError: the model does not continue a text.
     """
-    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMaskedLM
 
     def knows(kind: Any) -> bool:
         return type(config) in kind._model_mapping or kind.__name__ in (getattr(config, "auto_map", None) or {})
 
     sees, reads = knows(AutoModelForImageTextToText), knows(AutoModelForCausalLM)
     name, where = type(config).__name__, f"model '{entry.model_name}'"
+    fills_gaps = knows(AutoModelForMaskedLM) and not getattr(config, "is_decoder", False)
+    if getattr(config, "is_encoder_decoder", False) or fills_gaps or not (sees or reads):
+        kind = "fills gaps in a text" if fills_gaps else "is not one that continues a text"
+        if getattr(config, "is_encoder_decoder", False):
+            kind = "has an encoder beside its decoder"
+        raise ModelLoadError(
+            f"{where}: the model in '{entry.source}' {kind} ({name}), so it is not a chat model of this backend: "
+            "choose a model that transformers loads with AutoModelForCausalLM"
+        )
     if entry.multimodal and not sees and reads:
         raise SpecError(
             f"{where}: model_config.multimodal is true, but transformers has no vision-language model for its "

@@ -16,6 +16,7 @@ from clemcore.backends.local.frontend import Frontend, Script
 from clemcore.backends.local.transformers import loading
 from clemcore.backends.local.transformers.identity import state_of_files
 from clemcore.backends.local.transformers.sight import ProcessorSight
+from clemcore.backends.local.weight_files import folder_of
 from clemcore.diagnosis import sends_nothing
 from clemcore.errors import SpecError, TemplateError
 from clemcore.files import cache_dir
@@ -99,9 +100,14 @@ def _premade_template(tokenizer: Any, entry: LocalEntry) -> str:
     """Return the text of the template that came with a model; an entry may choose one of several."""
     name, language, premade = entry.model_name, entry.chat_template_language, tokenizer.chat_template
     if premade is None:
+        folder = folder_of(entry)
+        older = None if folder is None else folder / "chat_template.json"
+        has = older is not None and older.is_file()
         raise SpecError(
-            f"model '{name}' comes without a chat template: set model_config.premade_chat_template to false "
-            "and give a custom_chat_template"
+            f"model '{name}' comes without a chat template"
+            + (f" that a tokenizer reads: {older} is the file of a processor" if has else "")
+            + ": set model_config.premade_chat_template to false and "
+            + (f"custom_chat_template to '{older}'" if has else "give a custom_chat_template")
         )
     if isinstance(premade, dict):
         wanted = language or "default"

@@ -16,6 +16,7 @@ from clemcore.backends.local.transformers import adapters, fitness, formats, own
 from clemcore.backends.local.transformers.buffers import restore_buffers
 from clemcore.backends.local.transformers.loading import check_attention, loading, model_class, name_outputs
 from clemcore.backends.local.transformers.quiet import no_bar_of_conversion
+from clemcore.backends.local.transformers.rowwise import ROWWISE
 from clemcore.backends.local.weight_files import (
     fault_of,
     folder_of,
@@ -23,13 +24,21 @@ from clemcore.backends.local.weight_files import (
     sha256_of_weights,
     weight_files,
 )
-from clemcore.errors import ModelLoadError
+from clemcore.errors import ModelLoadError, SpecError
+from clemcore.spelling import misspelling_of
 
 logger = logging.getLogger(__name__)
 
 # Names that an error shows of those that are concerned.
 _SHOWN = 3
-_FLASH = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
+# Attention for batches, which a model is given while it computes one.
+_OUR_OWN = (ROWWISE,)
+# Of each attention with a package of its own, its module and the name of the package.
+_FLASH = {
+    "flash_attention_2": ("flash_attn", "flash-attn"),
+    "flash_attention_3": ("flash_attn_interface", "flash-attn-3"),
+    "flash_attention_4": ("flash_attn", "flash-attn-4"),
+}
 
 
 @dataclass(frozen=True)
@@ -160,8 +169,27 @@ def _attention(entry: LocalEntry) -> dict[str, str]:
     if not entry.attn_implementation:
         return {}
     check_attention(entry, entry.attn_implementation)
+    _check_known(entry, entry.attn_implementation)
     package = _FLASH.get(entry.attn_implementation)
     # Without the package, transformers would fetch code from the hub.
     if package and not entry.trust_remote_code:
-        formats.require_package(entry, package, f"attn_implementation '{entry.attn_implementation}'", "flash-attn")
+        formats.require_package(entry, package[0], f"attn_implementation '{entry.attn_implementation}'", package[1])
     return {"attn_implementation": entry.attn_implementation}
+
+
+def _check_known(entry: LocalEntry, attention: str) -> None:
+    """Refuse attention that the library does not have.
+
+    Raises:
+        SpecError: it is not there.
+    """
+    from transformers import AttentionInterface
+
+    known = ["eager", *(name for name in sorted(AttentionInterface().valid_keys()) if name not in _OUR_OWN)]
+    if "/" in attention or attention in known:
+        return
+    near = misspelling_of(attention, known)
+    hint = f"did you mean {near!r}?" if near else f"choose one of {', '.join(n for n in known if '|' not in n)}"
+    raise SpecError(
+        f"model '{entry.model_name}': attn_implementation '{attention}' is not one that transformers has: {hint}"
+    )
