@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from clemcore._core import __version__
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback
+from clemcore.clemgame.callbacks.folders import (
+    EpisodeResultsFolder,
+    EpisodeResultsFolderCallback,
+    EpochResultsFolder,
+    EpochResultsFolderCallback,
+    ResultsFolder,
+    experiment_of,
+)
 from clemcore.clemgame.game_master import listen_to_players
-from clemcore.clemgame.layout.names import component, requests_file
+from clemcore.clemgame.layout.names import requests_file
 from clemcore.clemgame.recorder import EventCallRecorder, GameInteractionsRecorder
 from clemcore.clemgame.resources import load_json, store_json
 
@@ -33,129 +40,7 @@ __all__ = [
     "SignalFileSaver",
 ]
 
-# Where a game master keeps the number of its episode: several may play at the same time.
-_EPISODE = "_number_in_results"
-
 _logger = logging.getLogger(__name__)
-
-
-def _experiment_of(game_master: Any) -> dict[str, Any]:
-    """Return the experiment that was given to the game master, which may have replaced it since."""
-    experiment: dict[str, Any] = getattr(game_master, "_given_experiment", None) or game_master.experiment
-    return experiment
-
-
-class ResultsFolder:
-    """Says where the files of an instance are: ``RESULTS/RUN/GAME/EXPERIMENT/instance_00001``.
-
-    Attributes:
-        results_dir_path: the folder of all runs.
-        run_dir: the name of the run's folder.
-    """
-
-    def __init__(self, result_dir_path: Path, run_dir: str) -> None:
-        self.results_dir_path = Path(result_dir_path)
-        self.run_dir = run_dir
-
-    def to_results_dir_path(self) -> Path:
-        """Return the folder of all runs."""
-        return self.results_dir_path
-
-    def to_run_dir_path(self) -> Path:
-        """Return the folder of the run."""
-        return self.results_dir_path / self.run_dir
-
-    def to_experiment_dir_path(self, game_master: Any) -> Path:
-        """Return the folder of the experiment that a game master plays."""
-        return (
-            self.to_run_dir_path()
-            / self.to_game_dir(game_master)
-            / self.to_experiment_dir(_experiment_of(game_master))
-        )
-
-    def to_instance_dir_path(self, game_master: Any, game_instance: dict[str, Any]) -> Path:
-        """Return the folder of an instance."""
-        return self.to_experiment_dir_path(game_master) / self.to_instance_dir(game_instance)
-
-    def to_game_dir(self, game_master: Any) -> str:
-        """Return the name of a game's folder."""
-        return component(game_master.game_spec.game_name)
-
-    def to_experiment_dir(self, experiment: dict[str, Any]) -> str:
-        """Return the name of an experiment's folder."""
-        return component(experiment["name"])
-
-    def to_instance_dir(self, game_instance: dict[str, Any]) -> str:
-        """Return the name of an instance's folder."""
-        return f"instance_{game_instance['game_id']:05d}"
-
-
-class EpisodeResultsFolder(ResultsFolder):
-    """Gives each episode played a folder of its own, also if it plays an instance again."""
-
-    def __init__(self, result_dir_path: Path, run_dir: str) -> None:
-        super().__init__(result_dir_path, run_dir)
-        self.episode_id = 0
-
-    def increment_episode_id(self) -> None:
-        """Go on to the next episode."""
-        self.episode_id += 1
-
-    def to_episode_dir(self) -> str:
-        """Return the name of the episode's folder."""
-        return f"episode_{self.episode_id:05d}"
-
-    def to_instance_dir(self, game_instance: dict[str, Any]) -> str:  # noqa: ARG002 - the episode decides
-        """Return the name of the episode's folder."""
-        return self.to_episode_dir()
-
-    def to_instance_dir_path(self, game_master: Any, game_instance: dict[str, Any]) -> Path:
-        """Return the folder of the episode that a game master plays, also if others have begun since."""
-        last = self.episode_id
-        self.episode_id = getattr(game_master, _EPISODE, last)
-        try:
-            return super().to_instance_dir_path(game_master, game_instance)
-        finally:
-            self.episode_id = last
-
-
-class EpisodeResultsFolderCallback(GameBenchmarkCallback):
-    """Counts the episodes for an :class:`EpisodeResultsFolder`."""
-
-    def __init__(self, results_folder: EpisodeResultsFolder) -> None:
-        self.results_folder = results_folder
-
-    def on_game_start(self, game_master: Any, game_instance: dict[str, Any]) -> None:  # noqa: ARG002
-        """Count an episode."""
-        self.results_folder.increment_episode_id()
-        setattr(game_master, _EPISODE, self.results_folder.episode_id)
-
-
-class EpochResultsFolder(ResultsFolder):
-    """Gives each run of the benchmark a folder ``epoch_00001`` inside that of the run."""
-
-    def __init__(self, result_dir_path: Path, run_dir: str) -> None:
-        super().__init__(result_dir_path, run_dir)
-        self.epoch_id = 0
-
-    def increment_epoch_id(self) -> None:
-        """Go on to the next epoch."""
-        self.epoch_id += 1
-
-    def to_run_dir_path(self) -> Path:
-        """Return the folder of the epoch."""
-        return super().to_run_dir_path() / f"epoch_{self.epoch_id:05d}"
-
-
-class EpochResultsFolderCallback(GameBenchmarkCallback):
-    """Counts the epochs for an :class:`EpochResultsFolder`."""
-
-    def __init__(self, results_folder: EpochResultsFolder) -> None:
-        self.results_folder = results_folder
-
-    def on_benchmark_start(self, game_benchmark: Any) -> None:  # noqa: ARG002
-        """Count an epoch."""
-        self.results_folder.increment_epoch_id()
 
 
 class RunFileSaver(GameBenchmarkCallback):
@@ -233,7 +118,7 @@ class ExperimentFileSaver(GameBenchmarkCallback):
         folder = self.results_folder.to_experiment_dir_path(game_master)
         if (folder / "experiment.json").is_file():
             return
-        experiment = {key: value for key, value in _experiment_of(game_master).items() if key != "game_instances"}
+        experiment = {key: value for key, value in experiment_of(game_master).items() if key != "game_instances"}
         experiment["timestamp"] = datetime.now().isoformat()
         experiment["game_name"] = game_master.game_spec.game_name
         experiment["player_models"] = self.player_models_infos
@@ -284,14 +169,14 @@ class InteractionsFileSaver(GameBenchmarkCallback):
         return f"{game_name}-{experiment_name}-{game_id}"
 
     def _key_of(self, game_master: Any, game_instance: dict[str, Any]) -> str:
-        name = _experiment_of(game_master)["name"]
+        name = experiment_of(game_master)["name"]
         return self.to_key(game_master.game_spec.game_name, name, game_instance["game_id"])
 
     def on_game_start(self, game_master: Any, game_instance: dict[str, Any]) -> None:
         """Begin to record an episode."""
         recorder = GameInteractionsRecorder(
             game_master.game_spec.game_name,
-            _experiment_of(game_master)["name"],
+            experiment_of(game_master)["name"],
             game_instance["game_id"],
             self.results_folder.run_dir,
             self.player_models_infos,
@@ -366,7 +251,7 @@ class PlayerFileSaver(GameBenchmarkCallback):
     def on_game_start(self, game_master: Any, game_instance: dict[str, Any]) -> None:
         """Begin to record the calls of an episode's players."""
         game_name = game_master.game_spec.game_name
-        experiment_name = _experiment_of(game_master)["name"]
+        experiment_name = experiment_of(game_master)["name"]
         game_id = game_instance["game_id"]
         for player in game_master.get_players():
             recorder = EventCallRecorder(
@@ -391,7 +276,7 @@ class PlayerFileSaver(GameBenchmarkCallback):
         """Write the calls of an episode that was played to its end."""
         if exception is not None:
             return
-        experiment_name = _experiment_of(game_master)["name"]
+        experiment_name = experiment_of(game_master)["name"]
         for player in game_master.get_players():
             key = self.to_key(
                 game_master.game_spec.game_name, experiment_name, game_instance["game_id"], player.name

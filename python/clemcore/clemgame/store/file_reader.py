@@ -1,0 +1,291 @@
+"""Reading one file of a run.
+
+Files are opened read-only. There is one exception: a writer with a rollback journal that was killed in the middle
+of a transaction leaves a file that nobody can read before that transaction is undone.
+
+There is one class per version of the format; :data:`READERS` lists them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from clemcore.clemgame.store import belonging, schema
+from clemcore.clemgame.store.contents import EpisodeState, state_of
+from clemcore.clemgame.store.faults import damaged, read_error
+from clemcore.clemgame.store.frames import DamagedError, Stream, cut_again, read_stream, unpacked
+from clemcore.clemgame.store.pieces import Cutter
+from clemcore.errors import StoreError
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.plan import EpisodeKey
+
+_T = TypeVar("_T")
+_WAIT = 60.0
+_MOST_PIECES = 1024
+
+_ROWS = "SELECT game, experiment, game_id, epoch, state, attempts, error, place, ended, facts, id FROM episodes"
+_EPISODES = f"{_ROWS} ORDER BY place, id"
+_EPISODE = _EPISODES.replace("ORDER", "WHERE game = ? AND experiment = ? AND game_id = ? AND epoch = ? ORDER")
+
+_STATES = "SELECT game, experiment, game_id, epoch, state, attempts, error, place FROM episodes"
+
+
+@dataclass(frozen=True)
+class StoredEpisode:
+    """One episode of the plan, without its bodies.
+
+    Attributes:
+        key: which one it is.
+        place: its place in the plan, from 0.
+        state: how far it is.
+        ended: when it ended, ISO 8601 in UTC, or None.
+        facts: what was noted about its last attempt.
+    """
+
+    key: EpisodeKey
+    place: int
+    state: EpisodeState
+    ended: str | None
+    facts: dict[str, Any]
+    number: int
+    file: int
+
+
+class ReaderOfVersion1:
+    """Reads one file of version 1."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._pieces: OrderedDict[int, bytes] = OrderedDict()
+        self.problems: list[str] = []
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def episodes(self, index: int, key: EpisodeKey | None = None) -> Iterator[StoredEpisode]:
+        """Give one episode, or all in the order of the plan."""
+        from clemcore.clemgame.plan import EpisodeKey
+
+        statement, values = _EPISODES, ()  # type: tuple[str, tuple[Any, ...]]
+        if key is not None:
+            statement, values = _EPISODE, (key.game, key.experiment, key.game_id, key.epoch)
+        try:
+            rows = self._rows(statement, values)
+        except StoreError as fault:
+            if key is not None:
+                raise
+            rows = self._readable_rows(fault)
+        for row in rows:
+            *names, state, attempts, error, place, ended, facts, number = row
+            known = state_of(state, attempts, error)
+            noted = {} if facts is None else json.loads(facts)
+            yield StoredEpisode(EpisodeKey(*names), place, known, ended, noted, number, index)
+
+    def _readable_rows(self, fault: StoreError) -> list[tuple[Any, ...]]:
+        """Return the rows of episodes before and behind the damage, in the order of the plan.
+
+        Raises:
+            StoreError: there are none.
+        """
+        found: dict[int, tuple[Any, ...]] = {}
+        for order in ("ASC", "DESC"):
+            # A damaged page ends a query, which has given the rows before it.
+            with contextlib.suppress(sqlite3.Error):
+                for row in self._connection.execute(f"{_ROWS} ORDER BY id {order}"):
+                    found[row[-1]] = row
+        if not found:
+            raise fault
+        lost = max(found) - len(found)
+        told = f"{lost} of its episodes" if lost else "some of its episodes"
+        problem = f"{fault}. {len(found)} episodes are read from it, and {told} cannot be"
+        if problem not in self.problems:
+            self.problems.append(problem)
+        return sorted(found.values(), key=lambda row: (row[7], row[-1]))
+
+    def states(self) -> Iterator[tuple[EpisodeKey, int, EpisodeState]]:
+        """Give key, place and state of all episodes."""
+        from clemcore.clemgame.plan import EpisodeKey
+
+        try:
+            rows = self._rows(_STATES)
+        except StoreError as fault:
+            rows = [row[:8] for row in self._readable_rows(fault)]
+        for game, experiment, game_id, epoch, state, attempts, error, place in rows:
+            key = EpisodeKey(sys.intern(game), sys.intern(experiment), game_id, epoch)
+            yield key, place, state_of(state, attempts, error)
+
+    def planned(self, number: int) -> tuple[bytes, bytes]:
+        """Return experiment and instance of an episode, as JSON."""
+        ((experiment, instance),) = self._rows(
+            "SELECT experiment_piece, instance_piece FROM episodes WHERE id = ?", (number,)
+        )
+        try:
+            return self._piece(experiment), self._piece(instance)
+        except DamagedError as fault:
+            raise damaged(self.path, str(fault)) from fault
+
+    def interactions(self, number: int) -> bytes:
+        """Return the interactions of an episode that ended."""
+        rows = self._rows("SELECT interactions, body FROM finished WHERE episode = ?", (number,))
+        try:
+            return unpacked(rows[0][1], self._piece, rows[0][0]) if rows and rows[0][0] else b""
+        except DamagedError as fault:
+            raise damaged(self.path, str(fault)) from fault
+
+    def scores(self, number: int) -> bytes:
+        """Return the scores of an episode."""
+        rows = self._rows("SELECT body FROM scores WHERE episode = ?", (number,))
+        try:
+            return unpacked(rows[0][0], self._piece) if rows else b""
+        except DamagedError as fault:
+            raise damaged(self.path, str(fault)) from fault
+
+    def scored(self) -> list[int]:
+        """Return the numbers of the episodes that have scores."""
+        return [number for (number,) in self._rows("SELECT episode FROM scores")]
+
+    def stream(self, number: int, *, has_ended: bool) -> Stream:
+        """Return the frames of an episode."""
+        return self._read(number, lambda bodies: read_stream(bodies, self._piece), has_ended=has_ended)
+
+    def cut_again(self, number: int, cutter: Cutter, *, has_ended: bool, with_events: bool) -> list[bytes]:
+        """Return the frames of an episode, cut for another file."""
+        return self._read(
+            number,
+            lambda bodies: cut_again(bodies, self._piece, cutter, with_events=with_events),
+            has_ended=has_ended,
+        )
+
+    def _read(self, number: int, read: Callable[[list[bytes]], _T], *, has_ended: bool) -> _T:
+        """Return what a function makes of the bodies of an episode's frames."""
+        # One query, so that an episode that ends in between is seen as it was before or after. The log has no
+        # index: it holds the episodes that have not ended, and an index would cost each call.
+        statement = "SELECT -1, interactions, body FROM finished WHERE episode = ?1"
+        if not has_ended:
+            statement += " UNION ALL SELECT id, 0, frames FROM log WHERE episode = ?1"
+        rows = self._rows(statement, (number,))
+        try:
+            return read([unpacked(body, self._piece)[start:] for _, start, body in sorted(rows)])
+        except DamagedError as fault:
+            raise damaged(self.path, str(fault)) from fault
+
+    def notes(self) -> dict[str, Any]:
+        """Return what is kept about the run."""
+        return {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM notes")}
+
+    def played_with(self) -> dict[str, Any]:
+        """Return what the file notes of that with which it was played; nothing if that cannot be read."""
+        try:
+            rows = self._rows("SELECT value FROM notes WHERE name = ?", (belonging.NOTE,))
+        except StoreError:  # what else is read says so
+            return {}
+        found = json.loads(rows[0][0]) if rows else None
+        return found if isinstance(found, dict) else {}
+
+    def _piece(self, number: int) -> bytes:
+        body = self._pieces.get(number)
+        if body is None:
+            rows = self._rows("SELECT body FROM pieces WHERE id = ?", (number,))
+            if not rows:
+                raise DamagedError(f"piece {number} is missing")
+            body = self._pieces[number] = unpacked(rows[0][0], _no_piece)
+            if len(self._pieces) > _MOST_PIECES:
+                self._pieces.popitem(last=False)
+        return body
+
+    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        try:
+            try:
+                return self._connection.execute(statement, values).fetchall()
+            except sqlite3.OperationalError as fault:
+                if not _is_half_written(fault):
+                    raise
+                _roll_back(self.path)
+                return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as fault:
+            raise read_error(self.path, fault) from fault
+
+
+def _no_piece(number: int) -> bytes:
+    raise DamagedError(f"a piece refers to another, {number}")
+
+
+READERS = {1: ReaderOfVersion1}
+
+
+def opened(path: Path) -> ReaderOfVersion1 | None:
+    """Open a file for reading; None if it has no tables yet."""
+    try:
+        try:
+            return _connected(path, "?mode=ro")
+        except sqlite3.OperationalError as fault:
+            if not _is_half_written(fault):
+                raise
+            _roll_back(path)
+            return _connected(path, "?mode=ro")
+    except sqlite3.Error as fault:
+        if "unable to open" not in str(fault):
+            if "not a database" in str(fault):
+                raise StoreError(f"{path} is not a store of clemcore. Name the folder of a run") from fault
+            if "malformed" in str(fault) and (found := _truncated(path)) is not None:
+                return found
+            raise read_error(path, fault) from fault
+    try:
+        # A disk that cannot be written to has no room for what readers share; then nobody writes, either.
+        return _connected(path, "?mode=ro&immutable=1")
+    except sqlite3.Error as fault:
+        raise read_error(path, fault) from fault
+
+
+def _truncated(path: Path) -> ReaderOfVersion1 | None:
+    """Open a file that ends before its last page, for what is left; None if nothing can be read."""
+    try:
+        found = _connected(path, "?mode=ro", is_truncated=True)
+    except sqlite3.Error:
+        return None
+    if found is not None:
+        found.problems.append(f"{path} is cut off: what is behind its end cannot be read")
+    return found
+
+
+def _is_half_written(fault: sqlite3.OperationalError) -> bool:
+    """Tell whether a writer with a rollback journal was killed in the middle of a transaction."""
+    return "readonly database" in str(fault)
+
+
+def _roll_back(path: Path) -> None:
+    """Undo the transaction that a killed writer left half done: until then, nobody can read the file."""
+    connection = sqlite3.connect(path.resolve().as_uri() + "?mode=rw", uri=True, timeout=_WAIT)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    finally:
+        connection.close()
+
+
+def _connected(path: Path, how: str, *, is_truncated: bool = False) -> ReaderOfVersion1 | None:
+    connection = sqlite3.connect(
+        path.resolve().as_uri() + how, uri=True, timeout=_WAIT, check_same_thread=False, isolation_level=None
+    )
+    try:
+        if is_truncated:
+            # Otherwise SQLite refuses a file that is shorter than its header says. Nothing can be written here.
+            connection.execute("PRAGMA writable_schema = ON")
+        version = schema.version_of(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    if version is None:
+        connection.close()
+        return None
+    return READERS[version](path, connection)
