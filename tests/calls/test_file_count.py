@@ -78,9 +78,6 @@ def test_a_call_of_a_service_enters_few_files(wire_server: WireServer) -> None:
 @pytest.mark.slow
 def test_a_call_of_a_local_model_enters_few_files(tiny_chat: Path) -> None:
     entered = entered_by("local", str(tiny_chat))
-    # 15 before there were modes and choosers (docs/decisions/0012-local-models.md); feeding in blocks and
-    # resetting what modules carry are two more, and noticing that weights were changed is one;
-    # who waits for the answer, and how rows of a batch end, are one each; images, and checks of prompts, are two;
-    # the attention that a model is given for batches, warnings that are kept quiet, and forks, are one each
+    # docs/decisions/0012-local-models.md says which they are, and why they stay apart.
     assert len(entered) <= 34, "\n".join(sorted(entered))
     check_sizes(entered)
