@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 import click
@@ -67,17 +66,9 @@ def serve(**options: Any) -> None:
     It prints the address with the token that clients need. Set $CLEMV_TOKEN to choose the token. Ctrl-C ends the
     server and all episodes.
     """
+    from clemcore.clemgame.envs.openenv.hosts import is_loopback
     from clemcore.clemgame.envs.openenv.server.running import run_server
 
-    if options["no_token"] and not _is_local(options["host"]):
+    if options["no_token"] and not is_loopback(options["host"]):
         raise RunError("--no-token is for a local --host only: everybody who reaches this server could use it")
     run_server(note, **options)
-
-
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

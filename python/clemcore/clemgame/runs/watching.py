@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from clemcore.clemgame.engine.progress import duration
 from clemcore.clemgame.runs.outcome import one_line
 from clemcore.clemgame.runs.shards import missing_shards
 from clemcore.clemgame.store import RunReader
@@ -21,7 +22,7 @@ from clemcore.clemgame.store.usage import total, usage_of
 NOTE = "progress"
 NUMBERS = ("calls", "input_tokens", "output_tokens", "usd")
 _NEWEST = 5
-_MINUTE, _HOUR = 60, 3600
+_MINUTE = 60
 
 
 @dataclass
@@ -88,21 +89,6 @@ _WORDS = {
     "error": "ended by an error",
     "limit": "ended by a limit",
 }
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words.
-
-    Examples:
-        >>> duration(42), duration(150), duration(7300)
-        ('42 s', '2 min 30 s', '2 h 1 min')
-    """
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
 
 
 def status_of(folder: Path) -> RunStatus:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import os
 import threading
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from clemcore.clemgame.envs.openenv.hosts import is_loopback
 from clemcore.clemgame.envs.openenv.models import ClemGameAction, ClemGameObservation, ClemGameState
 from clemcore.clemgame.envs.requirements import require
 from clemcore.errors import EnvError
@@ -73,7 +73,7 @@ class ClemGameEnv:
             raise EnvError(f"base_url must be an address such as http://127.0.0.1:8000, not {parts.scheme}://…")
         self._token = token or parts.password or os.environ.get("CLEMV_TOKEN")
         self._url = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/ws"
-        self._is_near = _is_loopback(parts.hostname)
+        self._is_near = is_loopback(parts.hostname)
         self._connect_timeout, self._message_timeout = connect_timeout_s, message_timeout_s
         self._largest = int(max_message_size_mb * 1024 * 1024)
         self._socket: Any = None
@@ -259,12 +259,3 @@ class SyncClemGameEnv:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -16,12 +16,12 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket
 
+from clemcore.clemgame.envs.openenv.hosts import LOOPBACK
 from clemcore.errors import EnvError
 
 Scope: TypeAlias = MutableMapping[str, Any]
 App: TypeAlias = Callable[[Scope, Any, Any], Awaitable[None]]
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SHORTEST = 16
 # Whoever watches the server asks for it, without a token.
 _OPEN = "/health"
