@@ -336,3 +336,11 @@ def test_every_dependency_has_its_reason_in_the_readme() -> None:
     named = {name.partition("[")[0] for name in re.findall(r"`([^`]+)`", table)}
     assert len(_dependencies()) > 20
     assert _dependencies() <= named
+
+
+def test_the_readme_names_every_folder_of_code() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[\w.-]+", text[text.index("## Where things are") : text.index("## Dependencies")]))
+    packages = {path.parent for path in PACKAGE.rglob("__init__.py")} - {PACKAGE}
+    crate = {path for path in (ROOT / "rust" / "clemcore" / "src").iterdir() if path.is_dir()}
+    assert [str(path.relative_to(ROOT)) for path in packages | crate if path.name not in words] == []
