@@ -358,8 +358,13 @@ def test_status_shows_a_run_that_another_process_plays(clem: Clem, game: Path, s
             break
     assert "3 in progress" in shown
     assert f"process {run.pid} on " in shown
+    run.send_signal(signal.SIGTERM)
     server.gate.set()
     run.communicate(timeout=60)
+    assert run.returncode == 130
+    shown = clem.ok("status")  # what was begun is not shown as if it had not been
+    assert "3 episodes: 3 interrupted; 3 model calls" in shown
+    assert clem("run", "-g", "echo", "-m", "counted").returncode == 0
     counted = clem.ok("status", "results/counted")
     assert "3 completed; 12 model calls; 120 + 60 tokens; no process is playing it" in counted
     [row] = json.loads(clem.ok("status", "--json"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -336,9 +337,9 @@ class _NotedProgress(engine.Progress):
         super().update(tally, now=now)
         if now or time.monotonic() >= self._next_note:
             self._next_note = time.monotonic() + _NOTE_EVERY
-            numbers = {name: getattr(tally, name) for name in ("ended", *watching.NUMBERS)}
+            noted = {"pid": os.getpid(), "began": self._began, "ended": tally.ended}
             with contextlib.suppress(StoreError):  # the run itself finds out that nothing can be written
-                self._store.note(watching.NOTE, {"began": self._began, **numbers})
+                self._store.note(watching.NOTE, noted)
 
 
 def _options(settings: RunSettings, run: PlannedRun) -> engine.Options:

@@ -18,9 +18,8 @@ from clemcore.clemgame.runs.shards import missing_shards
 from clemcore.clemgame.store import RunReader
 from clemcore.clemgame.store.usage import total, usage_of
 
-# The note of a store that the process that plays renews, and its numbers.
+# The note of a store that the process that plays renews: its number, when it began, and how many episodes it ended.
 NOTE = "progress"
-NUMBERS = ("calls", "input_tokens", "output_tokens", "usd")
 _NEWEST = 5
 _MINUTE = 60
 
@@ -31,7 +30,8 @@ class RunStatus:
 
     Attributes:
         folder: the folder of the run.
-        episodes: how many there are by state: "planned", "live", "played", "error", "limit".
+        episodes: how many there are by state: "planned", "live", "played", "error", "limit". Where no process plays
+            the run, live ones were interrupted, and the next command continues them.
         calls: calls of models.
         input_tokens: tokens of the prompts, where the models count them.
         output_tokens: tokens of the answers.
@@ -64,7 +64,8 @@ class RunStatus:
     def summary(self) -> str:
         """Return it as one line."""
         count = sum(self.episodes.values())
-        states = [f"{number} {_WORDS[state]}" for state, number in self.episodes.items() if number]
+        words = _WORDS if self.writer is not None else {**_WORDS, "live": "interrupted"}
+        states = [f"{number} {words[state]}" for state, number in self.episodes.items() if number]
         parts = [f"{count} episodes: {', '.join(states) or 'none'}", f"{self.calls:,} model calls"]
         if self.input_tokens or self.output_tokens:
             parts.append(f"{self.input_tokens:,} + {self.output_tokens:,} tokens")
@@ -109,23 +110,17 @@ def status_of(folder: Path) -> RunStatus:
     if writers:
         found.writers = [dict(writer) for writer in writers]
         found.writer = found.writers[0]
-    else:
-        # An interrupted episode waits for the next command.
-        found.episodes["planned"] += found.episodes["live"]
-        found.episodes["live"] = 0
-    if writers and isinstance(noted, dict):
-        _take_live_numbers(found, noted)
-    else:
-        usage = total(usage_of(folder))
-        found.calls, found.usd = usage.calls, usage.usd
-        found.input_tokens, found.output_tokens = usage.input_tokens, usage.output_tokens
+    usage = total(usage_of(folder))
+    found.calls, found.usd = usage.calls, usage.usd
+    found.input_tokens, found.output_tokens = usage.input_tokens, usage.output_tokens
+    # An earlier command, which was interrupted, may have left its note.
+    if found.writer is not None and isinstance(noted, dict) and noted.get("pid") == found.writer.get("pid"):
+        _set_rate(found, noted)
     return found
 
 
-def _take_live_numbers(found: RunStatus, noted: dict[str, Any]) -> None:
-    """Take the numbers that the process that plays has noted: those of this command alone."""
-    for name in NUMBERS:
-        setattr(found, name, noted.get(name, 0))
+def _set_rate(found: RunStatus, noted: dict[str, Any]) -> None:
+    """Take the rate of the process that plays from what it has noted."""
     began, ended = noted.get("began"), noted.get("ended", 0)
     if not isinstance(began, str) or not ended:
         return
