@@ -365,6 +365,27 @@ except StoreError as fault:
                 assert reader.calls(key) == script(key).calls
 
 
+def test_a_disk_that_is_full_when_the_store_is_opened(tmp_path: Path) -> None:
+    RunStore.open(tmp_path).close()
+    code = f"""
+import resource, signal, sys
+from clemcore.clemgame.store import RunStore
+from clemcore.errors import StoreError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, -1))  # no room for the 32 KiB that readers of the file share
+try:
+    RunStore.open({str(tmp_path)!r})
+except StoreError as fault:
+    print(fault)
+resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+RunStore.open({str(tmp_path)!r}).note("x", 1)  # nothing is held any more
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (
+        "store.sqlite3 cannot be written: disk I/O error. Everything that was stored before is safe" in ran.stdout
+    )
+
+
 @pytest.mark.parametrize(("kind", "journal"), [("ext4", "wal"), ("nfs4", "rollback"), (None, "rollback")])
 def test_the_journal_suits_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, journal: str

@@ -84,12 +84,16 @@ class RunStore:
             lock = WriterLock(path)
         except OSError as fault:
             raise write_error(path, fault) from fault
-        try:
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(lock.release)
             connection, journal = _connect(path)
-            return cls(path, lock, connection, journal)
-        except BaseException:
-            lock.release()
-            raise
+            on_error.callback(connection.close)
+            try:
+                store = cls(path, lock, connection, journal)
+            except sqlite3.Error as fault:  # a full disk has no room for what readers share
+                raise write_error(path, fault) from fault
+            on_error.pop_all()
+            return store
 
     def __enter__(self) -> RunStore:
         """Return the store itself."""
