@@ -136,3 +136,15 @@ def test_folders_that_are_not_runs(prepare: object, told: str, capsys: pytest.Ca
     prepare()  # type: ignore[operator]
     assert cli.main(["score"]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["{}", '{"meta": {}, "turns": []}', '{"players": {}, "turns": null}'])
+def test_interactions_without_their_parts_are_named(content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _play(2)
+    (RUN / "store.sqlite3").unlink()
+    place = next(RUN.rglob("interactions.json"))
+    place.write_text(content)
+    capsys.readouterr()
+    for command in (["score"], ["transcribe"], ["export", "results", "--to", "sft", "-o", "data"]):
+        assert cli.main(command) != 0
+        assert f"{place} is not the record of an episode: it has no '" in capsys.readouterr().err

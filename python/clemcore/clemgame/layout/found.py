@@ -119,11 +119,14 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         StoreError: it cannot be read, or holds something else.
     """
+    return parsed_json(_bytes_of(path), path)
+
+
+def _bytes_of(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as fault:
         raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
-    return parsed_json(data, path)
 
 
 def read_scores(path: Path) -> dict[str, Any]:
@@ -132,12 +135,32 @@ def read_scores(path: Path) -> dict[str, Any]:
     Raises:
         StoreError: it cannot be read, or has another form.
     """
-    return _with_parts(path, {"episode scores": dict, "round scores": dict, "turn scores": dict})
+    return _with_parts(read_json(path), path, {"episode scores": dict, "round scores": dict, "turn scores": dict})
 
 
-def _with_parts(path: Path, parts: dict[str, type]) -> dict[str, Any]:
-    """Read a JSON object, and refuse a part that is there and has another type."""
-    value = read_json(path)
+def parsed_interactions(data: bytes, path: Path | str, *, is_completed: bool = True) -> dict[str, Any]:
+    """Return the content of a file of interactions, as it was written.
+
+    Args:
+        data: the bytes of the file.
+        path: the file, for messages.
+        is_completed: whether the episode came to its end, so that the file has all of its parts.
+
+    Raises:
+        StoreError: it holds something else.
+    """
+    value = _with_parts(parsed_json(data, path), path, {"meta": dict, "players": dict, "turns": list})
+    missing = [name for name in ("players", "turns") if is_completed and value.get(name) is None]
+    if missing:
+        raise StoreError(
+            f"{path} is not the record of an episode: it has no {' and no '.join(map(repr, missing))}. Restore the "
+            "file, or remove its folder and play again"
+        )
+    return value
+
+
+def _with_parts(value: dict[str, Any], path: Path | str, parts: dict[str, type]) -> dict[str, Any]:
+    """Refuse a part that is there and has another type."""
     for name, kind in parts.items():
         part = value.get(name)
         if part is not None and not isinstance(part, kind):
@@ -191,8 +214,9 @@ def read_interactions(episode: FoundEpisode) -> dict[str, Any]:
         path = episode.folder / name
         if path.is_file():
             names = (episode.game, episode.experiment, episode.game_id, episode.run.name)
-            read = _with_parts(path, {"meta": dict, "players": dict, "turns": list})
-            return in_new_form(read, names, is_completed=name != PARTIAL)
+            is_completed = name != PARTIAL
+            read = parsed_interactions(_bytes_of(path), path, is_completed=is_completed)
+            return in_new_form(read, names, is_completed=is_completed)
     return {}
 
 

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clemcore.clemgame.layout.found import FoundEpisode, in_new_form, parsed_json, read_experiment, read_json
+from clemcore.clemgame.layout.found import (
+    FoundEpisode,
+    in_new_form,
+    parsed_interactions,
+    parsed_json,
+    read_experiment,
+    read_json,
+)
 from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.scoring.ledger import State, short_hash, state_of
 from clemcore.errors import StoreError
@@ -97,7 +104,7 @@ class Records:
             "interactions": states[0],
             "instance": states[1],
         }
-        interactions = parsed_json(files[0], f"{source.folder}/interactions.json")
+        interactions = parsed_interactions(files[0], f"{source.folder}/interactions.json")
         instance = parsed_json(files[1], f"{source.folder}/instance.json") if states[1] is not None else {}
         experiment_of = source.folder.rpartition("/")[0]
         if self._experiment[0] != experiment_of:
