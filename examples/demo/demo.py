@@ -129,7 +129,7 @@ def tell(run: KilledRun) -> None:
 
 def show_results() -> None:
     """Evaluate and transcribe what was played, and print where to find it."""
-    print("\nthe table of all models (model, clemscore, % played, quality score):", flush=True)
+    print("\nthe table of all models (model, clemscore, its 95 % interval, % played, quality score):", flush=True)
     print(run(WORK, [CLEM, "eval"]), end="")
     for model in ("smollm2-local", "smollm2-served"):
         run(WORK, [CLEM, "transcribe", "-r", f"results/{model}"])

@@ -181,7 +181,7 @@ def test_a_server_that_is_not_there() -> None:
 
 def test_a_server_without_models(wire_server: WireServer) -> None:
     wire_server.script = [reply(404, {})]
-    with pytest.raises(SpecError, match="does not list its models: name the one that is meant"):
+    with pytest.raises(SpecError, match="does not list its models: name the model with --model-id"):
         ServerEngine(f"{wire_server.url}/v1")
 
 

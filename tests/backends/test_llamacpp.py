@@ -141,9 +141,9 @@ class TestChoosingAFile:
         assert choose(self.NAMES, pattern, "m", "org/m") == found
 
     def test_a_pattern_that_means_none_or_several(self) -> None:
-        with pytest.raises(SpecError, match=r"no file in 'org/m' fits filename '\*Q2\*.gguf': it has a-Q4_K_M"):
+        with pytest.raises(SpecError, match=r"no file in 'org/m' matches filename '\*Q2\*.gguf': it has a-Q4_K_M"):
             choose(self.NAMES, "*Q2*.gguf", "m", "org/m")
-        with pytest.raises(SpecError, match="2 models in 'org/m' fit filename"):
+        with pytest.raises(SpecError, match="2 models in 'org/m' match filename"):
             choose(self.NAMES, "*.gguf", "m", "org/m")
 
 

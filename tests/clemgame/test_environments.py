@@ -314,7 +314,7 @@ class TestRefusals:
                 game.reset(options={"gameid": 1})
             with pytest.raises(EnvError, match="must be a dict, not"):
                 game.reset(options=[1])
-            with pytest.raises(EnvError, match="game_id and game_instance name an instance each"):
+            with pytest.raises(EnvError, match="game_id and game_instance both name an instance"):
                 game.reset(options={**row, "game_id": 1})
         with pytest.raises(EnvError, match=r"guessing: reset\(\) has no option 'temperature'\. Its options are"):
             opened(gym_env("guessing")).reset(options={"temperature": 1})

@@ -283,16 +283,20 @@ class TestRewards:
         ]
         for kind, more in cases:
             with pytest.raises(
-                StoreError, match=r"--reward: no episode has it: .*'Main Scor'; did you mean 'Main Score'"
+                StoreError, match=r"--reward: no episode has this metric: .*'Main Scor'; did you mean 'Main Score'"
             ):
                 export_training("results/mock", kind, "data", reward="Main Scor", **more)
-        with pytest.raises(StoreError, match=r"--turn-reward: no round has it: .*'events'; did you mean 'Events'"):
+        with pytest.raises(
+            StoreError, match=r"--turn-reward: no round has this metric: .*'events'; did you mean 'Events'"
+        ):
             export_training("results/mock", "rollouts", "data", turn_reward="events")
         path = next(Path("results").rglob("scores.json"))
         path.unlink()
         for store in Path("results/mock").glob("store*"):
             store.unlink()
-        with pytest.raises(StoreError, match=r"--turn-reward: no round has it: the episode is not scored; run"):
+        with pytest.raises(
+            StoreError, match=r"--turn-reward: no round has this metric: the episode is not scored; run"
+        ):
             export_training("results/mock", "rollouts", "data", turn_reward="Events", missing_reward=0)
         assert not Path("data").exists()
 

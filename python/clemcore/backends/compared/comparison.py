@@ -23,7 +23,7 @@ class IdDifference:
     """The first token id of a prompt that differs.
 
     Attributes:
-        token: its place, from 0; the length of the shorter prompt where one begins with the other.
+        token: its place, from 0; the length of the shorter prompt if the longer one begins with it.
         ids: by engine: the ids around that place.
         texts: by engine: the text of these ids.
     """

@@ -65,7 +65,7 @@ class ServerEngine:
         self._engine = engine_for(endpoint, {}, service.dialect.key_headers)
         listed = self._listed()
         if model_id is None and not listed:
-            raise SpecError(f"the server {self.url} does not list its models: name the one that is meant")
+            raise SpecError(f"the server {self.url} does not list its models: name the model with --model-id")
         self.about = next((row for row in listed if row["id"] == model_id), listed[0] if listed else {})
         self.model_id: str = model_id or self.about["id"]
         self.way: str | None = None
@@ -76,7 +76,7 @@ class ServerEngine:
 
     @property
     def fingerprint(self) -> Mapping[str, Any]:
-        """What its answers depend on, as far as it is known: what it says about the model."""
+        """What the server says about the model: its answers depend on it."""
         told = {name: self.about.get(name) for name in ("id", "root", "max_model_len", "meta", "owned_by")}
         return {"server": urlsplit(self.url).netloc, "model": told}
 

@@ -36,7 +36,7 @@ class Size:
 
     Attributes:
         replicas: how many.
-        gpus: GPUs of each; None: one where the cluster has any.
+        gpus: GPUs of each; None for one if the cluster has any.
         threads: threads, and CPUs, of each.
     """
 

@@ -225,8 +225,8 @@ class HookReward(Reward):
             if name not in step.info:
                 what = "the game" if record is None else record.name
                 raise GameError(
-                    f"{what}: there is no '{name}': the game master must define compute_{name}(), and the log says "
-                    "whether it failed. Use another reward, such as 'outcome' or 'score'"
+                    f"{what} gives no '{name}' as reward: its game master does not define compute_{name}(), or it "
+                    "failed (see the log). Use another reward, such as 'outcome' or 'score'"
                 )
         return sum(_finite(step.info[name], f"compute_{name}()", record) for name in names)
 

@@ -55,19 +55,19 @@ def vector_env(
 ) -> GameVectorEnv:
     """Return a batch of live episodes of a game, in each of which one agent acts.
 
-    Models that play other agents answer side by side, and in batches where they gain by it.
+    Models that play other agents answer side by side, or in batches if that is faster for them.
 
     Args:
         game_name: the game, as ``clem run -g`` takes it.
         num_envs: how many episodes are live.
-        instances_filter: as that of ``gym_env``.
-        learner_agent: as that of ``gym_env``.
-        env_agents: as that of ``gym_env``.
-        callbacks: returns the callbacks of each live episode, by its place; they hear of it in its own thread.
-        reward_func: as that of ``gym_env``.
-        feedback_func: as that of ``gym_env``.
+        instances_filter: as for ``gym_env``.
+        learner_agent: as for ``gym_env``.
+        env_agents: as for ``gym_env``.
+        callbacks: returns the callbacks of the live episode at a place. They are called in its thread.
+        reward_func: as for ``gym_env``.
+        feedback_func: as for ``gym_env``.
         autoreset_mode: when an episode that is over is followed by the next one, as Gymnasium names it.
-        time_limit: most seconds of an episode, waits included; then it is truncated. None: any number.
+        time_limit: seconds after which an episode is truncated, waits included; None for no limit.
         options: how episodes are played; ``max_calls`` and ``batch_size`` count.
 
     Raises:
@@ -126,7 +126,7 @@ class GameVectorEnv(VectorEnv[tuple[dict[str, Any], ...], tuple[str, ...], Any])
         """Begin the next episode everywhere, or where ``options["reset_mask"]`` is true.
 
         Args:
-            seed: one for each episode; a number stands for itself and those after it.
+            seed: one for each episode; a number n stands for n, n + 1, and so on.
             options: "game_id" plays this instance, or one for each episode; "experiment" names its experiment,
                 where several have this ID; "reset_mask" is a bool for each.
 

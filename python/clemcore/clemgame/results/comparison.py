@@ -65,12 +65,13 @@ def compare(
         more = f"\n  … and {len(across_found) - _SHOWN} more" if len(across_found) > _SHOWN else ""
         raise RunError(
             f"the runs were not played with the same code, instances, templates and arguments, so more than the "
-            f"models differs:\n{shown}{more}\n  Compare them all the same with --across"
+            f"models differs:\n{shown}{more}\n  Compare them anyway with --across"
         )
     evaluation, problems = _read(runs, games)
     if not len(evaluation):
         filters = f" passes {' '.join(f'-g {game}' for game in games)}" if games else " has scores"
-        raise RunError(f"{', '.join(map(str, runs.values()))}: no episode{filters}; see 'clem eval'")
+        where = ", ".join(map(str, runs.values()))
+        raise RunError(f"{where}: there is nothing to compare, because no episode{filters}. 'clem eval' says why")
     figures: dict[str, Any] = json.loads(evaluation.comparison())
     if not any(pair["differences"] for pair in figures["pairs"]):
         raise RunError(

@@ -101,7 +101,7 @@ def run(
         seed: what the random numbers of episodes and the seeds of calls start from; each branch has others.
 
     Raises:
-        GameError: rows or models do not go with the game; nothing was played.
+        GameError: rows or models do not fit the game; nothing was played.
         RunError: the factor is below 1, or the results folder belongs to 'clem run'.
         StoreError: another process writes to the results folder, or it cannot be written.
         BudgetExceededError: no further call can be paid for.

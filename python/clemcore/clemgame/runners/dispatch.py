@@ -30,12 +30,12 @@ def run(
         game_benchmark: the game, loaded.
         game_instances: a row for each episode, as ``GameInstances`` gives them.
         player_models: a model for each role in the order of the roles, or one for all.
-        callbacks: what hears of the benchmark, of each episode and of each step; by default nothing does.
+        callbacks: called for the benchmark, for each episode and for each step; none by default.
         batch_size: the largest batch that a model gets; with 1, episodes are played one after another.
-        seed: what the random numbers of episodes and the seeds of calls start from.
+        seed: the random numbers of episodes and the seeds of calls depend on it.
 
     Raises:
-        GameError: rows or models do not go with the game; nothing was played.
+        GameError: rows or models do not fit the game; nothing was played.
         RunError: the batch size is not an integer of at least 1, or the results folder belongs to 'clem run'.
         StoreError: another process writes to the results folder, or it cannot be written.
         BudgetExceededError: no further call can be paid for.

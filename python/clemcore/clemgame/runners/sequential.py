@@ -33,12 +33,12 @@ def run(
         game_benchmark: the game, loaded.
         game_instances: a row for each episode, as ``GameInstances`` gives them.
         player_models: a model for each role in the order of the roles, or one for all.
-        callbacks: what hears of the benchmark, of each episode and of each step.
-        seed: what the random numbers of episodes and the seeds of calls start from. Another call of a runner on the
+        callbacks: called for the benchmark, for each episode and for each step.
+        seed: the random numbers of episodes and the seeds of calls depend on it. Another call of a runner on the
             same instances gives other numbers.
 
     Raises:
-        GameError: rows or models do not go with the game; nothing was played.
+        GameError: rows or models do not fit the game; nothing was played.
         RunError: the results folder belongs to 'clem run'.
         StoreError: another process writes to the results folder, or it cannot be written.
         BudgetExceededError: no further call can be paid for.

@@ -222,8 +222,8 @@ def _checked_run(settings: RunSettings, line_up: LineUp, games: list[PlannedGame
     if found.refused and not settings.accept_changes:
         lines = "\n".join(f"  {change}" for change in found.refused)
         raise RunError(
-            f"{folder}: the run began with something else, and its results would not belong together:\n{lines}\n"
-            "  Go back to what it was, continue all the same with --accept-changes, or begin anew with --fresh"
+            f"{folder}: the run was begun with something else, and results of both would be mixed:\n{lines}\n"
+            "  Undo these changes, continue anyway with --accept-changes, or start over with --fresh"
         )
     if found.noted:
         shown = "; ".join(str(change) for change in found.noted[:_SHOWN])

@@ -51,8 +51,8 @@ def played_with(content: Json, games: Sequence[PlannedGame], earlier: Facts) -> 
 def refuse_mixed(folder: Path, notes: Mapping[str, Facts]) -> None:
     """Refuse a folder with a file of another run.
 
-    A command writes ``run.json`` before it notes anything in its file. So read the notes first: a file's values
-    then begin those of the run.
+    A command writes ``run.json`` before it notes anything in its file. Read the notes before ``run.json``: the
+    values of a file are then a beginning of those of the run.
 
     Args:
         folder: the folder of the run.

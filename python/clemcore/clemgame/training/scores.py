@@ -60,11 +60,11 @@ class KnownMetrics:
             StoreError: a name is unknown; the message has the nearest one.
         """
         if metric != BENCH_SCORE and self._scored and metric not in self._of_episodes:
-            raise StoreError(f"--reward: no episode has it: {_unknown(metric, self._of_episodes)}")
+            raise StoreError(f"--reward: no episode has this metric: {_unknown(metric, self._of_episodes)}")
         if turn_metric is None or turn_metric in self._of_rounds:
             return
         why = _unknown(turn_metric, self._of_rounds) if self._scored else _UNSCORED
-        raise StoreError(f"--turn-reward: no round has it: {why}")
+        raise StoreError(f"--turn-reward: no round has this metric: {why}")
 
 
 def _rounds_of(scores: Mapping[str, Any]) -> Mapping[str, Any]:

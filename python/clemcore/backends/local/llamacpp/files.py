@@ -63,12 +63,12 @@ def choose(names: Sequence[str], pattern: str | None, model: str, source: str) -
     firsts = sorted({parts_of(Path(name))[0].as_posix() for name in fitting})
     has = ", ".join(models[:_SHOWN]) + (", …" if len(models) > _SHOWN else "") if models else "no GGUF file"
     if not firsts:
-        raise SpecError(f"model '{model}': no file in '{source}' fits filename {pattern!r}: it has {has}")
+        raise SpecError(f"model '{model}': no file in '{source}' matches filename {pattern!r}: it has {has}")
     if len(firsts) > 1:
         shown = ", ".join(firsts[:_SHOWN])
         raise SpecError(
-            f"model '{model}': {len(firsts)} models in '{source}' fit filename {pattern!r} ({shown}): name one of "
-            "them in model_config.filename"
+            f"model '{model}': {len(firsts)} models in '{source}' match filename {pattern!r} ({shown}): name one "
+            "of them in model_config.filename"
         )
     return firsts[0]
 

@@ -66,7 +66,7 @@ class ClemGameEnv:
         if provider is not None:
             raise EnvError("ClemGameEnv starts no server: start 'clem serve', and give its address")
         if mode is not None and mode.lower() != "simulation":
-            raise EnvError(f"the mode of a game is 'simulation', not {mode!r}")
+            raise EnvError(f"mode must be 'simulation', not {mode!r}")
         parts = urlsplit(base_url if "//" in base_url else f"//{base_url}")
         scheme = _SCHEMES.get(parts.scheme or "http")
         if scheme is None or not parts.hostname:

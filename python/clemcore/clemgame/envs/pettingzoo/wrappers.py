@@ -115,7 +115,9 @@ class GameInstanceIteratorWrapper(BaseWrapper):
         given = {name: value for name, value in given.items() if name in _OPTIONS}
         if "game_instance" in given:
             if "game_id" in given:
-                raise EnvError(f"{self.unwrapped}: game_id and game_instance name an instance each: leave out one")
+                raise EnvError(
+                    f"{self.unwrapped}: game_id and game_instance both name an instance: leave out one of them"
+                )
             super().reset(seed=seed, options=given)
             return
         row, episode_seed = self._order.next(seed, given.pop("game_id", None), given.pop("experiment", None))

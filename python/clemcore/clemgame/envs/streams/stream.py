@@ -31,7 +31,7 @@ from clemcore.model import Model
 
 
 class Abandoned(EpisodeStop):
-    """Nobody goes on with the episode."""
+    """The episode was abandoned: nobody continues it."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ class EpisodeStream:
         stage: what it shares with other streams.
         order: the instances.
         callbacks: hear of its episodes.
-        time_limit: most seconds of an episode, waits for the learner included; None: any number.
+        time_limit: seconds after which an episode ends, waits for the learner included; None for no limit.
         name: its name, for its thread.
     """
 

@@ -131,6 +131,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as fault:
         made.close()
         raise RunError(
-            f"{host}:{port} cannot be listened at: {fault.strerror or fault}: choose another --port or --host"
+            f"cannot listen at {host}:{port}: {fault.strerror or fault}: choose another --port or --host"
         ) from None
     return made
