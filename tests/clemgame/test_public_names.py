@@ -56,6 +56,26 @@ OLDER = ["GameRecorder", "DefaultGameRecorder", "GameInstanceIterator", "get_log
 WITH_EXTRA = ["ClemGameEnv", "ClemGameAction", "ClemGameObservation", "ClemGameState", "env", "gym_env"]
 
 
+PASSED_ON = [
+    ("benchmark", "GameMaster"),
+    ("envs.pettingzoo.master", "Outcome"),
+    ("envs.pettingzoo.wrappers", "ModelSpec"),
+    ("instances", "load_json"),
+    ("runners.batchwise", "BatchGenerativeModel"),
+    ("runners.branching", "GameState"),
+    ("transcripts.builder", "store_file"),
+]
+
+
+@pytest.mark.parametrize(("module", "name"), PASSED_ON)
+def test_names_that_a_module_of_3_7_2_only_imported(module: str, name: str) -> None:
+    if module.startswith("envs"):
+        pytest.importorskip("pettingzoo")
+    found = importlib.import_module(f"clemcore.clemgame.{module}")
+    assert getattr(found, name).__name__ == name
+    assert not hasattr(found, "GameMister")
+
+
 @pytest.mark.parametrize("name", [*NAMES, *OLDER])
 def test_public_names(name: str) -> None:
     assert getattr(clemgame, name) is not None

@@ -199,7 +199,8 @@ def names_part(known: dict[str, Any]) -> tuple[list[str], list[str]]:
     lost = [f"`{m}.{n}`" for m, names in imported.items() for n in names if find(f"{m}.{n}") is Missing]
     total = sum(map(len, imported.values()))
     text = f"Names can be imported from modules that only use them: {total - len(lost)} of {total} work."
-    text += f" Missing: {', '.join(lost)}." if lost else ""
+    why = "modules here do not use them, so a program that replaces them, such as a test, would have no effect"
+    text += f" The others are missing: {why}: {', '.join(lost)}." if lost else ""
     lines += ["### Names that a module of 3.7.2 only imports", ""]
     return [*lines, *textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False), ""], wrong
 

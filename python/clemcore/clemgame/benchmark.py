@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.metrics import write_scores
 from clemcore.clemgame.reading.missing_packages import advice_for
 from clemcore.clemgame.reading.modules import GameModules
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from clemcore.clemgame.game_master import GameMaster
     from clemcore.clemgame.metrics import ScorerBase
     from clemcore.model import Model
+
+if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
+    __getattr__ = passed_on(__name__, "GameMaster", "GameScorer")
 
 logger = logging.getLogger(__name__)
 

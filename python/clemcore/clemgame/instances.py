@@ -10,8 +10,9 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
+from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.reading.checked_json import read_checked
 from clemcore.clemgame.reading.instance_files import (
     DEFAULT_FILE,
@@ -23,6 +24,9 @@ from clemcore.clemgame.reading.instance_files import (
 from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.resources import GameResourceLocator
 from clemcore.errors import GameError
+
+if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
+    __getattr__ = passed_on(__name__, "load_json")
 
 Row = dict[str, Any]
 

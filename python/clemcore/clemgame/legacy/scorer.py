@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.metrics import (
     KEY_EPISODE_SCORES,
     KEY_META,
@@ -16,6 +19,9 @@ from clemcore.clemgame.metrics import (
     METRIC_SUCCESS,
     ScorerBase,
 )
+
+if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
+    __getattr__ = passed_on(__name__, "store_file")
 
 __all__ = [
     "KEY_EPISODE_SCORES",

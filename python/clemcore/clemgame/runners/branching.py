@@ -15,6 +15,7 @@ from clemcore.clemgame.callbacks.base import GameBenchmarkCallback, GameSnapshot
 from clemcore.clemgame.engine import Options
 from clemcore.clemgame.engine.view import model_of
 from clemcore.clemgame.envs.rewards import FeedbackFunc, RewardFunc, feedback_of, reward_of
+from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.runners.observing import Observer
 from clemcore.clemgame.runners.playing import play
 from clemcore.errors import RunError
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from clemcore.clemgame.plan import PlannedEpisode
     from clemcore.clemgame.runners.store import Epochs
     from clemcore.model import Model
+
+if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
+    __getattr__ = passed_on(
+        __name__, "GameBenchmark", "GameBenchmarkCallbackList", "GameInstances", "GameState", "Model"
+    )
 
 __all__ = [
     "BranchingCondition",

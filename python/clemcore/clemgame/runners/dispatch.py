@@ -6,11 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback, GameBenchmarkCallbackList
+from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.runners import batchwise, sequential
 
 if TYPE_CHECKING:
     from clemcore.clemgame.benchmark import GameBenchmark
     from clemcore.model import Model
+
+if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
+    __getattr__ = passed_on(__name__, "BatchGenerativeModel", "GameBenchmark", "GameInstances", "Model")
 
 __all__ = ["run"]
 

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback
 from clemcore.clemgame.engine import Options
+from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.runners.observing import Observer
 from clemcore.clemgame.runners.playing import play
 
 if TYPE_CHECKING:
     from clemcore.clemgame.benchmark import GameBenchmark
     from clemcore.model import Model
+
+if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
+    __getattr__ = passed_on(__name__, "GameBenchmark", "GameBenchmarkCallbackList", "GameInstances", "Model")
 
 __all__ = ["run"]
 

@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore._core import transcript, transcript_images
 from clemcore.clemgame.layout.jsonfile import write_whole
+from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.transcripts.pictures import read_images, roots_of
 from clemcore.errors import RunError, StoreError
 
 if TYPE_CHECKING:
     from clemcore.clemgame.layout.episodes import Episode
+
+if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
+    __getattr__ = passed_on(__name__, "load_json", "store_file")
 
 HTML, TEX = "transcript.html", "transcript.tex"
 _HALF = re.compile("[\ud800-\udfff]")

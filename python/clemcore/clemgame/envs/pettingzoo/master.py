@@ -9,7 +9,7 @@ import copy
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
@@ -42,7 +42,13 @@ from clemcore.clemgame.envs.rewards import (
 from clemcore.clemgame.envs.spaces import AnyText, MessageDict
 from clemcore.clemgame.game_master import GameMaster, listen_to_players
 from clemcore.clemgame.instances import Row
+from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.errors import EnvError, GameError
+
+if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
+    __getattr__ = passed_on(
+        __name__, "CustomResponseModel", "GameBenchmark", "GameInstances", "GameRegistry", "GameState", "Outcome"
+    )
 
 __all__ = ["GameMasterEnv", "env", "gym_env"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 from pettingzoo import AECEnv
@@ -28,7 +28,11 @@ from clemcore.clemgame.envs.instance_order import InstanceOrder
 from clemcore.clemgame.envs.reset_options import checked_options
 from clemcore.clemgame.envs.spaces import MessageSpace
 from clemcore.clemgame.instances import GameInstances
+from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.errors import EnvError
+
+if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
+    __getattr__ = passed_on(__name__, "CustomResponseModel", "GameSpec", "Model", "ModelSpec")
 
 __all__ = [
     "AECToGymWrapper",
