@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import random
@@ -25,7 +26,7 @@ from clemcore.clemgame import (
     episode_results_folder_callbacks,
 )
 from clemcore.clemgame.layout.episodes import read_episodes
-from clemcore.clemgame.runners import batchwise, dispatch, sequential
+from clemcore.clemgame.runners import batchwise, branching, dispatch, sequential
 from clemcore.clemgame.training import export_training
 from clemcore.errors import GameError, RunError, StoreError
 from support.clem import Clem
@@ -230,6 +231,18 @@ def test_batchwise_takes_models_that_do_not_answer_batches(tmp_path: Path, talk:
     batchwise.run(talk, rows(3), [Fails()], callbacks=callbacks, batch_size=2)
     assert sum(each[2] is not None for each in listener.of("end")) == 1
     assert len(listener.of("end")) == 3
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_is_shown_on_a_terminal(
+    talk: GameBenchmark, monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
+    monkeypatch.setattr("sys.stderr", stream)
+    for runner in (sequential, branching):
+        runner.run(talk, rows(3), [CustomResponseModel()], callbacks=Listener())
+    assert stream.getvalue().count("3/3 episodes") == (2 if is_terminal else 0)
 
 
 def test_callbacks_that_fail_end_their_episode_alone(tmp_path: Path, talk: GameBenchmark) -> None:

@@ -6,6 +6,7 @@ It does not know which episodes are live at the same time.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -76,7 +77,9 @@ def play(
         game = PlannedGame(game_benchmark.game_spec, episodes, benchmark=game_benchmark)
         named = replace(options, run="" if folder is None else folder.name)
         tree = None if branching is None else branching(epochs)
-        summary = engine.play([game], models, store, named, observer=observer, branching=tree)
+        # Trainers call runners often, and a log file needs no line for each call.
+        shown = engine.Progress() if sys.stderr is not None and sys.stderr.isatty() else None
+        summary = engine.play([game], models, store, named, observer=observer, branching=tree, progress=shown)
     report(game_benchmark.game_name, summary)
     callbacks.on_benchmark_end(game_benchmark)
 
