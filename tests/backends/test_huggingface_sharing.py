@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import pickle
 import threading
 import weakref
 from pathlib import Path
@@ -138,6 +139,34 @@ def test_a_block_ends_with_the_memory_given_back(tiny_chat: Path) -> None:
     assert other.generate_response(CAPITAL).text == CANBERRA
     other.close()
     assert weights() is None
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_model_is_not_pickled(tiny_chat: Path, is_closed: bool) -> None:
+    model = load(tiny_chat)
+    if is_closed:
+        model.close()
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(
+            TypeError, match=r"model 'tiny' cannot be pickled: .* load it in the other process; copy"
+        ):
+            pickle.dumps([model], protocol)
+
+
+def test_a_copy_outlives_its_model_and_a_closed_model_has_no_copy(tiny_chat: Path) -> None:
+    model = load(tiny_chat)
+    model.set_gen_args(max_tokens=3)
+    other = copy.deepcopy({"models": [model]})["models"][0]
+    other.set_gen_args(max_tokens=30)
+    assert other.model is model.model
+    assert model.max_tokens == 3
+    model.close()
+    for duplicate in (copy.copy, copy.deepcopy):
+        with pytest.raises(
+            ModelLoadError, match="model 'tiny' was closed, and its weights are gone: load it again"
+        ):
+            duplicate(model)
+    assert other.generate_response(CAPITAL).text == CANBERRA
 
 
 def test_every_model_has_blocks() -> None:

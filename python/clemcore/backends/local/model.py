@@ -96,7 +96,12 @@ class LocalModel(MeasuredModel):
         self._scoring = Scoring(front, engine, self._exact, self._replies)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return a model with the same weights and its own copy of the settings."""
+        """Return a model with the same weights and its own copy of the settings.
+
+        Raises:
+            ModelLoadError: this model was closed.
+        """
+        self._require_engine()
         other = type(self).__new__(type(self))
         memo[id(self)] = other
         shared = {name: value for name, value in vars(self).items() if name != STATES}
@@ -121,6 +126,17 @@ class LocalModel(MeasuredModel):
     def __copy__(self) -> Self:
         """Return the same as a deep copy: two models never share their settings."""
         return copy.deepcopy(self)
+
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        """Refuse to be pickled.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            f"model '{self.name}' cannot be pickled: its weights stay in this process. Send its model_spec and "
+            "gen_args, and load it in the other process; copy.deepcopy gives a second model with the same weights here"
+        )
 
     @property
     def chat_template_kwargs(self) -> dict[str, Any]:
