@@ -11,7 +11,7 @@ import pytest
 
 from clemcore.backends.local.transformers.tokenizer_file import check_against_file
 from clemcore.errors import ModelLoadError
-from support.tiny import change, copy_of, load
+from support.tiny import CAPITAL, change, copy_of, load
 
 # Whether transformers takes a byte-level tokenizer from its file if the class is Llama's; Python 3.10 has 5.20.2.
 BYTE_LEVEL_LLAMA = tuple(map(int, version("transformers").split(".")[:2])) >= (5, 22)
@@ -25,7 +25,7 @@ def folder(tiny_chat: Path, tmp_path: Path) -> Path:
 
 
 def test_the_class_that_belongs_to_it(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    load(folder)
+    assert "tokenizer" not in load(folder).generate_response(CAPITAL).facts["model"]
     assert "in another way" not in caplog.text
 
 
@@ -33,9 +33,14 @@ def test_a_class_with_a_pattern_of_its_own(folder: Path, caplog: pytest.LogCaptu
     """Qwen2Tokenizer composes characters and takes digits one by one, whatever tokenizer.json says."""
     change(folder / "tokenizer_config.json", tokenizer_class="Qwen2Tokenizer")
     with caplog.at_level(logging.WARNING):
-        load(folder)
+        model = load(folder)
     assert "'tiny': transformers loads the tokenizer as Qwen2Tokenizer, which cuts 'na" in caplog.text
     assert f"in another way than {folder / 'tokenizer.json'} (" in caplog.text
+    facts = model.generate_response(CAPITAL).facts["model"]["tokenizer"]
+    assert facts["class"] == "Qwen2Tokenizer"
+    assert facts["text"].startswith("na")
+    assert facts["tokens"] != facts["tokens_by_file"]
+    assert json.loads(json.dumps(facts)) == facts
 
 
 def test_a_class_that_drops_blanks(folder: Path) -> None:

@@ -16,7 +16,7 @@ from clemcore.backends.local.cuts import PieceEncoder
 from clemcore.backends.local.entry import LocalEntry, read_time
 from clemcore.backends.local.escaping import encode_escaped, places_of
 from clemcore.backends.local.prompt import Encoded, Prompt
-from clemcore.backends.local.prompt_checks import check_is_text, check_text_only
+from clemcore.backends.local.prompt_checks import OURS, check_is_text, check_text_only
 from clemcore.backends.local.seeing import Picture, Sight, counted, in_parts, pictures_of
 from clemcore.errors import ContextExceededError, MessagesError, SpecError, TemplateError
 from clemcore.messages import Message, Messages, merged, runs_of, texts_of
@@ -25,27 +25,6 @@ from clemcore.prompts.lost_text import AS_TEXTS, Form, changed_texts, form_of, i
 from clemcore.prompts.proof import Subject
 from clemcore.prompts.proven import proven_template
 from clemcore.registry.spec import ModelSpec
-
-# Arguments of apply_chat_template that are ours to give; in chat_template_kwargs they would change its meaning.
-_OURS = frozenset(
-    {
-        "messages",
-        "conversation",
-        "chat_template",
-        "add_generation_prompt",
-        "continue_final_message",
-        "tokenize",
-        "return_dict",
-        "return_tensors",
-        "padding",
-        "truncation",
-        "max_length",
-        "tokenizer_kwargs",
-        "return_assistant_tokens_mask",
-        "sanitize_control_tokens",
-    }
-)
-
 
 # Shapes of dialogues whose form is remembered; then all are forgotten.
 _REMEMBERED = 1024
@@ -62,9 +41,17 @@ class Script:
         control_tokens: the control tokens of the tokenizer.
         pieces: makes ids of prompts.
         sight: the processor of a model that sees, or None.
+        difference: how the tokenizer cuts text in another way than its own file, for the record, or None.
     """
 
-    def __init__(self, tokenizer: Any, source: str, entry: LocalEntry, sight: Sight | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        source: str,
+        entry: LocalEntry,
+        sight: Sight | None = None,
+        difference: Mapping[str, Any] | None = None,
+    ) -> None:
         """Compile the template.
 
         Raises:
@@ -77,6 +64,7 @@ class Script:
         self.control_tokens = ControlTokens.of(tokenizer, source)
         self.pieces = PieceEncoder(tokenizer)
         self.sight = sight
+        self.difference = difference
 
 
 class Frontend:
@@ -88,6 +76,7 @@ class Frontend:
         config: the model's configuration.
         context_size: tokens that prompt and reply may have together.
         context_source: where that number was found.
+        tokenizer_facts: what the record says of a tokenizer that differs from its own file.
     """
 
     def __init__(self, entry: LocalEntry, script: Script, config: Any, context: tuple[int, str]) -> None:
@@ -104,6 +93,7 @@ class Frontend:
         self.tokenizer = script.tokenizer
         self.config = config
         self.context_size, self.context_source = context
+        self.tokenizer_facts = {} if script.difference is None else {"tokenizer": dict(script.difference)}
         self._script = script
         self._template = script.template
         self._now = script.now
@@ -171,7 +161,7 @@ class Frontend:
         """Check that the template reads these variables; a misspelt one would have no effect."""
         read = self._template.variables
         for key in kwargs:
-            if key in _OURS:
+            if key in OURS:
                 raise SpecError(f"model '{self.name}': chat_template_kwargs may not set '{key}', the backend does")
             if key not in read:
                 raise SpecError(

@@ -135,7 +135,7 @@ class LocalModel(MeasuredModel):
         """
         raise TypeError(
             f"model '{self.name}' cannot be pickled: its weights stay in this process. Send its model_spec and "
-            "gen_args, and load it in the other process; copy.deepcopy gives a second model with the same weights here"
+            "gen_args, and load it in the other process; copy.deepcopy makes a second model of the weights here"
         )
 
     @property

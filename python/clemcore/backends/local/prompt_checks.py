@@ -5,6 +5,26 @@ from __future__ import annotations
 from clemcore.errors import MessagesError, TemplateError
 from clemcore.messages import Messages, texts_of
 
+# Arguments of apply_chat_template that are ours to give; in chat_template_kwargs they would change its meaning.
+OURS = frozenset(
+    {
+        "messages",
+        "conversation",
+        "chat_template",
+        "add_generation_prompt",
+        "continue_final_message",
+        "tokenize",
+        "return_dict",
+        "return_tensors",
+        "padding",
+        "truncation",
+        "max_length",
+        "tokenizer_kwargs",
+        "return_assistant_tokens_mask",
+        "sanitize_control_tokens",
+    }
+)
+
 
 def check_is_text(prompt: str, messages: Messages, model_name: str) -> None:
     """Check that a prompt can be encoded, and that there is one.

@@ -116,6 +116,7 @@ class Replies:
                 **({"weights_changed": True} if described.weights_changed else {}),
                 "audit": self.audit_facts(described),
                 **self._compared_facts(described),
+                **self._front.tokenizer_facts,
             },
             "context": {"size": self._front.context_size, "source": self._front.context_source},
         }

@@ -206,8 +206,8 @@ def check_sees(entry: LocalEntry, config: Any) -> None:
         )
 
 
-def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
-    """Load the tokenizer.
+def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any] | None]:
+    """Load the tokenizer, and return how it differs from its own file, if it does.
 
     Raises:
         ModelLoadError: it is not there, cannot be read, or loses blanks that its file keeps.
@@ -222,11 +222,10 @@ def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
     if not entry.filename:
         with loading(entry, "tokenizer"):
             tokenizer = AutoTokenizer.from_pretrained(entry.source, **options)
-        check_against_file(tokenizer, folder_of(entry), entry.model_name)
-        return tokenizer
+        return tokenizer, check_against_file(tokenizer, folder_of(entry), entry.model_name)
     with loading(entry, "tokenizer"):
         if not (entry.is_folder and (Path(entry.source) / "tokenizer.json").exists()):
-            return AutoTokenizer.from_pretrained(entry.source, **options)
+            return AutoTokenizer.from_pretrained(entry.source, **options), None
         with tempfile.TemporaryDirectory() as alone:  # beside tokenizer.json, that of the file is not read
             (Path(alone) / entry.filename).symlink_to((Path(entry.source) / entry.filename).absolute())
             of_file = AutoTokenizer.from_pretrained(alone, **options)
@@ -234,7 +233,7 @@ def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
             entry.source, **{name: value for name, value in options.items() if name != "gguf_file"}
         )
         _check_same_ids(entry, own, of_file)
-        return own
+        return own, check_against_file(own, Path(entry.source), entry.model_name)
 
 
 def _check_same_ids(entry: LocalEntry, own: Any, of_file: Any) -> None:

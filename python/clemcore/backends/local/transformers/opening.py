@@ -16,6 +16,7 @@ from clemcore.backends.local.frontend import Frontend, Script
 from clemcore.backends.local.transformers import loading
 from clemcore.backends.local.transformers.identity import state_of_files
 from clemcore.backends.local.transformers.sight import ProcessorSight
+from clemcore.backends.local.transformers.tokenizer_file import check_against_file
 from clemcore.backends.local.weight_files import folder_of
 from clemcore.diagnosis import sends_nothing
 from clemcore.errors import SpecError, TemplateError
@@ -63,12 +64,13 @@ def _script(entry: LocalEntry, options: Mapping[str, Any], config: Any) -> Scrip
 
 def _new_script(entry: LocalEntry, options: Mapping[str, Any]) -> Script:
     if not entry.multimodal:
-        tokenizer = loading.load_tokenizer(entry, options)
-        return Script(tokenizer, choose_template(tokenizer, entry), entry)
+        tokenizer, difference = loading.load_tokenizer(entry, options)
+        return Script(tokenizer, choose_template(tokenizer, entry), entry, difference=difference)
     processor = loading.load_processor(entry, options)
     owner = processor if processor.chat_template is not None else processor.tokenizer
     sight = ProcessorSight(processor, entry.model_name)
-    return Script(processor.tokenizer, choose_template(owner, entry), entry, sight)
+    difference = check_against_file(processor.tokenizer, folder_of(entry), entry.model_name)
+    return Script(processor.tokenizer, choose_template(owner, entry), entry, sight, difference)
 
 
 def choose_template(tokenizer: Any, entry: LocalEntry) -> str:

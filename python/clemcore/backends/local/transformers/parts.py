@@ -34,7 +34,7 @@ def load_config_and_tokenizer(model_spec: ModelSpec) -> tuple[Any, Any]:
     """
     entry = read_entry(model_spec)
     options = loading.hub_options(entry)
-    tokenizer = loading.load_tokenizer(entry, options)
+    tokenizer, _ = loading.load_tokenizer(entry, options)
     tokenizer.chat_template = choose_template(tokenizer, entry)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ _FIX = (
 )
 
 
-def check_against_file(tokenizer: Any, folder: Path | None, name: str) -> None:
+def check_against_file(tokenizer: Any, folder: Path | None, name: str) -> Mapping[str, Any] | None:
     """Refuse a tokenizer that loses blanks which its file keeps, and warn of one that cuts text in another way.
 
     Args:
@@ -42,23 +43,27 @@ def check_against_file(tokenizer: Any, folder: Path | None, name: str) -> None:
         folder: where its files are, or None where that is not known.
         name: the model's name, for messages.
 
+    Returns:
+        For the record: the class, and a text with its number of tokens by the class and by the file, where the two
+        differ; else None.
+
     Raises:
         ModelLoadError: it loses blanks.
     """
     core = getattr(tokenizer, "backend_tokenizer", None)
     file = None if folder is None else folder / "tokenizer.json"
     if core is None or file is None or not file.is_file():
-        return
+        return None
     described = json.loads(file.read_text(encoding="utf-8"))
     if all(described.get(part) == _state_of(getattr(core, part)) for part in _PARTS):
-        return
+        return None
     from tokenizers import Tokenizer
 
     try:
         own = Tokenizer.from_file(str(file))
     except Exception as error:  # noqa: BLE001 - of another version; transformers has read it
         logger.info("model '%s': %s is not compared with the loaded tokenizer: %s", name, file, error)
-        return
+        return None
     own.no_truncation()
     own.no_padding()
     where = f"model '{name}': transformers loads the tokenizer as {type(tokenizer).__name__}, which"
@@ -84,7 +89,13 @@ def check_against_file(tokenizer: Any, folder: Path | None, name: str) -> None:
                 len(ids),
                 _FIX,
             )
-            return
+            return {
+                "class": type(tokenizer).__name__,
+                "text": text,
+                "tokens": len(loaded),
+                "tokens_by_file": len(ids),
+            }
+    return None
 
 
 def _state_of(part: Any) -> Any:
