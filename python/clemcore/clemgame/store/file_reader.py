@@ -171,10 +171,12 @@ class ReaderOfVersion1:
         """Return what a function makes of the bodies of an episode's frames."""
         # One query, so that an episode that ends in between is seen as it was before or after. The log has no
         # index: it holds the episodes that have not ended, and an index would cost each call.
-        statement = "SELECT -1, interactions, body FROM finished WHERE episode = ?1"
+        statement = "SELECT -1, interactions, body FROM finished WHERE episode = ?"
+        values = [number]
         if not has_ended:
-            statement += " UNION ALL SELECT id, 0, frames FROM log WHERE episode = ?1"
-        rows = self._rows(statement, (number,))
+            statement += " UNION ALL SELECT id, 0, frames FROM log WHERE episode = ?"
+            values.append(number)
+        rows = self._rows(statement, values)
         try:
             return read([unpacked(body, self._piece)[start:] for _, start, body in sorted(rows)])
         except DamagedError as fault:
