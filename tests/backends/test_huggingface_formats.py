@@ -223,5 +223,12 @@ def test_a_shard_that_is_missing(tiny_chat: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match=rf"'tiny': cannot load the weights: {shards[1].name} is missing in"):
         load(folder, {"premade_chat_template": True})
     shards[1].write_bytes(Path(kept).read_bytes()[:-10])
-    with pytest.raises(ModelLoadError, match="bytes, but its header promises"):
+    shards[0].unlink()
+    message = rf"{shards[0].name} is missing in .*; .*{shards[1].name} has \d+ bytes, but its header promises"
+    with pytest.raises(ModelLoadError, match=message):
+        load(folder, {"premade_chat_template": True})
+    shutil.copy(kept, shards[1])
+    shutil.copy(kept, shards[0])
+    message = rf"{shards[0].name} does not have \d+ weights that .*index.json says it has \(model.*shard of another"
+    with pytest.raises(ModelLoadError, match=message):
         load(folder, {"premade_chat_template": True})

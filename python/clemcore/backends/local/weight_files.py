@@ -133,6 +133,30 @@ def fault_of_index(path: Path) -> str | None:
     return None
 
 
+def foreign_shards(index: Path) -> list[str]:
+    """Return which shards lack most of the weights that their index says they have, as those of another model do.
+
+    A single weight may be named in vain: one that is tied to another, or that is in another shard.
+
+    Args:
+        index: the index of whole files; of those that are not safetensors nothing is known.
+    """
+    files: dict[str, set[str]] = {}
+    for weight, name in json.loads(index.read_bytes())["weight_map"].items():
+        files.setdefault(name, set()).add(weight)
+    files = {name: weights for name, weights in sorted(files.items()) if name.endswith(_SUFFIXES[0])}
+    there = {weight for name in files for weight in shapes_of(index.parent / name)}
+    faults = []
+    for name, weights in files.items():
+        lacking = sorted(weights - there)
+        if 2 * len(lacking) > len(weights):
+            faults.append(
+                f"{index.parent / name} does not have {len(lacking)} weights that {index.name} says it has "
+                f"({lacking[0]}, …): it is a shard of another model: copy or download it again"
+            )
+    return faults
+
+
 def _fault_of_safetensors(path: Path) -> str | None:
     """Compare the size of the file with what its header promises."""
     size = path.stat().st_size

@@ -20,6 +20,7 @@ from clemcore.backends.local.transformers.rowwise import ROWWISE
 from clemcore.backends.local.weight_files import (
     fault_of,
     folder_of,
+    foreign_shards,
     index_of,
     sha256_of_weights,
     weight_files,
@@ -129,10 +130,18 @@ def _check_files(entry: LocalEntry, folder: Path) -> None:
     """Check that files are there and whole before they are read."""
     index = None if entry.filename else index_of(folder)
     files = [folder / entry.filename] if entry.filename else weight_files(folder)
-    for path in [*([] if index is None else [index]), *files]:
-        fault = fault_of(path) if path.exists() else f"{path.name} is missing in {folder}: copy or download it"
-        if fault:
-            raise ModelLoadError(f"model '{entry.model_name}': cannot load the weights: {fault}")
+    found = [
+        fault_of(path) if path.exists() else f"{path.name} is missing in {folder}: copy or download it"
+        for path in [*([] if index is None else [index]), *files]
+    ]
+    faults = [fault for fault in found if fault]
+    if not faults and index is not None:
+        faults = foreign_shards(index)
+    if faults:
+        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise ModelLoadError(
+            f"model '{entry.model_name}': cannot load the weights: {'; '.join(faults[:_SHOWN])}{more}"
+        )
 
 
 def _check_report(entry: LocalEntry, report: Mapping[str, Any]) -> None:
