@@ -15,6 +15,7 @@ mod layers;
 mod patterns;
 mod prices;
 mod secrets;
+mod servers;
 pub(super) mod shadow;
 pub(super) mod sizes;
 mod templates;

@@ -1,14 +1,11 @@
 //! Values of known keys: their type, and what the type alone does not say.
 use super::entry::Name;
-use super::{Context, addresses, dates, forms, languages, patterns, prices, sizes};
+use super::{Context, addresses, dates, forms, languages, patterns, prices, servers, sizes};
 use crate::catalogue as kind;
 use crate::fix::Remedy;
 use crate::json::{Kind, Node};
 use crate::schema::{self, CustomKey, Field, Rule, Type};
 use crate::text::{Span, similar};
-
-/// The backend whose models can have several servers.
-const SEVERAL_SERVERS: &str = "openai_compatible";
 
 /// Whether the value is of a type that the key takes; reports it if not.
 pub(super) fn has_type(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) -> bool {
@@ -125,7 +122,7 @@ pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Co
         Rule::Plain => known_value(field, node, name, context),
         Rule::Needed => id(field, node, name, context),
         Rule::Prices if context.thorough => prices::check(node, name, context),
-        Rule::Address if context.thorough => address(node, name, context),
+        Rule::Address if context.thorough => servers::check(node, name, context),
         Rule::Template | Rule::Prices | Rule::Address => {}
         Rule::Languages => languages::check(node, name, context),
         Rule::Positive => positive(field, node, name, context),
@@ -178,7 +175,7 @@ pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Co
 }
 
 /// The text that is meant in place of the value.
-fn written(node: &Node<'_>, meant: Option<String>) -> Option<Remedy> {
+pub(super) fn written(node: &Node<'_>, meant: Option<String>) -> Option<Remedy> {
     meant.map(|text| Remedy::Write(node.span, serde_json::Value::from(text).to_string()))
 }
 
@@ -303,67 +300,6 @@ fn whitespace(text: &str, node: &Node<'_>, name: Name, context: &mut Context<'_>
             .help("remove the whitespace")
             .remedy(written(node, Some(plain.to_owned())));
     }
-}
-
-fn address(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
-    if let Kind::List(items) = &node.kind {
-        return addresses_of(node, items, name, context);
-    }
-    let Some(text) = node.as_str() else { return };
-    if addresses::servers_file(text).is_some() {
-        return several(node, name, "the path of a file with addresses", context);
-    }
-    let Some(fault) = addresses::address_fault(text) else { return };
-    let meant = addresses::certain(text);
-    let problem =
-        context.at(&kind::ADDRESS, node.span, format_args!("{name} {fault}")).field(format_args!("{name}"));
-    if let Some(meant) = &meant {
-        problem.help(format_args!("write {meant:?}"));
-    }
-    problem.remedy(written(node, meant));
-}
-
-/// Each address of a list can be called, and is there once.
-fn addresses_of(node: &Node<'_>, items: &[Node<'_>], name: Name, context: &mut Context<'_>) {
-    if items.is_empty() {
-        context
-            .at(&kind::ADDRESS, node.span, format_args!("{name} is a list without an address"))
-            .field(format_args!("{name}"))
-            .help("write the address of each server into it");
-        return;
-    }
-    several(node, name, "a list", context);
-    let mut seen: Vec<&str> = Vec::new();
-    for (at, item) in items.iter().enumerate() {
-        let Some(text) = item.as_str() else { continue };
-        let bare = text.trim().trim_end_matches('/');
-        let fault = if seen.contains(&bare) {
-            Some("is there already".to_owned())
-        } else {
-            addresses::address_fault(text)
-        };
-        seen.push(bare);
-        let Some(fault) = fault else { continue };
-        let meant = addresses::certain(text);
-        let problem = context
-            .at(&kind::ADDRESS, item.span, format_args!("{name}[{at}] {fault}"))
-            .field(format_args!("{name}"));
-        if let Some(meant) = &meant {
-            problem.help(format_args!("write {meant:?}"));
-        }
-        problem.remedy(written(item, meant));
-    }
-}
-
-/// Several servers are the business of one backend.
-fn several(node: &Node<'_>, name: Name, what: &str, context: &mut Context<'_>) {
-    if context.backend.as_deref() == Some(SEVERAL_SERVERS) {
-        return;
-    }
-    context
-        .at(&kind::ADDRESS, node.span, format_args!("{name} must be one address here, not {what}"))
-        .field(format_args!("{name}"))
-        .help("only the backend openai_compatible spreads calls over several servers");
 }
 
 /// Whether a pattern stands where it is plain text: a flat `eos_to_cull` of 2024.
