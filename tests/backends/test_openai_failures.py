@@ -5,10 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import pickle
 import re
 import socket
-import traceback
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 from clemcore import backends, secrets
 from clemcore.backends.service.http.verdict import wait_asked
 from clemcore.errors import ContextExceededError, RemoteCallError
+from support.leaks import shown_by
 from support.remote import CANARY, HELLO, make_model, open_model, write_keys
 from support.wire_server import Answer, WireServer, completion, refusal, reply
 
@@ -401,18 +400,8 @@ def test_no_key_is_seen_anywhere(
 
 
 def shown_by_a_call(model: Any) -> list[str]:
-    """Everything that an error of the call could show: itself, its chain, its locals, its pickle."""
-    try:
-        model.generate_response(HELLO)
-    except (RemoteCallError, ContextExceededError) as error:
-        seen = [traceback.format_exc(), pickle.dumps(error).decode("latin-1")]
-        seen += traceback.TracebackException.from_exception(error, capture_locals=True).format()
-        chain: BaseException | None = error
-        while chain is not None:
-            seen += [repr(chain), str(chain), repr(vars(chain))]
-            chain = chain.__cause__ or chain.__context__
-        return seen
-    return []
+    """Everything that an error of the call could show."""
+    return shown_by(lambda: model.generate_response(HELLO), RemoteCallError, ContextExceededError)
 
 
 def test_what_was_loaded_as_a_key_is_scrubbed(wire_server: WireServer) -> None:

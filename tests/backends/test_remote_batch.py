@@ -23,7 +23,7 @@ import pytest
 from clemcore import backends
 from clemcore.errors import AuthenticationError, BadRequestError, MessagesError, SpecError
 from support.remote import HELLO, open_model
-from support.wire_server import Answer, Received, WireServer, completion, refusal
+from support.wire_server import Answer, Crowd, Received, WireServer, completion, refusal
 
 
 def question(number: int) -> list[dict[str, str]]:
@@ -191,18 +191,8 @@ def test_several_threads_use_one_model(wire_server: WireServer) -> None:
 
 
 def test_max_connections_is_kept_across_models_of_one_service(wire_server: WireServer) -> None:
-    lock, now, most = threading.Lock(), [0], [0]
-
-    def answer(received: Received) -> Answer:
-        with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-        threading.Event().wait(0.01)
-        with lock:
-            now[0] -= 1
-        return echo(received)
-
-    wire_server.script = [answer]
+    crowd = Crowd(echo)
+    wire_server.script = [crowd]
     one: Any = open_model(wire_server.url, max_connections=3)
     two: Any = open_model(wire_server.url)
     threads = [threading.Thread(target=model.generate_batch_response, args=([HELLO] * 15,)) for model in (one, two)]
@@ -211,7 +201,7 @@ def test_max_connections_is_kept_across_models_of_one_service(wire_server: WireS
     for thread in threads:
         thread.join()
     assert len(wire_server.requests) == 30
-    assert most[0] <= 3
+    assert crowd.most <= 3
 
 
 @pytest.mark.parametrize(

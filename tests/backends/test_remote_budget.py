@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from clemcore.calls.budget import Budget, reserve
 from clemcore.errors import BudgetExceededError, SpecError
 from support.clem import Clem
 from support.remote import HELLO, make_model
-from support.wire_server import Answer, Received, WireServer, completion, refusal
+from support.wire_server import Answer, Crowd, WireServer, completion, refusal
 
 PRICES = {"input": 1, "output": 1000, "date": "2026-11-10"}  # an answer of 100 tokens costs up to 0.1 USD
 USED = {"prompt_tokens": 9, "completion_tokens": 10, "total_tokens": 19}
@@ -60,23 +59,13 @@ def test_calls_are_sent_as_long_as_the_worst_case_fits(wire_server: WireServer) 
 
 def test_a_batch_spends_its_budget_and_no_more(wire_server: WireServer) -> None:
     """Ten calls may be under way, but their worst case fits twice: they wait for each other."""
-    lock, now, most = threading.Lock(), [0], [0]
-
-    def answer(_: Received) -> Answer:
-        with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-        threading.Event().wait(0.01)
-        with lock:
-            now[0] -= 1
-        return completion(usage=USED)
-
-    wire_server.script = [answer]
+    crowd = Crowd(lambda _: completion(usage=USED))
+    wire_server.script = [crowd]
     model = priced(wire_server, model_config={"max_connections": 10})
     with backends.budget(0.25) as limit, backends.record() as recorder:
         results = model.generate_batch_response([HELLO] * 30, return_exceptions=True)
     answered = [result for result in results if not isinstance(result, Exception)]
-    assert most[0] == 2
+    assert crowd.most == 2
     assert {type(result) for result in results if isinstance(result, Exception)} == {BudgetExceededError}
     assert 14 <= len(answered) <= 16  # until less than one worst case is left
     assert limit.spent == pytest.approx(len(answered) * COST)

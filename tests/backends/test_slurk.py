@@ -7,14 +7,12 @@ import functools
 import gc
 import json
 import logging
-import pickle
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +45,7 @@ from clemcore.registry.spec import ModelSpec
 from clemcore.verify import verify
 from support.certificates import write_certificate
 from support.clem import Clem
+from support.leaks import shown_by
 from support.remote import write_keys
 from support.slurk import ADMIN, Cable, Doorman, FakeSlurk, Person
 
@@ -662,33 +661,18 @@ def test_no_token_is_seen_anywhere(
         model.generate_response(ASK)
         doorman.persons[0]._says = None
         model._room.settings.__dict__["response_timeout"] = 0.2
-        seen += errors_of(lambda: model.generate_response(ASK))
+        seen += shown_by(lambda: model.generate_response(ASK), RemoteCallError)
     slurk.refuse = 500
-    seen += errors_of(lambda: backends.get_model_for("slurk"))
-    seen += errors_of(model.close)
+    seen += shown_by(lambda: backends.get_model_for("slurk"), RemoteCallError)
+    seen += shown_by(model.close, RemoteCallError)
     slurk.refuse = None
-    seen += errors_of(lambda: backends.get_model_for({"model_name": "slurk", "override": SOON}))
+    seen += shown_by(lambda: backends.get_model_for({"model_name": "slurk", "override": SOON}), RemoteCallError)
     seen += [caplog.text, *capfd.readouterr(), (tmp_path / "requests.json").read_text()]
     assert {authorization for _, _, authorization in slurk.requests} == {f"Bearer {ADMIN}"}
     tokens = {ADMIN, *(link.partition("token=")[2] for link in doorman.links), *slurk.tables["tokens"]}
     assert len(tokens) >= 4
     for text in seen:
         assert not [token for token in tokens if token in text], text
-
-
-def errors_of(work: Callable[[], Any]) -> list[str]:
-    """Everything that an error could show: itself, its chain, its locals, its pickle."""
-    try:
-        work()
-    except RemoteCallError as error:
-        seen = [traceback.format_exc(), pickle.dumps(error).decode("latin-1")]
-        seen += traceback.TracebackException.from_exception(error, capture_locals=True).format()
-        chain: BaseException | None = error
-        while chain is not None:
-            seen += [repr(chain), str(chain), repr(vars(chain))]
-            chain = chain.__cause__ or chain.__context__
-        return seen
-    return []
 
 
 def test_a_token_in_a_failed_request_is_not_seen(slurk: FakeSlurk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -701,7 +685,7 @@ def test_a_token_in_a_failed_request_is_not_seen(slurk: FakeSlurk, monkeypatch: 
 
     monkeypatch.setattr(FakeSlurk, "_made", made)
     monkeypatch.setattr(FakeSlurk, "_deleted", lambda self, _, key: self._error(500, f"no: {key}"))
-    seen = errors_of(lambda: backends.get_model_for("slurk"))
+    seen = shown_by(lambda: backends.get_model_for("slurk"), RemoteCallError)
     tokens = [token for token in slurk.tables["tokens"] if token != ADMIN]
     assert len(tokens) == 2
     assert len(seen) > 3

@@ -113,6 +113,30 @@ def reply(status: int, body: Any, headers: dict[str, str] | None = None) -> Answ
     return Answer(status, data, {"Content-Type": "application/json", "X-Request-Id": "req_123", **(headers or {})})
 
 
+class Crowd:
+    """Counts how many requests are answered at the same time, and makes that last.
+
+    Attributes:
+        most: the most so far.
+    """
+
+    def __init__(self, answer: Callable[[Received], Answer]) -> None:
+        self.most = 0
+        self._now = 0
+        self._lock = threading.Lock()
+        self._answer = answer
+
+    def __call__(self, received: Received) -> Answer:
+        """Answer a request."""
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(0.01)
+        with self._lock:
+            self._now -= 1
+        return self._answer(received)
+
+
 class WireServer:
     """Answers each request with the next of its script; the last one again when the script is at its end."""
 
