@@ -18,6 +18,7 @@ from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.hub import hub_fault
 from clemcore.backends.local.transformers.description import library_versions
+from clemcore.backends.local.transformers.known_faults import cause_of
 from clemcore.backends.local.transformers.quiet import progress_on_terminals_only, quietly
 from clemcore.backends.local.transformers.tokenizer_file import SAMPLES, check_against_file
 from clemcore.backends.local.weight_files import fault_of, folder_of
@@ -222,6 +223,7 @@ def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> tuple[Any, 
     if not entry.filename:
         with loading(entry, "tokenizer"):
             tokenizer = AutoTokenizer.from_pretrained(entry.source, **options)
+        switch_off_chance(tokenizer, entry.model_name)
         return tokenizer, check_against_file(tokenizer, folder_of(entry), entry.model_name)
     with loading(entry, "tokenizer"):
         if not (entry.is_folder and (Path(entry.source) / "tokenizer.json").exists()):
@@ -232,8 +234,28 @@ def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> tuple[Any, 
         own = AutoTokenizer.from_pretrained(
             entry.source, **{name: value for name, value in options.items() if name != "gguf_file"}
         )
+        switch_off_chance(own, entry.model_name)
         _check_same_ids(entry, own, of_file)
         return own, check_against_file(own, Path(entry.source), entry.model_name)
+
+
+def switch_off_chance(tokenizer: Any, name: str) -> None:
+    """Have a tokenizer cut equal texts in equal ways; a ``tokenizer.json`` may still have the dropout of training.
+
+    Args:
+        tokenizer: the transformers tokenizer; it is changed.
+        name: the model's name, for the warning.
+    """
+    model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    dropout = getattr(model, "dropout", None)
+    if model is not None and dropout:
+        model.dropout = None
+        logger.warning(
+            "model '%s': its tokenizer.json has a dropout of %g, by which a text is cut at random, for training; "
+            "it is switched off",
+            name,
+            dropout,
+        )
 
 
 def _check_same_ids(entry: LocalEntry, own: Any, of_file: Any) -> None:
@@ -279,6 +301,10 @@ def loading(entry: LocalEntry, what: str) -> Iterator[None]:
         known = hub_fault(entry, what, error)
         if known is not None:
             raise ModelLoadError(f"model '{entry.model_name}': {known}") from error
+        folder = folder_of(entry)
+        cause = None if folder is None else cause_of(folder, what, error, library_versions()["tokenizers"])
+        if cause is not None:
+            raise ModelLoadError(f"model '{entry.model_name}': cannot load the {what}: {cause}") from error
         step = f"cannot load the {what} of '{entry.source}'"
         raise wrapped(error, ModelLoadError, entry.model_name, step, library_versions()) from error
 

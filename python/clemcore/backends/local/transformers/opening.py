@@ -69,6 +69,7 @@ def _new_script(entry: LocalEntry, options: Mapping[str, Any]) -> Script:
     processor = loading.load_processor(entry, options)
     owner = processor if processor.chat_template is not None else processor.tokenizer
     sight = ProcessorSight(processor, entry.model_name)
+    loading.switch_off_chance(processor.tokenizer, entry.model_name)
     difference = check_against_file(processor.tokenizer, folder_of(entry), entry.model_name)
     return Script(processor.tokenizer, choose_template(owner, entry), entry, sight, difference)
 
@@ -117,6 +118,11 @@ def _premade_template(tokenizer: Any, entry: LocalEntry) -> str:
             key = "model_config.chat_template_language"
             raise SpecError(f"model '{name}': {key} must be one of {', '.join(premade)}")
         return str(premade[wanted])
+    if not isinstance(premade, str):
+        raise TemplateError(
+            f"model '{name}': the chat_template of its tokenizer_config.json must be a text, not {premade!r}: "
+            "correct it"
+        )
     if language:
         raise SpecError(f"model '{name}' comes with one chat template: remove chat_template_language")
-    return str(premade)
+    return premade

@@ -66,6 +66,8 @@ def check_against_file(tokenizer: Any, folder: Path | None, name: str) -> Mappin
         return None
     own.no_truncation()
     own.no_padding()
+    if getattr(own.model, "dropout", None):
+        own.model.dropout = None
     where = f"model '{name}': transformers loads the tokenizer as {type(tokenizer).__name__}, which"
 
     def read(text: str) -> tuple[list[int], list[int]]:
