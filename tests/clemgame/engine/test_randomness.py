@@ -133,3 +133,33 @@ def test_numpy_is_dispatched_when_it_is_imported_later() -> None:
 def test_nothing_is_loaded_for_it() -> None:
     code = f"import sys, {randomness.__name__}; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_owner_that_is_collected_while_another_one_installs() -> None:
+    code = """
+import random, weakref
+from clemcore.clemgame.engine import randomness
+from clemcore.clemgame.engine.randomness import Dispatch, Stream, drawing_from
+
+class Owner:
+    '''Such as an environment that nobody closed.'''
+
+owners, theirs, ours = [Owner()], Dispatch(), Dispatch()
+weakref.finalize(owners[0], theirs.remove)
+install = randomness._Replaced.install
+
+def collecting(replaced):
+    owners.clear()
+    install(replaced)
+
+randomness._Replaced.install = collecting
+ours.install()
+drawn = []
+for _ in range(2):
+    with drawing_from(Stream(1)):
+        drawn.append(random.random())
+ours.remove()
+print(drawn[0] == drawn[1], type(random._inst) is random.Random)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "True True\n"

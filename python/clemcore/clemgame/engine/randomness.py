@@ -128,7 +128,9 @@ class Dispatch:
     Several may be installed at once, such as those of a run and of environments: the last one undoes everything.
     """
 
-    _lock = threading.Lock()
+    # An environment that nobody closed is collected at any time, also by a thread that is in here. Whoever is in
+    # here has counted itself, so a call of remove() in between undoes nothing that is needed.
+    _lock = threading.RLock()
     _installed: _Replaced | None = None
     _users = 0
 
