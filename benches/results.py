@@ -1,8 +1,8 @@
 """Measures results: `python benches/results.py eval --old PYTHON`.
 
 PYTHON is the interpreter of an environment that has clemcore 3.7.2. Each part prints what it measured, and what is
-wanted of it; the exit status is 1 if something is missed. Parts: ``eval``, ``score``, ``transcribe``. CPU seconds
-are those of whole commands, with their start.
+wanted of it; the exit status is 1 if something is missed. Parts: ``eval``, ``score``, ``transcribe``, whose CPU
+seconds are those of whole commands, with their start, and ``render`` (see benches/results_render.py).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from results_render import rendered
 
 FILES = ("raw.csv", "results.csv", "results.html")
 METRICS = ("Aborted", "Lose", "Success", "Request Count", "Parsed Request Count", "Violated Request Count")
@@ -188,17 +190,28 @@ def _wanted(name: str, found: float, least: float) -> list[str]:
     return [] if found >= least else [name]
 
 
-PARTS = {"eval": measure_eval, "score": measure_score, "transcribe": measure_transcribe}
+def measure_render(arguments: argparse.Namespace, folder: Path) -> list[str]:
+    """Compare transcripts as HTML with those of jinja2."""
+    write_interactions(folder, min(arguments.episodes, 300))
+    ours, reading, theirs = rendered([path.read_bytes() for path in folder.rglob("interactions.json")])
+    print(f"a transcript: {1e6 * (ours - reading):.0f} us after {1e6 * reading:.0f} us of reading, "
+          f"jinja2: {1e6 * theirs:.0f} us without reading")  # fmt: skip
+    return _wanted("times as fast as jinja2, both from records that were read", theirs / (ours - reading), 3)
+
+
+PARTS = {"eval": measure_eval, "score": measure_score, "transcribe": measure_transcribe, "render": measure_render}
 
 
 def main() -> int:
     """Run as a command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--old", required=True, help="interpreter of an environment with clemcore 3.7.2")
+    parser.add_argument("--old", help="interpreter of an environment with clemcore 3.7.2")
     parser.add_argument("--episodes", type=int, default=10_000)
     parser.add_argument("--folder", help="where to write; by default the system's folder for temporary files")
     arguments = parser.parse_args()
+    if arguments.old is None and arguments.part != "render":
+        parser.error(f"{arguments.part} needs --old")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         missed = PARTS[arguments.part](arguments, Path(folder))
     return int(bool(missed))

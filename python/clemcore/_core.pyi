@@ -688,6 +688,9 @@ def transcript(interactions: bytes, images: dict[str, str]) -> tuple[bytes, byte
         ValueError: it is not JSON.
     """
 
+def transcript_html(interactions: bytes, images: dict[str, str]) -> bytes:
+    """Return the transcript of an episode as HTML alone; arguments and errors are those of :func:`transcript`."""
+
 def transcript_images(interactions: bytes) -> list[str]:
     """Return the names of the images of an episode.
 

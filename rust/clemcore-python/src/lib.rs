@@ -41,7 +41,9 @@ mod _core {
     use crate::messages::{are_plain_messages, leading_messages};
 
     #[pymodule_export]
-    use crate::page::{episode_view, game_plots, page_files, results_page, transcript, transcript_images};
+    use crate::page::{
+        episode_view, game_plots, page_files, results_page, transcript, transcript_html, transcript_images,
+    };
 
     #[pymodule_export]
     use crate::registry::{

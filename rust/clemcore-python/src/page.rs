@@ -27,6 +27,22 @@ pub(crate) fn transcript<'py>(
     })
 }
 
+/// The transcript of an episode as HTML alone.
+#[pyfunction]
+pub(crate) fn transcript_html<'py>(
+    py: Python<'py>,
+    interactions: &[u8],
+    images: HashMap<String, String>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    guarded(|| {
+        let html = py.detach(|| {
+            let transcript = Transcript::read(interactions).map_err(PyValueError::new_err)?;
+            transcript.html(&images).map_err(PyRuntimeError::new_err)
+        })?;
+        Ok(PyBytes::new(py, html.as_bytes()))
+    })
+}
+
 /// The names of the images of an episode.
 #[pyfunction]
 pub(crate) fn transcript_images(py: Python<'_>, interactions: &[u8]) -> PyResult<Vec<String>> {

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from clemcore._core import transcript, transcript_images
+from clemcore._core import transcript, transcript_html, transcript_images
 from clemcore.clemgame.layout.jsonfile import write_whole
 from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.transcripts.pictures import read_images, roots_of
@@ -28,6 +28,7 @@ if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
 HTML, TEX = "transcript.html", "transcript.tex"
 _HALF = re.compile("[\ud800-\udfff]")
 _logger = logging.getLogger(__name__)
+_Pages = TypeVar("_Pages")
 
 
 @dataclass
@@ -70,7 +71,7 @@ def transcribe(path: Path | str, games: Collection[str] = ()) -> Transcribed:
         if episode.run not in roots:
             roots[episode.run] = roots_of(episode.run)
         try:
-            pages = _pages(_interactions_of(episode), roots[episode.run])
+            pages = _rendered(transcript, _interactions_of(episode), roots[episode.run])
         except StoreError as fault:
             done.problems.append((episode.folder, str(fault)))
             continue
@@ -101,7 +102,7 @@ def build_transcript(interactions: Mapping[str, Any]) -> str:
         interactions: the content of ``interactions.json``. Images are read from ``$IMAGE_ROOT`` and from the
             working directory only.
     """
-    return _pages(encoded(interactions), roots_of(Path.cwd()))[0].decode()
+    return _rendered(transcript_html, encoded(interactions), roots_of(Path.cwd())).decode()
 
 
 def build_tex(interactions: Mapping[str, Any]) -> str:
@@ -119,17 +120,17 @@ def _interactions_of(episode: Episode) -> bytes:
     return data if b'"game_name"' in data else encoded(episode.interactions)
 
 
-def _pages(interactions: bytes, roots: list[Path]) -> tuple[bytes, bytes]:
+def _rendered(render: Callable[[bytes, dict[str, str]], _Pages], interactions: bytes, roots: list[Path]) -> _Pages:
     try:
         images = _images(interactions, roots)
-        return transcript(interactions, images)
+        return render(interactions, images)
     except ValueError:
         # Python reads more than JSON, such as the NaN of 3.7.2 and half a character.
         try:
             read = encoded(json.loads(interactions))
         except ValueError as fault:
             raise StoreError(f"interactions.json is not JSON: {fault}") from None
-        return transcript(read, _images(read, roots))
+        return render(read, _images(read, roots))
 
 
 def _images(interactions: bytes, roots: list[Path]) -> dict[str, str]:

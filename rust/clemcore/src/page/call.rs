@@ -86,7 +86,7 @@ fn origin(call: &Call<'_>, known: &Dict) -> &'static str {
 }
 
 fn fault(error: &Value) -> String {
-    let Some(error) = error.as_dict() else { return text_of(error) };
+    let Some(error) = error.as_dict() else { return text_of(error).into_owned() };
     let parts = ["type", "message", "provider_message"].iter().filter_map(|name| error.get(name));
     parts.filter(|part| **part != Value::Null).map(text_of).collect::<Vec<_>>().join(": ")
 }
@@ -107,7 +107,9 @@ fn take_facts(record: &Dict, known: &Dict, call: &Call<'_>, details: &mut Detail
     };
     let mut add =
         |name: &'static str, value: Option<String>| details.facts.extend(value.map(|text| (name, text)));
-    let told = |value: Option<&Value>| value.filter(|value| **value != Value::Null).map(text_of);
+    let told = |value: Option<&Value>| {
+        value.filter(|value| **value != Value::Null).map(|value| text_of(value).into_owned())
+    };
     add("time", told(record.get("timestamp")));
     add("seconds", seconds.map(|number| format!("{number:.3}")));
     add("tokens in", input.map(|number| number.to_string()));
@@ -193,7 +195,7 @@ fn is_message(body: &Dict) -> bool {
 
 fn message(item: &Value) -> Message {
     let Some(body) = item.as_dict() else { return ("prompt".to_owned(), shown(item)) };
-    let role = body.get("role").map(text_of).unwrap_or_default();
+    let role = body.get("role").map(text_of).unwrap_or_default().into_owned();
     match body.get("content").or_else(|| body.get("parts")).filter(|value| **value != Value::Null) {
         Some(said) => (role, content(said)),
         None => (role, shown(item)),

@@ -85,7 +85,7 @@ impl Event {
     fn of(event: &Dict, images: &BTreeMap<String, String>) -> Self {
         let action = event.get("action").and_then(Known::as_dict);
         let part = |name: &str| action.and_then(|action| action.get(name));
-        let text = |value: Option<&Known>| value.map(text_of).unwrap_or_default();
+        let text = |value: Option<&Known>| value.map(text_of).unwrap_or_default().into_owned();
         let named = names_of_images(part("image"), part("content"));
         Self {
             from: text(event.get("from")),

@@ -26,6 +26,8 @@ const TEX_COLORS: [&str; COLORS] = [
     "0.91,0.86,0.82",
     "0.87,0.90,0.92",
 ];
+/// Heads of messages that are kept: a search in more of them takes longer than to make one.
+const MOST_HEADS: usize = 30;
 const TEX_GM: &str = "0.92,0.92,0.92";
 
 /// What happened in an episode.
@@ -85,15 +87,18 @@ impl Transcript {
     }
 
     /// The role of a player, and the model; a 1.x file only has a text.
-    pub(super) fn about(&self, name: &str) -> (String, String) {
-        let field = |about: &Dict, name| about.get(name).filter(|value| **value != Value::Null).map(text_of);
+    pub(super) fn about(&self, name: &str) -> (Cow<'_, str>, Cow<'_, str>) {
+        let nothing = || Cow::Borrowed("");
         match self.part("players").and_then(|players| players.get(name)) {
-            Some(Value::Dict(about)) => (
-                field(about, "game_role").unwrap_or_default(),
-                field(about, "model_name").unwrap_or_default(),
-            ),
-            Some(other) => (String::new(), text_of(other)),
-            None => (String::new(), String::new()),
+            Some(Value::Dict(about)) => {
+                let told = |name| match about.get(name) {
+                    None | Some(Value::Null) => nothing(),
+                    Some(value) => text_of(value),
+                };
+                (told("game_role"), told("model_name"))
+            }
+            Some(other) => (nothing(), text_of(other)),
+            None => (nothing(), nothing()),
         }
     }
 
@@ -121,11 +126,15 @@ impl Transcript {
                 context! { name => &*visible(name), role => &*visible(&role), model => &*visible(&model) }
             })
             .collect();
+        let mut heads = Heads { transcript: self, players: &players, known: Vec::new() };
+        let nothing = Shown::from(Vec::<Shown>::new());
         let rounds: Vec<Shown> = self
             .rounds()
             .map(|events| {
-                let messages =
-                    events.into_iter().map(|event| self.message(event, &players, is_markdown, images));
+                let messages = events.into_iter().map(|event| {
+                    let (classes, speaker) = heads.of(event);
+                    message(event, classes, speaker, is_markdown, images, &nothing)
+                });
                 Shown::from(messages.collect::<Vec<Shown>>())
             })
             .collect();
@@ -138,44 +147,6 @@ impl Transcript {
             rounds => rounds,
         };
         engine::render("transcript.html", page)
-    }
-
-    fn message(
-        &self,
-        event: &Dict,
-        players: &[&str],
-        is_markdown: bool,
-        images: &HashMap<String, String>,
-    ) -> Shown {
-        let action = event.get("action").and_then(Value::as_dict);
-        let field = |name| action.and_then(|action| action.get(name));
-        let ends = ends(event, players);
-        let (from, to) = names(event);
-        let speaker = if from == GM && to == GM {
-            format!("Game Master: {}", field("type").map(text_of).unwrap_or_default())
-        } else {
-            format!("{} to {}", self.with_role(&from), self.with_role(&to))
-        };
-        let content = field("content").map(text_of).unwrap_or_default();
-        let content = visible(&content);
-        let shown: Vec<Shown> = names_of_images(field("image"), field("content"))
-            .into_iter()
-            .map(|name| {
-                context! { name => &*visible(&name), data => images.get(&name) }
-            })
-            .collect();
-        let is_forgotten = field("label").and_then(Value::as_str) == Some("forget");
-        context! {
-            classes => classes(&ends, is_forgotten),
-            speaker => &*visible(&speaker),
-            form => if is_markdown { "markdown" } else { "text" },
-            text => if is_markdown {
-                Shown::from_safe_string(markdown::to_html(&content))
-            } else {
-                Shown::from(&*content)
-            },
-            images => shown,
-        }
     }
 
     /// `transcript.tex`.
@@ -192,18 +163,84 @@ impl Transcript {
     }
 }
 
-fn names(event: &Dict) -> (String, String) {
+/// Class names and speakers of messages; most messages of an episode share them.
+struct Heads<'t> {
+    transcript: &'t Transcript,
+    players: &'t [&'t str],
+    known: Vec<(Head<'t>, Shown, Shown)>,
+}
+
+/// Sender, receiver, type if it is one of the game master's notes, and whether the message is forgotten.
+type Head<'t> = (Cow<'t, str>, Cow<'t, str>, Option<Cow<'t, str>>, bool);
+
+impl<'t> Heads<'t> {
+    fn of(&mut self, event: &'t Dict) -> (Shown, Shown) {
+        let field = |name| action(event).and_then(|action| action.get(name));
+        let (from, to) = names(event);
+        let kind = (from == GM && to == GM).then(|| field("type").map(text_of).unwrap_or_default());
+        let is_forgotten = field("label").and_then(Value::as_str) == Some("forget");
+        let head = (from, to, kind, is_forgotten);
+        if let Some((_, classes, speaker)) = self.known.iter().find(|(known, ..)| *known == head) {
+            return (classes.clone(), speaker.clone());
+        }
+        let speaker = head.2.as_ref().map_or_else(
+            || format!("{} to {}", self.transcript.with_role(&head.0), self.transcript.with_role(&head.1)),
+            |kind| format!("Game Master: {kind}"),
+        );
+        let classes = Shown::from(classes(&ends(&head.0, &head.1, self.players), is_forgotten));
+        let speaker = Shown::from(&*visible(&speaker));
+        if self.known.len() < MOST_HEADS {
+            self.known.push((head, classes.clone(), speaker.clone()));
+        }
+        (classes, speaker)
+    }
+}
+
+fn message(
+    event: &Dict,
+    classes: Shown,
+    speaker: Shown,
+    is_markdown: bool,
+    images: &HashMap<String, String>,
+    nothing: &Shown,
+) -> Shown {
+    let field = |name| action(event).and_then(|action| action.get(name));
+    let content = field("content").map(text_of).unwrap_or_default();
+    let content = visible(&content);
+    let named = names_of_images(field("image"), field("content"));
+    let shown = |name: String| context! { name => &*visible(&name), data => images.get(&name) };
+    context! {
+        classes => classes,
+        speaker => speaker,
+        form => if is_markdown { "markdown" } else { "text" },
+        text => if is_markdown {
+            Shown::from_safe_string(markdown::to_html(&content))
+        } else {
+            Shown::from(&*content)
+        },
+        images => if named.is_empty() {
+            nothing.clone()
+        } else {
+            Shown::from(named.into_iter().map(shown).collect::<Vec<Shown>>())
+        },
+    }
+}
+
+fn action(event: &Dict) -> Option<&Dict> {
+    event.get("action").and_then(Value::as_dict)
+}
+
+fn names(event: &Dict) -> (Cow<'_, str>, Cow<'_, str>) {
     let name = |side| event.get(side).map(text_of).unwrap_or_default();
     (name("from"), name("to"))
 }
 
-fn ends(event: &Dict, players: &[&str]) -> Ends {
-    let (from, to) = names(event);
+fn ends(from: &str, to: &str, players: &[&str]) -> Ends {
     // A name that the players do not have is shown, in the first player's place.
     let number = |name: &str| {
         (name != GM).then(|| players.iter().position(|player| *player == name).unwrap_or_default())
     };
-    Ends { from: number(&from), to: number(&to) }
+    Ends { from: number(from), to: number(to) }
 }
 
 /// Class names, of which none is a text of the episode.
@@ -224,7 +261,8 @@ fn classes(ends: &Ends, is_forgotten: bool) -> String {
 }
 
 fn tex_message(event: &Dict, players: &[&str], two_players: bool) -> Shown {
-    let ends = ends(event, players);
+    let (from, to) = names(event);
+    let ends = ends(&from, &to, players);
     let safe = |text: &str| Shown::from_safe_string(text.to_owned());
     let short = |end: Option<usize>| end.map_or_else(|| GM.to_owned(), |player| format!("P{}", player + 1));
     let (from, to) = (short(ends.from), short(ends.to));
@@ -249,7 +287,7 @@ fn tex_message(event: &Dict, players: &[&str], two_players: bool) -> Shown {
          \\makecell[{{{{p{{\\linewidth}}}}}}]{{"
     );
     let label = format!("\\texttt{{\\tiny{{[{left}{arrow}{right}]}}}}");
-    let content = event.get("action").and_then(Value::as_dict).and_then(|action| action.get("content"));
+    let content = action(event).and_then(|action| action.get("content"));
     let content = content.map(text_of).unwrap_or_default();
     let lines: Vec<String> = visible(&content).lines().map(str::to_owned).collect();
     context! { open => safe(&open), label => safe(&label), lines => lines, after => safe(after) }

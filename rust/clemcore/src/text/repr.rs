@@ -1,16 +1,17 @@
 //! How Python shows a JSON value: `str(value)`.
 use crate::template::text::float;
 use crate::value::{Dict, Value};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The value as Python's `str` gives it: a text as it is, all else as `repr` shows it.
-pub(crate) fn text_of(value: &Value) -> String {
+pub(crate) fn text_of(value: &Value) -> Cow<'_, str> {
     if let Value::String(text) = value {
-        return text.clone();
+        return Cow::Borrowed(text);
     }
     let mut text = String::new();
     write_repr(value, &mut text);
-    text
+    Cow::Owned(text)
 }
 
 /// Appends what Python's `repr` gives of a JSON value.
