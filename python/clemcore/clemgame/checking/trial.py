@@ -21,7 +21,7 @@ from clemcore.clemgame.benchmark import GameBenchmark
 from clemcore.clemgame.checking.remarks import Remark
 from clemcore.clemgame.checking.scores import remarks_on_scores
 from clemcore.clemgame.checking.texts import messages_of
-from clemcore.clemgame.checking.variables import Snapshot, Variable
+from clemcore.clemgame.checking.variables import Variable, VariableSnapshot
 from clemcore.clemgame.game_master import play_game
 from clemcore.clemgame.metrics import BENCH_SCORE
 from clemcore.clemgame.plan import PlannedEpisode
@@ -72,7 +72,7 @@ def try_episodes(
         seconds: end an episode with an error after this time; in the main thread only.
     """
     trial = Trial()
-    before: Snapshot | None = None
+    before: VariableSnapshot | None = None
     for episode in episodes:
         watch = _Watch(benchmark, before, most_steps)
         with contextlib.redirect_stdout(sys.stderr):
@@ -85,7 +85,7 @@ def try_episodes(
             trial.sent += messages_of(watch.interactions)
         for variable, grew in watch.changed.items():
             trial.changed[variable] = grew and trial.changed.get(variable, True)
-        before = Snapshot(benchmark.modules)
+        before = VariableSnapshot(benchmark.modules)
     return trial
 
 
@@ -96,7 +96,7 @@ _PATIENCE = 6
 class _Watch:
     """Looks at the variables during one episode."""
 
-    def __init__(self, benchmark: GameBenchmark, before: Snapshot | None, most_steps: int) -> None:
+    def __init__(self, benchmark: GameBenchmark, before: VariableSnapshot | None, most_steps: int) -> None:
         self._benchmark = benchmark
         self._before = before
         self._most_steps = most_steps
@@ -117,7 +117,7 @@ class _Watch:
     def look(self) -> None:
         """Note which variables have changed."""
         if self._before is not None:
-            for variable, grew in Snapshot(self._benchmark.modules).changed_since(self._before).items():
+            for variable, grew in VariableSnapshot(self._benchmark.modules).changed_since(self._before).items():
                 self.changed[variable] = grew and self.changed.get(variable, True)
 
 

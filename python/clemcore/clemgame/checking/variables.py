@@ -51,7 +51,7 @@ class Variable(NamedTuple):
         return f"{self.owner}.{self.name}" if self.owner else self.name
 
 
-class Snapshot:
+class VariableSnapshot:
     """The contents of the variables of some modules at one time."""
 
     def __init__(self, modules: Iterable[types.ModuleType]) -> None:
@@ -62,7 +62,7 @@ class Snapshot:
         self._values: list[Any] = []
         self._contents = {variable: self._describe(value) for variable, value in self._variables(modules)}
 
-    def changed_since(self, before: Snapshot) -> dict[Variable, bool]:
+    def changed_since(self, before: VariableSnapshot) -> dict[Variable, bool]:
         """Return the variables that differ from an earlier snapshot, and whether a dict or set only grew."""
         changed = {}
         for variable, content in self._contents.items():

@@ -17,7 +17,7 @@ from clemcore.errors import StoreError
 
 
 @dataclass
-class Exported:
+class ExportedFiles:
     """What an export wrote.
 
     Attributes:
@@ -37,7 +37,7 @@ def export_classic(
     to: Path | str | None = None,
     requests: str = "players",
     on_episode: Callable[[Episode], None] | None = None,
-) -> Exported:
+) -> ExportedFiles:
     """Write the classic layout of a run, or of all runs in a folder, from their stores.
 
     Args:
@@ -59,7 +59,7 @@ def export_classic(
             f"{to} is itself a run, and each run gets a folder of its own in there. Name the folder around it, or "
             "leave out the folder to write into the run"
         )
-    exported = Exported(0, 0, [])
+    exported = ExportedFiles(0, 0, [])
     for run in runs:
         target = run if to is None else Path(to) / run.name
         exported.folders.append(target)

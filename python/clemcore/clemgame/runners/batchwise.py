@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback
 from clemcore.clemgame.engine import Options
 from clemcore.clemgame.legacy.passed_on import passed_on
-from clemcore.clemgame.runners.observing import Observer
+from clemcore.clemgame.runners.observing import CallbackObserver
 from clemcore.clemgame.runners.playing import play
 from clemcore.errors import RunError
 
@@ -71,7 +71,7 @@ def run(
         game_instances,
         models,
         callbacks=callbacks,
-        observer=Observer(game_benchmark, callbacks),
+        observer=CallbackObserver(game_benchmark, callbacks),
         # With models that answer batches, the engine keeps more episodes live, so that batches are full.
         options=Options(concurrency=None if answer_batches else batch_size, batch_size=batch_size, seed=seed),
         runner="batchwise",

@@ -16,7 +16,7 @@ from clemcore.clemgame.engine import Options
 from clemcore.clemgame.engine.view import model_of
 from clemcore.clemgame.envs.rewards import FeedbackFunc, RewardFunc, feedback_of, reward_of
 from clemcore.clemgame.legacy.passed_on import passed_on
-from clemcore.clemgame.runners.observing import Observer
+from clemcore.clemgame.runners.observing import CallbackObserver
 from clemcore.clemgame.runners.playing import play
 from clemcore.errors import RunError
 
@@ -160,7 +160,7 @@ class _Env:
         self.agent_selection = self.player_to_agent_id.get(getattr(master.current_player, "name", None))
 
 
-class _RootObserver(Observer):
+class _RootObserver(CallbackObserver):
     """Tells the callbacks that were given how trees begin; copies of them hear the rest."""
 
     def has_begun(self, master: Any, planned: PlannedEpisode) -> None:
@@ -169,7 +169,7 @@ class _RootObserver(Observer):
         super().has_begun(master, planned)
 
 
-class _BranchObserver(Observer):
+class _BranchObserver(CallbackObserver):
     """Tells the callbacks of one branch what happens in it."""
 
     def __init__(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clemcore.clemgame.plan import PlannedEpisode
 
 
-class Observer:
+class CallbackObserver:
     """Tells callbacks of episodes.
 
     Args:
@@ -76,7 +76,7 @@ class Observer:
         self.callbacks.on_game_end(master, planned.instance, rewards=dict(rewards))
         return {"rewards": rewards}
 
-    def take_over(self, other: Observer, masters: tuple[Any, Any], memo: dict[int, Any]) -> None:
+    def take_over(self, other: CallbackObserver, masters: tuple[Any, Any], memo: dict[int, Any]) -> None:
         """Know of a copied game master what another observer knows of the original.
 
         Args:

@@ -25,7 +25,7 @@ from clemcore.model import Model
 if TYPE_CHECKING:
     from clemcore.clemgame.benchmark import GameBenchmark
     from clemcore.clemgame.engine import Options, Summary
-    from clemcore.clemgame.runners.observing import Observer
+    from clemcore.clemgame.runners.observing import CallbackObserver
 
 Branching: TypeAlias = Callable[[stores.Epochs], BranchObserver]
 
@@ -42,7 +42,7 @@ def play(
     player_models: Sequence[Model],
     *,
     callbacks: GameBenchmarkCallback,
-    observer: Observer,
+    observer: CallbackObserver,
     options: Options,
     runner: str,
     branching: Branching | None = None,

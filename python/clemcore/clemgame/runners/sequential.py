@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from clemcore.clemgame.callbacks.base import GameBenchmarkCallback
 from clemcore.clemgame.engine import Options
 from clemcore.clemgame.legacy.passed_on import passed_on
-from clemcore.clemgame.runners.observing import Observer
+from clemcore.clemgame.runners.observing import CallbackObserver
 from clemcore.clemgame.runners.playing import play
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def run(
         game_instances,
         player_models,
         callbacks=callbacks,
-        observer=Observer(game_benchmark, callbacks),
+        observer=CallbackObserver(game_benchmark, callbacks),
         options=Options(concurrency=1, seed=seed),
         runner="sequential",
     )

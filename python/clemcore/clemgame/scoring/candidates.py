@@ -16,7 +16,7 @@ from typing import NamedTuple
 from clemcore.clemgame.layout.episodes import find_runs
 from clemcore.clemgame.layout.found import SIGNS, found_at, run_and_epoch
 from clemcore.clemgame.layout.names import episode_folder
-from clemcore.clemgame.scoring.ledger import Ledger
+from clemcore.clemgame.scoring.ledger import ScoreLedger
 from clemcore.clemgame.store.schema import store_files
 from clemcore.errors import StoreError
 
@@ -70,7 +70,7 @@ class Found:
     """
 
     episodes: dict[str, list[Candidate]] = field(default_factory=dict)
-    ledgers: dict[str, Ledger] = field(default_factory=dict)
+    ledgers: dict[str, ScoreLedger] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     left_out: int = 0
 
@@ -88,7 +88,7 @@ def find(path: Path, models: Sequence[str] = (), experiment: str | None = None) 
     """
     found = Found()
     for run in find_runs(path):
-        ledger = Ledger(run)
+        ledger = ScoreLedger(run)
         try:
             episodes = list(_of_store(run, ledger, found.problems) if store_files(run) else _of_files(run, ledger))
         except StoreError as fault:  # the other runs can be scored
@@ -108,7 +108,7 @@ def find(path: Path, models: Sequence[str] = (), experiment: str | None = None) 
     return found
 
 
-def _of_store(run: Path, ledger: Ledger, problems: list[tuple[str, str]]) -> Iterator[Candidate]:
+def _of_store(run: Path, ledger: ScoreLedger, problems: list[tuple[str, str]]) -> Iterator[Candidate]:
     from clemcore.clemgame.store.reader import RunReader
 
     with RunReader(run) as reader:
@@ -135,7 +135,7 @@ def _of_store(run: Path, ledger: Ledger, problems: list[tuple[str, str]]) -> Ite
         )
 
 
-def _of_files(run: Path, ledger: Ledger) -> Iterator[Candidate]:
+def _of_files(run: Path, ledger: ScoreLedger) -> Iterator[Candidate]:
     """Give the episodes of a run, sorted by their folders, without a look into those that are as they were."""
     base, is_epoch = str(run), run_and_epoch(run)[1] is not None
     folders = [""]

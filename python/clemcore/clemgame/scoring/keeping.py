@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.scoring.candidates import Candidate
-from clemcore.clemgame.scoring.ledger import Ledger, Making
+from clemcore.clemgame.scoring.ledger import Making, ScoreLedger
 from clemcore.errors import StoreError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _EVERY = 20.0
 _AT_ONCE = 200
 
 
-class Keeper(contextlib.AbstractContextManager["Keeper"]):
+class ScoreKeeper(contextlib.AbstractContextManager["ScoreKeeper"]):
     """Keeps scores until it is closed.
 
     Args:
@@ -33,7 +33,7 @@ class Keeper(contextlib.AbstractContextManager["Keeper"]):
         on_scored: called with the number of episodes that were kept.
     """
 
-    def __init__(self, ledgers: Mapping[str, Ledger], on_scored: Callable[[int], None] | None = None) -> None:
+    def __init__(self, ledgers: Mapping[str, ScoreLedger], on_scored: Callable[[int], None] | None = None) -> None:
         self._ledgers = ledgers
         self._on_scored = on_scored
         self._stores: dict[tuple[str, str], RunStore | None] = {}

@@ -88,7 +88,7 @@ class Entry(NamedTuple):
     hash: str
 
 
-class Ledger:
+class ScoreLedger:
     """The known scores of one run.
 
     Args:
@@ -233,7 +233,7 @@ class Ledger:
 
 
 def _is_whole(known: Any) -> bool:
-    """Tell whether the content of the file is what :meth:`Ledger.save` writes."""
+    """Tell whether the content of the file is what :meth:`ScoreLedger.save` writes."""
     if not isinstance(known, dict) or known.get("version") != _VERSION:
         return False
     try:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.reading.fingerprint import code_of
 from clemcore.clemgame.scoring.candidates import Candidate, Found
-from clemcore.clemgame.scoring.keeping import Keeper
+from clemcore.clemgame.scoring.keeping import ScoreKeeper
 from clemcore.clemgame.scoring.ledger import Making, hash_of
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def score(
         result.current = len(episodes) - len(pending)
         parts = max(1, min(number, len(pending) // _FEWEST))
         jobs += [_Job(spec, code, pending[part::parts], result) for part in range(parts) if pending]
-    with Keeper(found.ledgers, on_scored) as keeper:
+    with ScoreKeeper(found.ledgers, on_scored) as keeper:
         _Lanes(number, keeper, compare=compare).do(jobs)
     return results
 
@@ -136,7 +136,7 @@ def _pending(episodes: Sequence[Candidate], code: str, found: Found) -> list[Can
 class _Lanes:
     """Processes that score, each driven by a thread."""
 
-    def __init__(self, number: int, keeper: Keeper, *, compare: bool) -> None:
+    def __init__(self, number: int, keeper: ScoreKeeper, *, compare: bool) -> None:
         self._keeper = keeper
         self._compare = compare
         self._number = number
