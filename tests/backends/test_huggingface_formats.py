@@ -113,6 +113,22 @@ class TestAdapters:
         assert facts["source"] == str(adapter)
         assert len(facts["weights_sha256"]) == 64
 
+    def test_one_with_a_template_of_its_own(
+        self, tiny_chat: Path, adapter: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Trainers save the template that they trained with beside the adapter; nothing reads it there."""
+        own = (tiny_chat / "chat_template.jinja").read_text()
+        for text, is_other in ((own, False), (own.replace("user", "USER") + " ", True)):
+            (adapter / "chat_template.jinja").write_text(text)
+            caplog.clear()
+            load(tiny_chat, {**CONFIG, "peft_model": str(adapter)})
+            assert (f"peft_model '{adapter}' comes with another chat template" in caplog.text) is is_other
+        config = {"premade_chat_template": False, "custom_chat_template": str(adapter)}
+        caplog.clear()
+        model = load(tiny_chat, {"peft_model": str(adapter), **config})
+        assert "another chat template" not in caplog.text
+        assert str(model.generate_response(CAPITAL).prompt["inputs"]).endswith(" ")
+
     def test_one_of_another_model(self, tiny_chat: Path, adapter: Path, tmp_path: Path) -> None:
         other = save("llama", tmp_path / "other", tiny_chat, vocab_size=512, hidden_size=32, head_dim=8)
         with pytest.raises(ModelLoadError, match=r"was made for another model \('.*'\), not for .*: its '.*' has"):

@@ -24,7 +24,7 @@ from clemcore.backends.local.arguments import read_arguments
 from clemcore.backends.local.entry import read_entry
 from clemcore.backends.local.model import LocalModel
 from clemcore.backends.local.sharing import HeldWeights, hold
-from clemcore.backends.local.transformers import loading, weights
+from clemcore.backends.local.transformers import adapters, loading, weights
 from clemcore.backends.local.transformers.engine import TransformersEngine
 from clemcore.backends.local.transformers.generation_config import NAMES
 from clemcore.backends.local.transformers.identity import key_of
@@ -156,6 +156,7 @@ class HuggingfaceLocalModel(LocalModel):
         options = loading.hub_options(entry)
         front = open_frontend(entry, options)
         front.prove()
+        adapters.warn_of_template(entry, front.template_source)
 
         def load() -> HeldWeights[TransformersEngine]:
             loaded = weights.load_model(entry, options, front.config)

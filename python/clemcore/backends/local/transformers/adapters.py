@@ -24,7 +24,8 @@ from clemcore.backends.local.weight_files import (
     shapes_of,
     weight_files,
 )
-from clemcore.errors import ModelLoadError
+from clemcore.errors import ModelLoadError, TemplateError
+from clemcore.prompts.templates.sources import read_template
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +138,34 @@ def with_adapter(model: Any, entry: LocalEntry, token: str | None) -> tuple[Any,
     files = [] if folder is None else weight_files(folder)
     _check_all_is_used(entry, model, files, _pass_on(said))
     return model, {"source": entry.peft_model, "weights_sha256": sha256_of_weights(files) if files else None}
+
+
+def warn_of_template(entry: LocalEntry, used: str) -> None:
+    """Warn of an adapter that comes with another chat template than the one that is used.
+
+    An adapter is often trained with a template of its own, which is saved beside it.
+
+    Args:
+        entry: the settings; it may name an adapter.
+        used: the text of the template that is used.
+    """
+    if not entry.peft_model or (entry.custom_chat_template and not entry.premade_chat_template):
+        return
+    adapter = Path(entry.peft_model)
+    folder = adapter if adapter.is_dir() else downloaded_folder(entry.peft_model, "adapter_config.json")
+    try:
+        own = None if folder is None else read_template(folder).text
+    except TemplateError:  # it has none
+        return
+    if own is not None and own != used:
+        logger.warning(
+            "model '%s': peft_model '%s' comes with another chat template than the model, and prompts are made by "
+            "that of the model: if the adapter was trained with its own, set model_config.premade_chat_template to "
+            "false and custom_chat_template to '%s'",
+            entry.model_name,
+            entry.peft_model,
+            folder,
+        )
 
 
 def _pass_on(said: list[warnings.WarningMessage]) -> bool:
