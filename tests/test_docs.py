@@ -344,3 +344,14 @@ def test_the_readme_names_every_folder_of_code() -> None:
     packages = {path.parent for path in PACKAGE.rglob("__init__.py")} - {PACKAGE}
     crate = {path for path in (ROOT / "rust" / "clemcore" / "src").iterdir() if path.is_dir()}
     assert [str(path.relative_to(ROOT)) for path in packages | crate if path.name not in words] == []
+
+
+def test_the_flow_names_files_that_exist() -> None:
+    flows = (DOCS / "decisions" / "0001-layout-and-flow.md").read_text(encoding="utf-8").split("```")[1:4:2]
+    games = PACKAGE / "clemgame"
+    for flow, folder in zip(flows, (ROOT, games), strict=True):
+        for line in flow.splitlines():
+            first, *others = re.findall(r"[\w/]+\.py\b", line) or [""]
+            assert not first or (folder / first).exists(), line
+            # A second file without a folder is beside the first.
+            assert all((folder / one).exists() or (folder / first).with_name(one).exists() for one in others), line

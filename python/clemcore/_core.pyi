@@ -500,7 +500,7 @@ def fields_page() -> str:
 def catalogue() -> list[_Kind]:
     """Give every kind of problem there is."""
 
-# Chat templates (rust/clemcore-python/src/template.rs); clemcore.prompts.templates is the face of these.
+# Chat templates (rust/clemcore-python/src/template/); clemcore.prompts.templates is the face of these.
 
 class UnsupportedError(Exception):
     """Only jinja2 can render this; the message says what is not covered."""
