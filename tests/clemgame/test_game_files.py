@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -307,3 +309,16 @@ def test_whatever_a_file_holds_it_is_read_or_refused_with_a_place(content: Any) 
         for fault in faults_of(folder):
             assert fault.problems
             assert all(problem.line == 1 and problem.column >= 1 and problem.help for problem in fault.problems)
+
+
+def _sent(spec: GameSpec) -> Any:
+    return pickle.loads(pickle.dumps(spec))  # noqa: S301 - our own bytes
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, _sent])
+def test_a_specification_is_copied_and_sent_to_other_processes(copied: Any) -> None:
+    spec = GameSpec(game_name="g", game_path="here", players=2, roles=["A", "B"])
+    other = copied(spec)
+    assert type(other) is GameSpec
+    assert vars(other) == vars(spec)
+    assert (other.roles is spec.roles) is (copied is copy.copy)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import copyreg
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,11 +72,9 @@ class GameSpec(SimpleNamespace):
     def __str__(self) -> str:
         return str(self.__dict__)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> GameSpec:
-        other = type(self).__new__(type(self))
-        memo[id(self)] = other
-        other.__dict__.update(copy.deepcopy(self.__dict__, memo))
-        return other
+    def __reduce__(self) -> tuple[Any, ...]:
+        # SimpleNamespace would call the class without fields, which are required.
+        return copyreg.__newobj__, (type(self),), dict(self.__dict__)  # type: ignore[attr-defined]
 
     @property
     def player_count(self) -> int:
