@@ -128,7 +128,11 @@ def price(names: Sequence[str], given: float, made: float) -> tuple[float, int]:
         made: tokens of the answer.
     """
     costs: list[float] = []
+    # The first entry of a name counts: a clone has the packaged entries in its working directory, too.
+    specs: dict[str, Any] = {}
     for spec in ModelRegistry.from_packaged_and_cwd_files():
+        specs.setdefault(spec["model_name"], spec)
+    for spec in specs.values():
         found = prices_of(spec) if not names or spec["model_name"] in names else None
         cost = None if found is None else found.cost({"input_tokens": round(given), "output_tokens": round(made)})
         if cost is not None:
