@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 import subprocess
@@ -28,6 +29,7 @@ from clemcore.clemgame.envs.pettingzoo import (
 )
 from clemcore.clemgame.envs.rewards import HookReward, ScoreReward
 from clemcore.clemgame.envs.vector import vector_env
+from clemcore.clemgame.runners import branching
 from clemcore.errors import EnvError, GameError
 from support.environments import write_guessing
 from support.models import REPOSITORY
@@ -335,6 +337,54 @@ class TestRefusals:
             check_agent_mapping(spec, {"player_0": "learner"})
         with pytest.raises(ValueError, match="nobody learns"):
             check_agent_mapping_for_training(spec, {"player_0": "a", "player_1": "b"})
+
+
+@pytest.mark.parametrize("make", [env, gym_env])
+def test_an_episode_in_progress_can_be_copied(
+    guessing: Path, opened: Callable[[Any], Any], make: Callable[..., Any]
+) -> None:
+    game = opened(make("guessing"))
+    game.reset(seed=3)
+    copied = copy.deepcopy(game)
+    for each in (copied, game):  # they draw the same numbers, and do not hear of each other
+        each.step("9")
+    assert copied.unwrapped.game_master is not game.unwrapped.game_master if make is env else True
+    shown = game.render()
+    assert copied.render() == shown
+    copied.step("9")
+    assert game.render() == shown
+    copied.close()
+    game.step("9")  # the game is still loaded
+    with pytest.raises(EnvError, match="the environment is closed"):
+        copied.step("9")
+
+
+def test_a_branching_runner_takes_an_environment(guessing: Path, opened: Callable[[Any], Any]) -> None:
+    class Ends(GameBenchmarkCallback):
+        def __deepcopy__(self, memo: dict[int, Any]) -> Ends:
+            return self
+
+        def on_game_end(
+            self, game_master: Any, game_instance: Any, exception: Any = None, rewards: Any = None
+        ) -> None:
+            heard.append(exception or rewards)
+
+    heard: list[Any] = []
+    game = opened(env("guessing", callbacks=GameBenchmarkCallbackList([Ends()])))
+    game.reset(seed=3)
+
+    def first(player: Any, env: Any) -> bool:
+        return bool(env.game_master.current_round == 0 and player.name == "Player 1")
+
+    branching.BranchingRunner(game.unwrapped, 3, first).run()
+    assert len(heard) == 3
+    assert all(isinstance(each, dict) for each in heard)
+
+
+@pytest.mark.parametrize("seed", ["x", 1.5, True])
+def test_a_seed_is_an_integer(guessing: Path, opened: Callable[[Any], Any], seed: Any) -> None:
+    with pytest.raises(EnvError, match="a seed must be an integer, not"):
+        opened(env("guessing")).reset(seed=seed)
 
 
 def test_an_episode_that_ends_before_the_learners_turn(guessing: Path, opened: Callable[[Any], Any]) -> None:

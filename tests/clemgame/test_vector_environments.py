@@ -110,6 +110,14 @@ def test_an_episode_that_fails_is_cut_off_alone() -> None:
     env.close()
 
 
+def test_a_function_that_gives_no_text_is_told() -> None:
+    env = made(num_envs=1, env_agents={"player_1": lambda _: None})
+    env.reset(seed=1)
+    *_, infos = env.step(["1"])
+    assert "the action of player_1 must be text, not None" in infos["error"][0]
+    env.close()
+
+
 def test_a_time_limit_cuts_episodes_off() -> None:
     env = made(time_limit=0.05)
     env.reset()

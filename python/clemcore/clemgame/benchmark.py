@@ -72,6 +72,10 @@ class GameBenchmark(GameResourceLocator):
         benchmark._modules = modules
         return benchmark
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> GameBenchmark:
+        """Return the game itself: its code is loaded once, and copies of an episode share it."""
+        return self
+
     @property
     def modules(self) -> list[ModuleType]:
         """The modules of the game that are loaded now."""

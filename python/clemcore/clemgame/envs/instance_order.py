@@ -6,11 +6,11 @@ It does not know how they are played.
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, SupportsIndex
 
 from clemcore.clemgame.engine.seeds import derived_seed
 from clemcore.clemgame.instances import GameInstances, Row
-from clemcore.errors import GameError
+from clemcore.errors import EnvError, GameError
 from clemcore.spelling import misspelling_of
 
 
@@ -56,7 +56,10 @@ class InstanceOrder:
         Raises:
             StopIteration: a single pass is over.
             GameError: there is no such instance (a ValueError).
+            EnvError: the seed is not an integer (a ValueError).
         """
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, SupportsIndex)):
+            raise EnvError(f"a seed must be an integer, not {seed!r:.80}")
         chosen = None if game_id is None and experiment is None else self._find(game_id, experiment)
         if seed is not None:
             self._seed, self._count = seed, 0

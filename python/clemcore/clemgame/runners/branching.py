@@ -234,7 +234,7 @@ class BranchingRunner:
 
     def should_branch(self, game_env: Any) -> bool:
         """Tell whether an environment branches before its next step."""
-        agent = game_env.agent_selection
+        agent = self._agent_of(game_env)
         is_over = agent is None or game_env.terminations.get(agent) or game_env.truncations.get(agent)
         if is_over or self.branching_factor == 1 or self.branching_condition is None:
             return False
@@ -260,8 +260,12 @@ class BranchingRunner:
         return branches
 
     @staticmethod
-    def _goes_on(env: Any) -> bool:
-        agent = env.agent_selection
+    def _agent_of(env: Any) -> Any:
+        """Return whose turn it is; None where all agents were taken out, of which PettingZoo keeps the last one."""
+        return env.agent_selection if getattr(env, "agents", True) else None
+
+    def _goes_on(self, env: Any) -> bool:
+        agent = self._agent_of(env)
         if agent is None:
             env.close()
             return False

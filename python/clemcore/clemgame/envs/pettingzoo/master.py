@@ -205,6 +205,18 @@ class GameMasterEnv(AECEnv[str, dict[str, Any], str]):
         self._dispatch = Dispatch()
         weakref.finalize(self, self._dispatch.remove)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> GameMasterEnv:
+        """Return a copy that goes on with the episode by itself. Both share the game and the models."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        memo.update({id(model): model for model in self.options.get("player_models") or ()})
+        dispatch = memo[id(self._dispatch)] = Dispatch()
+        copied.__dict__.update({name: copy.deepcopy(value, memo) for name, value in vars(self).items()})
+        if self._stream is not None and not self._is_closed:
+            dispatch.install()
+        weakref.finalize(copied, dispatch.remove)
+        return copied
+
     # -- an episode begins ---------------------------------------------------------------------------------------
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Begin an episode.

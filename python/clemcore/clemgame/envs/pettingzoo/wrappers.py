@@ -5,6 +5,7 @@ They do not know how a game is played.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,15 @@ class GameBenchmarkWrapper(BaseWrapper):
             self.game_benchmark.close()
             raise
         self._is_closed = False
+        self._is_copy = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> GameBenchmarkWrapper:
+        """Return a copy that goes on with the episode by itself; the game stays that of the original."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update({name: copy.deepcopy(value, memo) for name, value in vars(self).items()})
+        copied._is_copy = True
+        return copied
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Begin an episode."""
@@ -76,8 +86,10 @@ class GameBenchmarkWrapper(BaseWrapper):
         super().reset(seed=seed, options=options)
 
     def close(self) -> None:
-        """End the benchmark, and unload the game. It can be called twice."""
+        """End the benchmark, and unload the game, unless this is a copy. It can be called twice."""
         super().close()
+        if self._is_copy:
+            self._is_closed = True
         if not self._is_closed:
             self._is_closed = True
             self.callbacks.on_benchmark_end(self.game_benchmark)

@@ -59,13 +59,27 @@ class Listener:
         names = agent_names(len(players))
         self._agents = {player.name: agent for agent, player in zip(names, players, strict=True)}
         for agent, player in zip(names, players, strict=True):
-            plays = self._ask if agent == self._stage.learner else self._stage.functions.get(agent)
+            plays = self._ask if agent == self._stage.learner else self._function_of(agent)
             if plays is not None:
                 player._custom_response = plays
                 player._takes_history = False
         self._callbacks.on_game_start(master, planned.instance)
         if isinstance(self._stage.reward, Reward):
             self._record = begin_record(self._stage.benchmark, master, planned.experiment, planned.instance)
+
+    def _function_of(self, agent: str) -> Callable[[dict[str, Any]], str] | None:
+        """Return what plays an agent that a function plays; its answers are checked."""
+        plays = self._stage.functions.get(agent)
+        if plays is None:
+            return None
+
+        def answer(context: dict[str, Any]) -> str:
+            action = plays(context)
+            if not isinstance(action, str):
+                raise EnvError(f"{self._stage.name}: the action of {agent} must be text, not {action!r:.80}")
+            return action
+
+        return answer
 
     def has_stepped(self, master: Any, planned: PlannedEpisode, step: tuple[Any, ...]) -> None:
         """Reward a step."""
