@@ -50,7 +50,7 @@ def raw(head: bytes, body: bytes = b"") -> Answer:
     ("answer", "error", "words"),
     [
         (raw(OK + b"Content-Length: 50\r\n"), RemoteConnectionError, "the reply ended too early"),
-        (raw(OK + b"Transfer-Encoding: chunked\r\n", b"40\r\n{"), RemoteConnectionError, "ended too early"),
+        (raw(OK + b"Transfer-Encoding: chunked\r\n", b"40\r\n{"), BadReplyError, "ended too early"),
         (raw(OK + b"Transfer-Encoding: chunked\r\n", b"zz\r\n{}\r\n0\r\n\r\n"), BadReplyError, "not HTTP that"),
         (raw(OK + b"Content-Length: -5\r\n", BODY), BadReplyError, "not HTTP that can be read"),
         (raw(OK + b"Content-Length: 5\r\nContent-Length: 9\r\n", BODY), BadReplyError, "not HTTP that can be read"),

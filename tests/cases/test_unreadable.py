@@ -15,7 +15,14 @@ import pytest
 
 from clemcore import backends
 from clemcore.backends.service.http.reading import json_in
-from clemcore.errors import BadReplyError
+from clemcore.errors import (
+    AuthenticationError,
+    BadReplyError,
+    BadRequestError,
+    RemoteCallError,
+    RemoteTimeoutError,
+)
+from support.clem import Clem
 from support.remote import HELLO, make_model, open_model
 from support.wire_server import Answer, WireServer, completion, refusal
 
@@ -91,6 +98,78 @@ def test_a_reply_that_cannot_be_read_is_kept_and_paid_for_once(
     assert not caught.value.retryable
     (call,) = json.loads((tmp_path / "requests.json").read_text("utf-8"))
     assert _recorded(call) == body
+
+
+def _in_pieces(*pieces: bytes, status: int = 200, fault: str = "truncate") -> Answer:
+    return Answer(status, headers=JSON, pieces=pieces, fault=fault)
+
+
+def test_an_answer_that_breaks_off_is_kept_and_not_bought_again(
+    wire_server: WireServer, tmp_path: Path, clem: Clem
+) -> None:
+    wire_server.script = [_in_pieces(BODY[:40], BODY[40:90]), completion()]
+    with backends.record(tmp_path / "requests.json"), pytest.raises(BadReplyError) as caught:
+        open_model(wire_server.url).generate_response(HELLO)
+    assert len(wire_server.requests) == 1
+    assert "ended too early" in str(caught.value)
+    assert "not asked for again: model_config.bad_reply_attempts allows that" in str(caught.value)
+    assert caught.value.response == BODY[:90].decode()
+    (call,) = json.loads((tmp_path / "requests.json").read_text("utf-8"))
+    assert _recorded(call) == BODY[:90]
+    assert "1 of them failed" in clem("verify", str(tmp_path / "requests.json"), "--strict").stdout
+
+
+def test_an_answer_that_stalls_is_kept_and_not_bought_again(wire_server: WireServer) -> None:
+    wire_server.script = [_in_pieces(BODY[:40], fault="stall"), completion()]
+    with pytest.raises(RemoteTimeoutError, match=r"within 0\.3 s \(attempt_timeout\); .* not asked for") as caught:
+        open_model(wire_server.url, attempt_timeout=0.3).generate_response(HELLO)
+    assert caught.value.response == BODY[:40].decode()
+    assert (len(wire_server.requests), caught.value.retryable) == (1, False)
+
+
+def test_an_entry_can_ask_to_buy_a_broken_answer_again(wire_server: WireServer) -> None:
+    wire_server.script = [_in_pieces(BODY[:40]), completion()]
+    reply: Any = open_model(wire_server.url, bad_reply_attempts=2).generate_response(HELLO)
+    assert (reply.text, reply.facts["wire"]["attempts"]) == ("Canberra.", 2)
+
+
+@pytest.mark.parametrize("fault", ["truncate", "stall"])
+def test_a_whole_answer_counts_although_its_transport_did_not_end(wire_server: WireServer, fault: str) -> None:
+    wire_server.script = [_in_pieces(BODY[:40], BODY[40:], fault=fault)]
+    reply: Any = open_model(wire_server.url, attempt_timeout=0.3).generate_response(HELLO)
+    assert (reply.text, len(wire_server.requests)) == ("Canberra.", 1)
+
+
+@pytest.mark.parametrize("before", [(b"  \n",), (b": PROCESSING\n\n", b": PROCESSING\n\n")])
+def test_a_connection_that_breaks_before_an_answer_is_tried_again(
+    wire_server: WireServer, quick_repeats: None, before: tuple[bytes, ...]
+) -> None:
+    wire_server.script = [_in_pieces(*before), completion()]
+    reply: Any = open_model(wire_server.url).generate_response(HELLO)
+    assert (reply.text, reply.facts["wire"]["attempts"]) == ("Canberra.", 2)
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (400, BadRequestError)])
+def test_a_refusal_that_breaks_off_is_a_refusal(
+    wire_server: WireServer, status: int, error: type[RemoteCallError]
+) -> None:
+    wire_server.script = [_in_pieces(refusal(status, "no such thing").body[:30], status=status)]
+    with pytest.raises(error):
+        open_model(wire_server.url).generate_response(HELLO)
+    assert len(wire_server.requests) == 1
+
+
+def test_of_several_servers_another_one_is_asked(wire_server: WireServer) -> None:
+    with WireServer() as other:
+        other.script = [completion()]
+        wire_server.script = [_in_pieces(BODY[:40])]
+        model = make_model(
+            "openai_compatible",
+            base_url=[f"{wire_server.url}/v1", f"{other.url}/v1"],
+            model_config={"requires_api_key": False},
+        )
+        texts = {model.generate_response([{"role": "user", "content": f"{n}"}])[2] for n in range(3)}
+    assert texts == {"Canberra."}
 
 
 def test_a_compression_that_is_not_known_is_kept_as_it_came(wire_server: WireServer, tmp_path: Path) -> None:

@@ -192,14 +192,13 @@ class Engine:
             timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT),
         ) as response:
             exchange.first_byte = time.monotonic() - begin
-            arrival = exchange.arrival
-            if arrival is not None:
-                arrival.begin(response.status, response.headers)
-                exchange.status, exchange.headers = response.status, response.headers
-            raw = await _read(response, exchange.limits.idle_timeout, None if arrival is None else arrival.feed)
             # Found by any case; of a header that came twice, the first counts.
             headers: Mapping[str, str] = response.headers
             exchange.status, exchange.headers = response.status, headers
+            arrival, idle = exchange.arrival, exchange.limits.idle_timeout
+            if arrival is not None:
+                arrival.begin(response.status, response.headers)
+            raw = await _read(response, idle, None if arrival is None else arrival.feed, exchange.begun)
             exchange.raw = exchange.response = raw
             if "content-encoding" in headers:
                 exchange.response = plain(raw, headers["content-encoding"], LARGEST_REPLY)
@@ -314,7 +313,10 @@ class _Body(aiohttp.Payload):
 
 
 async def _read(
-    response: aiohttp.ClientResponse, idle: float, feed: Callable[[bytes], None] | None = None
+    response: aiohttp.ClientResponse,
+    idle: float,
+    feed: Callable[[bytes], None] | None = None,
+    begun: list[bytes] | None = None,
 ) -> bytes:
     """Read a reply's body and hand over what arrives; give up when nothing comes for so long."""
     content = response.content
@@ -337,7 +339,7 @@ async def _read(
             content.set_exception(_BadReplyError(f"the reply stopped: nothing came for {idle:g} s (idle_timeout)"))
 
     timers = [loop.call_later(idle, watch)]
-    pieces: list[bytes] = []
+    pieces: list[bytes] = [] if begun is None else begun
     size = 0
     try:
         async for piece in content.iter_any():

@@ -77,6 +77,7 @@ class Exchange:
         goes_elsewhere: whether the next attempt goes to another server, so that nothing has to be waited for.
         is_on_wire: whether a byte of the last attempt may have left.
         asked: address of the server that the last attempt went to, where there are several.
+        begun: the body of the last reply as far as it has arrived.
     """
 
     url: str
@@ -108,6 +109,7 @@ class Exchange:
     goes_elsewhere: bool = False
     is_on_wire: bool = False
     asked: str | None = None
+    begun: list[bytes] = field(default_factory=list)
 
     def __repr__(self) -> str:
         """Show the outline."""
@@ -153,10 +155,28 @@ class Exchange:
         self.raw = self.response = body
         self.parse()
 
+    @property
+    def broke_off(self) -> bool:
+        """Whether an answer had begun to arrive and did not come whole: it was generated, and may be paid for."""
+        is_fault = self.fault_kind is not None and self.arrival is None
+        return is_fault and 200 <= (self.status or 0) < 300 and _has_content(self.response or b"")  # noqa: PLR2004
+
     def keep_what_arrived(self) -> None:
-        """Keep the part of a streamed reply that came before it was cut."""
-        if self.arrival is not None and self.arrival.received and self.response is None:
-            self.raw = self.response = bytes(self.arrival.received)
+        """Keep the part of a reply that came before it was cut.
+
+        Where nothing but the end of its transport is missing, or its status says all, it is as good as whole.
+        """
+        if self.response is not None:
+            return
+        if self.arrival is not None:
+            if self.arrival.received:
+                self.raw = self.response = bytes(self.arrival.received)
+            return
+        self.raw = self.response = b"".join(self.begun) or None
+        is_refusal = (self.status or 0) >= 300  # noqa: PLR2004 - statuses that are not good
+        is_cut = self.fault_kind in ("connection", "timeout") and self.response is not None
+        if is_cut and (is_refusal or json_in(self.response or b"") is not None):
+            self.fault = self.fault_kind = None
 
     def put_back(self) -> None:
         """Forget the kept reply that was taken; nothing was sent."""
@@ -206,6 +226,7 @@ class Exchange:
         self.status = self.raw = self.response = self.first_byte = None
         self.parsed = self.shown = self.answer = None
         self.fault = self.fault_kind = None
+        self.begun = []
         self.headers = NO_HEADERS
         self.attempt_seconds = 0.0
 
@@ -303,6 +324,11 @@ def _is_strict(text: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _has_content(body: bytes) -> bool:
+    """Tell whether more came than what a service sends while a model thinks: blanks and comments."""
+    return any(line.strip() and not line.startswith(b":") for line in body.splitlines())
 
 
 def _sha256(data: bytes | None) -> str | None:

@@ -78,16 +78,17 @@ class ErrorBuilder:
     def _why(self, exchange: Exchange, verdict: Verdict) -> str:
         if verdict.kind == "interrupted":
             return "was sent and then interrupted: whether it was answered, and paid for, is not known"
-        if exchange.status is None:
+        if exchange.status is None or exchange.fault_kind == "timeout":
             return self._why_no_reply(exchange, verdict)
         if exchange.fault is not None:
-            return f"answered {exchange.status}, but {exchange.fault}"
+            return f"answered {exchange.status}, but {exchange.fault}{_once(verdict)}"
         message = fault_of(exchange, self.dialect).message
         # Scrubbed before it is cut: half a key is not found.
         words = None if exchange.parsed is None else message
         shown = scrub(_excerpt(exchange.response) if words is None else words)[:_SHOWN]
         if verdict.why is not None:
-            return f"answered {exchange.status}, but {verdict.why}: {shown}"
+            is_page = shown.startswith("an HTML page")  # no model wrote it
+            return f"answered {exchange.status}, but {verdict.why}: {shown}{'' if is_page else _once(verdict)}"
         if 300 <= exchange.status < 400:  # noqa: PLR2004 - redirects
             return (
                 f"answered {exchange.status}, a redirect, which is not followed because it would take messages and "
@@ -114,7 +115,7 @@ class ErrorBuilder:
             return f"had no whole reply within {limits.total_timeout:g} s (total_timeout); {self._advice(exchange)}"
         if verdict.kind == "timeout" and "idle_timeout" not in (exchange.fault or ""):
             limit = f"within {limits.attempt_timeout:g} s (attempt_timeout)"
-            return f"had no whole reply {limit}; {self._advice(exchange)}"
+            return f"had no whole reply {limit}; {self._advice(exchange)}{_once(verdict)}"
         return f"got no reply: {exchange.fault}; {self._advice(exchange)}"
 
     def _near(self, message: str | None) -> str:
@@ -173,6 +174,13 @@ class ErrorBuilder:
         error.facts = {**account, "dialect": self.dialect.name, **(more or {}), **left_out, "wire": wire}
         failure: ClemcoreError = error
         return failure
+
+
+def _once(verdict: Verdict) -> str:
+    """Say why a reply that cannot be used is not asked for again."""
+    if verdict.most_attempts != 1:
+        return ""
+    return "; it may have been paid for, so it is not asked for again: model_config.bad_reply_attempts allows that"
 
 
 def _shown_response(exchange: Exchange) -> Any:

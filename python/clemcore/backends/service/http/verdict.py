@@ -117,6 +117,9 @@ def judge(exchange: Exchange, dialect: Dialect) -> Verdict:
     again = exchange.limits.bad_reply_attempts
     if exchange.fault_kind is not None:
         kind = BY_FAULT[exchange.fault_kind]
+        if exchange.broke_off and exchange.route is None:  # of several servers, another one is asked
+            kind = "bad_reply" if kind == "connection" else kind
+            return Verdict(kind, most_attempts=again)
         return Verdict(kind, most_attempts=again if kind == "bad_reply" else None)
     if not exchange.has_good_status:
         return _refusal(exchange.status, None, exchange, fault_of(exchange, dialect))
