@@ -252,6 +252,36 @@ EXAMPLES: list[tuple[str, str, Numbers]] = [
     ("any", "upstream said context_window_exceeded", (None, None, None)),
     ("any", "The messages are longer than the context window", (None, None, None)),
     ("any", "prompt is too long", (None, None, None)),
+    (
+        "llama.cpp",
+        "the request exceeds the available context size (4096 tokens), try increasing it",
+        (None, None, 4096),
+    ),
+    ("Ollama", "the input length exceeds the context length of 4096", (None, None, 4096)),
+    (
+        "TensorRT-LLM, NVIDIA",
+        "Requested input length 7210 exceeds maximum input length 4096",
+        (7510, -3414, 4096),
+    ),
+    (
+        "Amazon Bedrock",
+        "400 Bad Request: Too many input tokens. Max input tokens: 8192, request input token count: 9279",
+        (9579, -1387, 8192),
+    ),
+    ("Google", "input token count exceeds the maximum number of input tokens 1048576", (None, None, None)),
+    (
+        "Cohere",
+        "too many tokens: total number of tokens in the prompt exceeds the limit of 4081",
+        (None, None, 4081),
+    ),
+    (
+        "Cohere",
+        "too many tokens: total number of tokens (prompt and prediction) cannot exceed 2048 - received 2400.",
+        (2400, -352, 2048),
+    ),
+    ("iFlytek", "message tokens length too long", (None, None, None)),
+    ("several", "prompt tokens exceed context window: 5000 > 4096", (5300, -1204, 4096)),
+    ("any", "Too many input tokens", (None, None, None)),
 ]
 
 

@@ -71,6 +71,7 @@ EXAMPLES: list[tuple[str, str, Answer, str]] = [
         refusal(400, "The request was rejected because it was considered high risk"),
         "content_filter",
     ),
+    ("LiteLLM", "openai_compatible", refusal(400, "Budget has been exceeded!", type="budget_exceeded"), "quota"),
     ("Together", "openai_compatible", refusal(429, "Credit limit exceeded", type="credit_limit"), "quota"),
     ("Alibaba", "openai_compatible", refusal(400, "Access denied.", code="Arrearage"), "quota"),
     ("Alibaba", "openai_compatible", refusal(400, "No.", code="data_inspection_failed"), "content_filter"),

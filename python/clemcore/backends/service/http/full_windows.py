@@ -96,7 +96,7 @@ ROWS: tuple[Row, ...] = (
     _row("SGLang", r"input \({prompt} tokens\) is longer than the model's context length \({window} tokens\)"),
     _row("SGLang", r"input length \({prompt}(?: tokens)?\) exceeds [^\d(]{1,60}\({window}"),
     _row("llama.cpp", r"request \({prompt} tokens\) exceeds the available context size \({window} tokens\)"),
-    _row("llama.cpp", r"exceeds the available context size"),
+    _row("llama.cpp", r"exceeds the available context size(?: \({window} tokens\))?"),
     _row(
         "llama.cpp",
         r"input (?:\({prompt} tokens\) )?is larger than the max context size(?: \({window} "
@@ -107,14 +107,17 @@ ROWS: tuple[Row, ...] = (
     _row("LM Studio", r"keep the first {prompt} tokens when \D{1,120}{window} tokens"),
     _row("LM Studio", r"reached context length of {window} tokens"),
     _row("Ollama", r"exceeded max context length by {over} tokens"),
-    _row("Ollama", r"input length exceeds (?:the )?(?:maximum )?context length"),
+    _row("Ollama", r"input length exceeds (?:the )?(?:maximum )?context length(?: of {window})?"),
     _row(
         "TGI, Together",
         r"`max_new_tokens` must be <= {window}\. given: {prompt} `inputs` tokens and {reply} "
         r"`max_new_tokens`",
     ),
     _row("TGI", r"`inputs` must have less than {window} tokens\. given: {prompt}"),
-    _row("TensorRT-LLM, NVIDIA", r"prompt length \({prompt}\) exceeds maximum input length \({window}\)"),
+    _row(
+        "TensorRT-LLM, NVIDIA",
+        r"(?:prompt|input) length \(?{prompt}\)? exceeds maximum input length \(?{window}\)?",
+    ),
     _row("xAI", r"maximum prompt length is {window} but the request contains {prompt} tokens"),
     _row("GitHub Models, Azure", r"request body too large for \S{1,100} model\. max size: {window} tokens"),
     _row("GitHub Copilot", r"prompt token count of {prompt} exceeds the limit of {window}"),
@@ -134,8 +137,10 @@ ROWS: tuple[Row, ...] = (
     _row("Anthropic", r"exceed context limit: {prompt} \+ \d+ > {window}"),
     _row("Amazon Bedrock", r"input is too long for (?:the )?requested model"),
     _row("Amazon Bedrock", r"number of input tokens exceeds maximum length"),
+    _row("Amazon Bedrock", r"max input tokens: {window}, request input token count: {prompt}"),
     _row("Google", r"input token count \({prompt}\) exceeds the maximum number of tokens allowed \(?{window}"),
     _row("Google", r"input token count exceeds the maximum number of tokens allowed \(?{window}"),
+    _row("Google", r"input token count exceeds the maximum number of (?:input )?tokens(?: allowed)?"),
     _row("Google", r"input token count is {prompt} but (?:the )?model only supports up to {window}"),
     _row(
         "Mistral",
@@ -143,6 +148,8 @@ ROWS: tuple[Row, ...] = (
         r"with {window} maximum context length",
     ),
     _row("Cohere", r"tokens in the prompt cannot exceed {window}(?: - received {prompt})?"),
+    _row("Cohere", r"tokens in the prompt exceeds the limit of {window}"),
+    _row("Cohere", r"tokens \(prompt and prediction\) cannot exceed {window} - received {total}"),
     _row("Cohere", r"too many tokens: size limit exceeded by {over} tokens"),
     _row("Moonshot", r"exceeded model token limit: ?{window}(?: \(requested: {total}\))?"),
     _row("MiniMax", r"context window exceeds limit"),
@@ -154,7 +161,14 @@ ROWS: tuple[Row, ...] = (
         r"input and maximum output tokens \({total}\) exceeded this model context window limit "
         r"\({window}\)",
     ),
+    _row("iFlytek", r"message tokens length too long"),
     _row("LiteLLM", r"ContextWindowExceededError"),
+    _row(
+        "several",
+        r"(?:context (?:window|length|size|limit)|(?:prompt|input) tokens|prompt is too long)"
+        r"[^.:\n]{0,40}: {prompt}(?: tokens)? > {window}",
+    ),
+    _row("any", r"too many input tokens"),
     _row("any", r"total length of (?:all )?(?:the )?messages is too long"),
     _row("any", r"(?:maximum|max|model'?s?|available) (?:allowed )?context (?:length|window|size|limit)"),
     _row("any", r"exceed(?:s|ed)? [^.]{0,60}context (?:length|window|size|limit)"),

@@ -89,6 +89,7 @@ ROWS: tuple[Row, ...] = (
     _codes("MiniMax", "timeout", "MiniMax 1001"),
     _codes("Moonshot", "quota", "exceeded_current_quota_error"),
     _codes("Together", "quota", "credit_limit"),
+    _codes("LiteLLM", "quota", "budget_exceeded"),
     _codes("Alibaba", "quota", "Arrearage", "AllocationQuota.FreeTierOnly"),
     _codes("ByteDance", "quota", "AccountOverdueError", "SetLimitExceeded"),
     _codes("OpenAI, Azure", "content_filter", "content_filter", "content_policy_violation", "invalid_prompt"),
