@@ -183,3 +183,10 @@ def test_now_means_our_own_wait(wire_server: WireServer, headers: dict[str, str]
         open_model(wire_server.url, total_timeout=2).generate_response(HELLO)
     assert not caught.value.retry_after
     assert 2 <= len(wire_server.requests) <= 12, "40 requests at once would tell the service nothing new"
+
+
+def test_a_wait_of_milliseconds_does_not_use_up_the_attempts(wire_server: WireServer) -> None:
+    wire_server.script = [refusal(429, "slow down", headers={"Retry-After-Ms": "1"})]
+    with pytest.raises(RateLimitError):
+        open_model(wire_server.url, total_timeout=1.5).generate_response(HELLO)
+    assert 3 < len(wire_server.requests) < 15

@@ -17,6 +17,8 @@ from clemcore.backends.service.http.verdict import Verdict
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
+# A service that asks for milliseconds, and refuses again and again, would use up all attempts within a second.
+_TAKEN_AT_ITS_WORD = 3
 # So that those who were refused together do not come back together.
 _SPREAD = 0.1
 
@@ -69,7 +71,9 @@ class _Policy:
             return 0.0
         if not verdict.retry_after:  # "now" would repeat the calls that were refused together at once
             return self._backoff(state)
-        return verdict.retry_after * (1 + self._spread(state))
+        asked: float = verdict.retry_after * (1 + self._spread(state))
+        is_hasty = verdict.retry_after < FIRST_WAIT and state.attempt_number > _TAKEN_AT_ITS_WORD
+        return max(asked, self._backoff(state)) if is_hasty else asked
 
     def stop(self, state: tenacity.RetryCallState) -> bool:
         verdict = self._last(state)
