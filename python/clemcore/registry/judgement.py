@@ -17,6 +17,9 @@ BACKEND_SUFFIX = "_api.py"
 Added = tuple[str, tuple[str, str | None, list[str]] | None]
 
 UNKNOWN_BACKEND, NEAR_MISS, UNKNOWN_VALUE = "R052", "R053", "R054"
+# They stand in for other models, and so take their settings.
+_STAND_INS = frozenset({"mock", "human", "replay", "_player_programmed", "_player_human"})
+_IDS = frozenset({"model_id", "huggingface_id", "filename"})
 _MISSING_ID, _ABSENT_BACKEND = "R045", "R071"
 # A secret is masked wherever it is shown, and no file holds it here.
 _MASKED_ANYWAY = "R065"
@@ -68,3 +71,13 @@ def near_misses(added: list[Added]) -> list[Added]:
 def misspelt(added: list[Added], backend: str) -> list[str]:
     """Say which fields of an entry are nearly the name of a known one."""
     return denials(near_misses(added), backend)
+
+
+def unread(added: list[Added], backend: str) -> list[str]:
+    """Say which fields of an entry written inline only other backends read; ids may describe the model."""
+    if backend in _STAND_INS:
+        return []
+    found: list[Added] = [
+        (field, why) for field, why in added if why is not None and why[0] == "unread" and field not in _IDS
+    ]
+    return denials(found, backend)

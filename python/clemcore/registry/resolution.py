@@ -21,6 +21,7 @@ from clemcore.registry.judgement import (
     misspelt,
     problems_of,
     sentence,
+    unread,
 )
 from clemcore.registry.layers import layers
 from clemcore.registry.override import changes_of, overridden, split
@@ -163,7 +164,8 @@ def _entry_that_has(field: str, selector: ModelSpec, backend: str, core: _core.R
 def _check_inline(entry: ModelSpec, core: _core.Registry) -> None:
     """Judge a selector that is itself the entry as the check of registries judges an entry."""
     fields, name, backend = entry.to_dict(), entry["model_name"], str(entry["backend"])
-    faults = misspelt(_core.added_fields(fields, {"model_name": name, "backend": backend}), backend)
+    added = _core.added_fields(fields, {"model_name": name, "backend": backend})
+    faults = misspelt(added, backend)
     for problem in problems_of(fields):
         if is_refused(problem):
             faults.append(sentence(problem))
@@ -173,6 +175,8 @@ def _check_inline(entry: ModelSpec, core: _core.Registry) -> None:
             + "; ".join(faults)
             + _difference(entry, core)
         )
+    if idle := unread(added, backend):
+        logger.warning("'%s' has fields without effect: %s", name, "; ".join(idle))
 
 
 def _difference(entry: ModelSpec, core: _core.Registry) -> str:

@@ -7,18 +7,51 @@ use crate::schema::{self, Field};
 /// Backends that refuse every key of `model_config` that they do not read.
 const STRICT: &[&str] = &["huggingface_local"];
 
-/// Reports a known key that nothing looks for in `model_config`; whether it is one.
+/// Backends that stand in for others, and so take their settings.
+const STAND_INS: &[&str] = &["human", "mock", "replay", "_player_human", "_player_programmed"];
+
+/// Reports a known key that nothing looks for where it stands; whether it is one.
 pub(super) fn known(field: &Field, member: &Member<'_>, path: &str, context: &mut Context<'_>) -> bool {
-    let Some(backend) = context.known_backend().filter(|_| !path.is_empty()) else { return false };
-    if schema::misplaced(field.name).is_some() {
+    let Some(backend) = context.known_backend() else { return false };
+    let is_nested = !path.is_empty();
+    if is_nested && schema::misplaced(field.name).is_some() {
         misplaced(field.name, field.is_argument, member, context);
         return true;
     }
-    let is_read = field.backends.is_empty() || field.is_read_by(backend);
-    if !is_read && STRICT.contains(&backend) {
-        no_setting(backend, member, context);
+    let is_sent = schema::senders(field.name).is_some_and(|senders| senders.contains(&backend));
+    if field.backends.is_empty()
+        || field.is_read_by(backend)
+        || (!is_nested && (is_sent || is_of_entry(field)))
+    {
+        return false;
     }
-    false
+    if STRICT.contains(&backend) {
+        if is_nested {
+            no_setting(backend, member, context);
+        }
+        return false;
+    }
+    let readers: Vec<_> =
+        field.backends.iter().copied().filter(|name| schema::BACKENDS.contains(name)).collect();
+    // A key that no included backend reads is a note.
+    if readers.is_empty() || STAND_INS.contains(&backend) {
+        return false;
+    }
+    let name = format!("{}{}", if is_nested { "model_config." } else { "" }, field.name);
+    context
+        .at(
+            &kind::NO_EFFECT,
+            member.key.span,
+            format_args!("{name} has no effect: {backend} does not read it"),
+        )
+        .field(format_args!("{name}"))
+        .help(format_args!("leave it out; it is read by {}", readers.join(", ")));
+    true
+}
+
+/// Whether a key belongs to the entry itself: there it may describe the model for whoever reads the registry.
+fn is_of_entry(field: &Field) -> bool {
+    schema::ENTRY.iter().any(|known| known.name == field.name)
 }
 
 /// Reports a key that the schema does not know, and that has no effect here; whether it is one.
@@ -72,10 +105,10 @@ fn no_setting(backend: &str, member: &Member<'_>, context: &mut Context<'_>) {
         .help(format_args!("leave it out; known are {}", names.join(", ")));
 }
 
-/// Whether the full check may have something to say about a known key of `model_config`.
-pub(in crate::registry) fn may_concern_known(field: &Field) -> bool {
-    let is_read = |backend: &&str| field.backends.is_empty() || field.is_read_by(backend);
-    schema::misplaced(field.name).is_some() || !STRICT.iter().all(is_read)
+/// Whether the full check may have something to say about a known key.
+pub(in crate::registry) fn may_concern_known(field: &Field, is_nested: bool) -> bool {
+    let is_of_some = !field.backends.is_empty() && (is_nested || !is_of_entry(field));
+    is_of_some || (is_nested && schema::misplaced(field.name).is_some())
 }
 
 /// Whether the full check may have something to say about a key that the schema does not know.

@@ -205,7 +205,7 @@ pub(super) fn is_for_the_thorough(field: &'static Field, level: Level, kind: Typ
         || field.name == "lint"
         || between::may_concern(field.name, kind == TRUE)
         || values::is_literal(field, level == Level::Entry)
-        || level == Level::Config && effect::may_concern_known(field)
+        || effect::may_concern_known(field, level == Level::Config)
 }
 
 /// The first and the last eight bytes of a text, and its length.
