@@ -8,6 +8,10 @@ const CALLS: &[(&str, &str)] = &[
     ("/v1/messages", "/v1/messages"),
     ("/messages", "/messages"),
     ("/v2/chat", "/v2/chat"),
+    ("/api/chat", "/api/chat"),
+    ("/api/generate", "/api/generate"),
+    (":generateContent", "/v1beta/models/NAME:generateContent"),
+    (":streamGenerateContent", "/v1beta/models/NAME:streamGenerateContent"),
 ];
 
 /// What is wrong with the address of a server, as the rest of a sentence that begins with its name; `None` for one that
@@ -75,7 +79,14 @@ pub fn servers_file(text: &str) -> Option<&str> {
 /// Such an address names the deployment, the version of the API, or both. A login or another query is not shown.
 fn azure_call(text: &str) -> Option<String> {
     let (address, query) = text.split_once('?').unwrap_or((text, ""));
-    let (base, call) = address.trim_end_matches('/').split_once("/openai/")?;
+    let address = address.trim_end_matches('/');
+    if let Some(base) =
+        address.strip_suffix("/models/chat/completions").filter(|_| query.contains("api-version="))
+    {
+        let is_resource = base.starts_with("https://") && base.ends_with(".services.ai.azure.com");
+        return (is_resource && !base.contains('@')).then(|| format!("\"base_url\": \"{base}\""));
+    }
+    let (base, call) = address.split_once("/openai/")?;
     let version = query.split('&').find_map(|part| part.strip_prefix("api-version=")).unwrap_or("");
     let is_word = |text: &str| {
         text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) && text.len() <= 64
@@ -111,6 +122,9 @@ fn call(path: &str) -> Option<(&'static str, &'static str)> {
 pub(super) fn certain(text: &str) -> Option<String> {
     let whole = text.trim().trim_end_matches('/');
     let meant = call(whole).map_or(whole, |(ending, _)| whole.trim_end_matches(ending));
+    if meant.contains("/models/") && whole.ends_with("enerateContent") {
+        return None; // the version and the model stand there too
+    }
     let meant = match meant.split_once(":/") {
         Some((scheme @ ("http" | "https"), rest)) if !rest.starts_with('/') => format!("{scheme}://{rest}"),
         _ => meant.to_owned(),
@@ -171,6 +185,8 @@ mod tests {
             assert_eq!(certain(pasted).as_deref(), Some("https://h/v1"));
         }
         assert_eq!(certain("https://h/v1/messages").as_deref(), Some("https://h"));
+        assert_eq!(certain("http://127.0.0.1:11434/api/chat").as_deref(), Some("http://127.0.0.1:11434"));
+        assert!(address_fault("https://h/v1beta/models/m:generateContent").is_some());
         for doubtful in ["h:80/v1", "http://u:p@h/chat/completions", "http://h/v1"] {
             assert_eq!(certain(doubtful), None, "{doubtful}");
         }
@@ -203,6 +219,10 @@ mod tests {
         );
         assert!(azure_call(&format!("{at}/openai/deployments/my-gpt/")).is_some());
         assert!(azure_call(&format!("{at}/openai/responses?api-version=2025-04-01-preview")).is_some());
+        let models = "https://r.services.ai.azure.com/models/chat/completions";
+        let fields = "\"base_url\": \"https://r.services.ai.azure.com\"";
+        assert_eq!(azure_call(&format!("{models}?api-version=2024-05-01-preview")).as_deref(), Some(fields));
+        assert_eq!(azure_call(models), None);
         for other in [
             "/openai/v1",
             "/openai",
