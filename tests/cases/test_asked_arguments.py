@@ -17,7 +17,7 @@ from clemcore.registry.spec import ModelSpec
 from clemcore.spelling import is_one_edit_away, misspelling_of
 from support.clem import Clem
 from support.formats import FORMATS
-from support.remote import HELLO, ask, open_model
+from support.remote import HELLO, ask, make_model, open_model, write_keys
 from support.wire_server import WireServer
 
 KNOWN: dict[str, Any] = {
@@ -164,10 +164,15 @@ def test_notes_of_an_entry_are_not_sent_and_those_of_a_selector_are(wire_server:
         backends.get_model_for("listed")
 
 
-def test_fields_of_other_backends_are_not_arguments(wire_server: WireServer) -> None:
+def test_fields_of_other_backends_are_not_arguments(
+    wire_server: WireServer, caplog: pytest.LogCaptureFixture
+) -> None:
     fields = {"huggingface_id": "org/model", "filename": "*Q4*", "slurk_host": "x", "eos_to_cull": "y"}
     facts = ask(backends.get_model_for(entry(wire_server, **fields))).facts
     assert facts["sent"] == {"temperature": 0.0, "max_tokens": 300}
+    told = "backend 'openai_compatible' does not read 'slurk_host' (read by slurk); "
+    assert told + "backend 'openai_compatible' does not read 'eos_to_cull'" in caplog.text
+    assert "huggingface_id" not in caplog.text, "it may describe the model"
 
 
 def test_a_custom_backend_keeps_its_keys() -> None:
@@ -226,3 +231,32 @@ def test_broken_json_is_refused_with_its_place(wire_server: WireServer, clem: Cl
     done = clem("render", "-m", model, "--gen-arg", "temprature=1", "Hi")
     assert done.returncode == 1
     assert "did you mean 'temperature'" in done.stderr
+
+
+@pytest.mark.parametrize("backend", ["openai_compatible", "openai", "openrouter", "mistral"])
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("logprobs", "yes", "must be true or false, not 'yes'"),
+        ("logprobs", 1, "must be true or false, not 1"),
+        ("parallel_tool_calls", "no", "must be true or false, not 'no'"),
+        ("response_format", "json", "must be an object, not 'json'"),
+        ("tools", {"type": "function"}, "must be a list, not"),
+        ("n", "two", "must be a whole number, not 'two'"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(
+    wire_server: WireServer, backend: str, name: str, value: Any, words: str
+) -> None:
+    write_keys(None, **{backend: {"api_key": "sk-of-the-test", "base_url": f"{wire_server.url}/v1"}})
+    model = make_model(backend, {name: value}, base_url=f"{wire_server.url}/v1")
+    with pytest.raises(GenerationArgumentError, match=f"{name}: {words}"):
+        model.generate_response(HELLO)
+    assert not wire_server.requests
+
+
+def test_a_servers_own_flags_are_true_or_false(wire_server: WireServer) -> None:
+    for name in ("ignore_eos", "enable_thinking", "skip_special_tokens"):
+        with pytest.raises(GenerationArgumentError, match=f"{name}: must be true or false, not 'false'"):
+            open_model(wire_server.url, {name: "false"}).generate_response(HELLO)
+    assert not wire_server.requests

@@ -91,7 +91,7 @@ def test_a_misspelt_argument_fails_its_own_item_of_a_batch() -> None:
 
 
 def test_an_argument_that_another_model_may_know_is_accepted_by_the_mock(clem: Clem) -> None:
-    options = [f"--gen-arg={each}" for each in ("seed=1", "top_a=0.5", "enable_thinking=false", "lab_knob=3")]
+    options = [f"--gen-arg={each}" for each in ("seed=1", "top_a=0.5", "enable_thinking=false")]
     assert clem.ok("respond", "-m", "mock", "-t", "0.7", "-l", "9", *options, "Hi") == "Hi\n"
     assert "did you mean 'seed'" in clem.fails("respond", "-m", "mock", "--gen-arg", "sede=1", "Hi")
 

@@ -240,6 +240,8 @@ def test_an_address_that_was_taken_apart_works(wire_server: WireServer) -> None:
         (f"'{CANARY}'", "stands in quotes"),
         (f" `{CANARY}`\n", "stands in quotes"),
         (f"Bearer {CANARY}", "begins with 'Bearer'"),
+        (f"LAB_API_KEY={CANARY}", "begins with the name of a variable"),
+        (f"export LAB_API_KEY={CANARY}", "begins with the name of a variable"),
         ("$OPENAI_API_KEY", "is the name of a variable"),
         ("${OPENAI_API_KEY}", "is the name of a variable"),
     ],
@@ -251,3 +253,22 @@ def test_a_key_as_it_was_copied(wire_server: WireServer, key: str, words: str) -
     assert "'api_key' of the key 'openai_compatible' in" in str(caught.value)
     assert CANARY not in str(caught.value)
     assert not wire_server.requests
+
+
+@pytest.mark.parametrize(
+    ("base_url", "words"),
+    [
+        (
+            "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
+            "of one call: write",
+        ),
+        ("http://127.0.0.1:11434/api/chat", "must end before '/api/chat'"),
+        (
+            "https://h.example/v1beta/models/m:generateContent",
+            "must end before '/v1beta/models/NAME:generateContent'",
+        ),
+    ],
+)
+def test_addresses_of_calls_of_further_servers(base_url: str, words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        make_model("openai_compatible", base_url=base_url, model_config={"requires_api_key": False})

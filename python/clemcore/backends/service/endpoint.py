@@ -217,6 +217,8 @@ def _check_sendable(key: Key, key_name: str, place: str) -> None:
             raise SpecError(f"{what} stands in quotes, which would be sent with it: leave them out")
         if value[:7].lower() == "bearer ":
             raise SpecError(f"{what} begins with 'Bearer', which is added by itself: leave it out")
+        if re.match(r"(?:export\s+)?[A-Z][A-Z0-9]*_[A-Z0-9_]+\s*=", value):
+            raise SpecError(f"{what} begins with the name of a variable, as in a file of settings: leave it out")
         if re.fullmatch(r"\$\{?\w+\}?", value):
             raise SpecError(f"{what} is the name of a variable instead of its value: write the key itself")
         if not all("!" <= character <= "~" for character in value):

@@ -19,6 +19,33 @@ def _stops(value: Any) -> Any:
     return value
 
 
+def _is_flag(value: Any) -> Any:
+    """Pass a value on that is true or false.
+
+    Raises:
+        NotExpressibleError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise NotExpressibleError(f"must be true or false, not {value!r}")
+    return value
+
+
+def _object(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise NotExpressibleError(f"must be an object, not {value!r}")
+    return value
+
+
+def _list(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)):
+        raise NotExpressibleError(f"must be a list, not {value!r}")
+    return value
+
+
+def _flag(name: str) -> tuple[str, Parameter]:
+    return name, Parameter((name,), convert=_is_flag)
+
+
 def _number(name: str, low: float | None = None, high: float | None = None) -> tuple[str, Parameter]:
     return name, Parameter((name,), low, high)
 
@@ -39,6 +66,11 @@ RANGES: Mapping[str, Parameter] = dict(
         _whole("n", 1),
         _whole("seed"),
         _whole("top_logprobs", 0),
+        _flag("logprobs"),
+        _flag("parallel_tool_calls"),
+        _flag("store"),
+        ("response_format", Parameter(("response_format",), convert=_object)),
+        ("tools", Parameter(("tools",), convert=_list)),
         ("stop", Parameter(("stop",), convert=_stops)),
     )
 )
@@ -69,6 +101,25 @@ _NAMES = """
     xtc_probability xtc_threshold
 """
 
+# Of these, the ones that every server knows as true or false.
+_FLAGS = (
+    "add_generation_prompt",
+    "add_special_tokens",
+    "continue_final_message",
+    "do_sample",
+    "echo",
+    "enable_thinking",
+    "ignore_eos",
+    "include_reasoning",
+    "include_stop_str_in_output",
+    "return_token_ids",
+    "return_tokens_as_token_ids",
+    "separate_reasoning",
+    "skip_special_tokens",
+    "spaces_between_special_tokens",
+    "use_beam_search",
+)
+
 # Beside OpenAI's fields: sent under their own names by formats that take any name. A name that is nearly one of
 # these is refused, so one that is missing here is refused only where it looks like a misspelling.
 EXTENSIONS: Mapping[str, Parameter] = {
@@ -81,6 +132,7 @@ EXTENSIONS: Mapping[str, Parameter] = {
             _whole("top_k", -1),
             _whole("min_tokens", 0),
             _whole("best_of", 1),
+            *map(_flag, _FLAGS),
         )
     ),
 }

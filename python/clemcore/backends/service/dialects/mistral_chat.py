@@ -44,7 +44,19 @@ NATIVE = (
     "top_logprobs",
     "top_prompt_logprobs",
 )
-_RANGED = ("frequency_penalty", "max_tokens", "n", "presence_penalty", "stop", "top_logprobs", "top_p")
+_RANGED = (
+    "frequency_penalty",
+    "logprobs",
+    "max_tokens",
+    "n",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "response_format",
+    "stop",
+    "tools",
+    "top_logprobs",
+    "top_p",
+)
 _KIND_OF_TYPE = {
     "invalid_model": "not_found",
     "service_tier_capacity_exceeded": "overloaded",
