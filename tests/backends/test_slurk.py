@@ -387,6 +387,20 @@ def test_no_server() -> None:
         backends.get_model_for("slurk")
 
 
+def test_the_proxy_is_named_where_it_is_at_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    write_keys(slurk={"api_key": ADMIN, "slurk_host": "http://slurk.example"})
+    with pytest.raises(
+        RemoteConnectionError, match=r"cannot connect to the proxy: .*; check the proxy's"
+    ) as caught:
+        backends.get_model_for("slurk")
+    assert "through the proxy http://127.0.0.1:9" in str(caught.value)
+    assert "is the slurk server" not in str(caught.value)
+
+
 # -- deadlines and broken connections --------------------------------------------------------------------------
 def test_no_answer_in_time(open_room: Open, doorman: Doorman, tmp_path: Path) -> None:
     model = open_room(None, response_timeout=1)

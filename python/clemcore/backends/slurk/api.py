@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from clemcore.backends.service.endpoint import Endpoint
-from clemcore.backends.service.http.connections import proxy_of, tls_context
+from clemcore.backends.service.http.connections import CHECK_PROXY, proxy_of, tls_context
 from clemcore.backends.service.http.engine import CONNECT_TIMEOUT, Connector, described
 from clemcore.backends.service.http.exchange import as_json
 from clemcore.backends.service.http.verdict import BY_FAULT, kind_of_status
@@ -200,13 +200,16 @@ class Api:
             ) as response:
                 return _Reply(response.status, response.headers.get("ETag"), await response.read())
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
-            return _Reply(fault=described(error))
+            return _Reply(fault=described(error, self._proxy))
 
     def _failure(self, what: str, reply: _Reply) -> RemoteCallError | None:
         """Return the error for a reply, or None if the reply is good."""
         if reply.fault is not None:
             kind, words = reply.fault
-            return self._error(BY_FAULT[kind], f"{what} got no reply: {words}", None, None)
+            way = "" if self._proxy is None else f"through the proxy {self._proxy} "
+            is_of_proxy = kind in ("proxy", "refused")
+            what = f"{what} {way}got no reply: {words}"
+            return self._error(BY_FAULT[kind], what, None, None, CHECK_PROXY if is_of_proxy else None)
         if 200 <= reply.status < 300:  # noqa: PLR2004 - good statuses
             return None
         parsed = as_json(reply.body)
@@ -224,9 +227,11 @@ class Api:
             **({} if version is None else {"If-Match": version}),
         }
 
-    def _error(self, kind: str, what: str, status: int | None, response: Any) -> RemoteCallError:
+    def _error(
+        self, kind: str, what: str, status: int | None, response: Any, hint: str | None = None
+    ) -> RemoteCallError:
         place = f" (found in {self.endpoint.key_place})" if self.endpoint.key_place else ""
-        hint = _HINTS.get(kind, "").format(place=place, base_url=self.endpoint.base_url)
+        hint = hint or _HINTS.get(kind, "").format(place=place, base_url=self.endpoint.base_url)
         message = f"model '{self._model}' (backend slurk): {what}{f'; {hint}' if hint else ''}"
         words = _words(response)
         return REMOTE_ERRORS[kind](

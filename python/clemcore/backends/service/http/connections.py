@@ -17,6 +17,12 @@ from clemcore.backends.service.endpoint import PORTS
 from clemcore.backends.service.http.no_proxy import bypasses, is_this_machine
 from clemcore.errors import SpecError
 
+# What to do where the proxy, and not the server, is at fault.
+CHECK_PROXY = (
+    "check the proxy's address and login in the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY), or put the host "
+    "into NO_PROXY"
+)
+
 
 def proxy_of(base_url: str) -> tuple[str | None, dict[str, str]]:
     """Return the proxy that the environment names for an address, and the headers that it wants.

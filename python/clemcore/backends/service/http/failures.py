@@ -14,6 +14,7 @@ from typing import Any
 from clemcore.arguments.ledger import Ledger
 from clemcore.backends.service.dialects.base import Dialect
 from clemcore.backends.service.endpoint import Endpoint
+from clemcore.backends.service.http.connections import CHECK_PROXY
 from clemcore.backends.service.http.exchange import Exchange
 from clemcore.backends.service.http.full_windows import counts_of
 from clemcore.backends.service.http.verdict import Verdict, fault_of
@@ -33,10 +34,6 @@ _HINTS = {
 }
 _TOO_LARGE = 413
 _FROM_A_PROXY = 407
-_CHECK_PROXY = (
-    "check the proxy's address and login in the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY), or put the host "
-    "into NO_PROXY"
-)
 
 
 class ErrorBuilder:
@@ -96,7 +93,7 @@ class ErrorBuilder:
             )
         hint = verdict.hint or _HINTS.get(verdict.kind, "")
         if exchange.status == _FROM_A_PROXY:
-            hint = _CHECK_PROXY
+            hint = CHECK_PROXY
         if exchange.status == _TOO_LARGE and verdict.hint is None:
             hint = "the messages or images are too large for the service"
         found = f" (found in {self.endpoint.key_place})" if self.endpoint.key_place else ""
@@ -131,7 +128,7 @@ class ErrorBuilder:
 
     def _advice(self, exchange: Exchange) -> str:
         if exchange.fault_kind in ("refused", "proxy"):
-            return _CHECK_PROXY
+            return CHECK_PROXY
         if exchange.fault_kind == "certificate":
             return (
                 "if the server's certificate is signed by an authority of your own, name it: model_config.ca_file"
