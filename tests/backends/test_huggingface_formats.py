@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from clemcore.backends.local.diagnosis import examine
 from clemcore.errors import ModelLoadError, SpecError
+from clemcore.registry.spec import ModelSpec
 from support.architectures import save
 from support.gguf_files import write_gguf
 from support.tiny import CANBERRA, CAPITAL, END, change, load
@@ -71,6 +73,15 @@ class TestGguf:
             ModelLoadError, match=r"'tiny': cannot load the configuration: .*tiny.gguf.*: copy or|; copy"
         ):
             load(tmp_path / "tiny.gguf")
+
+    def test_the_doctor_knows_it(self, tiny_chat: Path, tmp_path: Path) -> None:
+        file = write_gguf(tiny_chat, tmp_path / "tiny.gguf")
+        spec = ModelSpec(model_name="tiny", backend="huggingface_local", huggingface_id=str(file))
+        rows = examine(spec)
+        assert [(row.name, row.state) for row in rows if row.state == "fault"] == []
+        assert rows[0].value["bytes"] == file.stat().st_size
+        file.write_bytes(file.read_bytes()[:200_000])
+        assert "it is cut off" in examine(spec)[0].advice
 
     def test_a_name_in_capitals(self, tiny_chat: Path, tmp_path: Path) -> None:
         """transformers takes such a file for a pickle."""

@@ -8,11 +8,17 @@ from typing import Any
 
 import pytest
 
+from clemcore.backends.local.diagnosis import examine
 from clemcore.errors import GenerationArgumentError, ModelLoadError
 from clemcore.model import Model
+from clemcore.registry.spec import ModelSpec
 from support.tiny import CANBERRA, CAPITAL, END, copy_of, load
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
+
+
+def spec_of(folder: Path) -> ModelSpec:
+    return ModelSpec(model_name="tiny", backend="huggingface_local", huggingface_id=str(folder))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +83,29 @@ def test_tokens_that_the_model_does_not_have(tiny_chat: Path, tmp_path: Path, fi
     folder = copy_of(tiny_chat, tmp_path / "model", generation_config={field: value})
     with pytest.raises(ModelLoadError, match=rf"{field} has ids of tokens \(99999\) that the model does not have"):
         load(folder)
+
+
+def test_integers_where_the_library_wants_floats(tiny_chat: Path, tmp_path: Path) -> None:
+    fields = {"sequence_bias": [[[5], -3]], "encoder_repetition_penalty": 1}
+    model: Model = load(copy_of(tiny_chat, tmp_path / "model", generation_config=fields))
+    assert model.generate_response(CAPITAL).text == CANBERRA
+    assert model.generate_response(CAPITAL, gen_args={"sequence_bias": [[[5], 2]]}).text == CANBERRA
+
+
+def test_what_the_library_refuses_at_each_call_is_refused_once(tiny_chat: Path, tmp_path: Path) -> None:
+    mark = {"bias": 2.0, "greenlist_ratio": 1}
+    folder = copy_of(tiny_chat, tmp_path / "model", generation_config={"watermarking_config": mark})
+    with pytest.raises(
+        ModelLoadError, match=r"'tiny': the generation configuration .* cannot be used: .*greenlist"
+    ):
+        load(folder)
+
+
+def test_the_doctor_names_it(tiny_chat: Path, tmp_path: Path) -> None:
+    folder = copy_of(tiny_chat, tmp_path / "model", generation_config={"guidance_scale": 1.5})
+    (row,) = [row for row in examine(spec_of(folder)) if row.state == "fault"]
+    assert row.name == "generation configuration"
+    assert "guidance_scale 1.5 is not supported" in row.advice
 
 
 def test_a_configuration_that_is_changed_later_is_checked_again(tiny_chat: Path) -> None:

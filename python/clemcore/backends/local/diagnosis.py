@@ -27,6 +27,8 @@ def examine(spec: ModelSpec) -> list[Row]:
     if rows[0].state == "fault" or importlib.util.find_spec("transformers") is None:
         return rows
     memory = examined("memory", lambda: _memory(spec))
+    if folder is not None:
+        memory += examined("generation configuration", lambda: _generation_config(entry))
     found = [] if folder is None else examined("chat template", lambda: _template(spec))
     if folder is None or (found[0].state == "fault" and not entry.is_folder):
         advice = "not known before the tokenizer is on this machine; nothing was downloaded"
@@ -37,10 +39,11 @@ def examine(spec: ModelSpec) -> list[Row]:
 def _files(entry: LocalEntry, folder: Path | None) -> Row:
     if folder is None:
         return Row("files", entry.source, "warning", f"not on this machine: {DOWNLOAD}")
-    weights = [path for path in weight_files(folder) if path.exists()]
+    files = [folder / entry.filename] if entry.filename else weight_files(folder)
+    weights = [path for path in files if path.exists()]
     size = sum(path.stat().st_size for path in weights)
     value = {"folder": str(folder), "weights": len(weights), "bytes": size}
-    has_config = (folder / "config.json").exists()
+    has_config = bool(entry.filename) or (folder / "config.json").exists()  # a GGUF file has its own
     lacking = [name for name, there in (("config.json", has_config), ("weights", bool(weights))) if not there]
     if lacking and not entry.is_folder:
         return Row("files", value, "warning", f"{', '.join(lacking)} missing in {folder}: {DOWNLOAD}")
@@ -66,6 +69,14 @@ def _memory(spec: ModelSpec) -> Row:
         return Row("memory", value, "good", own.verdict.sentence())
     sizes = {other.setting: other.verdict.needs.weights for other in others}
     return Row("memory", value, "fault", f"{own.verdict.sentence()}. {advice(own.verdict, sizes)}")
+
+
+def _generation_config(entry: LocalEntry) -> list[Row]:
+    """Return nothing unless the generation configuration has a fault."""
+    from clemcore.backends.local.transformers.own_config import check_file
+
+    check_file(entry)
+    return []
 
 
 def _template(spec: ModelSpec) -> list[Row]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clemcore.backends.local.arguments import Arguments
+from clemcore.backends.local.failures import wrapped
+from clemcore.backends.local.transformers.description import library_versions
 from clemcore.backends.local.transformers.generation_config import (
     build_config,
     effective_arguments,
@@ -25,6 +27,7 @@ from clemcore.backends.local.transformers.generation_config import (
 from clemcore.backends.local.transformers.own_config import check_for_sampling, check_own_config
 from clemcore.backends.local.transformers.processors import beyond_ours
 from clemcore.backends.local.transformers.quiet import QUIET, redirect_warnings
+from clemcore.errors import ModelLoadError
 
 # Generation configurations that are remembered; then all are forgotten.
 _REMEMBERED = 64
@@ -78,6 +81,11 @@ class Configurations:
         self._settings: dict[Arguments, Settings] = {}
         self._put_aside: Any = None
         self._nothing = type(model.generation_config)()
+        try:
+            self.settings(Arguments(temperature=0.0, max_tokens=1))
+        except Exception as error:
+            step = "the generation configuration that came with it cannot be used"
+            raise wrapped(error, ModelLoadError, name, step, library_versions()) from error
 
     def own(self) -> Any:
         """Return the model's own generation configuration, also while another thread has put it aside."""

@@ -92,6 +92,7 @@ def build_config(arguments: Arguments, own: Any, tokenizer: Any, vocabulary: int
             setattr(config, field, getattr(arguments, field))
     if is_integer(config.top_k) and config.top_k < 0:
         config.top_k = 0
+    _as_floats(config)
     ends = end_tokens(config)
     if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ends:
         config.eos_token_id = [*sorted(ends), tokenizer.eos_token_id] if ends else tokenizer.eos_token_id
@@ -99,6 +100,14 @@ def build_config(arguments: Arguments, own: Any, tokenizer: Any, vocabulary: int
     pads = (config.pad_token_id, tokenizer.pad_token_id, *sorted(ends), 0)
     config.pad_token_id = next(pad for pad in pads if pad is not None and 0 <= pad < vocabulary)
     return config
+
+
+def _as_floats(config: Any) -> None:
+    """Write numbers as transformers wants them: it refuses an integer in these places, at each call."""
+    if config.sequence_bias is not None:
+        config.sequence_bias = [[list(ids), float(bias)] for ids, bias in config.sequence_bias]
+    if config.encoder_repetition_penalty is not None:
+        config.encoder_repetition_penalty = float(config.encoder_repetition_penalty)
 
 
 def plain_config(config: Any) -> Any:
