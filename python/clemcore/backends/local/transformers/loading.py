@@ -304,7 +304,9 @@ def loading(entry: LocalEntry, what: str) -> Iterator[None]:
         folder = folder_of(entry)
         cause = None if folder is None else cause_of(folder, what, error, library_versions()["tokenizers"])
         if cause is not None:
-            raise ModelLoadError(f"model '{entry.model_name}': cannot load the {what}: {cause}") from error
+            raise ModelLoadError(
+                f"model '{entry.model_name}': cannot load the {what} of '{entry.source}': {cause}"
+            ) from error
         step = f"cannot load the {what} of '{entry.source}'"
         raise wrapped(error, ModelLoadError, entry.model_name, step, library_versions()) from error
 
