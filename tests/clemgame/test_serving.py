@@ -30,7 +30,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from clemcore.clemgame import ClemGameAction, ClemGameEnv
-from clemcore.clemgame.envs.openenv.server.access import checked_token, name_in, names_of
+from clemcore.clemgame.envs.openenv.server.access import checked_token, name_in, names_of, shown_name
 from clemcore.clemgame.envs.openenv.server.app import create_clemv_app
 from clemcore.clemgame.envs.openenv.server.environment import ClemGameEnvironment
 from clemcore.clemgame.envs.openenv.server.sessions import Limits
@@ -460,6 +460,9 @@ def test_names_and_tokens() -> None:
     assert names_of("::", ["Trainer.example"]) == {"localhost", "127.0.0.1", "::1", "trainer.example"}
     assert "10.0.0.5" in names_of("10.0.0.5")
     assert name_in("[::1]:80") == "::1"
+    for host in ("0.0.0.0", "::", "10.0.0.5", "here"):  # clients use the address that is printed  # noqa: S104
+        for more in ([], ["trainer.example"]):
+            assert shown_name(host, more) in names_of(host, more)
     for token in ("", "short", "has spaces in it, sixteen", "ünïcödé-tokens-are-bad"):
         with pytest.raises(EnvError, match="the token must have"):
             checked_token(token)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 from starlette.datastructures import Headers
@@ -55,6 +56,23 @@ def names_of(host: str, more: Iterable[str] = ()) -> frozenset[str]:
     except ValueError:
         names.add(host.lower())
     return frozenset(names)
+
+
+def shown_name(host: str, more: Sequence[str] = ()) -> str:
+    """Return a name by which clients can reach a server.
+
+    Args:
+        host: the address that it listens at. One that stands for all addresses is refused in requests.
+        more: further names, of which the first one is for clients on other machines.
+
+    Examples:
+        >>> shown_name("0.0.0.0", ["trainer.example"]), shown_name("::"), shown_name("10.0.0.5")
+        ('trainer.example', '::1', '10.0.0.5')
+    """
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_unspecified:
+            return next(iter(more), "::1" if ":" in host else "127.0.0.1")
+    return host
 
 
 def name_in(host: str) -> str:

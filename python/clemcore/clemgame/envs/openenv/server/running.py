@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from clemcore.clemgame.envs.openenv.server.access import checked_token
+from clemcore.clemgame.envs.openenv.server.access import checked_token, shown_name
 from clemcore.clemgame.envs.openenv.server.app import create_clemv_app
 from clemcore.clemgame.envs.openenv.server.sessions import Limits
 from clemcore.clemgame.envs.requirements import require
@@ -39,7 +39,7 @@ def run_server(
     time_limit: float | None = None,
     idle_timeout: float = 600.0,
     max_clients: int = 256,
-    allow_host: Iterable[str] = (),
+    allow_host: Sequence[str] = (),
     no_token: bool = False,
 ) -> None:
     """Serve a game until the process is interrupted.
@@ -96,7 +96,8 @@ def run_server(
             raise RunError(f"{fault}: give each of them a model with -e AGENT=MODEL") from None
         except EnvError as fault:
             raise RunError(str(fault)) from fault
-        where = f"[{host}]" if ":" in host else host
+        name = shown_name(host, allow_host)
+        where = f"[{name}]" if ":" in name else name
         place = f"{where}:{listening.getsockname()[1]}"
         say(f"{app.state.stage.name} is served at http://{f'clem:{token}@' if token else ''}{place}")
         config = uvicorn.Config(
