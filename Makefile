@@ -61,6 +61,18 @@ browser: ## Install Chromium (Debian's package), which tests of pages use
 	command -v chromium >/dev/null || { \
 	  run=$$([ "$$(id -u)" = 0 ] || echo sudo); $$run apt-get update -qq && $$run apt-get install -qq -y chromium; }
 
+# All tests that use transformers or torch, by themselves or by a fixture.
+LOCAL_TESTS ?= $(shell grep -rlE 'transformers|torch|tiny_chat|tiny_vision|smollm2' tests --include='test_*.py')
+
+.PHONY: test-lowest
+test-lowest: setup ## Test local models with the lowest transformers that we allow, in a separate environment (5 GB)
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python build/lowest
+	$(BIN)/uv pip install --quiet --python build/lowest/bin/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct \
+	  --reinstall-package transformers "$$(grep -om1 'transformers>=[^"]*' pyproject.toml)"
+	VIRTUAL_ENV=$(abspath build/lowest) $(BIN)/maturin develop --release --uv --quiet
+	build/lowest/bin/python -m pytest -q -n 1 --dist loadfile $(LOCAL_TESTS)
+
 .PHONY: test-litellm
 test-litellm: setup ## Test the remote backends against litellm's proxy, in a separate environment (600 MB)
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python build/litellm
