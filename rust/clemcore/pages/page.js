@@ -190,6 +190,7 @@ function table(caption, columns, rows, sorted = true) {
 	made.setAttribute("aria-label", visible(caption));
 	const [by, descends] = order();
 	const isShown = columns.map((_, at) => rows.some((row) => row.cells[at].text || row.cells[at].outcome));
+	made.style.setProperty("--n", columns.length);
 	columns.forEach((column, at) => {
 		if (!isShown[at]) return;
 		const isLeft = column[0] === "<";

@@ -143,3 +143,15 @@ def test_axe_finds_no_barrier(tmp_path: Path, chromium: Chromium, is_dark: bool)
             serious = [each for each in found if each["impact"] in ("serious", "critical")]
             assert not serious, (view, [(each["id"], each["nodes"][0]["html"][:200]) for each in serious])
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+
+
+def test_a_wide_table_is_not_cut_in_print(tmp_path: Path, chromium: Chromium) -> None:
+    shown = [Texts(game=f"game_{number}", instance=number) for number in range(12)]
+    write_run(tmp_path / "results" / "a-model-with-quite-a-long-name", shown)
+    address = write_folder([tmp_path / "results"], tmp_path / "page").path.as_uri()
+    with chromium.page() as (page, _):
+        page.set_viewport_size({"width": 1020, "height": 700})  # A4, landscape
+        opened(page, address)
+        page.emulate_media(media="print")
+        assert page.evaluate("document.querySelectorAll('thead th').length") > 24
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
