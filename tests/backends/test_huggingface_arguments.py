@@ -124,7 +124,7 @@ class TestSearch:
         change(altered / "generation_config.json", num_beams=2)
         model = load(altered)
         assert ask(model).text == CANBERRA
-        with pytest.raises(GenerationArgumentError, match="asks for beam sample, which excludes temperature"):
+        with pytest.raises(GenerationArgumentError, match="asks for num_beams 2, which excludes temperature"):
             ask(model, temperature=0.5)
         assert ask(model, temperature=0.5, num_beams=1, seed=1).facts["sent"]["num_beams"] == 1
 

@@ -121,7 +121,8 @@ class TestContinuous:
         assert (one.ending, two.ending, four.ending) == ("on_tokens", "cancelled", "length")
         assert (len(one.ids), len(two.ids), len(four.ids)) == (3, 2, 12)
         assert told == [one.ids[:1], one.ids[:2], one.ids]
-        assert isinstance(three, ZeroDivisionError)
+        assert isinstance(three, Exception)
+        assert isinstance(three.__cause__, ZeroDivisionError)
 
     def test_a_cancelled_job_that_waits_never_begins(self, engine: TransformersEngine) -> None:
         job = jobs_of((30,))[0]
