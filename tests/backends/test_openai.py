@@ -289,6 +289,20 @@ def test_reasoning_models_by_value(wire_server: WireServer) -> None:
     assert "temperature" not in wire_server.requests[0].json
 
 
+@pytest.mark.parametrize(
+    ("effort", "meant"), [("hgh", "high"), ("High", "high"), ("mediun", "medium"), ("nome", "none")]
+)
+def test_a_misspelt_effort_is_not_sent(wire_server: WireServer, effort: str, meant: str) -> None:
+    for wish in ({"reasoning_effort": effort}, {"reasoning": {"effort": effort}}):
+        with pytest.raises(GenerationArgumentError, match=f"did you mean '{meant}'"):
+            ask(open_model(wire_server.url, wish))
+        with pytest.raises(SpecError, match=f"did you mean '{meant}'"):
+            ask(open_model(wire_server.url, **wish))
+    assert not wire_server.requests
+    facts = ask(open_model(wire_server.url, {"reasoning_effort": "ultra"})).facts
+    assert facts["sent"]["reasoning_effort"] == "ultra", "a service's own word"
+
+
 @pytest.mark.parametrize("temperature", [0.0, 0, -1, None, "1", True])
 def test_a_reasoning_model_refuses_a_temperature_asked_for_that_is_not_positive(
     wire_server: WireServer, temperature: Any

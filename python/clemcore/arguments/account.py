@@ -20,7 +20,9 @@ from clemcore.arguments.reasoning import (
     WISH_FORM,
     WISHES,
     Reasoning,
+    efforts_of,
     impossible,
+    misspelt,
     read_closing,
     read_on_exceed,
     read_wish,
@@ -112,6 +114,9 @@ class _Filling:
         """Find the place of one argument."""
         value = as_json(name, value)
         ledger = self._ledger
+        if name == "reasoning_effort" and (why := misspelt(value, efforts_of(self._spec))):
+            ledger.refuse(f"{name}: {why}")
+            return
         parameter = None if is_native else self._dialect.parameters.get(name)
         if not is_native and self._is_wish(name, value, parameter):
             self._wish_for(name, value)
@@ -172,7 +177,7 @@ class _Filling:
             ledger.refuse(f"{name}: it must be {WISH_FORM}, not {value!r}")
             return
         try:
-            wish = read_wish(name, value)
+            wish = read_wish(name, value, efforts_of(self._spec))
             if isinstance(value, dict):
                 self._read_manners(name, value)
         except ValueError as fault:
@@ -281,10 +286,10 @@ class _Filling:
         try:
             if wish is not None:
                 self._read_manners("reasoning", wish)
-                found = read_wish("reasoning", wish)
+                found = read_wish("reasoning", wish, efforts_of(spec))
                 return ("reasoning", found) if found.words else None
             if effort is not None:
-                return "reasoning_effort", read_wish("reasoning_effort", effort)
+                return "reasoning_effort", read_wish("reasoning_effort", effort, efforts_of(spec))
             if setting(spec, "thinking_mode", False):
                 wish = {} if budget is None else {"budget": budget}
                 return "thinking_mode", read_wish("reasoning", wish)
@@ -360,6 +365,8 @@ def _extra_body(spec: ModelSpec, dialect: Format) -> dict[str, Any]:
     effort = setting(spec, "reasoning_effort")
     place = dialect.parameters.get("reasoning_effort")
     is_field = dialect.takes_any if place is None else place.path == ("reasoning_effort",)
+    if why := misspelt(effort, efforts_of(spec)):
+        raise SpecError(f"model '{spec['model_name']}': model_config.reasoning_effort: {why}")
     if effort is not None and is_field:
         extra = {"reasoning_effort": effort, **extra}
     if taken := sorted(name for name in (*dialect.own_fields, "stream") if name in extra):

@@ -5,12 +5,13 @@ It knows no format: how a wish is sent is the dialects' affair.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from clemcore.errors import SpecError
 from clemcore.registry.spec import ModelSpec
+from clemcore.spelling import misspelling_of
 
 OnExceed = Literal["empty", "error", "close"]
 
@@ -91,12 +92,30 @@ def thinking_of(spec: ModelSpec) -> Mapping[str, Any]:
     return thinking
 
 
-def read_wish(name: str, value: Any) -> Reasoning:
+def misspelt(effort: Any, efforts: Sequence[Any]) -> str | None:
+    """Return what is wrong with a word that is nearly one for how much to reason.
+
+    Args:
+        effort: the word, or anything else. Words that are like none may be a service's own.
+        efforts: the words that the entry lists.
+    """
+    if not isinstance(effort, str) or effort in efforts or (near := misspelling_of(effort, EFFORTS)) is None:
+        return None
+    return f"'{effort}' is no effort; did you mean '{near}'?"
+
+
+def efforts_of(spec: ModelSpec) -> list[str]:
+    """Return the words for how much to reason that an entry lists."""
+    return [effort for effort in thinking_of(spec).get("efforts") or () if isinstance(effort, str)]
+
+
+def read_wish(name: str, value: Any, efforts: Sequence[Any] = ()) -> Reasoning:
     """Read a wish.
 
     Args:
         name: ``reasoning``, or ``reasoning_effort``, whose value is the effort alone.
         value: what was asked for.
+        efforts: the words that the entry lists.
 
     Raises:
         ValueError: it is none; the message says why.
@@ -109,6 +128,8 @@ def read_wish(name: str, value: Any) -> Reasoning:
         raise ValueError("'effort' and 'budget' both say how much: keep one")
     if effort is not None and (not isinstance(effort, str) or not effort):
         raise ValueError(f"'effort' must be a word such as 'low', not {effort!r}")
+    if why := misspelt(effort, efforts):
+        raise ValueError(why)
     if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 0):
         raise ValueError(f"'budget' must be a number of tokens, not {budget!r}")
     return Reasoning(effort, budget)
@@ -146,7 +167,7 @@ def read_closing(value: Any) -> str:
 def impossible(wish: Reasoning, spec: ModelSpec) -> tuple[str, Reasoning | None] | None:
     """Return why the model of an entry cannot reason as asked, with what comes nearest; None where it can."""
     thinking = thinking_of(spec)
-    efforts = [effort for effort in thinking.get("efforts") or () if isinstance(effort, str)]
+    efforts = efforts_of(spec)
     if wish.is_off and thinking.get("always"):
         least = min((effort for effort in efforts if effort in EFFORTS), key=EFFORTS.index, default=None)
         why = "the model always reasons ('thinking' of the entry: always)"
