@@ -58,6 +58,19 @@ def noting(seen: list[Any]) -> Any:
     return choose
 
 
+def test_draws_of_the_caller_do_not_depend_on_a_batch(engine: TransformersEngine) -> None:
+    """Where room is made for a batch, the library seeds torch."""
+    import torch
+
+    from clemcore.backends.local.transformers.continuous import PAGE, Continuous, Size
+
+    assert {way_of(each) for each in results(engine, jobs_of())} == {"continuous"}
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    Continuous(engine._model, Size(8 * PAGE, 2)).close()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 class TestContinuous:
     @pytest.mark.parametrize("attention", ["sdpa", "eager"])
     def test_answers_are_those_of_each_job_alone(self, tiny_chat: Path, attention: str) -> None:

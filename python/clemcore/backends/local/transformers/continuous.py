@@ -102,8 +102,10 @@ class Continuous:
         self._running: dict[str, _Running] = {}
         self._chooser = _chooser_of_rows()
         token = QUIET.set(True)
+        cards = [model.device] if model.device.type == "cuda" else []
         try:
-            with torch.no_grad():
+            # The library seeds torch when it makes a manager; the caller's own draws must not depend on it.
+            with torch.no_grad(), torch.random.fork_rng(cards):
                 self._manager = _manager(model, size)
                 self._manager.logit_processor.logits_processor.append(self._chooser)
                 self._manager.logit_processor.tensors_required += 1
