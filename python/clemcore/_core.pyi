@@ -57,6 +57,7 @@ __all__ = [
     "settings",
     "thaw",
     "transcript",
+    "transcript_html",
     "transcript_images",
     "unify",
     "upsert_entries",
