@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from clemcore import backends
-from clemcore.errors import AuthenticationError, BadRequestError, MessagesError, SpecError
+from clemcore.errors import AuthenticationError, BadRequestError, MessagesError, RemoteTimeoutError, SpecError
 from support.remote import HELLO, open_model
 from support.wire_server import Answer, Crowd, Received, WireServer, completion, refusal
 
@@ -223,9 +223,15 @@ def test_limits_that_are_none(config: dict[str, Any], words: str) -> None:
 
 
 def test_a_reply_that_stops_is_cut(wire_server: WireServer) -> None:
-    whole = completion("late")
-    wire_server.script = [Answer(**{**vars(whole), "fault": "stall"}), completion()]
-    reply: Any = open_model(wire_server.url, idle_timeout=0.1).generate_response(HELLO)
+    stopping = Answer(**{**vars(completion("late")), "fault": "stall"})
+    wire_server.script = [stopping, stopping, completion()]
+    with pytest.raises(
+        RemoteTimeoutError, match=r"answered 200, but the reply stopped: .* not asked for again"
+    ) as info:
+        open_model(wire_server.url, idle_timeout=0.1).generate_response(HELLO)
+    assert info.value.response
+    assert len(wire_server.requests) == 1
+    reply: Any = open_model(wire_server.url, idle_timeout=0.1, bad_reply_attempts=2).generate_response(HELLO)
     assert reply.text == "Canberra."
     assert "nothing came for 0.1 s (idle_timeout)" in reply.facts["wire"]["failed_attempts"][0]["error"]
 

@@ -157,7 +157,7 @@ def test_episodes_without_scores_are_counted_and_raise_no_clemscore(clem: Clem) 
         (place / "instance.json").write_text(json.dumps({"game_id": number}))
         if content is not None:
             (place / "error.json").write_text(json.dumps({"message": "", **content}))
-    (folder / "instance_00006" / "interactions.json").write_text("{}")
+    (folder / "instance_00006" / "interactions.json").write_text('{"players": {}, "turns": []}')
     done = clem("eval")
     assert done.returncode == 0
     assert "mock, taboo: 4 episodes have no scores (1 error, 1 limit, 1 missing, 1 unscored)" in done.stderr

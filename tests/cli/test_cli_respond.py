@@ -43,11 +43,11 @@ def test_standard_input_holds_a_text_or_messages(clem: Clem, arguments: list[str
 def test_generation_arguments_reach_the_model_and_the_record(clem: Clem) -> None:
     clem.ok(
         *("respond", "-m", "mock", "-t", "0.5", "-l", "7", "--record", "deep/r.json", "Hi"),
-        *("--gen-arg", "seed=3", "--gen-arg", 'stop=["a,b"]', "--gen-arg", "style=plain"),
+        *("--gen-arg", "seed=3", "--gen-arg", 'stop=["a,b"]', "--gen-arg", "top_k=40"),
     )
     clem.ok("respond", "-m", "mock", "--record", "deep/r.json", "Hi again")
     first, second = json.loads(Path("deep/r.json").read_text())
-    asked = {"temperature": 0.5, "max_tokens": 7, "seed": 3, "stop": ["a,b"], "style": "plain"}
+    asked = {"temperature": 0.5, "max_tokens": 7, "seed": 3, "stop": ["a,b"], "top_k": 40}
     assert first["clemcore"]["gen_args"]["asked"] == asked
     assert second["clemcore"]["gen_args"]["all"] == {"temperature": 0.0, "max_tokens": 300}
     assert second["manipulated_prompt_obj"] == [{"role": "user", "content": "Hi again"}]

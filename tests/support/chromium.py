@@ -81,7 +81,8 @@ _UNTIL_SHOWN = """(fragment) => new Promise((done) => {
 })"""
 
 
-@pytest.fixture(scope="session")
+# Not for a session: while Playwright drives a browser, other tests of the process cannot run loops of their own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Chromium]:
     """A headless Chromium; where CI promises one (``CLEMCORE_CHROMIUM``), its absence is a failure."""
     if not PROGRAM:

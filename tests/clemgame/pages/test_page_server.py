@@ -19,6 +19,12 @@ from support.chromium import Chromium, opened
 from support.clem import Clem
 from support.shown_runs import Texts, write_run
 
+_WIDTH_OF_PICTURE = """(async () => {
+    const picture = document.querySelector("figure img");
+    await picture.decode();
+    return picture.naturalWidth;
+})()"""
+
 
 @contextmanager
 def serving(*paths: Path) -> Iterator[ViewServer]:
@@ -114,6 +120,6 @@ def test_the_page_works_from_the_server(tmp_path: Path, chromium: Chromium) -> N
         page.locator(".hit a").nth(3).click()
         page.wait_for_selector(".message >> text=Answer 22")
         opened(page, server.address, "#view=games")
-        page.wait_for_function("document.querySelector('figure img').naturalWidth > 100")
+        assert page.evaluate(_WIDTH_OF_PICTURE) > 100
         assert not seen.messages
         assert all(url.startswith((server.address, "data:image/")) for url in seen.requests)

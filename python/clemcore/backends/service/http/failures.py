@@ -113,6 +113,8 @@ class ErrorBuilder:
         if verdict.kind == "timeout" and "idle_timeout" not in (exchange.fault or ""):
             limit = f"within {limits.attempt_timeout:g} s (attempt_timeout)"
             return f"had no whole reply {limit}; {self._advice(exchange)}{_once(verdict)}"
+        if exchange.broke_off:
+            return f"answered {exchange.status}, but {exchange.fault}{_once(verdict)}"
         return f"got no reply: {exchange.fault}; {self._advice(exchange)}"
 
     def _near(self, message: str | None) -> str:
