@@ -19,11 +19,15 @@ from support.chromium import Chromium, opened
 from support.clem import Clem
 from support.shown_runs import Texts, write_run
 
-_WIDTH_OF_PICTURE = """(async () => {
-    const picture = document.querySelector("figure img");
-    await picture.decode();
-    return picture.naturalWidth;
-})()"""
+_WIDTH_OF_PICTURE = """new Promise((done) => {
+    const end = performance.now() + 30_000;
+    const look = () => {
+        const picture = document.querySelector("figure img");
+        if (picture?.complete && picture.naturalWidth || performance.now() > end) done(picture?.naturalWidth ?? -1);
+        else setTimeout(look, 20);
+    };
+    look();
+})"""
 
 
 @contextmanager
