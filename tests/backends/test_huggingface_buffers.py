@@ -8,16 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from support.tiny import CANBERRA, CAPITAL, END, copy_of, load
+from support.tiny import CANBERRA, CAPITAL, END, load, with_own_code
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
 
-_CONFIGURATION = """
-from transformers import LlamaConfig
-
-class TimesConfig(LlamaConfig):
-    model_type = "times"
-"""
 _MODEL = """
 import torch
 from transformers import LlamaForCausalLM
@@ -41,13 +35,7 @@ class TimesForCausalLM(LlamaForCausalLM):
 def test_they_have_the_values_that_the_code_computes(tiny_chat: Path, tmp_path: Path, dtype: str) -> None:
     import torch
 
-    maps = {
-        "AutoConfig": "configuration_times.TimesConfig",
-        "AutoModelForCausalLM": "modeling_times.TimesForCausalLM",
-    }
-    folder = copy_of(tiny_chat, tmp_path / "times", config={"model_type": "times", "auto_map": maps})
-    (folder / "configuration_times.py").write_text(_CONFIGURATION)
-    (folder / "modeling_times.py").write_text(_MODEL)
+    folder = with_own_code(tiny_chat, tmp_path / "times", "times", _MODEL)
     state = torch.random.get_rng_state()
     config = {"premade_chat_template": True, "eos_to_cull": END, "trust_remote_code": True, "dtype": dtype}
     model = load(folder, config)

@@ -8,16 +8,10 @@ import pytest
 
 from clemcore.backends.local.transformers.states import NEW_NAME, OLD_NAME, cache_name
 from clemcore.errors import ModelLoadError
-from support.tiny import CANBERRA, CAPITAL, END, copy_of, load
+from support.tiny import CANBERRA, CAPITAL, END, load, with_own_code
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
 
-_CONFIGURATION = """
-from transformers import LlamaConfig
-
-class NamedConfig(LlamaConfig):
-    model_type = "named"
-"""
 _MODEL = """
 from transformers import LlamaForCausalLM
 from .configuration_named import NamedConfig
@@ -43,14 +37,7 @@ _CONFIG = {"premade_chat_template": True, "eos_to_cull": END, "trust_remote_code
 
 def folder_with(name: str, tiny_chat: Path, to: Path) -> Path:
     """Return a model whose own code calls the argument for a cache so."""
-    maps = {
-        "AutoConfig": "configuration_named.NamedConfig",
-        "AutoModelForCausalLM": "modeling_named.NamedForCausalLM",
-    }
-    folder = copy_of(tiny_chat, to, config={"model_type": "named", "auto_map": maps})
-    (folder / "configuration_named.py").write_text(_CONFIGURATION)
-    (folder / "modeling_named.py").write_text(_MODEL.format(name=name, library=cache_name()))
-    return folder
+    return with_own_code(tiny_chat, to, "named", _MODEL.format(name=name, library=cache_name()))
 
 
 def test_code_of_the_installed_version(tiny_chat: Path, tmp_path: Path) -> None:

@@ -44,3 +44,25 @@ def copy_of(folder: Path, to: Path, **changes: dict[str, Any]) -> Path:
     for name, values in changes.items():
         change(to / f"{name}.json", **values)
     return to
+
+
+def with_own_code(folder: Path, to: Path, name: str, code: str) -> Path:
+    """Copy a model's folder and give it code of its own, a class ``<Name>ForCausalLM`` derived from that of Llama.
+
+    Args:
+        folder: the model.
+        to: where its copy goes.
+        name: the model type, in small letters.
+        code: the module of the class; it imports ``<Name>Config`` from ``.configuration_<name>``.
+    """
+    title = name.capitalize()
+    maps = {
+        "AutoConfig": f"configuration_{name}.{title}Config",
+        "AutoModelForCausalLM": f"modeling_{name}.{title}ForCausalLM",
+    }
+    copy_of(folder, to, config={"model_type": name, "auto_map": maps})
+    (to / f"configuration_{name}.py").write_text(
+        f"from transformers import LlamaConfig\n\nclass {title}Config(LlamaConfig):\n    model_type = {name!r}\n"
+    )
+    (to / f"modeling_{name}.py").write_text(code)
+    return to

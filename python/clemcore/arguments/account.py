@@ -114,12 +114,12 @@ class _Filling:
         """Find the place of one argument."""
         value = as_json(name, value)
         ledger = self._ledger
-        if name == "reasoning_effort" and (why := misspelt(value, efforts_of(self._spec))):
-            ledger.refuse(f"{name}: {why}")
-            return
         parameter = None if is_native else self._dialect.parameters.get(name)
         if not is_native and self._is_wish(name, value, parameter):
             self._wish_for(name, value)
+            return
+        if name == "reasoning_effort" and (why := misspelt(value, efforts_of(self._spec))):
+            ledger.refuse(f"{name}: {why}")
             return
         if parameter is None and not is_native and name not in self._extra:
             why = self._unknown(name, value)

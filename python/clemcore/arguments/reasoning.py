@@ -101,7 +101,7 @@ def misspelt(effort: Any, efforts: Sequence[Any]) -> str | None:
     """
     if not isinstance(effort, str) or effort in efforts or (near := misspelling_of(effort, EFFORTS)) is None:
         return None
-    return f"'{effort}' is no effort; did you mean '{near}'?"
+    return f"there is no effort '{effort}'; did you mean '{near}'?"
 
 
 def efforts_of(spec: ModelSpec) -> list[str]:

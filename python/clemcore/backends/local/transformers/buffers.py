@@ -78,8 +78,9 @@ def _without_parameters() -> Iterator[None]:
     """Build modules without memory for their parameters within the block, in this thread alone.
 
     torch has no such switch for one thread, so the method that all modules call is replaced for the length of the
-    block. In other threads it does what it always does, and so it does here after the block, should somebody else
-    have kept it. One thread at a time replaces it, so that what it was before comes back.
+    block. In other threads it works as usual. After the block it works as usual in this thread too, even if other
+    code has kept a reference to it. Only one thread at a time replaces it; otherwise the original might not come
+    back.
     """
     from torch import nn
 

@@ -20,7 +20,7 @@ from clemcore.errors import GenerationArgumentError, ModelLoadError
 # Fields that choose among likely tokens; greedy decoding has no use for them, so they are checked with a call.
 SAMPLING: Mapping[str, Check] = {
     "temperature": Check("a number", is_number),
-    # transformers takes 0 as "the likeliest token alone", and from 1 on there is no filter.
+    # transformers keeps only the most likely token at 0, and filters nothing from 1 on.
     "top_p": Check("a number of at least 0", lambda v: is_number(v) and v >= 0),
     # Other programs write -1 for "no limit".
     "top_k": Check("an integer", is_integer),

@@ -13,7 +13,7 @@ from clemcore.registry.spec import ModelSpec
 logger = logging.getLogger(__name__)
 
 _PLAIN = frozenset({"role", "content", "image"})
-# Fields that change what a model is told. Any other field is a game's own note.
+# Message fields that services read. Games keep notes of their own in all other fields.
 _MEANT_FOR_MODELS = frozenset(
     [
         "audio",

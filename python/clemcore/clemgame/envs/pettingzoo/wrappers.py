@@ -125,7 +125,7 @@ class GameInstanceIteratorWrapper(BaseWrapper):
         Raises:
             StopIteration: a single pass is over.
             GameError: there is no instance with the ``game_id`` (a ValueError).
-            EnvError: there is no such option (a ValueError).
+            EnvError: ``options`` has an unknown name (a ValueError).
         """
         given = checked_options(options, self.unwrapped, _OPTIONS, takes_others=True)
         given = {name: value for name, value in given.items() if name in _OPTIONS}
