@@ -63,7 +63,7 @@ def _records(path: Path) -> dict[str, Any]:
 
 # -- playing and continuing ------------------------------------------------------------------------------------
 def test_a_game_is_played_and_scored(clem: Clem, game: Path) -> None:
-    assert "results/mock: 3 played; 12 calls" in _run(clem)
+    assert "results/mock: 3 played; 12 answers by programs" in _run(clem)
     files = {path.name for path in (RUN / "echo/words_0/instance_00001").iterdir()}
     assert files == {
         "instance.json", "interactions.json", "completed.json", "player_1.requests.json", "player_2.requests.json",
@@ -363,10 +363,10 @@ def test_status_shows_a_run_that_another_process_plays(clem: Clem, game: Path, s
     run.communicate(timeout=60)
     assert run.returncode == 130
     shown = clem.ok("status")  # what was begun is not shown as if it had not been
-    assert "3 episodes: 3 interrupted; 3 model calls" in shown
+    assert "3 episodes: 3 interrupted; 3 calls" in shown
     assert clem("run", "-g", "echo", "-m", "counted").returncode == 0
     counted = clem.ok("status", "results/counted")
-    assert "3 completed; 12 model calls; 120 + 60 tokens; no process is playing it" in counted
+    assert "3 completed; 12 calls; 120 + 60 tokens; no process is playing it" in counted
     [row] = json.loads(clem.ok("status", "--json"))
     assert row["episodes"]["played"] == 3
 

@@ -155,7 +155,7 @@ def test_jobs_share_a_budget(clem: Clem) -> None:
         done = clem(*run, "--jobs", "2", "--budget", "9")
         assert done.returncode == 0, done.stderr
         assert len(server.requests) == 320
-        assert "clem: results/counted: 40 episodes: 40 completed; 320 model calls" in done.stderr
+        assert "clem: results/counted: 40 episodes: 40 completed; 320 calls" in done.stderr
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def test_progress_is_plain_where_there_is_no_terminal(stage: Stage) -> None:
     stage.play(stage.game(Fails, size=3), backends.get_model_for("mock"), progress=Progress(stream))
     assert stream.getvalue().splitlines() == [
         "talk/e/1/1: ValueError: bad \\x1b[31m luck",
-        "3/3 episodes (errors 1), 12 calls",
+        "3/3 episodes (errors 1), 12 answers by programs",
     ]
 
 
@@ -80,7 +80,7 @@ def test_progress_is_renewed_on_a_terminal() -> None:
     tally.count_call({"usage": {"input_tokens": 1200, "output_tokens": 30}, "cost": {"usd": 0.5}}, is_failed=False)
     progress.close(tally)
     assert stream.getvalue() == (
-        "\r\x1b[K0/2 episodes, 0 calls\r\x1b[K1/2 episodes, 1 calls, 1.2k + 30 tokens, 0.5000 USD\n"
+        "\r\x1b[K0/2 episodes, 0 calls\r\x1b[K1/2 episodes, 1 call, 1.2k + 30 tokens, 0.5000 USD\n"
     )
 
 

@@ -86,7 +86,7 @@ def line_of(tally: Tally) -> str:
     }
     parts = [f"{name} {number}" for name, number in counts.items() if number]
     text = f"{tally.ended}/{tally.planned} episodes" + (f" ({', '.join(parts)})" if parts else "")
-    text += f", {tally.calls + tally.programs} calls"
+    text += f", {calls_in_words(tally.calls, tally.programs)}"
     if tally.failed:
         text += f" ({tally.failed} failed)"
     if tally.input_tokens or tally.output_tokens:
@@ -100,6 +100,19 @@ def line_of(tally: Tally) -> str:
         if tally.planned > tally.ended:
             text += f", {duration((tally.planned - tally.ended) / rate)} left"
     return text
+
+
+def calls_in_words(calls: int, programs: int) -> str:
+    """Write how many calls of models there were, and how many answers programmatic players gave.
+
+    Examples:
+        >>> calls_in_words(1, 0), calls_in_words(0, 12), calls_in_words(1200, 1)
+        ('1 call', '12 answers by programs', '1,200 calls, 1 answer by programs')
+    """
+    parts = [f"{calls:,} call{'s' * (calls != 1)}"] if calls or not programs else []
+    if programs:
+        parts.append(f"{programs:,} answer{'s' * (programs != 1)} by programs")
+    return ", ".join(parts)
 
 
 def short(number: float) -> str:

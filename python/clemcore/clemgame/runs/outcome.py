@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from clemcore.clemgame.engine.progress import calls_in_words
+
 if TYPE_CHECKING:
     from clemcore.clemgame.engine import Summary
     from clemcore.clemgame.plan import EpisodeKey
@@ -54,7 +56,7 @@ def lines_of(
     episodes = ", ".join(parts)
     if not summary.left and not summary.counts.total():
         episodes = f"nothing to play ({episodes})" if episodes else "nothing to play"
-    yield f"{run.folder}: {episodes}; {summary.calls + summary.programs} calls{usd}"
+    yield f"{run.folder}: {episodes}; {calls_in_words(summary.calls, summary.programs)}{usd}"
     modes = summary.words_of_modes()
     if modes is not None:
         yield modes

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.engine.progress import duration
+from clemcore.clemgame.engine.progress import calls_in_words, duration
 from clemcore.clemgame.runs.outcome import one_line
 from clemcore.clemgame.runs.shards import missing_shards
 from clemcore.clemgame.store import RunReader
@@ -66,7 +66,7 @@ class RunStatus:
         count = sum(self.episodes.values())
         words = _WORDS if self.writer is not None else {**_WORDS, "live": "interrupted"}
         states = [f"{number} {words[state]}" for state, number in self.episodes.items() if number]
-        parts = [f"{count} episodes: {', '.join(states) or 'none'}", f"{self.calls:,} model calls"]
+        parts = [f"{count} episodes: {', '.join(states) or 'none'}", calls_in_words(self.calls, 0)]
         if self.input_tokens or self.output_tokens:
             parts.append(f"{self.input_tokens:,} + {self.output_tokens:,} tokens")
         if self.usd:
