@@ -16,6 +16,7 @@ from typing import Any
 
 from clemcore.backends.local.memory import read_size
 from clemcore.backends.local.patterns import compile_pattern
+from clemcore.backends.local.source import expanded, is_gguf, is_path, read_source
 from clemcore.errors import SpecError
 from clemcore.registry.context_size import parse_context_size
 from clemcore.registry.settings import is_misspelt, problems_of, sentence, settings_of
@@ -24,8 +25,8 @@ from clemcore.registry.spec import ModelSpec
 _BACKEND = "huggingface_local"
 # More than any machine has processors; OpenMP ends the process where it cannot start so many.
 _MOST_THREADS = 4096
-# Codes of problems: keys without effect, and an id that the hub does not have.
-_NO_EFFECT, _HUB_ID = "R083", "R079"
+# The code of the problem of keys without effect.
+_NO_EFFECT = "R083"
 # What this backend reads elsewhere: where generation arguments are, where images are, or by its newer name.
 _READ_ELSEWHERE = ("on_unsupported", "torch_dtype", "padding_side")
 # An empty text would be taken as if the setting were not there.
@@ -112,8 +113,8 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
         if row["is_pattern"] and settings.get(key) and not (key == "eos_to_cull" and eos_is_literal):
             _check_pattern(name, key, settings[key])
     if "peft_model" in settings:
-        adapter = settings["peft_model"] = _expanded(settings["peft_model"])
-        if _is_path(adapter) and not Path(adapter).is_dir():
+        adapter = settings["peft_model"] = expanded(settings["peft_model"])
+        if is_path(adapter) and not Path(adapter).is_dir():
             raise SpecError(f"model '{name}': peft_model '{adapter}' is a path, but there is no such folder")
     threads = settings.get("torch_num_threads")
     if threads is not None and threads > _MOST_THREADS:
@@ -180,57 +181,26 @@ def _check_pattern(name: str, key: str, pattern: str) -> None:
         raise SpecError(f"model '{name}': '{key}' {fault}") from None
 
 
-def _expanded(path: str) -> str:
-    return os.path.expandvars(str(Path(path).expanduser()) if path.startswith("~") else path)
-
-
-def is_gguf(name: str) -> bool:
-    """Tell a GGUF file by its name; some systems write names in capitals."""
-    return name.lower().endswith(".gguf")
-
-
-def _is_path(text: str) -> bool:
-    """Tell a path from the id of a repository on the hub."""
-    return text.startswith((".", "/", "~", "$")) or text.count("/") > 1 or "$" in text
-
-
 def _source(spec: ModelSpec, filename: str | None) -> tuple[str, bool, str | None]:
     """Return the hub id or the expanded folder, whether it is a folder, and the GGUF file in it."""
-    name, given = spec["model_name"], spec.get("huggingface_id")
-    if not isinstance(given, str) or not given.strip():
-        raise SpecError(f"model '{name}': huggingface_id must be a hub id or a folder's path, not {given!r}")
+    name = spec["model_name"]
     if filename is not None and not is_gguf(filename):
         raise SpecError(f"model '{name}': filename must name a GGUF file (….gguf), not {filename!r}")
-    expanded = _expanded(given)
-    path = Path(expanded)
-    if path.exists() and _has_revision(spec):
-        raise SpecError(
-            f"model '{name}': revision is a commit, branch or tag on the hub, and huggingface_id '{given}' is a "
-            "folder on this machine: remove revision, or name the model on the hub"
-        )
-    meant = "" if expanded == given else f" (that is {expanded})"
+    source = read_source(spec)
+    path = source.path
+    if path is None:
+        return source.name, False, filename
     if path.is_file():
         if not is_gguf(path.name):
             raise SpecError(
-                f"model '{name}': huggingface_id '{given}'{meant} is a file: name its folder, or a GGUF file"
+                f"model '{name}': huggingface_id '{source.given}'{source.meant} is a file: name its folder, or a "
+                "GGUF file"
             )
         if filename not in (None, path.name):
             raise SpecError(f"model '{name}': huggingface_id names {path.name} and filename names {filename}")
         return str(path.parent), True, path.name
-    if path.is_dir():
-        _check_folder(name, path, filename)
-        return expanded, True, filename
-    for problem in problems_of(spec):
-        if problem.code == _HUB_ID:
-            raise SpecError(sentence(spec, problem))
-    if is_gguf(path.name) and (_is_path(expanded) or path.parent.is_dir()):
-        names = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
-        there = [file for file in names if is_gguf(file)]
-        has = f"its folder has {', '.join(there)}" if there else "correct the path, or download the file"
-        raise SpecError(f"model '{name}': the GGUF file '{given}'{meant} of huggingface_id is not there: {has}")
-    if _is_path(expanded):
-        raise SpecError(f"model '{name}': huggingface_id '{given}'{meant} is a path, but there is no such folder")
-    return expanded, False, filename
+    _check_folder(name, path, filename)
+    return source.name, True, filename
 
 
 def _check_gguf(name: str, settings: Mapping[str, Any]) -> None:
@@ -253,11 +223,6 @@ def _check_gguf(name: str, settings: Mapping[str, Any]) -> None:
             f"model '{name}': {' and '.join(asked)} cannot be had with a GGUF file ({file}), whose weights "
             f"have a format of their own: remove {' and '.join(asked)}, or name the original model"
         )
-
-
-def _has_revision(spec: ModelSpec) -> bool:
-    fields = spec.to_dict()
-    return bool({**fields, **(fields.get("model_config") or {})}.get("revision"))
 
 
 def _check_folder(name: str, folder: Path, filename: str | None) -> None:

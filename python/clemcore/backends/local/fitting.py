@@ -7,7 +7,6 @@ estimate.
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +14,13 @@ from clemcore.backends.local.entry import LocalEntry, read_entry
 from clemcore.backends.local.memory import Free
 from clemcore.backends.local.needs import Needs
 from clemcore.backends.local.preflight import Verdict
+from clemcore.backends.local.sizes import parameters_of
 from clemcore.backends.local.weight_files import folder_of
 from clemcore.errors import ModelLoadError
 from clemcore.registry.spec import ModelSpec
 
 # Bytes of a weight by the name of its format; 4 bits have a scale for each block of 64.
 _BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "float64": 8.0, "8 bits": 1.0, "4 bits": 0.5625}
-_PARAMETERS = re.compile(r"(\d+(?:\.\d+)?)\s*([KMBT])", re.IGNORECASE)
-_UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True)
@@ -83,15 +81,13 @@ def _by_configuration(entry: LocalEntry, free: Free | None) -> list[Fit]:
 
 def _by_parameters(entry: LocalEntry, spec: ModelSpec, free: Free | None) -> list[Fit]:
     """Estimate the weights by the number of parameters that the entry names."""
-    given = str(spec.get("parameters") or "")
-    known = _PARAMETERS.fullmatch(given.strip())
+    count = parameters_of(spec)
     file = f"config.json of '{entry.source}'"
-    if known is None:
+    if count is None:
         raise ModelLoadError(
             f"model '{entry.model_name}': its size is not known, because {file} is not on this machine and the "
             f"entry has no 'parameters': add them, or run 'clem weights fetch {entry.model_name} --small'"
         )
-    count = round(float(known[1]) * _UNITS[known[2].upper()])
     own = "4 bits" if entry.load_in_4bit else "8 bits" if entry.load_in_8bit else entry.dtype.removeprefix("torch.")
     if free is None:
         from clemcore.backends.local.transformers.placing import free_for
@@ -103,7 +99,7 @@ def _by_parameters(entry: LocalEntry, spec: ModelSpec, free: Free | None) -> lis
         if setting != "as in the entry" and name == own:
             continue
         size = round(count * _BYTES.get(name, 2.0))
-        source = f"'parameters': {given!r} of the entry; {file} would make it exact"
+        source = f"'parameters': {spec['parameters']!r} of the entry; {file} would make it exact"
         needs = Needs(size, name, parameters=count, estimated_from=source)
         found.append(Fit(setting, Verdict(needs, free, entry.context_size)))
     return found

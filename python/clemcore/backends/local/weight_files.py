@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from clemcore.backends.local.entry import LocalEntry, is_gguf
+from clemcore.backends.local.entry import LocalEntry
+from clemcore.backends.local.source import is_gguf
 from clemcore.errors import TemplateError
 from clemcore.files import cache_dir, replace_file
 from clemcore.prompts.templates.gguf import GgufMetadata, read_metadata

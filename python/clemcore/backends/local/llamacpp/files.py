@@ -6,11 +6,11 @@ import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
 
-from clemcore.backends.local.entry import is_gguf
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.hub import hub_fault
 from clemcore.backends.local.llamacpp.head import parts_of
 from clemcore.backends.local.llamacpp.settings import LlamaSettings
+from clemcore.backends.local.source import is_gguf
 from clemcore.errors import ModelLoadError, SpecError
 from clemcore.keys import KeyRegistry
 

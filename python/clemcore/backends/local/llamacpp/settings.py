@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clemcore.backends.local.entry import LocalEntry, is_gguf, read_time
+from clemcore.backends.local.entry import LocalEntry, read_time
 from clemcore.backends.local.memory import read_size
 from clemcore.backends.local.patterns import compile_pattern
+from clemcore.backends.local.sizes import parameters_of
+from clemcore.backends.local.source import is_gguf, read_source
 from clemcore.errors import SpecError
 from clemcore.registry.context_size import parse_context_size
 from clemcore.registry.settings import is_misspelt, problems_of, sentence, settings_of
@@ -35,8 +36,6 @@ _PIPELINE = (
     "control_tokens",
     "missing_text",
 )
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMBT])", re.IGNORECASE)
-_UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 # Tokens that are fed at once where the entry does not say it.
 _BLOCK = 512
 
@@ -89,15 +88,15 @@ def read_settings(spec: ModelSpec) -> LlamaSettings:
         if problem.stops_model or is_misspelt(spec, problem):
             raise SpecError(sentence(spec, problem))
     given = _given(spec)
-    source = given_source(spec)
+    source = read_source(spec)
     pattern = given.get("filename")
     if pattern is not None and not is_gguf(str(pattern)):
         raise SpecError(f"model '{name}': filename must name a GGUF file (….gguf), not {pattern!r}")
     return LlamaSettings(
         LocalEntry(
             name,
-            source,
-            is_folder=os.path.exists(source),  # noqa: PTH110 - a plain question
+            source.name,
+            is_folder=source.path is not None,
             eos_is_literal="eos_to_cull" in spec.to_dict(),
             context_size=parse_context_size(spec.get("context_size"), name),
             filename=pattern,
@@ -107,7 +106,7 @@ def read_settings(spec: ModelSpec) -> LlamaSettings:
         tuple(given.get("additional_files") or ()),
         given.get("bos_string"),
         given.get("eos_string"),
-        _parameters(spec),
+        parameters_of(spec),
         _gpu_layers(name, given),
         given.get("execute_on") == "gpu" or bool(given.get("gpu_layers_offloaded")),
         given.get("threads") or _threads(),
@@ -159,25 +158,3 @@ def _threads() -> int:
         return int(told)
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-
-
-def _parameters(spec: ModelSpec) -> int | None:
-    """Return the number of weights that the entry names, as in ``7B``, or None where it is not such a number."""
-    known = _COUNT.fullmatch(str(spec.get("parameters") or "").strip())
-    return None if known is None else round(float(known[1]) * _UNITS[known[2].upper()])
-
-
-def given_source(spec: ModelSpec) -> str:
-    """Return the hub id, or the path with ``~`` and variables expanded.
-
-    Raises:
-        SpecError: it is missing, or a path at which there is nothing.
-    """
-    name, given = spec["model_name"], spec.get("huggingface_id")
-    if not isinstance(given, str) or not given.strip():
-        raise SpecError(f"model '{name}': huggingface_id must be a hub id or a path, not {given!r}")
-    expanded = os.path.expandvars(os.path.expanduser(given))  # noqa: PTH111 - a hub id stays as it is
-    is_path = given.startswith((".", "/", "~", "$")) or given.count("/") > 1 or is_gguf(given)
-    if is_path and not os.path.exists(expanded):  # noqa: PTH110
-        raise SpecError(f"model '{name}': huggingface_id '{given}' is a path, but there is no such file or folder")
-    return expanded
