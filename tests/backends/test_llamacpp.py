@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ import pytest
 from clemcore.backends.compared.comparison import compare
 from clemcore.backends.compared.engines import LocalEngine
 from clemcore.backends.llamacpp import Llamacpp
+from clemcore.backends.local.fitting import row_of
 from clemcore.backends.local.llamacpp.files import choose, find_file
+from clemcore.backends.local.llamacpp.fitting import fits
 from clemcore.backends.local.llamacpp.head import read_head
 from clemcore.backends.local.llamacpp.settings import read_settings
 from clemcore.backends.local.memory import Free
@@ -24,6 +27,7 @@ from clemcore.cli.compare_engines import compare_engines
 from clemcore.cli.selection import name_or_folder
 from clemcore.errors import MissingExtraError, ModelLoadError, SpecError
 from clemcore.registry.spec import ModelSpec
+from support.clem import Clem
 from support.gguf_files import write_gguf
 from support.models import REPOSITORY
 from support.tiny import CANBERRA, CAPITAL, END, load
@@ -200,9 +204,62 @@ class TestEntries:
         with pytest.raises(SpecError, match=message):
             read_settings(spec_of("org/model", config))
 
-    def test_a_path_that_is_not_there(self) -> None:
-        with pytest.raises(SpecError, match=r"'\./none\.gguf' is a path, but there is no such file"):
-            read_settings(spec_of("./none.gguf"))
+    def test_a_path_that_is_not_there(self, tmp_path: Path) -> None:
+        (tmp_path / "there.gguf").touch()
+        with pytest.raises(
+            SpecError, match=r"none\.gguf' of huggingface_id is not there: its folder has there\.gguf"
+        ):
+            read_settings(spec_of(tmp_path / "none.gguf"))
+        with pytest.raises(SpecError, match=r"'\./none' is a path, but there is no such folder or file"):
+            read_settings(spec_of("./none"))
+
+    def test_a_revision_of_a_file_on_this_machine(self, tiny_gguf: Path) -> None:
+        with pytest.raises(SpecError, match=r"revision is a commit, branch or tag on the hub, and huggingface_id"):
+            read_settings(spec_of(tiny_gguf, {"revision": "main"}))
+
+
+class TestFit:
+    """`clem fit`: what a file needs, or an estimate."""
+
+    def test_a_file_is_measured(self, tiny_gguf: Path) -> None:
+        (found,) = fits(spec_of(tiny_gguf), Free(700_000, "it"))
+        row = row_of(found)
+        assert (row["weights_bytes"], row["format"]) == (tiny_gguf.stat().st_size, "F32")
+        # Two layers, one head of 32 numbers, for keys and for values, in f32.
+        assert row["state_bytes_per_token"] == {"attention": 2 * 32 * 2 * 4}
+        # llama.cpp reserves the whole context when it loads the model.
+        assert (row["needed_for_tokens"], row["fits"], row["full_dialogues"]) == (512, True, 1)
+        assert row["needed_bytes"] == tiny_gguf.stat().st_size + 512 * 512
+        assert row_of(fits(spec_of(tiny_gguf, {"cache_type": "f16"}), Free(600_000, "it"))[0])["fits"]
+        assert not row_of(fits(spec_of(tiny_gguf), Free(600_000, "it"))[0])["fits"]
+
+    def test_without_the_file_the_entry_gives_an_estimate(self) -> None:
+        spec = spec_of("org/m", {"filename": "sub/*q4_k_m-00001-of-00002.gguf"}, parameters="8B")
+        row = row_of(fits(spec, Free(10**10, "it"))[0])
+        assert (row["weights_bytes"], row["format"]) == (4_840_000_000, "Q4_K_M")
+        assert "the file would make it exact" in row["weights_estimated_from"]
+
+    @pytest.mark.parametrize(
+        ("pattern", "fields", "lacking"),
+        [
+            ("*Q4_K_M.gguf", {}, "the entry has no 'parameters': add"),
+            ("*XQ4_Kx.gguf", {"parameters": "8B"}, "'*XQ4_Kx.gguf' does not name a format"),
+        ],
+    )
+    def test_what_is_not_known_is_said(self, pattern: str, fields: dict[str, Any], lacking: str) -> None:
+        with pytest.raises(ModelLoadError, match=re.escape(lacking)):
+            fits(spec_of("org/m", {"filename": pattern}, **fields))
+
+    def test_every_packaged_entry_is_estimated_or_says_what_lacks(self, clem: Clem) -> None:
+        entries = json.loads((REPOSITORY / "model_registry.json").read_text(encoding="utf-8"))
+        for spec in [ModelSpec.from_dict(entry) for entry in entries if entry["backend"] == "llamacpp"]:
+            if spec.get("parameters"):
+                assert row_of(fits(spec, Free(0, "it"))[0])["weights_bytes"] > 10**8
+            else:
+                with pytest.raises(ModelLoadError, match="the entry has no 'parameters'"):
+                    fits(spec)
+        shown = clem.ok("fit", "Qwen3-8B-GGUF-q4-k-m", "--memory", "24GB")
+        assert "Q4_K_M\tabout 4.8 GB" in shown
 
 
 def test_without_the_package_the_error_names_the_extra(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

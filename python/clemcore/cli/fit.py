@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,10 @@ from clemcore.cli.respond import print_json
 from clemcore.cli.selection import model_argument
 from clemcore.cli.terminal import note, table
 from clemcore.registry.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from clemcore.backends.local.fitting import Fit
+    from clemcore.backends.local.memory import Free
 
 _HEADER = ["SETTING", "FORMAT", "WEIGHTS", "PER TOKEN", "FITS", "LONGEST DIALOGUE", "FULL DIALOGUES"]
 
@@ -37,21 +41,15 @@ def fit(*, model: ModelSpec, memory: int | None, as_json: bool) -> int:
     """Show what a local model needs in memory, and what fits; no weights are read and nothing is sent.
 
     LONGEST DIALOGUE is how many tokens one dialogue can have. FULL DIALOGUES is how many dialogues of the whole
-    context fit side by side. Without the model's configuration on this machine the weights are estimated by the
-    'parameters' of the entry. Exit status 1 where the entry's own format does not fit.
+    context fit side by side. If the model's configuration (of llamacpp: its GGUF file) is not on this machine, the
+    weights are estimated from the 'parameters' of the entry. Exit status 1 if the entry's own format does not fit.
     """
     from clemcore import loading
-    from clemcore.backends.local.fitting import fits, row_of
+    from clemcore.backends.local.fitting import row_of
     from clemcore.backends.local.memory import Free, size_text
-    from clemcore.errors import SpecError
 
     spec = loading.resolve(model)
-    if spec.get("backend") != "huggingface_local":
-        raise SpecError(
-            f"model '{spec['model_name']}' does not run in this process (backend {spec.get('backend')}): clem fit "
-            "is for models of huggingface_local"
-        )
-    found = fits(spec, None if memory is None else Free(memory, "--memory"))
+    found = _fits(spec, None if memory is None else Free(memory, "--memory"))
     own = found[0].verdict
     if as_json:
         print_json(
@@ -63,6 +61,27 @@ def fit(*, model: ModelSpec, memory: int | None, as_json: bool) -> int:
     if own.needs.estimated_from:
         note(f"an estimate by {own.needs.estimated_from}")
     return 0 if own.fits else 1
+
+
+def _fits(spec: ModelSpec, free: Free | None) -> list[Fit]:
+    """Ask the engine of a local model.
+
+    Raises:
+        SpecError: the model is not one of these engines.
+    """
+    from clemcore.backends.local import fitting
+    from clemcore.backends.local.llamacpp import fitting as of_llamacpp
+    from clemcore.errors import SpecError
+
+    backend = spec.get("backend")
+    if backend == "llamacpp":
+        return of_llamacpp.fits(spec, free)
+    if backend != "huggingface_local":
+        raise SpecError(
+            f"model '{spec['model_name']}' does not run in this process (backend {backend}): clem fit is for "
+            "models of huggingface_local and llamacpp"
+        )
+    return fitting.fits(spec, free)
 
 
 def _cells(setting: str, row: dict[str, Any]) -> list[str]:

@@ -28,16 +28,20 @@ class Verdict:
         needs: what it needs.
         free: what is free.
         context_size: tokens that the model can have, or None where that is not known.
+        is_reserved: whether the engine reserves the memory of one whole context when it loads the model, as
+            llama.cpp does.
     """
 
     needs: Needs
     free: Free
     context_size: int | None = None
+    is_reserved: bool = False
 
     @property
     def tokens(self) -> int:
         """How many tokens must fit."""
-        return min(self.context_size or LEAST_TOKENS, LEAST_TOKENS)
+        whole = self.context_size or LEAST_TOKENS
+        return whole if self.is_reserved else min(whole, LEAST_TOKENS)
 
     @property
     def fits(self) -> bool:
@@ -54,7 +58,8 @@ class Verdict:
     def dialogues(self) -> int | None:
         """How many dialogues of the whole context fit side by side; None where it is not known or has no limit."""
         each = self.needs.state(self.context_size or LEAST_TOKENS)
-        return max(0, self.free.bytes - self.needs.total(0)) // each if each else None
+        found = max(0, self.free.bytes - self.needs.total(0)) // each if each else None
+        return min(found, 1) if found is not None and self.is_reserved else found
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, in bytes and tokens."""

@@ -59,7 +59,7 @@ def open_file(settings: LlamaSettings, path: Path) -> Opened:
     """
     head = read_head(path, settings.local.model_name)
     _check_parameters(settings, head)
-    return Opened(head, _template(settings, head), _context(settings, head))
+    return Opened(head, _template(settings, head), context_of(settings, head))
 
 
 def _check_parameters(settings: LlamaSettings, head: Head) -> None:
@@ -72,7 +72,12 @@ def _check_parameters(settings: LlamaSettings, head: Head) -> None:
         )
 
 
-def _context(settings: LlamaSettings, head: Head) -> tuple[int, str]:
+def context_of(settings: LlamaSettings, head: Head) -> tuple[int, str]:
+    """Return the tokens of the context, and where that number was found.
+
+    Raises:
+        SpecError: the entry wants more than the model was trained for.
+    """
     asked, trained = settings.local.context_size, head.context_size
     if asked is not None and trained is not None and asked > trained:
         raise SpecError(
