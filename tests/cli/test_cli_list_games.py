@@ -80,6 +80,10 @@ def test_instances_are_counted_and_listed_one_by_one(clem: Clem) -> None:
     assert "of the game 'telling' does not exist" in done.stderr
 
 
+def test_a_filter_that_no_game_passes_is_named(clem: Clem) -> None:
+    assert "no instances pass this filter" in clem("list", "instances", "nogame").stderr
+
+
 def test_list_alone_says_that_it_lists_models(clem: Clem) -> None:
     done = clem("list")
     assert done.stdout == clem.ok("list", "models")

@@ -107,7 +107,7 @@ def list_(
 
         print_json([{**row, "spec": mask_fields(row["spec"])} if "spec" in row else row for row in wanted])
     elif not wanted and not faults:
-        note(f"no {shown}" + (" pass this filter" if rows else ""))
+        note(f"no {shown}" + (" pass this filter" if rows or filter_ is not None else ""))
     elif wanted:
         table(*_cells(shown, wanted, verbose))
     for fault in faults:
