@@ -11,6 +11,7 @@ import pytest
 from clemcore import cli
 from clemcore.clemgame import GameScorer
 from clemcore.clemgame.layout.episodes import read_episodes
+from clemcore.clemgame.legacy.scorer import GameScorer as LegacyScorer
 from clemcore.clemgame.metrics import write_scores
 from support.echo_game import write_game
 
@@ -61,3 +62,13 @@ def test_clem_score_keeps_what_a_scorer_of_2_0_writes(layout: str) -> None:
     assert cli.main(["score", "-r", "out"]) == 0
     scores = [episode.scores for episode in read_episodes(Path("out"))]
     assert [each and each["episode scores"]["Main Score"] for each in scores] == [40, 40, 40]
+
+
+def test_a_metric_that_the_game_did_not_log_is_named_with_what_to_do() -> None:
+    class Legacy(LegacyScorer):
+        def score_turns(self, episode_interactions: dict[str, Any]) -> None: ...
+
+    with pytest.raises(KeyError, match=r"have no 'Aborted', .* log it with log_key\(\)"):
+        Legacy("taboo", {}, {}).compute_scores({"turns": [[]]})
+    with pytest.raises(KeyError, match="have no 'Request Count', which this scorer needs"):
+        GameScorer("taboo", {}, {}).score_rounds({"turns": [[]]})

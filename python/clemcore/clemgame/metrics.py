@@ -11,6 +11,7 @@ import inspect
 import logging
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -66,6 +67,20 @@ def _line_of_game() -> str:
     while frame is not None and frame.f_code.co_filename == __file__:
         frame = frame.f_back
     return f" ({frame.f_code.co_filename}:{frame.f_lineno})" if frame is not None else ""
+
+
+def _logged(interactions: Mapping[str, Any], name: str) -> Any:
+    """Return what a game master has logged.
+
+    Raises:
+        KeyError: it has not; the error says how to change that.
+    """
+    if name not in interactions:
+        raise KeyError(
+            f"the interactions have no '{name}', which this scorer needs: the game master must log it with "
+            "log_key(), or the scorer must define compute_scores()"
+        )
+    return interactions[name]
 
 
 class Scores:
@@ -203,19 +218,20 @@ class ScorerBase(Scores):
 
     def score_game_end(self, episode_interactions: dict[str, Any]) -> None:
         """Compute how the episode ended."""
-        aborted = int(episode_interactions[METRIC_ABORTED])
-        lose = 0 if aborted else int(episode_interactions[METRIC_LOSE])
+        aborted = int(_logged(episode_interactions, METRIC_ABORTED))
+        lose = 0 if aborted else int(_logged(episode_interactions, METRIC_LOSE))
         self.log_episode_score(METRIC_ABORTED, aborted)
         self.log_episode_score(METRIC_LOSE, lose)
         self.log_episode_score(METRIC_SUCCESS, 0 if aborted else 1 - lose)
 
     def score_requests(self, episode_interactions: dict[str, Any]) -> None:
         """Compute the scores of requests."""
-        requests = episode_interactions[METRIC_REQUEST_COUNT]
-        parsed = episode_interactions[METRIC_REQUEST_COUNT_PARSED]
+        requests = _logged(episode_interactions, METRIC_REQUEST_COUNT)
+        parsed = _logged(episode_interactions, METRIC_REQUEST_COUNT_PARSED)
         self.log_episode_score(METRIC_REQUEST_COUNT, requests)
         self.log_episode_score(METRIC_REQUEST_COUNT_PARSED, parsed)
-        self.log_episode_score(METRIC_REQUEST_COUNT_VIOLATED, episode_interactions[METRIC_REQUEST_COUNT_VIOLATED])
+        violated = _logged(episode_interactions, METRIC_REQUEST_COUNT_VIOLATED)
+        self.log_episode_score(METRIC_REQUEST_COUNT_VIOLATED, violated)
         self.log_episode_score(METRIC_REQUEST_SUCCESS_RATIO, ratio_of(parsed, requests))
 
     def log_main_score(self, episode_interactions: dict[str, Any]) -> None:
@@ -282,12 +298,11 @@ class GameScorer(ScorerBase):
     def score_rounds(self, interactions: dict[str, Any]) -> None:
         """Compute the scores of all rounds."""
         for index, events in enumerate(interactions["turns"]):
-            requests = interactions[METRIC_REQUEST_COUNT][index]
-            parsed = interactions[METRIC_REQUEST_COUNT_PARSED][index]
+            requests = _logged(interactions, METRIC_REQUEST_COUNT)[index]
+            parsed = _logged(interactions, METRIC_REQUEST_COUNT_PARSED)[index]
             self.log_round_score(index, METRIC_REQUEST_COUNT, requests)
-            self.log_round_score(
-                index, METRIC_REQUEST_COUNT_VIOLATED, interactions[METRIC_REQUEST_COUNT_VIOLATED][index]
-            )
+            violated = _logged(interactions, METRIC_REQUEST_COUNT_VIOLATED)[index]
+            self.log_round_score(index, METRIC_REQUEST_COUNT_VIOLATED, violated)
             self.log_round_score(index, METRIC_REQUEST_COUNT_PARSED, parsed)
             self.log_round_score(index, METRIC_REQUEST_SUCCESS_RATIO, ratio_of(parsed, requests))
             self.compute_round_score(index, events)
@@ -310,7 +325,7 @@ class GameScorer(ScorerBase):
         self.log_episode_score(METRIC_REQUEST_COUNT_VIOLATED, sum(interactions[METRIC_REQUEST_COUNT_VIOLATED]))
         self.log_episode_score(METRIC_REQUEST_SUCCESS_RATIO, ratio_of(parsed, requests))
         for name in (METRIC_ABORTED, METRIC_LOSE, METRIC_SUCCESS):
-            self.log_episode_score(name, interactions[name])
+            self.log_episode_score(name, _logged(interactions, name))
         self.compute_episode_scores(interactions)
 
     def compute_episode_scores(self, interactions: dict[str, Any]) -> None:
