@@ -278,6 +278,11 @@ def _ask_method(
 
 
 def _as_many(results: Any, size: int, model: Any) -> Any:
+    if not isinstance(results, (list, tuple)):
+        raise TypeError(
+            f"{type(model).__name__}.generate_batch_response must return a list with an answer for each dialogue, "
+            f"but gave {type(results).__name__}"
+        )
     if len(results) != size:
         raise ValueError(
             f"{type(model).__name__}.generate_batch_response returned {len(results)} answers for {size} dialogues"

@@ -95,7 +95,7 @@ class Asking:
                 return self._asked(model, question)
             batcher = self._batchers(model)
             if batcher is not None:
-                return self._taken(self._in_batch(batcher, [question])[0])
+                return _with_text(self._taken(self._in_batch(batcher, [question])[0]), model)
             with Outside(episode):
                 return self._asked(model, question)
         finally:
@@ -130,7 +130,8 @@ class Asking:
                         gen_args=[question.gen_args for question in questions],
                     )
             return [
-                answer if return_exceptions and _is_fault(answer) else self._taken(answer) for answer in answers
+                answer if return_exceptions and _is_fault(answer) else _with_text(self._taken(answer), view._model)
+                for answer in answers
             ]
         finally:
             episode.enter_game()
@@ -214,10 +215,11 @@ class Asking:
     # -- answers ---------------------------------------------------------------------------------------------------
     def _asked(self, model: Model, question: Question) -> Reply:
         try:
-            return model.generate_response(question.messages, gen_args=question.gen_args, scope=question.scope)
+            answer = model.generate_response(question.messages, gen_args=question.gen_args, scope=question.scope)
         except Exception as error:
             self._require_run(error)
             raise
+        return _with_text(answer, model)
 
     def _in_batch(self, batcher: Batches, questions: Sequence[Question]) -> list[Any]:
         self._episode.is_waiting = True
@@ -269,6 +271,16 @@ class Asking:
 
 def _is_fault(answer: Any) -> bool:
     return isinstance(answer, Exception)
+
+
+def _with_text(answer: Reply, model: Model) -> Reply:
+    """Return an answer whose text is text: no other could be asked for again, compared or replayed."""
+    if not isinstance(answer[2], str):
+        raise TypeError(
+            f"{type(model).__name__} must answer with (prompt, response, response_text), but response_text is "
+            f"{type(answer[2]).__name__}, not str; the record of the call has what it gave"
+        )
+    return answer
 
 
 class Stream(Iterator[str]):

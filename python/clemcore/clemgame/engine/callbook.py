@@ -152,7 +152,8 @@ class CallBook:
                 if player in self._dialogues:
                     call.know_prompt(self._dialogues[player].text_of)
                 record, attempt = call.to_json(), self._writer.attempt
-                answer = call.response_text
+                # A text that is not text ends the episode; the record has it.
+                answer = call.response_text if isinstance(call.response_text, str) else None
                 self._write(StoredCall(number, player, round_, MODEL, request, answer, record, attempt), facts)
 
     def _write(self, call: StoredCall, facts: Mapping[str, Any] | None = None) -> None:
