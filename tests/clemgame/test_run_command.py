@@ -511,3 +511,14 @@ def test_results_of_older_releases_are_scored(clem: Clem, game: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "echo: 3 episodes scored\n")
         assert [episode.scores for episode in _episodes(root)] == expected
     assert "holds no completed episode" in clem.fails("score", "-r", "old", "-m", "gpt", status=2)
+
+
+def test_a_budget_without_prices_is_refused_before_an_episode_begins(clem: Clem, server: CountingServer) -> None:
+    write_game(Path(), instances=3)
+    _register(server)
+    for option in (("--budget", "1"), ("--budget-per-model", "counted=1")):
+        message = _run(clem, *option, status=2, model="counted")
+        assert "model 'counted' has no prices in its entry" in message
+        assert message.count("no prices") == 1
+        assert not Path("results/counted/store.sqlite3").exists()  # no episode has an error to be retried
+    assert not server.requests

@@ -16,7 +16,7 @@ from clemcore.calls import budget
 from clemcore.calls.scope import Membership
 from clemcore.errors import SpecError
 from clemcore.images import limit_in
-from clemcore.registry.prices import prices_of
+from clemcore.registry.prices import Prices, prices_of
 from clemcore.registry.settings import setting
 from clemcore.registry.spec import ModelSpec
 
@@ -60,17 +60,26 @@ class Costs:
         """Return what a call did cost, in USD; None where prices or counts are not known."""
         return None if self.prices is None else self.prices.cost(usage)
 
-    def highest(self, body: Mapping[str, Any]) -> float:
-        """Return the most that a request can cost, in USD: a token is one byte of text at least.
+    def require_prices(self) -> Prices:
+        """Return the prices.
 
         Raises:
-            SpecError: the entry has no prices, or nothing limits the answer.
+            SpecError: the entry has none.
         """
         if self.prices is None:
             raise SpecError(
                 f"model '{self._name}' has no prices in its entry, so a budget cannot be kept; nothing was "
                 'sent. Add "prices": {"input": …, "output": …} (USD per million tokens; 0 where it costs nothing)'
             )
+        return self.prices
+
+    def highest(self, body: Mapping[str, Any]) -> float:
+        """Return the most that a request can cost, in USD: a token is one byte of text at least.
+
+        Raises:
+            SpecError: the entry has no prices, or nothing limits the answer.
+        """
+        prices = self.require_prices()
         answer = self._dialect.tokens_asked(body) or self._most_output
         if answer is None:
             raise SpecError(
@@ -78,7 +87,7 @@ class Costs:
                 "sent. Set max_tokens, or max_output_tokens in its entry"
             )
         answer *= self._dialect.answers_asked(body)
-        usd = self.prices.cost({"input_tokens": _most_tokens(body, self._per_image), "output_tokens": answer})
+        usd = prices.cost({"input_tokens": _most_tokens(body, self._per_image), "output_tokens": answer})
         if usd is None:
             raise SpecError(
                 f"the highest cost of a call of model '{self._name}' is too large for a number, so that a budget "

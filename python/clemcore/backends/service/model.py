@@ -214,6 +214,14 @@ class ServedModel(RemoteModel):
         """How many calls at once the service takes, as far as that is known."""
         return self._calls.useful_calls
 
+    def require_prices(self) -> None:
+        """Check that what calls cost is known.
+
+        Raises:
+            SpecError: the entry has no prices.
+        """
+        self._costs.require_prices()
+
     def knows_argument(self, name: str) -> bool:
         """Tell whether a whole number under this name would be sent as it is."""
         if name not in self._known_arguments:

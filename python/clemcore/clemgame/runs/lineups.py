@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from clemcore.calls.encoding import sha256_of_value, to_json
 from clemcore.clemgame.layout import line_up_folder
 from clemcore.clemgame.runs.runfile import place_of_setting
-from clemcore.errors import ClemcoreError, RunError
+from clemcore.errors import ClemcoreError, RunError, SpecError
 from clemcore.loading import get_model_for, misspelt_arguments, planned
 from clemcore.model import Model
 from clemcore.registry.override import changes_of
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 
 # Backends whose models run in this process: loading one takes minutes and memory.
 LOCAL = frozenset({"huggingface_local", "huggingface_multimodal", "llamacpp", "vllm"})
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A model whose calls cost what its entry says."""
+
+    def require_prices(self) -> object:
+        """Raise SpecError if the entry has no prices."""
 
 
 @dataclass(frozen=True)
@@ -198,21 +206,52 @@ class LoadedModels:
         self._left = [{role.key for role in line_up.roles} for line_up in line_ups]
         self._loaded: dict[str, Model] = {}
 
-    def load_remote(self) -> None:
+    def load_remote(self, settings: RunSettings, say: Callable[[str], None]) -> None:
         """Load every model that does not run in this process, which takes neither time nor memory.
 
+        Args:
+            settings: the settings of the command, with its budgets.
+            say: gets warnings.
+
         Raises:
-            ClemcoreError: one cannot be loaded, for example for lack of a key.
+            ClemcoreError: one cannot be loaded, for example for lack of a key, or its entry lacks prices and there
+                is a budget.
         """
         for line_up in self._line_ups:
             for role in line_up.roles:
                 if not role.is_local:
                     self._load(role)
+        if settings.budget is not None or settings.budget_per_model is not None:
+            self._require_prices(say)
 
     def _load(self, role: Role) -> Model:
         if role.key not in self._loaded:
             self._loaded[role.key] = get_model_for(role.selector, role.asked)
         return self._loaded[role.key]
+
+    def _require_prices(self, say: Callable[[str], None]) -> None:
+        """Check that a budget can be kept, and warn of custom models, whose costs nobody knows.
+
+        Raises:
+            RunError: entries of remote models have no prices.
+        """
+        faults: dict[str, None] = {}
+        lines: dict[str, str] = {}
+        for model in self._loaded.values():
+            if not type(model).__module__.startswith("clemcore."):
+                lines[model.name] = (
+                    f"warning: model '{model.name}' is of a custom backend, so what its calls cost is not known, "
+                    "and the budget does not limit them"
+                )
+            elif isinstance(model, Priced):
+                try:
+                    model.require_prices()
+                except SpecError as fault:
+                    faults[str(fault)] = None
+        if faults:
+            raise RunError("\n".join(faults))
+        for line in lines.values():
+            say(line)
 
     def load(self, line_up: LineUp) -> list[Model]:
         """Load the models of a line-up, in the order of their roles.

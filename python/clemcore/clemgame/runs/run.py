@@ -186,7 +186,7 @@ def _play_all(settings: RunSettings, runs: Sequence[PlannedRun], voice: Voice, *
     statuses = [ENDED_BADLY] if has_problem else []
     shard = runs[0].shard if runs else None
     with backends.shared_limits(*((1, 1) if shard is None else (shard.number, shard.count))):
-        models.load_remote()  # what cannot be loaded is said before anything is sent
+        models.load_remote(settings, voice.say)  # what is wrong with them is said before anything is sent
     with _budget(settings, [run.folder for run in runs], shard):
         for run in runs:
             play_run = _play_one if settings.until is None else _play_until
