@@ -31,7 +31,8 @@ _MODELS = ("model", "rank", "planned", "played", "aborted", "lost", "limit", "er
 )
 @click.argument("names", nargs=-1, required=True, metavar="A B [...]")
 @click.option(
-    "-r", "--results_dir", type=click.Path(path_type=Path), default=Path("results"), show_default=True,
+    "results_dir", "-r", "--results-dir", "--results_dir", type=click.Path(path_type=Path), default=Path("results"),
+    show_default=True,
     help="The folder of the results in which models are looked up.",
 )  # fmt: skip
 @click.option("-g", "--game", "games", multiple=True, metavar="GAME", help="Compare only this game (repeatable).")

@@ -166,6 +166,17 @@ def test_what_cannot_be_compared_is_said(clem: Clem) -> None:
         assert (done.returncode, wanted in done.stderr) == (2, True), done.stderr
 
 
+def test_a_run_is_not_compared_with_itself_under_another_name(clem: Clem) -> None:
+    write(Path("results/model-a"), 0, 50.0)
+    Path("link").symlink_to("results/model-a")
+    for other in ("results/../results/model-a", "link"):
+        done = clem("compare", "results/model-a", other, "--across")
+        assert (done.returncode, "a second time" in done.stderr) == (2, True), done.stderr
+    write(Path("results/model-b"), 0, 40.0)
+    for option in ("-r", "--results-dir", "--results_dir"):
+        assert clem("compare", option, "results", "model-a", "model-b", "--across").returncode == 0
+
+
 def test_a_single_common_instance_has_no_interval(clem: Clem) -> None:
     write(Path("results/a"), 0, 50.0)
     write(Path("results/b"), 0, 40.0)

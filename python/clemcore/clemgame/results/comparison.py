@@ -87,13 +87,15 @@ def _chosen(names: Sequence[str], results: Path) -> dict[str, Path]:
         raise RunError("name at least two models or runs to compare")
     runs: dict[str, Path] = {}
     faults = []
+    seen: set[Path] = set()
     for name in names:
         found = _runs_of(name, results)
         if len(found) != 1:
             faults.append(_not_one(name, found, results))
-        elif found[0] in runs.values():
+        elif found[0].resolve() in seen:
             faults.append(f"'{name}': names {found[0]} a second time; a run cannot be compared with itself")
         else:
+            seen.add(found[0].resolve())  # results/../results/a and a link to it are the same run
             label = found[0].name
             runs[str(found[0]) if label in runs else label] = found[0]
     if faults:
