@@ -161,12 +161,21 @@ def _unknown(names: tuple[str, str], counts: Mapping[str, int]) -> str:
 
 def _odd_scales(figures: dict[str, Any]) -> list[str]:
     """Say which games have main scores that are not on the scale of the others."""
-    ranges: dict[str, list[float]] = {}
+    ranges: dict[str, list[Any]] = {}
     for model in figures["models"].values():
         for game, cell in model["games"].items():
             if cell.get("main_score_range"):
                 ranges.setdefault(game, []).extend(cell["main_score_range"])
+    # JSON has no infinity: the end of such a range is null.
+    endless = {game: None in found for game, found in ranges.items()}
+    ranges = {game: found for game, found in ranges.items() if not endless[game]}
     lines = [
+        f"{game}: some main scores are infinite or too large, so its means are not numbers. "
+        "Correct the scorer and run 'clem score --force'"
+        for game, is_endless in endless.items()
+        if is_endless
+    ]
+    lines += [
         f"{game}: main scores from {min(found):g} to {max(found):g} are not on the scale from 0 to 100, "
         "so means over games mix scales"
         for game, found in ranges.items()

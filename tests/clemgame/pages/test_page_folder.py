@@ -161,6 +161,15 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path, clem
     assert part_of(tmp_path / "page", "r0")["s"][1] is None
 
 
+def test_a_score_that_no_float_holds_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
+    texts = several(3)
+    texts[1].scores = {"Aborted": 0, "Lose": 0, "Main Score": 10**400}
+    write_run(tmp_path / "results" / "run", texts)
+    done = write_folder([tmp_path / "results"], tmp_path / "page")
+    assert done.episodes == 3
+    assert ["over 300 digits" in problem for problem in done.problems] == [True]
+
+
 def test_a_damaged_store_shows_what_can_be_read(tmp_path: Path) -> None:
     run = write_run(tmp_path / "results" / "a", several(40))
     write_run(tmp_path / "results" / "b", several(2))

@@ -134,6 +134,13 @@ def test_scores_on_another_scale_are_named(clem: Clem) -> None:
     assert "main scores from 0.5 to 400 are not on the scale from 0 to 100" in done.stderr
 
 
+def test_a_main_score_that_no_float_holds_is_named(clem: Clem) -> None:
+    write(Path("results/a"), ["a"], [{"Main Score": 10**400}, {"Main Score": 50}])
+    done = clem("eval")
+    assert (done.returncode, "unexpected" in done.stderr) == (0, False), done.stderr
+    assert "some main scores are infinite or too large" in done.stderr
+
+
 def test_the_front_holds_what_nothing_beats() -> None:
     points: dict[str, tuple[float | None, float | None]] = {
         "best": (90.0, 9.0),

@@ -244,7 +244,10 @@ def _metrics(scores: Mapping[str, Any] | None, problems: list[str]) -> dict[str,
     for name in ("Aborted", "Lose", "Success", "Main Score"):
         value = found.get(name)
         if isinstance(value, (int, float)):
-            metrics[name] = float(value)
+            try:
+                metrics[name] = float(value)
+            except OverflowError:
+                problems.append(f'scores.json has a number of over 300 digits as its "{name}"')
         elif value is None and name in found:
             metrics[name] = math.nan
         elif value is not None:

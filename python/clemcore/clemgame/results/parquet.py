@@ -277,7 +277,7 @@ def _models_of(about: Any) -> Iterator[tuple[str, str]]:
 def _numbers(scores: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in scores.items():
         if isinstance(value, (bool, int, float)):
-            yield _text(name) or "", float(value)
+            yield _text(name) or "", _float(value)
 
 
 def _sum_of(calls: list[dict[str, Any]], name: str) -> Any:
@@ -330,7 +330,15 @@ def _whole(value: Any) -> int | None:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return _float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _float(value: float) -> float:
+    """Return a number as a float; an integer that is too large becomes infinite, as in ``raw.csv``."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _json(value: Any) -> str:
