@@ -21,6 +21,7 @@ from clemcore.backends.local.fitting import row_of
 from clemcore.backends.local.llamacpp.files import choose, find_file
 from clemcore.backends.local.llamacpp.fitting import fits
 from clemcore.backends.local.llamacpp.head import read_head
+from clemcore.backends.local.llamacpp.loading import open_file
 from clemcore.backends.local.llamacpp.settings import read_settings
 from clemcore.backends.local.memory import Free
 from clemcore.cli.compare_engines import compare_engines
@@ -77,6 +78,9 @@ def copied(file: Path, to: Path, changes: dict[str, Any]) -> Path:
     for name, value in changes.items():
         if name != "general.architecture":
             kinds = gguf.GGUFValueType
+            if isinstance(value, list):
+                writer.add_array(name, value)
+                continue
             kind = (
                 kinds.BOOL if isinstance(value, bool) else kinds.STRING if isinstance(value, str) else kinds.UINT32
             )
@@ -128,6 +132,38 @@ class TestHeads:
         path.write_bytes(b"PK\3\4 an archive")
         with pytest.raises(ModelLoadError, match="does not begin with 'GGUF'"):
             read_head(path, "m")
+
+
+class TestTokenLists:
+    """Faults for which llama.cpp ends the process, or which it passes over."""
+
+    def tokens(self, file: Path) -> list[str]:
+        import gguf
+
+        return list(gguf.GGUFReader(file).fields["tokenizer.ggml.tokens"].contents())
+
+    def test_a_token_with_two_ids(self, tiny_gguf: Path, tmp_path: Path, clem: Clem) -> None:
+        tokens = self.tokens(tiny_gguf)
+        tokens[60] = tokens[70] = tokens[61] = "twin"
+        path = copied(tiny_gguf, tmp_path / "twins.gguf", {"tokenizer.ggml.tokens": tokens})
+        said = r"twins\.gguf: the token 'twin' has two ids, 60 and 61, and 1 more such pairs .*download a newer"
+        with pytest.raises(ModelLoadError, match=said):
+            open_file(read_settings(spec_of(path)), path)
+        assert re.search(said, clem("doctor", str(path)).stdout)
+
+    @needs_package
+    def test_empty_tokens_are_no_such_pair(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        tokens = self.tokens(tiny_gguf)
+        tokens[60] = tokens[61] = ""
+        path = copied(tiny_gguf, tmp_path / "empty.gguf", {"tokenizer.ggml.tokens": tokens})
+        assert opened(path).generate_response(CAPITAL)[2] == CANBERRA
+
+    def test_a_token_ends_at_a_zero_byte(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        tokens = self.tokens(tiny_gguf)
+        tokens[60], tokens[61] = "twin", "twin\0 brother"
+        path = copied(tiny_gguf, tmp_path / "zero.gguf", {"tokenizer.ggml.tokens": tokens})
+        with pytest.raises(ModelLoadError, match="the token 'twin' has two ids, 60 and 61 "):
+            open_file(read_settings(spec_of(path)), path)
 
 
 class TestChoosingAFile:

@@ -65,6 +65,17 @@ class GgufMetadata:
         return max(found)
 
 
+def read_tokens(path: Path) -> list[bytes]:
+    """Return the texts of all tokens in the order of their ids; none where the file has no list of them.
+
+    Raises:
+        TemplateError: it is not a GGUF file, or a broken one.
+        OSError: it cannot be read.
+    """
+    with _reader(path) as reader:
+        return reader.all_tokens()
+
+
 def read_metadata(path: Path) -> GgufMetadata:
     """Read the head of a file.
 
@@ -159,6 +170,21 @@ class _Reader:
         alignment = values.get("general.alignment", _ALIGNMENT)
         step = alignment if isinstance(alignment, int) and alignment > 0 else _ALIGNMENT
         return GgufMetadata(values, tuple(found), -(-self._at // step) * step)
+
+    def all_tokens(self) -> list[bytes]:
+        """Read all pairs up to the list of tokens, and that list; bytes, because old files cut characters."""
+        self._number("Q")  # how many tensors
+        for _ in range(self._number("Q")):
+            key = self._key = self._string()
+            kind = self._number("I")
+            if key != _TOKENS:
+                self._skip(kind)
+                continue
+            inner, count = (self._number("I"), self._number("Q")) if kind == _ARRAY else (kind, 0)
+            if inner != _STRING or kind != _ARRAY:
+                raise self._broken("is not a list of strings")
+            return [self._take(self._number("Q")) for _ in range(count)]
+        return []
 
     def _tokens(self, start: int, named: dict[str, Any]) -> dict[str, str]:
         """Return the texts of tokens; they lie one behind another, so that all before them are passed by."""

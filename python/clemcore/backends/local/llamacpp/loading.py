@@ -17,6 +17,7 @@ from clemcore.backends.local.llamacpp.library import has_gpu
 from clemcore.backends.local.llamacpp.native import Native
 from clemcore.backends.local.llamacpp.room import require_room
 from clemcore.backends.local.llamacpp.settings import LlamaSettings
+from clemcore.backends.local.llamacpp.token_list import check_token_list
 from clemcore.backends.local.llamacpp.tokenizer import GgufTokenizer
 from clemcore.backends.local.llamacpp.vocabulary import Vocabulary, vocabulary_of
 from clemcore.backends.local.memory import free_ram
@@ -59,6 +60,7 @@ def open_file(settings: LlamaSettings, path: Path) -> Opened:
     """
     head = read_head(path, settings.local.model_name)
     _check_parameters(settings, head)
+    check_token_list(head, settings.local.model_name)
     return Opened(head, _template(settings, head), context_of(settings, head))
 
 
