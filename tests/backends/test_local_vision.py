@@ -158,6 +158,21 @@ class TestPrompts:
         assert facts["template"]["engine"] == "clemcore"
         assert facts["usage"]["input_tokens"] > 16
 
+    @pytest.mark.parametrize("name", ["GIF", "WEBP", "PNG"])
+    def test_the_first_frame_of_an_animated_image_is_seen_and_the_record_says_so(
+        self, llava: HuggingfaceLocalMultimodalModel, name: str
+    ) -> None:
+        from PIL import Image as Pillow
+
+        frames = [Pillow.new("RGB", (40, 30), colour) for colour in ("red", "blue", "green")]
+        moving, still = io.BytesIO(), io.BytesIO()
+        frames[0].save(moving, name, save_all=True, append_images=frames[1:], lossless=True)
+        frames[0].save(still, name, lossless=True)
+        one, other = (llava._front.write([user("What?", each.getvalue())]).pictures[0] for each in (moving, still))
+        assert (one.facts["frames"], one.facts["frames_seen"]) == (3, 1)
+        assert "frames" not in other.facts
+        assert one.pixels.tobytes() == other.pixels.tobytes()
+
     def test_an_image_may_be_a_path_bytes_or_a_data_url_and_may_stand_alone(
         self, llava: HuggingfaceLocalMultimodalModel, red: str
     ) -> None:
@@ -363,6 +378,35 @@ class TestBadInput:
     ) -> None:
         with pytest.raises(MessagesError, match=r"messages\[0\]\['image'\].*" + message):
             llava.generate_response([user("What?", data)])
+
+    @pytest.mark.parametrize(
+        ("kind", "name", "mode"),
+        [
+            ("uint16", "PNG", "I(;16)?"),
+            ("uint16", "TIFF", "I;16"),
+            ("int32", "TIFF", "I"),
+            ("float32", "TIFF", "F"),
+        ],
+    )
+    def test_pixels_that_would_be_cut_off_at_255(
+        self, llava: HuggingfaceLocalMultimodalModel, kind: str, name: str, mode: str
+    ) -> None:
+        import numpy as np
+        from PIL import Image as Pillow
+
+        buffer = io.BytesIO()
+        Pillow.fromarray(np.arange(0, 48_000, 40).reshape(30, 40).astype(kind)).save(buffer, name)
+        with pytest.raises(
+            MessagesError,
+            match=rf"messages\[0\]\['image'\]\[0\] has pixels of .*\(Pillow's mode {mode}\).*save the image with 8",
+        ):
+            llava.generate_response([user("What?", buffer.getvalue())])
+
+    def test_the_error_names_the_place_and_not_an_object(self, llava: HuggingfaceLocalMultimodalModel) -> None:
+        with pytest.raises(MessagesError) as caught:
+            llava.generate_response([user("What?", b"GIF89a")])
+        assert "BytesIO" not in str(caught.value)
+        assert str(caught.value).endswith("cannot identify image file messages[0]['image'][0]")
 
     def test_an_image_that_is_cut_off(self, llava: HuggingfaceLocalMultimodalModel, tmp_path: Path) -> None:
         import random

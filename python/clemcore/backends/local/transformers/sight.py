@@ -21,6 +21,8 @@ from clemcore.errors import MessagesError, TemplateError
 from clemcore.images import Image
 from clemcore.messages import Messages
 
+# Pillow's modes of numbers that are not of 8 bits: its conversion to RGB cuts them off at 255.
+_DEEP = ("I", "F")
 # Width and height of the images with which prompts are compared, in pixels.
 _SAMPLE = (48, 32)
 
@@ -54,20 +56,28 @@ class ProcessorSight:
         return next((mark for mark in self._marks if mark in text), None)
 
     def decoded(self, image: Image) -> Picture:
-        """Decode an image as transformers does: turned by its EXIF data, in RGB."""
+        """Decode an image as transformers does: its first frame, turned by its EXIF data, in RGB."""
         import PIL.Image
         import PIL.ImageOps
 
         data = b64decode(image.base64)
+        stream = io.BytesIO(data)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of odd metadata; the pixels are what counts
-                opened = PIL.Image.open(io.BytesIO(data))
+                opened = PIL.Image.open(stream)
                 pixels = PIL.ImageOps.exif_transpose(opened).convert("RGB")
+                frames = getattr(opened, "n_frames", 1)
         except Exception as fault:
+            reason = reason_of(fault).replace(repr(stream), image.where)  # Pillow names its input
             raise MessagesError(
-                f"{image.where} cannot be decoded as an image ({image.kind}, {len(data)} bytes): {reason_of(fault)}"
+                f"{image.where} cannot be decoded as an image ({image.kind}, {len(data)} bytes): {reason}"
             ) from fault
+        if opened.mode.partition(";")[0] in _DEEP:
+            raise MessagesError(
+                f"{image.where} has pixels of 16 or 32 bits, or floats (Pillow's mode {opened.mode}), which would "
+                "be nearly white or black in RGB: scale them to 0-255, and save the image with 8 bits per channel"
+            )
         facts = {
             "place": image.where,
             "type": image.kind,
@@ -75,6 +85,7 @@ class ProcessorSight:
             "sha256": hashlib.sha256(data).hexdigest(),
             "width": pixels.width,
             "height": pixels.height,
+            **({"frames": frames, "frames_seen": 1} if frames > 1 else {}),
         }
         return Picture(image, pixels, facts)
 
