@@ -132,16 +132,27 @@ def check(game: Game, options: argparse.Namespace, environment: dict[str, str]) 
         differences += [f"hash seeds {' and '.join(HASH_SEEDS)}: {found}"] if found else []
     for path in kept:
         path.unlink(missing_ok=True)
+    # A game that cannot be imported has the same turns in all settings: none.
+    is_played = bool(lines) and all(line["outcomes"].get("played") for line in lines)
     is_complete = len(lines) == len(SETTINGS) * len(HASH_SEEDS)
     return {
         "settings": len(lines),
         "is_complete": is_complete,
-        "is_equal": is_complete and len({line["digest"] for line in lines}) == 1,
+        "is_equal": is_complete and is_played and len({line["digest"] for line in lines}) == 1,
+        "is_played": is_played,
         "most_live": max((line["most"] for line in lines), default=0),
         "outcomes": lines[0]["outcomes"] if lines else {},
         "cpu": round(sum(line["cpu"] for line in lines)),
         "differences": differences,
     }
+
+
+def _verdict(line: dict[str, Any]) -> str:
+    if line["is_equal"]:
+        return "equal"
+    if not line["is_complete"]:
+        return "not finished"
+    return "differs" if line["is_played"] else "not played"
 
 
 def main() -> int:
@@ -177,7 +188,7 @@ def main() -> int:
         summary[game.name] = line
         summary_file.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         sys.stdout.write(
-            f"{game.name}: {'equal' if line['is_equal'] else 'differs'}, {line['settings']} settings, "
+            f"{game.name}: {_verdict(line)}, {line['settings']} settings, "
             f"{line['most_live']} at once, {line['outcomes']}, {line['cpu']} s\n"
         )
         sys.stdout.writelines(f"  {text[:400]}\n" for text in line["differences"][:3])
