@@ -6,6 +6,8 @@ account of what was changed is that of :mod:`clemcore.arguments`. It knows no en
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +67,11 @@ class Arguments:
     logprobs: bool = False
     top_logprobs: int | None = None
     further: tuple[tuple[str, Any], ...] = ()
+
+    @functools.cached_property
+    def of_choice(self) -> Arguments:
+        """The same for all seeds and lengths: what tokens are chosen by."""
+        return dataclasses.replace(self, seed=None, max_tokens=1)
 
 
 def _no_reasoning(_wish: Reasoning) -> Mapping[str, Any]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -105,7 +104,7 @@ class Configurations:
             ModelLoadError: the model's own configuration was changed, and has a fault now.
             GenerationArgumentError: a sampled answer, for which the model's own configuration has a wrong value.
         """
-        arguments = dataclasses.replace(arguments, seed=None, max_tokens=1)
+        arguments = arguments.of_choice
         own = self.own()
         settings = self._settings.get(arguments)
         if settings is None or settings.own != vars(own):

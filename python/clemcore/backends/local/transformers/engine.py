@@ -354,11 +354,15 @@ class TransformersEngine:
             pad, device = config.pad_token_id, self._device
             watch = Watch(batch, longest, ends, beams=(config.num_beams or 1) > 1) if is_watched(batch) else None
             choosing = Choosing(batch, longest, ends) if batch[0].choose is not None else None
+            rows = [[pad] * n + prompt if n else prompt for n, prompt in zip(pads, prompts, strict=True)]
+            input_ids = torch.tensor(rows, device=device)
+            mask = torch.ones_like(input_ids)
+            for index, n in enumerate(pads):
+                if n:
+                    mask[index, :n] = 0
             inputs = {
-                "input_ids": torch.tensor(
-                    [[pad] * n + prompt for n, prompt in zip(pads, prompts, strict=True)], device=device
-                ),
-                "attention_mask": torch.tensor([[0] * n + [1] * (longest - n) for n in pads], device=device),
+                "input_ids": input_ids,
+                "attention_mask": mask,
                 "generation_config": config,
                 "stopping_criteria": None if watch is None else [watch],
                 "logits_processor": None if choosing is None else [choosing],
@@ -366,14 +370,14 @@ class TransformersEngine:
             }
             sequences = self._called(batch, inputs)
             sent = [self._configurations.sent(job.arguments) for job in batch]
-        rows = [row[longest:] for row in sequences.tolist()]
+        answers = [row[longest:] for row in sequences.tolist()]
         failures = {} if choosing is None else choosing.failures
         seconds = time.perf_counter() - begin
         found = [
             (row, failures[index])
             if index in failures
             else ending_in(row, ends, None if watch is None else watch.ending_of(index, row))
-            for index, row in enumerate(rows)
+            for index, row in enumerate(answers)
         ]
         facts = determinism_facts(device) if batch[0].deterministic else {}
         return [
