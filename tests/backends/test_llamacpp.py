@@ -65,12 +65,13 @@ def llama(tiny_gguf: Path) -> LlamacppModel:
     return opened(tiny_gguf)
 
 
-def copied(file: Path, to: Path, changes: dict[str, Any]) -> Path:
+def copied(file: Path, to: Path, changes: dict[str, Any], byte_order: str = "little") -> Path:
     """Copy a GGUF file with other or further metadata."""
     import gguf
 
     reader = gguf.GGUFReader(file)
-    writer = gguf.GGUFWriter(str(to), str(changes.get("general.architecture", "llama")))
+    order = gguf.GGUFEndian[byte_order.upper()]
+    writer = gguf.GGUFWriter(str(to), str(changes.get("general.architecture", "llama")), endianess=order)
     for name, field in reader.fields.items():
         if not name.startswith(("GGUF.", "general.architecture")) and name not in changes:
             kind = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
@@ -127,6 +128,16 @@ class TestHeads:
         with pytest.raises(ModelLoadError, match=r"2 of the 3 parts of .* are missing: m-00002-of-00003\.gguf"):
             read_head(path, "m")
 
+    def test_the_other_byte_order(self, tiny_gguf: Path, tmp_path: Path, clem: Clem) -> None:
+        other = {"little": "big", "big": "little"}[sys.byteorder]
+        path = copied(tiny_gguf, tmp_path / "other.gguf", {}, other)
+        said = (
+            rf"other\.gguf is a {other}-endian file, and this machine is .*gguf-convert-endian FILE {sys.byteorder}"
+        )
+        with pytest.raises(ModelLoadError, match=said):
+            read_head(path, "m")
+        assert re.search(said, clem("doctor", str(path)).stdout)
+
     def test_something_else(self, tmp_path: Path) -> None:
         path = tmp_path / "x.gguf"
         path.write_bytes(b"PK\3\4 an archive")
@@ -150,6 +161,24 @@ class TestTokenLists:
         with pytest.raises(ModelLoadError, match=said):
             open_file(read_settings(spec_of(path)), path)
         assert re.search(said, clem("doctor", str(path)).stdout)
+
+    @pytest.mark.parametrize("key", ["bos", "eos", "eot"])
+    def test_a_special_token_beyond_the_list(self, tiny_gguf: Path, tmp_path: Path, key: str) -> None:
+        count = len(self.tokens(tiny_gguf))
+        path = copied(tiny_gguf, tmp_path / "far.gguf", {f"tokenizer.ggml.{key}_token_id": count})
+        with pytest.raises(
+            ModelLoadError,
+            match=rf"far\.gguf: .*{key}_token_id is {count}, but the file has {count} tokens.*gguf-set-metadata",
+        ):
+            open_file(read_settings(spec_of(path)), path)
+
+    def test_the_entry_may_name_the_first_token_instead(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = copied(tiny_gguf, tmp_path / "far.gguf", {"tokenizer.ggml.bos_token_id": 10**6})
+        assert open_file(read_settings(spec_of(path, {"bos_string": "<|im_start|>"})), path).context[0] == 512
+
+    def test_an_id_of_another_token_may_mean_none(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = copied(tiny_gguf, tmp_path / "none.gguf", {"tokenizer.ggml.seperator_token_id": 2**32 - 1})
+        assert open_file(read_settings(spec_of(path)), path).context[0] == 512
 
     @needs_package
     def test_empty_tokens_are_no_such_pair(self, tiny_gguf: Path, tmp_path: Path) -> None:
@@ -441,6 +470,16 @@ class TestFaults:
         path.write_bytes(tiny_gguf.read_bytes().replace(b"tokenizer.chat_template", b"tokenizer.chat_templatX"))
         with pytest.raises(SpecError, match=r"bare\.gguf has no chat template .*give a custom_chat_template"):
             opened(path)
+
+    def test_a_file_that_has_only_templates_of_other_names(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = tmp_path / "tools.gguf"
+        changes = {"tokenizer.chat_template.tool_use": "{{ 1 }}", "tokenizer.chat_template.rag": "{{ 2 }}"}
+        copied(tiny_gguf, path, changes)
+        path.write_bytes(path.read_bytes().replace(b"tokenizer.chat_template\x08", b"tokenizer.chat_templatX\x08"))
+        with pytest.raises(
+            SpecError, match=r"it has tokenizer\.chat_template\.rag, tokenizer\.chat_template\.tool_use\): set"
+        ):
+            open_file(read_settings(spec_of(path)), path)
 
     def test_metadata_that_contradict_the_entry(self, tiny_gguf: Path) -> None:
         with pytest.raises(SpecError, match=r"context_size is 4096 tokens, but .* is of a model for 512"):

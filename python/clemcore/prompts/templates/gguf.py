@@ -46,11 +46,13 @@ class GgufMetadata:
         values: numbers and strings by their keys; lists are left out.
         tensors: of each tensor the number of its values, the number of its format, and its offset in bytes.
         begin: where tensors begin in the file, in bytes.
+        byte_order: ``little`` or ``big``, as ``sys.byteorder``.
     """
 
     values: Mapping[str, Any]
     tensors: tuple[tuple[int, int, int], ...]
     begin: int
+    byte_order: str
 
     def bytes_needed(self, sizes: Mapping[int, tuple[int, int]]) -> int:
         """Return how long the file must be at least.
@@ -169,7 +171,8 @@ class _Reader:
             found.append((math.prod(dimensions), kind, self._number("Q")))
         alignment = values.get("general.alignment", _ALIGNMENT)
         step = alignment if isinstance(alignment, int) and alignment > 0 else _ALIGNMENT
-        return GgufMetadata(values, tuple(found), -(-self._at // step) * step)
+        begin, order = -(-self._at // step) * step, "little" if self._order == "<" else "big"
+        return GgufMetadata(values, tuple(found), begin, order)
 
     def all_tokens(self) -> list[bytes]:
         """Read all pairs up to the list of tokens, and that list; bytes, because old files cut characters."""

@@ -6,6 +6,7 @@ It needs the package ``gguf``, which names architectures and the sizes of format
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def read_head(path: Path, name: str) -> Head:
         name: the model's name, for errors.
 
     Raises:
-        ModelLoadError: a file is missing, cut off, or not one of a chat model.
+        ModelLoadError: a file is missing, cut off, of another byte order, or not one of a chat model.
     """
     where = f"model '{name}'"
     files = parts_of(path)
@@ -114,9 +115,15 @@ def parts_of(path: Path) -> list[Path]:
 
 def _checked(file: Path, where: str) -> GgufMetadata:
     try:
-        return whole_gguf(file)
+        found = whole_gguf(file)
     except (OSError, ValueError) as fault:
         raise ModelLoadError(f"{where}: {fault}") from fault
+    if found.byte_order != sys.byteorder:
+        raise ModelLoadError(
+            f"{where}: {file} is a {found.byte_order}-endian file, and this machine is {sys.byteorder}-endian: "
+            f"choose another file, or convert a copy of it: gguf-convert-endian FILE {sys.byteorder}"
+        )
+    return found
 
 
 def _check_kind(head: Head, where: str) -> None:

@@ -60,7 +60,7 @@ def open_file(settings: LlamaSettings, path: Path) -> Opened:
     """
     head = read_head(path, settings.local.model_name)
     _check_parameters(settings, head)
-    check_token_list(head, settings.local.model_name)
+    check_token_list(settings, head)
     return Opened(head, _template(settings, head), context_of(settings, head))
 
 
@@ -101,9 +101,11 @@ def _template(settings: LlamaSettings, head: Head) -> str:
             raise TemplateError(f"model '{entry.model_name}': {fault}") from None
     templates, _ = read_templates(head.path)
     if "default" not in templates:
+        others = ", ".join(f"tokenizer.chat_template.{name}" for name in sorted(templates))
         raise SpecError(
-            f"model '{entry.model_name}': {head.path.name} has no chat template (tokenizer.chat_template): set "
-            "model_config.premade_chat_template to false and give a custom_chat_template"
+            f"model '{entry.model_name}': {head.path.name} has no chat template (tokenizer.chat_template"
+            f"{'; it has ' + others if others else ''}): set model_config.premade_chat_template to false and give "
+            "a custom_chat_template"
         )
     return templates["default"]
 
