@@ -261,7 +261,10 @@ class TestEntries:
                 "execute_on is 'cpu', but gpu_layers_offloaded is 3",
             ),
             ({"filename": "model.safetensors"}, "filename must name a GGUF file"),
-            ({"control_tokens": "escape"}, "control_tokens 'escape' is not possible with llamacpp"),
+            (
+                {"control_tokens": "escape"},
+                "'escape' is not possible with llamacpp, whose tokenizer does not say which",
+            ),
             ({"cache_typ": "f32"}, 'did you mean "cache_type"'),
         ],
     )

@@ -133,7 +133,8 @@ def _pipeline(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
             raise SpecError(f"model '{name}': 'eos_to_cull' {fault}") from None
     if found.get("control_tokens") == "escape":
         raise SpecError(
-            f"model '{name}': control_tokens 'escape' is not possible with llamacpp: use 'record' or 'error'"
+            f"model '{name}': control_tokens 'escape' is not possible with llamacpp, whose tokenizer does not "
+            "say which characters a token stands for: use 'record' or 'error'"
         )
     if "kept_cache" in found:
         found["kept_cache"] = read_size(found["kept_cache"], f"model '{name}': kept_cache")
