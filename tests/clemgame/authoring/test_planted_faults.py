@@ -63,6 +63,12 @@ FAULTS: dict[str, tuple[Plant, str, str, str, str, str]] = {
         _in("in/instances.json", '"game_id": 1', '"game_id": 0'),
         *("files", "error", "in/instances.json", '"game_id": 0', "have the game_id 0"),
     ),
+    "a template in another encoding": (
+        lambda folder: (folder / "resources/en/extra.template").write_bytes(
+            "Say 7.\nOr a café.\n".encode("latin-1")
+        ),
+        *("files", "error", "resources/en/extra.template", "caf", "byte 15 (0xe9) is not UTF-8: save"),
+    ),
     "a placeholder that nothing fills": (
         _in(_TEMPLATE, "whole number", "whole $kind number"),
         *("placeholder", "warning", _TEMPLATE, "$kind", "nothing fills '$kind'"),
@@ -170,7 +176,7 @@ def test_a_planted_fault_is_found_at_its_line(sound: Path, tmp_path: Path, name:
     assert found[0].severity == severity
     if file:
         assert found[0].file == str(folder / file)
-        assert text in (folder / file).read_text().splitlines()[found[0].line - 1]
+        assert text in (folder / file).read_text(errors="replace").splitlines()[found[0].line - 1]
 
 
 def test_formats_name_file_and_line(

@@ -63,7 +63,8 @@ def check_game(
             )
     remarks += _of_variables(spec, trial, sources)
     if is_thorough:
-        templates = templates_of(folder)
+        templates, unread = templates_of(folder)
+        remarks += unread
         fields = keys_of([[each.experiment, each.instance] for each in planned.episodes])
         remarks += [*unfilled(templates, folder, fields, trial.sent), *different_wordings(templates)]
         remarks += unreachable_outcomes(files)

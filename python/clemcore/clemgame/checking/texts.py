@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clemcore.clemgame.checking.remarks import HINT, WARNING, Remark
+from clemcore.clemgame.checking.remarks import ERROR, HINT, WARNING, Remark
 
 # As string.Template has them, or with a dollar sign on both sides.
 _PLACEHOLDER = re.compile(r"\$\$|\$([A-Za-z_]\w*)\$|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)")
@@ -52,18 +52,33 @@ class Template(NamedTuple):
                 yield name, self.text.count("\n", 0, found.start()) + 1
 
 
-def templates_of(folder: Path) -> list[Template]:
-    """Return the template files of a game that can be read."""
-    found = []
+def templates_of(folder: Path) -> tuple[list[Template], list[Remark]]:
+    """Return the template files of a game that can be read, and what is wrong with the others."""
+    found: list[Template] = []
+    remarks: list[Remark] = []
     for path in sorted(folder.rglob("*.template")):
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not is_hidden and not _OUTDATED.search(path.stem):
-            try:
-                if path.stat().st_size <= _LARGEST:
-                    found.append(Template(path, path.read_text(encoding="utf-8")))
-            except (OSError, UnicodeDecodeError):
-                continue
-    return found
+        if not is_hidden and not _OUTDATED.search(path.stem) and not path.is_dir():
+            read = _read(path)
+            if isinstance(read, Template):
+                found.append(read)
+            else:
+                remarks.append(read)
+    return found, remarks
+
+
+def _read(path: Path) -> Template | Remark:
+    try:
+        if path.stat().st_size > _LARGEST:
+            return Remark(HINT, f"is larger than {_LARGEST} bytes and is not checked", "files", str(path))
+        data = path.read_bytes()
+        return Template(path, data.decode("utf-8"))
+    except OSError as fault:
+        return Remark(ERROR, f"cannot be read: {fault.strerror}. Make it readable", "files", str(path))
+    except UnicodeDecodeError as fault:
+        line = data.count(b"\n", 0, fault.start) + 1
+        message = f"byte {fault.start} (0x{data[fault.start]:02x}) is not UTF-8: save the file as UTF-8"
+        return Remark(ERROR, message, "files", str(path), line)
 
 
 def unfilled(templates: Sequence[Template], folder: Path, known: set[str], sent: Iterable[str]) -> Iterator[Remark]:
