@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -136,6 +137,24 @@ def test_selections_of_experiments_and_models(game: Path, capsys: pytest.Capture
     assert "echo: 3 episodes scored, 3 were up to date" in capsys.readouterr().err
     assert cli.main(["score", "-g", "echo", "-g", "gone"]) == 2
     assert "there is no game 'gone'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", ["store", "files"])
+def test_experiments_whose_names_are_no_folder_names_are_played_scored_and_evaluated(
+    game: Path, layout: str
+) -> None:
+    names = ["a/b", "a", "..", "a%2Fb"]
+    path = game / "in" / "instances.json"
+    (experiment,) = json.loads(path.read_text())["experiments"]
+    path.write_text(json.dumps({"experiments": [{**experiment, "name": name} for name in names]}))
+    _play()
+    if layout == "files":
+        (RUN / "store.sqlite3").unlink()
+    assert _score().count == 16
+    assert cli.main(["eval"]) == 0
+    with Path("results/raw.csv").open(newline="") as file:
+        found = {(row["experiment"], row["episode"]) for row in csv.DictReader(file)}
+    assert found == {(name, f"instance_{number:05d}") for name in names for number in range(4)}
 
 
 # -- processes --------------------------------------------------------------------
