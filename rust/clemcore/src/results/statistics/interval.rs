@@ -117,7 +117,11 @@ pub(super) fn bootstrapped(
     level: f64,
     range: Option<[f64; 2]>,
 ) -> Option<Interval> {
-    resampled.retain(|each| each.is_finite());
+    // Where values are too large for their sum, no end of the interval can be known.
+    if resampled.iter().any(|each| each.is_infinite()) {
+        return None;
+    }
+    resampled.retain(|each| !each.is_nan()); // resamples without any value
     resampled.sort_unstable_by(f64::total_cmp);
     if resampled.is_empty() {
         return None;
@@ -131,6 +135,9 @@ pub(super) fn bootstrapped(
         let share = Normal::standard().cdf(bias + moved / divisor);
         value + (quantile(&resampled, share) - value) * stretch(spread, level)
     });
+    if !ends.iter().all(|end| end.is_finite()) {
+        return None;
+    }
     let [low, high] = match range {
         Some([lowest, highest]) => ends.map(|end| end.clamp(lowest, highest)),
         None => ends,
@@ -184,6 +191,13 @@ mod tests {
 
     fn of(values: &[f64]) -> Strata {
         vec![values.iter().map(|value| [*value, 1.0]).collect()]
+    }
+
+    #[test]
+    fn values_whose_sum_or_spread_is_too_large_have_no_interval() {
+        for values in [&[1e308, -1e308, 3.0][..], &[1e308, 1e308, 1e307], &[1e200, 0.0, 1.0, 2.0]] {
+            assert_eq!(mean(&of(values), None, &Settings::default(), "x"), None, "{values:?}");
+        }
     }
 
     #[test]
