@@ -9,15 +9,18 @@ import importlib.util
 import json
 import re
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clemcore import backends
 from clemcore.backends.compared.comparison import compare
 from clemcore.backends.compared.engines import LocalEngine
 from clemcore.backends.llamacpp import Llamacpp
 from clemcore.backends.local.fitting import row_of
+from clemcore.backends.local.llamacpp.engine import LlamaEngine
 from clemcore.backends.local.llamacpp.files import choose, find_file
 from clemcore.backends.local.llamacpp.fitting import fits
 from clemcore.backends.local.llamacpp.head import read_head
@@ -381,6 +384,38 @@ class TestAnswers:
     def test_a_batch_gives_each_its_answer(self, llama: LlamacppModel) -> None:
         texts = [reply[2] for reply in llama.generate_batch_response([CAPITAL, CAPITAL[:1], CAPITAL])]
         assert texts == [CANBERRA, CAPITAL[1]["content"], CANBERRA]
+
+    def test_bad_items_of_a_batch_fail_alone_and_answers_are_recorded_when_they_are_ready(
+        self, llama: LlamacppModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recorded: list[list[str]] = []
+        generated = LlamaEngine._generated
+
+        def answers() -> list[str]:
+            calls = json.loads(Path("calls.json").read_text(encoding="utf-8"))
+            return [call["clemcore"]["response_text"] for call in calls if "error" not in call["clemcore"]]
+
+        def watched(engine: LlamaEngine, job: Any) -> Any:
+            # Another thread records; all earlier answers have to arrive while this one is not yet computed.
+            deadline = time.monotonic() + 30
+            while len(answers()) < len(recorded) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            recorded.append(answers())
+            return generated(engine, job)
+
+        monkeypatch.setattr(LlamaEngine, "_generated", watched)
+        too_long, no_text = [{"role": "user", "content": "word " * 600}], [{"role": "user", "content": 3}]
+        image = [{"role": "user", "content": "What?", "image": "a.png"}]
+        batch: list[Any] = [CAPITAL, too_long, CAPITAL[:1], no_text, image, CAPITAL]
+        with backends.record("calls.json"):
+            found = llama.generate_batch_response(batch, return_exceptions=True)
+        kinds = ["Reply", "ContextExceededError", "Reply", "MessagesError", "MessagesError", "Reply"]
+        assert [type(result).__name__ for result in found] == kinds
+        texts = [result[2] for result in found if not isinstance(result, Exception)]
+        assert texts == [CANBERRA, CAPITAL[1]["content"], CANBERRA]
+        assert recorded == [[], texts[:1], texts[:2]]
+        calls = json.loads(Path("calls.json").read_text(encoding="utf-8"))
+        assert sorted(call["clemcore"]["batch"]["index"] for call in calls) == [0, 1, 2, 4, 5]
 
     def test_a_constraint_is_kept(self, llama: LlamacppModel) -> None:
         pytest.importorskip("llguidance")
