@@ -184,6 +184,18 @@ class TestTokenLists:
         assert open_file(read_settings(spec_of(path)), path).context[0] == 512
 
     @needs_package
+    def test_a_file_that_names_no_end_does_not_end_at_an_ordinary_token(
+        self, tiny_gguf: Path, tmp_path: Path, llama: LlamacppModel
+    ) -> None:
+        path = tmp_path / "endless.gguf"
+        path.write_bytes(tiny_gguf.read_bytes().replace(b"ggml.eos_token_id", b"ggml.eoX_token_id"))
+        model = opened(path)
+        ids = model._front.tokenizer.vocabulary.ends
+        assert {model._front.tokenizer.decode([token]) for token in ids} == {"<|im_end|>"}
+        assert ids == llama._front.tokenizer.vocabulary.ends
+        assert model.generate_response(CAPITAL)[2] == CANBERRA
+
+    @needs_package
     def test_empty_tokens_are_no_such_pair(self, tiny_gguf: Path, tmp_path: Path) -> None:
         tokens = self.tokens(tiny_gguf)
         tokens[60] = tokens[61] = ""

@@ -46,7 +46,9 @@ def vocabulary_of(path: Path, values: Mapping[str, Any]) -> Vocabulary:
             composes = values.get("tokenizer.ggml.pre") in COMPOSING
             is_pieces = values.get("tokenizer.ggml.model") == _SENTENCE_PIECE
             adds_blank = is_pieces and values.get("tokenizer.ggml.add_space_prefix") is not False
-            found = _open[key] = Vocabulary(path, composes=composes, adds_blank=adds_blank)
+            names_end = "tokenizer.ggml.eos_token_id" in values
+            made = Vocabulary(path, composes=composes, adds_blank=adds_blank, names_end=names_end)
+            found = _open[key] = made
         return found
 
 
@@ -60,13 +62,17 @@ class Vocabulary:
         refuses: why the model cannot chat, or None.
     """
 
-    def __init__(self, path: Path, *, composes: bool = False, adds_blank: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, composes: bool = False, adds_blank: bool = False, names_end: bool = True
+    ) -> None:
         """Open a file.
 
         Args:
             path: the file; of a model in parts the first one.
             composes: whether texts are normalised to NFC.
             adds_blank: whether a blank is put before each text, and taken away again.
+            names_end: whether the file says which token ends a text. If not, llama.cpp assumes one by its number
+                (as 11, which may be a comma); it counts only if it is a control token.
 
         Raises:
             RuntimeError: llama.cpp cannot read it.
@@ -83,8 +89,12 @@ class Vocabulary:
             kind = int(llama_cpp.llama_vocab_get_attr(self._pointer, token))
             if kind & (_CONTROL | _USER_DEFINED):
                 self.added[token] = self.bytes_of(token).decode("utf-8", "replace"), bool(kind & _CONTROL)
+        assumed = None if names_end else int(llama_cpp.llama_vocab_eos(self._pointer))
         self.ends = frozenset(
-            token for token in range(self.tokens) if llama_cpp.llama_vocab_is_eog(self._pointer, token)
+            token
+            for token in range(self.tokens)
+            if llama_cpp.llama_vocab_is_eog(self._pointer, token)
+            and (token != assumed or self.added.get(token, ("", False))[1])
         )
         self.refuses = _refusal(llama_cpp, self._model)
         texts = sorted((text for text, _ in self.added.values() if text), key=len, reverse=True)
