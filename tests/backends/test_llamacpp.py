@@ -29,7 +29,7 @@ from clemcore.backends.local.llamacpp.settings import read_settings
 from clemcore.backends.local.memory import Free
 from clemcore.cli.compare_engines import compare_engines
 from clemcore.cli.selection import name_or_folder
-from clemcore.errors import MissingExtraError, ModelLoadError, SpecError
+from clemcore.errors import MessagesError, MissingExtraError, ModelLoadError, SpecError
 from clemcore.registry.spec import ModelSpec
 from support.clem import Clem
 from support.gguf_files import write_gguf
@@ -582,6 +582,10 @@ class TestFaults:
         path.write_bytes(tiny_gguf.read_bytes().replace(b"output_norm.weight", b"output_morm.weight"))
         with pytest.raises(ModelLoadError, match=r"llama\.cpp cannot load .*odd\.gguf.*output_norm"):
             opened(path)
+
+    def test_an_image(self, llama: LlamacppModel) -> None:
+        with pytest.raises(MessagesError, match=r"loaded as a text model.*only with the backend huggingface_local"):
+            llama.generate_response([{"role": "user", "content": "What?", "image": "a.png"}])
 
     def test_a_dialogue_beyond_the_context(self, llama: LlamacppModel) -> None:
         from clemcore.errors import ContextExceededError

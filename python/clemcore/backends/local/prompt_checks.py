@@ -64,7 +64,7 @@ def check_text_only(messages: Messages, model_name: str) -> None:
         if message.get("image"):
             raise MessagesError(
                 f"messages[{index}] has an 'image', but '{model_name}' is loaded as a text model: remove it, or "
-                "set model_config.multimodal to true if the model sees"
+                "set model_config.multimodal to true if the model sees (only with the backend huggingface_local)"
             )
         # An assistant that only calls tools may have none.
         if not isinstance(message["content"], str) and message["content"] is not None:
