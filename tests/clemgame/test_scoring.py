@@ -15,6 +15,7 @@ import pytest
 from clemcore import cli
 from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.clemgame.registry import GameRegistry
+from clemcore.clemgame.results.score_files import find_outcomes
 from clemcore.clemgame.scoring import Scored, find, scheduler, score
 from clemcore.clemgame.store import RunStore
 from support.echo_game import write_game
@@ -311,3 +312,26 @@ def test_a_process_that_ends_unasked_is_told(game: Path) -> None:
     ((place, text),) = _score().failed
     assert place == "echo"
     assert "ended with status 7" in text
+
+
+def test_links_to_folders_are_followed_alike_but_never_in_a_circle(game: Path, tmp_path: Path) -> None:
+    _play()
+    (RUN / "store.sqlite3").unlink()
+    (RUN / "loop").symlink_to("..")
+    (RUN / "self").symlink_to("self")
+    (RUN / "echo" / "words_0" / "back").symlink_to(RUN.absolute())
+    Path("results/latest").symlink_to("mock")
+    Path("kept").mkdir()
+    (RUN / "echo").rename("kept/echo")
+    (RUN / "echo").symlink_to(Path("kept/echo").absolute())
+    Path("results/other").mkdir()
+    Path("results/other/echo").symlink_to("../mock/echo")
+    assert {each.folder for each in find(Path("results")).episodes["echo"]} == {
+        f"results/{run}/echo/words_0/instance_{number:05d}" for run in ("mock", "other") for number in range(4)
+    }
+    _score()
+    assert {(each.names.model, each.outcome) for each in find_outcomes("results")} == {
+        ("mock", "scored"), ("other", "scored"),
+    }  # fmt: skip
+    assert len(list(find_outcomes("results"))) == len(list(read_episodes("results"))) == 8
+    assert len(list(find_outcomes("results/latest"))) == 4  # named, so it is meant

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from clemcore.clemgame.layout import found
 from clemcore.clemgame.layout.classic import FinishedEpisode
 from clemcore.clemgame.layout.names import episode_folder
+from clemcore.clemgame.layout.walking import folders_in
 from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.store.contents import ENDED, StoredCall, shared_calls_of
 from clemcore.clemgame.store.schema import store_files
@@ -218,7 +219,7 @@ def find_runs(path: Path) -> list[Path]:
         raise StoreError(f"{path} is not a folder. Name a run, or a folder that holds some")
     if is_run(path):
         return [path]
-    inner = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    inner = folders_in(path)
     runs = [each for each in inner if is_run(each)]
     # Older releases wrote no run.json: any folder that holds episodes counts.
     runs += [each for each in inner if each not in runs and next(found.find_episodes(each), None) is not None]

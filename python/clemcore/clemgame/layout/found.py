@@ -11,7 +11,6 @@ Differences between the releases end here: what comes out has the form of 3.7.2.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from clemcore.clemgame.layout.classic import PARTIAL
+from clemcore.clemgame.layout.walking import walk
 from clemcore.clemgame.store.contents import StoredCall
 from clemcore.errors import StoreError
 
@@ -66,7 +66,7 @@ def find_episodes(path: Path) -> Iterator[FoundEpisode]:
 
 def find_places(path: Path) -> Iterator[tuple[Path, list[str]]]:
     """Give the folders of episodes below a folder, sorted, each with the names of its files."""
-    for folder, folders, files in os.walk(path):
+    for folder, folders, files in walk(path):
         if not SIGNS.isdisjoint(files):
             folders.clear()  # what is below, such as branches, is part of this episode
             yield Path(folder), files

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from clemcore.clemgame.layout.found import SIGNS, found_at, read_json, run_and_epoch
 from clemcore.clemgame.layout.names import component, episode_folder
+from clemcore.clemgame.layout.walking import walk
 from clemcore.clemgame.store.reader import RunReader
 from clemcore.clemgame.store.schema import is_store_file
 from clemcore.errors import StoreError
@@ -83,7 +84,7 @@ def find_outcomes(path: Path | str) -> Iterator[EpisodeScores]:
     """
     # The store of a run knows better than its files what became of an episode.
     of_store = "\0"
-    for folder, folders, files in os.walk(Path(path).absolute()):
+    for folder, folders, files in walk(Path(path).absolute()):
         if any(map(is_store_file, files)):
             of_store = os.path.join(folder, "")  # noqa: PTH118 - a text, because folders are many
             yield from _of_store(Path(folder))

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from clemcore.clemgame.layout.episodes import find_runs
 from clemcore.clemgame.layout.found import SIGNS, found_at, run_and_epoch
 from clemcore.clemgame.layout.names import episode_folder
+from clemcore.clemgame.layout.walking import Position
 from clemcore.clemgame.scoring.ledger import ScoreLedger
 from clemcore.clemgame.store.schema import store_files
 from clemcore.errors import StoreError
@@ -138,21 +139,22 @@ def _of_store(run: Path, ledger: ScoreLedger, problems: list[tuple[str, str]]) -
 def _of_files(run: Path, ledger: ScoreLedger) -> Iterator[Candidate]:
     """Give the episodes of a run, sorted by their folders, without a look into those that are as they were."""
     base, is_epoch = str(run), run_and_epoch(run)[1] is not None
-    folders = [""]
+    folders = [("", Position.start(run))]
     while folders:
-        name = folders.pop()
+        name, position = folders.pop()
         known = ledger.unchanged(name)
         if known is not None:
             yield Candidate(base, name, *known, "", "", has_files=True, is_scored=True)
             continue
         files: list[str] = []
-        below: list[str] = []
+        below: list[tuple[str, Position]] = []
         with os.scandir(f"{base}/{name}") as entries:
             for entry in entries:
-                if not entry.is_dir():
+                inner = position.below(entry)
+                if inner is None:
                     files.append(entry.name)
                 elif not entry.name.startswith("."):
-                    below.append(f"{name}/{entry.name}" if name else entry.name)
+                    below.append((f"{name}/{entry.name}" if name else entry.name, inner))
         if SIGNS.isdisjoint(files):
             folders += sorted(below, reverse=True)
         elif INTERACTIONS in files and "error.json" not in files:

@@ -1,0 +1,94 @@
+"""Goes through folders of results, also through those that links lead to, but never in a circle.
+
+It reads names of files. It does not know runs or episodes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Position(NamedTuple):
+    """Where a walk is.
+
+    Attributes:
+        real: the folder, without links.
+        passed: the folders in which the walk followed a link, and where it began.
+    """
+
+    real: str
+    passed: tuple[str, ...]
+
+    @classmethod
+    def start(cls, path: Path | str) -> Position:
+        """Begin at a folder; it may be a link itself."""
+        return cls(os.path.realpath(path), (os.path.realpath(os.path.dirname(os.path.abspath(path))),))  # noqa: PTH100, PTH120
+
+    def below(self, entry: os.DirEntry[str]) -> Position | None:
+        """Return the position in an entry of this folder.
+
+        Returns:
+            None if it is not a folder, or if it is a link to a folder that holds the link, as ``loop -> ..`` is, or
+            that is here under its own name, as for ``latest -> mock``.
+        """
+        try:
+            if not entry.is_dir():
+                return None
+            if not entry.is_symlink():
+                return Position(os.path.join(self.real, entry.name), self.passed)  # noqa: PTH118 - folders are many
+        except OSError:  # a link to itself
+            return None
+        target = os.path.realpath(entry.path)
+        if any(_is_within(each, target) for each in (self.real, *self.passed)):
+            return None
+        parent, name = os.path.split(target)
+        if parent == self.real and not name.startswith("."):
+            return None
+        return Position(target, (*self.passed, self.real))
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))  # noqa: PTH118 - as above
+
+
+def walk(path: Path | str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Give each folder, with its folders and its other files, as ``os.walk`` does.
+
+    Remove a name from the list of folders to leave it out. A folder that cannot be read is left out.
+    """
+    rest = [(os.fspath(path), Position.start(path))]
+    while rest:
+        folder, position = rest.pop()
+        below: dict[str, Position] = {}
+        files: list[str] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    inner = position.below(entry)
+                    if inner is not None:
+                        below[entry.name] = inner
+                    elif not _is_folder(entry):
+                        files.append(entry.name)
+        except OSError:
+            continue
+        folders = list(below)
+        yield folder, folders, files
+        rest += [(os.path.join(folder, name), below[name]) for name in reversed(folders)]  # noqa: PTH118 - as above
+
+
+def folders_in(path: Path) -> list[Path]:
+    """Return the folders in a folder that a walk enters, sorted, without hidden ones."""
+    position = Position.start(path)
+    with os.scandir(path) as entries:
+        names = [entry.name for entry in entries if position.below(entry) is not None]
+    return sorted(path / name for name in names if not name.startswith("."))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
