@@ -70,7 +70,7 @@ test-lowest: setup ## Test local models with the lowest transformers that we all
 	$(BIN)/uv pip install --quiet --python build/lowest/bin/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct \
 	  --reinstall-package transformers "$$(grep -om1 'transformers>=[^"]*' pyproject.toml)"
-	VIRTUAL_ENV=$(abspath build/lowest) $(BIN)/maturin develop --release --uv --quiet
+	PATH="$(abspath $(BIN)):$$PATH" VIRTUAL_ENV=$(abspath build/lowest) $(BIN)/maturin develop --release --uv --quiet
 	build/lowest/bin/python -m pytest -q -n 1 --dist loadfile $(LOCAL_TESTS)
 
 .PHONY: test-litellm
