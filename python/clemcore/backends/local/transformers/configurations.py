@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clemcore.backends.local.arguments import Arguments
@@ -45,6 +46,7 @@ class Settings:
         ends: ids of the tokens that end a reply.
         sent: what goes into the record, but for the seed.
         own: the fields of the model's own configuration from which these were made.
+        limited: ``effective`` by its ``max_tokens``, each made once.
     """
 
     config: Any
@@ -55,6 +57,15 @@ class Settings:
     ends: frozenset[int]
     sent: Mapping[str, Any]
     own: Mapping[str, Any]
+    limited: dict[int, Arguments] = field(default_factory=dict)
+
+    def effective_for(self, arguments: Arguments, seed: int | None) -> Arguments:
+        """Return what holds for certain arguments, with their limit and a seed."""
+        most = arguments.max_tokens
+        found = self.limited.get(most)
+        if found is None:
+            found = self.limited[most] = dataclasses.replace(self.effective, max_tokens=most)
+        return found if seed is None else dataclasses.replace(found, seed=seed)
 
 
 class Configurations:

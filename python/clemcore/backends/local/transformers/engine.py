@@ -43,6 +43,7 @@ from clemcore.backends.local.transformers.generation_config import (
     search_of,
     why_in_one_call,
 )
+from clemcore.backends.local.transformers.groups import batch_key
 from clemcore.backends.local.transformers.hardware import hardware_of
 from clemcore.backends.local.transformers.masking import honours_mask
 from clemcore.backends.local.transformers.media import ImagesTogether, inputs_of, kind_of
@@ -135,13 +136,11 @@ class TransformersEngine:
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of a text, with no token added."""
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-        return ids
+        return list(self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, special tokens included."""
-        text: str = self._decode(ids, skip_special_tokens=False)
-        return text
+        return str(self._decode(ids, skip_special_tokens=False))
 
     def bytes_of(self, token: int) -> bytes:
         """Return what one token adds to the UTF-8 of a text."""
@@ -170,7 +169,7 @@ class TransformersEngine:
         seed = arguments.seed
         if arguments.temperature > 0 and seed is None:
             seed = int(torch.randint(LARGEST_SEED, ()))
-        arguments = dataclasses.replace(settings.effective, max_tokens=arguments.max_tokens, seed=seed)
+        arguments = settings.effective_for(arguments, seed)
         if settings.processors is None:
             return Rules(arguments, ends=settings.ends)
         rules = rules_of(self._model, settings.processors, arguments, prompt_ids)
@@ -194,10 +193,8 @@ class TransformersEngine:
             if refusal is not None:
                 yield job, refusal
             else:
-                asked = None if job.choose is not None else dataclasses.replace(job.arguments, max_tokens=1)
-                alike = asked, kind_of(job)
                 is_alone = way == "alone" or job.is_search or job.state is not None or job.pieces
-                groups.setdefault(job if is_alone else alike, []).append(job)
+                groups.setdefault(job if is_alone else batch_key(job), []).append(job)
         for batch in groups.values():
             yield from self._results(batch)
 
@@ -349,12 +346,11 @@ class TransformersEngine:
             settings = self._configurations.settings(batch[0].arguments)
             config, ends = self._config_for(batch, settings), settings.ends
             prompts = [job.all_ids for job in batch]
-            longest = max(map(len, prompts))
+            longest, device = max(map(len, prompts)), self._device
             pads = [longest - len(prompt) for prompt in prompts]
-            pad, device = config.pad_token_id, self._device
             watch = Watch(batch, longest, ends, beams=(config.num_beams or 1) > 1) if is_watched(batch) else None
             choosing = Choosing(batch, longest, ends) if batch[0].choose is not None else None
-            rows = [[pad] * n + prompt if n else prompt for n, prompt in zip(pads, prompts, strict=True)]
+            rows = [[config.pad_token_id] * n + prompt for n, prompt in zip(pads, prompts, strict=True)]
             input_ids = torch.tensor(rows, device=device)
             mask = torch.ones_like(input_ids)
             for index, n in enumerate(pads):

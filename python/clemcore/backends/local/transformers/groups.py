@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from clemcore.backends.local.engine import Job
@@ -28,6 +27,11 @@ def padding_of(batch: Sequence[Job]) -> float:
     return 1 - sum(len(job.ids) for job in batch) / (longest * len(batch))
 
 
+def batch_key(job: Job) -> Hashable:
+    """Return what is equal for jobs that one padded batch can compute."""
+    return None if job.choose is not None else job.arguments.of_choice, kind_of(job)
+
+
 def groups_of(jobs: Sequence[Job], most: int) -> list[list[Job]]:
     """Return groups of jobs of similar length, the longest first.
 
@@ -38,8 +42,7 @@ def groups_of(jobs: Sequence[Job], most: int) -> list[list[Job]]:
     """
     alike: dict[Any, list[Job]] = {}
     for job in jobs:
-        asked = None if job.choose is not None else dataclasses.replace(job.arguments, max_tokens=1)
-        alike.setdefault((asked, kind_of(job)), []).append(job)
+        alike.setdefault(batch_key(job), []).append(job)
     groups: list[list[Job]] = []
     for same in alike.values():
         group: list[Job] = []

@@ -7,6 +7,7 @@ microseconds. A write through ``.data`` is not counted: nothing can see it.
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Hashable, Iterator
 from typing import Any
 
@@ -73,28 +74,31 @@ class Watched:
 
     def _look(self) -> None:
         """Note all modules and tensors; a tensor or module that took the place of another one is found by that."""
-        self._places: list[tuple[dict[str, Any], str, Any]] = []
+        places: list[tuple[dict[str, Any], str, Any]] = []
         self._adapters: list[Any] = []
         for module in self._model.modules():
             found = [
                 *_weights_of(module),
                 *((module._modules, name, part) for name, part in module._modules.items()),
             ]
-            self._places += found
+            places += found
             if hasattr(module, "_active_adapter"):
                 self._adapters.append(module)
         self._hooked = list(self._model.modules())
         self._modules = [module._modules for module in self._hooked]
         self._counts = [len(parts) for parts in self._modules]
-        self._tensors = [thing for _, _, thing in self._places if _is_counted(thing)]
+        # One list of each, because a look at them is a part of every call.
+        self._owners = [owner for owner, _, _ in places]
+        self._names = [name for _, name, _ in places]
+        self._things = [thing for _, _, thing in places]
+        self._tensors = [thing for thing in self._things if _is_counted(thing)]
         self._first = next(iter(self._tensors), None)
         # Equal sums of two sets of tensors mean nothing.
         self._number = getattr(self, "_number", 0) + 1
 
     def _is_rebuilt(self) -> bool:
-        return any(owner.get(name) is not thing for owner, name, thing in self._places) or self._counts != list(
-            map(len, self._modules)
-        )
+        now = map(dict.get, self._owners, self._names)
+        return self._counts != list(map(len, self._modules)) or not all(map(operator.is_, now, self._things))
 
 
 def _contexts(torch: Any, device: str) -> tuple[Hashable, ...]:
