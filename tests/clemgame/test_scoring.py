@@ -219,6 +219,23 @@ def test_code_that_catches_everything_cannot_write_beside_another_process(
     assert _main_scores() == [0] * 4
 
 
+_LINKS = """
+    def store_scores(self, folder):
+        super().store_scores(folder)
+        os.symlink(os.path.abspath("shared.txt"), os.path.join(folder, "own.txt"))
+        with open(os.path.join(folder, "own.txt"), "a") as file:
+            file.write("x")
+"""
+
+
+def test_a_link_from_the_folder_of_an_episode_is_followed(game: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "_FEWEST", 1)
+    _play()
+    _with_scorer(game, _LINKS)
+    _change(game / "master.py", "import random", "import os\nimport random")
+    assert _score(processes=2).writes.endswith(f"writes {Path('shared.txt').absolute()}")
+
+
 # -- what scorers leave and what goes wrong --------------------------------------------------------------------
 _LEAVES = """
     def store_scores(self, folder):
