@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clemcore.backends.local.transformers.states import NEW_NAME, OLD_NAME, cache_name
-from clemcore.errors import ModelLoadError
+from clemcore.errors import ModelLoadError, SpecError
 from support.tiny import CANBERRA, CAPITAL, END, load, with_own_code
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
@@ -58,3 +58,23 @@ def test_code_of_another_version_is_refused_before_weights_are_read(
         ModelLoadError, match=rf"'tiny': its code \(NamedForCausalLM\) calls the cache '{other}', but"
     ):
         load(folder, _CONFIG)
+
+
+def test_code_without_post_init_is_refused_before_weights_are_read(
+    tiny_chat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transformers 5 looks there for weights that are tied, after it has read them."""
+    code = _MODEL.format(name=cache_name(), library=cache_name()) + "\n    def post_init(self):\n        pass\n"
+    folder = with_own_code(tiny_chat, tmp_path / "without_post_init", "named", code)
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", None)
+    with pytest.raises(
+        ModelLoadError, match=r"'tiny': its code \(NamedForCausalLM\) was written for transformers 4"
+    ):
+        load(folder, _CONFIG)
+
+
+def test_code_for_images_that_transformers_cannot_load_as_such(tiny_chat: Path, tmp_path: Path) -> None:
+    """The code of InternVL3 and Phi-3.5-vision offers one for texts, with methods of its own for images."""
+    folder = folder_with(cache_name(), tiny_chat, tmp_path / "sees_by_itself")
+    with pytest.raises(SpecError, match=r"\(NamedConfig\): its own code offers none; choose a copy of it in"):
+        load(folder, {**_CONFIG, "multimodal": True})

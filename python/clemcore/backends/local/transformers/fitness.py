@@ -13,6 +13,7 @@ from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.failures import reason_of
+from clemcore.backends.local.transformers.loading import model_class
 from clemcore.backends.local.transformers.skeleton import Skeleton
 from clemcore.backends.local.transformers.states import LINEAR_NAME, NEW_NAME, OLD_NAME, cache_name
 from clemcore.backends.local.weight_files import folder_of, shapes_of, weight_files
@@ -38,7 +39,8 @@ def check(entry: LocalEntry, config: Any) -> None:
             than it says, or the model's code is of another version of the library.
     """
     try:
-        model = Skeleton(config, None, trust_remote_code=entry.trust_remote_code).model
+        code = entry.trust_remote_code
+        model = Skeleton(config, None, trust_remote_code=code, model_class=model_class(entry)).model
     except Exception as error:  # noqa: BLE001 - code of a model may do anything; then it is found out when it is loaded
         logger.info("model '%s': no modules without weights: %s", entry.model_name, reason_of(error))
         _check_names(entry, config, error)
@@ -52,10 +54,11 @@ def check(entry: LocalEntry, config: Any) -> None:
 
 
 def check_code(model: Any, name: str) -> None:
-    """Refuse code of a model's own that calls its cache otherwise than the installed library.
+    """Refuse code of a model's own that was written for another version than the installed library.
 
-    ``generate`` would feed it only the last token, without the ones before, and a ``forward`` that takes any name
-    would say nothing.
+    If it calls its cache otherwise, ``generate`` would feed it only the last token, without the ones before, and a
+    ``forward`` that takes any name would say nothing. Code for transformers 4 often ends without ``post_init``;
+    then transformers 5 fails in the middle of the weights.
 
     Args:
         model: the transformers model, with or without weights.
@@ -66,6 +69,12 @@ def check_code(model: Any, name: str) -> None:
     """
     import transformers
 
+    if not hasattr(model, "all_tied_weights_keys"):
+        raise ModelLoadError(
+            f"model '{name}': its code ({type(model).__name__}) was written for transformers 4 and does not call "
+            f"post_init, which transformers {transformers.__version__} needs to load weights: use a revision of "
+            "the model for transformers 5, or serve the model and use the backend openai_compatible"
+        )
     accepted, library = inspect.signature(model.forward).parameters, cache_name()
     others = [each for each in (NEW_NAME, OLD_NAME, LINEAR_NAME) if each in accepted]
     if library in accepted or not others or (library == OLD_NAME and others == [LINEAR_NAME]):

@@ -198,13 +198,20 @@ def check_sees(entry: LocalEntry, config: Any) -> None:
     if entry.multimodal and not sees and reads:
         raise SpecError(
             f"{where}: model_config.multimodal is true, but transformers has no vision-language model for its "
-            f"configuration ({name}): remove the setting, or serve the model and use the backend openai_compatible"
+            f"configuration ({name}): {_instead(entry)}, or serve the model and use the backend openai_compatible"
         )
     if not entry.multimodal and sees and not reads:
         raise SpecError(
             f"{where}: its configuration ({name}) is that of a vision-language model: set "
             "model_config.multimodal to true, also for dialogues without images"
         )
+
+
+def _instead(entry: LocalEntry) -> str:
+    """Say what to load in place of a model that the library cannot load as one that sees."""
+    if entry.trust_remote_code:
+        return "its own code offers none; choose a copy of it in transformers' own format (often named '…-hf')"
+    return "remove the setting"
 
 
 def load_tokenizer(entry: LocalEntry, options: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any] | None]:
