@@ -170,6 +170,26 @@ def test_fresh_moves_the_old_run_aside(clem: Clem, game: Path) -> None:
     assert len(_records(aside)) == 3
 
 
+def test_a_run_that_was_set_aside_counts_only_if_it_is_named(clem: Clem, game: Path) -> None:
+    _run(clem)
+    _run(clem, "--fresh")
+    [aside] = Path("results").glob("mock.until_*")
+    for command, told in {"score": "echo: 3 episodes", "eval": "3 episodes", "transcribe": "3 episodes"}.items():
+        done = clem(command)
+        assert done.returncode == 0
+        assert told in done.stderr
+        assert [line for line in done.stderr.splitlines() if aside.name in line] == [
+            f"clem: left out, because 'clem run --fresh' has set it aside: {aside}. To read such a run, name its "
+            "folder, or rename it"
+        ]
+        assert aside.name not in done.stdout
+    assert f"\n{aside.name}" not in Path("results/results.csv").read_text()
+    assert clem("score", str(aside)).stderr == "echo: 3 episodes scored\n"
+    assert aside.name in clem.ok("eval", str(aside))
+    aside.rename("results/before")
+    assert "before" in clem.ok("eval")
+
+
 def test_a_run_without_its_description_is_refused(clem: Clem, game: Path) -> None:
     _run(clem)
     (RUN / "run.json").unlink()

@@ -11,7 +11,7 @@ import click
 
 from clemcore.cli.figures import ends_of, note_cautions, show_costs, show_pairs
 from clemcore.cli.greedy import GreedyCommand
-from clemcore.cli.inputs import examples, results_folder
+from clemcore.cli.inputs import examples, note_set_aside, results_folder
 from clemcore.cli.terminal import note, progress, show_some, table
 from clemcore.secrets import scrub
 
@@ -88,6 +88,7 @@ def eval_(
     from clemcore.clemgame.results.excel import write_for_excel
 
     path = run or results_dir
+    note_set_aside(path)
     with progress(f"evaluating {path}"):
         done = evaluate(
             path,

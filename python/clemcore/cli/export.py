@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from clemcore.cli.inputs import examples, options
+from clemcore.cli.inputs import examples, note_set_aside, options
 from clemcore.cli.terminal import note, show_some
 from clemcore.secrets import scrub
 
@@ -93,6 +93,7 @@ def export(run: Path, kind: str, output: Path | None, **given: Any) -> int:
     """
     stated = {name: value for name, value in given.items() if value not in (None, ())}
     _refuse_others(kind, stated)
+    note_set_aside(run)
     if kind == "classic":
         _export_classic(run, output, **stated)
         return 0

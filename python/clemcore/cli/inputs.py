@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from clemcore.cli.terminal import note
+
 if TYPE_CHECKING:
     from clemcore.prompts.templates import TemplateSource
 
@@ -48,6 +50,18 @@ def results_folder(command: AnyFunction) -> AnyFunction:
         help="Where the results are (results).",
     )
     return run(folder(command))
+
+
+def note_set_aside(*paths: Path) -> None:
+    """Say in one line which runs in folders of results are left out, because they were set aside."""
+    from clemcore.clemgame.layout.walking import set_aside_in
+
+    found = dict.fromkeys(str(each) for path in paths for each in set_aside_in(path))
+    if found:
+        note(
+            f"clem: left out, because 'clem run --fresh' has set it aside: {', '.join(found)}. "
+            "To read such a run, name its folder, or rename it"
+        )
 
 
 # What an answer is generated with; :func:`generation_arguments` brings them together.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from clemcore.cli.inputs import examples
+from clemcore.cli.inputs import examples, note_set_aside
 from clemcore.cli.terminal import note, out, progress, show_some
 from clemcore.secrets import scrub
 
@@ -45,6 +45,7 @@ def page(*, runs: tuple[Path, ...], output: Path, single: Path | None) -> int:
     from clemcore.clemgame.pages.folder import write_folder, write_single
 
     paths = list(runs) or [Path("results")]
+    note_set_aside(*paths)
     with progress(f"writing the page of {', '.join(map(str, paths))}"):
         done = write_folder(paths, output) if single is None else write_single(paths, single)
     show_some([f"clem: {scrub(problem)}" for problem in done.problems])

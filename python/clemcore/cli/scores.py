@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clemcore.cli.greedy import GreedyCommand
-from clemcore.cli.inputs import examples, results_folder
+from clemcore.cli.inputs import examples, note_set_aside, results_folder
 from clemcore.cli.terminal import note, progress, show_some
 from clemcore.secrets import scrub
 
@@ -88,6 +88,7 @@ def score_all(
     registry = GameRegistry.from_directories_and_cwd_files()
     if not path.is_dir():
         raise RunError(f"{path}: there is no such folder; name the folder of the results with -r")
+    note_set_aside(path)
     with progress(f"looking for episodes in {path}"):
         found = find(path, models, experiment)
     status = 1 if found.problems else 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clemcore.cli.greedy import GreedyCommand
-from clemcore.cli.inputs import examples, results_folder
+from clemcore.cli.inputs import examples, note_set_aside, results_folder
 from clemcore.cli.terminal import note, progress, show_some
 from clemcore.secrets import scrub
 
@@ -42,6 +42,7 @@ def transcribe_all(path: Path, game: Selector) -> int:
     """Transcribe the episodes below a folder; return the exit status."""
     from clemcore.clemgame.transcripts import builder
 
+    note_set_aside(path)
     with progress(f"transcribing {path}"):
         done = builder.transcribe(path, _names(game))
     show_some([f"clem: {place}: {scrub(text)}" for place, text in done.problems])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from clemcore.cli.inputs import examples
+from clemcore.cli.inputs import examples, note_set_aside
 from clemcore.cli.terminal import note, out, progress
 
 
@@ -31,6 +31,7 @@ def view(*, runs: tuple[Path, ...], port: int) -> int:
     from clemcore.clemgame.pages.server import ViewServer
 
     paths = list(runs) or [Path("results")]
+    note_set_aside(*paths)
     with progress(f"reading {', '.join(map(str, paths))}"):
         server = ViewServer(paths, port)
     out(server.address)

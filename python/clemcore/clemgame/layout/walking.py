@@ -1,14 +1,19 @@
 """Goes through folders of results, also through those that links lead to, but never in a circle.
 
-It reads names of files. It does not know runs or episodes.
+Runs that ``clem run --fresh`` has set aside are left out, unless a walk begins there. It reads names of files. It
+does not know what is in a run.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+# The name that a run gets when it is set aside; somebody who renames it means it to count.
+_SET_ASIDE = re.compile(r".+\.until_\d{4}-\d\d-\d\d_\d{6}(_\d+)?", re.DOTALL)
 
 
 class Position(NamedTuple):
@@ -31,11 +36,11 @@ class Position(NamedTuple):
         """Return the position in an entry of this folder.
 
         Returns:
-            None if it is not a folder, or if it is a link to a folder that holds the link, as ``loop -> ..`` is, or
-            that is here under its own name, as for ``latest -> mock``.
+            None if it is not a folder, if it was set aside, or if it is a link to a folder that holds the link, as
+            ``loop -> ..`` is, or that is here under its own name, as for ``latest -> mock``.
         """
         try:
-            if not entry.is_dir():
+            if not entry.is_dir() or _SET_ASIDE.fullmatch(entry.name):
                 return None
             if not entry.is_symlink():
                 return Position(os.path.join(self.real, entry.name), self.passed)  # noqa: PTH118 - folders are many
@@ -85,6 +90,12 @@ def folders_in(path: Path) -> list[Path]:
     with os.scandir(path) as entries:
         names = [entry.name for entry in entries if position.below(entry) is not None]
     return sorted(path / name for name in names if not name.startswith("."))
+
+
+def set_aside_in(path: Path) -> list[Path]:
+    """Return the runs in a folder, or in the folders in it, that were set aside, sorted."""
+    found = (each for depth in ("*", "*/*") for each in path.glob(f"{depth}.until_*"))
+    return sorted(each for each in found if _SET_ASIDE.fullmatch(each.name) and each.is_dir())
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
