@@ -66,6 +66,7 @@ def _shown(record: dict[str, Any], policy: str) -> dict[str, Any]:
         ],
         "two_players": len(names) == 2,
         "rounds": [[_message(event, players, names) for event in events] for events in record["turns"]],
+        "calls": [[] for _ in record["turns"]],
     }  # fmt: skip
 
 

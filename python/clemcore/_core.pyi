@@ -678,19 +678,24 @@ def proportion_interval(
 ) -> tuple[float, float, str] | None:
     """Return the interval of a proportion, and its method; the arguments are those of :func:`mean_interval`."""
 
-def transcript(interactions: bytes, images: dict[str, str]) -> tuple[bytes, bytes]:
+def transcript(
+    interactions: bytes,
+    images: dict[str, str],
+    calls: list[tuple[int, str, int, str, int, str | None, bytes, bytes | None]] = ...,
+) -> tuple[bytes, bytes]:
     """Return the transcript of an episode as HTML and as TeX.
 
     Args:
         interactions: the content of ``interactions.json`` of any release.
         images: ``data:`` addresses of images by the names that messages give. Others are shown by their names.
+        calls: the calls of the episode, as :func:`episode_view` takes them; HTML shows them below their rounds.
 
     Raises:
         ValueError: it is not JSON.
     """
 
 def transcript_html(interactions: bytes, images: dict[str, str]) -> bytes:
-    """Return the transcript of an episode as HTML alone; arguments and errors are those of :func:`transcript`."""
+    """Return the transcript of an episode as HTML alone, without calls; see :func:`transcript`."""
 
 def transcript_images(interactions: bytes) -> list[str]:
     """Return the names of the images of an episode.

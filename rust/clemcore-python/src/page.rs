@@ -11,15 +11,17 @@ use std::collections::{BTreeMap, HashMap};
 
 /// The transcript of an episode as HTML and as TeX.
 #[pyfunction]
+#[pyo3(signature = (interactions, images, calls = Vec::new()))]
 pub(crate) fn transcript<'py>(
     py: Python<'py>,
     interactions: &[u8],
     images: HashMap<String, String>,
+    calls: Vec<CallFields>,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
     guarded(|| {
         let (html, tex) = py.detach(|| {
             let transcript = Transcript::read(interactions).map_err(PyValueError::new_err)?;
-            let html = transcript.html(&images).map_err(PyRuntimeError::new_err)?;
+            let html = transcript.html(&images, &calls_of(&calls)).map_err(PyRuntimeError::new_err)?;
             let tex = transcript.tex().map_err(PyRuntimeError::new_err)?;
             Ok::<_, PyErr>((html, tex))
         })?;
@@ -37,7 +39,7 @@ pub(crate) fn transcript_html<'py>(
     guarded(|| {
         let html = py.detach(|| {
             let transcript = Transcript::read(interactions).map_err(PyValueError::new_err)?;
-            transcript.html(&images).map_err(PyRuntimeError::new_err)
+            transcript.html(&images, &[]).map_err(PyRuntimeError::new_err)
         })?;
         Ok(PyBytes::new(py, html.as_bytes()))
     })
@@ -52,6 +54,23 @@ pub(crate) fn transcript_images(py: Python<'_>, interactions: &[u8]) -> PyResult
 /// Number, player, round, kind, attempt, text, record and readable record of a call.
 type CallFields =
     (u32, PyBackedStr, u32, PyBackedStr, u32, Option<PyBackedStr>, PyBackedBytes, Option<PyBackedBytes>);
+
+fn calls_of(fields: &[CallFields]) -> Vec<Call<'_>> {
+    fields
+        .iter()
+        .map(|(number, player, round, kind, attempt, text, record, readable)| Call {
+            number: *number,
+            player,
+            round: *round,
+            kind,
+            attempt: *attempt,
+            text: text.as_deref(),
+            record,
+            readable: readable.as_deref(),
+        })
+        .collect()
+}
+
 /// Calls of models, tokens of prompts, tokens of answers, USD and seconds.
 type Counts = (u32, u64, u64, f64, f64);
 
@@ -65,19 +84,7 @@ pub(crate) fn episode_view<'py>(
 ) -> PyResult<(Bound<'py, PyBytes>, Counts, Vec<String>, String)> {
     guarded(|| {
         let found = py.detach(|| {
-            let calls: Vec<Call<'_>> = calls
-                .iter()
-                .map(|(number, player, round, kind, attempt, text, record, readable)| Call {
-                    number: *number,
-                    player,
-                    round: *round,
-                    kind,
-                    attempt: *attempt,
-                    text: text.as_deref(),
-                    record,
-                    readable: readable.as_deref(),
-                })
-                .collect();
+            let calls = calls_of(&calls);
             view(interactions, &calls, &images).map_err(PyValueError::new_err)
         })?;
         let taken = found.taken;

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from clemcore import cli
+from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.clemgame.transcripts.builder import build_tex, build_transcript, build_transcripts, transcribe
 from clemcore.clemgame.transcripts.pictures import MOST_BYTES
 from clemcore.errors import RunError
@@ -204,6 +205,38 @@ def test_all_layouts_get_their_files_and_torn_ones_are_named(capsys: pytest.Capt
     with pytest.raises(SystemExit):
         cli.transcripts("taboo")
     assert "1 episodes transcribed, 1 not" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", ["classic", "store"])
+def test_calls_are_folded_below_their_rounds(layout: str) -> None:
+    write_game(Path(), instances=1)
+    assert cli.main(["run", "-g", "echo", "-m", "mock", "--layout", layout]) == 0
+    if layout == "classic":
+        Path("results/mock/store.sqlite3").unlink()
+    assert transcribe("results").problems == []
+    [episode] = read_episodes("results")
+    found = Page((episode.folder / "transcript.html").read_text())
+    assert {tag for tag, _ in found.elements} <= ELEMENTS | {"details", "summary", "b"}
+    calls = [text for text in found.texts if text.startswith("Call ")]
+    assert len(calls) == len(episode.calls()) > 0
+    assert all(text.endswith(("program", "the model was asked")) for text in calls)
+    assert sum(text.startswith("Prompt sent") for text in found.texts) == len(calls)
+    assert found.texts.count("Response") == len(calls)
+
+
+def test_a_transcript_without_its_calls_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    write_game(Path(), instances=1)
+    assert cli.main(["run", "-g", "echo", "-m", "mock", "--layout", "classic"]) == 0
+    Path("results/mock/store.sqlite3").unlink()
+    [torn] = list(Path("results").rglob("*.requests.json"))[:1]
+    torn.write_text("[")
+    done = transcribe("results")
+    assert done.episodes == 1
+    [(place, text)] = done.problems
+    assert place == torn.parent
+    assert "its calls are not shown" in text
+    assert torn.name in text
+    assert "Round 0" in (place / "transcript.html").read_text()
 
 
 def test_an_episode_that_only_a_store_has_gets_a_page() -> None:

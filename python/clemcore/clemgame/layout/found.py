@@ -11,6 +11,7 @@ Differences between the releases end here: what comes out has the form of 3.7.2.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -269,14 +270,15 @@ def read_state(episode: FoundEpisode) -> tuple[str, dict[str, Any] | None]:
 
 def read_calls(episode: FoundEpisode) -> list[StoredCall]:
     """Return the calls of an episode, by number, or in the order in which they were made where they have none."""
+    names = sorted(os.listdir(episode.folder))  # noqa: PTH208 - a run has many
+    partial = "partial.requests.json"
+    per_player = [name for name in names if name.endswith(".requests.json") and name != partial]
+    other = [name for name in ("requests.json", partial) if name in names]
+    files = [episode.folder / name for name in per_player or other]
+    if not files:
+        return []
     from clemcore.calls.reader import read_record
 
-    per_player = sorted(episode.folder.glob("*.requests.json"))
-    files = [path for path in per_player if path.name != "partial.requests.json"] or [
-        path
-        for path in (episode.folder / "requests.json", episode.folder / "partial.requests.json")
-        if path.is_file()
-    ]
     found: list[tuple[tuple[int, str, int], RecordedCall, dict[str, Any]]] = []
     for path in files:
         around = _around(path)
@@ -303,7 +305,10 @@ def read_calls(episode: FoundEpisode) -> list[StoredCall]:
 
 def _around(path: Path) -> list[dict[str, Any]]:
     """Return what stands around each call of a file: its round, and what clemcore 4 adds."""
-    value = json.loads(path.read_bytes())
+    try:
+        value = json.loads(_bytes_of(path))
+    except (ValueError, RecursionError) as fault:
+        raise StoreError(f"{path} is not JSON: {fault}. Restore it, or remove the folder and play again") from fault
     calls = value.get("calls", []) if isinstance(value, dict) else []
     return [call if isinstance(call, dict) else {} for call in calls]
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from clemcore._core import episode_view, transcript_images
 from clemcore.clemgame.runs.outcome import one_line
-from clemcore.clemgame.transcripts.builder import encoded
+from clemcore.clemgame.transcripts.calls import fields_of
+from clemcore.clemgame.transcripts.encoding import encoded
 from clemcore.clemgame.transcripts.pictures import read_images
 from clemcore.errors import StoreError
 from clemcore.secrets import scrub
@@ -30,9 +31,6 @@ _OF_STATES = {"played": UNSCORED, "error": ERROR, "limit": LIMIT}
 # What is longer is cut; the record has all of it.
 _LONGEST_KIND, _LONGEST_TEXT = 200, 200_000
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
-# May be half a character; the whole ones among them are read twice, which does no harm.
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]|NaN|Infinity")
-_SIGNS_OF_HALF = (b"\\ud", b"\\uD", b"NaN", b"Infinity")
 _Value = TypeVar("_Value")
 
 
@@ -178,19 +176,7 @@ def _view(
     interactions: bytes, calls: list[StoredCall], roots: list[Path], images: list[str]
 ) -> tuple[bytes, tuple[int, int, int, float, float], list[str], str]:
     """Ask the core; ``images`` takes the data of the images, and the core gets their places in it."""
-    fields = [
-        (
-            c.number,
-            _whole(c.player),
-            c.round,
-            _whole(c.kind),
-            c.attempt,
-            _text(c.text),
-            c.record,
-            _readable(c.record),
-        )
-        for c in calls
-    ]
+    fields = fields_of(calls)
     for attempt in (interactions, None):
         try:
             # Python reads more than JSON, such as the NaN of 3.7.2 and half a character.
@@ -204,26 +190,6 @@ def _view(
         images += found.values()
         return view
     raise AssertionError("unreachable")
-
-
-def _whole(text: str) -> str:
-    """Return a text as UTF-8 can hold it; half a character becomes its escape."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _text(text: str | None) -> str | None:
-    return None if text is None else _whole(text)
-
-
-def _readable(record: bytes) -> bytes | None:
-    """Return a record without half characters, which the core cannot read; None if it can be read as it is."""
-    # Searches for plain bytes take a tenth of the time of one for the pattern, and most records have none.
-    if not any(part in record for part in _SIGNS_OF_HALF) or not _HALF.search(record):
-        return None
-    try:
-        return encoded(json.loads(record))
-    except ValueError:
-        return None
 
 
 def _outcome(state: str, metrics: Mapping[str, float] | None) -> str:

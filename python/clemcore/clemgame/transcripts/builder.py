@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clemcore._core import transcript, transcript_html, transcript_images
 from clemcore.clemgame.layout.jsonfile import write_whole
 from clemcore.clemgame.legacy.passed_on import passed_on
+from clemcore.clemgame.transcripts.calls import CallFields, fields_of
+from clemcore.clemgame.transcripts.encoding import encoded
 from clemcore.clemgame.transcripts.pictures import read_images, roots_of
-from clemcore.errors import RunError, StoreError
+from clemcore.errors import ClemcoreError, RunError, StoreError
 
 if TYPE_CHECKING:
     from clemcore.clemgame.layout.episodes import Episode
@@ -26,7 +28,6 @@ if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
     __getattr__ = passed_on(__name__, "load_json", "store_file")
 
 HTML, TEX = "transcript.html", "transcript.tex"
-_HALF = re.compile("[\ud800-\udfff]")
 _logger = logging.getLogger(__name__)
 _Pages = TypeVar("_Pages")
 
@@ -38,7 +39,7 @@ class Transcribed:
     Attributes:
         episodes: how many episodes have transcripts now.
         left_out: how many episodes did not end, and have none.
-        problems: the place of each episode that could not be transcribed, with the reason.
+        problems: the place of each episode that has no transcript, or one without calls, with the reason.
     """
 
     episodes: int = 0
@@ -70,8 +71,9 @@ def transcribe(path: Path | str, games: Collection[str] = ()) -> Transcribed:
             continue
         if episode.run not in roots:
             roots[episode.run] = roots_of(episode.run)
+        render = partial(transcript, calls=_calls_of(episode, done.problems))
         try:
-            pages = _rendered(transcript, _interactions_of(episode), roots[episode.run])
+            pages = _rendered(render, _interactions_of(episode), roots[episode.run])
         except StoreError as fault:
             done.problems.append((episode.folder, str(fault)))
             continue
@@ -114,6 +116,16 @@ def build_tex(interactions: Mapping[str, Any]) -> str:
     return transcript(encoded(interactions), {})[1].decode()
 
 
+def _calls_of(episode: Episode, problems: list[tuple[Path, str]]) -> list[CallFields]:
+    """Return the calls of an episode; if they cannot be read, the transcript shows the messages alone."""
+    try:
+        return fields_of(episode.calls())
+    # Files of older releases can hold anything where a record should be.
+    except (ClemcoreError, OSError, ValueError, LookupError, TypeError, AttributeError) as fault:
+        problems.append((episode.folder, f"its calls are not shown: {fault}"))
+        return []
+
+
 def _interactions_of(episode: Episode) -> bytes:
     data = episode.interactions_json()
     # 1.x does not say everything; its reader adds what the folders say.
@@ -135,11 +147,3 @@ def _rendered(render: Callable[[bytes, dict[str, str]], _Pages], interactions: b
 
 def _images(interactions: bytes, roots: list[Path]) -> dict[str, str]:
     return read_images(transcript_images(interactions), roots) if b"image" in interactions else {}
-
-
-def encoded(value: Any) -> bytes:
-    """Return a value as JSON; half a character is shown as its escape, and a number that is not finite as text."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    if "NaN" in text or "Infinity" in text:
-        text = json.dumps(json.loads(text, parse_constant=str), ensure_ascii=False)
-    return _HALF.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text).encode()

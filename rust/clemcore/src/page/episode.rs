@@ -3,6 +3,7 @@
 //! The script shows every text as text. It does not know what a message means.
 use super::call::{Call, Details, Message, Taken, read};
 use super::transcript::{Transcript, names_of_images};
+use super::transcript_calls::common;
 use crate::text::repr::text_of;
 use crate::value::{Dict, Value as Known};
 use serde_json::{Map, Value, json};
@@ -133,12 +134,6 @@ fn add(one: Taken, other: Taken) -> Taken {
         usd: one.usd + other.usd,
         seconds: one.seconds + other.seconds,
     }
-}
-
-/// How many messages a prompt has in common with the one before it. At least one is left to be shown.
-fn common(before: &[Message], now: &[Message]) -> usize {
-    let same = before.iter().zip(now).take_while(|(one, other)| one == other).count();
-    same.min(now.len().saturating_sub(1))
 }
 
 fn call_json(call: &Call<'_>, details: &Details, earlier: usize) -> Value {

@@ -17,6 +17,7 @@ mod plot;
 mod site;
 mod tex;
 mod transcript;
+mod transcript_calls;
 
 pub use call::{Call, Taken};
 pub use episode::{EpisodeView, view};

@@ -1,5 +1,6 @@
 //! The transcript of an episode: who said what to whom, round by round.
-use super::{engine, markdown};
+use super::call::Call;
+use super::{engine, markdown, transcript_calls};
 use crate::json::Cursor;
 use crate::report::is_hidden;
 use crate::text::repr::text_of;
@@ -13,7 +14,7 @@ const GM: &str = "GM";
 const STYLE: &str = include_str!("../../pages/transcript.css");
 /// Nothing is loaded and nothing runs; the style sheet is the only style. A test compares the hash.
 const POLICY: &str = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; \
-    style-src 'sha256-vk3JbgLuFQzn78GmIoaom9pXZZdpWltCJmHqwh9PUkM='";
+    style-src 'sha256-dC3w+4spIOUPcvMx+MjL5l48MWhbrf9yQUi7VcWIYKg='";
 /// Colours of players, after which they begin again.
 const COLORS: usize = 8;
 const TEX_COLORS: [&str; COLORS] = [
@@ -112,10 +113,11 @@ impl Transcript {
     /// # Arguments
     /// * `images`: `data:` addresses by the names that messages give; other images are shown by their names. The
     ///   caller has checked that each is one.
+    /// * `calls`: the calls of the episode by number, which are shown folded below their rounds.
     ///
     /// # Errors
     /// A fault of ours.
-    pub fn html(&self, images: &HashMap<String, String>) -> Result<String, String> {
+    pub fn html(&self, images: &HashMap<String, String>, calls: &[Call<'_>]) -> Result<String, String> {
         let players = self.players();
         let is_markdown = self.interactions.get("markdown") == Some(&Value::Bool(true));
         let about: Vec<Shown> = [GM]
@@ -128,7 +130,7 @@ impl Transcript {
             .collect();
         let mut heads = Heads { transcript: self, players: &players, known: Vec::new() };
         let nothing = Shown::from(Vec::<Shown>::new());
-        let rounds: Vec<Shown> = self
+        let mut rounds: Vec<Shown> = self
             .rounds()
             .map(|events| {
                 let messages = events.into_iter().map(|event| {
@@ -138,12 +140,16 @@ impl Transcript {
                 Shown::from(messages.collect::<Vec<Shown>>())
             })
             .collect();
+        if rounds.is_empty() && !calls.is_empty() {
+            rounds.push(nothing); // the calls are all that there is
+        }
         let page = context! {
             policy => POLICY,
             style => Shown::from_safe_string(STYLE.to_owned()),
             title => self.title(),
             players => about,
             two_players => players.len() == 2,
+            calls => transcript_calls::by_round(calls, rounds.len()),
             rounds => rounds,
         };
         engine::render("transcript.html", page)
@@ -361,7 +367,7 @@ mod tests {
     fn what_is_said_is_text_in_html() {
         let transcript = Transcript::read(HOSTILE.as_bytes()).unwrap();
         let images = [("a.png".to_owned(), "data:image/png;base64,AA".to_owned())].into_iter().collect();
-        let html = transcript.html(&images).unwrap();
+        let html = transcript.html(&images, &[]).unwrap();
         for forbidden in ["<script", "<b>", "<i>", "<u>", "</style><", "\u{202e}", "\" onerror"] {
             assert!(!html.contains(forbidden), "{forbidden}: {html}");
         }
@@ -384,18 +390,51 @@ mod tests {
     fn markdown_is_used_only_where_a_game_asks_for_it() {
         let text = r#"{"markdown": true, "players": {"GM": {}, "Player 1": {}}, "turns": [[
             {"from": "Player 1", "to": "GM", "action": {"content": "*a* <script>"}}]]}"#;
-        let with = Transcript::read(text.as_bytes()).unwrap().html(&HashMap::new()).unwrap();
+        let with = Transcript::read(text.as_bytes()).unwrap().html(&HashMap::new(), &[]).unwrap();
         assert!(with.contains("<em>a</em> &lt;script&gt;"), "{with}");
         let text = text.replace("true", "false");
-        let without = Transcript::read(text.as_bytes()).unwrap().html(&HashMap::new()).unwrap();
+        let without = Transcript::read(text.as_bytes()).unwrap().html(&HashMap::new(), &[]).unwrap();
         assert!(without.contains("*a* &lt;script&gt;"));
+    }
+
+    #[test]
+    fn calls_are_shown_below_their_rounds_as_text() {
+        let record = br#"{"manipulated_prompt_obj": [{"role": "user", "content": "<script>"}],
+            "clemcore": {"reasoning": "</details>", "duration_seconds": 1.5, "usage": {"input_tokens": 7},
+            "cost": {"usd": 0.25}, "gen_args": {"all": {"temperature": 0.0}}, "cache": "hit"}}"#;
+        let call = |round| Call {
+            number: 4,
+            player: "<b>",
+            round,
+            kind: "model",
+            attempt: 1,
+            text: Some(""),
+            record,
+            readable: None,
+        };
+        for text in [r#"{"turns": [[], []]}"#, "{}"] {
+            let transcript = Transcript::read(text.as_bytes()).unwrap();
+            let html = transcript.html(&HashMap::new(), &[call(0), call(9)]).unwrap();
+            for wanted in [
+                "Call 4 of &lt;b&gt;: replayed from a cache",
+                "&lt;script&gt;",
+                "Thinking",
+                "1.500",
+                "temperature",
+                "0.25",
+                "<h3>Response</h3>",
+            ] {
+                assert_eq!(html.matches(wanted).count(), 2, "{wanted}: {html}");
+            }
+            assert!(!html.contains("<script") && !html.contains("<b>&lt;"), "{html}");
+        }
     }
 
     #[test]
     fn anything_can_be_missing() {
         for text in ["{}", r#"{"turns": [[{}]], "players": []}"#, r#"{"turns": 1, "meta": 2}"#] {
             let transcript = Transcript::read(text.as_bytes()).unwrap();
-            assert!(transcript.html(&HashMap::new()).unwrap().contains("<main"));
+            assert!(transcript.html(&HashMap::new(), &[]).unwrap().contains("<main"));
             assert!(transcript.tex().unwrap().contains("\\end{document}"));
         }
         assert!(Transcript::read(b"[").is_err());
