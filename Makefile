@@ -66,7 +66,7 @@ LOCAL_TESTS ?= $(shell grep -rlE 'transformers|torch|tiny_chat|tiny_vision|smoll
 
 .PHONY: test-lowest
 test-lowest: setup ## Test local models with the lowest transformers that we allow, in a separate environment (5 GB)
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python build/lowest
+	$(BIN)/uv venv --quiet --allow-existing --seed --python $(BIN)/python build/lowest
 	$(BIN)/uv pip install --quiet --python build/lowest/bin/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct \
 	  --reinstall-package transformers "$$(grep -om1 'transformers>=[^"]*' pyproject.toml)"

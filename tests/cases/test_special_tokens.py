@@ -59,13 +59,17 @@ FOLDERS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any]]]
     "a class that does not fit": ({"tokenizer_class": "LlamaTokenizer"}, None, {"model_type": "gemma2"}),
     "a class over byte-level files": ({"tokenizer_class": "LlamaTokenizerFast"}, None, {}),
 }
+# Here transformers 5.20 keeps the class that is named, with its default tokens; we follow 5.24, which does not.
+FROM_5_24 = ("a class that does not fit", "a class over byte-level files")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_folder_has_the_tokens_of_transformers(tiny_chat: Path, tmp_path: Path, name: str) -> None:
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, __version__
 
+    if name in FROM_5_24 and tuple(map(int, __version__.split(".")[:2])) < (5, 24):
+        pytest.skip(f"transformers {__version__} keeps the named class")
     settings, older, model = FOLDERS[name]
     folder = Path(shutil.copytree(tiny_chat, tmp_path / "tiny"))
     config = json.loads((folder / "tokenizer_config.json").read_text())
