@@ -27,7 +27,9 @@ def entry_of(source: Path | str, **config: Any) -> ModelSpec:
 
 def test_a_revision_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(SpecError, match=r"revision is a commit.* on the hub, and huggingface_id .* is on this machine"):
+    with pytest.raises(
+        SpecError, match=r"revision is a commit.* on the hub, and huggingface_id .* is on this machine"
+    ):
         read_entry(entry_of(tmp_path, revision="main"))
     assert read_entry(entry_of("o/m", revision="main")).revision == "main"
 
