@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -383,7 +384,8 @@ def test_status_shows_a_run_that_another_process_plays(clem: Clem, game: Path, s
     run.communicate(timeout=60)
     assert run.returncode == 130
     shown = clem.ok("status")  # what was begun is not shown as if it had not been
-    assert "3 episodes: 3 interrupted; 3 calls" in shown
+    # The server may answer between the signal and its handler; then the next calls are sent already.
+    assert re.search(r"3 episodes: 3 interrupted; [3-6] calls", shown)
     assert clem("run", "-g", "echo", "-m", "counted").returncode == 0
     counted = clem.ok("status", "results/counted")
     assert "3 completed; 12 calls; 120 + 60 tokens; no process is playing it" in counted
