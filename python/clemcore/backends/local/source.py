@@ -5,6 +5,7 @@ It knows names and paths, and neither what is in a folder nor what an engine rea
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def read_source(spec: ModelSpec) -> Source:
     name, given = spec["model_name"], spec.get("huggingface_id")
     if not isinstance(given, str) or not given.strip():
         raise SpecError(f"model '{name}': huggingface_id must be a hub id or a folder's path, not {given!r}")
-    source = Source(given, expanded(given), Path(expanded(given)))
+    source = Source(given, expanded(given), None)
     path = Path(source.name)
     if path.exists():
         if _has_revision(spec):
@@ -55,7 +56,7 @@ def read_source(spec: ModelSpec) -> Source:
                 f"model '{name}': revision is a commit, branch or tag on the hub, and huggingface_id '{given}' is "
                 "on this machine: remove revision, or name the model on the hub"
             )
-        return source
+        return dataclasses.replace(source, path=path)
     for problem in problems_of(spec):
         if problem.code == _HUB_ID:
             raise SpecError(sentence(spec, problem))
@@ -70,7 +71,7 @@ def read_source(spec: ModelSpec) -> Source:
         raise SpecError(
             f"model '{name}': huggingface_id '{given}'{source.meant} is a path, but there is no such folder or file"
         )
-    return Source(given, source.name, None)
+    return source
 
 
 def expanded(path: str) -> str:

@@ -7,13 +7,11 @@ does not know what is in a run.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-# The name that a run gets when it is set aside; somebody who renames it means it to count.
-_SET_ASIDE = re.compile(r".+\.until_\d{4}-\d\d-\d\d_\d{6}(_\d+)?", re.DOTALL)
+from clemcore.clemgame.store.run_folder import is_set_aside
 
 
 class Position(NamedTuple):
@@ -40,7 +38,7 @@ class Position(NamedTuple):
             ``loop -> ..`` is, or that is here under its own name, as for ``latest -> mock``.
         """
         try:
-            if not entry.is_dir() or _SET_ASIDE.fullmatch(entry.name):
+            if not entry.is_dir() or is_set_aside(entry.name):
                 return None
             if not entry.is_symlink():
                 return Position(os.path.join(self.real, entry.name), self.passed)  # noqa: PTH118 - folders are many
@@ -95,7 +93,7 @@ def folders_in(path: Path) -> list[Path]:
 def set_aside_in(path: Path) -> list[Path]:
     """Return the runs in a folder, or in the folders in it, that were set aside, sorted."""
     found = (each for depth in ("*", "*/*") for each in path.glob(f"{depth}.until_*"))
-    return sorted(each for each in found if _SET_ASIDE.fullmatch(each.name) and each.is_dir())
+    return sorted(each for each in found if is_set_aside(each.name) and each.is_dir())
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -6,6 +6,7 @@ Nothing is written into a folder of another program. It does not know what ``run
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from clemcore.errors import RunError
 from clemcore.files import locked, replace_file
 
 FILE = "run.json"
+# The name that :func:`move_aside` gives a run. A run that gets another name counts again.
+_SET_ASIDE = re.compile(r".+\.until_\d{4}-\d\d-\d\d_\d{6}(_\d+)?", re.DOTALL)
 
 
 def read(folder: Path) -> Json | None:
@@ -110,6 +113,11 @@ def add(folder: Path, manifest: Json, extend: Callable[[Json], None]) -> Json:
         extend(current)
         write(folder, current)
     return current
+
+
+def is_set_aside(name: str) -> bool:
+    """Tell by the name of a folder whether it is a run that was moved aside."""
+    return _SET_ASIDE.fullmatch(name) is not None
 
 
 def move_aside(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 use crate::json::{Cursor, to_json, to_json_pretty};
 use crate::text::repr::text_of;
 use crate::value::{Dict, Value};
+use std::collections::HashMap;
 
 /// A call of an episode.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +42,23 @@ pub struct Taken {
 
 /// A message of a prompt: who says it, and the text.
 pub(super) type Message = (String, String);
+
+/// The last prompt of each player, so that of the next one only what is new is shown.
+#[derive(Default)]
+pub(super) struct Prompts<'t>(HashMap<&'t str, Vec<Message>>);
+
+impl<'t> Prompts<'t> {
+    /// How many messages a prompt has in common with the player's last one. At least one is left to be shown.
+    pub(super) fn in_common(&self, player: &str, prompt: &[Message]) -> usize {
+        let before = self.0.get(player).map_or(&[][..], Vec::as_slice);
+        let same = before.iter().zip(prompt).take_while(|(one, other)| one == other).count();
+        same.min(prompt.len().saturating_sub(1))
+    }
+
+    pub(super) fn keep(&mut self, player: &'t str, prompt: Vec<Message>) {
+        self.0.insert(player, prompt);
+    }
+}
 
 /// What a record says about a call.
 #[derive(Debug, Default)]

@@ -1,13 +1,12 @@
 //! One episode as data for the page's script: what happened, with the calls behind it.
 //!
 //! The script shows every text as text. It does not know what a message means.
-use super::call::{Call, Details, Message, Taken, read};
+use super::call::{Call, Details, Prompts, Taken, read};
 use super::transcript::{Transcript, names_of_images};
-use super::transcript_calls::common;
 use crate::text::repr::text_of;
 use crate::value::{Dict, Value as Known};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// An episode as JSON, and what can be counted in it.
 #[derive(Debug)]
@@ -42,15 +41,15 @@ pub fn view(
         .map(|round| round.into_iter().map(|event| Event::of(event, images)).collect())
         .collect();
     let mut taken = Taken::default();
-    let mut before: HashMap<&str, Vec<Message>> = HashMap::new();
+    let mut prompts = Prompts::default();
     let mut told = Vec::with_capacity(calls.len());
     for call in calls {
         attach(&mut events, call);
         let details = read(call).unwrap_or_default();
         taken = add(taken, details.taken);
-        let earlier = before.get(call.player).map_or(0, |known| common(known, &details.prompt));
+        let earlier = prompts.in_common(call.player, &details.prompt);
         told.push(call_json(call, &details, earlier));
-        before.insert(call.player, details.prompt);
+        prompts.keep(call.player, details.prompt);
     }
     let last = events.iter().flatten().rev().find(|event| event.from == "GM" && event.to == "GM");
     let last_event = last.map(|event| event.kind.clone()).unwrap_or_default();

@@ -1,29 +1,22 @@
-//! The calls behind the rounds of a transcript: what was sent, what came back, and what it took.
-use super::call::{Call, Details, Message, read};
+//! The calls of an episode for its transcript: prompt, answer, tokens, time and cost, round by round.
+use super::call::{Call, Details, Prompts, read};
 use super::transcript::visible;
 use minijinja::{Value as Shown, context};
-use std::collections::HashMap;
 
 /// The calls of each round as the template takes them; those of rounds that are not shown come with the last one.
 pub(super) fn by_round(calls: &[Call<'_>], rounds: usize) -> Vec<Vec<Shown>> {
     let mut found = vec![Vec::new(); rounds];
-    let mut before: HashMap<&str, Vec<Message>> = HashMap::new();
+    let mut prompts = Prompts::default();
     for call in calls {
         let details = read(call).unwrap_or_default();
-        let earlier = before.get(call.player).map_or(0, |known| common(known, &details.prompt));
+        let earlier = prompts.in_common(call.player, &details.prompt);
         let place = (call.round as usize).min(rounds.saturating_sub(1));
         if let Some(round) = found.get_mut(place) {
             round.push(shown(call, &details, earlier));
         }
-        before.insert(call.player, details.prompt);
+        prompts.keep(call.player, details.prompt);
     }
     found
-}
-
-/// How many messages a prompt has in common with the one before it. At least one is left to be shown.
-pub(super) fn common(before: &[Message], now: &[Message]) -> usize {
-    let same = before.iter().zip(now).take_while(|(one, other)| one == other).count();
-    same.min(now.len().saturating_sub(1))
 }
 
 fn shown(call: &Call<'_>, details: &Details, earlier: usize) -> Shown {

@@ -173,8 +173,7 @@ class LlamaEngine:
         with self._lock:
             scores, place = self._fed(job)
             new, ending = ([], "cancelled") if scores is None else self._answer(job, scores, place)
-        asked = {field.name: getattr(job.arguments, field.name) for field in dataclasses.fields(job.arguments)}
-        sent = {name: value for name, value in asked.items() if value not in (None, ())}
+        sent = {name: value for name, value in dataclasses.asdict(job.arguments).items() if value not in (None, ())}
         ends = self._described.ends
         return Generated(new, ending, ends, sent, seconds=time.perf_counter() - begin)
 
