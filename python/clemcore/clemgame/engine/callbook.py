@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from clemcore.calls.encoding import FACTS, PROMPT, RESPONSE, JsonText, dumped, without_keys
 from clemcore.calls.recorder import FinishedCall
 from clemcore.clemgame.engine.growing import GrowingDialogue
+from clemcore.clemgame.engine.kept_calls import KeptCalls
 from clemcore.clemgame.store import StoredCall
 from clemcore.clemgame.store.usage import Usage
 from clemcore.errors import BudgetExceededError
@@ -34,7 +35,7 @@ class CallBook:
     """The calls of one attempt at an episode. It is a sink of its scope, and a source of answers.
 
     Attributes:
-        calls: all calls that count, in order.
+        calls: all calls that count.
         differs_from: the number of the first call that differs from the earlier attempt, with the reason; or None.
         fault: what kept a call out of the store, or None.
         usage: what all calls of the episode took, those of earlier attempts included; None if that is not known.
@@ -59,7 +60,7 @@ class CallBook:
         self._ended: list[FinishedCall] = []
         self._lock = threading.Lock()
         self._dialogues: dict[str, GrowingDialogue] = {}
-        self.calls: list[StoredCall] = []
+        self.calls = KeptCalls(writer.read_back)
         self.differs_from: dict[str, Any] | None = None
         self.fault: Exception | None = None
         self.last: dict[str, Any] | None = None
@@ -67,7 +68,7 @@ class CallBook:
 
     def begin_with(self, other: CallBook) -> None:
         """Begin with the calls of an episode that goes on in another way; they are not usage of this one."""
-        self.calls = [*other.calls]
+        self.calls.begin_with(other.calls)
 
     # -- questions ---------------------------------------------------------------------------------------------
     def ask(
@@ -125,7 +126,7 @@ class CallBook:
             return None
         self._repeated.add(earlier.number)
         self.calls.append(earlier)
-        return reply_of(earlier)
+        return reply_of(self._writer.whole(earlier))
 
     # -- a sink ------------------------------------------------------------------------------------------------
     def put(self, call: FinishedCall) -> None:
@@ -236,8 +237,3 @@ _OF_THE_RECORD = frozenset({"record_version", "duration_seconds", "response_text
 
 def _facts_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name not in _OF_THE_RECORD and name != "gen_args"}
-
-
-def by_number(calls: Sequence[StoredCall]) -> list[StoredCall]:
-    """Return calls in the order of their numbers."""
-    return sorted(calls, key=lambda call: call.number)

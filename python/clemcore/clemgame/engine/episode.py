@@ -8,10 +8,11 @@ from __future__ import annotations
 import copy
 import threading
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from clemcore.clemgame.engine.callbook import CallBook, by_number
+from clemcore.clemgame.engine.callbook import CallBook
 from clemcore.clemgame.engine.cast import Cast, Observer, Staging, scope_of
 from clemcore.clemgame.engine.live import LiveEpisode, aside
 from clemcore.clemgame.engine.process_stream import process_state
@@ -45,7 +46,7 @@ class Ended:
 
     outcome: str | None
     recorder: EpisodeRecorder | None
-    calls: list[StoredCall]
+    calls: Sequence[StoredCall]
     error: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -166,7 +167,7 @@ def _ended(
         facts["differs_from"] = book.differs_from
     if book.usage is not None:
         facts[USAGE] = book.usage.to_dict()
-    ended = Ended(None, recorder, by_number(book.calls), facts=facts)
+    ended = Ended(None, recorder, book.calls.ordered(), facts=facts)
     if episode.limit is not None:
         ended.outcome, ended.error = "limit", {**episode.limit.to_error(), "last_call": book.last}
     elif error is None and not episode.was_stopped:

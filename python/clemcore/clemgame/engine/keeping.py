@@ -5,6 +5,7 @@ It does not know how episodes are played.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,6 +24,9 @@ from clemcore.clemgame.layout.classic import FinishedEpisode
 if TYPE_CHECKING:
     from clemcore.clemgame.plan import PlannedEpisode
     from clemcore.clemgame.store import EpisodeWriter, RunStore
+
+# Episodes whose files are written at once: those of a long one take much memory while they are made.
+_AT_ONCE = 4
 
 Layout: TypeAlias = Callable[[FinishedEpisode], object]
 
@@ -43,26 +47,27 @@ class Files:
         self._layout = layout
         self._infos = infos
         self._say = say
+        self._places = threading.BoundedSemaphore(_AT_ONCE)
         self.has_epochs = False
 
     def write(self, planned: PlannedEpisode, ended: Ended, summary: Summary) -> None:
         """Write the files of an episode; the store has it all, so a fault does not end the run."""
         if ended.outcome is None:
             return
+        finished = FinishedEpisode(
+            planned.key,
+            planned.experiment,
+            planned.instance,
+            ended.outcome,
+            {} if ended.recorder is None else ended.recorder.interactions,
+            ended.calls,
+            player_models=self._infos,
+            error=ended.error,
+            has_epochs=self.has_epochs,
+        )
         try:
-            self._layout(
-                FinishedEpisode(
-                    planned.key,
-                    planned.experiment,
-                    planned.instance,
-                    ended.outcome,
-                    {} if ended.recorder is None else ended.recorder.interactions,
-                    ended.calls,
-                    player_models=self._infos,
-                    error=ended.error,
-                    has_epochs=self.has_epochs,
-                )
-            )
+            with self._places:
+                self._layout(finished)
         except Exception as fault:  # noqa: BLE001 - as above
             if summary.add_unwritten(planned.key, error_of(fault)):
                 self._say(f"the files of {planned.key} cannot be written: {fault}")

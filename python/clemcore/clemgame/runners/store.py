@@ -126,6 +126,10 @@ class _NoWriter:
     attempt = 1
     earlier: Sequence[StoredCall] = ()
 
+    def read_back(self, numbers: Iterable[int]) -> Sequence[StoredCall]:  # noqa: ARG002 - as a store
+        """Return nothing: no call is kept, and no files are written."""
+        return ()
+
     def event(self, event: bytes) -> None:
         """Take an event."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from clemcore.clemgame.store.commits import Commits
 from clemcore.clemgame.store.faults import damaged
 from clemcore.clemgame.store.frames import DamagedError, Pieces, Stream, packed_with, read_stream, unpacked
+from clemcore.clemgame.store.record_cursor import RecordCursor
 from clemcore.clemgame.store.shared import SharedPieces
 
 
@@ -61,6 +62,17 @@ class EpisodeLog:
             bodies = [unpacked(body, self._shared.body_of)[start:] for start, body in kept]
             return read_stream(bodies, self._shared.body_of)
         except DamagedError as fault:
+            raise damaged(self._path, str(fault)) from fault
+
+    def cursor(self, frames: Sequence[bytes]) -> RecordCursor:
+        """Return what reads the calls of an episode from its frames, which are in the file.
+
+        Raises:
+            StoreError: they are not what was written.
+        """
+        try:
+            return RecordCursor(frames, self._shared.body_of)
+        except (ValueError, LookupError, TypeError) as fault:
             raise damaged(self._path, str(fault)) from fault
 
     def append(self, episode: int, frames: Sequence[bytes], shared: Pieces = ()) -> None:

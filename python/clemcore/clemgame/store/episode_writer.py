@@ -5,7 +5,7 @@ It knows in which order frames are written. It does not know the file they are i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,11 @@ from clemcore.clemgame.store.contents import ENDED, StoredCall
 from clemcore.clemgame.store.episode_log import EpisodeLog
 from clemcore.clemgame.store.frames import Pieces, Stream, call_frame, differs_frame, events_frame
 from clemcore.clemgame.store.pieces import Cutter
+from clemcore.clemgame.store.record_cursor import RecordCursor
 from clemcore.secrets import scrub_json
+
+# Bytes of the records of an episode that are kept in memory; those of more are read when somebody needs them.
+MOST_RECORDS = 65_536
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class EpisodeWriter:
 
     Attributes:
         attempt: the number of this attempt, from 1.
-        earlier: the calls of earlier attempts that still count, by number.
+        earlier: the calls of earlier attempts that still count, by number. Long records are left out (b""):
+            :meth:`whole` reads them.
     """
 
     def __init__(
@@ -63,7 +68,8 @@ class EpisodeWriter:
             facts: returns what is noted with every episode that ends now.
         """
         self.attempt = attempt
-        self.earlier: Sequence[StoredCall] = tuple(stream.ordered())
+        self.earlier: Sequence[StoredCall] = _without_long_records(stream.ordered())
+        self._cursor: RecordCursor | None = None
         self._log = log
         self._number_of = number_of
         self._episode = episode
@@ -116,6 +122,32 @@ class EpisodeWriter:
         self._log.note(self._episode[0], to_json({**self._facts(), **facts}))
         self._log.append(self._episode[0], self._frames, shared.calls)
 
+    def whole(self, call: StoredCall) -> StoredCall:
+        """Return a call of an earlier attempt with its record.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        if call.record:
+            return call
+        if self._cursor is None:
+            self._cursor = self._log.cursor([*self._frames])
+        return self._cursor.call_of(call.number)
+
+    def read_back(self, numbers: Iterable[int]) -> Iterator[StoredCall]:
+        """Give calls of this episode, as they were written.
+
+        Args:
+            numbers: the numbers of the calls.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        if self._is_torn:
+            self._mend()
+        cursor = self._log.cursor(self._frames)
+        return (cursor.call_of(number) for number in numbers)
+
     def _mend(self) -> None:
         """Find out whether a call is in the file whose write was interrupted: later ones may refer to it."""
         stream = self._log.stream(self._episode[0])
@@ -140,7 +172,7 @@ class EpisodeWriter:
         """
         known = self._counting.pop(call.number, None) if self._counting else None
         if known is not None:
-            if known.record == call.record:
+            if self.whole(known).record == call.record:
                 return
             self.differs_from(call.number)
         if call.attempt != self.attempt:
@@ -194,3 +226,9 @@ class EpisodeWriter:
             to_json(noted) if noted else None,
             shared=(self._turns, self._calls),
         )
+
+
+def _without_long_records(calls: Sequence[StoredCall]) -> Sequence[StoredCall]:
+    if sum(len(call.record) for call in calls) <= MOST_RECORDS:
+        return calls
+    return [replace(call, record=b"") for call in calls]

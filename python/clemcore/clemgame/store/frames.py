@@ -22,7 +22,7 @@ from json.encoder import encode_basestring_ascii as _ascii
 from typing import Any
 
 from clemcore.clemgame.store.contents import StoredCall
-from clemcore.clemgame.store.pieces import Cutter, join
+from clemcore.clemgame.store.pieces import Cutter, Part, join
 from clemcore.secrets import holds_key
 
 _PLAIN, _ZLIB, _ZLIB_LIKE, _WITH_PIECES = b"\x00", b"\x01", b"\x02", b"\x03"
@@ -276,14 +276,33 @@ def cut_again(
     return found
 
 
-def _call(
-    header: Sequence[Any], payload: bytes, records: Sequence[bytes], shared: Callable[[int], bytes]
-) -> StoredCall:
-    _, number, player, round_, what, request, attempt, text, parts = header
-    record = join(parts, payload, records, shared)
+def headers_of_calls(body: bytes) -> Iterator[tuple[list[Any], bytes]]:
+    """Give the header of each call, and the bytes of its record that were new.
+
+    Raises:
+        DamagedError: the bytes are not what was written.
+    """
+    return ((header, payload) for header, _, payload in _frames(body) if header[0] == "c")
+
+
+def parts_of(header: Sequence[Any]) -> list[Part]:
+    """Return the parts of the record of a call."""
+    parts: list[Part] = header[8]
+    return parts
+
+
+def call_from(header: Sequence[Any], record: bytes) -> StoredCall:
+    """Return the call that a header and a record describe."""
+    _, number, player, round_, what, request, attempt, text, _ = header
     if isinstance(text, list):
         text = json.loads(record[text[0] : text[0] + text[1]])
     return StoredCall(number, player, round_, what, request, text, record, attempt)
+
+
+def _call(
+    header: Sequence[Any], payload: bytes, records: Sequence[bytes], shared: Callable[[int], bytes]
+) -> StoredCall:
+    return call_from(header, join(parts_of(header), payload, records, shared))
 
 
 def _frames(body: bytes) -> Iterator[tuple[list[Any], bytes, bytes]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 # A part: so many bytes of what is new; [id] of a shared piece; or [call, start, length] in an earlier record.
 Part = int | list[int]
@@ -175,13 +175,18 @@ class _Cut:
         self.parts.append([number])
 
 
-def join(parts: Sequence[Part], fresh: bytes, records: Sequence[bytes], shared: Callable[[int], bytes]) -> bytes:
+def join(
+    parts: Sequence[Part],
+    fresh: bytes,
+    records: Sequence[bytes] | Mapping[int, bytes],
+    shared: Callable[[int], bytes],
+) -> bytes:
     """Return the record that was cut into parts.
 
     Args:
         parts: its parts.
         fresh: the bytes of those that were new.
-        records: the earlier records of the episode.
+        records: the earlier records of the episode, or those of them that the parts name.
         shared: gives a shared piece by its number.
 
     Raises:
