@@ -69,15 +69,20 @@ class ClemcoreError(Exception):
     Attributes:
         batch_results: where the error ended a batch: what the batch brought, in order, each a reply or the
             exception in its place. None for the error of a single call.
+        batch_index: where the error ended a batch: the index of the dialogue that failed with it. None if it is
+            that of a single call, or of several dialogues.
     """
 
     batch_results: list[Any] | None = None
+    batch_index: int | None = None
 
     def __str__(self) -> str:
         """Give the message with control characters as escapes; ``args`` holds it unchanged."""
         from clemcore.visible import visible  # only here: most programs never show an error
 
-        return visible(super().__str__())
+        text = visible(super().__str__())
+        is_named = self.batch_index is None or "batch index" in text
+        return text if is_named else f"batch index {self.batch_index}: {text}"
 
 
 class RegistryError(ClemcoreError, ValueError):

@@ -89,6 +89,14 @@ def test_any_iterable_is_answered_in_order_and_a_malformed_item_fails_alone(mode
         assert sorted(batch, key=lambda place: place["index"]) == [{"index": 0, "size": 4}, {"index": 2, "size": 4}]
 
 
+def test_the_error_of_a_batch_names_the_item(model: Any) -> None:
+    with pytest.raises(MessagesError, match=r"^batch index 1: ") as raised:
+        model.generate_batch_response([ask("Hello!"), []])
+    assert raised.value.batch_index == 1
+    with pytest.raises(MessagesError, match=r"^(?!batch index)"):
+        model.generate_batch_response([[]])
+
+
 @pytest.mark.parametrize("batch", [None, 5, "Hello!", b"Hello!", {"role": "user", "content": "Hello!"}], ids=repr)
 def test_what_is_not_a_list_of_dialogues_is_refused_as_a_whole(model: Any, batch: Any) -> None:
     with backends.record("requests.json") as recorder:

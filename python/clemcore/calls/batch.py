@@ -17,7 +17,7 @@ from clemcore.calls.call import Call, Recordable, Reply
 from clemcore.calls.progress import Progress
 from clemcore.calls.request import NO_ARGUMENTS, request_of
 from clemcore.calls.scope import Scope, Sink
-from clemcore.errors import GenerationArgumentError, MessagesError
+from clemcore.errors import ClemcoreError, GenerationArgumentError, MessagesError
 from clemcore.messages import Messages, check_messages
 
 
@@ -205,11 +205,15 @@ class Batch:
         """Return all results in order.
 
         Raises:
-            Exception: the first failure, unless exceptions are returned; it has all results as ``batch_results``.
+            Exception: the first failure, unless exceptions are returned; it has all results as ``batch_results``,
+                and its message names the index of its item.
         """
         failed = next((result for result in self.results if isinstance(result, BaseException)), None)
         if failed is not None and not return_exceptions:
             failed.batch_results = self.results  # type: ignore[attr-defined]
+            if isinstance(failed, ClemcoreError) and len(self.results) > 1:
+                places = [index for index, result in enumerate(self.results) if result is failed]
+                failed.batch_index = places[0] if len(places) == 1 else None
             raise failed
         return self.results
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from clemcore import secrets
-from clemcore.errors import ClemcoreError
+from clemcore.errors import ClemcoreError, GenerationError
 
 _ErrorT = TypeVar("_ErrorT", bound=ClemcoreError)
 # Characters of a library's own message; some print whole tables.
@@ -18,6 +18,8 @@ def wrapped(
 ) -> ClemcoreError:
     """Return the error to raise in place of one that escaped; errors of ours stay as they are.
 
+    One that a part without the model's name has raised while it chose tokens gets the name.
+
     Args:
         error: what escaped.
         kind: the class of the new error.
@@ -26,6 +28,8 @@ def wrapped(
         versions: of the libraries, by their names.
     """
     if isinstance(error, ClemcoreError):
+        if type(error) is GenerationError and f"'{model_name}'" not in str(error):
+            error.args = (f"model '{model_name}': {error.args[0]}",)
         return error
     libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
     wrapper = kind(f"model '{model_name}': {step}: {reason_of(error)} ({libraries})")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clemcore.backends.local.arguments import Arguments
-from clemcore.backends.local.choosing.scores import as_array, log_probabilities
+from clemcore.backends.local.choosing.scores import as_array, log_probabilities, require_numbers
 from clemcore.backends.local.engine import ContinuingEngine, Engine, Generated, Job, Media, State
 from clemcore.backends.local.modes.exact import Exact
 from clemcore.errors import GenerationError
@@ -218,6 +218,8 @@ def _score(answer: Answer, rows: Sequence[Any], ends: frozenset[int]) -> AnswerS
     """
     logprobs, ranks, is_greedy = [], [], True
     arrays = [as_array(row) for row in rows]
+    for step, scores in enumerate(arrays):
+        require_numbers(scores, step)
     for token, scores in zip(answer.ids, arrays, strict=False):
         logprobs.append(float(log_probabilities(scores)[token]))
         ranks.append(1 + int((scores > scores[token]).sum()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from clemcore.backends.local.choosing.scores import as_array
+from clemcore.backends.local.choosing.scores import as_array, require_numbers
 from clemcore.errors import GenerationError
 
 
@@ -96,9 +96,10 @@ class Chooser:
         """Return the next token; see ``Job.choose``.
 
         Raises:
-            GenerationError: no token can be taken.
+            GenerationError: no token can be taken, or the scores are not numbers.
         """
         changed = scores = as_array(scores)
+        require_numbers(scores, len(ids))
         for step in self.steps:
             changed = step(changed, ids)
         if changed.max() == float("-inf"):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+from clemcore.errors import GenerationError
 
 
 def as_array(scores: Any) -> Any:
@@ -29,3 +32,30 @@ def log_probabilities(scores: Any) -> Any:
     scores = np.asarray(scores, dtype=np.float64)
     best = scores.max()
     return scores - (best + np.log(np.exp(scores - best).sum()))
+
+
+def require_numbers(scores: Any, step: int) -> None:
+    """Refuse scores of a model that are not numbers: the highest of them would mean nothing.
+
+    Args:
+        scores: shape (vocabulary,).
+        step: number of the token in the answer, from 0.
+
+    Raises:
+        GenerationError: one is NaN or infinite, or all are -inf.
+    """
+    if not math.isfinite(scores.max()):  # NaN if one of them is
+        raise not_numbers(step)
+
+
+def not_numbers(step: int) -> GenerationError:
+    """Return the error of an answer for which the model gave scores that are not numbers.
+
+    Args:
+        step: number of the token in the answer, from 0.
+    """
+    return GenerationError(
+        f"the model gives scores that are not numbers (NaN or infinite) for token {step} of the answer: "
+        "its weights are damaged, or its number format is too small for it. Compare the weight files with their "
+        "source, or load the model in another format, as bfloat16 or float32 in place of float16"
+    )

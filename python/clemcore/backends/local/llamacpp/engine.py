@@ -18,6 +18,7 @@ from clemcore import forks
 from clemcore.backends.local.arguments import Arguments
 from clemcore.backends.local.checks import LARGEST_SEED
 from clemcore.backends.local.choosing.rules import Rules
+from clemcore.backends.local.choosing.scores import require_numbers
 from clemcore.backends.local.engine import Description, Ending, Generated, Job
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.llamacpp.native import Native
@@ -193,6 +194,7 @@ class LlamaEngine:
     def _answer(self, job: Job, scores: Any, place: int) -> tuple[list[int], Ending]:
         new: list[int] = []
         while True:
+            require_numbers(scores, len(new))
             new.append(int(scores.argmax()) if job.choose is None else job.choose(scores, tuple(new)))
             is_end = new[-1] in self._described.ends
             wants_end = job.on_tokens is not None and job.on_tokens(tuple(new))

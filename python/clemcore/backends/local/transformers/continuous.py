@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clemcore.backends.local.choosing.scores import not_numbers
 from clemcore.backends.local.engine import Ending, Generated, Job
 from clemcore.backends.local.transformers.choosing import choose_in
 from clemcore.backends.local.transformers.quiet import QUIET, redirect
@@ -302,13 +303,14 @@ def _chooser_of_rows() -> Any:
             return torch.zeros(len(self.states), dtype=torch.int32)
 
         def __call__(self, scores: Any, tensor_arg: Any) -> Any:  # noqa: ARG002 - nothing is handed over by tensors
-            for row, state in zip(scores, self.states, strict=False):
+            finite = scores[: len(self.states)].amax(-1).isfinite().tolist()
+            for row, state, is_finite in zip(scores, self.states, finite, strict=False):
                 job = self.jobs.get(state.request_id)
-                if job is None or job.choose is None or state.request_id in self.failures:
+                if job is None or state.request_id in self.failures or (is_finite and job.choose is None):
                     continue
                 # A request that was put aside has its first new tokens in its prompt.
                 ids = (state.initial_tokens + state.generated_tokens)[len(job.ids) :]
-                failure = choose_in(row, job.choose, ids)
+                failure = not_numbers(len(ids)) if job.choose is None else choose_in(row, job.choose, ids)
                 if failure is not None:
                     self.failures[state.request_id] = failure
             return scores

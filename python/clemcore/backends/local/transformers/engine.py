@@ -51,7 +51,7 @@ from clemcore.backends.local.transformers.processors import rules_of
 from clemcore.backends.local.transformers.states import TransformersState, cache_argument
 from clemcore.backends.local.transformers.together import Host, Together
 from clemcore.backends.local.transformers.versions import Watched
-from clemcore.backends.local.transformers.watch import Watch, ending_in, is_watched
+from clemcore.backends.local.transformers.watch import Finite, Watch, ending_in, is_watched
 from clemcore.errors import ClemcoreError, GenerationArgumentError, GenerationError
 
 logger = logging.getLogger(__name__)
@@ -344,12 +344,13 @@ class TransformersEngine:
         begin = time.perf_counter()
         with self._lock:
             settings = self._configurations.settings(batch[0].arguments)
-            config, ends = self._config_for(batch, settings), settings.ends
-            prompts = [job.all_ids for job in batch]
+            config, ends, prompts = self._config_for(batch, settings), settings.ends, [job.all_ids for job in batch]
             longest, device = max(map(len, prompts)), self._device
             pads = [longest - len(prompt) for prompt in prompts]
-            watch = Watch(batch, longest, ends, beams=(config.num_beams or 1) > 1) if is_watched(batch) else None
+            beams = (config.num_beams or 1) > 1
+            watch = Watch(batch, longest, ends, beams=beams) if is_watched(batch) else None
             choosing = Choosing(batch, longest, ends) if batch[0].choose is not None else None
+            finite = Finite(longest, beams=beams)
             rows = [[config.pad_token_id] * n + prompt for n, prompt in zip(pads, prompts, strict=True)]
             input_ids = torch.tensor(rows, device=device)
             mask = torch.ones_like(input_ids)
@@ -357,11 +358,9 @@ class TransformersEngine:
                 if n:
                     mask[index, :n] = 0
             inputs = {
-                "input_ids": input_ids,
-                "attention_mask": mask,
-                "generation_config": config,
+                **{"input_ids": input_ids, "attention_mask": mask, "generation_config": config},
                 "stopping_criteria": None if watch is None else [watch],
-                "logits_processor": None if choosing is None else [choosing],
+                "logits_processor": [finite] if choosing is None else [finite, choosing],
                 **inputs_of(batch, self._model),
             }
             sequences = self._called(batch, inputs)
@@ -375,6 +374,8 @@ class TransformersEngine:
             else ending_in(row, ends, None if watch is None else watch.ending_of(index, row))
             for index, row in enumerate(answers)
         ]
+        for index, failure in finite.failures(found).items():
+            found[index] = found[index][0], failure
         facts = determinism_facts(device) if batch[0].deterministic else {}
         return [
             self._failed(end) if isinstance(end, Exception) else Generated(ids, end, ends, words, facts, seconds)

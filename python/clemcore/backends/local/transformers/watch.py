@@ -1,5 +1,7 @@
 """Ends rows of a batch while transformers generates: by the hooks of their jobs, and at their own max_tokens.
 
+It also finds rows whose scores are not numbers.
+
 transformers has a criterion of its own for stop strings. It first works through the whole vocabulary, and it does
 not tell which row ended by it.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from clemcore.backends.local.choosing.scores import not_numbers
 from clemcore.backends.local.engine import Ending, Job
 
 
@@ -66,6 +69,34 @@ class Watch:
             if token in self._ends:
                 break
         return None
+
+
+class Finite:
+    """A logits processor for one call of ``generate``: it finds scores that are not numbers, and changes none."""
+
+    def __init__(self, prompt_length: int, *, beams: bool) -> None:
+        """Take the shape of the batch.
+
+        Args:
+            prompt_length: tokens before the new ones, padding included.
+            beams: whether all rows are beams of one job.
+        """
+        self._prompt_length = prompt_length
+        self._beams = beams
+        self._first: dict[int, int] = {}
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Return the scores, shape (rows, vocabulary), as they are."""
+        best = scores.amax(-1)  # NaN if one of them is
+        if not best.isfinite().all():
+            for index in best.isfinite().logical_not().nonzero().flatten().tolist():
+                self._first.setdefault(0 if self._beams else index, input_ids.shape[1] - self._prompt_length)
+        return scores
+
+    def failures(self, endings: Sequence[tuple[Sequence[int], Any]]) -> dict[int, Exception]:
+        """Return the errors of rows, by their numbers; what a row got after its end does not count."""
+        lengths = [len(ids) for ids, _ in endings]
+        return {index: not_numbers(step) for index, step in self._first.items() if step < lengths[index]}
 
 
 def wanted(job: Job, ids: list[int] | None) -> Ending | Exception | None:
