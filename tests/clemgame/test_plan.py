@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +120,25 @@ def test_a_spec_is_equal_by_name() -> None:
     assert (spec.player_count, spec.role_names) == (2, ["Player 1", "Player 2"])
     assert spec == GameSpec.from_name("g")
     assert len({spec, GameSpec.from_name("g")}) == 1
+
+
+def test_a_plan_keeps_the_text_of_its_instances_and_not_their_objects(games: Path) -> None:
+    instances = [{"game_id": 7 - i, "numbers": [i + n / 4 for n in range(100)], "word": "ä"} for i in range(300)]
+    make_game(games / "a", "a", instances={"experiments": [{"name": "e", "game_instances": instances}]})
+    [spec] = GameRegistry.from_directories_and_cwd_files().select(["a"])
+    make_plan([spec])  # imports
+    tracemalloc.start()
+    [game] = make_plan([spec], epochs=2)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 2 * (games / "a" / "in" / "instances.json").stat().st_size  # as objects, more than 5 times it
+    assert [episode.instance for episode in game.episodes] == 2 * instances
+    assert [*game.episode_keys()] == [episode.key for episode in game.episodes]
+    assert len({id(episode.experiment) for episode in game.episodes}) == 1
+
+
+def test_an_id_that_the_store_cannot_hold_is_refused_with_its_place(games: Path) -> None:
+    instances = [{"game_id": 2**63 - 1}, {"game_id": -(2**63)}, {"game_id": 2**63}]
+    make_game(games / "a", "a", instances={"experiments": [{"name": "e", "game_instances": instances}]})
+    [game] = make_plan(GameRegistry.from_directories_and_cwd_files().select(["a"]))
+    assert re.search(r"'game_id' must fit into 64 bits\n --> \S+/in/instances\.json:1:\d+", str(game.problem))

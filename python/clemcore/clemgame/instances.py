@@ -69,6 +69,11 @@ def to_rows(game_name: str, instances: Mapping[str, Any]) -> list[Row]:
     ]
 
 
+def instance_file(spec: GameSpec) -> Path:
+    """Return the instance file of a game: ``in/instances.json``, or the one that its specification names."""
+    return Path(spec.game_path) / "in" / with_ending(file_name(spec))
+
+
 def read_instances(game_name: str, path: Path) -> dict[str, Any]:
     """Read and check an instance file.
 

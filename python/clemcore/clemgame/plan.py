@@ -6,12 +6,13 @@ It reads the instances of the games and hashes their files. It imports no game a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from clemcore.clemgame.instances import GameInstances, Row
+from clemcore.clemgame.instances import Row, instance_file, read_instances
 from clemcore.clemgame.reading.fingerprint import fingerprint_of
 from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.registry import GameRegistry
@@ -56,25 +57,42 @@ class PlannedEpisode:
 class PlannedEpisodes(Sequence[PlannedEpisode]):
     """The episodes of one game in the order in which they start. Each is made anew when somebody looks at it.
 
+    A plan may have very many instances, so they are kept as JSON and read when they are needed.
+
     Args:
         game: the name of the game.
-        rows: experiment and instance of each episode of an epoch.
         epochs: how often each instance is played.
+
+    Attributes:
+        game: the name of the game.
         place: the place of the first episode in the plan.
     """
 
-    __slots__ = ("_epochs", "_game", "_place", "_rows")
+    __slots__ = ("_ends", "_epochs", "_experiments", "_game_ids", "_of_experiment", "_text", "game", "place")
 
-    def __init__(
-        self, game: str, rows: Sequence[tuple[dict[str, Any], dict[str, Any]]], epochs: int, place: int
-    ) -> None:
-        self._game = game
-        self._rows = rows
+    def __init__(self, game: str, epochs: int) -> None:
+        """Begin with no instances."""
+        self.game = game
         self._epochs = epochs
-        self._place = place
+        self._experiments: list[dict[str, Any]] = []
+        # Of each instance: its experiment, its ID, and where its JSON ends.
+        self._of_experiment = array("L")
+        self._game_ids = array("q")
+        self._ends = array("Q")
+        self._text = bytearray()
+        self.place = 0
+
+    def add(self, experiment: dict[str, Any], instance: Mapping[str, Any]) -> None:
+        """Add an instance. Those of one experiment come one after another, with the same object."""
+        if not self._experiments or self._experiments[-1] is not experiment:
+            self._experiments.append(experiment)
+        self._of_experiment.append(len(self._experiments) - 1)
+        self._game_ids.append(instance["game_id"])
+        self._text += json.dumps(instance, separators=(",", ":")).encode("ascii")
+        self._ends.append(len(self._text))
 
     def __len__(self) -> int:
-        return len(self._rows) * self._epochs
+        return len(self._ends) * self._epochs
 
     @overload
     def __getitem__(self, index: int) -> PlannedEpisode: ...
@@ -84,10 +102,17 @@ class PlannedEpisodes(Sequence[PlannedEpisode]):
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         number = range(len(self))[index]
-        epoch, row = divmod(number, len(self._rows))
-        experiment, instance = self._rows[row]
-        key = EpisodeKey(self._game, experiment["name"], instance["game_id"], epoch + 1)
-        return PlannedEpisode(key, experiment, instance, self._place + number)
+        key = self.key_of(number)
+        row = number % len(self._ends)
+        experiment = self._experiments[self._of_experiment[row]]
+        text = self._text[self._ends[row - 1] if row else 0 : self._ends[row]]
+        return PlannedEpisode(key, experiment, json.loads(text), self.place + number)
+
+    def key_of(self, number: int) -> EpisodeKey:
+        """Return what identifies an episode, without reading its instance."""
+        epoch, row = divmod(number, len(self._ends))
+        experiment = self._experiments[self._of_experiment[row]]
+        return EpisodeKey(self.game, experiment["name"], self._game_ids[row], epoch + 1)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and [*self] == [*other]
@@ -112,6 +137,13 @@ class PlannedGame:
     sha256: dict[str, str] = field(default_factory=dict)
     problem: GameError | None = None
     benchmark: GameBenchmark | None = None
+
+    def episode_keys(self) -> Iterator[EpisodeKey]:
+        """Give what identifies each episode, in the order in which they start."""
+        episodes = self.episodes
+        if isinstance(episodes, PlannedEpisodes):
+            return map(episodes.key_of, range(len(episodes)))
+        return (episode.key for episode in episodes)
 
 
 def make_plan(
@@ -144,19 +176,20 @@ def make_plan(
     chosen, faults = _distinct(specs)
     if epochs < 1:
         faults.append(f"the number of epochs must be at least 1, not {epochs}")
-    games = [_read(spec, instances) for spec in chosen]
     names = [experiment] if isinstance(experiment, str) else list(experiment or [])
-    faults += _unknown_experiments(names, [read for _, read in games if read is not None])
+    choice = _Choice(frozenset(names), instances_filter)
+    games, known, place = [], list[str](), 0
+    for spec in chosen:
+        game, found = _read(spec, instances, max(epochs, 1), choice)
+        known += found
+        if isinstance(game.episodes, PlannedEpisodes):
+            game.episodes.place = place
+        place += len(game.episodes)
+        games.append(game)
+    faults += _unknown_experiments(names, known)
     if faults:
         raise GameError("\n".join(faults))
-    place = 0
-    for game, read in games:
-        if read is None:
-            continue
-        wanted = read.filter(lambda row: not names or row["experiment"]["name"] in names).filter(instances_filter)
-        game.episodes = _episodes(game.spec.game_name, wanted, epochs, place)
-        place += len(game.episodes)
-    return [game for game, _ in games]
+    return games
 
 
 def unreadable_games(registry: GameRegistry) -> list[PlannedGame]:
@@ -199,39 +232,58 @@ def _distinct(specs: Iterable[GameSpec]) -> tuple[list[GameSpec], list[str]]:
     return list(chosen.values()), faults
 
 
-def _read(spec: GameSpec, instances: str | None) -> tuple[PlannedGame, GameInstances | None]:
+def _read(spec: GameSpec, instances: str | None, epochs: int, choice: _Choice) -> tuple[PlannedGame, Sequence[str]]:
+    """Return a game with its episodes, and the names of its experiments."""
     if instances is not None:
         spec = GameSpec.from_dict({**spec.to_dict(), "instances": instances.removesuffix(".json")})
     if not spec.game_file_exists():
         problem = GameError(f"the game '{spec.game_name}' has no master.py in {spec.game_path}")
-        return PlannedGame(spec, problem=problem), None
+        return PlannedGame(spec, problem=problem), ()
     try:
-        read = GameInstances.from_game_spec(spec)
-        if not len(read):
+        experiments = read_instances(spec.game_name, instance_file(spec))["experiments"]
+        names = [each["name"] for each in experiments if each["game_instances"]]
+        if not names:
             problem = GameError(f"the instances of the game '{spec.game_name}' are empty: generate some")
-            return PlannedGame(spec, problem=problem), None
-        return PlannedGame(spec, sha256=fingerprint_of(spec)), read
+            return PlannedGame(spec, problem=problem), ()
+        episodes = PlannedEpisodes(spec.game_name, epochs)
+        for each in experiments:
+            _take(episodes, each, choice)
+        return PlannedGame(spec, episodes, sha256=fingerprint_of(spec)), names
     except GameError as fault:
-        return PlannedGame(spec, problem=fault), None
+        return PlannedGame(spec, problem=fault), ()
 
 
-def _unknown_experiments(names: Iterable[str], read: Sequence[GameInstances]) -> list[str]:
+@dataclass
+class _Choice:
+    """Which instances are planned: those of these experiments (all if there are none) that pass a condition."""
+
+    experiments: frozenset[str]
+    condition: Callable[[Row], bool] | None
+
+    def has(self, game: str, experiment: dict[str, Any], instance: dict[str, Any]) -> bool:
+        row = {"game_name": game, "experiment": {**experiment}, "game_instance": instance}
+        return self.condition is None or self.condition(row)
+
+
+def _take(episodes: PlannedEpisodes, experiment: dict[str, Any], choice: _Choice) -> None:
+    """Take the chosen instances of an experiment out of it."""
+    if choice.experiments and experiment["name"] not in choice.experiments:
+        return
+    fields = {name: value for name, value in experiment.items() if name != "game_instances"}
+    instances = experiment["game_instances"]
+    for number, instance in enumerate(instances):
+        if choice.has(episodes.game, fields, instance):
+            episodes.add(fields, instance)
+        instances[number] = None  # there may be many
+
+
+def _unknown_experiments(names: Iterable[str], known: Iterable[str]) -> list[str]:
     """Return a fault for each experiment that no game has."""
-    known = list(dict.fromkeys(name for instances in read for name in instances.experiment_names))
+    known = list(dict.fromkeys(known))
     faults = []
     for name in names:
-        if name not in known and read:
+        if name not in known and known:
             near = misspelling_of(name, known)
             hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(known)}"
             faults.append(f"there is no experiment '{name}': {hint}")
     return faults
-
-
-def _episodes(game: str, instances: GameInstances, epochs: int, place: int) -> PlannedEpisodes:
-    experiments: dict[str, dict[str, Any]] = {}
-    rows = []
-    for row in instances:
-        # Rows of one experiment have equal fields, unless two experiments have the same name.
-        fields = json.dumps(row["experiment"], sort_keys=True)
-        rows.append((experiments.setdefault(fields, row["experiment"]), row["game_instance"]))
-    return PlannedEpisodes(game, rows, epochs, place)

@@ -46,7 +46,7 @@ def leave_out_stuck(games: Sequence[PlannedGame], store: RunStore, options: Opti
     name, stacks = found
     timeout = options.step_timeout or 0.0
     states = store.states(begun=True)
-    keys = (episode.key for game in games for episode in game.episodes)
+    keys = (key for game in games for key in game.episode_keys())
     key = next((key for key in keys if name_of(key) == name and _is_open(states.get(key))), None)
     if key is None:
         return []

@@ -131,7 +131,7 @@ class _Run:
         os.environ.setdefault("MPLBACKEND", "Agg")
         self._store.plan(episode for game in games for episode in game.episodes)
         if self._keeper.files is not None:
-            self._keeper.files.has_epochs = any(each.key.epoch > 1 for game in games for each in game.episodes)
+            self._keeper.files.has_epochs = any(key.epoch > 1 for game in games for key in game.episode_keys())
         self._summary.notes += leave_out_stuck(games, self._store, self._options)
         chosen = self._skipped(games)
         dispatch = Dispatch() if self._options.rng == "episode" else None
@@ -172,7 +172,7 @@ class _Run:
         states = self._store.states(begun=True)
         skipped: list[tuple[PlannedGame, set[EpisodeKey]]] = []
         for game in games:
-            known = ((each.key, states.get(each.key)) for each in game.episodes)
+            known = ((key, states.get(key)) for key in game.episode_keys()) if states else ()
             keys = {key for key, state in known if state is not None and not is_wanted(state, self._options)}
             self._tally.planned += len(game.episodes) - len(keys)
             self._tally.earlier += sum(states[key].state == "played" for key in keys)

@@ -16,6 +16,10 @@ from clemcore.spelling import misspelling_of
 DEFAULT_FILE = "instances"
 GENERATOR = "instancegenerator.py"
 
+# The store keeps the IDs of instances in 64 bits.
+_MOST_ID = 2**63
+_BITS = 40
+
 # Of an instance: the index of its experiment, and its index in it.
 Place = tuple[int, int]
 Path_ = tuple[str | int, ...]
@@ -61,7 +65,7 @@ def check_instances(value: Any) -> Iterator[Finding]:
         help_ = 'write {"experiments": [{"name": "…", "game_instances": [{"game_id": 0}]}]}'
         yield Finding("G010", ("experiments",) if has else (), message, help_)
         return
-    places: dict[tuple[str, int], Place] = {}
+    places: dict[str, dict[int, int]] = {}
     for index, experiment in enumerate(experiments):
         path = ("experiments", index)
         if not isinstance(experiment, dict):
@@ -88,7 +92,7 @@ def _of_experiment(experiment: dict[str, Any], path: Path_) -> Iterator[Finding]
         yield Finding("G011", (*path, "game_instances"), "'game_instances' must be a list of objects", help_)
 
 
-def _of_instance(instance: Any, name: str, place: Place, places: dict[tuple[str, int], Place]) -> Iterator[Finding]:
+def _of_instance(instance: Any, name: str, place: Place, places: dict[str, dict[int, int]]) -> Iterator[Finding]:
     path = _path(place)
     if not isinstance(instance, dict):
         yield Finding("G012", path, "an instance must be an object", 'write {"game_id": 0, …}')
@@ -100,11 +104,22 @@ def _of_instance(instance: Any, name: str, place: Place, places: dict[tuple[str,
     if not isinstance(game_id, int) or isinstance(game_id, bool):
         yield Finding("G013", (*path, "game_id"), "'game_id' must be an integer", f"write {place[1]}")
         return
-    first = places.setdefault((name, game_id), place)
+    if not -_MOST_ID <= game_id < _MOST_ID:
+        yield Finding("G013", (*path, "game_id"), "'game_id' must fit into 64 bits", f"write {place[1]}")
+        return
+    first = _unpacked(places.setdefault(name, {}).setdefault(game_id, _packed(place)))
     if first != place:
         message = f"two instances of the experiment '{name}' have the game_id {game_id}"
         help_ = "change one of the two, or rename one of two experiments; the other instance is at {place}"
         yield Finding("G014", (*path, "game_id"), message, help_, (*_path(first), "game_id"))
+
+
+def _packed(place: Place) -> int:
+    return place[0] << _BITS | place[1]  # one number takes less memory, and there may be many
+
+
+def _unpacked(place: int) -> Place:
+    return place >> _BITS, place & ((1 << _BITS) - 1)
 
 
 def _path(place: Place) -> Path_:

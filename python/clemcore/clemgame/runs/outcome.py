@@ -30,7 +30,7 @@ def status_of(summary: Summary, run: PlannedRun, states: dict[EpisodeKey, Episod
         return by_reason.get(summary.stopped_by, ENDED_BADLY)
     if summary.failed_games or summary.unwritten:
         return ENDED_BADLY
-    planned = (states.get(episode.key) for game in run.games for episode in game.episodes)
+    planned = (states.get(key) for game in run.games for key in game.episode_keys())
     return PLAYED if all(state is not None and state.state == "played" for state in planned) else ENDED_BADLY
 
 
@@ -90,7 +90,7 @@ def _failed_before(
 ) -> Mapping[str, int]:
     """Count the planned episodes that an earlier command left with an error or at a limit."""
     found = Counter(
-        state.state for game in run.games for each in game.episodes if (state := states.get(each.key)) is not None
+        state.state for game in run.games for key in game.episode_keys() if (state := states.get(key)) is not None
     )
     return {name: max(found[name] - summary.counts[name], 0) for name in ("error", "limit")}
 

@@ -52,7 +52,7 @@ class PlannedRun:
 
     def still_to_play(self, game: PlannedGame, settings: RunSettings) -> int:
         """Count the episodes of a game that a command plays."""
-        return sum(is_open(self.states.get(episode.key), settings) for episode in game.episodes)
+        return sum(is_open(self.states.get(key), settings) for key in game.episode_keys())
 
 
 def planned_games(

@@ -93,8 +93,8 @@ def plan_of(games: Sequence[PlannedGame]) -> Json:
     """Describe a whole plan: how many episodes, and a hash of which."""
     digest, count = hashlib.sha256(), 0
     for game in games:
-        for episode in game.episodes:
-            digest.update(f"{episode.key}\n".encode("utf-8", "surrogatepass"))
+        for key in game.episode_keys():
+            digest.update(f"{key}\n".encode("utf-8", "surrogatepass"))
             count += 1
     return {"episodes": count, "sha256": digest.hexdigest()}
 

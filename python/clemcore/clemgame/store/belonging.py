@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clemcore.calls.encoding import to_json
+from clemcore.calls.encoding import JsonText, dumped, to_json
 from clemcore.clemgame.store import run_folder
-from clemcore.clemgame.store.manifest import MODEL, SECTION, Json, histories, instance_fact
+from clemcore.clemgame.store.manifest import MODEL, Json, histories, histories_of_instances
 from clemcore.errors import MixedRunError, RunError
 
 if TYPE_CHECKING:
@@ -27,25 +27,24 @@ _LONGEST = 60
 Facts = Mapping[str, Sequence[Any]]
 
 
-def played_with(content: Json, games: Sequence[PlannedGame], earlier: Facts) -> dict[str, Sequence[Any]]:
-    """Return what a file notes before a command plays.
+def played_with(content: Json, games: Sequence[PlannedGame], earlier: Facts) -> JsonText:
+    """Return what a file notes before a command plays, as JSON.
 
     Args:
         content: the content of ``run.json``.
         games: what the command plays into this file. Other instances are not noted, because there may be many.
         earlier: what the file has noted so far.
     """
-    found = histories(content)
-    instances = {
-        instance_fact(game, name, number)
-        for game, about in content[SECTION]["games"].items()
-        for name, experiment in about["experiments"].items()
-        for number in experiment["instances"]
-    }
+    kept = {**earlier, **histories(content, with_instances=False)}
+    text = bytearray(b"{")
     for game in games:
-        for key in {(each.key.experiment, each.key.game_id) for each in game.episodes}:
-            instances.discard(instance_fact(game.spec.game_name, *key))
-    return {**earlier, **{what: values for what, values in found.items() if what not in instances}}
+        played: dict[str, set[int]] = {}
+        for key in game.episode_keys():
+            played.setdefault(key.experiment, set()).add(key.game_id)
+        for what, values in histories_of_instances(content, game.spec.game_name, played):
+            kept.pop(what, None)
+            text += b"%s: %s, " % (dumped(what), dumped(values))
+    return JsonText(text + dumped(kept)[1:])
 
 
 def refuse_mixed(folder: Path, notes: Mapping[str, Facts]) -> None:

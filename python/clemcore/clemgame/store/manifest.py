@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -236,12 +236,12 @@ def game_changes(game: str, before: Json, now: Json) -> Iterator[Change]:
             yield Change(what, old[what], value)
 
 
-def _of_game(game: str, about: Json) -> dict[str, str]:
+def _of_game(game: str, about: Json, *, with_instances: bool = True) -> dict[str, str]:
     found = {f"game '{game}', {part}": _short(about["sha256"].get(part)) for part in ("code", "resources")}
     for name, experiment in about["experiments"].items():
         found[f"{_experiment(game, name)}, settings"] = _short(experiment["sha256"])
-        for number, digest in experiment["instances"].items():
-            found[instance_fact(game, name, number)] = digest
+        for number, digest in experiment["instances"].items() if with_instances else ():
+            found[_instance(game, name, number)] = digest
     return found
 
 
@@ -249,8 +249,7 @@ def _experiment(game: str, name: str) -> str:
     return f"game '{game}', experiment '{name}'"
 
 
-def instance_fact(game: str, experiment: str, game_id: int | str) -> str:
-    """Return what :func:`histories` calls the content of an instance."""
+def _instance(game: str, experiment: str, game_id: int | str) -> str:
     return f"{_experiment(game, experiment)}, instance {game_id}"
 
 
@@ -265,10 +264,14 @@ def _differences(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -
             yield Change(what.format(name), old, new)
 
 
-def histories(content: Json) -> dict[str, list[Any]]:
+def histories(content: Json, *, with_instances: bool = True) -> dict[str, list[Any]]:
     """Return each fact that determines results, with all values that it has had in a run, the newest last.
 
     Changes that were accepted are in it: a file of the run that was written before them has an earlier value.
+
+    Args:
+        content: the content of ``run.json``.
+        with_instances: whether the content of instances is among the facts; there may be many.
     """
     section = content[SECTION]
     now: Json = {name: section.get(name) for name in _SCALARS}
@@ -278,7 +281,7 @@ def histories(content: Json) -> dict[str, list[Any]]:
         for part in _of_model(index, model):
             now.update(part)
     for game, about in section["games"].items():
-        now.update(_of_game(game, about))
+        now.update(_of_game(game, about, with_instances=with_instances))
     found: dict[str, list[Any]] = {}
     for change in section.get("changes", []):
         if change["what"] in now or change["what"].startswith(MODEL):
@@ -288,6 +291,31 @@ def histories(content: Json) -> dict[str, list[Any]]:
     for what, value in now.items():
         _add(found, what, value)
     return found
+
+
+def histories_of_instances(
+    content: Json, game: str, played: Mapping[str, Container[int]]
+) -> Iterator[tuple[str, list[Any]]]:
+    """Give the facts about instances that :func:`histories` has, one by one.
+
+    Args:
+        content: the content of ``run.json``.
+        game: the game.
+        played: by the names of experiments, the IDs of the instances.
+    """
+    changes: dict[str, list[Json]] = {}
+    for change in content[SECTION].get("changes", []):
+        changes.setdefault(change["what"], []).append(change)
+    for name, experiment in content[SECTION]["games"].get(game, {}).get("experiments", {}).items():
+        chosen = played.get(name, ())
+        for number, digest in experiment["instances"].items():
+            if int(number) in chosen:
+                what, found = _instance(game, name, number), dict[str, list[Any]]()
+                for change in changes.get(what, ()):
+                    _add(found, what, change["old"])
+                    _add(found, what, change["new"])
+                _add(found, what, digest)
+                yield what, found[what]
 
 
 def _add(found: dict[str, list[Any]], what: str, value: Any) -> None:

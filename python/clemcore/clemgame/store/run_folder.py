@@ -12,10 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from clemcore._core import json_indented
 from clemcore.calls.encoding import to_json
 from clemcore.clemgame.store.manifest import SECTION, VERSION, Json
 from clemcore.errors import RunError
 from clemcore.files import locked, replace_file
+from clemcore.secrets import scrub_json
 
 FILE = "run.json"
 # The name that :func:`move_aside` gives a run. A run that gets another name counts again.
@@ -96,8 +98,11 @@ def hash_seed_of(folder: Path) -> str | None:
 
 def write(folder: Path, manifest: Json) -> None:
     """Write ``run.json`` as a whole, without secrets."""
-    text = json.dumps(json.loads(to_json(manifest)), indent=2, ensure_ascii=False)
-    replace_file(folder / FILE, text.encode("utf-8", "backslashreplace"))
+    data = json_indented(manifest)  # in a fraction of the memory
+    if data is None:
+        text = json.dumps(json.loads(to_json(manifest)), indent=2, ensure_ascii=False)
+        data = text.encode("utf-8", "backslashreplace")
+    replace_file(folder / FILE, scrub_json(data))
 
 
 def add(folder: Path, manifest: Json, extend: Callable[[Json], None]) -> Json:

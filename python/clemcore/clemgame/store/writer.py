@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clemcore.calls.encoding import to_json
+from clemcore.calls.encoding import JsonText, to_json
 from clemcore.clemgame.store import schema
 from clemcore.clemgame.store.commits import Commits, Statement
 from clemcore.clemgame.store.contents import ENDED, EpisodeState, state_of
@@ -29,6 +29,7 @@ from clemcore.clemgame.store.frames import (
 from clemcore.clemgame.store.lock import WriterLock
 from clemcore.clemgame.store.shared import SharedPieces
 from clemcore.errors import StoreError
+from clemcore.secrets import scrub_json
 
 if TYPE_CHECKING:
     from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode
@@ -166,8 +167,9 @@ class RunStore:
         return states if begun else {in_order[number]: states[in_order[number]] for (number,) in found}
 
     def note(self, name: str, value: Any) -> None:
-        """Keep something about the run; a later value of the same name replaces it."""
-        self._commits.now(("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, to_json(value))))
+        """Keep something about the run, also as :class:`JsonText`; a later value of the same name replaces it."""
+        text = scrub_json(value) if isinstance(value, JsonText) else to_json(value)
+        self._commits.now(("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text)))
 
     def keep_scores(self, key: EpisodeKey, scores: bytes) -> None:
         """Keep the scores of an episode, the JSON of ``scores.json``."""
