@@ -122,7 +122,6 @@ pub(super) fn bootstrapped(
         return None;
     }
     resampled.retain(|each| !each.is_nan()); // resamples without any value
-    resampled.sort_unstable_by(f64::total_cmp);
     if resampled.is_empty() {
         return None;
     }
@@ -133,7 +132,7 @@ pub(super) fn bootstrapped(
         let moved = bias + point;
         let divisor = (1.0 - acceleration * moved).max(0.1);
         let share = Normal::standard().cdf(bias + moved / divisor);
-        value + (quantile(&resampled, share) - value) * stretch(spread, level)
+        value + (quantile(&mut resampled, share) - value) * stretch(spread, level)
     });
     if !ends.iter().all(|end| end.is_finite()) {
         return None;
@@ -153,23 +152,27 @@ pub(super) fn stretch(spread: &Spread, level: f64) -> f64 {
 
 /// How far the figure is from the median of the resamples, as a quantile of the normal distribution.
 #[allow(clippy::cast_precision_loss, reason = "counts")]
-fn bias(value: f64, sorted: &[f64]) -> f64 {
-    let below = sorted.partition_point(|each| *each < value - 1e-9);
-    let until = sorted.partition_point(|each| *each <= value + 1e-9);
-    let count = sorted.len() as f64;
+fn bias(value: f64, resampled: &[f64]) -> f64 {
+    let below = resampled.iter().filter(|each| **each < value - 1e-9).count();
+    let until = resampled.iter().filter(|each| **each <= value + 1e-9).count();
+    let count = resampled.len() as f64;
     normal(((below + until) as f64 / 2.0 / count).clamp(0.5 / count, 1.0 - 0.5 / count))
 }
 
-/// The quantile of sorted numbers, between the two nearest ones as in `NumPy`.
+/// The quantile of numbers, between the two nearest ones as in `NumPy`. They are put into another order: sorting all
+/// of them would take longer than to draw them.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a place between 0 and the last one"
 )]
-pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
-    let [lower, upper] = [place.floor(), place.ceil()].map(|place| sorted[place as usize]);
+pub(super) fn quantile(numbers: &mut [f64], share: f64) -> f64 {
+    let place = share.clamp(0.0, 1.0) * (numbers.len() - 1) as f64;
+    let (_, lower, above) = numbers.select_nth_unstable_by(place.floor() as usize, f64::total_cmp);
+    let lower = *lower;
+    let next = above.iter().copied().min_by(f64::total_cmp);
+    let upper = next.filter(|_| place.fract() > 0.0).unwrap_or(lower);
     lower + (upper - lower) * place.fract()
 }
 
@@ -198,6 +201,21 @@ mod tests {
         for values in [&[1e308, -1e308, 3.0][..], &[1e308, 1e308, 1e307], &[1e200, 0.0, 1.0, 2.0]] {
             assert_eq!(mean(&of(values), None, &Settings::default(), "x"), None, "{values:?}");
         }
+    }
+
+    #[test]
+    fn quantiles_are_those_of_sorted_numbers() {
+        let numbers: Vec<f64> = (0..100).map(|number| f64::from(number * 37 % 100) - 50.0).collect();
+        let mut sorted = numbers.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        for (share, low, part) in
+            [(0.0, 0, 0.0), (0.025, 2, 0.475), (0.5, 49, 0.5), (0.99, 98, 0.01), (1.0, 99, 0.0)]
+        {
+            let next = sorted[(low + 1).min(99)];
+            let wanted = sorted[low] + (next - sorted[low]) * part;
+            assert!((quantile(&mut numbers.clone(), share) - wanted).abs() < 1e-9, "{share}");
+        }
+        assert!((quantile(&mut [7.0], 0.3) - 7.0).abs() < 1e-12);
     }
 
     #[test]
