@@ -70,6 +70,9 @@ def walk(path: Path | str) -> Iterator[tuple[str, list[str], list[str]]]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
+                    if entry.is_file(follow_symlinks=False):  # the most, and asked without a look at the disk
+                        files.append(entry.name)
+                        continue
                     inner = position.below(entry)
                     if inner is not None:
                         below[entry.name] = inner

@@ -39,23 +39,28 @@ SCORED, UNSCORED, ERROR, LIMIT, MISSING = "scored", "unscored", "error", "limit"
 _OF_STATES = {"played": UNSCORED, "error": ERROR, "limit": LIMIT}
 
 
-@dataclass(frozen=True)
+@dataclass
 class EpisodeScores:
     """The scores of one episode, which may be unreadable, or why it has none.
 
     Attributes:
         names: how the tables name it.
-        place: where its scores are, or would be.
+        path: the file of its scores, or where it would be.
         outcome: "scored", "unscored" (it was played), "error", "limit", or "missing" (it did not end).
         kept: the content of its ``scores.json`` if the store keeps it; None if it is a file.
         fault: why the store cannot give its scores, or "".
     """
 
     names: ScoreNames
-    place: Path
+    path: str
     outcome: str = SCORED
     kept: bytes | None = field(default=None, repr=False)
     fault: str = ""
+
+    @property
+    def place(self) -> Path:
+        """Where its scores are, or would be."""
+        return Path(self.path)
 
     def read(self) -> bytes:
         """Return the content of ``scores.json``.
@@ -65,7 +70,10 @@ class EpisodeScores:
         """
         if self.fault:
             raise OSError(errno.EIO, self.fault)
-        return self.place.read_bytes() if self.kept is None else self.kept
+        if self.kept is not None:
+            return self.kept
+        with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123 - a run has many
+            return file.readall()
 
 
 def find_scores(path: Path | str) -> Iterator[EpisodeScores]:
@@ -84,6 +92,7 @@ def find_outcomes(path: Path | str) -> Iterator[EpisodeScores]:
     """
     # The store of a run knows better than its files what became of an episode.
     of_store = "\0"
+    names = _Names()
     for folder, folders, files in walk(Path(path).absolute()):
         if any(map(is_store_file, files)):
             of_store = os.path.join(folder, "")  # noqa: PTH118 - a text, because folders are many
@@ -91,9 +100,10 @@ def find_outcomes(path: Path | str) -> Iterator[EpisodeScores]:
         is_episode = FILE in files or not SIGNS.isdisjoint(files)
         if is_episode and (FILE in files or not folder.startswith(of_store)):
             outcome = SCORED if FILE in files else _outcome(Path(folder), files)
-            yield EpisodeScores(_names_of(Path(folder), files), Path(folder, FILE), outcome)
+            yield EpisodeScores(names.of(folder, files), f"{folder}{os.sep}{FILE}", outcome)
         if is_episode:
             folders.clear()  # what is below, such as branches, is part of this episode
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
 
 
@@ -106,17 +116,33 @@ def _outcome(folder: Path, files: list[str]) -> str:
     return UNSCORED if "interactions.json" in files else MISSING
 
 
-def _names_of(folder: Path, files: list[str]) -> ScoreNames:
-    """Return the names of the folders, as 3.7.2 did, unless they were changed to make a folder."""
-    place = folder.parent
-    run, epoch = run_and_epoch(place.parent.parent)
-    episode = folder.name if epoch is None else f"{place.parent.parent.name}/{folder.name}"
-    game, experiment = place.parent.name, place.name
-    if "%" in game + experiment or max(len(game), len(experiment)) > _SURE:
-        found = found_at(folder, files)
-        game = found.game if component(found.game) == game else game
-        experiment = found.experiment if component(found.experiment) == experiment else experiment
-    return ScoreNames(game, run.name, experiment, episode)
+class _Names:
+    """Names episodes by their folders, as 3.7.2 did, unless names were changed to make a folder."""
+
+    def __init__(self) -> None:
+        # The last experiment with its game, run and the folder of the epoch, because episodes come together.
+        self._place = ""
+        self._names = ("", "", "", "")
+        self._are_sure = False
+
+    def of(self, folder: str, files: list[str]) -> ScoreNames:
+        place, name = os.path.split(folder)
+        if place != self._place:
+            self._look_at(Path(place))
+        game, run, experiment, epoch = self._names
+        if not self._are_sure:
+            found = found_at(Path(folder), files)
+            game = found.game if component(found.game) == game else game
+            experiment = found.experiment if component(found.experiment) == experiment else experiment
+        return ScoreNames(game, run, experiment, f"{epoch}/{name}" if epoch else name)
+
+    def _look_at(self, place: Path) -> None:
+        above = place.parent.parent
+        run, epoch = run_and_epoch(above)
+        game, experiment = place.parent.name, place.name
+        self._place = str(place)
+        self._names = (game, run.name, experiment, "" if epoch is None else above.name)
+        self._are_sure = "%" not in game + experiment and max(len(game), len(experiment)) <= _SURE
 
 
 def _of_store(run: Path) -> Iterator[EpisodeScores]:
@@ -136,4 +162,4 @@ def _of_store(run: Path) -> Iterator[EpisodeScores]:
         outcome = SCORED if scores or fault else _OF_STATES.get(stored.state.state, MISSING)
         episode = f"epoch_{stored.key.epoch:05d}/{folder.name}" if has_epochs else folder.name
         names = ScoreNames(stored.key.game, run.name, stored.key.experiment, episode)
-        yield EpisodeScores(names, folder / FILE, outcome, scores or None, fault)
+        yield EpisodeScores(names, str(folder / FILE), outcome, scores or None, fault)

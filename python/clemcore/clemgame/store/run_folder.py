@@ -21,6 +21,7 @@ from clemcore.secrets import scrub_json
 
 FILE = "run.json"
 # The name that :func:`move_aside` gives a run. A run that gets another name counts again.
+_MARK = ".until_"
 _SET_ASIDE = re.compile(r".+\.until_\d{4}-\d\d-\d\d_\d{6}(_\d+)?", re.DOTALL)
 
 
@@ -122,7 +123,7 @@ def add(folder: Path, manifest: Json, extend: Callable[[Json], None]) -> Json:
 
 def is_set_aside(name: str) -> bool:
     """Tell by the name of a folder whether it is a run that was moved aside."""
-    return _SET_ASIDE.fullmatch(name) is not None
+    return _MARK in name and _SET_ASIDE.fullmatch(name) is not None
 
 
 def move_aside(folder: Path) -> Path:
