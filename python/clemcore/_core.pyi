@@ -615,6 +615,16 @@ class Evaluation:
     def json(self, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0) -> str:
         """Return the content of ``results.json``, with intervals of this level."""
 
+    def remember(self, known: bytes) -> bool:
+        """Take the intervals of an earlier evaluation, to be used by :meth:`json` where nothing changed.
+
+        Returns:
+            Whether they can be used; damaged ones, and those of other code, are ignored.
+        """
+
+    def remembered(self) -> bytes:
+        """Return the intervals that :meth:`json` gave, for :meth:`remember`."""
+
     def comparison(self, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0) -> str:
         """Return all pairs of models on the instances that both played, as JSON."""
 

@@ -117,6 +117,19 @@ impl PyEvaluation {
         guarded(|| Ok(py.detach(|| self.lock().json(&settings))))
     }
 
+    /// Takes the intervals of an earlier evaluation; tells whether they can be used.
+    fn remember(&self, py: Python<'_>, known: &[u8]) -> PyResult<bool> {
+        guarded(|| Ok(py.detach(|| self.lock().remember(known))))
+    }
+
+    /// The intervals that `json` gave, for a later evaluation.
+    fn remembered<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        guarded(|| {
+            let bytes = py.detach(|| self.lock().remembered());
+            Ok(PyBytes::new(py, &bytes))
+        })
+    }
+
     /// All pairs of models on the instances that both played, as JSON.
     #[pyo3(signature = (*, level = 0.95, resamples = 10_000, seed = 0))]
     fn comparison(&self, py: Python<'_>, level: f64, resamples: usize, seed: u64) -> PyResult<String> {

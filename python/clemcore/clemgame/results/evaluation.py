@@ -19,12 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore._core import Evaluation, ResultsTable
+from clemcore.clemgame.layout.episodes import find_runs
+from clemcore.clemgame.layout.jsonfile import indented
 from clemcore.errors import RunError, StoreError
 
 if TYPE_CHECKING:
     from clemcore.clemgame.results.score_files import EpisodeScores, ScoreNames
 
 RAW, TABLE = "raw.csv", "results"
+# Intervals of the last evaluation. It may be removed at any time: then all are computed again.
+INTERVALS = ".results.intervals"
 # Episodes that are handed to the core at once, and rows that are written at once.
 _EPISODES, _ROWS = 500, 100_000
 
@@ -124,14 +128,15 @@ def evaluate(
     if not len(evaluation):
         raise RunError(_nothing(path, model, game, problems))
     evaluation.note_unknown(without)
-    _set_levels(evaluation, path)
+    runs = _runs(path)
+    _set_levels(evaluation, runs)
     table = evaluation.table(deviation=deviation, by_clemscore=by_clemscore, ignore_missing=ignore_missing)
     files = [raw, *(path / f"{TABLE}.{kind}" for kind in ("csv", "html", "json"))]
     _write(files[0], (evaluation.raw_csv(at, _ROWS) for at in range(0, len(evaluation), _ROWS)))
     _write(files[1], [table.csv().encode()])
     _write(files[2], [table.html().encode()])
-    figures: dict[str, Any] = json.loads(evaluation.json())
-    problems += [Problem(path, text) for text in _add_line_ups(figures, path)]
+    figures = _figures(evaluation, path / INTERVALS)
+    problems += [Problem(path, text) for text in _add_line_ups(figures, runs, path)]
     if figures["pairs"]:
         files.append(path / "pairs.csv")
         _write(files[-1], [_csv(*_pair_rows(figures["pairs"]))])
@@ -139,15 +144,37 @@ def evaluate(
         figures["costs"] = cost_report(path, figures)
         files.append(path / "costs.csv")
         _write(files[-1], [_csv(*rows_of(figures["costs"]))])
-    _write(files[3], [json.dumps(figures, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace"), b"\n"])
+    _write(files[3], [indented(figures).encode("utf-8", "backslashreplace"), b"\n"])
     return Evaluated(table, count, _counted(without), kept, len(evaluation), problems, files, figures)
 
 
-def _add_line_ups(figures: dict[str, Any], path: Path) -> list[str]:
+def _figures(evaluation: Evaluation, path: Path) -> dict[str, Any]:
+    """Return all figures; intervals whose episodes are as they were come from the file of the last evaluation."""
+    known = b""
+    with contextlib.suppress(OSError):
+        known = path.read_bytes()
+    evaluation.remember(known)
+    figures: dict[str, Any] = json.loads(evaluation.json())
+    remembered = evaluation.remembered()
+    if remembered != known:
+        with contextlib.suppress(OSError):  # the next evaluation computes them again
+            _write(path, [remembered])
+    return figures
+
+
+def _runs(path: Path) -> list[Path]:
+    """Return the runs in a folder; none if it is within a run, or if they are at another depth."""
+    try:
+        return find_runs(path)
+    except StoreError:
+        return []
+
+
+def _add_line_ups(figures: dict[str, Any], runs: Sequence[Path], path: Path) -> list[str]:
     """Add who plays in each line-up, whether they are people, and pairs; return what is wrong with winners."""
     from clemcore.clemgame.results.pairs import pairs_of, roles_of
 
-    roles = roles_of(path)
+    roles = roles_of(runs)
     for name, model in figures["models"].items():
         known = roles.get(name)
         model["roles"] = known.models if known else None
@@ -181,15 +208,10 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def _set_levels(evaluation: Evaluation, path: Path) -> None:
+def _set_levels(evaluation: Evaluation, runs: Iterable[Path]) -> None:
     """Give the intervals of games that were stopped early the level that their looks need."""
-    from clemcore.clemgame.layout.episodes import find_runs
     from clemcore.clemgame.runs.until import levels_of
 
-    try:
-        runs = find_runs(path)
-    except StoreError:
-        return  # a folder within a run, or runs at another depth
     for run in runs:
         for game, level in levels_of(run).items():
             evaluation.set_level(game, run.name, level)

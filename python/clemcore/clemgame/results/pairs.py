@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from clemcore._core import bradley_terry
-from clemcore.clemgame.layout.episodes import find_runs
 from clemcore.clemgame.results.score_files import find_scores
 from clemcore.clemgame.store import run_folder
-from clemcore.errors import RunError, StoreError
+from clemcore.errors import RunError
 
 WINNER = "Winner"
 # Backends whose players are people.
@@ -54,12 +53,8 @@ class Pairs:
     problems: list[str] = field(default_factory=list)
 
 
-def roles_of(path: Path) -> dict[str, LineUpRoles]:
-    """Return the models of all line-ups below a folder, as far as ``run.json`` names them."""
-    try:
-        runs = find_runs(path)
-    except StoreError:
-        return {}
+def roles_of(runs: Iterable[Path]) -> dict[str, LineUpRoles]:
+    """Return the models of the line-ups of runs, as far as ``run.json`` names them."""
     return {run.name: roles for run in runs if (roles := _roles(run)) is not None}
 
 

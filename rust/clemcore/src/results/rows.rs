@@ -2,7 +2,7 @@
 use super::csv::Records;
 use super::names::Names;
 use super::statistics::{
-    ComparisonReport, ModelReport, Settings, compare, json, report as statistics_report,
+    ComparisonReport, Memory, ModelReport, Settings, compare, json, report as statistics_report,
 };
 use super::summary;
 use super::table::{self, Options, Table};
@@ -117,6 +117,7 @@ pub struct Evaluation {
     pub(super) without: Vec<([u32; 4], Fate)>,
     /// Levels of intervals that differ from the others, by game and model.
     levels: BTreeMap<(u32, u32), f64>,
+    pub(super) memory: Memory,
     /// How many rows come from an earlier `raw.csv`.
     kept: usize,
 }
@@ -275,6 +276,17 @@ impl Evaluation {
     #[must_use]
     pub fn json(&self, settings: &Settings) -> String {
         summary::json(self, settings)
+    }
+
+    /// Takes intervals of an earlier evaluation, to be used where nothing changed; tells whether they can be used.
+    pub fn remember(&mut self, bytes: &[u8]) -> bool {
+        self.memory.read(bytes)
+    }
+
+    /// The intervals of the figures that were computed, for a later evaluation.
+    #[must_use]
+    pub fn remembered(&self) -> Vec<u8> {
+        self.memory.bytes()
     }
 
     /// All pairs of models on the instances that both played, as JSON.

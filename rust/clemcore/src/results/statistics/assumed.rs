@@ -1,17 +1,19 @@
 //! The figures of a game or an experiment, and their means over games, under assumptions about missing episodes.
 use super::cells::{Assume, BEST, Experiment, Sums};
 use super::interval::{bootstrapped, constant};
+use super::memory::{Key, Memory, Outcome};
 use super::random::Stream;
 use super::report::Figure;
 use super::spread::{Spread, collapsed};
 use super::{Interval, Method, Settings, Strata, bootstrap, proportion};
 use crate::results::rows::Fate;
+use std::cell::OnceCell;
 
 const RANGE: [f64; 2] = [0.0, BEST];
 
 pub(super) const SINGLE: &str = "a single instance";
 pub(super) const NOTHING: &str = "no scores";
-const OTHER_SCALE: &str = "all scores are equal, and are not from 0 to 100";
+pub(super) const OTHER_SCALE: &str = "all scores are equal, and are not from 0 to 100";
 
 /// Percentage played, quality score and clemscore.
 pub(super) type Three = [f64; 3];
@@ -37,30 +39,59 @@ pub(super) struct Assumed {
     strata: Vec<Vec<Sums>>,
     total: Sums,
     pub(super) value: Three,
-    resampled: Vec<Sums>,
-    pub(super) intervals: [Result<Interval, &'static str>; 3],
+    settings: Settings,
+    /// Of the streams of random numbers.
+    names: Vec<String>,
+    /// The hash of all of the above.
+    key: Key,
+    /// Drawn only if an interval needs it that is not known.
+    resampled: OnceCell<Vec<Three>>,
+    pub(super) intervals: [Outcome; 3],
 }
 
-fn of_strata(strata: Vec<Vec<Sums>>, settings: &Settings, names: &[&str]) -> Assumed {
+fn of_strata(strata: Vec<Vec<Sums>>, settings: &Settings, names: &[&str], memory: &Memory) -> Assumed {
     let total = strata.iter().flatten().fold([0.0; 4], |mut sum, each| {
         sum.iter_mut().zip(each).for_each(|(sum, number)| *sum += number);
         sum
     });
-    let mut resampled = vec![[0.0; 4]; settings.resamples];
-    if strata.iter().map(Vec::len).sum::<usize>() > 1 {
-        for (number, stratum) in strata.iter().enumerate() {
-            let number = number.to_string();
-            let names: Vec<&str> = names.iter().copied().chain([number.as_str()]).collect();
-            bootstrap::resample(stratum, Stream::new(settings.seed, &names), &mut resampled);
-        }
+    let mut hash = memory.hash("figures", settings);
+    for name in names {
+        hash.bytes(name.as_bytes());
     }
-    let value = three(&total);
-    let mut assumed = Assumed { strata, total, value, resampled, intervals: [Err(NOTHING); 3] };
-    assumed.intervals = assumed.intervals(settings.level);
+    for stratum in &strata {
+        hash.number(stratum.len() as u64);
+        stratum.iter().flatten().for_each(|value| hash.value(*value));
+    }
+    let mut assumed = Assumed {
+        value: three(&total),
+        strata,
+        total,
+        settings: *settings,
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        key: hash.key(),
+        resampled: OnceCell::new(),
+        intervals: [Err(NOTHING); 3],
+    };
+    assumed.intervals = memory.recall(assumed.key, || assumed.intervals());
     assumed
 }
 
 impl Assumed {
+    /// The figures of resamples.
+    fn resampled(&self) -> &[Three] {
+        self.resampled.get_or_init(|| {
+            let mut sums = vec![[0.0; 4]; self.settings.resamples];
+            if self.strata.iter().map(Vec::len).sum::<usize>() > 1 {
+                for (number, stratum) in self.strata.iter().enumerate() {
+                    let number = number.to_string();
+                    let names: Vec<&str> = self.names.iter().chain([&number]).map(String::as_str).collect();
+                    bootstrap::resample(stratum, Stream::new(self.settings.seed, &names), &mut sums);
+                }
+            }
+            sums.iter().map(three).collect()
+        })
+    }
+
     pub(super) fn instances(&self, of: usize) -> u32 {
         let counts = self.strata.iter().flatten().filter(|sums| sums[of] > 0.0).count();
         u32::try_from(counts).unwrap_or(u32::MAX)
@@ -90,7 +121,8 @@ impl Assumed {
         spreads
     }
 
-    fn intervals(&self, level: f64) -> [Result<Interval, &'static str>; 3] {
+    fn intervals(&self) -> [Outcome; 3] {
+        let level = self.settings.level;
         let played = match proportion(&self.pairs(0), level) {
             Some(found) => Ok(Interval { low: 100.0 * found.low, high: 100.0 * found.high, ..found }),
             None => Err(if self.instances(1) == 1 { SINGLE } else { NOTHING }),
@@ -107,7 +139,7 @@ impl Assumed {
             if spreads[which].is_none() {
                 return alike.ok_or(OTHER_SCALE);
             }
-            let figures = self.resampled.iter().map(|sums| three(sums)[which]).collect();
+            let figures = self.resampled().iter().map(|figures| figures[which]).collect();
             bootstrapped(self.value[which], figures, &spreads[which], level, self.range()).ok_or(NOTHING)
         };
         let count = f64::from(self.instances(3));
@@ -138,9 +170,14 @@ pub(super) struct Assessed {
     pub(super) extremes: Option<[Assumed; 2]>,
 }
 
-pub(super) fn assess(experiments: &[&Experiment], settings: &Settings, names: &[&str]) -> Assessed {
+pub(super) fn assess(
+    experiments: &[&Experiment],
+    settings: &Settings,
+    names: &[&str],
+    memory: &Memory,
+) -> Assessed {
     let episodes = || experiments.iter().flat_map(|each| &each.instances).flat_map(|each| &each.epochs);
-    let under = |assume| of_strata(strata(experiments, assume), settings, names);
+    let under = |assume| of_strata(strata(experiments, assume), settings, names, memory);
     let is_complete = episodes().all(|episode| episode.fate == Fate::Scored);
     let extremes = (!is_complete).then(|| [under(Assume::Worst), under(Assume::Best)]);
     Assessed { known: under(Assume::Nothing), extremes }
@@ -158,37 +195,44 @@ impl Assessed {
 }
 
 /// From the lower end if everything unknown is worst to the upper end if it is best.
-pub(super) fn outer(
-    worst: Result<Interval, &'static str>,
-    best: Result<Interval, &'static str>,
-) -> Result<Interval, &'static str> {
+pub(super) fn outer(worst: Outcome, best: Outcome) -> Outcome {
     let (worst, best) = (worst?, best?);
     let caution = worst.caution.or(best.caution);
     Ok(Interval { low: worst.low, high: best.high, method: Method::Bounds, caution })
 }
 
 /// Means over games, under the assumption that `pick` takes; the intervals of the games are given.
-pub(super) fn overall(games: &[&Assumed], settings: &Settings) -> [(f64, Result<Interval, &'static str>); 3] {
+pub(super) fn overall(games: &[&Assumed], settings: &Settings, memory: &Memory) -> [(f64, Outcome); 3] {
     if let [only] = games {
         return [0, 1, 2].map(|which| (only.value[which], only.intervals[which]));
     }
-    let averages = |figures: &mut dyn Iterator<Item = Three>| {
-        let mut sums = [0.0; 2];
-        let mut counts = [0.0; 2];
-        for figure in figures {
-            for which in 0..2 {
-                if !figure[which].is_nan() {
-                    sums[which] += figure[which];
-                    counts[which] += 1.0;
-                }
+    let value = averages(&mut games.iter().map(|each| each.value));
+    let mut hash = memory.hash("means", settings);
+    games.iter().flat_map(|each| each.key).for_each(|half| hash.number(half));
+    let intervals = memory.recall(hash.key(), || overall_intervals(games, value, settings));
+    [0, 1, 2].map(|which| (value[which], intervals[which]))
+}
+
+/// Means of the percentage played and of the quality score, and their product.
+fn averages(figures: &mut dyn Iterator<Item = Three>) -> Three {
+    let mut sums = [0.0; 2];
+    let mut counts = [0.0; 2];
+    for figure in figures {
+        for which in 0..2 {
+            if !figure[which].is_nan() {
+                sums[which] += figure[which];
+                counts[which] += 1.0;
             }
         }
-        let [share, quality] = [sums[0] / counts[0], sums[1] / counts[1]];
-        [share, quality, if quality.is_nan() && share == 0.0 { 0.0 } else { share * quality / 100.0 }]
-    };
-    let value = averages(&mut games.iter().map(|each| each.value));
+    }
+    let [share, quality] = [sums[0] / counts[0], sums[1] / counts[1]];
+    [share, quality, if quality.is_nan() && share == 0.0 { 0.0 } else { share * quality / 100.0 }]
+}
+
+fn overall_intervals(games: &[&Assumed], value: Three, settings: &Settings) -> [Outcome; 3] {
+    let figures: Vec<&[Three]> = games.iter().map(|each| each.resampled()).collect();
     let resampled: Vec<Three> = (0..settings.resamples)
-        .map(|number| averages(&mut games.iter().filter_map(|each| each.resampled.get(number)).map(three)))
+        .map(|number| averages(&mut figures.iter().filter_map(|each| each.get(number)).copied()))
         .collect();
     let spreads = spreads(games, value);
     let range = games.iter().all(|each| each.range().is_some()).then_some(RANGE);
@@ -208,7 +252,7 @@ pub(super) fn overall(games: &[&Assumed], settings: &Settings) -> [(f64, Result<
         let figures = resampled.iter().map(|each| each[which]).collect();
         bootstrapped(value[which], figures, &spreads[which], settings.level, range).ok_or(NOTHING)
     };
-    [0, 1, 2].map(|which| (value[which], of(which)))
+    [0, 1, 2].map(of)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a count")]
@@ -235,7 +279,7 @@ fn spreads(games: &[&Assumed], [share, quality, _]: Three) -> [Spread; 3] {
 /// The interval of a mean from those of its parts (Zou and Donner, "Construction of confidence limits about effect
 /// measures", 2008): distances from the parts' figures are combined like deviations.
 #[allow(clippy::cast_precision_loss, reason = "a count")]
-fn combined(games: &[&Assumed], which: usize, value: f64) -> Result<Interval, &'static str> {
+fn combined(games: &[&Assumed], which: usize, value: f64) -> Outcome {
     let parts: Vec<(f64, Interval)> = games
         .iter()
         .filter(|each| !each.value[which].is_nan())

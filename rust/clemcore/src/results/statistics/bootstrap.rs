@@ -7,14 +7,17 @@ pub(super) fn resample<const N: usize>(instances: &[[f64; N]], stream: Stream, s
     let pairs = instances.len().div_ceil(2) as u64;
     for (number, sum) in sums.iter_mut().enumerate() {
         let first = number as u64 * pairs;
-        for pair in 0..pairs {
+        let mut own = *sum;
+        for pair in 0..count / 2 {
             // Two draws from each number: its halves.
             let bits = stream.at(first + pair);
-            add(sum, instances, ((bits >> 32) * count) >> 32);
-            if 2 * pair + 1 < count {
-                add(sum, instances, ((bits & 0xFFFF_FFFF) * count) >> 32);
-            }
+            add(&mut own, instances, ((bits >> 32) * count) >> 32);
+            add(&mut own, instances, ((bits & 0xFFFF_FFFF) * count) >> 32);
         }
+        if count % 2 == 1 {
+            add(&mut own, instances, ((stream.at(first + count / 2) >> 32) * count) >> 32);
+        }
+        *sum = own;
     }
 }
 

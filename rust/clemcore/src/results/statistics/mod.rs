@@ -5,6 +5,8 @@
 //!                                         ├─ proportion (Wilson) ────────────────────┼─ report
 //!                                         ├─ epochs (variance, pass@k, pass^k) ──────┘
 //!                                         └─ compare (significance): pairs of models
+//!
+//! memory: intervals of an earlier evaluation
 //! ```
 //! An *instance* is what is drawn; its epochs stay together. An *experiment* is a stratum: instances are drawn again
 //! within it. It knows no files and no names of metrics beyond those of [`super`].
@@ -15,6 +17,7 @@ mod compare;
 mod epochs;
 mod interval;
 pub(super) mod json;
+mod memory;
 mod proportion;
 mod random;
 mod report;
@@ -26,6 +29,7 @@ pub(super) use compare::compare;
 pub use compare::{ComparisonReport, Difference, Pairing};
 pub use epochs::Variance;
 pub use interval::{Interval, Method, mean, proportion};
+pub(super) use memory::Memory;
 pub(super) use report::report;
 pub use report::{Cell, Figure, ModelReport, PassAt};
 pub use strengths::{Match, Strength, bradley_terry};

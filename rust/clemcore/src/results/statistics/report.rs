@@ -2,6 +2,7 @@
 use super::assumed::{Assessed, Assumed, NOTHING, SINGLE, assess, outer, overall};
 use super::cells::{Assume, Episode, Experiment, Game, Instance, Model, cells};
 use super::epochs::{pass, reported, variance};
+use super::memory::Memory;
 use super::{Interval, Settings, Strata, Variance, mean, proportion};
 use crate::results::rows::{Evaluation, Fate};
 
@@ -102,7 +103,7 @@ fn success(experiments: &[&Experiment], level: f64) -> Figure {
 }
 
 /// Of the epochs of each instance; those without a result did not succeed.
-fn passes(experiments: &[&Experiment], settings: &Settings, name: &str) -> Vec<PassAt> {
+fn passes(experiments: &[&Experiment], settings: &Settings, name: &str, memory: &Memory) -> Vec<PassAt> {
     let instances = || experiments.iter().flat_map(|each| &each.instances);
     let is_measured = instances().any(|each| each.successes(Assume::Nothing)[1] > 0.0);
     let fewest = instances().map(|each| each.epochs.len()).min().unwrap_or_default();
@@ -117,10 +118,17 @@ fn passes(experiments: &[&Experiment], settings: &Settings, name: &str) -> Vec<P
         let shares = pass(&successes, k, any);
         let [sum, count] = super::interval::total(&shares);
         let name = format!("{name}/pass{k}{any}");
-        let found = mean(&shares, Some([0.0, 1.0]), settings, &name);
+        let mut hash = memory.hash("pass", settings);
+        hash.bytes(name.as_bytes());
+        for stratum in &shares {
+            hash.number(stratum.len() as u64);
+            stratum.iter().flatten().for_each(|value| hash.value(*value));
+        }
+        let compute = || [mean(&shares, Some([0.0, 1.0]), settings, &name).ok_or(SINGLE)];
+        let [found] = memory.recall(hash.key(), compute);
         let percent = |each: Interval| Interval { low: 100.0 * each.low, high: 100.0 * each.high, ..each };
         let instances = u32::try_from(instances().count()).unwrap_or(u32::MAX);
-        Figure { value: 100.0 * sum / count, interval: found.map(percent).ok_or(SINGLE), instances }
+        Figure { value: 100.0 * sum / count, interval: found.map(percent), instances }
     };
     let epochs = u32::try_from(fewest).unwrap_or(u32::MAX);
     reported(epochs).into_iter().map(|k| PassAt { k, any: figure(k, true), all: figure(k, false) }).collect()
@@ -132,6 +140,7 @@ fn cell(
     found: &Assessed,
     settings: &Settings,
     names: &[&str],
+    memory: &Memory,
 ) -> Cell {
     let instances: Vec<&Instance> = experiments.iter().flat_map(|each| &each.instances).collect();
     let episodes: Vec<&Episode> = instances.iter().flat_map(|each| &each.epochs).collect();
@@ -173,26 +182,28 @@ fn cell(
             .next()
             .map(|_| [mains().fold(f64::INFINITY, f64::min), mains().fold(f64::NEG_INFINITY, f64::max)]),
         variance: variance(&points),
-        pass: passes(experiments, settings, &names.join("/")),
+        pass: passes(experiments, settings, &names.join("/"), memory),
         experiments: Vec::new(),
     }
 }
 
-fn game(model: &str, game: &Game, settings: &Settings) -> (Cell, Assessed) {
+fn game(model: &str, game: &Game, settings: &Settings, memory: &Memory) -> (Cell, Assessed) {
     let names = [game.name.as_str(), model];
     let all: Vec<&Experiment> = game.experiments.iter().collect();
-    let found = assess(&all, settings, &names);
-    let mut whole = cell(&game.name, &all, &found, settings, &names);
+    let found = assess(&all, settings, &names, memory);
+    let mut whole = cell(&game.name, &all, &found, settings, &names, memory);
     for experiment in &game.experiments {
         let names = [game.name.as_str(), model, experiment.name.as_str()];
         let one = [experiment];
-        let own = if game.experiments.len() == 1 { None } else { Some(assess(&one, settings, &names)) };
+        let own =
+            if game.experiments.len() == 1 { None } else { Some(assess(&one, settings, &names, memory)) };
         whole.experiments.push(cell(
             &experiment.name,
             &one,
             own.as_ref().unwrap_or(&found),
             settings,
             &names,
+            memory,
         ));
     }
     (whole, found)
@@ -200,12 +211,14 @@ fn game(model: &str, game: &Game, settings: &Settings) -> (Cell, Assessed) {
 
 fn model(model: &Model, settings: &Settings, evaluation: &Evaluation) -> ModelReport {
     let level_of = |game: &Game| evaluation.level_of(&game.name, &model.name).unwrap_or(settings.level);
-    let of_game = |each: &Game| game(&model.name, each, &Settings { level: level_of(each), ..*settings });
+    let memory = &evaluation.memory;
+    let of_game =
+        |each: &Game| game(&model.name, each, &Settings { level: level_of(each), ..*settings }, memory);
     let (games, found): (Vec<Cell>, Vec<Assessed>) = model.games.iter().map(of_game).unzip();
     let level = games.iter().map(|each| each.level).fold(0.0, f64::max);
     let settings = Settings { level, ..*settings };
     let known: Vec<&Assumed> = found.iter().map(|each| &each.known).collect();
-    let of_known = overall(&known, &settings);
+    let of_known = overall(&known, &settings, memory);
     let extreme = |at: usize| {
         found
             .iter()
@@ -213,7 +226,7 @@ fn model(model: &Model, settings: &Settings, evaluation: &Evaluation) -> ModelRe
             .collect::<Vec<_>>()
     };
     let is_complete = found.iter().all(|each| each.extremes.is_none());
-    let ends = (!is_complete).then(|| [overall(&extreme(0), &settings), overall(&extreme(1), &settings)]);
+    let ends = (!is_complete).then(|| [0, 1].map(|at| overall(&extreme(at), &settings, memory)));
     let figure = |which: usize| {
         let (value, interval) = of_known[which];
         let interval = ends.as_ref().map_or(interval, |[worst, best]| outer(worst[which].1, best[which].1));

@@ -9,6 +9,9 @@ const FEWEST_OF_EXPERIMENT: f64 = 5.0;
 const FEWEST_SKEWED: f64 = 60.0;
 /// Exponential scores have a skewness of 2, of which 20 instances show about 1.4.
 const SKEWED: f64 = 1.0;
+pub(super) const FEW: &str = "fewer than 20 instances";
+pub(super) const THIN: &str = "an experiment with fewer than 5 instances";
+pub(super) const SKEWED_AND_FEW: &str = "skewed scores of fewer than 60 instances";
 
 /// The spread of a figure over experiments.
 #[derive(Debug, Clone, Copy, Default)]
@@ -76,11 +79,11 @@ impl Spread {
     /// Why an interval from this spread may be too narrow.
     pub(super) fn caution(&self) -> Option<&'static str> {
         if self.instances < FEWEST {
-            Some("fewer than 20 instances")
+            Some(FEW)
         } else if self.is_thin {
-            Some("an experiment with fewer than 5 instances")
+            Some(THIN)
         } else if self.instances < FEWEST_SKEWED && self.skewness().abs() > SKEWED {
-            Some("skewed scores of fewer than 60 instances")
+            Some(SKEWED_AND_FEW)
         } else {
             None
         }
