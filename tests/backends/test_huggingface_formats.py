@@ -236,6 +236,13 @@ class TestBadQuantization:
             load(altered)
 
 
+@pytest.mark.parametrize("dtype", [True, 1.5, "float15", "Tensor", [1, 2]])
+def test_a_stored_format_that_torch_does_not_have(altered: Path, dtype: Any) -> None:
+    change(altered / "config.json", dtype=dtype)
+    with pytest.raises(ModelLoadError, match=r"'tiny': .*(config.json .* has the dtype|the configuration)"):
+        load(altered)
+
+
 def test_a_shard_that_is_missing(tiny_chat: Path, tmp_path: Path) -> None:
     folder = save("llama", tmp_path / "sharded", tiny_chat)
     from transformers import AutoModelForCausalLM

@@ -173,13 +173,8 @@ def needs_of(entry: LocalEntry, config: Any, tokens: int | None = None) -> Needs
         ModelLoadError: as for :func:`quantizer_of`.
         SpecError: the entry asks for a format that is not there.
     """
-    import torch
-
     wanted = dtype_of(entry)
-    stored = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None)
-    dtype = (stored or torch.float32) if wanted == "auto" else wanted
-    if isinstance(dtype, str):
-        dtype = getattr(torch, dtype)
+    dtype = _stored_dtype(entry, config) if wanted == "auto" else wanted
     quantizer = quantizer_of(entry, config)
     words = _words(dtype, quantizer)
     try:
@@ -212,6 +207,24 @@ def in_other_formats(entry: LocalEntry, config: Any) -> dict[str, int]:
             "load_in_4bit": half - linear * 2 + linear * 9 // 16,
         }
     return {}
+
+
+def _stored_dtype(entry: LocalEntry, config: Any) -> Any:
+    """Return the format that ``config.json`` names; float32, as the library has it, where it names none.
+
+    Raises:
+        ModelLoadError: torch does not have it.
+    """
+    import torch
+
+    stored = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None) or torch.float32
+    dtype = getattr(torch, stored, None) if isinstance(stored, str) else stored
+    if not isinstance(dtype, torch.dtype):
+        raise ModelLoadError(
+            f"model '{entry.model_name}': config.json of '{entry.source}' has the dtype {stored!r}, which torch "
+            "does not have; say the right one in the entry's dtype, like 'bfloat16'"
+        )
+    return dtype
 
 
 def _skeleton(entry: LocalEntry, config: Any, dtype: Any, quantizer: Any = None) -> Skeleton:
