@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -29,7 +31,7 @@ from clemcore.backends.local.llamacpp.settings import read_settings
 from clemcore.backends.local.memory import Free
 from clemcore.cli.compare_engines import compare_engines
 from clemcore.cli.selection import name_or_folder
-from clemcore.errors import MessagesError, MissingExtraError, ModelLoadError, SpecError
+from clemcore.errors import GenerationError, MessagesError, MissingExtraError, ModelLoadError, SpecError
 from clemcore.registry.spec import ModelSpec
 from support.clem import Clem
 from support.gguf_files import write_gguf
@@ -86,7 +88,13 @@ def copied(file: Path, to: Path, changes: dict[str, Any], byte_order: str = "lit
                 writer.add_array(name, value)
                 continue
             kind = (
-                kinds.BOOL if isinstance(value, bool) else kinds.STRING if isinstance(value, str) else kinds.UINT32
+                kinds.BOOL
+                if isinstance(value, bool)
+                else kinds.STRING
+                if isinstance(value, str)
+                else kinds.FLOAT32
+                if isinstance(value, float)
+                else kinds.UINT32
             )
             writer.add_key_value(name, value, kind)
     for tensor in reader.tensors:
@@ -128,7 +136,7 @@ class TestHeads:
     def test_a_model_in_parts_of_which_one_is_missing(self, tiny_gguf: Path, tmp_path: Path) -> None:
         path = tmp_path / "m-00001-of-00003.gguf"
         path.write_bytes(tiny_gguf.read_bytes())
-        with pytest.raises(ModelLoadError, match=r"2 of the 3 parts of .* are missing: m-00002-of-00003\.gguf"):
+        with pytest.raises(ModelLoadError, match=r"one of 3 parts, of which 2 are not there: m-00002-of-00003"):
             read_head(path, "m")
 
     def test_the_other_byte_order(self, tiny_gguf: Path, tmp_path: Path, clem: Clem) -> None:
@@ -225,10 +233,29 @@ class TestChoosingAFile:
         assert choose(self.NAMES, pattern, "m", "org/m") == found
 
     def test_a_pattern_that_means_none_or_several(self) -> None:
-        with pytest.raises(SpecError, match=r"no file in 'org/m' matches filename '\*Q2\*.gguf': it has a-Q4_K_M"):
+        with pytest.raises(SpecError, match=r"no file in 'org/m' matches filename '\*Q2\*.gguf'; it has a-Q4_K_M"):
             choose(self.NAMES, "*Q2*.gguf", "m", "org/m")
-        with pytest.raises(SpecError, match="2 models in 'org/m' match filename"):
+        with pytest.raises(
+            SpecError, match=r"'org/m' has 2 models that match filename '\*\.gguf' \(Q8/a-Q8_0-00001"
+        ):
             choose(self.NAMES, "*.gguf", "m", "org/m")
+
+    def test_a_file_and_a_pattern_of_another(self, tiny_gguf: Path) -> None:
+        assert find_file(read_settings(spec_of(tiny_gguf, {"filename": "*f32.gguf"}))) == tiny_gguf
+        with pytest.raises(SpecError, match=r"tiny-f32\.gguf', which does not match filename 'a\.gguf': remove"):
+            find_file(read_settings(spec_of(tiny_gguf, {"filename": "a.gguf"})))
+
+    def test_without_a_pattern(self) -> None:
+        with pytest.raises(
+            SpecError, match=r"'org/m' has 2 models \(Q8/a-Q8.*, a-Q4_K_M\.gguf\): name one of them in"
+        ):
+            choose(self.NAMES, None, "m", "org/m")
+        with pytest.raises(
+            SpecError, match=r"'org/m' has no GGUF file of a chat model, only mmproj-a\.gguf: correct"
+        ):
+            choose(self.NAMES[-1:], None, "m", "org/m")
+        with pytest.raises(SpecError, match=r"'org/m' has no GGUF file: correct huggingface_id, or download"):
+            choose([], "*.gguf", "m", "org/m")
 
 
 class TestHub:
@@ -281,6 +308,13 @@ class TestEntries:
                 "'escape' is not possible with llamacpp, whose tokenizer does not say which",
             ),
             ({"cache_typ": "f32"}, 'did you mean "cache_type"'),
+            (
+                {"n_ctx": 4096, "n_gpu_layers": 3},
+                "write 'context_size' of the entry in place of 'n_ctx', 'gpu_layers_",
+            ),
+            ({"threads": 10**6}, "threads must be a number from 1 to 512, not 1000000: correct it, or remove it"),
+            ({"prefill_block": -1}, "prefill_block must be a number from 0 to 2147483647, not -1"),
+            ({"gpu_layers_offloaded": -7}, r"gpu_layers_offloaded must be a number from -1 \(-1: all\) to"),
         ],
     )
     def test_settings_that_contradict_or_are_unknown(self, config: dict[str, Any], message: str) -> None:
@@ -295,6 +329,14 @@ class TestEntries:
             read_settings(spec_of(tmp_path / "none.gguf"))
         with pytest.raises(SpecError, match=r"'\./none' is a path, but there is no such folder or file"):
             read_settings(spec_of("./none"))
+
+    def test_what_is_neither_a_file_nor_a_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "link.gguf").symlink_to(tmp_path / "gone.gguf")
+        with pytest.raises(SpecError, match=r"link\.gguf' is a link to .*gone\.gguf, which is not there: correct"):
+            read_settings(spec_of(tmp_path / "link.gguf"))
+        os.mkfifo(tmp_path / "pipe.gguf")
+        with pytest.raises(SpecError, match=r"pipe\.gguf' is neither a file nor a folder: correct it"):
+            read_settings(spec_of(tmp_path / "pipe.gguf"))
 
     def test_a_revision_of_a_file_on_this_machine(self, tiny_gguf: Path) -> None:
         with pytest.raises(SpecError, match=r"revision is a commit, branch or tag on the hub, and huggingface_id"):
@@ -455,6 +497,23 @@ class TestParts:
         assert {head.parameters for head in heads} == {heads[-1].parameters}
         assert heads[1].path == parts[0]
 
+    def test_files_that_are_parts_by_their_names_alone(
+        self, parts: list[Path], tiny_gguf: Path, tmp_path: Path
+    ) -> None:
+        shutil.copy(parts[2], parts[1])
+        with pytest.raises(
+            ModelLoadError, match=r"00002-of-00003\.gguf is part 3 of 3 by its metadata, but by its name"
+        ):
+            read_head(parts[0], "m")
+        for number in (1, 2):
+            shutil.copy(tiny_gguf, tmp_path / f"k-0000{number}-of-00002.gguf")
+        with pytest.raises(
+            ModelLoadError, match=r"00001-of-00002\.gguf is part 1 of 1 by its metadata, but by its name"
+        ):
+            read_head(tmp_path / "k-00001-of-00002.gguf", "m")
+        for name in ("k-00000-of-00000.gguf", "k-00007-of-00002.gguf"):
+            assert read_head(Path(shutil.copy(tiny_gguf, tmp_path / name)), "m").parameters
+
     def test_a_part_that_is_cut_off(self, parts: list[Path]) -> None:
         parts[1].write_bytes(parts[1].read_bytes()[:-100])
         with pytest.raises(
@@ -582,6 +641,40 @@ class TestFaults:
         path.write_bytes(tiny_gguf.read_bytes().replace(b"output_norm.weight", b"output_morm.weight"))
         with pytest.raises(ModelLoadError, match=r"llama\.cpp cannot load .*odd\.gguf.*output_norm"):
             opened(path)
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"tokenizer.ggml.model": "llama"}, r"cannot read .*, and ends the process: unordered_map::at \(llama"),
+            ({"llama.block_count": 0}, r"cannot load .*, and ends the process: llama-model\.cpp:\d+: GGML_ASSERT"),
+            ({"llama.attention.head_count_kv": [1, 2]}, r"cannot load .*, and ends the process: ggml\.c:\d+: GGML"),
+        ],
+    )
+    def test_a_file_for_which_llama_cpp_ends_the_process(
+        self, tiny_gguf: Path, tmp_path: Path, changes: dict[str, Any], words: str
+    ) -> None:
+        with pytest.raises(ModelLoadError, match=rf"model 'tiny': llama\.cpp {words}.*The file is damaged, or of"):
+            opened(copied(tiny_gguf, tmp_path / "odd.gguf", changes))
+
+    def test_a_file_is_tried_once(self, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuses(*_: Any, **__: Any) -> Any:
+            raise AssertionError("it was tried before")
+
+        opened(tiny_gguf, {"own_weights": True})
+        monkeypatch.setattr("clemcore.backends.local.llamacpp.trial.subprocess.run", refuses)
+        assert opened(tiny_gguf, {"own_weights": True}).generate_response(CAPITAL)[2] == CANBERRA
+
+    def test_a_template_of_a_wrong_type(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = copied(tiny_gguf, tmp_path / "odd.gguf", {"tokenizer.chat_template": 7})
+        with pytest.raises(
+            ModelLoadError, match=r"model 'tiny': .*odd\.gguf: .*chat_template is not a string.*again"
+        ):
+            open_file(read_settings(spec_of(path)), path)
+
+    def test_weights_that_give_no_numbers(self, tiny_gguf: Path, tmp_path: Path) -> None:
+        path = copied(tiny_gguf, tmp_path / "odd.gguf", {"llama.rope.freq_base": float("nan")})
+        with pytest.raises(GenerationError, match=r"model 'tiny': the model gives scores that are not numbers"):
+            opened(path).generate_response(CAPITAL)
 
     def test_an_image(self, llama: LlamacppModel) -> None:
         with pytest.raises(MessagesError, match=r"loaded as a text model.*only with the backend huggingface_local"):

@@ -51,6 +51,10 @@ def read_source(spec: ModelSpec) -> Source:
     source = Source(given, expanded(given), None)
     path = Path(source.name)
     if path.exists():
+        if not (path.is_file() or path.is_dir()):
+            raise SpecError(
+                f"model '{name}': huggingface_id '{given}'{source.meant} is neither a file nor a folder: correct it"
+            )
         if _has_revision(spec):
             raise SpecError(
                 f"model '{name}': revision is a commit, branch or tag on the hub, and huggingface_id '{given}' is "
@@ -60,6 +64,11 @@ def read_source(spec: ModelSpec) -> Source:
     for problem in problems_of(spec):
         if problem.code == _HUB_ID:
             raise SpecError(sentence(spec, problem))
+    if path.is_symlink():
+        raise SpecError(
+            f"model '{name}': huggingface_id '{given}'{source.meant} is a link to {path.readlink()}, which is not "
+            "there: correct the link, or name the file itself"
+        )
     if is_gguf(path.name) and (is_path(source.name) or path.parent.is_dir()):
         names = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
         there = [file for file in names if is_gguf(file)]

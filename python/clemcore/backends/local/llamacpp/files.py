@@ -32,6 +32,11 @@ def find_file(settings: LlamaSettings, *, offline: bool = False) -> Path:
     """
     source = Path(settings.local.source)
     if source.is_file():
+        if settings.pattern is not None and not _fits(source.name, settings.pattern):
+            raise SpecError(
+                f"model '{settings.local.model_name}': huggingface_id is the file '{settings.local.source}', which "
+                f"does not match filename {settings.pattern!r}: remove filename, or correct one of them"
+            )
         return parts_of(source)[0]
     folder = source if source.is_dir() else _downloaded(settings, offline=offline)
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if is_gguf(path.name))
@@ -55,22 +60,33 @@ def choose(names: Sequence[str], pattern: str | None, model: str, source: str) -
         'a-Q4_K_M.gguf'
     """
     models = [name for name in names if not any(word in name.rpartition("/")[2].lower() for word in _BESIDE)]
-    fitting = [
-        name
-        for name in models
-        if pattern is None or fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(Path(name).name, pattern)
-    ]
+    fitting = [name for name in models if pattern is None or _fits(name, pattern)]
     firsts = sorted({parts_of(Path(name))[0].as_posix() for name in fitting})
-    has = ", ".join(models[:_SHOWN]) + (", …" if len(models) > _SHOWN else "") if models else "no GGUF file"
-    if not firsts:
-        raise SpecError(f"model '{model}': no file in '{source}' matches filename {pattern!r}: it has {has}")
-    if len(firsts) > 1:
-        shown = ", ".join(firsts[:_SHOWN])
+    if not firsts and pattern is not None and models:
         raise SpecError(
-            f"model '{model}': {len(firsts)} models in '{source}' match filename {pattern!r} ({shown}): name one "
-            "of them in model_config.filename"
+            f"model '{model}': no file in '{source}' matches filename {pattern!r}; it has {_listed(models)}: "
+            "correct model_config.filename"
+        )
+    if not firsts:
+        beside = f" of a chat model, only {_listed(names)}" if names else ""
+        raise SpecError(
+            f"model '{model}': '{source}' has no GGUF file{beside}: correct huggingface_id, or download the file"
+        )
+    if len(firsts) > 1:
+        fit = "" if pattern is None else f" that match filename {pattern!r}"
+        raise SpecError(
+            f"model '{model}': '{source}' has {len(firsts)} models{fit} ({_listed(firsts)}): name one of them in "
+            "model_config.filename"
         )
     return firsts[0]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(Path(name).name, pattern)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 def _downloaded(settings: LlamaSettings, *, offline: bool) -> Path:

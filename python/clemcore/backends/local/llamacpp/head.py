@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from clemcore.backends.local.weight_files import whole_gguf
-from clemcore.errors import ModelLoadError
+from clemcore.errors import ModelLoadError, TemplateError
 from clemcore.prompts.templates.gguf import GgufMetadata
 
+_Value = TypeVar("_Value")
 _PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.gguf)$", re.IGNORECASE)
 # Files that are not a model of their own, by their general.type.
 _BESIDE = {
@@ -83,20 +86,32 @@ def read_head(path: Path, name: str) -> Head:
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise ModelLoadError(
-            f"{where}: {len(missing)} of the {len(files)} parts of {path} are missing: {', '.join(missing[:3])}: "
-            "download them into the same folder"
+            f"{where}: {path} is one of {len(files)} parts, of which {len(missing)} are not there: "
+            f"{', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}: download all into the same folder"  # noqa: PLR2004
         )
     heads = [_checked(file, where) for file in files]
     parameters = sum(count for each in heads for count, _, _ in each.tensors)
     head = Head(files[0], tuple(files), heads[0], parameters)
     _check_kind(head, where)
-    count = head.metadata.values.get("split.count", len(files) if len(files) > 1 else 1)
-    if isinstance(count, int) and count > 1 and count != len(files):
-        raise ModelLoadError(
-            f"{where}: {head.path} is one of {count} parts by its metadata, but by its name one of {len(files)}: "
-            "give the files their original names"
-        )
+    _check_parts(files, heads, where)
     return head
+
+
+def read_part(read: Callable[[Path], _Value], path: Path, name: str) -> _Value:
+    """Return what a function reads from a file.
+
+    Args:
+        read: reads a part of the metadata.
+        path: the file.
+        name: the model's name, for errors.
+
+    Raises:
+        ModelLoadError: the file is broken.
+    """
+    try:
+        return read(path)
+    except TemplateError as fault:
+        raise ModelLoadError(f"model '{name}': {fault}: copy or download it again") from fault
 
 
 def parts_of(path: Path) -> list[Path]:
@@ -107,9 +122,9 @@ def parts_of(path: Path) -> list[Path]:
         ['m-00001-of-00002.gguf', 'm-00002-of-00002.gguf']
     """
     part = _PART.match(path.name)
-    if part is None:
+    count = 0 if part is None else int(part["count"])
+    if part is None or not 0 < int(part["number"]) <= count:
         return [path]
-    count = int(part["count"])
     return [path.with_name(f"{part['stem']}-{n:05d}-of-{count:05d}{part['suffix']}") for n in range(1, count + 1)]
 
 
@@ -124,6 +139,22 @@ def _checked(file: Path, where: str) -> GgufMetadata:
             f"choose another file, or convert a copy of it: gguf-convert-endian FILE {sys.byteorder}"
         )
     return found
+
+
+def _check_parts(files: Sequence[Path], heads: Sequence[GgufMetadata], where: str) -> None:
+    """Refuse parts that do not belong together by their metadata: llama.cpp would read the first one alone."""
+    for number, (file, head) in enumerate(zip(files, heads, strict=True)):
+        count, place = _number(head, "split.count") or 1, _number(head, "split.no")
+        if (place, count) != (number, len(files)):
+            raise ModelLoadError(
+                f"{where}: {file} is part {place + 1} of {count} by its metadata, but by its name part "
+                f"{number + 1} of {len(files)}: give the files their original names, or download them again"
+            )
+
+
+def _number(head: GgufMetadata, key: str) -> int:
+    found = head.values.get(key)
+    return found if isinstance(found, int) else 0
 
 
 def _check_kind(head: Head, where: str) -> None:

@@ -12,13 +12,14 @@ from clemcore.backends.local.engine import Description
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend, Script
 from clemcore.backends.local.llamacpp.engine import NAMES, LlamaEngine
-from clemcore.backends.local.llamacpp.head import Head, read_head
+from clemcore.backends.local.llamacpp.head import Head, read_head, read_part
 from clemcore.backends.local.llamacpp.library import has_gpu
 from clemcore.backends.local.llamacpp.native import Native
 from clemcore.backends.local.llamacpp.room import require_room
 from clemcore.backends.local.llamacpp.settings import LlamaSettings
 from clemcore.backends.local.llamacpp.token_list import check_token_list
 from clemcore.backends.local.llamacpp.tokenizer import GgufTokenizer
+from clemcore.backends.local.llamacpp.trial import require_survival
 from clemcore.backends.local.llamacpp.vocabulary import Vocabulary, vocabulary_of
 from clemcore.backends.local.memory import free_ram
 from clemcore.backends.local.sharing import HeldWeights, hold
@@ -99,7 +100,7 @@ def _template(settings: LlamaSettings, head: Head) -> str:
             return read_setting(entry.custom_chat_template).text
         except TemplateError as fault:
             raise TemplateError(f"model '{entry.model_name}': {fault}") from None
-    templates, _ = read_templates(head.path)
+    templates, _ = read_part(read_templates, head.path, entry.model_name)
     if "default" not in templates:
         others = ", ".join(f"tokenizer.chat_template.{name}" for name in sorted(templates))
         raise SpecError(
@@ -114,12 +115,12 @@ def open_front(settings: LlamaSettings, opened: Opened) -> Frontend:
     """Read the vocabulary and compile the chat template; no weights are read.
 
     Raises:
-        ModelLoadError: llama.cpp cannot read the file, or its model cannot chat.
+        ModelLoadError: llama.cpp cannot read the file, or ends the process, or its model cannot chat.
         SpecError: the entry names a token that the file does not have.
         TemplateError: the chat template has a fault.
     """
     vocabulary = _vocabulary(settings, opened.head)
-    templates, special = read_templates(opened.head.path)
+    templates, special = read_part(read_templates, opened.head.path, settings.local.model_name)
     special = {**special, **({} if settings.bos is None else {"bos_token": settings.bos})}
     special |= {} if settings.eos is None else {"eos_token": settings.eos}
     tokenizer = GgufTokenizer(vocabulary, special, templates.get("default"))
@@ -129,6 +130,7 @@ def open_front(settings: LlamaSettings, opened: Opened) -> Frontend:
 
 def _vocabulary(settings: LlamaSettings, head: Head) -> Vocabulary:
     name = settings.local.model_name
+    require_survival(head.path, name)
     try:
         found = vocabulary_of(head.path, head.metadata.values)
     except RuntimeError as error:
@@ -171,15 +173,16 @@ def _load(settings: LlamaSettings, opened: Opened, vocabulary: Vocabulary) -> He
     name, head = settings.local.model_name, opened.head
     if settings.local.preflight and not (has_gpu() and settings.gpu_layers):
         require_room(name, head, opened.context[0], settings.cache_type, free_ram())
+    how: dict[str, Any] = {
+        "context": opened.context[0],
+        "piece": min(settings.piece, opened.context[0]),
+        "gpu_layers": settings.gpu_layers,
+        "threads": settings.threads,
+        "cache_type": settings.cache_type,
+    }
+    require_survival(head.path, name, how)
     try:
-        native = Native(
-            head.path,
-            context=opened.context[0],
-            piece=min(settings.piece, opened.context[0]),
-            gpu_layers=settings.gpu_layers,
-            threads=settings.threads,
-            cache_type=settings.cache_type,
-        )
+        native = Native(head.path, **how)
     except RuntimeError as error:
         raise wrapped(error, ModelLoadError, name, f"llama.cpp cannot load {head.path}", _libraries()) from error
     ends = vocabulary.ends if settings.eos is None else vocabulary.ends | set(vocabulary.encode(settings.eos))

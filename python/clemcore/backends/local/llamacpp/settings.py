@@ -36,6 +36,19 @@ _PIPELINE = (
     "control_tokens",
     "missing_text",
 )
+# Names of llama.cpp and llama-cpp-python for settings, and how they are called here.
+_FOREIGN = {
+    "n_ctx": "'context_size' of the entry",
+    "ctx_size": "'context_size' of the entry",
+    "n_gpu_layers": "'gpu_layers_offloaded'",
+    "n_threads": "'threads'",
+    "n_batch": "'prefill_block'",
+    "n_ubatch": "'prefill_block'",
+    "type_k": "'cache_type'",
+    "type_v": "'cache_type'",
+}
+# The least and the most that llama.cpp takes: GGML_MAX_N_THREADS, and numbers of 32 bits.
+_LIMITS = {"threads": (1, 512), "gpu_layers_offloaded": (-1, 2**31 - 1), "prefill_block": (0, 2**31 - 1)}
 # Tokens that are fed at once where the entry does not say it.
 _BLOCK = 512
 
@@ -88,6 +101,8 @@ def read_settings(spec: ModelSpec) -> LlamaSettings:
         if problem.stops_model or is_misspelt(spec, problem):
             raise SpecError(sentence(spec, problem))
     given = _given(spec)
+    _check_names(spec)
+    _check_limits(name, given)
     source = read_source(spec)
     pattern = given.get("filename")
     if pattern is not None and not is_gguf(str(pattern)):
@@ -120,6 +135,27 @@ def _given(spec: ModelSpec) -> dict[str, Any]:
     nested = fields.get("model_config") or {}
     honoured = settings_of(BACKEND)
     return {key: (nested if key in nested else fields)[key] for key in honoured if key in nested or key in fields}
+
+
+def _check_names(spec: ModelSpec) -> None:
+    """Refuse settings by the names that llama.cpp gives them: nothing would read them."""
+    fields = spec.to_dict()
+    found = [key for key in _FOREIGN if key in {**fields, **(fields.get("model_config") or {})}]
+    if found:
+        meant = ", ".join(f"{_FOREIGN[key]} in place of '{key}'" for key in found)
+        raise SpecError(f"model '{spec['model_name']}': clemcore has other names for settings: write {meant}")
+
+
+def _check_limits(name: str, given: Mapping[str, Any]) -> None:
+    """Refuse numbers that llama.cpp would cut off, or that would end the process."""
+    for key, (least, most) in _LIMITS.items():
+        number = given.get(key)
+        if number is not None and not least <= number <= most:
+            meaning = " (-1: all)" if least < 0 else ""
+            raise SpecError(
+                f"model '{name}': {key} must be a number from {least}{meaning} to {most}, not {number}: "
+                "correct it, or remove it for the default"
+            )
 
 
 def _pipeline(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clemcore.backends.local.llamacpp.head import Head
+from clemcore.backends.local.llamacpp.head import Head, read_part
 from clemcore.backends.local.llamacpp.settings import LlamaSettings
 from clemcore.errors import ModelLoadError
 from clemcore.prompts.templates.gguf import read_tokens
@@ -27,7 +27,7 @@ def check_token_list(settings: LlamaSettings, head: Head) -> None:
     Raises:
         ModelLoadError: a text stands twice in the list, or an id is beyond it.
     """
-    tokens = read_tokens(head.path)
+    tokens = read_part(read_tokens, head.path, settings.local.model_name)
     where = f"model '{settings.local.model_name}': {head.path}"
     _check_twins(tokens, where)
     keys = _ENDS if settings.bos is not None else (_BOS, *_ENDS)
