@@ -165,6 +165,8 @@ def check_texts(messages: Messages) -> None:
     Raises:
         MessagesError: there is one; the message names its place.
     """
+    if _core.json_line(messages) is not None:  # it cannot write half of a pair
+        return
     for index, place, text in texts_of(messages):
         if text.isascii() or place.startswith("['image']"):  # a path: reading the file says what is wrong
             continue
