@@ -170,9 +170,9 @@ class Keeper:
         error = None
         try:
             if ended.outcome is not None and not episode.is_abandoned:
+                interactions = _interactions_of(ended)
                 if self.files is not None:
                     self.files.write(planned, ended, self._summary)
-                interactions = b"{}" if ended.recorder is None else ended.recorder.to_json()
                 writer.finish(ended.outcome, interactions, error=ended.error, facts=ended.facts or None)
                 outcome, error = ended.outcome, ended.error
         finally:
@@ -183,3 +183,14 @@ class Keeper:
     def _leave(self, episode: LiveEpisode, outcome: str | None = None, error: dict[str, Any] | None = None) -> None:
         self._live.discard(episode)
         self._tally.end(outcome, episode.scope_text, error)
+
+
+def _interactions_of(ended: Ended) -> bytes:
+    """Return the interactions of an episode as JSON. If they cannot be written, the episode ends by that error."""
+    if ended.recorder is None:
+        return b"{}"
+    try:
+        return ended.recorder.to_json()
+    except Exception as fault:  # noqa: BLE001 - an object of a game, which may raise anything when it is shown
+        ended.outcome, ended.error, ended.recorder = "error", error_of(fault), None
+        return b"{}"

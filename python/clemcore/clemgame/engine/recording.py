@@ -71,7 +71,7 @@ class EpisodeRecorder(GameInteractionsRecorder):
     def to_json(self) -> bytes:
         """Return the interactions so far as JSON."""
         text = self._turns()
-        if text is None:
+        if text is None or not all(type(name) is str for name in self.interactions):
             return to_json(self.interactions)
         fields = {
             name: JsonText(text if name == "turns" else dumped(value)) for name, value in self.interactions.items()
