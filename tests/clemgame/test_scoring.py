@@ -282,6 +282,7 @@ def test_an_error_of_a_scorer_stays_with_its_episode(game: Path, layout: str) ->
     _change(game / "master.py", "== 2", "== 22")
     assert _score().failed == []
     assert not (Path(place) / "scores.error.json").exists()
+    assert (RUN / "echo").exists() == (layout == "classic")
 
 
 @pytest.mark.parametrize(

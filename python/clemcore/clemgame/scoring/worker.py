@@ -135,6 +135,9 @@ class _Job:
         self._teller.scored(facts | found.facts | ({"body": data.decode()} if source.attempt else {}))
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{source.folder}/{FAILURE}")  # noqa: PTH108
+            if not source.has_files:  # the error alone had made the folder of the episode
+                with contextlib.suppress(OSError):
+                    os.removedirs(source.folder)
 
     @contextlib.contextmanager
     def _watched(self, folder: str) -> Iterator[None]:
