@@ -65,14 +65,36 @@ def code_of(spec: GameSpec) -> str:
     return sha256_of("".join(_code_and_resources(spec).values()).encode())
 
 
-def _code_and_resources(spec: GameSpec) -> dict[str, str]:
-    folder, *parents = code_folders(Path(spec.game_path))
+def newer_files(spec: GameSpec, since: float) -> list[str]:
+    """Return the files of a game's code and resources that were written after a time, the newest first.
+
+    Args:
+        spec: the game.
+        since: seconds since the epoch.
+
+    Raises:
+        GameError: a file of the game cannot be read.
+    """
     try:
-        files = sorted(_files(folder))
-        code = [file for file in files if file.suffix == ".py"]
-        for parent in parents:
-            code += sorted(file for file in _files(parent, is_parent=True) if file.suffix == ".py")
-        resources = [file for file in files if file.suffix != ".py" and file.name != "clemgame.json"]
+        times = [(each.stat().st_mtime, str(each)) for files in _code_and_resource_files(spec) for each in files]
+    except OSError as fault:
+        raise _unreadable(spec, fault) from fault
+    return [path for time, path in sorted(times, reverse=True) if time > since]
+
+
+def _code_and_resource_files(spec: GameSpec) -> tuple[list[Path], list[Path]]:
+    folder, *parents = code_folders(Path(spec.game_path))
+    files = sorted(_files(folder))
+    code = [file for file in files if file.suffix == ".py"]
+    for parent in parents:
+        code += sorted(file for file in _files(parent, is_parent=True) if file.suffix == ".py")
+    return code, [file for file in files if file.suffix != ".py" and file.name != "clemgame.json"]
+
+
+def _code_and_resources(spec: GameSpec) -> dict[str, str]:
+    folder = code_folders(Path(spec.game_path))[0]
+    try:
+        code, resources = _code_and_resource_files(spec)
         fields = {key: value for key, value in spec.__dict__.items() if key not in _DESCRIPTIVE}
         described = json.dumps(fields, sort_keys=True, default=repr).encode("utf-8")
         return {"code": _hash(folder, code), "resources": _hash(folder, resources, described)}

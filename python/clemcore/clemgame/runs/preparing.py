@@ -9,10 +9,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from clemcore.clemgame.plan import EpisodeKey, PlannedGame, check_line_up, make_plan, unreadable_games
+from clemcore.clemgame.reading.fingerprint import newer_files
 from clemcore.clemgame.registry import ALL, GameRegistry
 from clemcore.clemgame.runs.lineups import LineUp, line_ups_of
 from clemcore.clemgame.runs.settings import RunSettings
@@ -220,7 +222,7 @@ def _checked_run(settings: RunSettings, line_up: LineUp, games: list[PlannedGame
         return PlannedRun(line_up, games, new, {})
     found = manifest.compare(old, new)
     if found.refused and not settings.accept_changes:
-        lines = "\n".join(f"  {change}" for change in found.refused)
+        lines = "\n".join([*(f"  {change}" for change in found.refused), *_newer_files(old, found.refused, games)])
         raise RunError(
             f"{folder}: the run was begun with something else, and results of both would be mixed:\n{lines}\n"
             "  Undo these changes, continue anyway with --accept-changes, or start over with --fresh"
@@ -232,6 +234,26 @@ def _checked_run(settings: RunSettings, line_up: LineUp, games: list[PlannedGame
     whole = manifest.extended(old, new, [*found.refused, *found.noted])
     _keep_layout(settings, old, whole, lambda text: say(f"{folder}: {text}"))
     return PlannedRun(line_up, games, whole, states_of(folder))
+
+
+def _newer_files(old: manifest.Json, refused: Sequence[manifest.Change], games: list[PlannedGame]) -> list[str]:
+    """Name the files of changed games that are newer than their run: the game may have written them itself."""
+    try:
+        since = datetime.fromisoformat(old["created"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return []
+    lines = []
+    for game in games:
+        name = game.spec.game_name
+        if any(change.what.startswith(f"game '{name}', ") for change in refused):
+            files = newer_files(game.spec, since)
+            more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+            if files:
+                lines.append(
+                    f"  written since the run began: {', '.join(files[:_SHOWN])}{more}. If '{name}' itself writes "
+                    "there while it plays, delete these files, and let it write to another folder"
+                )
+    return lines
 
 
 def _keep_layout(settings: RunSettings, old: manifest.Json, whole: manifest.Json, say: _Say) -> None:
