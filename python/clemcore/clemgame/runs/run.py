@@ -371,7 +371,8 @@ class _Files:
         # Also if this command plays one epoch only.
         self._has_epochs = run.content[manifest.SECTION]["epochs"] > 1
         self._lock = threading.Lock()
-        self._begin = datetime.now()
+        self._last = datetime.now(), time.monotonic()
+        self._began = 0.0
         self.times: dict[str, manifest.GameTimes] = {}
 
     def __call__(self, episode: FinishedEpisode) -> None:
@@ -379,12 +380,11 @@ class _Files:
         if self._folder is not None:
             write_episode(self._folder, replace(episode, has_epochs=self._has_epochs))
         with self._lock:
-            known = self.times.get(episode.key.game)
-            if known is None:  # games are played one after another
-                begin = max((each.end for each in self.times.values()), default=self._begin)
-                known = self.times[episode.key.game] = manifest.GameTimes(begin, begin)
-            known.end = datetime.now()
-            known.episodes += 1
+            game, now = episode.key.game, (datetime.now(), time.monotonic())
+            if game not in self.times:  # games are played one after another
+                self.times[game], self._began = manifest.GameTimes(self._last[0], now[0]), self._last[1]
+            known, self._last = self.times[game], now
+            known.end, known.seconds, known.episodes = now[0], now[1] - self._began, known.episodes + 1
 
 
 def _give_epochs_folders(run: PlannedRun) -> None:

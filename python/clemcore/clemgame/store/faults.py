@@ -15,7 +15,7 @@ _SAFE = "Everything that was stored before is safe"
 
 def write_error(path: Path, fault: Exception) -> StoreError:
     """Return the error for a write that failed."""
-    text = str(fault)
+    text = str((isinstance(fault, OSError) and fault.strerror) or fault)
     if "full" in text or "disk I/O" in text or (isinstance(fault, OSError) and fault.errno in _NO_ROOM):
         error = StoreError(
             f"{path} cannot be written: {text}. {_SAFE}: make room, and run the same command again to continue"

@@ -378,10 +378,11 @@ def _extended_game(before: Json, now: Json) -> Json:
 # -- when games were played -------------------------------------------------------------------------------------
 @dataclass
 class GameTimes:
-    """When a command has played a game, and how many episodes."""
+    """When a command has played a game, how many episodes, and for how many seconds, also if clocks are changed."""
 
     begin: datetime
     end: datetime
+    seconds: float = 0.0
     episodes: int = 0
 
 
@@ -389,7 +390,7 @@ def add_times(manifest: Json, times: Mapping[str, GameTimes]) -> None:
     """Note when games were played, in the fields of 3.7.2; later commands add to earlier ones."""
     for name, each in times.items():
         game = manifest["games"].setdefault(name, {})
-        seconds = game.get("duration_seconds", 0.0) + (each.end - each.begin).total_seconds()
+        seconds = game.get("duration_seconds", 0.0) + each.seconds
         game.setdefault("benchmark_start", each.begin.isoformat())
         game["benchmark_end"] = each.end.isoformat()
         game["duration"] = str(timedelta(seconds=seconds))

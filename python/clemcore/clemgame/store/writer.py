@@ -82,6 +82,12 @@ class RunStore:
         path = folder / schema.file_name(shard)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise StoreError(
+                f"{folder} cannot be made: {fault.strerror}. Make the folder around it writable, or choose another "
+                "one for results with -r"
+            ) from fault
+        try:
             lock = WriterLock(path)
         except OSError as fault:
             raise write_error(path, fault) from fault
