@@ -41,6 +41,7 @@ class Needs:
         layers: the state of each layer, or None where they are not known.
         working: bytes that computing takes besides weights and states, or None where that is not known.
         parameters: number of weights, or None where they were not counted.
+        working_per_token: bytes that computing takes for each token of the context, where an engine reserves them.
         estimated_from: what the bytes of the weights are an estimate from, or None where they are exact.
     """
 
@@ -50,14 +51,19 @@ class Needs:
     working: int | None = None
     parameters: int | None = None
     estimated_from: str | None = None
+    working_per_token: int = 0
 
     def state(self, tokens: int) -> int:
         """Return the bytes of one dialogue's state after a number of tokens; 0 where it is not known."""
         return sum(layer.bytes(tokens) for layer in self.layers or ())
 
+    def computing(self, tokens: int) -> int:
+        """Return the bytes that computing takes with a number of tokens; 0 where they are not known."""
+        return (self.working or 0) + tokens * self.working_per_token
+
     def total(self, tokens: int, dialogues: int = 1) -> int:
         """Return all bytes, with the states of dialogues of a number of tokens each."""
-        return self.weights + dialogues * self.state(tokens) + (self.working or 0)
+        return self.weights + dialogues * self.state(tokens) + self.computing(tokens)
 
     def by_kind(self) -> Mapping[str, int | None]:
         """Return how many bytes a token adds, by the type of layer; None for layers with a state of fixed size."""

@@ -57,9 +57,10 @@ class Verdict:
     @property
     def dialogues(self) -> int | None:
         """How many dialogues of the whole context fit side by side; None where it is not known or has no limit."""
+        if self.is_reserved and self.needs.layers is not None:
+            return int(self.fits)
         each = self.needs.state(self.context_size or LEAST_TOKENS)
-        found = max(0, self.free.bytes - self.needs.total(0)) // each if each else None
-        return min(found, 1) if found is not None and self.is_reserved else found
+        return max(0, self.free.bytes - self.needs.total(0)) // each if each else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, in bytes and tokens."""
@@ -71,7 +72,7 @@ class Verdict:
             "weights_bytes": needs.weights,
             "weights_estimated_from": needs.estimated_from,
             "state_bytes_per_token": dict(needs.by_kind()) if needs.layers is not None else None,
-            "working_bytes": needs.working,
+            "working_bytes": None if needs.working is None else needs.computing(self.tokens),
             "context_size": self.context_size,
             "needed_bytes": needs.total(self.tokens),
             "needed_for_tokens": self.tokens,
@@ -88,7 +89,7 @@ class Verdict:
         if needs.layers is not None:
             parts.append(f"{self.tokens} tokens {size_text(states)}")
         if needs.working:
-            parts.append(f"computing {size_text(needs.working)}")
+            parts.append(f"computing {size_text(needs.computing(self.tokens))}")
         whose = {"machine": "", "container": " in this container"}.get(self.free.by, f" by {self.free.by}")
         return (
             f"it needs {size_text(needs.total(self.tokens))} ({', '.join(parts)}), and "

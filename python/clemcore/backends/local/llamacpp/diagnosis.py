@@ -45,5 +45,5 @@ def examine(spec: ModelSpec) -> list[Row]:
 
 def _memory(settings: LlamaSettings, head: Head, context: int) -> Row:
     free = free_ram()
-    require_room(settings.local.model_name, head, context, settings.cache_type, free)
+    require_room(settings, head, context, free)
     return Row("memory", {"weights": size_text(head.bytes), "free": size_text(free.bytes)})

@@ -77,8 +77,9 @@ def _by_file(settings: LlamaSettings, free: Free) -> Fit | None:
         return None
     require("gguf", backend="llamacpp", extra="llamacpp")
     head = read_head(path, settings.local.model_name)
-    needs = needs_of(head, settings.cache_type)
-    return Fit("as in the entry", Verdict(needs, free, context_of(settings, head)[0], is_reserved=True))
+    context = context_of(settings, head)[0]
+    needs = needs_of(head, settings.cache_type, min(settings.piece, context))
+    return Fit("as in the entry", Verdict(needs, free, context, is_reserved=True))
 
 
 def _by_parameters(settings: LlamaSettings, spec: ModelSpec, free: Free) -> Fit:

@@ -172,7 +172,7 @@ def load(settings: LlamaSettings, opened: Opened, front: Frontend) -> HeldWeight
 def _load(settings: LlamaSettings, opened: Opened, vocabulary: Vocabulary) -> HeldWeights[LlamaEngine]:
     name, head = settings.local.model_name, opened.head
     if settings.local.preflight and not (has_gpu() and settings.gpu_layers):
-        require_room(name, head, opened.context[0], settings.cache_type, free_ram())
+        require_room(settings, head, opened.context[0], free_ram())
     how: dict[str, Any] = {
         "context": opened.context[0],
         "piece": min(settings.piece, opened.context[0]),
