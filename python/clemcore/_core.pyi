@@ -24,6 +24,7 @@ __all__ = [
     "absence",
     "added_fields",
     "address_fault",
+    "address_key",
     "are_plain_messages",
     "argument_senders",
     "bradley_terry",
@@ -479,6 +480,9 @@ def leading_messages(messages: list[Any], known: list[str]) -> int:
 
 def address_fault(text: str) -> str | None:
     """Say what is wrong with the address of a server, as the rest of a sentence; None for a valid one."""
+
+def address_key(text: str) -> str:
+    """Give the form of an address that is the same for all spellings of one server."""
 
 def servers_file(text: str) -> str | None:
     """Return the path where a ``base_url`` names a file with addresses; None otherwise."""

@@ -154,10 +154,43 @@ def test_bad_addresses_are_listed_together() -> None:
         model_at(["http://127.0.0.1:1/v1", "127.0.0.1:8000/v1", "http://h:x/v1", "http://127.0.0.1:1/v1/"])
     assert str(caught.value) == (
         "model 'remote-model': base_url[1] must start with http:// or https:// and name a host; base_url[2] has a "
-        "port that is not a number from 0 to 65535; base_url[3] is the same address as base_url[0]"
+        "port that is not a number from 1 to 65535; base_url[3] is the same address as base_url[0]"
     )
     with pytest.raises(SpecError, match=r"base_url\[1\] must be a string, not an integer"):
         model_at(["http://127.0.0.1:1/v1", 8000])
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("HTTP://LOCALHOST:80/v1/", "is the same address as base_url\\[0\\]"),
+        ("http://::1:8000/v1", "has an invalid IPv6 address: write it in brackets, as http://\\[::1\\]:8000/v1"),
+        ("http://[::1/v1", "has an invalid IPv6 address"),
+        ("http://h:0/v1", "has a port that is not a number from 1 to 65535"),
+        ("http://h/v1,http://i/v1", "holds several addresses: write them as a list"),
+        ("http://h/v1 http://i/v1", "holds a blank or a control character"),
+        ("http://user:s3cret@h/v1", "must hold no user, password"),
+    ],
+)
+def test_an_address_that_cannot_be_called(address: str, words: str) -> None:
+    with pytest.raises(SpecError, match=rf"^model 'remote-model': base_url\[1\] {words}") as caught:
+        model_at(["http://localhost/v1", address])
+    assert "s3cret" not in str(caught.value)
+    Path("servers.txt").write_bytes(f"http://i/v1\r\n{address}\r\n".encode())
+    if "same" not in words:
+        with pytest.raises(SpecError, match=rf"servers\.txt: line 2 {words}"):
+            model_at("file:servers.txt")
+
+
+def test_a_file_of_another_editor() -> None:
+    Path("servers.txt").write_bytes(b"\xef\xbb\xbf# mine\r\nhttp://h/v1 \t\r\nHTTP://H:80/v1/\r\n")
+    assert model_at("file:servers.txt")._calls._addresses.current() == ("http://h/v1",)
+    Path("servers.txt").write_bytes(b"http://h/v1\n\xff\n")
+    with pytest.raises(SpecError, match=r"servers\.txt is not UTF-8 text \(invalid start byte at byte 12\)"):
+        model_at("file:servers.txt")
+    Path("folder").mkdir()
+    with pytest.raises(SpecError, match=r"folder cannot be read: Is a directory"):
+        model_at("file:folder")
 
 
 def test_a_list_without_an_address() -> None:

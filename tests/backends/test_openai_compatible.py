@@ -171,7 +171,7 @@ def test_white_space_around_a_key_is_left_out(wire_server: WireServer) -> None:
         ({}, 'has no address: add "base_url"'),
         ({"base_url": "127.0.0.1:8000/v1"}, "must start with http:// or https://"),
         ({"base_url": "ftp://h/v1"}, "must start with http:// or https://"),
-        ({"base_url": "http://h:x/v1"}, "has a port that is not a number from 0 to 65535"),
+        ({"base_url": "http://h:x/v1"}, "has a port that is not a number from 1 to 65535"),
         ({"base_url": f"http://user:{CANARY}@h/v1"}, "must hold no user, password, query or fragment"),
         ({"base_url": f"http://h/v1?key={CANARY}"}, "must hold no user, password, query or fragment"),
         ({"base_url": "http://h/v1/chat/completions"}, "must end before '/chat/completions'"),

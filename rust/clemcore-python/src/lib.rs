@@ -47,8 +47,8 @@ mod _core {
 
     #[pymodule_export]
     use crate::registry::{
-        Refusal, Registry, added_fields, address_fault, check, check_layers, context_tokens, judge,
-        override_fields, packaged_registry, servers_file, unify, upsert_entries,
+        Refusal, Registry, added_fields, address_fault, address_key, check, check_layers, context_tokens,
+        judge, override_fields, packaged_registry, servers_file, unify, upsert_entries,
     };
 
     #[pymodule_export]

@@ -309,6 +309,12 @@ pub(crate) fn address_fault(text: &str) -> PyResult<Option<String>> {
     guarded(|| Ok(core::address_fault(text)))
 }
 
+/// The form of an address that is the same for all spellings of one server.
+#[pyfunction]
+pub(crate) fn address_key(text: &str) -> PyResult<String> {
+    guarded(|| Ok(core::address_key(text)))
+}
+
 /// The path of a file with addresses of servers; None for a text that is none.
 #[pyfunction]
 pub(crate) fn servers_file(text: &str) -> PyResult<Option<String>> {

@@ -16,7 +16,7 @@ mod select;
 
 pub use check::sizes::context_tokens;
 pub(crate) use check::{Manner, read};
-pub use check::{address_fault, check, check_layers, check_slowly, judge, servers_file};
+pub use check::{address_fault, address_key, check, check_layers, check_slowly, judge, servers_file};
 pub use explain::{Explanation, Field, Found, OVERRIDE, Origin, Trial};
 pub use layer::Text;
 pub(crate) use layer::{Outline, outline};

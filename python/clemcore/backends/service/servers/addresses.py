@@ -71,11 +71,13 @@ class AddressList:
             )
         faults = []
         found: list[str] = []
+        places: dict[str, int] = {}
         for index, each in enumerate(written):
             fault = _fault(each)
             address = each.strip().rstrip("/") if isinstance(each, str) else ""
-            if fault is None and address in found:
-                fault = f"is the same address as base_url[{found.index(address)}]"
+            first = places.setdefault(_core.address_key(address), index)
+            if fault is None and first != index:
+                fault = f"is the same address as base_url[{first}]"
             if fault is not None:
                 faults.append(f"base_url[{index}] {fault}")
             found.append(address)
@@ -146,19 +148,21 @@ class AddressFile:
         try:
             with self._path.open("rb") as file:
                 found = os.fstat(file.fileno())
-                text = file.read().decode("utf-8")
+                text = file.read().decode("utf-8-sig")
         except FileNotFoundError:
             return (
                 (),
                 f"the address file {self._path} does not exist: start the jobs that write it, or name another",
             )
-        except (OSError, UnicodeDecodeError) as fault:
-            return (), f"the address file {self._path} cannot be read ({fault}): it must be UTF-8 text"
+        except OSError as fault:
+            return (), f"the address file {self._path} cannot be read: {fault.strerror or fault}"
+        except UnicodeDecodeError as fault:
+            return (), f"the address file {self._path} is not UTF-8 text ({fault.reason} at byte {fault.start})"
         self._stamp = found.st_mtime_ns, found.st_size, found.st_ino
         return self._parsed(text)
 
     def _parsed(self, text: str) -> tuple[tuple[str, ...], str | None]:
-        addresses: list[str] = []
+        addresses: dict[str, str] = {}
         faults = []
         lines = text.split("\n")
         if lines[-1].strip():
@@ -170,13 +174,13 @@ class AddressFile:
             fault = _fault(address) or self.check(address)
             if fault is not None:
                 faults.append(f"line {number} {fault}")
-            elif address not in addresses:
-                addresses.append(address)
+            else:  # two jobs of one machine may write the same
+                addresses.setdefault(_core.address_key(address), address)
         if not faults and not addresses:
             faults.append("it has no address: each job writes one line, such as http://node1:8000/v1")
         if faults:
             return (), f"the address file {self._path}: {'; '.join(faults)}"
-        return tuple(addresses), None
+        return tuple(addresses.values()), None
 
     def _tell_change(self, addresses: tuple[str, ...]) -> None:
         come = [each for each in addresses if each not in self._addresses]

@@ -40,20 +40,60 @@ pub fn address_fault(text: &str) -> Option<String> {
                 .to_owned(),
         );
     }
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => {
-            if !port.is_empty() && port.parse::<u16>().is_err() {
-                return Some("has a port that is not a number from 0 to 65535".to_owned());
-            }
-            host
-        }
-        _ => authority,
-    };
-    if host.is_empty() || host.contains(char::is_whitespace) {
+    if [",http", ";http"].iter().any(|next| rest.to_ascii_lowercase().contains(next)) {
+        return Some("holds several addresses: write them as a list".to_owned());
+    }
+    let (host, port) = host_and_port(authority);
+    if host.is_empty() {
         return Some(START.to_owned());
+    }
+    if text.contains(|each: char| each.is_whitespace() || each.is_control()) {
+        return Some("holds a blank or a control character: write several addresses as a list".to_owned());
+    }
+    if port.is_some_and(|port| !port.is_empty() && !port.parse::<u16>().is_ok_and(|number| number > 0)) {
+        return Some("has a port that is not a number from 1 to 65535".to_owned());
+    }
+    if host.contains([':', '[', ']']) && !is_ipv6(host) {
+        return Some("has an invalid IPv6 address: write it in brackets, as http://[::1]:8000/v1".to_owned());
     }
     call(after.trim_end_matches('/'))
         .map(|(_, shown)| format!("must end before '{shown}', which is added automatically"))
+}
+
+/// The form of an address that is the same for all spellings of one server: without a slash at the end, without the
+/// usual port, and scheme and host in small letters.
+///
+/// ```
+/// use clemcore::registry::address_key;
+/// assert_eq!(address_key(" HTTP://Node1:80/v1/"), address_key("http://node1/v1"));
+/// assert_ne!(address_key("http://h:8000/V1"), address_key("http://h:8000/v1"));
+/// ```
+#[must_use]
+pub fn address_key(text: &str) -> String {
+    let text = text.trim().trim_end_matches('/');
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let scheme = scheme.to_ascii_lowercase();
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, port) = host_and_port(authority);
+    let usual = if scheme == "https" { "443" } else { "80" };
+    let port = port.filter(|port| !port.is_empty() && *port != usual);
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    format!("{scheme}://{}{port}{path}", host.to_ascii_lowercase())
+}
+
+/// The host of an authority, in brackets if it is an IPv6 address, and the text of its port.
+fn host_and_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    }
+}
+
+/// Whether a host is an IPv6 address in brackets, perhaps with a zone.
+fn is_ipv6(host: &str) -> bool {
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = inner.map(|inner| inner.split_once('%').map_or(inner, |(address, _)| address));
+    address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
 /// The path of a file with addresses, where a text is one: it begins with `file:`, or as only a path does.
@@ -162,7 +202,10 @@ mod tests {
 
     #[test]
     fn addresses_that_can_be_called() {
-        for right in ["http://h", "https://h/v1/", " http://[::1]:8000/v1", "HTTPS://h:443", "http://h:"] {
+        let zone = "http://[fe80::1%25eth0]/v1";
+        for right in
+            ["http://h", "https://h/v1/", " http://[::1]:8000/v1", "HTTPS://h:443", "http://h:", zone]
+        {
             assert_eq!(address_fault(right), None, "{right}");
         }
         for wrong in [
@@ -176,6 +219,15 @@ mod tests {
             "http://h:x/v1",
             "http://u:p@h",
             "http://h?k=1",
+            "http://h:0/v1",
+            "http://h:65536/v1",
+            "http://::1:8000/v1",
+            "http://[::1/v1",
+            "http://[::x]/v1",
+            "http://h/v1 http://i/v1",
+            "http://h/v1, http://i/v1",
+            "http://h/v1,http://i/v1",
+            "http://h/v1\0",
         ] {
             assert!(address_fault(wrong).is_some(), "{wrong}");
         }

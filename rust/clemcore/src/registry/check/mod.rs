@@ -32,7 +32,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::scan;
-pub use addresses::{address_fault, servers_file};
+pub use addresses::{address_fault, address_key, servers_file};
 pub use judgement::judge;
 use layers::Elsewhere;
 pub use layers::check_layers;

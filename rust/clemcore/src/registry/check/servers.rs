@@ -37,10 +37,10 @@ fn addresses_of(node: &Node<'_>, items: &[Node<'_>], name: Name, context: &mut C
         return;
     }
     several(node, name, "a list", context);
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
     for (at, item) in items.iter().enumerate() {
         let Some(text) = item.as_str() else { continue };
-        let bare = text.trim().trim_end_matches('/');
+        let bare = addresses::address_key(text);
         let fault = if seen.contains(&bare) {
             Some("is there already".to_owned())
         } else {
