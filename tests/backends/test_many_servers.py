@@ -120,6 +120,8 @@ def test_all_servers_are_dead(start: Start) -> None:
         server.kill()
     with pytest.raises(RemoteCallError, match="cannot connect") as caught:
         ask(model)
+    assert "attempts at 2 servers: " in str(caught.value)
+    assert all(server.url in str(caught.value) for server in servers)
     failed = caught.value.facts["wire"]["failed_attempts"]
     assert {each["server"] for each in failed} == {server.url for server in servers}
     assert not any(each["sent"] for each in failed if "cannot connect" in each["error"])

@@ -380,7 +380,7 @@ def described(fault: BaseException, proxy: str | None = None) -> tuple[str, str]
         kind = "refused" if fault.status in _PROXY_REFUSES else kind
         words = f"the proxy refused: status {fault.status} {fault.message}"
     elif isinstance(fault, aiohttp.ClientResponseError):
-        kind, words = "reply", f"the reply is not HTTP that can be read: {fault.message}"
+        kind, words = "reply", f"the reply is not HTTP that can be read: {fault.message.rstrip(' :')}"
     elif isinstance(fault, aiohttp.ClientConnectorError):
         kind = "connection" if proxy is None else "proxy"
         words = f"cannot connect{'' if proxy is None else ' to the proxy'}: {_words_of(fault.os_error)}"

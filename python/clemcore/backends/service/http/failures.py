@@ -23,6 +23,7 @@ from clemcore.secrets import scrub, scrub_json
 from clemcore.visible import visible
 
 _SHOWN = 600
+_SHOWN_SERVERS = 5
 _LONGEST_ID = 100
 
 _HINTS = {
@@ -140,7 +141,7 @@ class ErrorBuilder:
     def _trace(self, exchange: Exchange) -> str:
         facts = []
         if exchange.attempts > 1:
-            facts.append(f"{exchange.attempts} attempts")
+            facts.append(f"{exchange.attempts} attempts{_at_all(exchange)}")
         if exchange.request_id is not None:
             facts.append(f"request id {exchange.request_id[:_LONGEST_ID]}")
         return f" ({', '.join(facts)})" if facts else ""
@@ -173,6 +174,18 @@ class ErrorBuilder:
         error.facts = {**account, "dialect": self.dialect.name, **(more or {}), **left_out, "wire": wire}
         failure: ClemcoreError = error
         return failure
+
+
+def _at_all(exchange: Exchange) -> str:
+    """Name the servers that were asked, where there are several; the rest of the message is about the last one."""
+    asked = [each["server"] for each in exchange.failed_attempts if "server" in each]
+    servers = list(dict.fromkeys([*asked, exchange.asked])) if asked else []
+    more = f" and {len(servers) - _SHOWN_SERVERS} more" if len(servers) > _SHOWN_SERVERS else ""
+    return (
+        f" at {len(servers)} servers: {', '.join(map(str, servers[:_SHOWN_SERVERS]))}{more}"
+        if len(servers) > 1
+        else ""
+    )
 
 
 def _once(verdict: Verdict) -> str:
