@@ -301,6 +301,8 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
     streams: ClassVar[bool] = False
     # Whether several dialogues in one call cost less than one by one, as where one device computes them.
     gains_by_batches: ClassVar[bool] = False
+    # Whether each call ends by itself, because the model has time limits of its own.
+    ends_calls: ClassVar[bool] = False
     # Whether the model itself computes calls together that several threads make at the same time.
     collects_calls: ClassVar[bool] = False
 

@@ -6,12 +6,14 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clemcore import backends
 from clemcore.clemgame import Player
+from clemcore.clemgame.layout import write_episode
 from clemcore.clemgame.plan import EpisodeKey
 from clemcore.errors import RemoteTimeoutError
 from clemcore.secrets import remember
@@ -249,6 +251,44 @@ def test_waiting_for_a_model_is_no_step(stage: Stage) -> None:
     assert stage.play(stage.game(size=2, rounds=1), Slow(), step_timeout=0.4, concurrency=2).counts == {"played": 2}
     limit = stage.play(stage.game(size=1, rounds=2, name="two"), Slow(), episode_timeout=1.0)
     assert (limit.counts, limit.kinds) == ({"limit": 1}, {"episode_timeout": 1})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 6])
+def test_an_episode_whose_model_never_answers_is_given_up_at_the_end_of_the_run(
+    stage: Stage, tmp_path: Path, size: int
+) -> None:
+    asleep, awake = threading.Event(), threading.Event()
+
+    class Sleeper(Counting):
+        conversations = None
+
+        def generate_response(self, messages: Any) -> Any:
+            if "Begin with" in messages[-1]["content"] and len(messages) == 1 and not asleep.is_set():
+                asleep.set()
+                awake.wait()
+            return super().generate_response(messages)
+
+    files = tmp_path / "files"
+    summary = stage.play(
+        stage.game(size=size, players=1),
+        Sleeper(),
+        episode_timeout=1.0,
+        concurrency=2,
+        layout=lambda each: write_episode(files, each),
+    )
+    assert dict(summary.counts) == {"limit": 1} | ({"played": size - 1} if size > 1 else {})
+    [(key, error)] = summary.errors
+    assert "its model has not answered, and its thread was left" in error["message"]
+    assert json.loads(next(files.rglob("error.json")).read_bytes())["limit"] == "episode_timeout"
+    awake.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("clemcore-episodes"):
+            thread.join(10)
+            assert not thread.is_alive()
+    assert stage.states()[f"talk/{key.game_id}"] == "limit"  # the late answer has changed nothing
+    again = stage.play(stage.game(size=size, players=1), Sleeper(), episode_timeout=60.0, concurrency=2)
+    assert dict(again.counts) == {"played": 1}
 
 
 # -- models and threads -------------------------------------------------------------------------------------------

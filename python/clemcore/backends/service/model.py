@@ -163,6 +163,8 @@ class _Writer:
 class ServedModel(RemoteModel):
     """A model behind an API."""
 
+    ends_calls = True
+
     def __init__(self, model_spec: ModelSpec, service: Service, own: OwnClient | None = None) -> None:
         """Find address and key; open nothing yet.
 

@@ -96,7 +96,7 @@ class Asking:
             batcher = self._batchers(model)
             if batcher is not None:
                 return _with_text(self._taken(self._in_batch(batcher, [question])[0]), model)
-            with Outside(episode):
+            with Outside(episode, can_be_left=not model.ends_calls):
                 return self._asked(model, question)
         finally:
             episode.enter_game()

@@ -10,6 +10,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -42,15 +43,23 @@ class CallBook:
         last: the last question that was asked, for errors.
     """
 
-    def __init__(self, writer: EpisodeWriter, tally: Tally, is_closed: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        writer: EpisodeWriter,
+        tally: Tally,
+        is_closed: Callable[[], bool] = lambda: False,
+        closing: AbstractContextManager[Any] | None = None,
+    ) -> None:
         """Continue after the calls of earlier attempts.
 
         Args:
             writer: stores the calls.
             tally: counts them.
             is_closed: whether the episode was given up, so that nothing more is stored of it.
+            closing: held while that is decided.
         """
         self._is_closed = is_closed
+        self._closing = nullcontext() if closing is None else closing
         self._writer = writer
         self._tally = tally
         self._earlier: dict[int, StoredCall] = {call.number: call for call in writer.earlier}
@@ -159,11 +168,12 @@ class CallBook:
 
     def _write(self, call: StoredCall, facts: Mapping[str, Any] | None = None) -> None:
         """Write a call; what its facts say counts, or what its record says if there are none."""
-        if self._is_closed():
-            return
         usage, self.usage = self.usage, None  # not known if the write is interrupted
         try:
-            self._writer.call(call)
+            with self._closing:
+                if self._is_closed():
+                    return
+                self._writer.call(call)
         except Exception as error:
             self.fault = error
             raise

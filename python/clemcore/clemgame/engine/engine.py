@@ -20,7 +20,7 @@ from clemcore.clemgame.engine.choice import is_wanted, leave_out_stuck, mark_of,
 from clemcore.clemgame.engine.episode import Ended, error_of, play_episode
 from clemcore.clemgame.engine.interrupts import Interrupts
 from clemcore.clemgame.engine.keeping import Files, Keeper, Layout
-from clemcore.clemgame.engine.limits import Control, Options
+from clemcore.clemgame.engine.limits import MOST_LIVE, Control, Options
 from clemcore.clemgame.engine.live import LiveEpisode, labelled
 from clemcore.clemgame.engine.output import Output, RunLog
 from clemcore.clemgame.engine.progress import Progress
@@ -260,8 +260,9 @@ class _Run:
         stopped_at = 0.0
         has_said = False
         while True:
+            overdue = self._keeper.overdue() if self._control.reason is None else []
             if self._control.reason is None:
-                team.grow(most())
+                team.grow(min(most() + len(overdue), max(most(), MOST_LIVE)))
             elif not stopped_at:
                 stopped_at = time.monotonic()
             if team.refused is not None and not has_said:
@@ -275,11 +276,22 @@ class _Run:
                     team.run_here()
             if not team.wait(_LOOK):
                 return
+            if overdue and team.size <= len(overdue) and self._leave_behind(overdue):
+                return
             if stopped_at:
                 is_late = time.monotonic() - stopped_at > _LET_GO
                 is_stuck = self._control.reason == "stuck" and not any(each.is_waiting for each in list(self._live))
                 if is_late or is_stuck or interrupts.is_at_once:
                     return
+
+    def _leave_behind(self, overdue: Sequence[LiveEpisode]) -> bool:
+        """Give up the episodes that alone keep the run from its end; tell whether all of them are."""
+        try:
+            for episode in overdue:
+                self._keeper.leave_behind(episode)
+        except Exception as fault:  # noqa: BLE001 - the store cannot be written: no further call is made
+            self._control.stop("store", fault)
+        return all(episode.is_left for episode in overdue)
 
     def _batcher_of(self, model: Model) -> Batches | None:
         if self._is_alone or not answers_batches(model):

@@ -6,6 +6,7 @@ It does not know how episodes are played.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +14,7 @@ from clemcore.clemgame.engine.baton import Baton
 from clemcore.clemgame.engine.callbook import CallBook
 from clemcore.clemgame.engine.choice import name_of
 from clemcore.clemgame.engine.episode import Ended, error_of
-from clemcore.clemgame.engine.limits import Control, Options
+from clemcore.clemgame.engine.limits import Control, Limit, Options
 from clemcore.clemgame.engine.live import LiveEpisode
 from clemcore.clemgame.engine.output import Output
 from clemcore.clemgame.engine.summary import Summary
@@ -116,6 +117,7 @@ class Keeper:
         self._tally = tally
         self._summary = summary
         self._live = live
+        self._planned: dict[LiveEpisode, PlannedEpisode] = {}
         self._output = output
         self.files = files
 
@@ -146,7 +148,8 @@ class Keeper:
         except BaseException:
             self._leave(episode)
             raise
-        return episode, writer, CallBook(writer, self._tally, lambda: episode.is_abandoned)
+        self._planned[episode] = planned
+        return episode, writer, CallBook(writer, self._tally, lambda: episode.is_abandoned, episode.closing)
 
     def inside(self, episode: LiveEpisode, do: Callable[[], None]) -> None:
         """Do something for an episode in this thread, with the baton."""
@@ -176,12 +179,41 @@ class Keeper:
                 writer.finish(ended.outcome, interactions, error=ended.error, facts=ended.facts or None)
                 outcome, error = ended.outcome, ended.error
         finally:
-            self._leave(episode, outcome, error)
-            if error is not None:
-                self._summary.add_error(planned.key, error)
+            if not episode.is_left:
+                self._leave(episode, outcome, error)
+                if error is not None:
+                    self._summary.add_error(planned.key, error)
+
+    def overdue(self) -> list[LiveEpisode]:
+        """Return the episodes that wait for a model without a time limit, and are too late already."""
+        if self._options.episode_timeout is None:
+            return []
+        now = time.monotonic()
+        return [each for each in list(self._live) if each.is_overdue(now)]
+
+    def leave_behind(self, episode: LiveEpisode) -> None:
+        """Give up an episode whose model does not answer; what it has stored stays.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        with episode.closing:
+            planned = self._planned.get(episode)
+            if planned is None or not episode.can_be_left:
+                return  # the answer has come after all
+            episode.is_abandoned = episode.is_left = True
+            episode.limit = Limit("episode_timeout", self._options.episode_timeout or 0.0)
+            known = episode.limit.to_error()
+            error = {**known, "message": f"its model has not answered, and its thread was left; {known['message']}"}
+            if self.files is not None:
+                self.files.write(planned, Ended("limit", None, [], error), self._summary)
+            self._store.begin(episode.key).finish("limit", b"{}", error=error)  # type: ignore[arg-type]
+        self._leave(episode, "limit", error)
+        self._summary.add_error(planned.key, error)
 
     def _leave(self, episode: LiveEpisode, outcome: str | None = None, error: dict[str, Any] | None = None) -> None:
         self._live.discard(episode)
+        self._planned.pop(episode, None)
         self._tally.end(outcome, episode.scope_text, error)
 
 

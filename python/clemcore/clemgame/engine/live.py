@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from clemcore.clemgame.engine.seeds import EpisodeName
 
 
+# Seconds by which an episode may be too late before it is given up.
+_GRACE = 1.0
+
+
 class _Here(threading.local):
     episode: LiveEpisode | None = None
     label: str | None = None
@@ -75,6 +79,9 @@ class LiveEpisode:
         was_stopped: whether it was told that the run stops.
         is_poked: whether the next signal of its thread is meant for its game code.
         is_abandoned: whether the engine has given it up; its thread may still run.
+        is_left: whether it was given up while it waited for a model, which may still answer.
+        can_be_left: whether it may be given up now: it waits for a model that has no time limit of its own.
+        closing: held while it is given up, and while something is stored of it.
         calls: how many calls it has begun.
     """
 
@@ -114,7 +121,8 @@ class LiveEpisode:
         self.limit: Limit | None = None
         self.was_stopped = False
         self.is_poked = False
-        self.is_abandoned = False
+        self.is_abandoned = self.is_left = self.can_be_left = False
+        self.closing = threading.Lock()
         self.calls = 0
 
     @property
@@ -133,7 +141,7 @@ class LiveEpisode:
     def end(self) -> None:
         """Give the baton up; this thread no longer plays the episode."""
         _here.episode = self._around
-        if not self.is_abandoned:
+        if self.is_left or not self.is_abandoned:
             self.baton.give()
 
     def enter_game(self) -> None:
@@ -172,6 +180,11 @@ class LiveEpisode:
             self.was_stopped = True
             self.control.check()
 
+    def is_overdue(self, now: float) -> bool:
+        """Tell whether it waits for a model without a time limit for longer than the episode may take."""
+        timeout = self.options.episode_timeout
+        return self.can_be_left and timeout is not None and now - self.began > timeout + _GRACE
+
     def begin_call(self) -> int:
         """Count a call, and return its number.
 
@@ -208,24 +221,36 @@ def aside(episode: LiveEpisode) -> Iterator[None]:
 class Outside:
     """While this block runs, the episode waits for somebody, and other episodes play."""
 
-    __slots__ = ("_episode",)
+    __slots__ = ("_can_be_left", "_episode")
 
-    def __init__(self, episode: LiveEpisode) -> None:
-        """Take the episode, which is in the engine's code."""
+    def __init__(self, episode: LiveEpisode, *, can_be_left: bool = False) -> None:
+        """Take the episode, which is in the engine's code.
+
+        Args:
+            episode: the episode.
+            can_be_left: whether it may wait without end, and may then be given up.
+        """
         self._episode = episode
+        self._can_be_left = can_be_left
 
     def __enter__(self) -> None:
         self._episode.is_waiting = True
+        self._episode.can_be_left = self._can_be_left
         self._episode.baton.give()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._episode.is_waiting = False
+        if self._can_be_left:
+            with self._episode.closing:
+                self._episode.can_be_left = False
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
             self._episode.control.stop("interrupt")  # Ctrl-C at a prompt; in game code, it can be the game's own
             self._episode.was_stopped = True
         self._episode.baton.take()
+        if self._episode.is_left:
+            self._episode.check()  # the game must not go on with an answer that came too late
 
 
 def waiting(ask: Callable[..., Any]) -> Callable[..., Any]:
