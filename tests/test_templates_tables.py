@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -389,8 +390,18 @@ def programs(area: str, keep: float, seed: int) -> Iterator[Program]:
         keep: which part of them, from 0 to 1.
         seed: chooses the part.
     """
-    rng = random.Random(seed)
-    return ((source, [VALUES]) for source in AREAS[area]() if rng.random() < keep)
+    rng, has_open_types = random.Random(seed), _has_open_types()
+    for source in AREAS[area]():
+        is_kept = rng.random() < keep and not (has_open_types and re.search(r"\b(dict|namespace)\b", source))
+        if is_kept:
+            yield source, [VALUES]
+
+
+def _has_open_types() -> bool:
+    """Whether this transformers is one that shows templates Python's own ``dict``, as it did up to 5.22."""
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+
+    return bool(_compile_jinja_template("{{ dict.get }}").render())
 
 
 @pytest.mark.slow
