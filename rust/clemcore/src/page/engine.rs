@@ -36,6 +36,7 @@ fn format(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Res
     }
     match value.as_str() {
         Some(text) if !value.is_safe() => out.write_str(&tex::escape(text)).map_err(Error::from),
+        Some(text) => out.write_str(text).map_err(Error::from),
         _ => out.write_str(&value.to_string()).map_err(Error::from),
     }
 }

@@ -1,6 +1,6 @@
 //! The transcript of an episode: who said what to whom, round by round.
 use super::call::Call;
-use super::{engine, markdown, transcript_calls};
+use super::{engine, markdown, tex, transcript_calls};
 use crate::json::Cursor;
 use crate::report::is_hidden;
 use crate::text::repr::text_of;
@@ -161,10 +161,16 @@ impl Transcript {
     /// A fault of ours.
     pub fn tex(&self) -> Result<String, String> {
         let players = self.players();
-        let two_players = players.len() == 2;
-        let events = self.rounds().flatten();
-        let messages: Vec<Shown> = events.map(|event| tex_message(event, &players, two_players)).collect();
-        let page = context! { title => self.title(), two_players => two_players, messages => messages };
+        let mut rows = Rows { players: &players, known: Vec::new() };
+        let mut messages = String::new();
+        for event in self.rounds().flatten() {
+            rows.write(event, &mut messages);
+        }
+        let page = context! {
+            title => self.title(),
+            two_players => players.len() == 2,
+            messages => Shown::from_safe_string(messages),
+        };
         engine::render("transcript.tex", page)
     }
 }
@@ -266,37 +272,61 @@ fn classes(ends: &Ends, is_forgotten: bool) -> String {
     names
 }
 
-fn tex_message(event: &Dict, players: &[&str], two_players: bool) -> Shown {
-    let (from, to) = names(event);
-    let ends = ends(&from, &to, players);
-    let safe = |text: &str| Shown::from_safe_string(text.to_owned());
+/// Messages as rows of the table of `transcript.tex`; the text around a message depends on its ends alone.
+struct Rows<'t> {
+    players: &'t [&'t str],
+    known: Vec<(Option<usize>, Option<usize>, [String; 2])>,
+}
+
+impl Rows<'_> {
+    fn write(&mut self, event: &Dict, out: &mut String) {
+        let (from, to) = names(event);
+        let Ends { from, to } = ends(&from, &to, self.players);
+        let at = self.known.iter().position(|known| (known.0, known.1) == (from, to)).unwrap_or_else(|| {
+            if self.known.len() == MOST_HEADS {
+                self.known.clear();
+            }
+            self.known.push((from, to, around(from, to, self.players.len() == 2)));
+            self.known.len() - 1
+        });
+        let content = action(event).and_then(|action| action.get("content"));
+        let content = content.map(text_of).unwrap_or_default();
+        let [before, after] = &self.known[at].2;
+        out.push_str(before);
+        for line in visible(&content).lines() {
+            out.push_str("        \\texttt{");
+            out.push_str(&tex::escape(line));
+            out.push_str("}\\\\\n");
+        }
+        out.push_str(after);
+    }
+}
+
+/// What comes before and after the lines of a message.
+fn around(from: Option<usize>, to: Option<usize>, two_players: bool) -> [String; 2] {
     let short = |end: Option<usize>| end.map_or_else(|| GM.to_owned(), |player| format!("P{}", player + 1));
-    let (from, to) = (short(ends.from), short(ends.to));
     // The first name is that on the left.
     let second = |end: Option<usize>| two_players && end == Some(1);
-    let (left, arrow, right) = match (ends.from, ends.to) {
-        (None, None) => (from, "$|$", to),
-        (None, player) if !second(player) => (to, "$\\langle$", from),
-        (player, None) if second(player) => (to, "$\\langle$", from),
-        _ => (from, "$\\rangle$", to),
+    let (left, arrow, right) = match (from, to) {
+        (None, None) => (short(from), "$|$", short(to)),
+        (None, player) if !second(player) => (short(to), "$\\langle$", short(from)),
+        (player, None) if second(player) => (short(to), "$\\langle$", short(from)),
+        _ => (short(from), "$\\rangle$", short(to)),
     };
-    let (before, after, columns, width) = match (ends.from, ends.to) {
+    let (before, after, columns, width) = match (from, to) {
         (None, None) => ("& & & ", " & &", 2, "0.3"),
         (None, _) if two_players => ("& & ", " &", 4, "0.6"),
         (None, _) => ("& & & ", "", 4, "0.6"),
         (player, _) if second(player) => ("& & & ", "", 4, "0.6"),
         _ => ("& ", " & &", 4, "0.6"),
     };
-    let color = ends.from.map_or(TEX_GM, |player| TEX_COLORS[player % COLORS]);
-    let open = format!(
-        "{before}\\multicolumn{{{columns}}}{{p{{{width}\\linewidth}}}}{{\\cellcolor[rgb]{{{color}}}{{\
-         \\makecell[{{{{p{{\\linewidth}}}}}}]{{"
+    let color = from.map_or(TEX_GM, |player| TEX_COLORS[player % COLORS]);
+    let before = format!(
+        "\n    \\theutterance \\stepcounter{{utterance}}\n    {before}\\multicolumn{{{columns}}}{{p{{{width}\\linewidth}}}}\
+         {{\\cellcolor[rgb]{{{color}}}{{\\makecell[{{{{p{{\\linewidth}}}}}}]{{\n        \
+         \\texttt{{\\tiny{{[{left}{arrow}{right}]}}}}\\\\\n"
     );
-    let label = format!("\\texttt{{\\tiny{{[{left}{arrow}{right}]}}}}");
-    let content = action(event).and_then(|action| action.get("content"));
-    let content = content.map(text_of).unwrap_or_default();
-    let lines: Vec<String> = visible(&content).lines().map(str::to_owned).collect();
-    context! { open => safe(&open), label => safe(&label), lines => lines, after => safe(after) }
+    [before, format!("    }}}}}}{after} \\\\ \\\\\n")]
 }
 
 /// The images of a message: of its action, or of a content that is JSON, as games of 2024 wrote it.
@@ -341,7 +371,9 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
         (is_hidden(char) && !matches!(char, '\n' | '\t'))
             || matches!(char, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
     };
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) || !text.chars().any(is_unseen) {
+    // Without an early end, the bytes are compared many at a time.
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') | (byte == b'\n') | (byte == b'\t');
+    if text.bytes().fold(true, |all, byte| all & is_plain(byte)) || !text.chars().any(is_unseen) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 8);
