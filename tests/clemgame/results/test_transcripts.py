@@ -248,3 +248,21 @@ def test_an_episode_that_only_a_store_has_gets_a_page() -> None:
     assert not list(Path("results").rglob("interactions.json"))
     assert transcribe("results/mock").episodes == 2
     assert len(list(Path("results/mock/echo").rglob("transcript.html"))) == 2
+
+
+def test_a_file_that_is_as_it_would_be_written_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "mock" / "game" / "level" / "instance_00000"
+    folder.mkdir(parents=True)
+    interactions = {"meta": {"game_name": "game"}, "players": {"GM": {}, "Player 1": {}}, "turns": [[]]}
+    (folder / "interactions.json").write_text(json.dumps(interactions))
+    transcribe(tmp_path)
+    before = {path.name: path.stat() for path in folder.glob("transcript.*")}
+    assert len(before) == 2
+    (folder / "transcript.tex").write_text("changed by somebody")
+    transcribe(tmp_path)
+    html = (folder / "transcript.html").stat()
+    assert (html.st_ino, html.st_mtime_ns) == (
+        before["transcript.html"].st_ino,
+        before["transcript.html"].st_mtime_ns,
+    )
+    assert (folder / "transcript.tex").stat().st_size == before["transcript.tex"].st_size

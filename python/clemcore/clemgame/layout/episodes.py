@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,11 +170,12 @@ class _StoreEpisode(Episode):
 
 
 class _ClassicEpisode(Episode):
-    def __init__(self, place: found.FoundEpisode) -> None:
+    def __init__(self, folder: Path, files: list[str]) -> None:
+        place = found.found_at(folder, files)
         self.run = place.run
         self.key = EpisodeKey(place.game, place.experiment, place.game_id, place.epoch)
         self.folder = place.folder
-        self.state, self.error = found.read_state(place)
+        self.state, self.error = found.read_state(place, files)
         self._place = place
 
     @cached_property
@@ -190,9 +192,10 @@ class _ClassicEpisode(Episode):
         return found.read_interactions(self._place)
 
     def interactions_json(self) -> bytes:
-        path = self.folder / "interactions.json"
+        path = f"{self.folder}/interactions.json"
         try:
-            return path.read_bytes()
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a run has many
+                return file.readall()
         except OSError as fault:
             raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
 
@@ -248,7 +251,7 @@ def read_episodes(path: Path | str) -> Iterator[Episode]:
         if store_files(run):
             yield from _of_store(run)
         else:
-            yield from map(_ClassicEpisode, found.find_episodes(run))
+            yield from starmap(_ClassicEpisode, found.find_places(run))
 
 
 def readable_episodes(run: Path) -> Iterator[Episode | str]:
@@ -269,7 +272,7 @@ def readable_episodes(run: Path) -> Iterator[Episode | str]:
             return
     for place in found.find_places(run):
         try:
-            yield _ClassicEpisode(found.found_at(*place))
+            yield _ClassicEpisode(*place)
         except StoreError as fault:
             yield str(fault)
 

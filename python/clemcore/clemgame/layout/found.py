@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -80,17 +81,29 @@ def run_and_epoch(folder: Path) -> tuple[Path, int | None]:
     return (folder.parent, int(numbered[1])) if numbered else (folder, None)
 
 
+@lru_cache(maxsize=16)  # episodes of an experiment come together
+def _names_of(place: str) -> tuple[Path, int, str, str, str, bool]:
+    """Return what the folder of an experiment says: run, epoch, game, experiment, and as 1.x names it, or "".
+
+    The last item tells whether the names are surely those of the game and of the experiment.
+    """
+    folder = Path(place)
+    run, epoch = run_and_epoch(folder.parent.parent)
+    game, experiment = unquote(folder.parent.name), unquote(folder.name)
+    are_sure = max(len(game), len(experiment)) < _SURE and "%" not in f"{folder.parent.name}{folder.name}"
+    numbered = _NUMBERED.fullmatch(folder.name)
+    return run, 1 if epoch is None else epoch, game, experiment, numbered[1] if numbered else "", are_sure
+
+
 def found_at(folder: Path, files: list[str]) -> FoundEpisode:
     """Return the episode whose folder this is, with these files in it."""
-    place = folder.parent
-    run, numbered = run_and_epoch(place.parent.parent)
-    epoch = 1 if numbered is None else numbered
-    numbered_experiment = _NUMBERED.fullmatch(place.name) if _OLD_EPISODE.fullmatch(folder.name) else None
-    experiment = numbered_experiment[1] if numbered_experiment else unquote(place.name)
-    game = unquote(place.parent.name)
-    instance = _INSTANCE.fullmatch(folder.name)
-    if instance and max(len(game), len(experiment)) < _SURE and "%" not in f"{place.parent.name}{place.name}":
+    place, name = os.path.split(folder)
+    run, epoch, game, experiment, numbered, are_sure = _names_of(place)
+    instance = _INSTANCE.fullmatch(name)
+    if instance and are_sure:
         return FoundEpisode(folder, run, game, experiment, int(instance[1]), epoch)
+    if numbered and _OLD_EPISODE.fullmatch(name):
+        experiment = numbered
     # Names that were changed to make a folder, and numbers that are not those of the folder, stand in the files.
     meta: Any = None
     for name in ("interactions.json", PARTIAL):
@@ -250,10 +263,15 @@ def in_new_form(
     return {"player_models": None, **interactions, "meta": meta, "players": players}
 
 
-def read_state(episode: FoundEpisode) -> tuple[str, dict[str, Any] | None]:
-    """Return how an episode ended, and the error that ended it."""
-    path = episode.folder / "error.json"
-    if path.is_file():
+def read_state(episode: FoundEpisode, files: Collection[str]) -> tuple[str, dict[str, Any] | None]:
+    """Return how an episode ended, and the error that ended it.
+
+    Args:
+        episode: the episode.
+        files: the names of the files in its folder.
+    """
+    if "error.json" in files:
+        path = episode.folder / "error.json"
         try:
             found = read_json(path)
         except StoreError as fault:  # the episode ended by an error, even if nobody can say by which
@@ -265,12 +283,13 @@ def read_state(episode: FoundEpisode) -> tuple[str, dict[str, Any] | None]:
         if isinstance(last, dict):
             last.pop("call", None)  # it is among the calls
         return (outcome if outcome in ("error", "limit") else "error"), error
-    return ("played" if (episode.folder / "interactions.json").is_file() else "live"), None
+    return ("played" if "interactions.json" in files else "live"), None
 
 
 def read_calls(episode: FoundEpisode) -> list[StoredCall]:
     """Return the calls of an episode, by number, or in the order in which they were made where they have none."""
-    names = sorted(os.listdir(episode.folder))  # noqa: PTH208 - a run has many
+    found_names = os.listdir(episode.folder)  # noqa: PTH208 - a run has many
+    names = sorted(name for name in found_names if name.endswith("requests.json"))
     partial = "partial.requests.json"
     per_player = [name for name in names if name.endswith(".requests.json") and name != partial]
     other = [name for name in ("requests.json", partial) if name in names]

@@ -112,6 +112,18 @@ def write_whole(path: str, data: bytes) -> None:
         raise OSError(fault.errno, f"cannot be written: {fault.strerror}", path) from None
 
 
+def write_changed(path: str, data: bytes) -> None:
+    """Replace a file by one with this content, unless it has this content: to read is quicker than to rename.
+
+    Raises:
+        OSError: the file cannot be written; an old one is as it was.
+    """
+    with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a run has many
+        if os.fstat(file.fileno()).st_size == len(data) and file.readall() == data:
+            return
+    write_whole(path, data)
+
+
 def _write(path: str, data: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:

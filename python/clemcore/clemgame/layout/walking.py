@@ -41,7 +41,8 @@ class Position(NamedTuple):
             if not entry.is_dir() or is_set_aside(entry.name):
                 return None
             if not entry.is_symlink():
-                return Position(os.path.join(self.real, entry.name), self.passed)  # noqa: PTH118 - folders are many
+                # Quicker than join(), for folders that are many.
+                return Position(f"{self.real.rstrip(os.sep)}{os.sep}{entry.name}", self.passed)
         except OSError:  # a link to itself
             return None
         target = os.path.realpath(entry.path)
@@ -82,7 +83,8 @@ def walk(path: Path | str) -> Iterator[tuple[str, list[str], list[str]]]:
             continue
         folders = list(below)
         yield folder, folders, files
-        rest += [(os.path.join(folder, name), below[name]) for name in reversed(folders)]  # noqa: PTH118 - as above
+        base = os.path.join(folder, "")  # noqa: PTH118 - as above
+        rest += [(base + name, below[name]) for name in reversed(folders)]
 
 
 def folders_in(path: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clemcore._core import transcript, transcript_html, transcript_images
-from clemcore.clemgame.layout.jsonfile import write_whole
+from clemcore.clemgame.layout.jsonfile import write_changed
 from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.transcripts.calls import CallFields, fields_of
 from clemcore.clemgame.transcripts.encoding import encoded
@@ -78,7 +78,7 @@ def transcribe(path: Path | str, games: Collection[str] = ()) -> Transcribed:
             done.problems.append((episode.folder, str(fault)))
             continue
         for name, page in zip((HTML, TEX), pages, strict=True):
-            write_whole(str(episode.folder / name), page)
+            write_changed(f"{episode.folder}/{name}", page)
         done.episodes += 1
     if games and not (done.episodes or done.left_out or done.problems):
         named = ", ".join(sorted(games))
