@@ -372,7 +372,7 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
             || matches!(char, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
     };
     // Without an early end, the bytes are compared many at a time.
-    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') | (byte == b'\n') | (byte == b'\t');
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
     if text.bytes().fold(true, |all, byte| all & is_plain(byte)) || !text.chars().any(is_unseen) {
         return Cow::Borrowed(text);
     }
