@@ -30,7 +30,8 @@ def show_pairs(figures: dict[str, Any]) -> None:
         out("")
         note(f"{game}: Bradley-Terry strengths over {found['episodes']} episodes; their mean is 0")
         if found["note"]:
-            note(f"clem: {game}: no strengths: {found['note']}")
+            has_strengths = any(each["strength"] is not None for each in found["models"].values())
+            note(f"clem: {game}: no {'intervals' if has_strengths else 'strengths'}: {found['note']}")
         table(("model", "strength", "95 % interval", "wins", "draws", "defeats"), [
             [name, _number(each["strength"]), ends_of(each), *(str(each[x]) for x in ("wins", "draws", "defeats"))]
             for name, each in found["models"].items()

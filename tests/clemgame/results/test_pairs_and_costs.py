@@ -70,6 +70,18 @@ def test_strengths_that_are_not_finite_are_not_shown() -> None:
     assert "won or lost all" in found["note"]
     single = strengths_of([("a", "b", 1.0, "e/1"), ("b", "a", 1.0, "e/1")])
     assert (single["models"]["a"]["strength"], single["models"]["a"]["low"]) == (0, None)
+    assert single["note"] == "a single instance"
+
+
+def test_instances_that_are_all_alike_give_strengths_without_intervals() -> None:
+    both_orders = [(first, second, 1.0, f"e/{number}") for number in range(5) for first, second in ("ab", "ba")]
+    found = strengths_of(both_orders)
+    assert found["models"]["a"]["strength"] == 0
+    assert found["models"]["a"]["low"] is found["models"]["a"]["high"] is None
+    assert "all instances have the same results" in found["note"]
+    differing = strengths_of([*both_orders, ("a", "b", 0.0, "e/6")])
+    assert differing["models"]["a"]["low"] < 0
+    assert differing["note"] is None
 
 
 def write(run: Path, models: list[str], results: list[dict[str, float]], backend: str = "mock") -> None:

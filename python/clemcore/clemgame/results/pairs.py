@@ -21,6 +21,9 @@ from clemcore.errors import RunError
 WINNER = "Winner"
 # Backends whose players are people.
 _PEOPLE = frozenset({"human", "slurk"})
+# Why strengths have no intervals.
+_SINGLE = "a single instance"
+_ALIKE = "all instances have the same results, so nobody knows how much results vary"
 _DRAW, _FIRST, _SECOND = 0, 1, 2
 _FIGURES = ("counts", "instances", "clemscore", "played_percent", "quality_score", "intervals")
 
@@ -151,7 +154,7 @@ def strengths_of(matches: Sequence[tuple[str, str, float, str]]) -> dict[str, An
 
     Returns:
         ``models``: for each, ``wins``, ``draws``, ``defeats``, ``strength``, ``low`` and ``high``, the strongest
-        first; ``episodes``; and ``note``, the reason if there are no strengths.
+        first; ``episodes``; and ``note``, the reason if there are no strengths, or no intervals of them.
     """
     names = sorted({name for match in matches for name in match[:2]})
     numbers = {name: number for number, name in enumerate(names)}
@@ -165,6 +168,8 @@ def strengths_of(matches: Sequence[tuple[str, str, float, str]]) -> dict[str, An
     ends: list[tuple[float | None, float | None, float | None]] = [(None, None, None)] * len(names)
     try:
         ends = [_finite(each) for each in bradley_terry(rows, len(names))]
+        if all(low is None for _, low, _ in ends):
+            note = _SINGLE if len(instances) == 1 else _ALIKE
     except ValueError as fault:
         note = str(fault)
     models = {

@@ -22,7 +22,7 @@ pub struct Match {
 pub struct Strength {
     /// The most likely strength.
     pub value: f64,
-    /// Its interval; infinite for a single instance.
+    /// Its interval; infinite if it is not known how results vary: for a single instance, or if all are alike.
     pub interval: [f64; 2],
 }
 
@@ -145,7 +145,9 @@ fn errors(matches: &[Match], strengths: &[f64]) -> Result<Vec<(f64, f64)>, &'sta
         }
     }
     let freedom = (number - 1.0).max(1.0);
-    let of = |square: f64| if number < 2.0 { f64::INFINITY } else { (square * number / freedom).sqrt() };
+    // Instances that are all alike say nothing about how others would differ.
+    let is_known = |square: f64| number > 1.0 && square > 1e-18;
+    let of = |square: f64| if is_known(square) { (square * number / freedom).sqrt() } else { f64::INFINITY };
     Ok(squares.into_iter().map(|square| (of(square), freedom)).collect())
 }
 
@@ -192,6 +194,17 @@ mod tests {
         // The standard error of the difference is √(1/30 + 1/10).
         let half = found[0].interval[1] - found[0].value;
         assert!((2.0 * half / 2.02 - (1.0_f64 / 30.0 + 0.1).sqrt()).abs() < 0.01, "{half}");
+    }
+
+    #[test]
+    fn instances_that_are_all_alike_give_no_interval() {
+        let of =
+            |instance| [[0, 1], [1, 0]].map(|[first, second]| Match { first, second, score: 1.0, instance });
+        let alike: Vec<Match> = (0..9).flat_map(of).collect();
+        for found in bradley_terry(&alike, 2, 0.95).unwrap() {
+            assert!(found.value.abs() < 1e-9);
+            assert!(found.interval.iter().all(|end| end.is_infinite()), "{found:?}");
+        }
     }
 
     #[test]
