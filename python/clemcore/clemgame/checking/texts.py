@@ -120,11 +120,11 @@ def _words_of_code(folder: Path) -> set[str]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 words.update(re.findall(r"\w+", node.value))
     for path in folder.rglob("*.json"):
-        if path.stat().st_size <= _LARGEST:
-            try:
+        try:
+            if path.stat().st_size <= _LARGEST:
                 words |= keys_of(json.loads(path.read_bytes()))
-            except (OSError, ValueError, RecursionError):
-                continue
+        except (OSError, ValueError, RecursionError):
+            continue
     return words
 
 
