@@ -77,7 +77,10 @@ class GameModules:
         name = self._name
         is_taken = not name.isidentifier() or name in sys.modules or name in sys.stdlib_module_names
         if is_taken or any(
-            (Path(folder) / f"{name}{end}").exists() for folder in self._folders for end in ("", ".py")
+            # A name that no file can have is not that of one.
+            os.path.exists(f"{folder}/{name}{end}")  # noqa: PTH110
+            for folder in self._folders
+            for end in ("", ".py")
         ):
             return f"_clemgame_{name.replace('.', '_')}"
         return name
