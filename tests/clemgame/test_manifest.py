@@ -13,7 +13,9 @@ import pytest
 from clemcore import backends
 from clemcore.clemgame.runs.lineups import line_ups_of
 from clemcore.clemgame.runs.settings import RunSettings
+from clemcore.clemgame.runs.watching import RunStatus
 from clemcore.clemgame.store import manifest, run_folder
+from clemcore.cli.status import _show
 from clemcore.errors import RunError
 
 
@@ -161,3 +163,13 @@ def test_a_run_that_is_moved_aside_is_left_out(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds no run"):
         run_folder.runs_in(tmp_path)
     assert run_folder.runs_in(aside) == [aside]
+    back = aside.rename(tmp_path / "again")  # its name is the mark, for all commands
+    assert run_folder.runs_in(tmp_path) == [back]
+
+
+def test_the_line_of_a_run_is_one_line_and_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    _show(RunStatus("  ::error::x\n::warning::y\x1b[31m", {"played": 1}, errors=[("::error", "text")]))
+    seen = capsys.readouterr()
+    assert seen.out.count("\n") == 1
+    assert seen.out.startswith(r"  \x3a:error::x\n::warning::y\x1b[31m: 1 episodes: 1 completed")
+    assert seen.err == "  \\x3a:error: text\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clemcore.cli.inputs import examples
-from clemcore.cli.terminal import note, out
+from clemcore.cli.terminal import note, say
 
 if TYPE_CHECKING:
     from clemcore.clemgame.runs.watching import RunStatus
@@ -55,6 +55,6 @@ def status(*, path: Path, as_json: bool) -> int:
 
 
 def _show(found: RunStatus) -> None:
-    out(f"{found.folder}: {found.summary()}")
+    say(f"{found.folder}: {found.summary()}")
     for place, text in found.errors:
         note(f"  {place}: {text}")

@@ -50,6 +50,11 @@ def out(*pieces: str | Styled, end: str = "\n") -> None:
     sys.stdout.write((_without_commands(text) if is_seen else text) + end)
 
 
+def say(text: str) -> None:
+    """Write one line for people to standard output. No text in it begins another line, or commands a CI system."""
+    sys.stdout.write(_without_commands(_one_line(text)) + "\n")
+
+
 def note(*pieces: str | Styled, end: str = "\n") -> None:
     """Write a message for the person to standard error; control characters are shown and not obeyed."""
     text = "".join(_shown(piece, sys.stderr, is_seen=True) for piece in pieces)

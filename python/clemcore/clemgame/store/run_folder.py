@@ -143,7 +143,7 @@ def move_aside(folder: Path) -> Path:
 
 
 def runs_in(path: Path) -> list[Path]:
-    """Return the runs that a path stands for: itself, or those in it, without those that were moved aside.
+    """Return the runs that a path stands for: itself, or those in it, without those that were set aside.
 
     Raises:
         RunError: there is none.
@@ -151,10 +151,10 @@ def runs_in(path: Path) -> list[Path]:
     if _is_run(path):
         return [path]
     try:
-        inner = sorted(each for each in path.iterdir() if each.is_dir())
+        inner = sorted(each for each in path.iterdir() if each.is_dir() and not is_set_aside(each.name))
     except OSError as fault:
         raise RunError(f"{path}: {fault.strerror}: name the folder of a run, or one that holds runs") from None
-    found = [each for each in inner if _is_run(each, aside=False)]
+    found = [each for each in inner if _is_run(each)]
     if not found:
         for each in (path, *inner):
             if (each / FILE).is_file():
@@ -163,9 +163,8 @@ def runs_in(path: Path) -> list[Path]:
     return found
 
 
-def _is_run(path: Path, *, aside: bool = True) -> bool:
+def _is_run(path: Path) -> bool:
     try:
-        manifest = read(path)
+        return read(path) is not None
     except RunError:
         return False
-    return manifest is not None and (aside or "moved_aside" not in manifest[SECTION])
