@@ -124,7 +124,11 @@ class GameEventSource(GameEventLogger):
 
     def log_event(self, from_: str, to: str, action: dict[str, Any], call: tuple[Any, Any] | None = None) -> None:
         """Log that somebody does something."""
-        if self._early is not None and not self._loggers:
+        if self._early is None:  # nearly always, so it takes the shortest way
+            for logger in self._loggers:
+                logger.log_event(from_, to, action, call)
+            return
+        if not self._loggers:
             action = plain(action)  # the game may change it before anybody hears of it
         self._notify("log_event", from_, to, action, call)
 

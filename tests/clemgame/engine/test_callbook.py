@@ -27,6 +27,7 @@ def test_the_hash_is_that_of_the_whole_dialogue() -> None:
         [_message("a"), _message("B", "assistant"), _message("c")],  # changed in the middle
         [_message("a"), _message("B", "user"), _message("c")],
         [_message("a")],  # forgotten
+        [_message('"\\/\x00\x1f\x7f\u2028\U0001f600'), _message("b", "assistant")],
         [_message("a"), _message("b", image="x.png")],
         [_message("a"), _message("b", image="y.png")],
         [_message("a"), _message("b")],

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from clemcore import _core
-from clemcore.calls.encoding import HashedText, dumped
+from clemcore.calls.encoding import HashedText
 from clemcore.messages import Messages
 
 _LINE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=repr)
@@ -44,25 +44,26 @@ class GrowingDialogue:
         fresh = messages[len(self._known) // 2 :]
         if not fresh:
             return self._request.copy()
-        if not _are_texts(fresh):
+        texts = _texts_of(fresh)
+        if texts is None:
             self._forget()
             digest = hashlib.sha256()
             for message in messages:
                 digest.update(_line(message))
             return digest
-        for message in fresh:
-            self._take(message)
+        for message, text in zip(fresh, texts, strict=True):
+            self._take(message, *text)
         self._hash = None
         return self._request.copy()
 
-    def _take(self, message: dict[str, Any]) -> None:
-        line = dumped(message)
+    def _take(self, message: dict[str, Any], role: bytes, content: bytes) -> None:
+        line = b'{"role": %s, "content": %s}' % (role, content)
         canonical = _core.canonical_json(line) or _CANONICAL.encode(message).encode()
         comma, blank = (b",", b", ") if self._known else (b"", b"")
         self._known += (message["role"], message["content"])
         self._text += blank + line
         self._canonical.update(comma + canonical)
-        self._request.update(_line(message))
+        self._request.update(b'{"content":%s,"role":%s}\n' % (content, role))
 
     def text_of(self, messages: Any) -> HashedText | None:
         """Return the JSON of the messages that were read last, with its hash; None for any others."""
@@ -84,11 +85,17 @@ def _line(message: Any) -> bytes:
     return _LINE.encode(message).encode("utf-8", "surrogatepass") + b"\n"
 
 
-def _are_texts(messages: Messages) -> bool:
-    """Tell whether messages are a role and a content, in this order, both texts that UTF-8 can hold."""
-    return all(
-        type(message) is dict
-        and [*message] == ["role", "content"]
-        and all(type(value) is str and _core.json_line(value) is not None for value in message.values())
-        for message in messages
-    )
+def _texts_of(messages: Messages) -> list[tuple[bytes, bytes]] | None:
+    """Return role and content of each message as JSON; None if one has anything else, or what UTF-8 cannot hold."""
+    found = []
+    for message in messages:
+        if type(message) is not dict or [*message] != ["role", "content"]:
+            return None
+        role, content = message["role"], message["content"]
+        if type(role) is not str or type(content) is not str:
+            return None
+        texts = _core.json_line(role), _core.json_line(content)
+        if texts[0] is None or texts[1] is None:
+            return None
+        found.append((texts[0], texts[1]))
+    return found

@@ -18,7 +18,7 @@ class EpisodeRecorder(GameInteractionsRecorder):
         identity: game, experiment and instance.
         folder_name: the run's folder, as it stands in records.
         infos: the models, as they stand in records.
-        on_encoded: called with each event as JSON.
+        on_encoded: called with each event as JSON, with the secrets that it may hold.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class EpisodeRecorder(GameInteractionsRecorder):
         return self._current_round
 
     def _encode(self, event: dict[str, Any]) -> None:
-        text = to_json(event)
+        text = dumped(event)  # whoever keeps it takes out secrets
         rounds = self._rounds
         while len(rounds) <= self._current_round:
             rounds.append([])
