@@ -233,7 +233,7 @@ store.close()
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"cannot be written: .*check the file and its folder"):
+    with pytest.raises(StoreError, match=r"file cannot be made: File exists\. Make .* or choose another"):
         RunStore.open(tmp_path / "file")
     (tmp_path / "run" / schema.NAME).mkdir(parents=True)
     with pytest.raises(StoreError, match=r"cannot be written: unable to open"):

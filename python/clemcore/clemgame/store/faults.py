@@ -41,6 +41,18 @@ def write_error(path: Path, fault: Exception) -> StoreError:
     return error
 
 
+def folder_error(folder: Path, fault: OSError) -> StoreError:
+    """Return the error for the folder of a run that cannot be made."""
+    if fault.errno in _NO_ROOM:
+        return write_error(folder, fault)
+    error = StoreError(
+        f"{folder} cannot be made: {fault.strerror}. Make the folder around it writable, or choose another one for "
+        "results with -r"
+    )
+    error.__cause__ = fault
+    return error
+
+
 def read_error(path: Path, fault: Exception) -> StoreError:
     """Return the error for a read that failed."""
     text = str(fault)

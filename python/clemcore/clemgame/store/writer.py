@@ -22,7 +22,7 @@ from clemcore.clemgame.store.contents import ENDED, EpisodeState, state_of
 from clemcore.clemgame.store.disk import journal_for
 from clemcore.clemgame.store.episode_log import EpisodeLog
 from clemcore.clemgame.store.episode_writer import EpisodeWriter
-from clemcore.clemgame.store.faults import write_error
+from clemcore.clemgame.store.faults import folder_error, write_error
 from clemcore.clemgame.store.frames import (
     packed,
 )
@@ -83,10 +83,7 @@ class RunStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
-            raise StoreError(
-                f"{folder} cannot be made: {fault.strerror}. Make the folder around it writable, or choose another "
-                "one for results with -r"
-            ) from fault
+            raise folder_error(folder, fault) from fault
         try:
             lock = WriterLock(path)
         except OSError as fault:
