@@ -41,8 +41,11 @@ class Position(NamedTuple):
             if not entry.is_dir() or is_set_aside(entry.name):
                 return None
             if not entry.is_symlink():
+                real, passed = self
                 # Quicker than join(), for folders that are many.
-                return Position(f"{self.real.rstrip(os.sep)}{os.sep}{entry.name}", self.passed)
+                return Position(
+                    real + entry.name if real.endswith(os.sep) else f"{real}{os.sep}{entry.name}", passed
+                )
         except OSError:  # a link to itself
             return None
         target = os.path.realpath(entry.path)

@@ -40,6 +40,15 @@ def state_of(path: str | int) -> State:
     return [0 if time.time_ns() - mtime < _TICK else mtime, status.st_size]
 
 
+def _is_as(path: str, state: State | None) -> bool:
+    """Tell whether a file has this time and size, or is missing if it has none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a run has many
+    except OSError:
+        return state is None
+    return state is not None and status.st_mtime_ns == state[0] and status.st_size == state[1]
+
+
 def _now(path: str) -> State | None:
     try:
         status = os.stat(path)  # noqa: PTH116
@@ -121,15 +130,18 @@ class ScoreLedger:
         folder = f"{self._run}/{name}"
         is_same = (
             not attempt
-            and _now(f"{folder}/interactions.json") == interactions
-            and _now(f"{folder}/scores.json") == scores
-            and _now(f"{folder}/instance.json") == instance
+            and _is_as(f"{folder}/interactions.json", interactions)
+            and _is_as(f"{folder}/scores.json", scores)
+            and _is_as(f"{folder}/instance.json", instance)
             and not os.access(f"{folder}/error.json", os.F_OK)
-            and self.experiment_hash(name) == self._makings[making].experiment
         )
         if not is_same:
             return None
-        game, experiment, *_ = self._experiments[name.rpartition("/")[0]]
+        place = name.rpartition("/")[0]
+        known = self._experiments_now.get(place)
+        if (self.experiment_hash(name) if known is None else known) != self._makings[making].experiment:
+            return None
+        game, experiment, _, _ = self._experiments[place]
         return game, experiment, game_id, epoch
 
     def is_current(self, name: str, names: tuple[str, str, int, int]) -> bool:
