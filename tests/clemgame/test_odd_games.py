@@ -186,3 +186,21 @@ def _read_question(stream: int) -> None:
         piece = os.read(stream, 4096)
         assert piece, said
         said += piece
+
+
+@pytest.mark.slow
+def test_an_episode_that_goes_on_with_changed_code_says_where_it_differs(clem: Clem) -> None:
+    game = write_game(Path(), instances=2)
+    command = ["run", "-g", "echo", "-m", "mock"]
+    assert clem(*command, "--max-calls", "1").returncode == 1
+    master = game / "master.py"
+    master.write_text(master.read_text().replace("Say {instance", "Tell {instance"))
+    assert "game 'echo', code: SHA-256" in clem.fails(*command, "--max-calls", "9", status=2)
+    done = clem(*command, "--max-calls", "9", "--accept-changes")
+    assert done.returncode == 0, done.stderr
+    with RunReader(RUN) as reader:
+        for episode in reader.episodes():
+            at = {"number": 0, "player": "Player 1", "round": 0, "reason": "the request differs"}
+            assert (episode.facts["changes"], episode.facts["differs_from"]) == (1, at)
+            assert len(reader.calls(episode.key)) == 4
+            assert [call.number for call in reader.superseded(episode.key)] == [0]
