@@ -45,6 +45,8 @@ def image_type(data: bytes) -> str | None:
 
 
 _DATA = "data:image/"
+# Names of types that are often written, but that services refuse.
+_ALIASES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
 # The alphabet of base64 for addresses, in that of all services.
 _STANDARD = str.maketrans("-_", "+/")
 
@@ -212,8 +214,9 @@ def _image(image: str | bytes, where: str) -> Image:
         return _from_data_url(image, where)
     if image[:5].lower() == "data:" or "://" in image:
         kind = image.split(",", 1)[0][:60]
+        advice = "; give the path without 'file://'" if image[:5].lower() == "file:" else ""
         raise MessagesError(
-            f"{where} starts with '{kind}': only paths, http(s) addresses and data:image/ URLs are sent"
+            f"{where} starts with '{kind}': only paths, http(s) addresses and data:image/ URLs are sent{advice}"
         )
     shown = f"{image} (in {Path.cwd()})"
     try:
@@ -246,7 +249,7 @@ def _from_data_url(image: str, where: str) -> Image:
         decoded = b""
     if not decoded:
         raise MessagesError(f"{where}: the data after 'base64,' is missing or not base64")
-    found = image_type(decoded)
+    found, kind = image_type(decoded), _ALIASES.get(kind, kind)
     if found is not None and found != kind:
         raise MessagesError(f"{where}: the data: URL says {kind}, but its first bytes are those of {found}")
     return Image(where, None, kind, base64.b64encode(decoded).decode("ascii"))

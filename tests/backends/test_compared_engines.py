@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from clemcore.backends.compared.dialogues import fitting
 from clemcore.backends.compared.engines import LocalEngine
 from clemcore.backends.compared.server import ServerEngine
 from clemcore.backends.compared.store import comparisons_of, save
-from clemcore.errors import RemoteCallError, SpecError
+from clemcore.cli.compare_engines import compare_engines
+from clemcore.errors import ClemcoreError, ContextExceededError, MessagesError, RemoteCallError, SpecError
 from support.clem import Clem
 from support.remote import DIALOGUE, HELLO
 from support.tiny import copy_of, load
@@ -172,6 +174,42 @@ def test_a_stored_comparison_is_named_in_the_facts_of_calls(tiny: LocalEngine, t
 
 def test_default_dialogues_fit(tiny: LocalEngine) -> None:
     assert all((tiny.prompt(each).count or 0) + 24 <= 512 for each in fitting([tiny], None, 24))
+
+
+def test_faults_of_dialogues_name_them(tiny: LocalEngine) -> None:
+    good = [{"role": "user", "content": "Hello!"}]
+    with pytest.raises(MessagesError, match=r"^dialogue 1: messages must be a non-empty list"):
+        fitting([tiny], [good, 1], 4)  # type: ignore[list-item]
+    with pytest.raises(MessagesError, match=r"^dialogue 1: messages\[0\] has an 'image'"):
+        fitting([tiny], [good, [{**good[0], "image": "a.png"}]], 4)
+    with pytest.raises(ContextExceededError, match=r"exceeded by dialogue 1 "):
+        fitting([tiny], [good, [{"role": "user", "content": "word " * 600}]], 4)
+
+
+def test_an_engine_that_fails_names_the_dialogue(tiny: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise ClemcoreError("model 'tiny': it failed")
+
+    monkeypatch.setattr(LocalEngine, "answer", fails)
+    with pytest.raises(ClemcoreError, match=r"^dialogue 0: model 'tiny': it failed"):
+        compare(
+            "tiny", tiny, LocalEngine(tiny.model, "other"), [[{"role": "user", "content": "Hello!"}]], new_tokens=4
+        )
+
+
+def test_bad_input_is_found_before_models_are_loaded(tiny_chat: Path) -> None:
+    Path("odd.json").write_text("{}")
+    for given, words in (
+        ([str(tiny_chat), "transformers", "/gone.gguf", "odd.json"], "odd.json must hold a list"),
+        (["./gone", "transformers", "llamacpp"], "there is no folder or file './gone': correct the path"),
+        ([str(tiny_chat), "../gone.gguf", "llamacpp"], "there is no folder or file '../gone.gguf'"),
+        (
+            [str(tiny_chat), "Transformers", "llamacpp"],
+            "an engine is transformers, llamacpp, the address of a server",
+        ),
+    ):
+        with pytest.raises(ClemcoreError, match=re.escape(words)):
+            compare_engines.main(given, standalone_mode=False)
 
 
 def test_a_server_that_is_not_there() -> None:

@@ -406,7 +406,8 @@ class TestBadInput:
         with pytest.raises(MessagesError) as caught:
             llava.generate_response([user("What?", b"GIF89a")])
         assert "BytesIO" not in str(caught.value)
-        assert str(caught.value).endswith("cannot identify image file messages[0]['image'][0]")
+        words = "cannot identify image file messages[0]['image'][0]. Copy it again, or save it anew; "
+        assert str(caught.value).endswith(f"{words}make it smaller if it is too large")
 
     def test_an_image_that_is_cut_off(self, llava: HuggingfaceLocalMultimodalModel, tmp_path: Path) -> None:
         import random

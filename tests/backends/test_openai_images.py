@@ -59,6 +59,7 @@ def test_one_image_as_text_and_no_image_at_all(wire_server: WireServer) -> None:
         ("text.png", "no image: its first bytes are of no known type"),
         ("empty.png", "the file is empty"),
         ("ftp://images.example/a.png", "only paths, http"),
+        ("file:///tmp/a.png", "give the path without 'file://'"),
         ("data:text/plain,hello", "starts with 'data:text/plain'"),
         ("data:image/png,hello", "must be data:TYPE;base64,DATA"),
         ("data:image/png;base64,???", "missing or not base64"),

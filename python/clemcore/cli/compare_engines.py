@@ -11,7 +11,7 @@ import click
 from clemcore.cli.audit import read_dialogues
 from clemcore.cli.inputs import examples
 from clemcore.cli.respond import print_json
-from clemcore.cli.selection import name_or_folder, set_option, with_set
+from clemcore.cli.selection import PATHS, name_or_folder, set_option, with_set
 from clemcore.cli.terminal import Styled, note, out, progress, table
 
 if TYPE_CHECKING:
@@ -63,9 +63,10 @@ def compare_engines(
     from clemcore.backends.compared.dialogues import fitting
     from clemcore.backends.compared.store import save
 
+    asked = None if prompts is None else read_dialogues(Path(prompts))  # before models are loaded
     engines: list[ComparedEngine] = [_engine(each, model, model_id, set_) for each in (a, b)]
     _name_apart(engines)
-    dialogues = fitting(engines, None if prompts is None else read_dialogues(Path(prompts)), max_tokens)
+    dialogues = fitting(engines, asked, max_tokens)
 
     def tell(words: str) -> None:
         note(Styled(f"asking: {words} …", "dim"))
@@ -84,7 +85,7 @@ def _engine(named: str, model: str, model_id: str | None, set_: tuple[str, ...])
     from clemcore import loading
     from clemcore.backends.compared.engines import LocalEngine
     from clemcore.backends.local.measured import MeasuredModel
-    from clemcore.errors import SpecError
+    from clemcore.errors import ModelNotFoundError, SpecError
     from clemcore.registry.spec import ModelSpec
 
     if named.startswith(("http://", "https://")):
@@ -93,10 +94,18 @@ def _engine(named: str, model: str, model_id: str | None, set_: tuple[str, ...])
         return ServerEngine(named, model_id)
     path = Path(model).expanduser()
     if named not in _HERE:
-        spec = name_or_folder(named, ())
+        try:
+            spec = name_or_folder(named, ())
+        except ModelNotFoundError as fault:
+            raise ModelNotFoundError(
+                f"{fault}\n  an engine is transformers, llamacpp, the address of a server (http://…), or another "
+                "local model"
+            ) from None
     elif path.exists():
         fields = {"model_name": path.stem, "backend": _HERE[named], "huggingface_id": str(path.resolve())}
         spec = loading.resolve(with_set(ModelSpec(**fields), set_))
+    elif model.startswith(PATHS):
+        raise SpecError(f"there is no folder or file '{model}': correct the path, or name a model")
     else:
         wanted = ModelSpec.from_string(model).unify(ModelSpec(backend=_HERE[named]))
         spec = loading.resolve(wanted) if not set_ else name_or_folder(wanted.to_string(), set_)

@@ -16,6 +16,7 @@ import click
 
 from clemcore.cli.config import DEFAULT_MODEL, MODEL_VARIABLE, default_model
 from clemcore.cli.inputs import AnyFunction, options, put, typed_value
+from clemcore.errors import SpecError
 from clemcore.registry.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _URL_HELP = "Address of a server with OpenAI's protocol (http://localhost:8000/v
 _KEY_HELP = "With --base-url: the key to send; without it $OPENAI_COMPATIBLE_API_KEY, or none."
 
 _SERVER = "openai_compatible"
+# How only a path begins.
+PATHS = ("/", "./", "../", "~/")
 
 
 def read_model(_context: click.Context, _parameter: click.Parameter, text: str | None) -> ModelSpec | None:
@@ -100,13 +103,25 @@ def _or_folder(model: ModelSpec) -> ModelSpec:
     try:
         path = Path(given).expanduser()
         is_gguf = path.suffix.lower() == ".gguf" and path.is_file()
-        if not (is_gguf or path.is_dir()) or (path.name == given and _is_registered(model)):
-            return model
+        is_folder, is_there = path.is_dir(), path.exists()
     except (OSError, ValueError, RuntimeError):  # no path: too long, a null character, ~ of an unknown user
         return model
+    if not (is_gguf or is_folder) or (path.name == given and _is_registered(model)):
+        return _path_or_name(model, given, is_there=is_there)
     path = path.resolve()
     name, backend = (path.stem, "llamacpp") if is_gguf else (path.name, "huggingface_local")
     return ModelSpec(model_name=name, backend=backend, huggingface_id=str(path))
+
+
+def _path_or_name(model: ModelSpec, given: str, *, is_there: bool) -> ModelSpec:
+    """Return the selector of a name; refuse what can only be a path.
+
+    Raises:
+        SpecError: it is a path, and nothing is there.
+    """
+    if given.startswith(PATHS) and not is_there and not _is_registered(model):
+        raise SpecError(f"there is no folder or file '{given}': correct the path, or name a model")
+    return model
 
 
 def _is_registered(model: ModelSpec) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from clemcore.backends.compared.dialogues import naming
 from clemcore.backends.compared.engines import Answered, ComparedEngine, LocalEngine, Prompted, finite
 from clemcore.messages import Messages
 
@@ -153,7 +154,8 @@ def compare(
     rows = []
     for index, messages in enumerate(dialogues):
         progress(f"dialogue {index + 1} of {len(dialogues)}")
-        rows.append(_row(engines, messages, new_tokens if answers is None or index < answers else 0))
+        with naming(index):
+            rows.append(_row(engines, messages, new_tokens if answers is None or index < answers else 0))
     notes = [f"{engine.name}: {words}" for engine in engines for words in dict.fromkeys(engine.cannot)]
     notes += _format_notes(engines)
     return EngineComparison(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 from clemcore.backends.compared.engines import ComparedEngine, LocalEngine
 from clemcore.backends.local.audit.prompts import default_prompts
-from clemcore.errors import MessagesError, TemplateError
+from clemcore.errors import ClemcoreError, MessagesError, TemplateError
 from clemcore.messages import Messages, check_messages
 
 _TURNS: tuple[Messages, ...] = (
@@ -37,9 +38,12 @@ def fitting(engines: Sequence[ComparedEngine], given: Sequence[Messages] | None,
     """
     found = []
     for index, messages in enumerate([*_TURNS, *default_prompts()] if given is None else given):
-        check_messages(messages)
+        with naming(index):
+            check_messages(messages)
         try:
-            if all(_fits(engine, messages, new_tokens, index, is_given=given is not None) for engine in engines):
+            with naming(index):
+                fits = [_fits(each, messages, new_tokens, index, is_given=given is not None) for each in engines]
+            if all(fits):
                 found.append(messages)
         except (TemplateError, MessagesError):
             if given is not None:
@@ -47,6 +51,21 @@ def fitting(engines: Sequence[ComparedEngine], given: Sequence[Messages] | None,
     if not found:
         raise MessagesError("there is no dialogue to compare the engines with: give your own in a JSON file")
     return found
+
+
+@contextlib.contextmanager
+def naming(index: int) -> Iterator[None]:
+    """Let an error that is raised in the block name the dialogue.
+
+    Args:
+        index: its place among the dialogues that are compared.
+    """
+    try:
+        yield
+    except ClemcoreError as fault:
+        if f"dialogue {index}" not in str(fault) and fault.args and isinstance(fault.args[0], str):
+            fault.args = (f"dialogue {index}: {fault.args[0]}", *fault.args[1:])
+        raise
 
 
 def _fits(engine: ComparedEngine, messages: Messages, new_tokens: int, index: int, *, is_given: bool) -> bool:

@@ -126,10 +126,10 @@ def _total(needs: Needs, tokens: int | None) -> int:
 
 def _why_not(name: str, needs: Needs, tokens: int | None, spread: int, gpu: int) -> str:
     total, least = _total(needs, tokens), round(gpu * USED) - _BUFFERS
-    number = "any number of" if least <= 0 else f"about {-(-total // least)}"
+    more = "" if least <= 0 else f"about {-(-total // least)} GPUs (--gpus), "  # else none is large enough
     return (
         f"model '{name}' does not fit {spread} GPU{'s' * (spread > 1)} of {size_text(gpu)}: weights and one "
-        f"dialogue need {size_text(total)}. Take {number} GPUs (--gpus), larger ones (--gpu-memory), a shorter "
+        f"dialogue need {size_text(total)}. Take {more}larger ones (--gpu-memory), a shorter "
         "--context, or fewer bits (--set model_config.load_in_4bit=true)"
     )
 

@@ -69,9 +69,10 @@ class ProcessorSight:
                 pixels = PIL.ImageOps.exif_transpose(opened).convert("RGB")
                 frames = getattr(opened, "n_frames", 1)
         except Exception as fault:
-            reason = reason_of(fault).replace(repr(stream), image.where)  # Pillow names its input
+            reason = reason_of(fault).replace(repr(stream), image.where).rstrip(".")  # Pillow names its input
             raise MessagesError(
-                f"{image.where} cannot be decoded as an image ({image.kind}, {len(data)} bytes): {reason}"
+                f"{image.where} cannot be decoded as an image ({image.kind}, {len(data)} bytes): {reason}. "
+                "Copy it again, or save it anew; make it smaller if it is too large"
             ) from fault
         if opened.mode.partition(";")[0] in _DEEP:
             raise MessagesError(
