@@ -254,9 +254,9 @@ def test_waiting_for_a_model_is_no_step(stage: Stage) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [1, 6])
+@pytest.mark.parametrize(("size", "in_batches"), [(1, False), (6, False), (1, True)])
 def test_an_episode_whose_model_never_answers_is_given_up_at_the_end_of_the_run(
-    stage: Stage, tmp_path: Path, size: int
+    stage: Stage, tmp_path: Path, size: int, in_batches: bool
 ) -> None:
     asleep, awake = threading.Event(), threading.Event()
 
@@ -269,10 +269,15 @@ def test_an_episode_whose_model_never_answers_is_given_up_at_the_end_of_the_run(
                 awake.wait()
             return super().generate_response(messages)
 
+    class InBatches(Sleeper):
+        def generate_batch_response(self, batch: Any) -> Any:
+            return [self.generate_response(messages) for messages in batch]
+
+    model = InBatches if in_batches else Sleeper
     files = tmp_path / "files"
     summary = stage.play(
         stage.game(size=size, players=1),
-        Sleeper(),
+        model(),
         episode_timeout=1.0,
         concurrency=2,
         layout=lambda each: write_episode(files, each),

@@ -95,7 +95,7 @@ class Asking:
                 return self._asked(model, question)
             batcher = self._batchers(model)
             if batcher is not None:
-                return _with_text(self._taken(self._in_batch(batcher, [question])[0]), model)
+                return _with_text(self._taken(self._in_batch(model, batcher, [question])[0]), model)
             with Outside(episode, can_be_left=not model.ends_calls):
                 return self._asked(model, question)
         finally:
@@ -120,7 +120,7 @@ class Asking:
             ]
             batcher = self._batchers(view._model)
             if batcher is not None:
-                answers = self._in_batch(batcher, questions)
+                answers = self._in_batch(view._model, batcher, questions)
             else:
                 with Outside(episode):
                     answers = view._model.generate_batch_response(
@@ -221,10 +221,11 @@ class Asking:
             raise
         return _with_text(answer, model)
 
-    def _in_batch(self, batcher: Batches, questions: Sequence[Question]) -> list[Any]:
-        self._episode.is_waiting = True
+    def _in_batch(self, model: Model, batcher: Batches, questions: Sequence[Question]) -> list[Any]:
+        episode = self._episode
+        episode.wait_outside(can_be_left=not (model.ends_calls or model.gains_by_batches))
         batcher.ask(questions)
-        self._episode.is_waiting = False
+        episode.has_waited()
         return [question.answer for question in questions]
 
     def _taken(self, answer: Any) -> Reply:

@@ -185,6 +185,27 @@ class LiveEpisode:
         timeout = self.options.episode_timeout
         return self.can_be_left and timeout is not None and now - self.began > timeout + _GRACE
 
+    def wait_outside(self, *, can_be_left: bool) -> None:
+        """Note that the thread begins to wait for somebody outside of the game."""
+        self.is_waiting, self.can_be_left = True, can_be_left
+
+    def has_answer(self) -> None:
+        """Note that the thread waits for nobody but the baton."""
+        self.is_waiting = False
+        if self.can_be_left:
+            with self.closing:
+                self.can_be_left = False
+
+    def has_waited(self) -> None:
+        """Go on with the baton.
+
+        Raises:
+            LimitReached: the episode was given up; the game must not go on with an answer that came too late.
+        """
+        self.has_answer()
+        if self.is_left:
+            self.check()
+
     def begin_call(self) -> int:
         """Count a call, and return its number.
 
@@ -234,23 +255,18 @@ class Outside:
         self._can_be_left = can_be_left
 
     def __enter__(self) -> None:
-        self._episode.is_waiting = True
-        self._episode.can_be_left = self._can_be_left
+        self._episode.wait_outside(can_be_left=self._can_be_left)
         self._episode.baton.give()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._episode.is_waiting = False
-        if self._can_be_left:
-            with self._episode.closing:
-                self._episode.can_be_left = False
+        self._episode.has_answer()
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
             self._episode.control.stop("interrupt")  # Ctrl-C at a prompt; in game code, it can be the game's own
             self._episode.was_stopped = True
         self._episode.baton.take()
-        if self._episode.is_left:
-            self._episode.check()  # the game must not go on with an answer that came too late
+        self._episode.has_waited()
 
 
 def waiting(ask: Callable[..., Any]) -> Callable[..., Any]:
