@@ -20,8 +20,9 @@ from typing import Any
 import pytest
 
 from clemcore import backends
+from clemcore.backends.ray import _renumbered
 from clemcore.backends.replicas.profile import differences, require_alike
-from clemcore.errors import MissingExtraError, SpecError
+from clemcore.errors import ContextExceededError, MissingExtraError, SpecError
 from support.remote import HELLO
 
 NO_RAY = not os.environ.get("CLEMCORE_RAY")
@@ -102,6 +103,12 @@ def test_a_model_with_replicas_of_replicas(tmp_path: Path) -> None:
 def test_a_number_of_replicas_that_is_none(tmp_path: Path, replicas: Any) -> None:
     with pytest.raises(SpecError, match="replicas"):
         backends.get_model_for(entry(tmp_path, replicas=replicas))
+
+
+def test_an_error_names_the_index_in_the_whole_batch() -> None:
+    fault = ContextExceededError("Context token limit for tiny exceeded at batch index 0")
+    assert "exceeded at batch index 7 " in str(_renumbered(fault, 7))
+    assert _renumbered("a reply", 7) == "a reply"
 
 
 def test_replicas_that_differ_are_refused_together() -> None:

@@ -97,6 +97,20 @@ def test_the_error_of_a_batch_names_the_item(model: Any) -> None:
         model.generate_batch_response([[]])
 
 
+@pytest.mark.slow
+def test_an_index_counts_the_whole_batch(tiny_chat: Path) -> None:
+    from support.tiny import load
+
+    model, too_long = load(tiny_chat), ask("word " * 600)
+    model.set_gen_args(temperature=0.0, max_tokens=2)
+    each = [None, None, {"max_tokens": 3}, {"max_tokens": 3}]
+    batch: list[Any] = [[], ask("Hello!"), ask("Hello!"), too_long]
+    found = model.generate_batch_response(batch, return_exceptions=True, gen_args=each)
+    assert "at batch index 3 " in str(found[3])
+    alone = model.generate_batch_response([[], too_long], return_exceptions=True)
+    assert "at batch index 1 " in str(alone[1])
+
+
 @pytest.mark.parametrize("batch", [None, 5, "Hello!", b"Hello!", {"role": "user", "content": "Hello!"}], ids=repr)
 def test_what_is_not_a_list_of_dialogues_is_refused_as_a_whole(model: Any, batch: Any) -> None:
     with backends.record("requests.json") as recorder:

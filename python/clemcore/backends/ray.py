@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +18,7 @@ from clemcore.backends.lookup import BackendRegistry
 from clemcore.calls.batch import Batch
 from clemcore.calls.request import Request, running
 from clemcore.calls.scope import Membership
-from clemcore.errors import SpecError
+from clemcore.errors import ClemcoreError, SpecError
 from clemcore.messages import Messages
 from clemcore.model import BatchGenerativeModel, Model, Reply
 from clemcore.registry import resolution
@@ -89,9 +90,8 @@ def inner_spec(model_spec: ModelSpec) -> ModelSpec:
     selector = model_spec.get("model")
     name = model_spec.get("model_name")
     if not isinstance(selector, (str, Mapping)) or not selector:
-        raise SpecError(
-            f"model '{name}': 'model' is missing; it is the name or the selector of the model that has replicas"
-        )
+        found = "is missing: it is" if selector is None else f"is {selector!r}, but must be"
+        raise SpecError(f"model '{name}': 'model' {found} the name or the selector of the model that has replicas")
     inner = resolution.resolve(copy.deepcopy(selector) if isinstance(selector, str) else dict(selector)).spec
     if inner.get("backend") == "ray":
         raise SpecError(f"model '{name}': its 'model' has replicas itself; name the model that they are of")
@@ -169,13 +169,21 @@ class ReplicatedModel(BatchGenerativeModel):
         dialogues = [_dialogue(item.request.scope) for item in items]
         try:
             for index, result in self._pool.answer(questions, dialogues, self._arguments()):
-                batch.finish(items[index], result)
+                batch.finish(items[index], _renumbered(result, items[index].index))
         except BaseException as stop:
             batch.finish_rest(stop)
             raise
 
     def _arguments(self) -> tuple[dict[str, Any], frozenset[str]]:
         return dict(self._gen_args), self._defaulted
+
+
+def _renumbered(result: Any, index: int) -> Any:
+    """Return a result; an error names its index in the whole batch, not in the part that a replica had."""
+    if isinstance(result, ClemcoreError) and result.args and isinstance(result.args[0], str):
+        words = re.sub(r"(?<= at batch index )\d+", str(index), result.args[0])
+        result.args = (words, *result.args[1:])
+    return result
 
 
 def _dialogue(belongs: Membership | None) -> Any:

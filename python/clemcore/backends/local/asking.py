@@ -55,12 +55,14 @@ class Ask:
         gen_args: generation arguments of this call; they override those of the model.
         listener: gets the pieces of the answer as they arrive, or None.
         cancelled: tells whether nobody wants the answer any longer; None where nobody can say so.
+        batch_index: its index in a batch of several, for messages; None where it is that among what is asked.
     """
 
     messages: Messages
     gen_args: Mapping[str, Any] = field(default_factory=dict)
     listener: Listener | None = None
     cancelled: Callable[[], bool] | None = None
+    batch_index: int | None = None
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,11 @@ class LocalModel(MeasuredModel):
 
     def _answer_items(self, batch: Batch) -> None:
         items = batch.pending
-        asks = [Ask(item.request.messages, item.request.gen_args) for item in items]
+        is_one = len(batch.results) == 1
+        asks = [
+            Ask(item.request.messages, item.request.gen_args, batch_index=None if is_one else item.index)
+            for item in items
+        ]
         try:
             for index, result in self.answer_all(asks, self._mode(FAST)):
                 batch.finish(items[index], result)
@@ -269,7 +273,8 @@ class LocalModel(MeasuredModel):
         items = []
         described = self._require_engine().describe()
         for index, ask in enumerate(asks):
-            place = f" at batch index {index}" if len(asks) > 1 else ""
+            place = "" if len(asks) == 1 and ask.batch_index is None else " at batch index "
+            place += str(index if ask.batch_index is None else ask.batch_index) if place else ""
             try:
                 items.append(self._preparation.item(self, index, ask, described, place))
             except Exception as error:  # noqa: BLE001 - one dialogue fails alone
