@@ -8,7 +8,7 @@ from clemcore.backends.local.diagnosis import DOWNLOAD, rows_of_front
 from clemcore.backends.local.llamacpp.files import find_file
 from clemcore.backends.local.llamacpp.head import Head, read_head
 from clemcore.backends.local.llamacpp.loading import open_file, open_front
-from clemcore.backends.local.llamacpp.room import require_room
+from clemcore.backends.local.llamacpp.room import needs_of, require_room
 from clemcore.backends.local.llamacpp.settings import LlamaSettings, read_settings
 from clemcore.backends.local.memory import free_ram, size_text
 from clemcore.diagnosis import Row, examined
@@ -46,4 +46,7 @@ def examine(spec: ModelSpec) -> list[Row]:
 def _memory(settings: LlamaSettings, head: Head, context: int) -> Row:
     free = free_ram()
     require_room(settings, head, context, free)
-    return Row("memory", {"weights": size_text(head.bytes), "free": size_text(free.bytes)})
+    needs = needs_of(head, settings.cache_type, min(settings.piece, context))
+    figures = {"weights": needs.weights, "context": needs.state(context), "computing": needs.computing(context)}
+    sizes = {name: size_text(number) for name, number in figures.items() if number}
+    return Row("memory", {**sizes, "free": size_text(free.bytes)})
