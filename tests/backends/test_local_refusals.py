@@ -16,7 +16,7 @@ from clemcore.backends.local.weight_files import fault_of
 from clemcore.errors import GenerationArgumentError, ModelLoadError, SpecError
 from clemcore.model import Model
 from clemcore.registry.spec import ModelSpec
-from support.tiny import CAPITAL, END, copy_of, load
+from support.tiny import CAPITAL, END, change, copy_of, load
 
 CONFIG = {"premade_chat_template": True, "eos_to_cull": END}
 
@@ -129,6 +129,14 @@ class TestFiles:
         other = copy_of(tiny_chat, tmp_path / "other", config={"quantization_config": stored})
         with pytest.raises(ModelLoadError, match=message):
             load(other)
+
+    @pytest.mark.parametrize("values", [{"num_hidden_layers": 10**12}, {"text_config": {"n_routed_experts": 1e9}}])
+    def test_a_number_of_modules_that_would_fill_the_memory(self, altered: Path, values: dict[str, Any]) -> None:
+        change(altered / "config.json", **values)
+        with pytest.raises(
+            ModelLoadError, match=r"'tiny': config.json of .* has (num_hidden_layers 10{12}|n_routed_)"
+        ):
+            load(altered)
 
     @pytest.mark.parametrize("content", ["{", "[]"])
     def test_a_generation_configuration_that_is_broken(self, altered: Path, content: str) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import logging
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,6 +32,9 @@ logger = logging.getLogger(__name__)
 FALLBACK_CONTEXT_SIZE = 256
 # Tokenizers without a limit say 10**30.
 _NO_LIMIT = 1_000_000
+# Fields of a configuration that say how often a module is built, and the most that they may say.
+_COUNTS = re.compile(r"(layers?|experts|depth|blocks)$")
+_MOST = 10_000
 # How transformers names attention that reads pages of a cache.
 _PAGED = "paged|"
 
@@ -96,6 +101,7 @@ def load_config(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
         fault = fault_of(folder / entry.filename)
         if fault:
             raise ModelLoadError(f"model '{entry.model_name}': cannot load the configuration: {fault}")
+    _check_counts(entry)
     from transformers import AutoConfig
 
     with loading(entry, "configuration"):
@@ -104,6 +110,34 @@ def load_config(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
     check_attention(entry, getattr(config, "_attn_implementation", None))
     check_sees(entry, config)
     return config
+
+
+def _check_counts(entry: LocalEntry) -> None:
+    """Refuse a number of layers or experts that no model has: modules are built for them before weights are read.
+
+    Raises:
+        ModelLoadError: ``config.json`` has one.
+    """
+    folder = folder_of(entry)
+    try:
+        stored = {} if folder is None else json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return  # whoever loads it says so
+    for name, value in _numbers(stored):
+        if _COUNTS.search(name) and value > _MOST:
+            raise ModelLoadError(
+                f"model '{entry.model_name}': config.json of '{entry.source}' has {name} {value}: no model has "
+                f"more than {_MOST}; copy or download it again"
+            )
+
+
+def _numbers(stored: Any) -> Iterator[tuple[str, float]]:
+    if isinstance(stored, dict):
+        for name, value in stored.items():
+            if isinstance(value, (int, float)):
+                yield name, value
+            else:
+                yield from _numbers(value)
 
 
 def name_outputs(config: Any) -> None:
