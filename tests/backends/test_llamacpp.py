@@ -184,6 +184,18 @@ class TestTokenLists:
         ):
             open_file(read_settings(spec_of(path)), path)
 
+    @pytest.mark.parametrize("missing", ["all", 1])
+    def test_kinds_of_tokens_that_are_missing(self, tiny_gguf: Path, tmp_path: Path, missing: Any) -> None:
+        count, path = len(self.tokens(tiny_gguf)), tmp_path / "kinds.gguf"
+        if missing == "all":
+            path.write_bytes(tiny_gguf.read_bytes().replace(b"ggml.token_type", b"ggml.token_typX"))
+        else:
+            copied(tiny_gguf, path, {"tokenizer.ggml.token_type": [1] * (count - missing)})
+        entries = 0 if missing == "all" else count - missing
+        said = rf"kinds\.gguf: tokenizer\.ggml\.token_type has {entries} entries, but the file has {count} tokens"
+        with pytest.raises(ModelLoadError, match=said):
+            open_file(read_settings(spec_of(path)), path)
+
     def test_the_entry_may_name_the_first_token_instead(self, tiny_gguf: Path, tmp_path: Path) -> None:
         path = copied(tiny_gguf, tmp_path / "far.gguf", {"tokenizer.ggml.bos_token_id": 10**6})
         assert open_file(read_settings(spec_of(path, {"bos_string": "<|im_start|>"})), path).context[0] == 512

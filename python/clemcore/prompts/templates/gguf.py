@@ -43,13 +43,15 @@ class GgufMetadata:
     """What the head of a file says.
 
     Attributes:
-        values: numbers and strings by their keys; lists are left out.
+        values: numbers and strings by their keys.
+        lengths: how long each list is, by its key.
         tensors: of each tensor the number of its values, the number of its format, and its offset in bytes.
         begin: where tensors begin in the file, in bytes.
         byte_order: ``little`` or ``big``, as ``sys.byteorder``.
     """
 
     values: Mapping[str, Any]
+    lengths: Mapping[str, int]
     tensors: tuple[tuple[int, int, int], ...]
     begin: int
     byte_order: str
@@ -154,12 +156,13 @@ class _Reader:
         return templates, self._tokens(tokens, named) if tokens >= 0 else {}
 
     def metadata(self) -> GgufMetadata:
-        """Read all pairs but lists, and where tensors are."""
-        tensors, values = self._number("Q"), {}
+        """Read all pairs, of lists their lengths, and where tensors are."""
+        tensors, values, lengths = self._number("Q"), {}, {}
         for _ in range(self._number("Q")):
             key = self._key = self._string()
             kind = self._number("I")
             if kind == _ARRAY:
+                lengths[key] = self._length()
                 self._skip(kind)
             else:
                 values[key] = self._value(kind)
@@ -172,7 +175,7 @@ class _Reader:
         alignment = values.get("general.alignment", _ALIGNMENT)
         step = alignment if isinstance(alignment, int) and alignment > 0 else _ALIGNMENT
         begin, order = -(-self._at // step) * step, "little" if self._order == "<" else "big"
-        return GgufMetadata(values, tuple(found), begin, order)
+        return GgufMetadata(values, lengths, tuple(found), begin, order)
 
     def all_tokens(self) -> list[bytes]:
         """Read all pairs up to the list of tokens, and that list; bytes, because old files cut characters."""
@@ -232,6 +235,13 @@ class _Reader:
         if kind not in _NUMBERS:
             raise self._broken(f"has type {kind}, which is neither a number nor a string")
         return self._number(_NUMBERS[kind])
+
+    def _length(self) -> int:
+        """Return how long a list is, without passing it."""
+        start = self._at
+        _, count = self._number("I"), self._number("Q")
+        self._at = start
+        return int(count)
 
     def _skip(self, kind: int, depth: int = 0) -> None:
         if kind == _STRING:

@@ -12,24 +12,33 @@ from clemcore.backends.local.llamacpp.settings import LlamaSettings
 from clemcore.errors import ModelLoadError
 from clemcore.prompts.templates.gguf import read_tokens
 
+# Which tokens are control tokens.
+_KINDS = "tokenizer.ggml.token_type"
 # Keys of the tokens that begin a text or end a reply. Others may have an id that means "none", such as 4294967295.
 _BOS = "tokenizer.ggml.bos_token_id"
 _ENDS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id")
 
 
 def check_token_list(settings: LlamaSettings, head: Head) -> None:
-    """Refuse a file in which a token has two ids, or whose special tokens are not in its list.
+    """Refuse a file in which a token has two ids, has no kind, or whose special tokens are not in its list.
 
     Args:
         settings: the entry. If it names the first token, that of the file is not used.
         head: the head of the file.
 
     Raises:
-        ModelLoadError: a text stands twice in the list, or an id is beyond it.
+        ModelLoadError: a text stands twice in the list, an id is beyond it, or kinds are missing.
     """
     tokens = read_part(read_tokens, head.path, settings.local.model_name)
     where = f"model '{settings.local.model_name}': {head.path}"
     _check_twins(tokens, where)
+    kinds = head.metadata.lengths.get(_KINDS, 0)
+    if tokens and kinds != len(tokens):
+        raise ModelLoadError(
+            f"{where}: {_KINDS} has {kinds} entries, but the file has {len(tokens)} tokens, so llama.cpp would "
+            "read control tokens, such as those that begin and end a turn, as ordinary text: convert the model "
+            "again, or choose another file"
+        )
     keys = _ENDS if settings.bos is not None else (_BOS, *_ENDS)
     ids = {key: head.metadata.values[key] for key in keys if key in head.metadata.values}
     beyond = [f"{key} is {number}" for key, number in ids.items() if not _is_within(number, len(tokens))]
