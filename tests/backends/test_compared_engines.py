@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from clemcore.backends.compared.comparison import EngineComparison, compare
@@ -210,6 +211,15 @@ def test_bad_input_is_found_before_models_are_loaded(tiny_chat: Path) -> None:
     ):
         with pytest.raises(ClemcoreError, match=re.escape(words)):
             compare_engines.main(given, standalone_mode=False)
+
+
+def test_settings_that_neither_engine_would_take() -> None:
+    with pytest.raises(
+        click.UsageError, match="--set changes the entry of MODEL, but neither 'one' nor 'other' runs it"
+    ):
+        compare_engines.main(
+            ["model", "one", "other", "--set", "model_config.dtype=float32"], standalone_mode=False
+        )
 
 
 def test_a_server_that_is_not_there() -> None:

@@ -57,12 +57,17 @@ def compare_engines(
     'transformers' and 'llamacpp' run the model in this process, the address of a server asks it there, and the
     name, selector, folder or GGUF file of another local model takes that one. PROMPTS is a JSON file with a list
     of texts or dialogues; by default eighteen are asked. Answers are greedy; each is scored by the other engine,
-    where it can. The exit status is 1 if prompts differ.
+    where it can. --set changes the entry of MODEL only. The exit status is 1 if prompts differ.
     """
     from clemcore.backends.compared.comparison import compare
     from clemcore.backends.compared.dialogues import fitting
     from clemcore.backends.compared.store import save
 
+    if set_ and not {a, b} & set(_HERE):
+        raise click.UsageError(
+            f"--set changes the entry of MODEL, but neither '{a}' nor '{b}' runs it in this process: change the "
+            "entries of those, or name transformers or llamacpp"
+        )
     asked = None if prompts is None else read_dialogues(Path(prompts))  # before models are loaded
     engines: list[ComparedEngine] = [_engine(each, model, model_id, set_) for each in (a, b)]
     _name_apart(engines)
