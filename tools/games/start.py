@@ -4,12 +4,14 @@
 
     PYTHONHASHSEED=0 python tools/games/start.py --seed 1 -- run -g taboo -m mock -r results
 
-The import of the command comes before the seeds are set, so that nothing that it imports can draw in between.
+The import of the command comes before the seeds are set, so that nothing that it imports can draw in between. So
+does that of rich, where it is installed: it draws when it is imported, and a game's scikit-learn imports it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 
@@ -25,6 +27,8 @@ def main() -> None:
 
     from clemcore import cli
 
+    with contextlib.suppress(ImportError):
+        import rich.style  # noqa: F401
     random.seed(options.seed)
     np.random.seed(options.seed)
     raise SystemExit(cli.main())
