@@ -170,7 +170,9 @@ def test_bad_addresses_are_listed_together() -> None:
         ("http://[::1/v1", "has an invalid IPv6 address"),
         ("http://h:0/v1", "has a port that is not a number from 1 to 65535"),
         ("http://h/v1,http://i/v1", "holds several addresses: write them as a list"),
-        ("http://h/v1 http://i/v1", "holds a blank or a control character"),
+        ("http://h/v1 http://i/v1", "holds several addresses: write them as a list"),
+        ("http://h i/v1", "holds a blank in its host, or a control character"),
+        ("http://h/v1\x00", "holds a blank in its host, or a control character"),
         ("http://user:s3cret@h/v1", "must hold no user, password"),
     ],
 )

@@ -64,7 +64,7 @@ def test_a_folder_without_a_slash_does_not_hide_a_name(clem: Clem) -> None:
     clem.ok("respond", "-m", "mock", "Hello!")
     Path("results").mkdir()
     assert "results is empty: download or copy the model" in clem.fails("respond", "-m", "results", "Hello!")
-    assert "no model matches" in clem.fails("respond", "-m", "./nothing", "Hello!")
+    assert "no folder or file './nothing'" in clem.fails("respond", "-m", "./nothing", "Hello!")
 
 
 def test_a_terminal_sees_that_the_model_is_loaded(terminal: Terminals, tiny: str) -> None:

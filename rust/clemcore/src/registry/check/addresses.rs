@@ -40,15 +40,16 @@ pub fn address_fault(text: &str) -> Option<String> {
                 .to_owned(),
         );
     }
-    if [",http", ";http"].iter().any(|next| rest.to_ascii_lowercase().contains(next)) {
+    if begins_another(rest) {
         return Some("holds several addresses: write them as a list".to_owned());
     }
     let (host, port) = host_and_port(authority);
     if host.is_empty() {
         return Some(START.to_owned());
     }
-    if text.contains(|each: char| each.is_whitespace() || each.is_control()) {
-        return Some("holds a blank or a control character: write several addresses as a list".to_owned());
+    // A blank of a path can be sent, as %20.
+    if authority.contains(char::is_whitespace) || text.contains(char::is_control) {
+        return Some("holds a blank in its host, or a control character".to_owned());
     }
     if port.is_some_and(|port| !port.is_empty() && !port.parse::<u16>().is_ok_and(|number| number > 0)) {
         return Some("has a port that is not a number from 1 to 65535".to_owned());
@@ -79,6 +80,15 @@ pub fn address_key(text: &str) -> String {
     let port = port.filter(|port| !port.is_empty() && *port != usual);
     let port = port.map_or_else(String::new, |port| format!(":{port}"));
     format!("{scheme}://{}{port}{path}", host.to_ascii_lowercase())
+}
+
+/// Whether another address begins after a comma, a semicolon or a blank; in a path it is the address of a proxy.
+fn begins_another(rest: &str) -> bool {
+    let rest = rest.to_ascii_lowercase();
+    ["http://", "https://"].iter().any(|scheme| {
+        rest.match_indices(scheme)
+            .any(|(at, _)| rest[..at].ends_with([',', ';']) || rest[..at].ends_with(char::is_whitespace))
+    })
 }
 
 /// The host of an authority, in brackets if it is an IPv6 address, and the text of its port.
