@@ -99,7 +99,10 @@ def test_a_run_stops_early_says_so_and_continues(clem: Clem) -> None:
     done = clem(*arguments, "--until", "40")
     assert done.returncode == 0, done.stderr
     assert "echo: stopped after 20 of 30 instances: interval" in done.stderr
-    noted = json.loads(Path("results/mock/run.json").read_text())["clemcore"]["until"]["echo"]
+    manifest = json.loads(Path("results/mock/run.json").read_text())
+    assert manifest["games"]["echo"]["num_instances"] == 20
+    assert manifest["games"]["echo"]["duration_seconds"] > 0
+    noted = manifest["clemcore"]["until"]["echo"]
     assert (noted["instances"], noted["stopped_early"], noted["looks"]) == (20, True, [20, 30])
     assert clem("eval").returncode == 0
     model = json.loads(Path("results/results.json").read_text())["models"]["mock"]

@@ -279,8 +279,7 @@ def _play_until(settings: RunSettings, run: PlannedRun, models: LoadedModels, vo
         if summary.stopped_by is None:
             for fault in until.look(run.folder, playable):
                 voice.say(f"warning: not scored: {fault}")
-        until.note_cells(run.content, cells)
-        run_folder.write(run.folder, run.content)
+        run.content = run_folder.add(run.folder, run.content, lambda now: until.note_cells(now, cells))
         if summary.stopped_by is not None or all(cell.has_ended for cell in cells):
             break
     for cell in cells:
