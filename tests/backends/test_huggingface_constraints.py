@@ -15,7 +15,7 @@ import pytest
 from clemcore.backends.local.constraints.forms import read_constraint
 from clemcore.backends.local.constraints.schemas import fault_of_schema
 from clemcore.backends.local.constraints.widths import least_tokens
-from clemcore.errors import GenerationArgumentError
+from clemcore.errors import GenerationArgumentError, GenerationError
 from clemcore.model import Model
 from support.tiny import CAPITAL, THINK, copy_of, load, think
 
@@ -319,6 +319,20 @@ class TestErrors:
             tiny.generate_response(CAPITAL, gen_args={"constraint": constraint})
         assert "'tiny'" in str(caught.value)
         assert not re.search(r"%|x-guidance|\d \||at \d+\(|\n", str(caught.value)), "what we put around it"
+
+    def test_many_choices(self, tiny: Model) -> None:
+        """As a rule of a grammar, each would be an item of the parser, which takes 2,000."""
+        choices = [f"answer {number}" for number in range(3000)]
+        reply = tiny.generate_response(CAPITAL, gen_args={"constraint": {"choices": choices}})
+        assert reply.text in choices
+
+    def test_a_grammar_that_is_too_large_for_the_library(self, tiny: Model) -> None:
+        grammar = "start: " + " | ".join(f'"{number}"' for number in range(2001))
+        said = (
+            r"model 'tiny': the constraint is too large for llguidance \(Current row has \d+ items; max is 2000\)"
+        )
+        with pytest.raises(GenerationError, match=said):
+            tiny.generate_response(CAPITAL, gen_args={"constraint": {"grammar": grammar}})
 
     def test_beams(self, tiny_chat: Path, tmp_path: Path) -> None:
         model: Model = load(copy_of(tiny_chat, tmp_path / "tiny", generation_config={"num_beams": 2}))

@@ -14,6 +14,7 @@ from clemcore.backends.local.choosing.filters import MinP, Temperature, TopK, To
 from clemcore.backends.local.choosing.penalties import Repetition
 from clemcore.backends.local.choosing.rules import Rules
 from clemcore.backends.local.choosing.sampler import Sampler, gumbel_noise
+from clemcore.errors import GenerationError
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
 
@@ -192,6 +193,22 @@ class TestBuilding:
         assert chooser is not None
         chooser(scores, [3])
         assert torch.equal(scores, before)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"temperature": 1e-308, "seed": 1},
+            {"repetition_penalty": 1e-40},
+            {"repetition_penalty": 1e-300, "temperature": 1.0, "seed": 1},
+        ],
+    )
+    def test_arguments_that_make_scores_infinite(self, values: dict[str, Any]) -> None:
+        import torch
+
+        chooser = chooser_of(Rules(self.arguments(**values)), [1, 2])
+        assert chooser is not None
+        with pytest.raises(GenerationError, match=r"change the scores of token 0 .* that are not finite"):
+            chooser(torch.linspace(5, 20, 50), [])
 
     def test_greedy_takes_the_best(self) -> None:
         import torch

@@ -63,7 +63,7 @@ def required_audit(described: Description, facts: Mapping[str, Any], model_name:
     why = f"; the one that is stored was made with {'; '.join(near)}" if near else ""
     raise SpecError(
         f"model '{model_name}': exactness 'certified' needs an audit of this model, format and device, and none is "
-        f"stored{why}. Make one with `clem audit {model_name}`"
+        f"stored{why}. Make one with `clem audit {model_name}`, and with the same --set options as the call"
     )
 
 

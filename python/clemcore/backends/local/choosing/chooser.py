@@ -8,6 +8,7 @@ given to it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf, isnan
 from typing import Any, Protocol
 
 from clemcore.backends.local.choosing.scores import as_array, require_numbers
@@ -98,11 +99,20 @@ class Chooser:
         Raises:
             GenerationError: no token can be taken, or the scores are not numbers.
         """
+        import numpy as np
+
         changed = scores = as_array(scores)
         require_numbers(scores, len(ids))
-        for step in self.steps:
-            changed = step(changed, ids)
-        if changed.max() == float("-inf"):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # an error follows, not a warning
+            for step in self.steps:
+                changed = step(changed, ids)
+        best = changed.max()
+        if isnan(best) or best == inf:
+            raise GenerationError(
+                f"the arguments of the call change the scores of token {len(ids)} of the answer to numbers that "
+                "are not finite (as a temperature or repetition_penalty near 0 does): choose others"
+            )
+        if best == -inf:
             raise GenerationError(
                 f"no token can follow after {len(ids)} tokens, because the arguments of the call exclude all "
                 "of them (suppress_tokens, bad_words_ids, logit_bias, a constraint): allow some"

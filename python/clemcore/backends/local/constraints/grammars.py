@@ -16,7 +16,7 @@ from typing import Any
 from clemcore.backends.local.constraints.forms import Constraint
 from clemcore.backends.local.constraints.schemas import fault_of_schema
 from clemcore.backends.local.constraints.widths import least_tokens
-from clemcore.errors import GenerationArgumentError, MissingExtraError
+from clemcore.errors import GenerationArgumentError, GenerationError, MissingExtraError
 
 # Compiled constraints that are remembered for each model; then all are forgotten.
 _REMEMBERED = 64
@@ -26,6 +26,8 @@ _PLACE = re.compile(r"(?:at )?(\d+)\((\d+)\): ")
 _SOURCE = re.compile(r"\n +\d+ \| ")
 _REGEX_FAULT = re.compile(r"regex parse error:\n +(.*)\n[ ^]+\nerror: (.*)")
 _TOKEN = re.compile(r' \(at ".*?" \(.*?\)\)', re.DOTALL)
+# What it says where a grammar is too large, as "Current row has 2001 items; max is 2000".
+_LIMIT = re.compile(r"\w[^:;\n]*; max is \d+")
 _LINES_BEFORE = 1
 _ALL_SPELLINGS = '%llguidance {"no_forcing": true}'
 # White space in JSON is bounded, so that a sampled answer cannot consist of it: none, a blank, or an indented line.
@@ -75,8 +77,15 @@ class Matching:
         self._matcher = matcher
 
     def take(self, token: int) -> bool:
-        """Take the next token, and tell whether the constraint allows it."""
-        return bool(self._matcher.consume_token(token))
+        """Take the next token, and tell whether the constraint allows it.
+
+        Raises:
+            GenerationError: the library gives up, as where a grammar is too large for it.
+        """
+        is_allowed = bool(self._matcher.consume_token(token))
+        if not is_allowed:
+            self._check_size()
+        return is_allowed
 
     @property
     def is_complete(self) -> bool:
@@ -84,14 +93,28 @@ class Matching:
         return bool(self._matcher.is_accepting())
 
     def allowed(self, size: int) -> Any:
-        """Return which tokens are allowed, boolean, shape (size,); none where the answer cannot go on or end."""
+        """Return which tokens are allowed, boolean, shape (size,); none where the answer cannot go on or end.
+
+        Raises:
+            GenerationError: the library gives up, as where a grammar is too large for it.
+        """
         import numpy as np
 
         bits = np.unpackbits(np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
         found = np.zeros(size, dtype=bool)
         if not self._matcher.is_error():
             found[: len(bits)] = bits[:size]
+        else:
+            self._check_size()
         return found
+
+    def _check_size(self) -> None:
+        limit = _LIMIT.search(self._matcher.get_error()) if self._matcher.is_error() else None
+        if limit is not None:
+            raise GenerationError(
+                f"the constraint is too large for llguidance ({limit[0]}): have it allow fewer alternatives at a "
+                "place, or write them as one regex, as choices, or as an enum"
+            )
 
 
 class Grammars:
@@ -148,7 +171,11 @@ class Grammars:
             raise GenerationArgumentError(f"{where}: {unknown}; correct it or leave it out")
         least = least_tokens(constraint, tokens)
         first = Matching(matcher.deep_copy())
-        if least == float("inf") or not (first.is_complete or first.allowed(tokenizer.vocab_size).any()):
+        try:
+            is_possible = first.is_complete or first.allowed(tokenizer.vocab_size).any()
+        except GenerationError as fault:
+            raise GenerationArgumentError(f"{where}: {fault}") from None
+        if least == float("inf") or not is_possible:
             raise GenerationArgumentError(
                 f"{where} cannot be satisfied by any tokens of the model: correct it so that it allows an answer"
             )
@@ -185,7 +212,8 @@ def _source(constraint: Constraint) -> str:
     if constraint.kind == "regex":
         rule = f"start: /{regex_to_lark(constraint.text)}/"
     elif constraint.kind == "choices":
-        rule = "start: " + " | ".join(map(json.dumps, constraint.choices))
+        # A terminal: as a rule, each choice would be an item of the parser, which takes 2,000.
+        rule = "start: CHOICE\nCHOICE: " + " | ".join(map(json.dumps, constraint.choices))
     elif constraint.kind == "json_schema":
         schema = json.loads(constraint.text)
         options = {"whitespace_pattern": _WHITE_SPACE, **(schema.get("x-guidance") or {})}
