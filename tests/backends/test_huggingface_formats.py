@@ -175,6 +175,7 @@ class TestAdapters:
 
     def test_a_folder_that_is_none(self, tiny_chat: Path, adapter: Path) -> None:
         (adapter / "adapter_config.json").unlink()
+        (adapter / "other.safetensors").write_bytes(b"what else is there is not looked at")
         with pytest.raises(
             ModelLoadError, match=r"has no adapter_config.json that can be read .*: name the folder"
         ):

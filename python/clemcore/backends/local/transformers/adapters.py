@@ -56,16 +56,16 @@ def check_adapter(entry: LocalEntry, config: Any, token: str | None = None) -> N
         _check_on_hub(entry, token)
         return
     where = f"model '{entry.model_name}': peft_model '{folder}'"
-    for path in weight_files(folder):
-        fault = fault_of(path)
-        if fault:
-            raise ModelLoadError(f"model '{entry.model_name}': cannot load the adapter: {fault}")
     try:
         made_for = json.loads((folder / "adapter_config.json").read_bytes()).get("base_model_name_or_path")
     except (OSError, ValueError, AttributeError) as fault:
         raise ModelLoadError(
             f"{where} has no adapter_config.json that can be read ({fault}): name the folder that PEFT has saved"
         ) from fault
+    for path in weight_files(folder):
+        broken = fault_of(path)
+        if broken:
+            raise ModelLoadError(f"model '{entry.model_name}': cannot load the adapter: {broken}")
     wrong = None if config is None else _misfit(entry, config, folder)
     if wrong is not None:
         if made_for == entry.source:
