@@ -148,3 +148,8 @@ def test_without_a_preflight_nothing_is_compared(tiny_chat: Path, monkeypatch: p
         load(tiny_chat)
     reply = load(tiny_chat, {**CONFIG, "preflight": False}).generate_response(CAPITAL)
     assert (reply.text, reply.facts["model"]["preflight"]) == (CANBERRA, False)
+
+
+def test_no_more_tokens_than_the_context_have_to_fit(tiny_chat: Path) -> None:
+    with pytest.raises(ModelLoadError, match=r"'tiny' does not fit: it needs .* \(weights .*, 512 tokens .* kB, "):
+        load(tiny_chat, {"premade_chat_template": True, "device_map": "auto", "max_memory": {"cpu": 1000}})

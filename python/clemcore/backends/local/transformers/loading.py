@@ -352,11 +352,8 @@ def loading(entry: LocalEntry, what: str) -> Iterator[None]:
         raise wrapped(error, ModelLoadError, entry.model_name, step, library_versions()) from error
 
 
-def find_context_size(config: Any, entry: LocalEntry, tokenizer: Any) -> tuple[int, str]:
-    """Return the size of the context window in tokens, and where it was found.
-
-    The model's own configuration knows best; then the entry's ``context_size``; then the tokenizer.
-    """
+def stated_context_size(config: Any, entry: LocalEntry) -> tuple[int, str] | None:
+    """Return the size of the context window as configuration or entry state it, and where; None if neither does."""
     for owner, where in ((config, "config"), (getattr(config, "text_config", None), "config.text_config")):
         for field in ("max_position_embeddings", "n_positions", "max_seq_len"):
             size = getattr(owner, field, None)
@@ -364,6 +361,17 @@ def find_context_size(config: Any, entry: LocalEntry, tokenizer: Any) -> tuple[i
                 return size, f"{where}.{field}"
     if entry.context_size is not None:
         return entry.context_size, "entry.context_size"
+    return None
+
+
+def find_context_size(config: Any, entry: LocalEntry, tokenizer: Any) -> tuple[int, str]:
+    """Return the size of the context window in tokens, and where it was found.
+
+    The model's own configuration knows best; then the entry's ``context_size``; then the tokenizer.
+    """
+    stated = stated_context_size(config, entry)
+    if stated is not None:
+        return stated
     size = getattr(tokenizer, "model_max_length", None)
     if isinstance(size, int) and 0 < size < _NO_LIMIT:
         return size, "tokenizer.model_max_length"

@@ -14,7 +14,13 @@ from clemcore.backends.local.memory import Free
 from clemcore.backends.local.preflight import Verdict, require_room
 from clemcore.backends.local.transformers import adapters, fitness, formats, own_config, placing
 from clemcore.backends.local.transformers.buffers import restore_buffers
-from clemcore.backends.local.transformers.loading import check_attention, loading, model_class, name_outputs
+from clemcore.backends.local.transformers.loading import (
+    check_attention,
+    loading,
+    model_class,
+    name_outputs,
+    stated_context_size,
+)
 from clemcore.backends.local.transformers.quiet import no_bar_of_conversion
 from clemcore.backends.local.transformers.rowwise import ROWWISE
 from clemcore.backends.local.weight_files import (
@@ -85,7 +91,8 @@ def load_model(entry: LocalEntry, options: Mapping[str, Any], config: Any = None
         formats.check_stored_method(entry, config)
         fitness.check(entry, config)
     if config is not None and entry.preflight:
-        verdict = judge(entry, config)
+        stated = stated_context_size(config, entry)
+        verdict = judge(entry, config, context_size=None if stated is None else stated[0])
         logger.info("model '%s': %s", entry.model_name, verdict.sentence())
         require_room(entry.model_name, verdict, {} if verdict.fits else formats.in_other_formats(entry, config))
     with loading(entry, "weights"), no_bar_of_conversion() if entry.filename else contextlib.nullcontext():
