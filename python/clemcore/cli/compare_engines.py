@@ -11,7 +11,7 @@ import click
 from clemcore.cli.audit import read_dialogues
 from clemcore.cli.inputs import examples
 from clemcore.cli.respond import print_json
-from clemcore.cli.selection import PATHS, name_or_folder, set_option, with_set
+from clemcore.cli.selection import PATHS, missing_path, name_or_folder, set_option, with_set
 from clemcore.cli.terminal import Styled, note, out, progress, table
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _engine(named: str, model: str, model_id: str | None, set_: tuple[str, ...])
         fields = {"model_name": path.stem, "backend": _HERE[named], "huggingface_id": str(path.resolve())}
         spec = loading.resolve(with_set(ModelSpec(**fields), set_))
     elif model.startswith(PATHS):
-        raise SpecError(f"there is no folder or file '{model}': correct the path, or name a model")
+        raise missing_path(model)
     else:
         wanted = ModelSpec.from_string(model).unify(ModelSpec(backend=_HERE[named]))
         spec = loading.resolve(wanted) if not set_ else name_or_folder(wanted.to_string(), set_)

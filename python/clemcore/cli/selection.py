@@ -120,8 +120,13 @@ def _path_or_name(model: ModelSpec, given: str, *, is_there: bool) -> ModelSpec:
         SpecError: it is a path, and nothing is there.
     """
     if given.startswith(PATHS) and not is_there and not _is_registered(model):
-        raise SpecError(f"there is no folder or file '{given}': correct the path, or name a model")
+        raise missing_path(given)
     return model
+
+
+def missing_path(given: str) -> SpecError:
+    """Return the error for a path at which there is no folder and no file."""
+    return SpecError(f"there is no folder or file '{given}': correct the path, or name a model")
 
 
 def _is_registered(model: ModelSpec) -> bool:

@@ -273,8 +273,8 @@ class LocalModel(MeasuredModel):
         items = []
         described = self._require_engine().describe()
         for index, ask in enumerate(asks):
-            place = "" if len(asks) == 1 and ask.batch_index is None else " at batch index "
-            place += str(index if ask.batch_index is None else ask.batch_index) if place else ""
+            number = index if ask.batch_index is None and len(asks) > 1 else ask.batch_index
+            place = "" if number is None else f" at batch index {number}"
             try:
                 items.append(self._preparation.item(self, index, ask, described, place))
             except Exception as error:  # noqa: BLE001 - one dialogue fails alone

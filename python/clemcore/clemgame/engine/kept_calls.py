@@ -50,7 +50,7 @@ class KeptCalls:
         self._whole = None if other._whole is None else [*other._whole]
 
     def ordered(self) -> Sequence[StoredCall]:
-        """Return the calls so far, by number. Long ones are read when somebody looks at them."""
+        """Return the calls so far, by number. Those of a long episode are read from the store on first use."""
         if self._whole is not None:
             return sorted(self._whole, key=lambda call: call.number)
         return _StoredCalls(sorted(self._numbers), self._read_back)

@@ -186,7 +186,7 @@ class LiveEpisode:
         return self.can_be_left and timeout is not None and now - self.began > timeout + _GRACE
 
     def wait_outside(self, *, can_be_left: bool) -> None:
-        """Note that the thread begins to wait for somebody outside of the game."""
+        """Note that the thread begins to wait for a model or a person."""
         self.is_waiting, self.can_be_left = True, can_be_left
 
     def has_answer(self) -> None:

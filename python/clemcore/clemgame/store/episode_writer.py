@@ -17,7 +17,7 @@ from clemcore.clemgame.store.pieces import Cutter
 from clemcore.clemgame.store.record_cursor import RecordCursor
 from clemcore.secrets import scrub_json
 
-# Bytes of the records of an episode that are kept in memory; those of more are read when somebody needs them.
+# The most bytes of records that an episode keeps in memory. If it has more, all are read from the store on use.
 MOST_RECORDS = 65_536
 
 

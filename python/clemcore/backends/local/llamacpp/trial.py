@@ -104,7 +104,7 @@ def _reason(code: int, written: str) -> str:
     found = [match[0].strip() for line in written.splitlines() if (match := _REASON.search(line))]
     if found:
         return found[0]
-    if code == -signal.SIGKILL if hasattr(signal, "SIGKILL") else False:
+    if hasattr(signal, "SIGKILL") and code == -signal.SIGKILL:
         return "the system has killed it, as it does when memory runs out"
     try:
         return f"signal {signal.Signals(-code).name}"
