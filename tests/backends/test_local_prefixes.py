@@ -144,7 +144,8 @@ def test_threads_share_it() -> None:
         try:
             for _ in range(200):
                 ids = draw.choices(range(3), k=draw.randrange(1, 12))
-                assert found(tree, ids) == tuple(ids[: len(found(tree, ids))])
+                prefix = found(tree, ids)  # asked once: another thread may drop it before the next call
+                assert prefix == tuple(ids[: len(prefix)])
                 keep(tree, ids, limit=100)
         except Exception as error:  # noqa: BLE001 - shown below
             faults.append(error)
