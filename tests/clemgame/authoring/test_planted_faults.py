@@ -95,6 +95,10 @@ FAULTS: dict[str, tuple[Plant, str, str, str, str, str]] = {
         _code("            state.failed()\n", "            return\n            state.failed()\n"),
         *("outcome", "warning", "master.py", "state.failed()", "never reached"),
     ),
+    "an end behind a condition that never holds": (
+        _code("            state.failed()\n", "            if False:\n                state.failed()\n"),
+        *("outcome", "warning", "master.py", "state.failed()", "never reached"),
+    ),
     "an outcome that no code sets": (
         _code("        self.state.abort()\n", "        self.state.failed()\n"),
         *("outcome", "hint", "master.py", "state.succeed()", "ends an episode as aborted"),

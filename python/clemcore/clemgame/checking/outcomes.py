@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from clemcore.clemgame.checking.dead_code import dead_statements
 from clemcore.clemgame.checking.remarks import HINT, WARNING, Remark
 
 # The methods of a state that end an episode, and what else sets the same outcome.
@@ -88,17 +89,9 @@ def _never_called(path: Path, tree: ast.Module, used: set[str]) -> Iterator[Rema
 
 
 def _never_reached(path: Path, tree: ast.Module) -> Iterator[Remark]:
-    """Report statements behind one that always leaves the block, if they set an outcome."""
-    for node in ast.walk(tree):
-        for name in ("body", "orelse", "finalbody"):
-            block = getattr(node, name, None)
-            if not isinstance(block, list):
-                continue
-            leaves = False
-            for statement in block:
-                if leaves:
-                    for inner in ast.walk(statement):
-                        if (outcome := _outcome_of(inner)) is not None:
-                            text = f"this would end an episode {_NAMES[outcome]}, but is never reached"
-                            yield Remark(WARNING, text, "outcome", str(path), inner.lineno)  # type: ignore[attr-defined]
-                leaves = leaves or isinstance(statement, (ast.Return, ast.Raise, ast.Continue, ast.Break))
+    """Report statements that can never run, if they set an outcome."""
+    for statement in dead_statements(tree):
+        for inner in ast.walk(statement):
+            if (outcome := _outcome_of(inner)) is not None:
+                text = f"this would end an episode {_NAMES[outcome]}, but is never reached"
+                yield Remark(WARNING, text, "outcome", str(path), inner.lineno)  # type: ignore[attr-defined]
