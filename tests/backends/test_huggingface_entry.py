@@ -244,8 +244,41 @@ class TestGenerationArguments:
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
     def test_what_is_not_a_number(self, value: float) -> None:
-        with pytest.raises(GenerationArgumentError, match="'temperature' cannot be written as JSON"):
+        with pytest.raises(GenerationArgumentError, match=rf"temperature: must be a finite number, not {value}$"):
             read_arguments({"temperature": value, "max_tokens": 3})
+
+    @pytest.mark.parametrize(
+        ("name", "value", "words"),
+        [
+            ("logit_bias", {"5": 10**400}, r"logit_bias\['5'\]: must be a number of at most 64 bits"),
+            ("sequence_bias", [[[5], 10**400]], r"sequence_bias\[0\]\[1\]: must be a number of at most 64 bits"),
+            ("logit_bias", {"5": float("inf")}, r"logit_bias\['5'\]: must be a finite number, not inf"),
+            ("bad_words_ids", [[{1}]], r"bad_words_ids\[0\]\[0\]: must be a text, a number, .*, not set"),
+        ],
+    )
+    def test_values_that_no_model_can_compute_with(self, name: str, value: Any, words: str) -> None:
+        with pytest.raises(GenerationArgumentError, match=words) as caught:
+            read_arguments({"temperature": 1.0, "max_tokens": 3, name: value})
+        assert len(str(caught.value)) < 300
+
+    @pytest.mark.parametrize("name", ["temperature", "max_tokens", "top_p", "presence_penalty", "seed"])
+    @pytest.mark.parametrize("digits", [20, 400, 5000])
+    def test_numbers_that_are_too_large(self, name: str, digits: int) -> None:
+        words = f"{name}: must be a number of at most 64 bits, not one of \\d+ bits$"
+        with pytest.raises(GenerationArgumentError, match=words):
+            read_arguments({"temperature": 1.0, "max_tokens": 3, name: 10**digits})
+
+    @pytest.mark.parametrize("depth", [201, 3000, 30_000])
+    def test_values_that_are_nested_without_end(self, depth: int) -> None:
+        schema: dict[str, Any] = {}
+        for _ in range(depth):
+            schema = {"items": schema}
+        with pytest.raises(GenerationArgumentError, match=r"constraint: is nested more than 200 levels deep"):
+            read_arguments({"temperature": 1.0, "max_tokens": 3, "constraint": {"json_schema": schema}})
+
+    def test_all_such_values_are_named_at_once(self) -> None:
+        with pytest.raises(GenerationArgumentError, match=r"temperature: must be a finite .*; top_p: must be .*64"):
+            read_arguments({"temperature": float("nan"), "max_tokens": 3, "top_p": 10**30})
 
     def test_what_has_no_effect_is_refused(self) -> None:
         for name, value in (("top_p", 0.9), ("top_k", 5), ("min_p", 0.1)):

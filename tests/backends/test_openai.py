@@ -219,8 +219,8 @@ def test_extra_body_is_merged_and_a_later_wish_wins(wire_server: WireServer) -> 
         ({"extra_body": {"stream": True}}, "'stream' is not available"),
         ({"extra_body": 3}, "'extra_body' must be a dict, not int"),
         ({"top_k": 1, "extra_body": {"top_k": 2}}, "asked for twice, by name and in 'extra_body': top_k"),
-        ({"seed": float("nan")}, "'seed' cannot be written as JSON"),
-        ({"seed": object()}, "'seed' cannot be written as JSON: Object of type object"),
+        ({"seed": float("nan")}, "seed: must be a finite number, not nan"),
+        ({"seed": object()}, "seed: must be a text, a number, true, false, a list or a dict, not object"),
     ],
 )
 def test_what_cannot_be_sent_as_asked_is_refused_before(

@@ -58,7 +58,7 @@ OUTSIDE = [
     ("presence_penalty", 3, "presence_penalty: must be from -2 to 2"),
     ("stop", [""], "stop: must be a text or a list of texts"),
     ("stop", 3, "stop: must be a text or a list of texts"),
-    ("stop", ["\ud800"], "'stop' cannot be written as JSON: .* half of a character"),
+    ("stop", ["\ud800"], "stop: has .*, which is one half of a character and not text"),
 ]
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
-from clemcore.arguments.fitting import as_json, fit
+from clemcore.arguments.fitting import as_json, fit, plain
 from clemcore.arguments.ledger import Ledger, OnUnsupported, Path, check_names, leaves, merge, value_at
 from clemcore.arguments.parameter import SAMPLING_FIELDS, NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import (
@@ -112,8 +112,12 @@ class _Filling:
 
     def add(self, name: str, value: Any, *, is_native: bool) -> None:
         """Find the place of one argument."""
-        value = as_json(name, value)
         ledger = self._ledger
+        try:
+            value = plain(value)
+        except NotExpressibleError as fault:
+            ledger.refuse(f"{name}{fault}")
+            return
         parameter = None if is_native else self._dialect.parameters.get(name)
         if not is_native and self._is_wish(name, value, parameter):
             self._wish_for(name, value)
@@ -272,7 +276,7 @@ class _Filling:
             why, near = found
             if not ledger.was_asked(name):
                 raise SpecError(f"model '{spec['model_name']}': model_config.{name}: {why}")
-            nearest = () if near is None or near == wish else (_in_words(name, near),)
+            nearest = () if near is None or near == wish else (near.in_words(name),)
             if not ledger.unsupported(name, why, *nearest, value=self._wished) or near is None:
                 return None
             wish = near
@@ -350,12 +354,6 @@ def thinks(ledger: Ledger, spec: ModelSpec) -> bool:
         return not ledger.reasoning.is_off
     thinking = thinking_of(spec)
     return bool(thinking.get("always") or thinking.get("on_by_default"))
-
-
-def _in_words(name: str, wish: Reasoning) -> Any:
-    """Return a wish in the form that an argument of this name has, where it can be said in it."""
-    is_word = name == "reasoning_effort" and wish.effort is not None
-    return wish.effort if is_word else wish.words
 
 
 def _extra_body(spec: ModelSpec, dialect: Format) -> dict[str, Any]:

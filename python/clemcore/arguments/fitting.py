@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import nearest_choice
 from clemcore.errors import GenerationArgumentError
+
+# Deeper values are refused: parsers have limits, and JSON of Python ends with a RecursionError somewhere above.
+_DEEPEST = 200
+# No service and no engine reads larger integers.
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_LONG_NUMBER = re.compile(r"\d{19}")
 
 
 def fit(ledger: Ledger, name: str, value: Any, parameter: Parameter) -> None:
@@ -60,14 +69,49 @@ def as_json(name: str, value: Any) -> Any:
     """Return the value as JSON will carry it: tuples become lists, keys become text.
 
     Raises:
-        GenerationArgumentError: JSON in UTF-8 cannot carry it.
+        GenerationArgumentError: JSON in UTF-8 cannot carry it, or nobody would read it.
+    """
+    try:
+        return plain(value)
+    except NotExpressibleError as fault:
+        raise GenerationArgumentError(f"generation argument {name}{fault}") from None
+
+
+def plain(value: Any) -> Any:
+    """Return the value as JSON will carry it.
+
+    Raises:
+        NotExpressibleError: JSON in UTF-8 cannot carry it, or nobody would read it; the message says why, and is
+            to follow the name of what has the value.
     """
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         text.encode("utf-8")
-        return json.loads(text)
-    except UnicodeEncodeError as fault:
-        reason = f"{fault.object[fault.start]!r} is one half of a character"
-    except (TypeError, ValueError, RecursionError) as fault:
-        reason = str(fault)
-    raise GenerationArgumentError(f"generation argument '{name}' cannot be written as JSON: {reason}")
+        is_deep = text.count("[") + text.count("{") > _DEEPEST
+        fault = fault_of_value(value) if is_deep or _LONG_NUMBER.search(text) else None
+        if fault is None:
+            return json.loads(text)
+    except UnicodeEncodeError as error:
+        fault = f": has {error.object[error.start]!r}, which is one half of a character and not text"
+    except (TypeError, ValueError, RecursionError) as error:
+        fault = fault_of_value(value) or f": cannot be written as JSON: {error}"
+    raise NotExpressibleError(fault)
+
+
+def fault_of_value(value: Any) -> str | None:
+    """Return what JSON cannot carry in a value, or what nobody would read, with its place; None for nothing."""
+    parts = [("", value, 0)]
+    while parts:
+        place, part, depth = parts.pop()
+        if isinstance(part, (Mapping, list, tuple)):
+            if depth >= _DEEPEST:
+                return f": is nested more than {_DEEPEST} levels deep: flatten it"
+            pairs = part.items() if isinstance(part, Mapping) else enumerate(part)
+            parts += [(f"{place}[{name!r:.40}]", inside, depth + 1) for name, inside in pairs][::-1]
+        elif isinstance(part, float) and not math.isfinite(part):
+            return f"{place}: must be a finite number, not {part}"
+        elif isinstance(part, int) and not _LEAST <= part <= _MOST:
+            return f"{place}: must be a number of at most 64 bits, not one of {part.bit_length()} bits"
+        elif part is not None and not isinstance(part, (str, int, float)):
+            return f"{place}: must be a text, a number, true, false, a list or a dict, not {type(part).__name__}"
+    return None

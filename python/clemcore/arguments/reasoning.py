@@ -42,6 +42,10 @@ class Reasoning:
         wish = {"effort": self.effort, "budget": self.budget}
         return {name: value for name, value in wish.items() if value is not None}
 
+    def in_words(self, name: str) -> Any:
+        """Return it in the form that an argument of this name has, if it can be said in it."""
+        return self.effort if name == "reasoning_effort" and self.effort is not None else self.words
+
     def as_effort(self) -> Reasoning:
         """Return the effort that is nearest to a budget, for services that take no number.
 

@@ -239,7 +239,11 @@ class Preparation:
         """Return what becomes of generation arguments, worked out once for all calls with the same ones."""
         gen_args = {**DEFAULT_GEN_ARGS, **model.gen_args, **more}
         asked = frozenset(model.asked_gen_args).union(more)
-        key = repr(gen_args), asked
+        try:
+            key = repr(gen_args), asked
+        except (RecursionError, ValueError):  # of a value that is refused: too deep, or with too many digits
+            read_arguments(gen_args, asked, model.model_spec, self._arguments)
+            raise
         account = self._accounts.get(key)
         if account is None:
             can_force = "choose" in described.hooks and described.tokens_are_final

@@ -35,7 +35,7 @@ class Check:
             NotExpressibleError: it is not what it must be.
         """
         if not self.holds(value):
-            raise NotExpressibleError(f"must be {self.words}, not {value!r}", self.nearest(value))
+            raise NotExpressibleError(f"must be {self.words}, not {value!r:.200}", self.nearest(value))
         return value
 
 
@@ -76,7 +76,10 @@ class Refusal:
 
 def is_number(value: Any) -> bool:
     """Tell whether a value is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond a float
+        return False
 
 
 def is_integer(value: Any) -> bool:
