@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from clemcore.backends.huggingface_local import HuggingfaceLocalModel
 from clemcore.errors import GenerationArgumentError
+from clemcore.model import Model
 
 HELLO = [{"role": "user", "content": "Hello!"}]
 
 
-@pytest.mark.parametrize("value", [10**400, 10**5000, float("inf")])
-def test_a_temperature_beyond_a_float(model: HuggingfaceLocalModel, value: float) -> None:
+@pytest.mark.parametrize("value", [10**400, 1 << 20_000, float("inf")], ids=["400", "20000 bits", "inf"])
+def test_a_temperature_beyond_a_float(model: Model, value: float) -> None:
     with pytest.raises(GenerationArgumentError, match=r"model 'tiny' .* temperature: must be a (number|finite)"):
         model.generate_response(HELLO, gen_args={"temperature": value})
 
 
 @pytest.mark.parametrize("depth", [250, 3000])
-def test_a_schema_that_is_nested_without_end(model: HuggingfaceLocalModel, depth: int) -> None:
+def test_a_schema_that_is_nested_without_end(model: Model, depth: int) -> None:
     schema: dict[str, Any] = {}
     for _ in range(depth):
         schema = {"items": schema}

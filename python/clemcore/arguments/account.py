@@ -86,7 +86,12 @@ def ledger_of(gen_args: Mapping[str, Any], asked: Collection[str], spec: ModelSp
     ledger = Ledger(spec["model_name"], asked_names | from_caller.keys(), _policy(spec))
     filling = _Filling(ledger, spec, dialect)
     for name, value in {**given, **from_caller}.items():
-        filling.add(name, value, is_native=name in from_caller)
+        try:
+            as_sent = plain(value)
+        except NotExpressibleError as fault:
+            ledger.refuse(f"{name}{fault}")
+        else:
+            filling.add(name, as_sent, is_native=name in from_caller)
     return filling.finish()
 
 
@@ -111,13 +116,8 @@ class _Filling:
         merge(ledger.fields, json.loads(json.dumps(self._extra)))
 
     def add(self, name: str, value: Any, *, is_native: bool) -> None:
-        """Find the place of one argument."""
+        """Find the place of one argument, whose value is what JSON carries."""
         ledger = self._ledger
-        try:
-            value = plain(value)
-        except NotExpressibleError as fault:
-            ledger.refuse(f"{name}{fault}")
-            return
         parameter = None if is_native else self._dialect.parameters.get(name)
         if not is_native and self._is_wish(name, value, parameter):
             self._wish_for(name, value)
