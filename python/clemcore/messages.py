@@ -134,6 +134,9 @@ def _found(message: Message, field: str) -> str:
     return "but is empty" if value == "" else f"not {type(value).__name__}"
 
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=repr)
+
+
 def sha256_of(messages: Messages) -> str:
     """Return the SHA-256 of messages, written as JSON with sorted keys, without spaces, in UTF-8.
 
@@ -141,8 +144,7 @@ def sha256_of(messages: Messages) -> str:
         >>> sha256_of([{"role": "user", "content": "Hi"}]) == sha256_of([{"content": "Hi", "role": "user"}])
         True
     """
-    text = json.dumps(messages, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=repr)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(messages).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def texts_of(messages: Messages) -> Iterator[tuple[int, str, str]]:

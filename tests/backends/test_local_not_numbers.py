@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from clemcore.backends.local.transformers.watch import Finite
 from clemcore.errors import GenerationError
 from support.tiny import CAPITAL, END, load
 
 pytestmark = pytest.mark.slow  # importing torch alone takes seconds
+NAN = math.nan
 HELLO = [{"role": "user", "content": "Hello!"}]
 WORDS = r"^model 'tiny': the model gives scores that are not numbers \(NaN or infinite\) for token 0 of the answer"
 
@@ -39,18 +44,54 @@ def test_no_answer_is_given(altered: Path, exactness: str, value: float) -> None
         model.score_answers(HELLO, ["Hello!"])
 
 
+@pytest.mark.parametrize("more", [{"num_beams": 2}, {"prompt_lookup_num_tokens": 3}], ids=str)
+def test_no_answer_of_a_search(altered: Path, more: dict[str, Any]) -> None:
+    model = load(damaged(altered, float("nan")), {"premade_chat_template": True, "eos_to_cull": END})
+    for name, value in more.items():
+        setattr(model.model.generation_config, name, value)
+    model.set_gen_args(temperature=0.0, max_tokens=4)
+    with pytest.raises(GenerationError, match=WORDS):
+        model.generate_response(HELLO)
+
+
+class Outputs:
+    """Hands outputs on as a model does while it generates."""
+
+    def _update_model_kwargs_for_generation(self, outputs: Any) -> Any:
+        return outputs
+
+
+def after(scores: list[list[list[float]]], *, beams: bool = False, assisted: bool = False) -> Finite:
+    """Return what has seen the scores of some calls, shape (rows, tokens) each."""
+    model = Outputs()
+    finite = Finite(model, beams=beams, assisted=assisted)
+    with finite:
+        for rows in scores:
+            logits = torch.zeros((len(rows), len(rows[0]), 5))
+            logits[:, :, 3] = torch.tensor(rows)
+            model._update_model_kwargs_for_generation(SimpleNamespace(logits=logits))
+    assert vars(model) == vars(Outputs())
+    return finite
+
+
 def test_what_a_row_gets_after_its_end_does_not_count() -> None:
-    import torch
-
-    from clemcore.backends.local.transformers.watch import Finite
-
-    finite = Finite(2, beams=False)
-    good, bad = torch.zeros(5), torch.full((5,), float("nan"))
-    finite(torch.zeros((2, 2)), torch.stack([good, good]))
-    finite(torch.zeros((2, 3)), torch.stack([bad, bad]))
+    finite = after([[[0.0], [0.0]], [[NAN], [NAN]]])
     assert set(finite.failures([([7], "stop"), ([7, 8], "length")])) == {1}
-    # Scores of tokens that are ruled out are -inf; all of them together leave no token.
-    good[1:] = float("-inf")
-    finite = Finite(2, beams=True)
-    finite(torch.zeros((2, 2)), torch.stack([good, good]))
-    assert not finite.failures([([7], "length")])
+    assert set(after([[[0.0], [0.0]], [[0.0], [NAN]]], beams=True).failures([([7, 8], "length")])) == {0}
+
+
+def test_tokens_that_are_ruled_out_are_no_fault() -> None:
+    assert not after([[[-math.inf]]]).failures([([7], "length")])
+    assert after([[[math.inf]]]).failures([([7], "length")])
+
+
+def test_padding_before_a_prompt_does_not_count() -> None:
+    assert not after([[[NAN, 0.0]]]).failures([([7], "length")])
+    assert after([[[NAN, 0.0]]], assisted=True).failures([([7], "length")])
+
+
+def test_many_scores_are_not_kept() -> None:
+    finite = after([[[0.0, 0.0]] * 30_000] * 3 + [[[NAN, NAN]] * 30_000], assisted=True)
+    assert not finite._kept
+    (failure, *_) = finite.failures([([1, 2, 3, 4], "length")] * 30_000).values()
+    assert "for token 3 of the answer" in str(failure)

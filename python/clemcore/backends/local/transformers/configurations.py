@@ -67,6 +67,10 @@ class Settings:
             found = self.limited[most] = dataclasses.replace(self.effective, max_tokens=most)
         return found if seed is None else dataclasses.replace(found, seed=seed)
 
+    def sent_for(self, arguments: Arguments) -> dict[str, Any]:
+        """Return what a job was computed with, for the record."""
+        return {**self.sent, "max_new_tokens": arguments.max_tokens, **sent_choices(arguments)}
+
 
 class Configurations:
     """Makes the generation configurations of one model."""
@@ -141,8 +145,7 @@ class Configurations:
 
     def sent(self, arguments: Arguments) -> dict[str, Any]:
         """Return what a job was computed with, for the record."""
-        sent = {**self.settings(arguments).sent, "max_new_tokens": arguments.max_tokens}
-        return {**sent, **sent_choices(arguments)}
+        return self.settings(arguments).sent_for(arguments)
 
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[None]:
@@ -152,7 +155,7 @@ class Configurations:
         """
         model = self._model
         self._put_aside = model.generation_config
-        model.generation_config = self._nothing
+        _set_configuration(model, self._nothing)
         redirect_warnings()
         token = QUIET.set(True)
         try:
@@ -164,9 +167,14 @@ class Configurations:
     def restore(self) -> None:
         """Give the model its own configuration back; nothing happens if it has it."""
         if self._put_aside is not None:
-            self._model.generation_config = self._put_aside
+            _set_configuration(self._model, self._put_aside)
             self._put_aside = None
 
     def close(self) -> None:
         """Forget the model."""
         self._model = None
+
+
+def _set_configuration(model: Any, config: Any) -> None:
+    """Give a model a generation configuration; torch's way would first look whether it is a weight or a module."""
+    object.__setattr__(model, "generation_config", config)

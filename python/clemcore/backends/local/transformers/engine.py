@@ -350,21 +350,18 @@ class TransformersEngine:
             beams = (config.num_beams or 1) > 1
             watch = Watch(batch, longest, ends, beams=beams) if is_watched(batch) else None
             choosing = Choosing(batch, longest, ends) if batch[0].choose is not None else None
-            finite = Finite(longest, beams=beams)
+            finite = Finite(self._model, beams=beams, assisted=settings.is_search and not beams)
             rows = [[config.pad_token_id] * n + prompt for n, prompt in zip(pads, prompts, strict=True)]
             input_ids = torch.tensor(rows, device=device)
-            mask = torch.ones_like(input_ids)
-            for index, n in enumerate(pads):
-                if n:
-                    mask[index, :n] = 0
+            mask = torch.tensor([[0] * n + [1] * (longest - n) for n in pads], device=device)
             inputs = {
                 **{"input_ids": input_ids, "attention_mask": mask, "generation_config": config},
                 "stopping_criteria": None if watch is None else [watch],
-                "logits_processor": [finite] if choosing is None else [finite, choosing],
+                "logits_processor": None if choosing is None else [choosing],
                 **inputs_of(batch, self._model),
             }
-            sequences = self._called(batch, inputs)
-            sent = [self._configurations.sent(job.arguments) for job in batch]
+            sequences = self._called(batch, inputs, finite)
+            sent = [settings.sent_for(job.arguments) for job in batch]
         answers = [row[longest:] for row in sequences.tolist()]
         failures = {} if choosing is None else choosing.failures
         seconds = time.perf_counter() - begin
@@ -389,12 +386,13 @@ class TransformersEngine:
         config.max_new_tokens = max(job.arguments.max_tokens for job in batch)
         return config
 
-    def _called(self, batch: Sequence[Job], inputs: dict[str, Any]) -> Any:
+    def _called(self, batch: Sequence[Job], inputs: dict[str, Any], finite: Finite) -> Any:
         """Call generate() with our configuration alone, after the pieces of a job."""
         exactly = deterministic(self._device, self._name) if batch[0].deterministic else contextlib.nullcontext()
         with self._computing(), exactly:
             cache = self._feeder.cache_for(batch[0]) if len(batch) == 1 else None
             self._feeder.reset()
-            made = self._model.generate(**inputs, **cache_argument(cache))
+            with finite:
+                made = self._model.generate(**inputs, **cache_argument(cache))
             self._feeder.learn()
-            return made
+        return made

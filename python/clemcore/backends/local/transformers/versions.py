@@ -13,6 +13,8 @@ from typing import Any
 
 from clemcore.backends.local.transformers.continuous import plain
 
+_training = operator.attrgetter("training")
+
 
 class Watched:
     """The weights of one model and how it computes."""
@@ -54,7 +56,9 @@ class Watched:
 
         In training mode, dropout would make an answer a matter of chance.
         """
-        training = [module for module in self._hooked if module.training]
+        # Of a model that is as it should be, only this is asked in every call.
+        is_training = any(map(_training, self._hooked))
+        training = [module for module in self._hooked if module.training] if is_training else []
         if training:
             self._model.eval()
         try:

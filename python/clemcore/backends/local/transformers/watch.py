@@ -8,11 +8,16 @@ not tell which row ended by it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from clemcore.backends.local.choosing.scores import not_numbers
 from clemcore.backends.local.engine import Ending, Job
+
+# How many scores are kept for one look: 1 MB of float32.
+_KEPT = 1 << 18
+_TAKES_CACHE = "_update_model_kwargs_for_generation"
 
 
 class Watch:
@@ -72,29 +77,68 @@ class Watch:
 
 
 class Finite:
-    """A logits processor for one call of ``generate``: it finds scores that are not numbers, and changes none."""
+    """Finds scores that are not numbers while ``generate`` runs, within a ``with`` block.
 
-    def __init__(self, prompt_length: int, *, beams: bool) -> None:
-        """Take the shape of the batch.
+    It sees what the model returns for each token where ``generate`` itself does, at the method that takes the cache
+    from it. A logits processor would see the same; but transformers inspects the signature of each for each token,
+    which takes longer than all else that is ours in a short answer. The scores of many tokens are looked at
+    together, so that a GPU need not wait for it.
+    """
+
+    def __init__(self, model: Any, *, beams: bool, assisted: bool) -> None:
+        """Take what computes.
 
         Args:
-            prompt_length: tokens before the new ones, padding included.
+            model: the transformers model, or that of PEFT around it.
             beams: whether all rows are beams of one job.
+            assisted: whether the model is given several tokens at a time, which it may then refuse.
         """
-        self._prompt_length = prompt_length
+        self._model = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._beams = beams
+        self._assisted = assisted
         self._first: dict[int, int] = {}
+        self._kept: list[Any] = []
+        self._steps = 0
 
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Return the scores, shape (rows, vocabulary), as they are."""
-        best = scores.amax(-1)  # NaN if one of them is
-        if not best.isfinite().all():
-            for index in best.isfinite().logical_not().nonzero().flatten().tolist():
-                self._first.setdefault(0 if self._beams else index, input_ids.shape[1] - self._prompt_length)
-        return scores
+    def __enter__(self) -> None:
+        # Of the class: a process that was forked in such a block has the attribute of its parent.
+        method = getattr(type(self._model), _TAKES_CACHE).__get__(self._model)
+
+        def seen(outputs: Any, *args: Any, **more: Any) -> Any:
+            self._keep(outputs.logits)
+            return method(outputs, *args, **more)
+
+        self._model.__dict__[_TAKES_CACHE] = seen
+
+    def __exit__(self, *_: object) -> None:
+        self._model.__dict__.pop(_TAKES_CACHE, None)
+
+    def _keep(self, logits: Any) -> None:
+        """Keep scores, shape (rows, tokens, vocabulary), for a look."""
+        if not self._assisted and logits.shape[1] > 1:
+            logits = logits[:, -1:].clone()  # not the memory of the whole prompt
+        elif logits.device.type != "cpu":
+            logits = logits.clone()  # the memory is written to again where the model is compiled
+        self._kept.append(logits)
+        if len(self._kept) * logits.numel() >= _KEPT:
+            self._look()
+
+    def _look(self) -> None:
+        import torch
+
+        kept, self._kept, first = self._kept, [], self._steps
+        self._steps += len(kept)
+        # One sum is the shortest look. A model may rule tokens out itself, with -inf: then a row's best tells more.
+        if not kept or math.isfinite(torch.cat(kept, 1).sum(dtype=torch.float32).item()):
+            return
+        for step, scores in enumerate(kept, start=first):
+            is_finite = scores.amax(-1).isfinite().all(-1)  # NaN if one is
+            for index in is_finite.logical_not().nonzero().flatten().tolist():
+                self._first.setdefault(0 if self._beams else index, step)
 
     def failures(self, endings: Sequence[tuple[Sequence[int], Any]]) -> dict[int, Exception]:
         """Return the errors of rows, by their numbers; what a row got after its end does not count."""
+        self._look()
         lengths = [len(ids) for ids, _ in endings]
         return {index: not_numbers(step) for index, step in self._first.items() if step < lengths[index]}
 
