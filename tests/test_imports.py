@@ -21,7 +21,7 @@ PACKAGE = Path(clemcore.__file__).parent
 LEVELS = (
     {"_core", "visible", "utils"},
     {"errors", "spelling"},
-    {"messages", "secrets", "files", "forks", "names", "plugins"},
+    {"abilities", "messages", "secrets", "files", "forks", "names", "plugins"},
     {"keys", "registry"},
     {"arguments"},
     {"images", "prompts", "calls", "diagnosis"},

@@ -16,6 +16,8 @@
     ├── ModelLoadError            (OSError)         a local model is not there or cannot be read
     ├── GenerationError           (RuntimeError)    a local model failed while it computed a reply
     ├── GenerationArgumentError   (ValueError)      a generation argument that cannot be sent as asked
+    ├── NotSupportedError         (AttributeError)  the model has no such method; models of other backends have
+    ├── ScopeError                (ValueError, TypeError)  a scope, or a list of scopes, cannot be used
     ├── ContextExceededError                        prompt and reply do not fit the context window
     ├── RemoteCallError                             a provider refused or failed; .kind says how
     │   ├── RemoteConnectionError                   the connection failed or broke off
@@ -216,6 +218,14 @@ class GenerationError(ClemcoreError, RuntimeError):
 
 class GenerationArgumentError(ClemcoreError, ValueError):
     """A generation argument cannot be sent as asked: unknown to the backend, or a value it refuses."""
+
+
+class NotSupportedError(ClemcoreError, AttributeError):
+    """A model has no such method, which models of other backends have."""
+
+
+class ScopeError(ClemcoreError, ValueError, TypeError):
+    """A scope has a wrong label, is closed or is not a scope, or a batch does not have one for each dialogue."""
 
 
 class ContextExceededError(ClemcoreError):

@@ -217,6 +217,23 @@ def ensure_alternating_roles(messages: Messages, cull_system_message: bool = Tru
     return [merged(run) for run in runs_of(messages, cull_system_message=False)]
 
 
+def check_something_is_left(messages: Messages, left: Messages | list[Messages]) -> None:
+    """Check that a dialogue is more than a first system message without text, which is left out.
+
+    Args:
+        messages: the dialogue.
+        left: what is left of it.
+
+    Raises:
+        MessagesError: nothing is left.
+    """
+    if messages and not left:
+        raise MessagesError(
+            "the only message is a system message without text, which is left out, so nothing would be asked: "
+            "write its text, or add a message of the user"
+        )
+
+
 def _without_empty_system(messages: Messages) -> Messages:
     is_empty = messages and messages[0]["role"] == "system" and not messages[0]["content"]
     return messages[1:] if is_empty else messages

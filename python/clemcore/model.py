@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from clemcore.abilities import Abilities
 from clemcore.calls import execution
 from clemcore.calls.batch import Batch
 from clemcore.calls.call import ReceivedBody, Reply
@@ -34,7 +35,7 @@ __all__ = ["DEFAULT_GEN_ARGS", "BatchGenerativeModel", "Model", "ReceivedBody", 
 DEFAULT_GEN_ARGS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 300}
 
 
-class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
+class Model(Abilities, abc.ABC):
     """A model that answers messages, wherever it runs.
 
     A backend's model implements :meth:`generate_response`; checks, timing and the record come by themselves.
@@ -319,7 +320,7 @@ class Model(abc.ABC):  # noqa: B024 - abstract behind TYPE_CHECKING
         """Forget what the model keeps for the current conversation."""
         end_conversation(self)
 
-    def close(self) -> None:  # noqa: B027 - most models hold nothing
+    def close(self) -> None:
         """Give back what the model holds, such as the memory of weights; it cannot answer afterwards."""
 
     def __enter__(self) -> Self:

@@ -13,7 +13,7 @@ from clemcore import backends
 from clemcore.backends.local.audit.result import Audit, Comparison, FirstDifference, fingerprint_of
 from clemcore.backends.local.audit.store import path_of, required_audit, save, stored_audit
 from clemcore.backends.local.engine import Description
-from clemcore.errors import ContextExceededError, MessagesError, SpecError
+from clemcore.errors import ContextExceededError, GenerationArgumentError, MessagesError, SpecError
 from support.tiny import load
 
 WEIGHTS = {"weights_sha256": "ab" * 32, "adapter": None}
@@ -166,12 +166,33 @@ class TestTheTinyModel:
 
         assert len(default_prompts()) == 16
         front = load(tiny_chat)._front
-        lengths = [len(ids) for ids in prompts_of(front, None, 24)]
-        assert 0 < len(lengths) < 16  # the others do not fit its window
-        with pytest.raises(MessagesError, match="at least one dialogue"):
+        prompts, left_out = prompts_of(front, None, 24)
+        assert 0 < len(prompts) == 16 - left_out < 16  # the others do not fit its window
+        with pytest.raises(MessagesError, match="at least one text or dialogue"):
             prompts_of(front, [], 24)
+        assert prompts_of(front, ["Hello!"], 24) == prompts_of(
+            front, iter([[{"role": "user", "content": "Hello!"}]]), 24
+        )
+        with pytest.raises(MessagesError, match=r"^dialogue 1: messages\[0\]\['content'\] must be a string"):
+            prompts_of(front, ["Hello!", [{"role": "user"}]], 24)
+        with pytest.raises(MessagesError, match=r"dialogues must hold a list of texts or dialogues, not int"):
+            prompts_of(front, 3, 24)  # type: ignore[arg-type]
         with pytest.raises(ContextExceededError, match="by dialogue 1"):
             prompts_of(front, [self.QUESTIONS[0], [{"role": "user", "content": "long " * 600}]], 24)
+
+    @pytest.mark.parametrize("count", [0, -1, "3", 2.5, True, None])
+    def test_a_number_of_tokens_that_is_none(self, tiny_chat: Path, count: Any) -> None:
+        with pytest.raises(
+            GenerationArgumentError, match="new_tokens of an audit must be an integer of at least 1"
+        ):
+            load(tiny_chat).audit(["Hello!"], count)
+
+    def test_the_result_says_how_many_prompts_were_left_out(self, tiny_chat: Path) -> None:
+        made = load(tiny_chat).audit(new_tokens=1)
+        assert made.left_out == 16 - made.prompts > 0
+        assert Audit.from_dict(made.to_dict()) == made
+        before = {name: value for name, value in made.to_dict().items() if name != "left_out"}
+        assert Audit.from_dict(before).left_out == 0
 
     def test_speeds(self, tiny_chat: Path) -> None:
         speeds = list(load(tiny_chat).bench(lengths=(8, 600), batches=(1, 2), new_tokens=4))

@@ -231,6 +231,12 @@ def test_what_cannot_be_sent_as_asked_is_refused_before(
     assert not wire_server.requests
 
 
+def test_nothing_but_an_empty_system_message_is_not_sent(wire_server: WireServer) -> None:
+    with pytest.raises(MessagesError, match="the only message is a system message without text"):
+        open_model(wire_server.url, {}).generate_response([{"role": "system", "content": ""}])
+    assert not wire_server.requests
+
+
 def test_openai_itself_refuses_names_that_it_does_not_know(wire_server: WireServer) -> None:
     write_keys(openai={"api_key": CANARY, "base_url": f"{wire_server.url}/v1"})
     with pytest.raises(GenerationArgumentError, match=r"'temprature'.*did you mean 'temperature'"):

@@ -14,7 +14,7 @@ import pytest
 
 from clemcore import backends
 from clemcore.calls.request import Request
-from clemcore.errors import GenerationArgumentError, MessagesError
+from clemcore.errors import GenerationArgumentError, MessagesError, ScopeError
 from clemcore.model import BatchGenerativeModel, Model, Reply
 from clemcore.registry.spec import ModelSpec
 
@@ -137,11 +137,11 @@ def test_one_value_for_each_item(model: Any) -> None:
         model.generate_batch_response([ask("a"), ask("b")], gen_args=[{}])
     with pytest.raises(GenerationArgumentError, match="gen_args must be a list with one value for each dialogue"):
         model.generate_batch_response([ask("a")], gen_args="temperature")
-    with pytest.raises(ValueError, match="scopes has 3 values for 1 dialogues"):
+    with pytest.raises(ScopeError, match="scopes has 3 values for 1 dialogues"):
         model.generate_batch_response([ask("a")], scopes=[None] * 3)
     with pytest.raises(GenerationArgumentError, match="gen_args must be a dict"):
         model.generate_response(ask("a"), gen_args=["temperature"])
-    with pytest.raises(TypeError, match=r"scope must be what backends.scope"):
+    with pytest.raises(ScopeError, match=r"scope must be what backends.scope"):
         model.generate_response(ask("a"), scope={"episode": 1})
     assert model.generate_batch_response([]) == []
 

@@ -46,6 +46,8 @@ def test_an_audit_is_shown_and_stored(
     assert "format: float32, attention sdpa" in shown
     (stored,) = (tmp_path / "cache" / "audits").iterdir()
     assert f"stored: {stored.stem}" in shown
+    assert "do not fit the context" not in shown
+    assert "prompts (2 more do not fit the context), 1 new" in here.ok("audit", str(tiny_chat), "-l", "1")
     again = json.loads(here.ok("audit", str(tiny_chat), "prompts.json", "-l", "4", "--json"))
     first = Audit.from_dict(json.loads(stored.read_bytes()))
     assert Audit.from_dict(again).comparisons == first.comparisons
@@ -57,11 +59,19 @@ def test_an_audit_is_shown_and_stored(
         ("{", "prompts.json is not valid JSON"),
         ('"Hello!"', "prompts.json must hold a list of texts or dialogues, not str"),
         ('[{"role": "user", "content": "Hi"}]', "prompts.json holds one dialogue: put it into a list"),
+        ("[]", "prompts.json must hold at least one text or dialogue"),
+        ('["Hello!", [{"role": "user"}]]', "prompts.json: dialogue 1: messages[0]['content'] must be a string"),
+        ("[" * 100_000, "prompts.json is nested too deeply"),
     ],
 )
 def test_prompts_that_are_none(clem: Clem, tiny_chat: Path, content: str, words: str) -> None:
     Path("prompts.json").write_text(content)
     assert words in clem.fails("audit", str(tiny_chat), "prompts.json")
+
+
+def test_a_prompt_that_is_too_long_names_its_file(clem: Clem, tiny_chat: Path) -> None:
+    Path("prompts.json").write_text(json.dumps(["Hello!", "long " * 600]))
+    assert "prompts.json: Context token limit for tiny" in clem.fails("audit", str(tiny_chat), "prompts.json")
 
 
 @pytest.mark.parametrize("command", ["audit", "bench"])

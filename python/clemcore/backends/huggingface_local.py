@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clemcore.backends.base import Backend, require
 from clemcore.backends.local.arguments import read_arguments
@@ -173,6 +173,14 @@ class HuggingfaceLocalModel(LocalModel):
         self.tokenizer = front.tokenizer
         self.config = front.config
         self.device = next(self.model.parameters()).device
+
+    if not TYPE_CHECKING:  # as in its base
+
+        def __getattr__(self, name: str) -> Any:
+            """Say that the model was closed where ``model`` is asked for afterwards."""
+            if name == "model":
+                self._require_engine()
+            return super().__getattr__(name)
 
     def forget_kept(self) -> None:
         """Forget what is kept of earlier prompts, also of those that were computed together."""

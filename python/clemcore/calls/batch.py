@@ -17,7 +17,7 @@ from clemcore.calls.call import Call, Recordable, Reply
 from clemcore.calls.progress import Progress
 from clemcore.calls.request import NO_ARGUMENTS, request_of
 from clemcore.calls.scope import Scope, Sink
-from clemcore.errors import ClemcoreError, GenerationArgumentError, MessagesError
+from clemcore.errors import ClemcoreError, GenerationArgumentError, MessagesError, ScopeError
 from clemcore.messages import Messages, check_messages
 
 
@@ -70,14 +70,18 @@ class Batch:
         """Check the dialogues and make their requests; a malformed one has its error as its result.
 
         Raises:
-            ValueError: ``scopes`` has not one value for each dialogue.
+            ScopeError: ``scopes`` has not one value for each dialogue, or one that is not a scope.
             GenerationArgumentError: ``gen_args`` has not one value for each dialogue, or one that is not a dict.
             MessagesError: ``batch_messages`` is not a list of dialogues at all.
         """
         dialogues = _dialogues(batch_messages)
         size = len(dialogues)
-        given_scopes = _each(scopes, size, "scopes")
-        given_args = [gen_args] * size if isinstance(gen_args, Mapping) else _arguments(gen_args, size)
+        given_scopes = _each(scopes, size, "scopes", ScopeError)
+        given_args: Sequence[Any] = (
+            [gen_args] * size
+            if isinstance(gen_args, Mapping)
+            else _each(gen_args, size, "gen_args", GenerationArgumentError)
+        )
         requests = [
             request_of(messages, given_args[index], given_scopes[index], (index, size))
             for index, messages in enumerate(dialogues)
@@ -225,18 +229,11 @@ def _dialogues(batch_messages: Any) -> list[Any]:
     return list(batch_messages)
 
 
-def _arguments(gen_args: Any, size: int) -> Sequence[Any]:
-    try:
-        return _each(gen_args, size, "gen_args")
-    except (TypeError, ValueError) as fault:
-        raise GenerationArgumentError(str(fault)) from None
-
-
-def _each(values: Sequence[Any] | None, size: int, name: str) -> Sequence[Any]:
+def _each(values: Any, size: int, name: str, kind: type[ClemcoreError]) -> Sequence[Any]:
     if values is None:
         return [None] * size
     if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
-        raise TypeError(f"{name} must be a list with one value for each dialogue, not {type(values).__name__}")
+        raise kind(f"{name} must be a list with one value for each dialogue, not {type(values).__name__}")
     if len(values) != size:
-        raise ValueError(f"{name} has {len(values)} values for {size} dialogues: give one for each, or None")
+        raise kind(f"{name} has {len(values)} values for {size} dialogues: give one for each, or None")
     return values

@@ -88,8 +88,7 @@ def request_of(
 
     Raises:
         GenerationArgumentError: ``gen_args`` is not a dict.
-        TypeError: ``scope`` is not a scope.
-        ValueError: the scope is closed.
+        ScopeError: ``scope`` is not a scope, or it is closed.
     """
     belongs = capture(scope) if listener is None else listener.belongs
     return Request(messages, checked_arguments(gen_args), belongs, batch, listener)

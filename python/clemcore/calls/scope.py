@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clemcore import forks
+from clemcore.errors import ScopeError
 
 if TYPE_CHECKING:
     from clemcore.calls.budget import Budget
@@ -152,7 +153,7 @@ class Scope:
         """Let the calls of this context belong to it.
 
         Raises:
-            ValueError: it was closed before.
+            ScopeError: it was closed before.
         """
         self.require_open()
         self._enter(innermost())
@@ -173,9 +174,9 @@ class Scope:
             end()
 
     def require_open(self) -> None:
-        """Raise ValueError if it was closed: a call of a closed scope would be recorded nowhere."""
+        """Raise ScopeError if it was closed: a call of a closed scope would be recorded nowhere."""
         if self._is_closed:
-            raise ValueError(f"the scope {self.labels} is closed: open a new one with backends.scope(…)")
+            raise ScopeError(f"the scope {self.labels} is closed: open a new one with backends.scope(…)")
 
     def on_close(self, end: Callable[[], None]) -> None:
         """Call a function when the scope that holds a conversation together ends.
@@ -255,8 +256,7 @@ def scope(*, sinks: tuple[Sink, ...] = (), answers: Answers | None = None, **lab
             ``call`` is given.
 
     Raises:
-        ValueError: a label is unknown.
-        TypeError: the value of a label is neither a string nor an integer.
+        ScopeError: a label is unknown, or its value is neither a string nor an integer.
 
     Examples:
         >>> from clemcore import backends
@@ -270,9 +270,9 @@ def scope(*, sinks: tuple[Sink, ...] = (), answers: Answers | None = None, **lab
 
             near = difflib.get_close_matches(name, LABELS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"labels are {', '.join(LABELS)}"
-            raise ValueError(f"a scope has no label '{name}': {hint}")
+            raise ScopeError(f"a scope has no label '{name}': {hint}")
         if not isinstance(value, (str, int)) or isinstance(value, bool):
-            raise TypeError(f"the label '{name}' of a scope must be a text or a whole number, not {value!r}")
+            raise ScopeError(f"the label '{name}' of a scope must be a text or a whole number, not {value!r}")
     return Scope(labels, sinks=tuple(sinks), answers=answers)
 
 
@@ -350,13 +350,12 @@ def capture(given: Scope | None = None) -> Membership:
         given: the scope of the call, where one was given with it.
 
     Raises:
-        TypeError: it is not a scope.
-        ValueError: it was closed before.
+        ScopeError: it is not a scope, or it was closed before.
     """
     global _everything  # noqa: PLW0603 - kept from call to call
     if given is not None:
         if not isinstance(given, Scope):
-            raise TypeError(f"scope must be what backends.scope(…) returns, not {type(given).__name__}")
+            raise ScopeError(f"scope must be what backends.scope(…) returns, not {type(given).__name__}")
         given.require_open()
         return given.membership()
     node = innermost()

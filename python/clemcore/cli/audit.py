@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +14,7 @@ from clemcore.cli.inputs import examples
 from clemcore.cli.respond import print_json
 from clemcore.cli.selection import name_or_folder, set_option
 from clemcore.cli.terminal import Styled, note, out, progress, table
-from clemcore.errors import MessagesError, SpecError
+from clemcore.errors import ContextExceededError, MessagesError, SpecError, TemplateError
 
 if TYPE_CHECKING:
     from clemcore.backends.local.audit.result import Audit, Comparison
@@ -47,7 +49,7 @@ def audit(*, model: str, prompts: str | None, max_tokens: int, set_: tuple[str, 
     def tell(name: str) -> None:
         note(Styled(f"asking: {name} …", "dim"))
 
-    with progress(f"auditing {model}"):
+    with progress(f"auditing {model}"), naming_file(prompts):
         made = loaded.audit(dialogues, max_tokens, tell)
     if as_json:
         print_json(made.to_dict())
@@ -91,15 +93,30 @@ def read_dialogues(path: Path) -> list[Any]:
     Raises:
         MessagesError: it is not one.
     """
+    from clemcore.backends.local.audit.prompts import as_dialogues
+
     try:
         found = json.loads(path.read_bytes())
     except ValueError as fault:
         raise MessagesError(f"{path} is not valid JSON: {fault}") from None
-    if not isinstance(found, list):
-        raise MessagesError(f"{path} must hold a list of texts or dialogues, not {type(found).__name__}")
-    if found and all(isinstance(each, dict) for each in found):
-        raise MessagesError(f"{path} holds one dialogue: put it into a list, as [[…]]")
-    return [[{"role": "user", "content": each}] if isinstance(each, str) else each for each in found]
+    except RecursionError:
+        raise MessagesError(f"{path} is nested too deeply to be read as JSON") from None
+    return as_dialogues(found, str(path))
+
+
+@contextlib.contextmanager
+def naming_file(path: str | None) -> Iterator[None]:
+    """Let an error about a dialogue that is raised in the block name its file.
+
+    Args:
+        path: the file, or None where the dialogues are our own.
+    """
+    try:
+        yield
+    except (MessagesError, TemplateError, ContextExceededError) as fault:
+        if path is not None and path not in str(fault):
+            fault.args = (f"{path}: {fault.args[0]}", *fault.args[1:])
+        raise
 
 
 def _show(audit: Audit) -> None:
@@ -111,7 +128,8 @@ def _show(audit: Audit) -> None:
     out(f"device: {device['name']}, {device.get('processor')}, {device.get('instructions')}, ", end="")
     out(f"threads {fingerprint['threads']}")
     out("libraries: " + ", ".join(f"{name} {version}" for name, version in fingerprint["libraries"].items()))
-    out(f"asked: {audit.prompts} prompts, {audit.new_tokens} new tokens, {audit.seconds:.0f} s")
+    left_out = f" ({audit.left_out} more do not fit the context)" if audit.left_out else ""
+    out(f"asked: {audit.prompts} prompts{left_out}, {audit.new_tokens} new tokens, {audit.seconds:.0f} s")
     out(f"largest shift of a score: {audit.shift:.3g}; smallest margin of a choice: {audit.smallest_margin:.3g}")
     out(f"stored: {audit.id}")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clemcore.cli.audit import read_dialogues
+from clemcore.cli.audit import naming_file, read_dialogues
 from clemcore.cli.inputs import examples
 from clemcore.cli.respond import print_json
 from clemcore.cli.selection import PATHS, missing_path, name_or_folder, set_option, with_set
@@ -71,7 +71,8 @@ def compare_engines(
     asked = None if prompts is None else read_dialogues(Path(prompts))  # before models are loaded
     engines: list[ComparedEngine] = [_engine(each, model, model_id, set_) for each in (a, b)]
     _name_apart(engines)
-    dialogues = fitting(engines, asked, max_tokens)
+    with naming_file(prompts):
+        dialogues = fitting(engines, asked, max_tokens)
 
     def tell(words: str) -> None:
         note(Styled(f"asking: {words} …", "dim"))

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from clemcore.backends.compared.dialogues import naming
 from clemcore.backends.compared.engines import Answered, ComparedEngine, LocalEngine, Prompted, finite
+from clemcore.backends.local.audit.prompts import naming
 from clemcore.messages import Messages
 
 # So many tokens are shown on each side of a difference.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from clemcore.backends.compared.engines import ComparedEngine, LocalEngine
-from clemcore.backends.local.audit.prompts import default_prompts
-from clemcore.errors import ClemcoreError, MessagesError, TemplateError
-from clemcore.messages import Messages, check_messages
+from clemcore.backends.local.audit.prompts import as_dialogues, default_prompts, naming
+from clemcore.errors import MessagesError, TemplateError
+from clemcore.messages import Messages
 
 _TURNS: tuple[Messages, ...] = (
     [
@@ -23,12 +22,15 @@ _TURNS: tuple[Messages, ...] = (
 )
 
 
-def fitting(engines: Sequence[ComparedEngine], given: Sequence[Messages] | None, new_tokens: int) -> list[Messages]:
+def fitting(
+    engines: Sequence[ComparedEngine], given: Iterable[Messages | str] | None, new_tokens: int
+) -> list[Messages]:
     """Return dialogues that fit into the context of the engines that run here.
 
     Args:
         engines: those that are compared.
-        given: what the user gives; None takes the default ones that fit and that the template takes.
+        given: what the user gives, each a text or messages; None takes the default ones that fit and that the
+            template takes.
         new_tokens: the most tokens of an answer.
 
     Raises:
@@ -37,9 +39,7 @@ def fitting(engines: Sequence[ComparedEngine], given: Sequence[Messages] | None,
         TemplateError: the template refuses a dialogue of the user.
     """
     found = []
-    for index, messages in enumerate([*_TURNS, *default_prompts()] if given is None else given):
-        with naming(index):
-            check_messages(messages)
+    for index, messages in enumerate([*_TURNS, *default_prompts()] if given is None else as_dialogues(given)):
         try:
             with naming(index):
                 fits = [_fits(each, messages, new_tokens, index, is_given=given is not None) for each in engines]
@@ -51,21 +51,6 @@ def fitting(engines: Sequence[ComparedEngine], given: Sequence[Messages] | None,
     if not found:
         raise MessagesError("there is no dialogue to compare the engines with: give your own in a JSON file")
     return found
-
-
-@contextlib.contextmanager
-def naming(index: int) -> Iterator[None]:
-    """Let an error that is raised in the block name the dialogue.
-
-    Args:
-        index: its place among the dialogues that are compared.
-    """
-    try:
-        yield
-    except ClemcoreError as fault:
-        if f"dialogue {index}" not in str(fault) and fault.args and isinstance(fault.args[0], str):
-            fault.args = (f"dialogue {index}: {fault.args[0]}", *fault.args[1:])
-        raise
 
 
 def _fits(engine: ComparedEngine, messages: Messages, new_tokens: int, index: int, *, is_given: bool) -> bool:

@@ -19,7 +19,7 @@ from clemcore.backends.local.prompt import Encoded, Prompt
 from clemcore.backends.local.prompt_checks import OURS, check_is_text, check_text_only
 from clemcore.backends.local.seeing import Picture, Sight, counted, in_parts, pictures_of
 from clemcore.errors import ContextExceededError, MessagesError, SpecError, TemplateError
-from clemcore.messages import Message, Messages, merged, runs_of, texts_of
+from clemcore.messages import Message, Messages, check_something_is_left, merged, runs_of, texts_of
 from clemcore.prompts.control_tokens import ControlTokens, facts_of
 from clemcore.prompts.lost_text import AS_TEXTS, Form, changed_texts, form_of, is_reasoning_removed
 from clemcore.prompts.proof import Subject
@@ -369,7 +369,9 @@ def _time_of(value: str | datetime | None, model_name: str) -> datetime | None:
 
 
 def _runs(messages: Messages, merge: bool) -> list[Messages]:
-    return runs_of(messages) if merge else [[message] for message in messages]
+    runs = runs_of(messages) if merge else [[message] for message in messages]
+    check_something_is_left(messages, runs)
+    return runs
 
 
 def _places(messages: Messages, runs: Sequence[Messages]) -> list[int]:

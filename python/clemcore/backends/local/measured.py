@@ -6,7 +6,7 @@ It puts the parts together that compute these, and computes nothing itself.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clemcore.backends.local.audit.making import Auditor
@@ -85,7 +85,7 @@ class MeasuredModel(BatchGenerativeModel):
 
     def audit(
         self,
-        dialogues: Sequence[Messages] | None = None,
+        dialogues: Iterable[Messages | str] | None = None,
         new_tokens: int = 24,
         progress: Callable[[str], None] = lambda _name: None,
     ) -> Audit:
@@ -94,12 +94,15 @@ class MeasuredModel(BatchGenerativeModel):
         Certified answers need it. Each call names it in its record.
 
         Args:
-            dialogues: what is asked; by default sixteen short and long questions.
+            dialogues: what is asked, each a text or messages; by default those of sixteen short and long questions
+                that fit the context window.
             new_tokens: the most tokens of an answer.
             progress: told the name of each way to ask before it begins.
 
         Raises:
             MessagesError: a dialogue does not have the right form, or there is none.
+            TemplateError: the chat template refuses a dialogue.
+            GenerationArgumentError: ``new_tokens`` is not a number of tokens.
             SpecError: the weights were changed since they were loaded.
             ContextExceededError: a dialogue does not fit.
             GenerationError: the engine failed.
@@ -109,8 +112,8 @@ class MeasuredModel(BatchGenerativeModel):
                 f"model '{self.name}': an audit counts for the weights of files, and these were changed since they "
                 "were loaded. Save them as a model of their own, and audit that"
             )
-        prompts = prompts_of(self._front, dialogues, new_tokens)
-        auditor = Auditor(self._engine, self._exact, self._modes[FAST], prompts, new_tokens)
+        prompts, left_out = prompts_of(self._front, dialogues, new_tokens)
+        auditor = Auditor(self._engine, self._exact, self._modes[FAST], prompts, new_tokens, left_out=left_out)
         audit = auditor.make(self.name, self._weights.facts, progress)
         save(audit)
         self._replies.forget_audits()

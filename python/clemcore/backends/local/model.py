@@ -119,6 +119,15 @@ class LocalModel(MeasuredModel):
         """Give the weights back at once, unless another model shares them; the model cannot answer afterwards."""
         self.__dict__.pop("_weights", None)
 
+    def __enter__(self) -> Self:
+        """Use the model in a block, at whose end it is closed.
+
+        Raises:
+            ModelLoadError: it was closed before.
+        """
+        self._require_engine()
+        return self
+
     def __del__(self) -> None:
         """Give the weights back, also where the model is part of a cycle."""
         self.close()

@@ -10,7 +10,7 @@ from clemcore.arguments.ledger import Ledger
 from clemcore.backends.service.dialects.base import Dialect
 from clemcore.errors import SpecError
 from clemcore.images import check_number, part_as_sent
-from clemcore.messages import Message, Messages, check_texts, ensure_alternating_roles
+from clemcore.messages import Message, Messages, check_something_is_left, check_texts, ensure_alternating_roles
 from clemcore.registry.settings import setting
 from clemcore.registry.spec import ModelSpec
 
@@ -36,7 +36,9 @@ def written(spec: ModelSpec, model_id: str, dialect: Dialect, messages: Messages
     if any(message.get("image") is not None for message in messages):
         check_number(messages, spec)
     check_texts(messages)
-    sent = [_with_whole_data(message, index) for index, message in enumerate(ensure_alternating_roles(messages))]
+    merged = ensure_alternating_roles(messages)
+    check_something_is_left(messages, merged)
+    sent = [_with_whole_data(message, index) for index, message in enumerate(merged)]
     return dialect.body(spec, model_id, sent, ledger.fields)
 
 

@@ -49,7 +49,14 @@ class Auditor:
     """Asks one model."""
 
     def __init__(
-        self, engine: Engine, exact: Exact, fast: Mode, prompts: Sequence[Sequence[int]], tokens: int
+        self,
+        engine: Engine,
+        exact: Exact,
+        fast: Mode,
+        prompts: Sequence[Sequence[int]],
+        tokens: int,
+        *,
+        left_out: int = 0,
     ) -> None:
         """Take the parts.
 
@@ -59,7 +66,9 @@ class Auditor:
             fast: asks them together.
             prompts: their token ids.
             tokens: the most tokens of an answer.
+            left_out: how many further prompts do not fit the context window.
         """
+        self._left_out = left_out
         self._engine = engine
         self._exact = exact
         self._fast = fast
@@ -96,6 +105,7 @@ class Auditor:
             tuple(comparisons),
             min(_margin(scores) for answer in alone for scores in answer.scores),
             round(time.perf_counter() - begin, 1),
+            self._left_out,
         )
 
     def _ways(self, progress: Callable[[str], None]) -> Iterator[tuple[str, list[Answer]]]:

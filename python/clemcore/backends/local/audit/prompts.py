@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+from clemcore.backends.local.checks import is_integer
 from clemcore.backends.local.frontend import Frontend
-from clemcore.errors import MessagesError
+from clemcore.errors import ClemcoreError, GenerationArgumentError, MessagesError
 from clemcore.messages import Messages, check_messages
 
 _TEXT = (
@@ -54,25 +57,73 @@ def default_prompts() -> list[Messages]:
     return [dialogue for pair in zip(plain, long, strict=True) for dialogue in pair]
 
 
-def prompts_of(front: Frontend, dialogues: Sequence[Messages] | None, new_tokens: int) -> list[list[int]]:
-    """Return the token ids of an audit's prompts.
+def as_dialogues(given: Any, file: str = "") -> list[Messages]:
+    """Return texts and dialogues as dialogues.
+
+    Args:
+        given: a list whose items are texts or messages.
+        file: the file that they come from, for errors.
+
+    Raises:
+        MessagesError: they are not such a list, or there is none.
+    """
+    where = file or "dialogues"
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise MessagesError(f"{where} must hold a list of texts or dialogues, not {type(given).__name__}")
+    items = list(given)
+    if not items:
+        raise MessagesError(f"{where} must hold at least one text or dialogue, but the list is empty")
+    if all(isinstance(each, Mapping) for each in items):
+        raise MessagesError(f"{where} holds one dialogue: put it into a list, as [[…]]")
+    found = [[{"role": "user", "content": each}] if isinstance(each, str) else each for each in items]
+    prefix = f"{file}: " if file else ""
+    for index, messages in enumerate(found):
+        check_messages(messages, where=f"{prefix}dialogue {index}: messages")
+    return found
+
+
+@contextlib.contextmanager
+def naming(index: int) -> Iterator[None]:
+    """Let an error that is raised in the block name the dialogue.
+
+    Args:
+        index: its place among the dialogues that are asked.
+    """
+    try:
+        yield
+    except ClemcoreError as fault:
+        if f"dialogue {index}" not in str(fault) and fault.args and isinstance(fault.args[0], str):
+            fault.args = (f"dialogue {index}: {fault.args[0]}", *fault.args[1:])
+        raise
+
+
+def prompts_of(
+    front: Frontend, dialogues: Iterable[Messages | str] | None, new_tokens: int
+) -> tuple[list[list[int]], int]:
+    """Return the token ids of an audit's prompts, and how many default prompts do not fit the context window.
 
     Args:
         front: encodes.
-        dialogues: what the user gives; None takes the default ones that fit the context window.
+        dialogues: what the user gives, each a text or messages; None takes the default ones that fit.
         new_tokens: the most tokens of an answer.
 
     Raises:
         MessagesError: a dialogue does not have the right form, or there is none.
+        TemplateError: the chat template refuses a dialogue.
+        GenerationArgumentError: ``new_tokens`` is not a number of tokens.
         ContextExceededError: a dialogue of the user does not fit.
     """
-    if dialogues is not None and not dialogues:
-        raise MessagesError("an audit needs at least one dialogue, but the list of prompts is empty")
-    prompts = []
-    for index, messages in enumerate(default_prompts() if dialogues is None else dialogues):
-        check_messages(messages)
-        ids = front.encode(front.write(messages))
+    if not is_integer(new_tokens) or new_tokens < 1:
+        raise GenerationArgumentError(
+            f"model '{front.name}': new_tokens of an audit must be an integer of at least 1, not "
+            f"{new_tokens!r:.200}"
+        )
+    prompts, left_out = [], 0
+    for index, messages in enumerate(default_prompts() if dialogues is None else as_dialogues(dialogues)):
+        with naming(index):
+            ids = front.encode(front.write(messages))
         if dialogues is None and len(ids) + new_tokens > front.context_size:
+            left_out += 1
             continue
         front.check_context(ids, new_tokens, messages, f" by dialogue {index}")
         prompts.append(ids)
@@ -80,4 +131,4 @@ def prompts_of(front: Frontend, dialogues: Sequence[Messages] | None, new_tokens
         raise MessagesError(
             f"none of the default prompts fits the {front.context_size} tokens of '{front.name}': give your own"
         )
-    return prompts
+    return prompts, left_out

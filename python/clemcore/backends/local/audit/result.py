@@ -75,6 +75,7 @@ class Audit:
         comparisons: one for each way to ask.
         smallest_margin: the smallest distance of the best score to the second, over all steps of the answers alone.
         seconds: how long it took.
+        left_out: how many of the default prompts were not asked, because they do not fit the context window.
     """
 
     fingerprint: Mapping[str, Any]
@@ -85,6 +86,7 @@ class Audit:
     comparisons: tuple[Comparison, ...]
     smallest_margin: float
     seconds: float
+    left_out: int = 0
 
     @property
     def id(self) -> str:
@@ -122,6 +124,7 @@ class Audit:
                 raise OtherFormatError(
                     f"it has format {value['format']}, and this version of clemcore reads {FORMAT}"
                 )
+            value = {"left_out": 0, **value}  # audits of before do not have it
             fields = {field.name: value[field.name] for field in dataclasses.fields(cls)}
             fields["comparisons"] = tuple(map(_comparison, value["comparisons"]))
             audit = cls(**fields)
