@@ -1,8 +1,9 @@
-"""Measures the page of results: `python benches/pages.py [--episodes N] [--folder FOLDER]`.
+"""Measures large results: `python benches/pages.py [--episodes N] [--folder FOLDER] [--skip PART]`.
 
-It makes a synthetic run of N episodes (400,000 by default, with 12.5 calls each), writes its page as a folder, and
-opens it in headless Chromium. It prints what is measured and what is wanted; the exit status is 1 if something is
-missed.
+It makes a synthetic run of N episodes (400,000 by default, with 12.5 calls each). Then it runs `clem eval` on it
+and on a run of a tenth of that size, writes its page as a folder, and opens the page in headless Chromium. It
+prints what is measured and what is wanted; the exit status is 1 if something is missed. Times of `clem eval` are
+those of the processor. `--skip eval` or `--skip page` leaves a part out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import random
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,8 +38,10 @@ MODELS, GAMES, EXPERIMENTS = 20, 10, 5
 VARIANTS = 50
 # Numbers of pieces that bodies share; a run has lower ones of its own.
 _FIRST_PIECE = 1_000_000
-# Bytes that are loaded at the start, and bytes of memory.
-LOADED, MEMORY = 5_000_000, 300_000_000
+# Bytes that are loaded at the start, bytes of memory of the page, and those of `clem eval`.
+LOADED, MEMORY, MEMORY_OF_EVAL = 5_000_000, 300_000_000, 2_000_000_000
+# How many times the time of a tenth `clem eval` may take.
+TIMES_OF_A_TENTH = 12.0
 
 
 def make_runs(results: Path, episodes: int) -> None:
@@ -123,14 +127,50 @@ def _body(game: int, variant: int, shared: dict[bytes, int]) -> tuple[int, bytes
     return len(interactions), packed(b"".join([interactions, *frames]))
 
 
+def measure_eval(folder: Path, results: Path, episodes: int) -> Iterator[tuple[str, float, float]]:
+    """Evaluate results and a tenth of them; give names, what was measured and what is wanted at most."""
+    tenth = folder / "tenth"
+    if not tenth.exists():
+        make_runs(tenth, episodes // 10)
+    for arguments in ([], ["--no-parquet"]):
+        (seconds, memory), (of_tenth, _) = (_evaluated(each, arguments) for each in (results, tenth))
+        name = " ".join(["clem eval", *arguments])
+        yield f"{name}: times the {of_tenth:.1f} s of CPU of a tenth", seconds / of_tenth, TIMES_OF_A_TENTH
+        yield f"{name}: bytes of memory", memory, MEMORY_OF_EVAL
+
+
+def _evaluated(results: Path, arguments: list[str]) -> tuple[float, float]:
+    """Evaluate results from the start; return the seconds of the processor and the bytes of memory that it took."""
+    for file in (*results.glob("*.parquet"), results / ".results.intervals", results / "raw.csv"):
+        file.unlink(missing_ok=True)
+    clem = str(Path(sys.executable).parent / "clem")
+    command = [clem, "eval", "-r", str(results), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024.0
+
+
+def _memory_of(browser: Any) -> float:
+    """Return the bytes of the largest process that shows a page; of memory that it shares, it counts its part."""
+    processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    lines = (
+        Path(f"/proc/{each['id']}/smaps_rollup").read_text().splitlines()
+        for each in processes
+        if each["type"] == "renderer"
+    )
+    return max(int(line.split()[1]) * 1024.0 for each in lines for line in each if line.startswith("Pss:"))
+
+
 def measure(page_file: Path) -> Iterator[tuple[str, float, float]]:
     """Open a page in Chromium; give names, what was measured and what is wanted at most."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
-        arguments = ["--no-sandbox", "--enable-precise-memory-info"]
-        context = playwright.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, args=arguments)
-        page = context.new_page()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
         loaded: list[str] = []
         page.on("requestfinished", lambda request: loaded.append(request.url))
         ready = functools.partial(page.wait_for_selector, "main[aria-busy=false]")
@@ -144,6 +184,7 @@ def measure(page_file: Path) -> Iterator[tuple[str, float, float]]:
         yield "seconds until the page is open", timed(lambda: page.goto(page_file.as_uri())), 2.0
         local = [Path(url.removeprefix("file://")) for url in loaded if url.startswith("file:")]
         yield "bytes loaded at the start", sum(path.stat().st_size for path in local), LOADED
+        yield "bytes of memory at the start", _memory_of(browser), MEMORY
         ids = page.evaluate("JSON.parse(document.querySelector('#start').textContent).ids")
         yield "seconds to filter the leaderboard", moved(page, f"#view=table&x={ids['experiments'][1]}"), 0.2
         yield "seconds to sort the leaderboard", moved(page, "#view=table&sort=-2"), 0.2
@@ -155,8 +196,8 @@ def measure(page_file: Path) -> Iterator[tuple[str, float, float]]:
         page.goto(f"{page_file.as_uri()}#view=episodes")
         ready()
         yield "seconds to open an episode", timed(lambda: page.locator("tbody a").nth(50).click(), ".message"), 1.0
-        yield "bytes of memory of the page", float(page.evaluate("performance.memory.usedJSHeapSize")), MEMORY
-        context.close()
+        yield "bytes of memory at the end", _memory_of(browser), MEMORY
+        browser.close()
 
 
 def main() -> int:
@@ -164,23 +205,34 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=400_000)
     parser.add_argument("--folder", help="where to write, and what is used again; by default a temporary folder")
+    parser.add_argument("--skip", action="append", default=[], choices=("eval", "page"), help="leave a part out")
     arguments = parser.parse_args()
+    missed = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(arguments.folder or temporary)
         results, page = folder / "results", folder / "page"
-        for path, act in ((results, lambda: make_runs(results, arguments.episodes)),
-                          (page, lambda: write_folder([results], page))):  # fmt: skip
-            if not path.exists():
-                begin, cpu = time.perf_counter(), time.process_time()
-                act()
-                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-                took = f"{time.perf_counter() - begin:.0f} s, {time.process_time() - cpu:.0f} s of CPU"
-                print(f"{path.name}: {took}, {size / 1e6:.0f} MB", flush=True)
-        missed = 0
-        for name, found, most in measure(page / "index.html"):
+        _timed(results, lambda: make_runs(results, arguments.episodes))
+        measured: list[Iterator[tuple[str, float, float]]] = []
+        if "eval" not in arguments.skip:
+            measured.append(measure_eval(folder, results, arguments.episodes))
+        if "page" not in arguments.skip:
+            _timed(page, lambda: write_folder([results], page))
+            measured.append(measure(page / "index.html"))
+        for name, found, most in (each for part in measured for each in part):
             missed += found > most
             print(f"{name}: {found:,.3f} (wanted: at most {most:,})", flush=True)
     return int(bool(missed))
+
+
+def _timed(path: Path, act: Callable[[], Any]) -> None:
+    """Make a folder unless it is there, and print what it took."""
+    if path.exists():
+        return
+    begin, cpu = time.perf_counter(), time.process_time()
+    act()
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    took = f"{time.perf_counter() - begin:.0f} s, {time.process_time() - cpu:.0f} s of CPU"
+    print(f"{path.name}: {took}, {size / 1e6:.0f} MB", flush=True)
 
 
 if __name__ == "__main__":
