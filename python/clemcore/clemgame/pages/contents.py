@@ -31,6 +31,8 @@ _OF_STATES = {"played": UNSCORED, "error": ERROR, "limit": LIMIT}
 # What is longer is cut; the record has all of it.
 _LONGEST_KIND, _LONGEST_TEXT = 200, 200_000
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
+# Metrics of which a text makes the scores useless.
+_NEEDED = frozenset({"Aborted", "Main Score"})
 _Value = TypeVar("_Value")
 
 
@@ -94,7 +96,7 @@ def read_row(episode: Episode) -> ShownEpisode:
     nothing: dict[str, Any] = {}
     experiment = _read(lambda: episode.experiment, nothing, problems)
     instance = _read(lambda: episode.instance, nothing, problems)
-    metrics = _metrics(scores, problems)
+    metrics = None if scores is None else _metrics(scores, problems)
     shown = ShownEpisode(
         model=episode.line_up,
         game=episode.key.game,
@@ -103,8 +105,8 @@ def read_row(episode: Episode) -> ShownEpisode:
         instance=episode.key.game_id,
         epoch=episode.key.epoch,
         name=_name(episode),
-        outcome=_outcome(episode.state, metrics if scores is not None else None),
-        metrics=metrics,
+        outcome=_outcome(episode.state, metrics),
+        metrics=metrics or {},
         problems=[f"{episode.folder}: {problem}" for problem in problems],
     )
     usage = episode.usage
@@ -201,14 +203,18 @@ def _outcome(state: str, metrics: Mapping[str, float] | None) -> str:
     return LOST if metrics.get("Lose") else PLAYED
 
 
-def _metrics(scores: Mapping[str, Any] | None, problems: list[str]) -> dict[str, float]:
-    found = scores.get("episode scores") if scores is not None else {}
+def _metrics(scores: Mapping[str, Any], problems: list[str]) -> dict[str, float] | None:
+    """Return the metrics that the page needs; None if the scores cannot be used, as `clem eval` judges it."""
+    found = scores.get("episode scores")
     if not isinstance(found, dict):
         problems.append('scores.json has no object "episode scores"')
-        return {}
+        return None
     metrics: dict[str, float] = {}
+    is_usable = True
     for name in ("Aborted", "Lose", "Success", "Main Score"):
         value = found.get(name)
+        if isinstance(value, str) and _NUMBERS.fullmatch(value.strip().lstrip("+-")):
+            value = float(value)
         if isinstance(value, (int, float)):
             try:
                 metrics[name] = float(value)
@@ -218,7 +224,8 @@ def _metrics(scores: Mapping[str, Any] | None, problems: list[str]) -> dict[str,
             metrics[name] = math.nan
         elif value is not None:
             problems.append(f'scores.json has no number as its "{name}"')
-    return metrics
+            is_usable = is_usable and name not in _NEEDED
+    return metrics if is_usable else None
 
 
 def _language(about: Mapping[str, Any]) -> str:

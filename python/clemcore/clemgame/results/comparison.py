@@ -14,7 +14,7 @@ from typing import Any
 from clemcore._core import Evaluation
 from clemcore.clemgame.results.evaluation import Problem
 from clemcore.clemgame.results.origins import differences
-from clemcore.clemgame.results.score_files import SCORED, EpisodeScores, ScoreNames, find_outcomes
+from clemcore.clemgame.results.score_files import SCORED, UNSCORED, EpisodeScores, ScoreNames, find_outcomes
 from clemcore.clemgame.runs.until import levels_of
 from clemcore.errors import RunError
 from clemcore.spelling import misspelling_of
@@ -147,7 +147,10 @@ def _read(runs: dict[str, Path], games: Sequence[str]) -> tuple[Evaluation, list
             places.append(episode.place)
         except OSError as fault:
             problems.append(Problem(episode.place, f"cannot be read: {fault.strerror}"))
-    problems += [Problem(places[at], text, played) for at, played, text in evaluation.add(scored)]
+            without.append((names, UNSCORED))
+    for at, played, text in evaluation.add(scored):
+        problems.append(Problem(places[at], text, played))
+        without.append((scored[at][0], UNSCORED))
     evaluation.count_played()
     evaluation.note_unknown(without)
     for label, run in runs.items():

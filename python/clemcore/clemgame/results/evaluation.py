@@ -123,7 +123,7 @@ def evaluate(
     kept = len(evaluation)
     problems: list[Problem] = []
     without: list[tuple[ScoreNames, str]] = []
-    count = _add(evaluation, _selected(_scored(find_outcomes(path), without), model, game), problems)
+    count = _add(evaluation, _selected(_scored(find_outcomes(path), without), model, game), problems, without)
     evaluation.count_played()
     if not len(evaluation):
         raise RunError(_nothing(path, model, game, problems))
@@ -240,8 +240,19 @@ def _selected(found: Iterable[EpisodeScores], model: str | None, game: str | Non
             yield scores
 
 
-def _add(evaluation: Evaluation, found: Iterable[EpisodeScores], problems: list[Problem]) -> int:
-    """Add scores to the evaluation, and return of how many episodes."""
+def _add(
+    evaluation: Evaluation,
+    found: Iterable[EpisodeScores],
+    problems: list[Problem],
+    without: list[tuple[ScoreNames, str]],
+) -> int:
+    """Add scores to the evaluation, and return of how many episodes.
+
+    An episode whose scores cannot be used is noted as one without scores, or it would be missing in the counts, and
+    the clemscore would be that of the others.
+    """
+    from clemcore.clemgame.results.score_files import UNSCORED
+
     seen: dict[ScoreNames, EpisodeScores] = {}
     batch: list[tuple[ScoreNames, bytes]] = []
     places: list[Path] = []
@@ -251,6 +262,7 @@ def _add(evaluation: Evaluation, found: Iterable[EpisodeScores], problems: list[
         nonlocal count
         refused = evaluation.add(batch)
         problems.extend(Problem(places[index], text, is_played) for index, is_played, text in refused)
+        without.extend((batch[index][0], UNSCORED) for index, _, _ in refused)
         count += len(batch) - len(refused)
         batch.clear()
         places.clear()
@@ -264,6 +276,8 @@ def _add(evaluation: Evaluation, found: Iterable[EpisodeScores], problems: list[
                 continue
         except OSError as fault:
             problems.append(Problem(scores.place, f"cannot be read: {fault.strerror}"))
+            if first is scores:
+                without.append((scores.names, UNSCORED))
             continue
         batch.append((scores.names, data))
         places.append(scores.place)
