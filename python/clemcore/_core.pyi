@@ -3,7 +3,7 @@
 Files are read in Python; the core gets text. Everything here is thread-safe, and long work releases the GIL.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, final
 
 from typing_extensions import Self, disjoint_base
@@ -694,14 +694,15 @@ def proportion_interval(
 
 def transcript(
     interactions: bytes,
-    images: dict[str, str],
+    find_images: Callable[[list[str]], dict[str, str]],
     calls: list[tuple[int, str, int, str, int, str | None, bytes, bytes | None]] = ...,
 ) -> tuple[bytes, bytes]:
     """Return the transcript of an episode as HTML and as TeX.
 
     Args:
         interactions: the content of ``interactions.json`` of any release.
-        images: ``data:`` addresses of images by the names that messages give. Others are shown by their names.
+        find_images: returns the ``data:`` addresses of images by the names that messages give; others are shown by
+            their names. It is called only if messages name images.
         calls: the calls of the episode, as :func:`episode_view` takes them; HTML shows them below their rounds.
 
     Raises:
@@ -709,7 +710,15 @@ def transcript(
     """
 
 def transcript_html(interactions: bytes, images: dict[str, str]) -> bytes:
-    """Return the transcript of an episode as HTML alone, without calls; see :func:`transcript`."""
+    """Return the transcript of an episode as HTML alone, without calls.
+
+    Args:
+        interactions: the content of ``interactions.json`` of any release.
+        images: ``data:`` addresses of images by the names that messages give. Others are shown by their names.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
 
 def transcript_images(interactions: bytes) -> list[str]:
     """Return the names of the images of an episode.

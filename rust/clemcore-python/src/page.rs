@@ -1,8 +1,6 @@
 //! Pages for people.
 use crate::guard::guarded;
-use clemcore::page::{
-    Call, Line, SCRIPT, STYLE, Site, Transcript, images, plot_outcomes, plot_quality, site, view,
-};
+use clemcore::page::{Call, Line, SCRIPT, STYLE, Site, Transcript, plot_outcomes, plot_quality, site, view};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
@@ -10,23 +8,48 @@ use pyo3::types::PyBytes;
 use std::collections::{BTreeMap, HashMap};
 
 /// The transcript of an episode as HTML and as TeX.
+///
+/// `find_images` is asked only if messages name images.
 #[pyfunction]
-#[pyo3(signature = (interactions, images, calls = Vec::new()))]
+#[pyo3(signature = (interactions, find_images, calls = Vec::new()))]
 pub(crate) fn transcript<'py>(
     py: Python<'py>,
     interactions: &[u8],
-    images: HashMap<String, String>,
+    find_images: &Bound<'py, PyAny>,
     calls: Vec<CallFields>,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
     guarded(|| {
-        let (html, tex) = py.detach(|| {
+        let render = |images: Option<HashMap<String, String>>| {
             let transcript = Transcript::read(interactions).map_err(PyValueError::new_err)?;
+            let images = match images {
+                Some(images) => images,
+                None => match transcript.images() {
+                    named if named.is_empty() => HashMap::new(),
+                    named => return Ok(Rendered::Wants(named)),
+                },
+            };
             let html = transcript.html(&images, &calls_of(&calls)).map_err(PyRuntimeError::new_err)?;
             let tex = transcript.tex().map_err(PyRuntimeError::new_err)?;
-            Ok::<_, PyErr>((html, tex))
-        })?;
-        Ok((PyBytes::new(py, html.as_bytes()), PyBytes::new(py, tex.as_bytes())))
+            Ok::<_, PyErr>(Rendered::Pages(html, tex))
+        };
+        let mut rendered = py.detach(|| render(None))?;
+        if let Rendered::Wants(named) = rendered {
+            let images = find_images.call1((named,))?.extract()?;
+            rendered = py.detach(|| render(Some(images)))?;
+        }
+        match rendered {
+            Rendered::Pages(html, tex) => {
+                Ok((PyBytes::new(py, html.as_bytes()), PyBytes::new(py, tex.as_bytes())))
+            }
+            Rendered::Wants(_) => Err(PyRuntimeError::new_err("images were asked for twice")),
+        }
     })
+}
+
+/// The pages of an episode, or the images that they want.
+enum Rendered {
+    Wants(Vec<String>),
+    Pages(String, String),
 }
 
 /// The transcript of an episode as HTML alone.
@@ -48,7 +71,10 @@ pub(crate) fn transcript_html<'py>(
 /// The names of the images of an episode.
 #[pyfunction]
 pub(crate) fn transcript_images(py: Python<'_>, interactions: &[u8]) -> PyResult<Vec<String>> {
-    guarded(|| py.detach(|| images(interactions)).map_err(PyValueError::new_err))
+    guarded(|| {
+        py.detach(|| Transcript::read(interactions).map(|transcript| transcript.images()))
+            .map_err(PyValueError::new_err)
+    })
 }
 
 /// Number, player, round, kind, attempt, text, record and readable record of a call.

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from clemcore._core import transcript, transcript_html, transcript_images
+from clemcore._core import transcript
 from clemcore.clemgame.layout.jsonfile import write_changed
 from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.transcripts.calls import CallFields, fields_of
@@ -29,7 +29,6 @@ if not TYPE_CHECKING:  # programs for 3.7.2 may import these names from here
 
 HTML, TEX = "transcript.html", "transcript.tex"
 _logger = logging.getLogger(__name__)
-_Pages = TypeVar("_Pages")
 
 
 @dataclass
@@ -71,14 +70,14 @@ def transcribe(path: Path | str, games: Collection[str] = ()) -> Transcribed:
             continue
         if episode.run not in roots:
             roots[episode.run] = roots_of(episode.run)
-        render = partial(transcript, calls=_calls_of(episode, done.problems))
+        calls = _calls_of(episode, done.problems)
         try:
-            pages = _rendered(render, _interactions_of(episode), roots[episode.run])
+            pages = _rendered(_interactions_of(episode), roots[episode.run], calls)
         except StoreError as fault:
             done.problems.append((episode.folder, str(fault)))
             continue
         for name, page in zip((HTML, TEX), pages, strict=True):
-            write_changed(f"{episode.folder}/{name}", page)
+            write_changed(f"{episode.path}/{name}", page)
         done.episodes += 1
     if games and not (done.episodes or done.left_out or done.problems):
         named = ", ".join(sorted(games))
@@ -104,7 +103,7 @@ def build_transcript(interactions: Mapping[str, Any]) -> str:
         interactions: the content of ``interactions.json``. Images are read from ``$IMAGE_ROOT`` and from the
             working directory only.
     """
-    return _rendered(transcript_html, encoded(interactions), roots_of(Path.cwd())).decode()
+    return _rendered(encoded(interactions), roots_of(Path.cwd()))[0].decode()
 
 
 def build_tex(interactions: Mapping[str, Any]) -> str:
@@ -113,7 +112,7 @@ def build_tex(interactions: Mapping[str, Any]) -> str:
     Args:
         interactions: the content of ``interactions.json``.
     """
-    return transcript(encoded(interactions), {})[1].decode()
+    return transcript(encoded(interactions), _no_images)[1].decode()
 
 
 def _calls_of(episode: Episode, problems: list[tuple[Path, str]]) -> list[CallFields]:
@@ -132,18 +131,18 @@ def _interactions_of(episode: Episode) -> bytes:
     return data if b'"game_name"' in data else encoded(episode.interactions)
 
 
-def _rendered(render: Callable[[bytes, dict[str, str]], _Pages], interactions: bytes, roots: list[Path]) -> _Pages:
+def _rendered(interactions: bytes, roots: list[Path], calls: list[CallFields] | None = None) -> tuple[bytes, bytes]:
+    find_images = partial(read_images, roots=roots)
     try:
-        images = _images(interactions, roots)
-        return render(interactions, images)
+        return transcript(interactions, find_images, calls or [])
     except ValueError:
         # Python reads more than JSON, such as the NaN of 3.7.2 and half a character.
         try:
             read = encoded(json.loads(interactions))
         except ValueError as fault:
             raise StoreError(f"interactions.json is not JSON: {fault}") from None
-        return render(read, _images(read, roots))
+        return transcript(read, find_images, calls or [])
 
 
-def _images(interactions: bytes, roots: list[Path]) -> dict[str, str]:
-    return read_images(transcript_images(interactions), roots) if b"image" in interactions else {}
+def _no_images(_: list[str]) -> dict[str, str]:
+    return {}

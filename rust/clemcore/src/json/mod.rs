@@ -3,6 +3,7 @@
 //! A library stops at the first fault. A registry is written by hand and deserves all of them at once, each named for
 //! what it is (a comment, a trailing comma, Python's `True`). What this scanner accepts is exactly JSON; it knows
 //! nothing of registries. Time and memory are linear in the text, and depth is bounded.
+mod borrowed;
 mod brackets;
 mod canonical;
 mod conflict;
@@ -19,6 +20,7 @@ mod string;
 mod word;
 mod write;
 
+pub(crate) use borrowed::{Borrowed, Members};
 pub use canonical::canonical;
 pub(crate) use cursor::{Cursor, Number};
 pub use findings::{Finding, Step, check};

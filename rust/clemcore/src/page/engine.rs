@@ -20,6 +20,7 @@ fn environment() -> &'static Environment<'static> {
         for (name, source) in [
             ("head.html", include_str!("../../pages/head.html")),
             ("transcript.html", include_str!("../../pages/transcript.html")),
+            ("message.html", include_str!("../../pages/message.html")),
             ("transcript.tex", include_str!("../../pages/transcript.tex")),
             ("page.html", include_str!("../../pages/page.html")),
         ] {
@@ -35,7 +36,11 @@ fn format(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Res
         return escape_formatter(out, state, value);
     }
     match value.as_str() {
-        Some(text) if !value.is_safe() => out.write_str(&tex::escape(text)).map_err(Error::from),
+        Some(text) if !value.is_safe() => {
+            let mut escaped = String::with_capacity(text.len() + 16);
+            tex::escape(text, &mut escaped);
+            out.write_str(&escaped).map_err(Error::from)
+        }
         Some(text) => out.write_str(text).map_err(Error::from),
         _ => out.write_str(&value.to_string()).map_err(Error::from),
     }

@@ -2,9 +2,8 @@
 //!
 //! The script shows every text as text. It does not know what a message means.
 use super::call::{Call, Details, Prompts, Taken, read};
-use super::transcript::{Transcript, names_of_images};
-use crate::text::repr::text_of;
-use crate::value::{Dict, Value as Known};
+use super::transcript::{Transcript, action, names_of_images};
+use crate::json::{Borrowed, Members};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -82,17 +81,17 @@ struct Event {
 }
 
 impl Event {
-    fn of(event: &Dict, images: &BTreeMap<String, String>) -> Self {
-        let action = event.get("action").and_then(Known::as_dict);
+    fn of(event: &Members<'_>, images: &BTreeMap<String, String>) -> Self {
+        let action = action(event);
         let part = |name: &str| action.and_then(|action| action.get(name));
-        let text = |value: Option<&Known>| value.map(text_of).unwrap_or_default().into_owned();
-        let named = names_of_images(part("image"), part("content"));
+        let text = |value: Option<&Borrowed<'_>>| value.map(Borrowed::text).unwrap_or_default().into_owned();
+        let named = names_of_images(action);
         Self {
             from: text(event.get("from")),
             to: text(event.get("to")),
             kind: text(part("type")),
             content: text(part("content")),
-            is_forgotten: part("label").and_then(Known::as_str) == Some("forget"),
+            is_forgotten: part("label").and_then(Borrowed::as_str) == Some("forget"),
             images: named.into_iter().map(|name| [images.get(&name).cloned(), Some(name)]).collect(),
             call: None,
         }

@@ -1,7 +1,7 @@
 //! Plots of a game as SVG: how its episodes ended, and the quality of each model.
 //!
 //! They are shown as images, in which nothing runs. `plotters` draws them and escapes their texts.
-use super::transcript::visible;
+use super::visible::visible;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{IntoSegmentedCoord, SegmentValue, SegmentedCoord};
 use plotters::coord::types::{RangedCoordf64, RangedCoordusize};

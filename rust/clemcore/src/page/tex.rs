@@ -1,54 +1,68 @@
 //! Text in LaTeX: every character stands for itself.
-use std::borrow::Cow;
 
-/// The text as LaTeX shows it. No character of it begins a command, a group, a comment or a ligature.
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
-    if text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'.' | b':' | b'(' | b')'))
-        && !text.contains("  ")
-    {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    let mut before = ' ';
-    for char in text.chars() {
-        match char {
-            '\\' => out.push_str("\\textbackslash{}"),
-            '{' | '}' | '$' | '&' | '#' | '_' | '%' => {
-                out.push('\\');
-                out.push(char);
-            }
-            '~' => out.push_str("\\textasciitilde{}"),
-            '^' => out.push_str("\\textasciicircum{}"),
-            '<' => out.push_str("\\textless{}"),
-            '>' => out.push_str("\\textgreater{}"),
-            '|' => out.push_str("\\textbar{}"),
-            '"' => out.push_str("\\textquotedbl{}"),
-            '\'' => out.push_str("\\textquotesingle{}"),
-            '`' => out.push_str("\\textasciigrave{}"),
-            // Ligatures, and what an optional argument begins and ends with.
-            '-' | '[' | ']' | ',' | '?' | '!' => out.extend(['{', char, '}']),
-            '\t' => out.push_str("\\ \\ "),
-            // TeX joins spaces, and leaves out those at the beginning of a line.
-            ' ' if before == ' ' => out.push_str("\\ "),
-            '\n' | '\r' => out.push(' '),
-            _ => out.push(char),
+/// Bytes that stand for themselves, whatever comes before; those of characters beyond ASCII are among them.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        plain[byte as usize] =
+            byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'.' | b':' | b'(' | b')');
+        if byte == u8::MAX {
+            break;
         }
-        before = char;
+        byte += 1;
     }
-    Cow::Owned(out)
+    plain
+};
+
+/// Appends the text as LaTeX shows it. No character of it begins a command, a group, a comment or a ligature.
+pub(super) fn escape(text: &str, out: &mut String) {
+    let (mut before, mut start) = (b' ', 0);
+    for (at, &byte) in text.as_bytes().iter().enumerate() {
+        let is_plain = PLAIN[usize::from(byte)] || (byte == b' ' && before != b' ');
+        before = byte;
+        if is_plain {
+            continue;
+        }
+        // A byte of ASCII is a whole character, so both cuts are between characters.
+        out.push_str(text.get(start..at).unwrap_or_default());
+        start = at + 1;
+        match byte {
+            b'\\' => out.push_str("\\textbackslash{}"),
+            b'{' | b'}' | b'$' | b'&' | b'#' | b'_' | b'%' => out.extend(['\\', char::from(byte)]),
+            b'~' => out.push_str("\\textasciitilde{}"),
+            b'^' => out.push_str("\\textasciicircum{}"),
+            b'<' => out.push_str("\\textless{}"),
+            b'>' => out.push_str("\\textgreater{}"),
+            b'|' => out.push_str("\\textbar{}"),
+            b'"' => out.push_str("\\textquotedbl{}"),
+            b'\'' => out.push_str("\\textquotesingle{}"),
+            b'`' => out.push_str("\\textasciigrave{}"),
+            // Ligatures, and what an optional argument begins and ends with.
+            b'-' | b'[' | b']' | b',' | b'?' | b'!' => out.extend(['{', char::from(byte), '}']),
+            b'\t' => out.push_str("\\ \\ "),
+            // TeX joins spaces, and leaves out those at the beginning of a line.
+            b' ' => out.push_str("\\ "),
+            b'\n' | b'\r' => out.push(' '),
+            _ => out.push(char::from(byte)),
+        }
+    }
+    out.push_str(text.get(start..).unwrap_or_default());
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    fn escape(text: &str) -> String {
+        let mut out = String::new();
+        super::escape(text, &mut out);
+        out
+    }
 
     #[test]
     fn every_character_of_ascii_stands_for_itself() {
         for code in 0x20..0x7F_u8 {
             let char = char::from(code);
-            let escaped = escape(char.encode_utf8(&mut [0; 4])).into_owned();
+            let escaped = escape(char.encode_utf8(&mut [0; 4]));
             if char.is_ascii_alphanumeric() {
                 assert_eq!(escaped, char.to_string());
             }
@@ -61,5 +75,6 @@ mod tests {
         }
         assert_eq!(escape("\\end{document}"), r"\textbackslash{}end\{document\}");
         assert_eq!(escape("a  b--c"), r"a \ b{-}{-}c");
+        assert_eq!(escape(" é, 語_ "), r"\ é{,} 語\_ ");
     }
 }

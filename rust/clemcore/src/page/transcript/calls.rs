@@ -1,6 +1,6 @@
 //! The calls of an episode for its transcript: prompt, answer, tokens, time and cost, round by round.
-use super::call::{Call, Details, Prompts, read};
-use super::transcript::visible;
+use crate::page::call::{Call, Details, Prompts, read};
+use crate::page::visible::visible;
 use minijinja::{Value as Shown, context};
 
 /// The calls of each round as the template takes them; those of rounds that are not shown come with the last one.
