@@ -35,7 +35,7 @@ class Episode:
     Attributes:
         key: which one it is.
         run: the folder of its run.
-        folder: the folder of its classic files; with ``--layout store``, where they would be.
+        path: the folder of its classic files, as a text; with ``--layout store``, where it would be.
         state: "played", "error", "limit", "live" (begun and not ended) or "planned".
         error: what ended it before its end, or None.
         has_epochs: whether its run has a folder for each epoch.
@@ -43,10 +43,15 @@ class Episode:
 
     key: EpisodeKey
     run: Path
-    folder: Path
+    path: str
     state: str
     error: dict[str, Any] | None
     has_epochs: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its classic files; with ``--layout store``, where they would be."""
+        return Path(self.path)
 
     @property
     def line_up(self) -> str:
@@ -119,7 +124,7 @@ class _StoreEpisode(Episode):
     def __init__(self, run: Path, reader: RunReader, stored: StoredEpisode, has_epochs: bool) -> None:
         self.run = run
         self.key = stored.key
-        self.folder = episode_folder(run, stored.key, has_epochs=has_epochs)
+        self.path = str(episode_folder(run, stored.key, has_epochs=has_epochs))
         self.state = stored.state.state
         self.error = stored.state.error
         self._reader = reader
@@ -170,13 +175,14 @@ class _StoreEpisode(Episode):
 
 
 class _ClassicEpisode(Episode):
-    def __init__(self, folder: Path, files: list[str]) -> None:
+    def __init__(self, folder: str, files: list[str]) -> None:
         place = found.found_at(folder, files)
         self.run = place.run
         self.key = EpisodeKey(place.game, place.experiment, place.game_id, place.epoch)
-        self.folder = place.folder
+        self.path = place.path
         self.state, self.error = found.read_state(place, files)
         self._place = place
+        self._files = files
 
     @cached_property
     def experiment(self) -> dict[str, Any]:
@@ -192,7 +198,7 @@ class _ClassicEpisode(Episode):
         return found.read_interactions(self._place)
 
     def interactions_json(self) -> bytes:
-        path = f"{self.folder}/interactions.json"
+        path = f"{self.path}/interactions.json"
         try:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a run has many
                 return file.readall()
@@ -200,7 +206,7 @@ class _ClassicEpisode(Episode):
             raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
 
     def calls(self) -> list[StoredCall]:
-        return found.read_calls(self._place)
+        return found.read_calls(self._place, self._files)
 
     @property
     def ended(self) -> str | None:

@@ -14,10 +14,9 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from clemcore.clemgame.layout.classic import PARTIAL
@@ -40,12 +39,11 @@ SIGNS = frozenset({"instance.json", "interactions.json", PARTIAL})
 _OF_FILE = frozenset({"timestamp", "error", "message", "outcome"})
 
 
-@dataclass(frozen=True)
-class FoundEpisode:
+class FoundEpisode(NamedTuple):
     """The folder of an episode, and what its place says about it.
 
     Attributes:
-        folder: the folder.
+        path: the folder, as a text: a run has many, and most are only a part of the paths of files.
         run: the folder of its run.
         game: the game.
         experiment: the experiment.
@@ -53,12 +51,17 @@ class FoundEpisode:
         epoch: the epoch, from 1.
     """
 
-    folder: Path
+    path: str
     run: Path
     game: str
     experiment: str
     game_id: int
     epoch: int
+
+    @property
+    def folder(self) -> Path:
+        """The folder."""
+        return Path(self.path)
 
 
 def find_episodes(path: Path) -> Iterator[FoundEpisode]:
@@ -66,12 +69,12 @@ def find_episodes(path: Path) -> Iterator[FoundEpisode]:
     return (found_at(folder, files) for folder, files in find_places(path))
 
 
-def find_places(path: Path) -> Iterator[tuple[Path, list[str]]]:
+def find_places(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Give the folders of episodes below a folder, sorted, each with the names of its files."""
     for folder, folders, files in walk(path):
         if not SIGNS.isdisjoint(files):
             folders.clear()  # what is below, such as branches, is part of this episode
-            yield Path(folder), files
+            yield folder, files
         folders[:] = sorted(name for name in folders if not name.startswith("."))
 
 
@@ -95,27 +98,29 @@ def _names_of(place: str) -> tuple[Path, int, str, str, str, bool]:
     return run, 1 if epoch is None else epoch, game, experiment, numbered[1] if numbered else "", are_sure
 
 
-def found_at(folder: Path, files: list[str]) -> FoundEpisode:
+def found_at(folder: str, files: list[str]) -> FoundEpisode:
     """Return the episode whose folder this is, with these files in it."""
-    place, name = os.path.split(folder)
+    place, _, episode = folder.rpartition(os.sep)
     run, epoch, game, experiment, numbered, are_sure = _names_of(place)
-    instance = _INSTANCE.fullmatch(name)
+    instance = _INSTANCE.fullmatch(episode)
     if instance and are_sure:
         return FoundEpisode(folder, run, game, experiment, int(instance[1]), epoch)
-    if numbered and _OLD_EPISODE.fullmatch(name):
+    if numbered and _OLD_EPISODE.fullmatch(episode):
         experiment = numbered
     # Names that were changed to make a folder, and numbers that are not those of the folder, stand in the files.
     meta: Any = None
     for name in ("interactions.json", PARTIAL):
         if name in files:
-            meta = _json_or_nothing(folder / name).get("meta")
+            meta = _json_or_nothing(Path(folder, name)).get("meta")
             break
     known = meta if isinstance(meta, dict) else {}
     game_id = known.get("game_id")
     if not isinstance(game_id, int):
-        game_id = _json_or_nothing(folder / "instance.json").get("game_id") if "instance.json" in files else None
+        game_id = (
+            _json_or_nothing(Path(folder, "instance.json")).get("game_id") if "instance.json" in files else None
+        )
     if not isinstance(game_id, int):
-        game_id = int(re.sub(r"\D", "", folder.name) or 0)
+        game_id = int(re.sub(r"\D", "", episode) or 0)
     named = known.get("game_name"), known.get("experiment_name")
     return FoundEpisode(
         folder,
@@ -286,20 +291,26 @@ def read_state(episode: FoundEpisode, files: Collection[str]) -> tuple[str, dict
     return ("played" if "interactions.json" in files else "live"), None
 
 
-def read_calls(episode: FoundEpisode) -> list[StoredCall]:
-    """Return the calls of an episode, by number, or in the order in which they were made where they have none."""
-    found_names = os.listdir(episode.folder)  # noqa: PTH208 - a run has many
-    names = sorted(name for name in found_names if name.endswith("requests.json"))
+def read_calls(episode: FoundEpisode, files: Collection[str]) -> list[StoredCall]:
+    """Return the calls of an episode, by number, or in the order in which they were made where they have none.
+
+    Args:
+        episode: the episode.
+        files: the names of the files in its folder.
+    """
+    names = sorted(name for name in files if name.endswith("requests.json"))
+    if not names:
+        return []
     partial = "partial.requests.json"
     per_player = [name for name in names if name.endswith(".requests.json") and name != partial]
     other = [name for name in ("requests.json", partial) if name in names]
-    files = [episode.folder / name for name in per_player or other]
-    if not files:
+    paths = [Path(episode.path, name) for name in per_player or other]
+    if not paths:
         return []
     from clemcore.calls.reader import read_record
 
     found: list[tuple[tuple[int, str, int], RecordedCall, dict[str, Any]]] = []
-    for path in files:
+    for path in paths:
         around = _around(path)
         for call in read_record(path):
             about = around[call.index] if call.index < len(around) else {}

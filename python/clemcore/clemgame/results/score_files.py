@@ -131,7 +131,7 @@ class _Names:
             self._look_at(Path(place))
         game, run, experiment, epoch = self._names
         if not self._are_sure:
-            found = found_at(Path(folder), files)
+            found = found_at(folder, files)
             game = found.game if component(found.game) == game else game
             experiment = found.experiment if component(found.experiment) == experiment else experiment
         return ScoreNames(game, run, experiment, f"{epoch}/{name}" if epoch else name)

@@ -160,7 +160,7 @@ def _of_files(run: Path, ledger: ScoreLedger) -> Iterator[Candidate]:
         elif INTERACTIONS in files and "error.json" not in files:
             names = None if is_epoch else _usual_names(name)
             if names is None:
-                at = found_at(Path(base, name), files)
+                at = found_at(os.path.join(base, name), files)  # noqa: PTH118 - a run has many
                 names = (at.game, at.experiment, at.game_id, at.epoch)
             is_scored = ledger.is_current(name, names)
             yield Candidate(base, name, *names, "", "", has_files=True, is_scored=is_scored)

@@ -108,8 +108,9 @@ class Records:
         instance = parsed_json(files[1], f"{source.folder}/instance.json") if states[1] is not None else {}
         experiment_of = source.folder.rpartition("/")[0]
         if self._experiment[0] != experiment_of:
-            run, folder = Path(source.run), Path(source.folder)
-            place = FoundEpisode(folder, run, source.game, source.experiment, source.game_id, source.epoch)
+            place = FoundEpisode(
+                source.folder, Path(source.run), source.game, source.experiment, source.game_id, source.epoch
+            )
             self._experiment = (experiment_of, json.dumps(read_experiment(place)))
         experiment = json.loads(self._experiment[1])
         names = (source.game, source.experiment, source.game_id, source.run.rpartition("/")[2])
