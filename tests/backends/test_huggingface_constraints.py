@@ -336,8 +336,12 @@ class TestErrors:
 
     def test_beams(self, tiny_chat: Path, tmp_path: Path) -> None:
         model: Model = load(copy_of(tiny_chat, tmp_path / "tiny", generation_config={"num_beams": 2}))
-        with pytest.raises(GenerationArgumentError, match="beams and assisted generation cannot keep"):
+        with pytest.raises(GenerationArgumentError, match=r"model's generation_config.json .* searched for"):
             model.generate_response(CAPITAL, gen_args={"constraint": {"choices": ["a"]}})
+        plain: Model = load(tiny_chat)
+        for name in ("num_beams", "prompt_lookup_num_tokens"):
+            with pytest.raises(GenerationArgumentError, match=rf"{name} of the call has the whole answer searched"):
+                plain.generate_response(CAPITAL, gen_args={"constraint": {"choices": ["a"]}, name: 2})
 
     def test_without_the_library(self, tiny_chat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from clemcore.errors import MissingExtraError

@@ -20,7 +20,7 @@ from clemcore.errors import (
     ContextExceededError,
     SpecError,
 )
-from clemcore.model import Reply
+from clemcore.model import Model, Reply
 from clemcore.registry.spec import ModelSpec
 from support.tiny import CANBERRA, CAPITAL, END, PIRATE, THINK, change, load, think
 
@@ -178,7 +178,7 @@ class TestContext:
         with pytest.raises(ContextExceededError, match="exceeded at batch index 1 "):
             model.generate_batch_response([CAPITAL, long])
 
-    def test_sizes_from_elsewhere(self, altered: Path) -> None:
+    def test_sizes_from_elsewhere(self, altered: Path, caplog: pytest.LogCaptureFixture) -> None:
         from transformers import AutoTokenizer, PretrainedConfig
 
         from clemcore.backends.local.entry import read_entry
@@ -196,6 +196,18 @@ class TestContext:
         assert find_context_size(config, stated, tokenizer) == (64, "config.n_positions")
         config.max_position_embeddings = 128
         assert find_context_size(config, stated, tokenizer) == (128, "config.max_position_embeddings")
+        assert "context_size of its entry is 1024 tokens, but the model's own configuration says 128" in caplog.text
+        smaller = read_entry(ModelSpec(model_name="m", huggingface_id="o/m", context_size=100))
+        assert find_context_size(config, smaller, tokenizer) == (100, "entry.context_size")
+
+    def test_an_entry_can_make_the_window_smaller(self, tiny_chat: Path) -> None:
+        smaller: Model = load(tiny_chat, context_size=20)
+        own: Model = load(tiny_chat)
+        assert vars(smaller)["model"] is vars(own)["model"]  # they share the weights, and not the window
+        gen_args = {"max_tokens": 8}
+        with pytest.raises(ContextExceededError, match="exceeded 21/20"):
+            smaller.generate_response(CAPITAL[:1], gen_args=gen_args)
+        assert own.generate_response(CAPITAL[:1], gen_args=gen_args).facts["context"]["size"] == 512
 
 
 class TestWhereTheAnswerEnds:

@@ -319,6 +319,17 @@ class TestBudget:
         assert budget > 0
         assert reply.facts["thinking"]["budget"] == budget
 
+    def test_a_closing_sentence_without_a_budget(self, tiny_chat: Path) -> None:
+        model: Model = think(tiny_chat, **TAGS | {"cot_end_tag": "<never>", "cot_start_tag": ""})
+        asked = {"reasoning": {"closing": "So:"}, "max_tokens": 490}
+        reply = model.generate_response(CAPITAL[:1], gen_args=asked)
+        closing = len(ids_of(model, "So:<never>"))
+        assert reply.facts["thinking"]["budget"] == 512 - len(reply.prompt["input_ids"]) - 490 - closing
+        assert "So:<never>" in reply.response["response"]
+        too_long = {"reasoning": {"closing": "So: " * 100}, "max_tokens": 490}
+        with pytest.raises(ContextExceededError, match=r"shorten max_tokens or reasoning.closing"):
+            model.generate_response(CAPITAL[:1], gen_args=too_long)
+
     def test_thoughts_of_the_entry(self, tiny_chat: Path) -> None:
         model: Model = think(tiny_chat, **TAGS, reasoning={"budget": 3, "on_exceed": "close"})
         assert model.generate_response(THINK).facts["usage"]["reasoning_tokens"] == 3
@@ -407,12 +418,28 @@ class TestErrors:
             GenerationArgumentError, match=r"how the model ends a thought: set model_config.cot_end_tag"
         ):
             model.generate_response(THINK, gen_args={"reasoning": {"budget": 3}})
+        for wish in ({"closing": "So:"}, {"on_exceed": "close"}, {"on_exceed": "error"}):
+            with pytest.raises(GenerationArgumentError, match=r"reasoning: it is not known how the model ends"):
+                model.generate_response(THINK, gen_args={"reasoning": wish})
+            with pytest.raises(SpecError, match=r"model_config.reasoning: it is not known how the model ends"):
+                load(tiny_chat, {"premade_chat_template": True, "reasoning": wish}).generate_response(THINK)
+
+    def test_what_cannot_be_done_is_left_out_where_the_entry_says_so(self, tiny_chat: Path) -> None:
+        model: Model = load(tiny_chat, {"premade_chat_template": True, "on_unsupported": "drop"})
+        reply = model.generate_response(THINK, gen_args={"reasoning": {"budget": 2, "on_exceed": "empty"}})
+        assert "how the model ends a thought" in reply.facts["parameters"]["dropped"]["reasoning"]
+
+    def test_a_closing_sentence_of_a_thought_that_is_not_closed(self, tiny_chat: Path) -> None:
+        model: Model = think(tiny_chat, **TAGS)
+        with pytest.raises(GenerationArgumentError, match=r"'closing' has no effect with 'on_exceed' 'empty'"):
+            model.generate_response(THINK, gen_args={"reasoning": {"closing": "So:", "on_exceed": "empty"}})
 
     def test_a_budget_larger_than_the_room(self, tiny_chat: Path) -> None:
         model: Model = think(tiny_chat, **TAGS)
         asked = {"reasoning": {"budget": 400}, "max_tokens": 100}
         with pytest.raises(
-            ContextExceededError, match=r"model 'tiny': a thinking budget of 400 .* lower"
+            ContextExceededError,
+            match=r"model 'tiny': a thinking budget of 400 .* shorten reasoning.budget or max_tokens",
         ) as caught:
             model.generate_response(THINK, gen_args=asked)
         assert caught.value.tokens_left is not None

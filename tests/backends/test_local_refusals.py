@@ -34,6 +34,33 @@ def test_a_revision_of_a_folder(tmp_path: Path) -> None:
     assert read_entry(entry_of("o/m", revision="main")).revision == "main"
 
 
+@pytest.mark.parametrize("source", ["a b/c", "ä/b", "-a/b", "a/b-", "a--b/c", "a/b.git", "a/" + "b" * 97, "a\nb"])
+def test_an_id_that_the_hub_cannot_have(source: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id
+
+    with pytest.raises(HFValidationError):
+        validate_repo_id(source)
+    with pytest.raises(SpecError, match=r"is not a folder or file of this machine, and not an id of the hub"):
+        read_entry(entry_of(source))
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"device": 1}, r'model_config.device must be a string, not an integer; .* as "cuda:1"'),
+        (
+            {"device_map": 1},
+            r'not an integer; write "auto", or .* one device for all layers in device, as "cuda:1"',
+        ),
+        ({"device_map": 1.5}, r'not a number; write "auto", or leave device_map out'),
+    ],
+)
+def test_a_device_that_is_a_number(setting: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        read_entry(entry_of("o/m", **setting))
+
+
 def test_a_gguf_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
         SpecError, match=r"the GGUF file '.*x.gguf' of huggingface_id is not there: correct the path"

@@ -160,7 +160,9 @@ class HuggingfaceLocalModel(LocalModel):
 
         def load() -> HeldWeights[TransformersEngine]:
             loaded = weights.load_model(entry, options, front.config)
-            engine = TransformersEngine(loaded.model, front.tokenizer, entry.model_name, front.context_size)
+            own = loading.own_context_size(front.config)  # an entry may make it smaller for one of its models
+            size = front.context_size if own is None else own[0]
+            engine = TransformersEngine(loaded.model, front.tokenizer, entry.model_name, size)
             return HeldWeights(engine, loaded.facts, loaded.model)
 
         held = hold(key_of(entry, front.config), load)

@@ -35,6 +35,8 @@ _NEUTRAL: Mapping[str, Any] = {
 }
 # Arguments that need a choice of each token by itself, which searching for the whole answer does not give.
 _CHOOSING = ("presence_penalty", "frequency_penalty", "logit_bias", "logprobs")
+# Arguments by which an engine searches for the whole answer.
+SEARCHES = ("num_beams", "prompt_lookup_num_tokens")
 # Arguments that have an effect only together with another one.
 _NEEDED = {
     "top_logprobs": "logprobs",
@@ -166,7 +168,7 @@ class _LocalFormat:
             why = f"{least} is more than max_tokens ({most}): raise max_tokens or lower min_new_tokens"
             ledger.unsupported("min_new_tokens", why, most)
         is_greedy = ledger.value("temperature", DEFAULT_GEN_ARGS["temperature"]) == 0
-        search = next((name for name in ("num_beams", "prompt_lookup_num_tokens") if _is_on(ledger, name)), None)
+        search = next((name for name in SEARCHES if _is_on(ledger, name)), None)
         if search is not None:
             for name in _CHOOSING if is_greedy else ("temperature", *_CHOOSING):
                 if _is_on(ledger, name):

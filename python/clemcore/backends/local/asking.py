@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from clemcore.backends.local.arguments import Arguments, read_arguments
+from clemcore.backends.local.arguments import SEARCHES, Arguments, read_arguments
 from clemcore.backends.local.choosing.building import chooser_of
 from clemcore.backends.local.choosing.chooser import Chooser, Step, Watcher
 from clemcore.backends.local.choosing.closing import Closing
@@ -29,7 +29,7 @@ from clemcore.backends.local.pieces import Pieces
 from clemcore.backends.local.prompt import Prompt
 from clemcore.backends.local.tags import Tags
 from clemcore.backends.local.text import StopStrings
-from clemcore.backends.local.thinking import Abilities, Thinking, fault_of_closing, limit_of, read_thinking
+from clemcore.backends.local.thinking import Abilities, Thinking, limit_of, read_thinking
 from clemcore.backends.local.thought import Thought, is_opened
 from clemcore.backends.local.tokens import with_token_ids
 from clemcore.calls.request import Listener
@@ -181,10 +181,7 @@ class Preparation:
         if thought is not None and thought.limit.thought is not None:
             further.insert(0, Closing(thought))
         if further and rules.is_search:
-            raise GenerationArgumentError(
-                f"model '{model.name}': beams and assisted generation cannot keep a thinking budget or a "
-                "constraint: leave it out, or set num_beams of generation_config.json to 1"
-            )
+            raise GenerationArgumentError(f"model '{model.name}': {_fault_of_search(account.arguments)}")
         chooser = chooser_of(rules, ids, further, self._watchers(rules.arguments))
         return Item(
             index,
@@ -252,10 +249,7 @@ class Preparation:
                 gen_args, asked, model.model_spec, self._arguments, abilities.fields_for
             )
             arguments = with_token_ids(arguments, ledger, self._engine, described.vocabulary)
-            thinking = read_thinking(ledger)
-            fault = fault_of_closing(thinking, self._tags)
-            if fault is not None:
-                raise GenerationArgumentError(f"model '{model.name}': reasoning: {fault}")
+            thinking = read_thinking(ledger, self._tags, model.name)
             kwargs = thinking.template_kwargs
             front = self._front.with_kwargs(kwargs) if kwargs else self._front
             if len(self._accounts) >= _REMEMBERED:
@@ -328,6 +322,16 @@ class Preparation:
             return False
 
         return on_tokens
+
+
+def _fault_of_search(arguments: Arguments) -> str:
+    """Say that what is asked for cannot be had with a search, and where the search comes from."""
+    asked = [name for name, value in arguments.further if name in SEARCHES and (name, value) != ("num_beams", 1)]
+    what = f"{asked[0]} of the call" if asked else "the model's generation_config.json (num_beams or the like)"
+    return (
+        f"{what} has the whole answer searched for, which cannot keep a thinking budget or a constraint: leave out "
+        "the one or the other"
+    )
 
 
 def _at_once(_text: str) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from clemcore.errors import SpecError
 from clemcore.registry.settings import problems_of, sentence
 from clemcore.registry.spec import ModelSpec
 
+# As huggingface_hub checks ids before it asks the hub.
+_ID = re.compile(r"(\b[\w.-]{1,96}\b/)?\b[\w.-]{1,96}\b", re.ASCII)
 # The code of the problem of an id that the hub does not have.
 _HUB_ID = "R079"
 
@@ -80,7 +83,18 @@ def read_source(spec: ModelSpec) -> Source:
         raise SpecError(
             f"model '{name}': huggingface_id '{given}'{source.meant} is a path, but there is no such folder or file"
         )
+    if not _is_hub_id(source.name):
+        raise SpecError(
+            f"model '{name}': huggingface_id {given!r:.200} is not a folder or file of this machine, and not an id "
+            "of the hub, which is OWNER/NAME, each of at most 96 letters, digits, '-', '_' and '.': correct it"
+        )
     return source
+
+
+def _is_hub_id(text: str) -> bool:
+    """Tell whether the hub takes a text as the id of a repository."""
+    is_odd = "--" in text or ".." in text or text.endswith(".git")
+    return not is_odd and _ID.fullmatch(text) is not None
 
 
 def expanded(path: str) -> str:

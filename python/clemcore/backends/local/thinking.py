@@ -15,8 +15,9 @@ from clemcore.arguments.reasoning import OnExceed, Reasoning
 from clemcore.backends.local.engine import Engine
 from clemcore.backends.local.tags import Tags
 from clemcore.backends.local.thought import Limit
-from clemcore.errors import ContextExceededError
+from clemcore.errors import ContextExceededError, SpecError
 
+NO_TAGS = "it is not known how the model ends a thought: set model_config.cot_end_tag in its entry (and cot_output)"
 # The argument of an engine that is the budget, and variables by which templates switch thinking off.
 BUDGET, KWARGS = "thinking_budget", "chat_template_kwargs"
 _SWITCHES = ("enable_thinking", "thinking")
@@ -57,10 +58,7 @@ class Abilities:
 
     def _check_budget(self) -> None:
         if self.tags is None:
-            raise NotExpressibleError(
-                "it is not known how the model ends a thought: set model_config.cot_end_tag in its entry "
-                "(and cot_output)"
-            )
+            raise NotExpressibleError(NO_TAGS)
         if not self.can_force:
             raise NotExpressibleError("the tokens of beams and of assisted generation cannot be forced")
 
@@ -91,18 +89,38 @@ class Thinking:
     @property
     def has_limit(self) -> bool:
         """Whether the thought is limited by more than the context window."""
-        return self.budget is not None or self.on_exceed == "close"
+        return self.budget is not None or self.on_exceed == "close" or bool(self.closing)
 
     @property
     def is_followed(self) -> bool:
         """Whether the reply must be divided into thought and answer, also where its entry does not ask for it."""
-        return self.budget is not None or self.on_exceed is not None
+        return self.budget is not None or self.on_exceed is not None or bool(self.closing)
 
 
-def read_thinking(ledger: Ledger) -> Thinking:
-    """Return what an account says of thinking."""
+def read_thinking(ledger: Ledger, tags: Tags | None, model: str) -> Thinking:
+    """Return what an account says of thinking.
+
+    Args:
+        ledger: the account; what cannot be done is left out of it where the entry says so.
+        tags: the tags around the model's thoughts, or None where they are not known.
+        model: the model's name, for the error.
+
+    Raises:
+        GenerationArgumentError: a thought cannot be ended as a call asks for it.
+        SpecError: the same of what the entry asks for.
+    """
     fields = ledger.fields
-    return Thinking(fields.get(BUDGET), ledger.on_exceed, ledger.closing, fields.get(KWARGS, {}))
+    kwargs = fields.get(KWARGS, {})
+    thinking = Thinking(fields.get(BUDGET), ledger.on_exceed, ledger.closing, kwargs)
+    fault = fault_of_closing(thinking, tags)
+    if fault is None:
+        return thinking
+    if not ledger.was_asked("reasoning"):
+        raise SpecError(f"model '{model}': model_config.reasoning: {fault}")
+    if "reasoning" not in ledger.dropped:
+        ledger.unsupported("reasoning", fault)
+        ledger.require()
+    return Thinking(template_kwargs=kwargs)
 
 
 def limit_of(
@@ -132,9 +150,11 @@ def limit_of(
     beside = answer + len(closing or tag) + (0 if is_opened or not tags.start else len(engine.encode(tags.start)))
     budget = size - used - beside if thinking.budget is None else thinking.budget
     if budget < 0 or used + budget + beside > size:
+        what = ["max_tokens"] if thinking.budget is None else ["reasoning.budget", "max_tokens"]
+        what += ["reasoning.closing"] if thinking.closing else []
         raise ContextExceededError(
             f"model '{name}': a thinking budget of {max(budget, 0)} tokens does not fit beside {beside} for answer "
-            f"and tags and {used} of the prompt: lower reasoning.budget or max_tokens",
+            f"and tags and {used} of the prompt: shorten {' or '.join(what)}",
             tokens_used=used + max(budget, 0) + beside,
             tokens_left=size - used - max(budget, 0) - beside,
             context_size=size,
@@ -150,7 +170,14 @@ def _closing_text(thinking: Thinking, tags: Tags) -> str:
 
 
 def fault_of_closing(thinking: Thinking, tags: Tags | None) -> str | None:
-    """Return why a thought cannot be closed by us where that was asked for, or None."""
+    """Return why a thought cannot be ended by us as it was asked for, or None."""
+    if thinking.closing and thinking.on_exceed not in (None, "close"):
+        return (
+            f"'closing' has no effect with 'on_exceed' {thinking.on_exceed!r}, which does not close the thought: "
+            "leave one of them out"
+        )
+    if tags is None and thinking.is_followed:
+        return NO_TAGS
     if tags is None or thinking.on_exceed not in (None, "close") or not thinking.has_limit:
         return None
     if tags.closing is None and not (thinking.closing and tags.end.search(thinking.closing)):

@@ -116,6 +116,8 @@ pub enum Rule {
     Bytes,
     /// An object that holds something.
     Filled,
+    /// One device.
+    Device,
     /// Devices by the names of modules, or one text.
     Devices,
     /// Sizes of memory by device.

@@ -103,6 +103,7 @@ pub const MODEL_CONFIG: &[Field] = &[
         .rule(Rule::Filled),
     field("device", &[String], "The device that computes, as `cuda:1` or `cpu`.")
         .read_by(HUGGINGFACE)
+        .rule(Rule::Device)
         .default("the accelerator that torch finds, else the CPU"),
     field(
         "device_map",

@@ -352,25 +352,43 @@ def loading(entry: LocalEntry, what: str) -> Iterator[None]:
         raise wrapped(error, ModelLoadError, entry.model_name, step, library_versions()) from error
 
 
-def stated_context_size(config: Any, entry: LocalEntry) -> tuple[int, str] | None:
-    """Return the size of the context window as configuration or entry state it, and where; None if neither does."""
+def own_context_size(config: Any) -> tuple[int, str] | None:
+    """Return the size of the context window as a configuration states it, and where; None if it does not."""
     for owner, where in ((config, "config"), (getattr(config, "text_config", None), "config.text_config")):
         for field in ("max_position_embeddings", "n_positions", "max_seq_len"):
             size = getattr(owner, field, None)
             if isinstance(size, int) and size > 0:
                 return size, f"{where}.{field}"
-    if entry.context_size is not None:
-        return entry.context_size, "entry.context_size"
     return None
+
+
+def stated_context_size(config: Any, entry: LocalEntry) -> tuple[int, str] | None:
+    """Return the size of the context window as configuration or entry state it, and where; None if neither does.
+
+    An entry can make the window of a model smaller, and not larger.
+    """
+    own, asked = own_context_size(config), entry.context_size
+    if asked is not None and (own is None or asked < own[0]):
+        return asked, "entry.context_size"
+    return own
 
 
 def find_context_size(config: Any, entry: LocalEntry, tokenizer: Any) -> tuple[int, str]:
     """Return the size of the context window in tokens, and where it was found.
 
-    The model's own configuration knows best; then the entry's ``context_size``; then the tokenizer.
+    It is that of the model's own configuration, or the entry's ``context_size`` if that is smaller; then that of
+    the tokenizer.
     """
     stated = stated_context_size(config, entry)
     if stated is not None:
+        if entry.context_size is not None and entry.context_size > stated[0]:
+            logger.warning(
+                "model '%s': context_size of its entry is %d tokens, but the model's own configuration says %d "
+                "(%s), which is used: correct context_size, or remove it",
+                entry.model_name,
+                entry.context_size,
+                *stated,
+            )
         return stated
     size = getattr(tokenizer, "model_max_length", None)
     if isinstance(size, int) and 0 < size < _NO_LIMIT:

@@ -36,7 +36,7 @@ def options_of(entry: LocalEntry) -> dict[str, Any]:
     if isinstance(entry.device_map, str) and entry.device_map not in SPREADING:
         raise SpecError(
             f"model '{name}': device_map must be an object or one of {', '.join(SPREADING)}, not "
-            f"{entry.device_map!r}; one device for all layers is named by 'device'"
+            f"{entry.device_map!r}: to compute on one device, name it in 'device' and leave device_map out"
         )
     if isinstance(entry.device_map, Mapping):
         map_ = {part: _device(entry, place, "device_map") for part, place in entry.device_map.items()}

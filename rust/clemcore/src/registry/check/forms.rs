@@ -4,6 +4,7 @@ use super::Context;
 use super::entry::Name;
 use crate::catalogue as kind;
 use crate::json::{Kind, Node};
+use crate::schema::{Field, Rule};
 use crate::text::similar;
 
 /// What may follow where reasoning has used up its tokens.
@@ -67,6 +68,22 @@ pub(super) fn devices(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     if filled(node, name, context) && members.iter().all(|member| member.value.as_str() == Some(DISK)) {
         report(node, &name.to_string(), format_args!("{name} puts every module on the disk"), context)
             .help("name a device that computes, as \"cpu\", for some of them");
+    }
+}
+
+/// How a number that stands for a device is written.
+pub(super) fn device_help(field: &Field, node: &Node<'_>) -> Option<String> {
+    let number = match node.kind {
+        Kind::Int(number) if number >= 0 => number,
+        Kind::Int(_) | Kind::BigInt(_) | Kind::Float(_) => 0,
+        _ => return None,
+    };
+    match field.rule {
+        Rule::Device => Some(format!("write the kind of device too, as \"cuda:{number}\"")),
+        Rule::Devices => Some(format!(
+            "write \"auto\", or leave device_map out and name one device for all layers in device, as \"cuda:{number}\""
+        )),
+        _ => None,
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn has_type(field: &Field, node: &Node<'_>, name: Name, context: &mut
     }
     let words: Vec<_> = field.types.iter().filter(|of| **of != Type::Null).map(|of| of.words()).collect();
     let message = format_args!("{name} must be {}, not {}", words.join(" or "), node.kind_name());
-    let help = type_help(field.types[0], node);
+    let help = forms::device_help(field, node).or_else(|| type_help(field.types[0], node));
     let fault = context.at(&kind::WRONG_TYPE, node.span, message).field(format_args!("{name}"));
     fault.remedy(type_remedy(field.types[0], node));
     if let Some(help) = help {
@@ -123,7 +123,7 @@ pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Co
         Rule::Needed => id(field, node, name, context),
         Rule::Prices if context.thorough => prices::check(node, name, context),
         Rule::Address if context.thorough => servers::check(node, name, context),
-        Rule::Template | Rule::Prices | Rule::Address => {}
+        Rule::Template | Rule::Prices | Rule::Address | Rule::Device => {}
         Rule::Languages => languages::check(node, name, context),
         Rule::Positive => positive(field, node, name, context),
         Rule::Within(least, most) => within(least, most, node, name, context),
