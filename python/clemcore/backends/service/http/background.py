@@ -10,9 +10,11 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import contextvars
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -56,6 +58,8 @@ class _Background:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self.open: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._taken: deque[_Course] = deque()
+        self._is_woken = False
 
     def loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -66,6 +70,23 @@ class _Background:
                 )
                 self._thread.start()
             return self._loop
+
+    def take(self, course: _Course) -> None:
+        """Take work of a thread; the loop is woken once for all that comes until it begins it."""
+        self._taken.append(course)
+        if not self._is_woken:
+            self._is_woken = True
+            try:
+                self.loop().call_soon_threadsafe(self.begin)
+            except BaseException:  # the loop has ended, or an interrupt
+                self._is_woken = False
+                raise
+
+    def begin(self) -> None:
+        """Begin what was taken; called on the loop."""
+        self._is_woken = False  # first: what comes from now on wakes the loop again
+        while self._taken:
+            self._taken.popleft().begin(asyncio.get_running_loop())
 
     def stop(self) -> None:
         """Close what is open, and the loop."""
@@ -116,23 +137,48 @@ def close_at_exit(closable: Closable) -> None:
 
 
 class _Course:
-    """Some work on its way over the loop, and what it has ended with."""
+    """Some work on its way over the loop, and what it has ended with.
 
-    def __init__(self) -> None:
+    Many threads may make calls at once, so a thread waits for one lock, which takes less than a future of
+    ``asyncio.run_coroutine_threadsafe``.
+    """
+
+    __slots__ = ("_context", "_lock", "_task", "_work", "error", "has_ended")
+
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Take the work, which sees the context of this thread."""
         self.has_ended = False
         self.error: BaseException | None = None
+        self._work = work
+        self._context = contextvars.copy_context()
         self._task: asyncio.Task[Any] | None = None
+        self._lock = threading.Lock()
+        self._lock.acquire()
 
-    async def of(self, work: Coroutine[Any, Any, _T]) -> _T:
+    async def of(self) -> Any:
         """Do the work."""
         self._task = asyncio.current_task()
         try:
-            return await work
+            return await self._work
         except BaseException as error:
-            self.error = error
+            self.error = error  # a task that is cancelled may keep another one
             raise
-        finally:
-            self.has_ended = True
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin the work for a thread; called on the loop."""
+        self._task = self._context.run(loop.create_task, self.of())
+        self._task.add_done_callback(self._let_go, context=self._context)
+
+    def _let_go(self, _: object) -> None:
+        self.has_ended = True
+        self._lock.release()
+
+    def wait(self) -> Any:
+        """Wait in a thread until the work has ended; return what it returned, or raise what it raised."""
+        self._lock.acquire()
+        if self._task is None or self._task.cancelled():
+            raise concurrent.futures.CancelledError
+        return self._task.result()
 
     async def end(self) -> None:
         """Wait until work that was cancelled has ended; it may never have begun."""
@@ -140,7 +186,8 @@ class _Course:
             await asyncio.wait([self._task], timeout=_LET_GO)
 
     async def stop(self) -> None:
-        """Cancel the work, wait for its end, and let the network library go."""
+        """Cancel the work of a thread, wait for its end, and let the network library go."""
+        _background.begin()
         if self._task is not None:
             self._task.cancel()
         await self.end()
@@ -159,9 +206,10 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
     if threading.current_thread() is _background._thread:
         work.close()
         raise RuntimeError("called from inside a remote call: await agenerate_response instead")
-    course = _Course()
-    try:  # an interrupt may come as soon as the loop has begun, before there is a future to cancel
-        return asyncio.run_coroutine_threadsafe(course.of(work), loop).result()
+    course = _Course(work)
+    try:
+        _background.take(course)
+        result: _T = course.wait()
     except BaseException as interrupt:
         if not course.has_ended:  # Ctrl-C
             with contextlib.suppress(concurrent.futures.TimeoutError):
@@ -169,6 +217,9 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
         if isinstance(course.error, Stopped):
             interrupt.stopped_call = course.error.stopped_call  # type: ignore[attr-defined]
         raise
+    finally:
+        del course  # an error knows this frame through its traceback
+    return result
 
 
 async def run_async(work: Coroutine[Any, Any, _T]) -> _T:
@@ -180,8 +231,8 @@ async def run_async(work: Coroutine[Any, Any, _T]) -> _T:
     loop = _background.loop()
     if asyncio.get_running_loop() is loop:
         return await work
-    course = _Course()
-    future = asyncio.run_coroutine_threadsafe(course.of(work), loop)
+    course = _Course(work)
+    future = asyncio.run_coroutine_threadsafe(course.of(), loop)
     try:
         return await asyncio.wrap_future(future)
     except asyncio.CancelledError:
