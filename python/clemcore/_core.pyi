@@ -25,6 +25,7 @@ __all__ = [
     "added_fields",
     "address_fault",
     "address_key",
+    "alternating_messages",
     "are_plain_messages",
     "argument_senders",
     "bradley_terry",
@@ -34,6 +35,7 @@ __all__ = [
     "check_json",
     "check_layers",
     "codes_page",
+    "common_length",
     "context_tokens",
     "episode_view",
     "explain",
@@ -451,11 +453,15 @@ def canonical_json(text: bytes) -> bytes | None:
 def json_indented(value: object) -> bytes | None:
     """Return a value as JSON that is indented by two; None where :func:`json_line` gives None."""
 
-def json_line(value: object) -> bytes | None:
+def json_line(value: object, text: type[bytes] | None = None) -> bytes | None:
     """Write a value as one line of JSON in UTF-8, as ``json.dumps(value, ensure_ascii=False)`` does.
 
     None where Python has to write it: it is nested too deeply, a number is not finite or has more than 64 bits, a
     text has half of a surrogate pair, a name is not a text, or there is an object of any other class.
+
+    Args:
+        value: the value.
+        text: a class of bytes that are JSON already, and go into the line as they are.
     """
 
 def is_hard_to_read(text: bytes, levels: int, digits: int) -> bool:
@@ -469,6 +475,15 @@ def is_hard_to_read(text: bytes, levels: int, digits: int) -> bool:
 
 def are_plain_messages(messages: list[Any], roles: frozenset[str]) -> bool:
     """Tell whether all messages are a role of ``roles`` and a content that is a text, and nothing else."""
+
+def alternating_messages(messages: list[Any]) -> list[dict[str, Any]] | None:
+    """Copy each message if no two neighbours have the same role.
+
+    None if two have, or if a message is not a plain dict with a text as its role.
+    """
+
+def common_length(left: bytes, at: int, right: bytes, at_right: int) -> int:
+    """Return how many bytes two texts have in common from two places on."""
 
 def leading_messages(messages: list[Any], known: list[str]) -> int:
     """Count the first messages that are known: a role and a content, in this order, which are the very objects.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -211,9 +210,9 @@ def ensure_alternating_roles(messages: Messages, cull_system_message: bool = Tru
         A new list of new dicts.
     """
     messages = _without_empty_system(messages) if cull_system_message else messages
-    roles = [message["role"] for message in messages]
-    if all(map(operator.ne, roles, roles[1:])):
-        return [dict(message) for message in messages]
+    copies = _core.alternating_messages(messages) if type(messages) is list else None
+    if copies is not None:  # nearly always; a long dialogue comes again with each call
+        return copies
     return [merged(run) for run in runs_of(messages, cull_system_message=False)]
 
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clemcore import _core
 from clemcore.backends import ModelSpec
 from clemcore.clemgame.store import StoredCall
 from clemcore.clemgame.store.frames import DamagedError, call_frame, packed, packed_with, read_stream, unpacked
-from clemcore.clemgame.store.pieces import Cutter, common, join
+from clemcore.clemgame.store.pieces import Cutter, join
 from support.stored import dialogues, record_of, wire
 
 
@@ -154,7 +155,7 @@ def test_broken_records_are_joined_again(records: list[tuple[str, list[bytes]]])
 @given(st.binary(max_size=5000), st.binary(max_size=50), st.binary(max_size=50))
 def test_what_two_texts_have_in_common(shared: bytes, one: bytes, other: bytes) -> None:
     left, right = b"<" + shared + one, shared + other
-    length = common(left, 1, right, 0)
+    length = _core.common_length(left, 1, right, 0)
     assert left[1 : 1 + length] == right[:length]
     assert left[1 + length : 2 + length] != right[length : length + 1] or len(right) == length
 

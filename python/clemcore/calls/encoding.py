@@ -89,6 +89,9 @@ def encoded_once(value: Any) -> JsonText:
 
 def object_of(fields: Mapping[str, Any]) -> bytes:
     """Write an object some values of which are encoded already; neighbours that are not are encoded together."""
+    line = _core.json_line(fields, JsonText)
+    if line is not None:
+        return line
     parts: list[bytes] = []
     plain: dict[str, Any] = {}
     for name, value in fields.items():
@@ -194,8 +197,10 @@ def _joined(fields: Mapping[str, Any], extra: Any) -> bytes:
     """Write an entry; the facts stand at its end."""
     if not isinstance(extra, dict):
         return object_of(fields)
-    rest = {name: value for name, value in fields.items() if name != FACTS}
-    return object_of({**rest, FACTS: JsonText(object_of(extra))})
+    parts = {name: value for name, value in fields.items() if name != FACTS}
+    parts[FACTS] = extra
+    line = _core.json_line(parts, JsonText)
+    return line if line is not None else object_of({**parts, FACTS: JsonText(object_of(extra))})
 
 
 def _encoded(value: Any) -> JsonText:

@@ -5,7 +5,7 @@ use clemcore::catalogue;
 use clemcore::json::{self, Finding, Step};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
 
 /// A key or an index.
 #[derive(FromPyObject)]
@@ -64,32 +64,43 @@ pub(crate) fn canonical_json<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Opti
 /// How deep values may be nested that are written here; Python writes deeper ones.
 const LEVELS: usize = 100;
 
-/// A value as one line of JSON; None where it is more than dicts, lists, texts, numbers, truth values and None.
+/// A value as one line of JSON; None where it is more than dicts, lists, texts, numbers, truth values and None. Bytes
+/// of the class `text` are JSON already.
 #[pyfunction]
-pub(crate) fn json_line<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    written(value, false)
+#[pyo3(signature = (value, text = None))]
+pub(crate) fn json_line<'py>(
+    value: &Bound<'py, PyAny>,
+    text: Option<Bound<'py, PyType>>,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    written(value, false, text)
 }
 
 /// A value as JSON with each member on a line of its own, indented by two; None as for [`json_line`].
 #[pyfunction]
 pub(crate) fn json_indented<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    written(value, true)
+    written(value, true, None)
 }
 
-fn written<'py>(value: &Bound<'py, PyAny>, is_indented: bool) -> PyResult<Option<Bound<'py, PyBytes>>> {
+fn written<'py>(
+    value: &Bound<'py, PyAny>,
+    is_indented: bool,
+    text: Option<Bound<'py, PyType>>,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
     guarded(|| {
-        let mut writer = Writer { out: Vec::with_capacity(1024), is_indented };
+        let mut writer = Writer { out: Vec::with_capacity(1024), is_indented, text };
         Ok(writer.push(value, 0).map(|()| PyBytes::new(value.py(), &writer.out)))
     })
 }
 
 /// Writes values. Objects of a subclass may write themselves otherwise, so Python writes them.
-struct Writer {
+struct Writer<'py> {
     out: Vec<u8>,
     is_indented: bool,
+    /// The class of bytes that are JSON already.
+    text: Option<Bound<'py, PyType>>,
 }
 
-impl Writer {
+impl Writer<'_> {
     /// Appends a value that is within so many others.
     fn push(&mut self, value: &Bound<'_, PyAny>, level: usize) -> Option<()> {
         if let Ok(text) = value.cast_exact::<PyString>() {
@@ -114,9 +125,11 @@ impl Writer {
         } else if let Ok(number) = value.cast_exact::<PyInt>() {
             let number: i64 = number.extract().ok()?;
             self.out.extend_from_slice(number.to_string().as_bytes());
-        } else {
-            let number = value.cast_exact::<PyFloat>().ok()?;
+        } else if let Ok(number) = value.cast_exact::<PyFloat>() {
             json::push_number(&mut self.out, number.value()).then_some(())?;
+        } else {
+            let is_written = value.is_instance(self.text.as_ref()?).ok()?;
+            self.out.extend_from_slice(value.cast::<PyBytes>().ok().filter(|_| is_written)?.as_bytes());
         }
         Some(())
     }
@@ -182,5 +195,14 @@ pub(crate) fn is_hard_to_read(py: Python<'_>, text: &[u8], levels: usize, digits
     guarded(|| {
         let look = || json::is_hard_to_read(text, levels, digits);
         Ok(if text.len() <= SHORT { look() } else { py.detach(look) })
+    })
+}
+
+/// How many bytes two texts have in common, from a place in each on.
+#[pyfunction]
+pub(crate) fn common_length(left: &[u8], at: usize, right: &[u8], at_right: usize) -> PyResult<usize> {
+    guarded(|| {
+        let (left, right) = (left.get(at..), right.get(at_right..));
+        Ok(json::common_length(left.unwrap_or_default(), right.unwrap_or_default()))
     })
 }

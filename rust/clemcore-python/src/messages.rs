@@ -29,6 +29,32 @@ pub(crate) fn are_plain_messages(
     })
 }
 
+/// A copy of each message, where no two neighbours have the same role; None where two have, or one is no plain dict
+/// with a text as its role.
+#[pyfunction]
+pub(crate) fn alternating_messages<'py>(
+    messages: &Bound<'py, PyList>,
+) -> PyResult<Option<Bound<'py, PyList>>> {
+    guarded(|| {
+        let name = pyo3::intern!(messages.py(), "role");
+        let copies = PyList::empty(messages.py());
+        let mut last: Option<Bound<'_, PyString>> = None;
+        for message in messages.iter() {
+            let Ok(fields) = message.cast_exact::<PyDict>() else { return Ok(None) };
+            let Some(role) = fields.get_item(name)? else { return Ok(None) };
+            let Ok(role) = role.cast_into_exact::<PyString>() else { return Ok(None) };
+            if let Some(last) = last
+                && (last.is(&role) || last.as_any().eq(&role)?)
+            {
+                return Ok(None);
+            }
+            copies.append(fields.copy()?)?;
+            last = Some(role);
+        }
+        Ok(Some(copies))
+    })
+}
+
 /// How many of the first messages are a role and a content, in this order, and the very objects of `known`: role,
 /// content, role, content, and so on.
 #[pyfunction]

@@ -13,6 +13,8 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from clemcore import _core
+
 # A part: so many bytes of what is new; [id] of a shared piece; or [call, start, length] in an earlier record.
 Part = int | list[int]
 
@@ -35,7 +37,6 @@ _COMMA = ord(",")
 # Shorter copies, and shorter shared pieces, would cost more than they save.
 _SHORTEST_COPY = 48
 _SHORTEST_SHARED = 256
-_STRETCH = 1024
 
 _DECODER = json.JSONDecoder()
 
@@ -96,7 +97,7 @@ class Cutter:
             begin_before = before.find(name, at_before) if begin >= 0 else -1
             if begin_before < 0:
                 continue
-            length = common(record, begin, before, begin_before)
+            length = _core.common_length(record, begin, before, begin_before)
             if length >= _SHORTEST_COPY:
                 self._cut_new(cut, at, begin)
                 cut.copy(call, begin_before, length)
@@ -204,28 +205,6 @@ def join(
             call, start, length = part
             found.append(records[call][start : start + length])
     return b"".join(found)
-
-
-def common(left: bytes, at: int, right: bytes, at_right: int) -> int:
-    """Return how many bytes two texts have in common from two places on.
-
-    Examples:
-        >>> common(b"xabcd", 1, b"abce", 0)
-        3
-    """
-    low, high = 0, min(len(left) - at, len(right) - at_right)
-    # Halve the stretch in which the first difference is, then find it by arithmetic.
-    while high - low > _STRETCH:
-        middle = (low + high + 1) // 2
-        if left.startswith(right[at_right + low : at_right + middle], at + low):
-            low = middle
-        else:
-            high = middle
-    one = int.from_bytes(left[at + low : at + high], "little")
-    difference = one ^ int.from_bytes(right[at_right + low : at_right + high], "little")
-    if not difference:
-        return high
-    return low + ((difference & -difference).bit_length() - 1) // 8
 
 
 def _end_of_fixed(record: bytes, begin: int) -> int:

@@ -75,6 +75,19 @@ pub fn is_hard_to_read(text: &[u8], levels: usize, digits: usize) -> bool {
     false
 }
 
+/// How many bytes two texts have in common from their beginnings on.
+///
+/// ```
+/// assert_eq!(clemcore::json::common_length(b"abcd", b"abce"), 3);
+/// ```
+#[must_use]
+pub fn common_length(left: &[u8], right: &[u8]) -> usize {
+    const STRETCH: usize = 64;
+    let equal = left.chunks(STRETCH).zip(right.chunks(STRETCH)).take_while(|(left, right)| left == right);
+    let at = (equal.count() * STRETCH).min(left.len()).min(right.len());
+    at + left[at..].iter().zip(&right[at..]).take_while(|(left, right)| left == right).count()
+}
+
 /// Where the string ends that begins before `at`.
 fn string_end(text: &[u8], mut at: usize) -> usize {
     while let Some(end) = plain_end(text, at) {
