@@ -6,27 +6,36 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.errors import NotSupportedError
 
-# Methods of models that run in this process.
-_ONLY_LOCAL = frozenset(
-    {"audit", "bench", "count_tokens", "forget_kept", "score_answers", "split_thinking"},
-)
+
+class _OnlyLocal:
+    """A method that models of other backends have. A model that has it hides this."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        """Refuse to give the method.
+
+        Raises:
+            NotSupportedError: it is asked of a model.
+            AttributeError: it is asked of the class.
+        """
+        if model is None:
+            raise AttributeError(f"type object '{owner.__name__}' has no attribute '{self._name}'")
+        raise NotSupportedError(
+            f"model '{model.name}' has no {self._name}: only models that run in this process have it "
+            "(backends huggingface_local and llamacpp)"
+        )
 
 
 class Abilities:
     """Names what a model cannot do, in place of Python's own error. ``hasattr`` is false, as without it."""
 
-    if not TYPE_CHECKING:  # a type checker would take any name for an attribute
-
-        def __getattr__(self, name: str) -> Any:
-            """Raise the error of an attribute that is not there.
-
-            Raises:
-                NotSupportedError: models of another backend have it.
-                AttributeError: nobody has it.
-            """
-            if name in _ONLY_LOCAL and "model_spec" in self.__dict__:
-                raise NotSupportedError(
-                    f"model '{self.name}' has no {name}: only models that run in this process have it "
-                    "(backends huggingface_local and llamacpp)"
-                )
-            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'", name=name, obj=self)
+    # Not by __getattr__, which would replace the error of a property of somebody's own model.
+    if not TYPE_CHECKING:
+        audit = _OnlyLocal()
+        bench = _OnlyLocal()
+        count_tokens = _OnlyLocal()
+        forget_kept = _OnlyLocal()
+        score_answers = _OnlyLocal()
+        split_thinking = _OnlyLocal()

@@ -10,7 +10,9 @@ import pytest
 
 from clemcore import backends
 from clemcore.errors import GenerationArgumentError, MessagesError, ModelLoadError, NotSupportedError
-from clemcore.model import Model
+from clemcore.messages import Messages
+from clemcore.model import Model, Reply
+from clemcore.registry.spec import ModelSpec
 from support.tiny import load
 
 EMPTY = [{"role": "system", "content": ""}]
@@ -60,3 +62,17 @@ def test_what_only_local_models_can_do(name: str) -> None:
     ):
         getattr(mock, name)
     assert isinstance(copy.deepcopy(mock), type(mock))
+
+
+def test_a_faulty_property_of_somebody_s_own_model_keeps_its_error() -> None:
+    class Own(Model):
+        def generate_response(self, messages: Messages) -> Reply:
+            return Reply(messages, {}, "")
+
+        @property
+        def client(self) -> object:
+            return None.connect  # type: ignore[attr-defined]
+
+    own = Own(ModelSpec.from_name("own"))
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'connect'"):
+        own.client  # noqa: B018

@@ -137,6 +137,21 @@ def import_libraries() -> None:
         getattr(transformers, name)  # imported when it is first used
 
 
+class _WhileOpen:
+    """What a model has until it is closed; its own attribute hides this until then."""
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        """Refuse to give it.
+
+        Raises:
+            ModelLoadError: the model was closed.
+            AttributeError: it is asked of the class.
+        """
+        if model is not None:
+            model._require_engine()
+        raise AttributeError(f"only a loaded {owner.__name__} has it")
+
+
 class HuggingfaceLocalModel(LocalModel):
     """A loaded chat model; ``del model`` gives its memory back, once no other model shares its weights.
 
@@ -148,6 +163,9 @@ class HuggingfaceLocalModel(LocalModel):
         config: its configuration.
         device: where its first weights are.
     """
+
+    if not TYPE_CHECKING:
+        model = _WhileOpen()
 
     def __init__(self, model_spec: ModelSpec) -> None:
         """Read the entry, then load configuration, tokenizer and weights, in this order."""
@@ -175,14 +193,6 @@ class HuggingfaceLocalModel(LocalModel):
         self.tokenizer = front.tokenizer
         self.config = front.config
         self.device = next(self.model.parameters()).device
-
-    if not TYPE_CHECKING:  # as in its base
-
-        def __getattr__(self, name: str) -> Any:
-            """Say that the model was closed where ``model`` is asked for afterwards."""
-            if name == "model":
-                self._require_engine()
-            return super().__getattr__(name)
 
     def forget_kept(self) -> None:
         """Forget what is kept of earlier prompts, also of those that were computed together."""
