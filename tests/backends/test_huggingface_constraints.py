@@ -99,7 +99,6 @@ class TestForms:
             "enumNames",
             "propertyOrdering",
             "x-order",
-            "x-guidance",
             "$own",
             "ui:order",
             "unit",
@@ -311,6 +310,12 @@ class TestErrors:
             ({"json_schema": {"type": "integer", "minimum": 5, "maximum": 3}}, r"Unsatisfiable schema"),
             ({"regex": r"a[^\s\S]"}, r"constraint.regex cannot be satisfied by any tokens"),
             ({"regex": "[a-z]{4000}"}, r"its shortest answer has at least \d+ tokens, but max_tokens is 300"),
+            ({"regex": r"\bno\b"}, r"word boundaries \(\\b, \\B\) cannot be enforced; correct it$"),
+            ({"regex": "a^b"}, r"\^ and \$ may stand at the beginning and the end of the whole pattern only"),
+            ({"regex": "no\\"}, r"constraint.regex: it ends with a single backslash"),
+            ({"regex": "(" * 300 + "a" + ")" * 300}, r"'\({60}…': exceed the maximum number of nested"),
+            ({"json_schema": {"$ref": "http://x/y"}}, r"\$ref 'http://x/y' is outside of the schema"),
+            ({"json_schema": {"$ref": "#/$defs/x"}}, r"\$ref '/\$defs/x' points to nothing in the schema"),
             ({"choices": ["x" * 4000]}, r"constraint.choices: its shortest answer has at least"),
         ],
     )
@@ -319,6 +324,19 @@ class TestErrors:
             tiny.generate_response(CAPITAL, gen_args={"constraint": constraint})
         assert "'tiny'" in str(caught.value)
         assert not re.search(r"%|x-guidance|\d \||at \d+\(|\n", str(caught.value)), "what we put around it"
+
+    def test_one_of_names_the_option_that_helps(self, tiny: Model) -> None:
+        schema = {"oneOf": [{"type": "integer"}, {"type": "number"}]}
+        with pytest.raises(GenerationArgumentError, match=r"oneOf .* to \{\"coerce_one_of\": true\}, which reads"):
+            tiny.generate_response(CAPITAL, gen_args={"constraint": {"json_schema": schema}})
+        asked = {"json_schema": {**schema, "x-guidance": {"coerce_one_of": True}}}
+        reply = tiny.generate_response(CAPITAL, gen_args={"constraint": asked, "max_tokens": 20})
+        float(reply.text)
+
+    def test_a_keyword_that_says_nothing(self, tiny: Model) -> None:
+        schema = {"type": "array", "items": {"type": "null"}, "maxItems": 2, "uniqueItems": False}
+        reply = tiny.generate_response(CAPITAL, gen_args={"constraint": {"json_schema": schema}})
+        assert json.loads(reply.text) in ([], [None], [None, None])
 
     def test_many_choices(self, tiny: Model) -> None:
         """As a rule of a grammar, each would be an item of the parser, which takes 2,000."""

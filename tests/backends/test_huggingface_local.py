@@ -182,7 +182,7 @@ class TestContext:
         from transformers import AutoTokenizer, PretrainedConfig
 
         from clemcore.backends.local.entry import read_entry
-        from clemcore.backends.local.transformers.loading import find_context_size
+        from clemcore.backends.local.transformers.context import find_context_size
 
         tokenizer = AutoTokenizer.from_pretrained(altered)
         plain = read_entry(ModelSpec(model_name="m", huggingface_id="o/m"))

@@ -130,6 +130,45 @@ class TestFiles:
         with pytest.raises(ModelLoadError, match=r"100 kB are free by max_memory. Raise the limits of .* by 66 MB"):
             load(tiny_chat, {**CONFIG, "device_map": "auto", "max_memory": {"cpu": "100kB"}})
 
+    @pytest.mark.parametrize(
+        ("dtype", "words"),
+        [
+            ("floatt", r"config.json of '.*' has the dtype 'floatt', which torch does not have: correct it there"),
+            ("torch.float32", r"has the dtype 'torch.float32', which torch does not have"),
+            ("nn", r"has the dtype 'nn', which torch does not have"),
+            (["float32"], r"has the dtype \['float32'\], which torch does not have"),
+            ("int8", r"config.json of '.*' has the dtype 'int8', in which models do not compute: say another one"),
+            ("float8_e4m3fn", r"has the dtype 'float8_e4m3fn', in which models do not compute"),
+        ],
+        ids=str,
+    )
+    def test_a_number_format_that_is_none(self, tiny_chat: Path, tmp_path: Path, dtype: Any, words: str) -> None:
+        other = copy_of(tiny_chat, tmp_path / "other", config={"dtype": dtype})
+        with pytest.raises(ModelLoadError, match=words):
+            load(other)
+
+    def test_a_number_format_in_a_part_of_a_configuration(self, tiny_chat: Path, tmp_path: Path) -> None:
+        from clemcore.backends.local.transformers.known_faults import cause_of
+
+        other = copy_of(tiny_chat, tmp_path / "other", config={"a_config": [{"compute_dtype": "floatt"}]})
+        error = AttributeError("module 'torch' has no attribute 'floatt'")
+        assert cause_of(other, "weights", error, "0") == (
+            f"{other / 'config.json'} has compute_dtype 'floatt', which torch does not have: correct it, or "
+            "download it again"
+        )
+
+    @pytest.mark.parametrize(
+        ("asked", "words"),
+        [
+            ({"quant_method": 5}, "quantization_config.quant_method must be a text, not 5"),
+            ({"bits": 4}, "quantization_config does not say how: add quant_method"),
+        ],
+        ids=str,
+    )
+    def test_a_quantization_without_a_method(self, tiny_chat: Path, asked: dict[str, Any], words: str) -> None:
+        with pytest.raises(SpecError, match=words):
+            load(tiny_chat, {**CONFIG, "quantization_config": asked})
+
     @pytest.mark.parametrize("changes", [{"intermediate_size": 64}, {"vocab_size": 300}], ids=str)
     def test_shapes_of_another_configuration(
         self, tiny_chat: Path, tmp_path: Path, changes: dict[str, int]

@@ -25,10 +25,10 @@ from clemcore.backends.local.entry import read_entry
 from clemcore.backends.local.model import LocalModel
 from clemcore.backends.local.sharing import HeldWeights, hold
 from clemcore.backends.local.transformers import adapters, loading, weights
+from clemcore.backends.local.transformers.context import FALLBACK_CONTEXT_SIZE, own_context_size
 from clemcore.backends.local.transformers.engine import TransformersEngine
 from clemcore.backends.local.transformers.generation_config import NAMES
 from clemcore.backends.local.transformers.identity import key_of
-from clemcore.backends.local.transformers.loading import FALLBACK_CONTEXT_SIZE
 from clemcore.backends.local.transformers.opening import frontend_of, open_frontend
 from clemcore.backends.local.transformers.parts import (
     load_config_and_tokenizer,
@@ -178,7 +178,7 @@ class HuggingfaceLocalModel(LocalModel):
 
         def load() -> HeldWeights[TransformersEngine]:
             loaded = weights.load_model(entry, options, front.config)
-            own = loading.own_context_size(front.config)  # an entry may make it smaller for one of its models
+            own = own_context_size(front.config)  # an entry may make it smaller for one of its models
             size = front.context_size if own is None else own[0]
             engine = TransformersEngine(loaded.model, front.tokenizer, entry.model_name, size)
             return HeldWeights(engine, loaded.facts, loaded.model)

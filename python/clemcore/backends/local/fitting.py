@@ -57,11 +57,12 @@ def fits(spec: ModelSpec, free: Free | None = None) -> list[Fit]:
 
 
 def _by_configuration(entry: LocalEntry, free: Free | None) -> list[Fit]:
+    from clemcore.backends.local.transformers import context as window
     from clemcore.backends.local.transformers import formats, loading, placing, weights
 
     with loading.without_the_hub():
         config = loading.load_config(entry, loading.hub_options(entry, need_key=False))
-    context = loading.find_context_size(config, entry, None)[0]
+    context = window.find_context_size(config, entry, None)[0]
     free = free or placing.free_for(entry)
     own = weights.judge(entry, config, free, context)
     found = [Fit("as in the entry", own)]

@@ -14,17 +14,42 @@ from collections.abc import Collection
 from typing import Any
 
 from clemcore.backends.local.constraints.forms import Constraint
-from clemcore.backends.local.constraints.schemas import fault_of_schema
+from clemcore.backends.local.constraints.schemas import OPTIONS, fault_of_schema, without_neutral
 from clemcore.backends.local.constraints.widths import least_tokens
 from clemcore.errors import GenerationArgumentError, GenerationError, MissingExtraError
 
 # Compiled constraints that are remembered for each model; then all are forgotten.
 _REMEMBERED = 64
-_LONGEST = 400
+_LONGEST, _LONGEST_PATTERN = 400, 60
 # The library's messages: the place in the source, the source itself, a fault of a regular expression, a token.
 _PLACE = re.compile(r"(?:at )?(\d+)\((\d+)\): ")
 _SOURCE = re.compile(r"\n +\d+ \| ")
 _REGEX_FAULT = re.compile(r"regex parse error:\n +(.*)\n[ ^]+\nerror: (.*)")
+# What it says in words of its own, and what we say.
+_LOOKS = r"(invalid regex .*: )?lookarounds not supported yet; "
+_IN_OUR_WORDS = tuple(
+    (re.compile(pattern, re.DOTALL), ours)
+    for pattern, ours in (
+        (r"Unimplemented keys: \[?([^\]]*)\]?", r"these keywords cannot be enforced: \1"),
+        (
+            r"oneOf constraints are not supported.*",
+            'oneOf cannot be enforced: write anyOf, or set "x-guidance" of the whole schema to '
+            '{"coerce_one_of": true}, which reads each oneOf as anyOf',
+        ),
+        (_LOOKS + "Word.*", r"word boundaries (\\b, \\B) cannot be enforced"),
+        (
+            _LOOKS + "(Start|End).*",
+            "^ and $ may stand at the beginning and the end of the whole pattern only",
+        ),
+        (r"Expected f64 for", "expected a number for"),
+        (r"Pointer ('[^']*') does not exist", r"$ref \1 points to nothing in the schema"),
+        (
+            r"Resource ('[^']*') is not present.*",
+            r"$ref \1 is outside of the schema, and nothing is fetched: put it under $defs",
+        ),
+        (r"recursion limit exceeded.*", "it is nested too deeply for llguidance: flatten it"),
+    )
+)
 _TOKEN = re.compile(r' \(at ".*?" \(.*?\)\)', re.DOTALL)
 # What it says where a grammar is too large, as "Current row has 2001 items; max is 2000".
 _LIMIT = re.compile(r"\w[^:;\n]*; max is \d+")
@@ -161,20 +186,21 @@ class Grammars:
         import llguidance
 
         tokenizer, tokens = self._tokens_of(ends)
-        source, where = _source(constraint), f"model '{self._model}': constraint.{constraint.kind}"
+        where = f"model '{self._model}': constraint.{constraint.kind}"
+        fault = _fault(constraint)
+        if fault is not None:
+            raise GenerationArgumentError(f"{where}: {fault}; correct it or leave it out")
+        source = _source(constraint)
         matcher = llguidance.LLMatcher(tokenizer, source, log_level=0)
         if matcher.is_error():
-            fault = _words(matcher.get_error(), constraint.kind)
-            raise GenerationArgumentError(f"{where} cannot be used: {fault}; correct it")
-        unknown = fault_of_schema(json.loads(constraint.text)) if constraint.kind == "json_schema" else None
-        if unknown is not None:
-            raise GenerationArgumentError(f"{where}: {unknown}; correct it or leave it out")
+            words = _words(matcher.get_error(), constraint.kind)
+            raise GenerationArgumentError(f"{where} cannot be used: {words}; correct it")
         least = least_tokens(constraint, tokens)
         first = Matching(matcher.deep_copy())
         try:
             is_possible = first.is_complete or first.allowed(tokenizer.vocab_size).any()
-        except GenerationError as fault:
-            raise GenerationArgumentError(f"{where}: {fault}") from None
+        except GenerationError as too_large:
+            raise GenerationArgumentError(f"{where}: {too_large}") from None
         if least == float("inf") or not is_possible:
             raise GenerationArgumentError(
                 f"{where} cannot be satisfied by any tokens of the model: correct it so that it allows an answer"
@@ -202,6 +228,16 @@ class Grammars:
         return found
 
 
+def _fault(constraint: Constraint) -> str | None:
+    """Return what is wrong with a constraint that the library would take in another way, or None."""
+    if constraint.kind == "json_schema":
+        return fault_of_schema(json.loads(constraint.text))
+    backslashes = len(constraint.text) - len(constraint.text.rstrip("\\"))
+    if constraint.kind == "regex" and backslashes % 2:
+        return "it ends with a single backslash, which escapes nothing"
+    return None
+
+
 def _source(constraint: Constraint) -> str:
     """Return a constraint in the library's notation, with every spelling of an answer allowed.
 
@@ -215,9 +251,9 @@ def _source(constraint: Constraint) -> str:
         # A terminal: as a rule, each choice would be an item of the parser, which takes 2,000.
         rule = "start: CHOICE\nCHOICE: " + " | ".join(map(json.dumps, constraint.choices))
     elif constraint.kind == "json_schema":
-        schema = json.loads(constraint.text)
-        options = {"whitespace_pattern": _WHITE_SPACE, **(schema.get("x-guidance") or {})}
-        rule = "start: %json " + json.dumps({**schema, "x-guidance": options})
+        schema = without_neutral(json.loads(constraint.text))
+        options = {"whitespace_pattern": _WHITE_SPACE, **(schema.get(OPTIONS) or {})}
+        rule = "start: %json " + json.dumps({**schema, OPTIONS: options})
     else:
         rule = constraint.text
     return str(LLMatcher.grammar_from_lark(f"{_ALL_SPELLINGS}\n{rule}"))
@@ -234,10 +270,14 @@ def _words(message: str, kind: str) -> str:
     place = _PLACE.match(said)
     said = said[place.end() :] if place else said
     regex = _REGEX_FAULT.search(said)
-    said = f"{regex[1]!r}: {regex[2]}" if regex else said.removeprefix("failed to compile JSON schema: ")
-    if said.startswith("Unimplemented keys: "):
-        said = f"these keywords cannot be enforced: {said.removeprefix('Unimplemented keys: ').strip('[] ')}"
+    said = f"{_cut(regex[1])!r}: {regex[2]}" if regex else said.removeprefix("failed to compile JSON schema: ")
+    for pattern, ours in _IN_OUR_WORDS:
+        said = pattern.sub(ours, said)
     words = " ".join(_TOKEN.sub("", said).split())
     if place and kind == "grammar":
         words = f"line {int(place[1]) - _LINES_BEFORE}, column {place[2]}: {words}"
-    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+    return _cut(words, _LONGEST)
+
+
+def _cut(text: str, most: int = _LONGEST_PATTERN) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"

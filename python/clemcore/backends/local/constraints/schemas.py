@@ -1,5 +1,7 @@
 """Finds keywords of JSON schemas that look misspelt, because a schema with an unknown keyword is valid.
 
+It also leaves out keywords that say nothing, because the library refuses some of them.
+
 Only keywords that change which answers fit are looked for. Others, such as notes and those that tools add (``x-…``,
 ``$…``, ``example``), have no effect however they are spelt. It knows neither tokens nor grammars.
 """
@@ -7,7 +9,7 @@ Only keywords that change which answers fit are looked for. Others, such as note
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clemcore.spelling import misspelling_of
@@ -27,13 +29,58 @@ deprecated description examples readOnly title writeOnly id
 """
 _KEYWORDS = frozenset((*_OF_SCHEMAS, *_LISTS, *_PARTS, *_OTHERS.split()))
 _LOWER = {name.lower(): name for name in _KEYWORDS}
+# Options of the library, at the top of a schema.
+OPTIONS = "x-guidance"
+_NOT_EMPTY = ("enum", "anyOf", "oneOf", "type")
+# Values with which a keyword says nothing, and keywords that say nothing without another one.
+_NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "uniqueItems": (False,),
+    "not": (False,),
+    **dict.fromkeys(("unevaluatedProperties", "unevaluatedItems", "propertyNames"), (True, {})),
+    **dict.fromkeys(("dependentRequired", "dependentSchemas"), ({},)),
+}
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "minContains": ("contains",),
+    "maxContains": ("contains",),
+    "if": ("then", "else"),
+    "then": ("if",),
+    "else": ("if",),
+}
 _OWN = ("x-", "$")  # prefixes of names that nobody else gives a meaning
 # "propertys" and "properties" are as alike as this.
 _ALIKE = 0.84
 
 
+def without_neutral(schema: Any) -> Any:
+    """Return a schema without keywords that leave every answer allowed, such as ``uniqueItems`` false.
+
+    The library refuses keywords that it cannot enforce, whatever they say. The given schema is not changed.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    found: dict[str, Any] = {}
+    for name, value in schema.items():
+        if _is_neutral(name, value, schema):
+            continue
+        if name in _OF_SCHEMAS and isinstance(value, dict):
+            found[name] = {key: without_neutral(part) for key, part in value.items()}
+        elif name in _LISTS and isinstance(value, list):
+            found[name] = [without_neutral(part) for part in value]
+        else:
+            found[name] = without_neutral(value) if name in _PARTS else value
+    return found
+
+
+def _is_neutral(name: str, value: Any, schema: Mapping[str, Any]) -> bool:
+    if name in _NEEDED:
+        return not any(needed in schema for needed in _NEEDED[name])
+    return any(value is neutral or (neutral == {} and value == neutral) for neutral in _NEUTRAL.get(name, ()))
+
+
 def fault_of_schema(schema: Any, place: str = "") -> str | None:
-    """Return which keyword in a JSON schema is nearly a known one, and so would have no effect, or None.
+    """Return which keyword in a JSON schema has no effect or lets no answer fit, or None.
+
+    That is one that is nearly a known one, options of the library anywhere but at the top, and an empty list.
 
     Args:
         schema: the schema or a part of it.
@@ -41,7 +88,11 @@ def fault_of_schema(schema: Any, place: str = "") -> str | None:
     """
     if not isinstance(schema, dict):
         return None
-    for name in schema:
+    for name, value in schema.items():
+        if name == OPTIONS and (place or not isinstance(value, (dict, type(None)))):
+            return f"'{place}{name}' must be an object, and stand at the top of the schema"
+        if name in _NOT_EMPTY and value == []:
+            return f"'{place}{name}' is an empty list, so that no answer fits"
         near = _meant(name)
         if near is not None:
             return f"'{place}{name}' is not a keyword of JSON schemas: did you mean {near!r}?"

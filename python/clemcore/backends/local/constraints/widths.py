@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from clemcore.backends.local.constraints.forms import Constraint
 
+# Classes inside of classes and operators on them, which Python takes for characters; with what hides a bracket.
+_OTHERWISE = re.compile(r"\[\^?\]?[^\]]*\[|&&|--|~~|\|\|")
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
 # References to other parts of a schema may form circles.
 _DEEPEST = 32
 
@@ -46,7 +50,9 @@ def _spelt(text: bytes, tokens: frozenset[bytes], longest: int) -> float:
 
 
 def _of_regex(pattern: str) -> int:
-    """Return the least number of characters that a pattern matches, as far as Python can read it."""
+    """Return the least number of characters that a pattern matches, as far as Python reads it as Rust does."""
+    if _OTHERWISE.search(_ESCAPED.sub("x", pattern)):
+        return 0
     try:
         from re import _parser  # type: ignore[attr-defined]
     except ImportError:  # Python 3.10
@@ -81,11 +87,13 @@ def _of_type(kind: Any, schema: Mapping[str, Any], depth: int) -> int:
         return 4
     if kind == "array":
         count = _number(schema, "minItems")
-        return 2 + count * _of_schema(schema.get("items"), depth + 1) + max(count - 1, 0)
+        items = [schema.get("items"), *(first if isinstance(first := schema.get("prefixItems"), list) else ())]
+        return 2 + count * min(_of_schema(item, depth + 1) for item in items) + max(count - 1, 0)
     required, properties = schema.get("required"), schema.get("properties")
     if kind != "object" or not isinstance(required, list) or not isinstance(properties, Mapping):
         return 1
-    fields = [len(json.dumps(name)) + 1 + _of_schema(properties.get(name), depth + 1) for name in required]
+    names = {name: json.dumps(name, ensure_ascii=False) for name in required if isinstance(name, str)}
+    fields = [len(text) + 1 + _of_schema(properties.get(name), depth + 1) for name, text in names.items()]
     return 2 + sum(fields) + max(len(fields) - 1, 0)
 
 

@@ -44,14 +44,18 @@ def dtype_of(entry: LocalEntry) -> Any:
     if entry.dtype == "auto":
         return "auto"
     dtype = getattr(torch, entry.dtype.removeprefix("torch."), None)
-    # Models do not compute in the floats of one byte, nor in integers.
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point or dtype.itemsize == 1:
+    if not isinstance(dtype, torch.dtype) or not _computes_in(dtype):
         hint = " (for int8 set load_in_8bit)" if entry.dtype.removeprefix("torch.") == "int8" else ""
         raise SpecError(
             f"model '{entry.model_name}': dtype must be 'auto' or one of torch's, like 'float32' or 'bfloat16', "
             f"not {entry.dtype!r}{hint}"
         )
     return dtype
+
+
+def _computes_in(dtype: Any) -> bool:
+    """Tell whether models compute in a format: not in floats of one byte, nor in integers."""
+    return bool(dtype.is_floating_point) and dtype.itemsize > 1
 
 
 def quantization_of(entry: LocalEntry) -> Any:
@@ -67,7 +71,15 @@ def quantization_of(entry: LocalEntry) -> Any:
     if len(asked) > 1:
         raise SpecError(f"model '{name}': {' and '.join(asked)} exclude each other: keep one of them")
     settings = dict(entry.quantization_config or {asked[0]: True})
-    if settings.get("quant_method", "bitsandbytes").startswith("bitsandbytes"):
+    method = settings.get("quant_method", "bitsandbytes")
+    if not isinstance(method, str):
+        raise SpecError(f"model '{name}': quantization_config.quant_method must be a text, not {method!r:.60}")
+    if not settings.keys() & {"quant_method", "load_in_4bit", "load_in_8bit"}:
+        raise SpecError(
+            f"model '{name}': quantization_config does not say how: add quant_method, such as 'torchao', or for "
+            "bitsandbytes load_in_4bit or load_in_8bit"
+        )
+    if method.startswith("bitsandbytes"):
         require_package(entry, "bitsandbytes", asked[0])
     from transformers.quantizers.auto import AutoQuantizationConfig
 
@@ -176,6 +188,12 @@ def needs_of(entry: LocalEntry, config: Any, tokens: int | None = None) -> Needs
     wanted = dtype_of(entry)
     dtype = _stored_dtype(entry, config) if wanted == "auto" else wanted
     quantizer = quantizer_of(entry, config)
+    if wanted == "auto" and quantizer is None and not _computes_in(dtype):
+        raise ModelLoadError(
+            f"model '{entry.model_name}': config.json of '{entry.source}' has the dtype "
+            f"'{str(dtype).removeprefix('torch.')}', in which models do not compute: say another one in the entry's "
+            "dtype, like 'bfloat16'"
+        )
     words = _words(dtype, quantizer)
     try:
         skeleton = _skeleton(entry, config, dtype, quantizer)

@@ -6,6 +6,8 @@ It looks at the files of a folder after loading has failed, and knows no setting
 from __future__ import annotations
 
 import codecs
+import json
+import re
 from pathlib import Path
 
 _READ = ("config.json", "tokenizer_config.json", "tokenizer.json", "generation_config.json")
@@ -18,6 +20,7 @@ _TOKENIZERS = (
     "vocab.json",
     "vocab.txt",
 )
+_NOT_IN_TORCH = re.compile(r"module 'torch' has no attribute '(.*)'", re.DOTALL)
 _AGAIN = "download it again"
 
 
@@ -33,6 +36,12 @@ def cause_of(folder: Path, what: str, error: Exception, tokenizers: str) -> str 
     for name in _READ:
         if _begins_with_mark(folder / name):
             return f"{folder / name} begins with a byte order mark: save it as UTF-8 without one (BOM), or {_AGAIN}"
+    missing = _NOT_IN_TORCH.fullmatch(str(error))
+    if missing is not None:
+        for path in sorted(folder.glob("*config.json")):
+            field = _field_with(path, missing[1])
+            if field is not None:
+                return f"{path} has {field} {missing[1]!r}, which torch does not have: correct it, or {_AGAIN}"
     if what != "tokenizer":
         return None
     if "untagged enum" in str(error):
@@ -47,6 +56,24 @@ def cause_of(folder: Path, what: str, error: Exception, tokenizers: str) -> str 
         )
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         return f"{folder} has no file of a tokenizer, such as tokenizer.json or tokenizer.model: download it"
+    return None
+
+
+def _field_with(path: Path, text: str) -> str | None:
+    """Return the name of a field of a JSON file that has a text as its value, or None."""
+    try:
+        parts = [json.loads(path.read_bytes())]
+    except (OSError, ValueError, RecursionError):
+        return None
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            found = next((str(name) for name, value in part.items() if value == text), None)
+            if found is not None:
+                return found
+            parts += part.values()
+        elif isinstance(part, list):
+            parts += part
     return None
 
 

@@ -29,9 +29,6 @@ from clemcore.keys import KeyRegistry
 
 logger = logging.getLogger(__name__)
 
-FALLBACK_CONTEXT_SIZE = 256
-# Tokenizers without a limit say 10**30.
-_NO_LIMIT = 1_000_000
 # Fields of a configuration that say how often a module is built, and the most that they may say.
 _COUNTS = re.compile(r"(layers?|experts|depth|blocks)$")
 _MOST = 10_000
@@ -101,7 +98,7 @@ def load_config(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
         fault = fault_of(folder / entry.filename)
         if fault:
             raise ModelLoadError(f"model '{entry.model_name}': cannot load the configuration: {fault}")
-    _check_counts(entry)
+    _check_stored(entry)
     from transformers import AutoConfig
 
     with loading(entry, "configuration"):
@@ -112,8 +109,10 @@ def load_config(entry: LocalEntry, options: Mapping[str, Any]) -> Any:
     return config
 
 
-def _check_counts(entry: LocalEntry) -> None:
-    """Refuse a number of layers or experts that no model has: modules are built for them before weights are read.
+def _check_stored(entry: LocalEntry) -> None:
+    """Refuse a number of layers or experts that no model has, and a number format that torch does not have.
+
+    Modules are built for layers before weights are read; of a format, the library names neither file nor field.
 
     Raises:
         ModelLoadError: ``config.json`` has one.
@@ -123,12 +122,25 @@ def _check_counts(entry: LocalEntry) -> None:
         stored = {} if folder is None else json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError):
         return  # whoever loads it says so
+    # Those of its parts may be for code of their own.
+    field = "dtype" if isinstance(stored, dict) and stored.get("dtype") is not None else "torch_dtype"
+    _check_format(entry, field, stored.get(field) if isinstance(stored, dict) else None)
     for name, value in _numbers(stored):
         if _COUNTS.search(name) and value > _MOST:
             raise ModelLoadError(
                 f"model '{entry.model_name}': config.json of '{entry.source}' has {name} {value}: no model has "
                 f"more than {_MOST}; copy or download it again"
             )
+
+
+def _check_format(entry: LocalEntry, field: str, name: Any) -> None:
+    import torch
+
+    if name is not None and not (isinstance(name, str) and isinstance(getattr(torch, name, None), torch.dtype)):
+        raise ModelLoadError(
+            f"model '{entry.model_name}': config.json of '{entry.source}' has the {field} {name!r:.60}, which torch "
+            "does not have: correct it there, for example to 'bfloat16'"
+        )
 
 
 def _numbers(stored: Any) -> Iterator[tuple[str, float]]:
@@ -350,52 +362,3 @@ def loading(entry: LocalEntry, what: str) -> Iterator[None]:
             ) from error
         step = f"cannot load the {what} of '{entry.source}'"
         raise wrapped(error, ModelLoadError, entry.model_name, step, library_versions()) from error
-
-
-def own_context_size(config: Any) -> tuple[int, str] | None:
-    """Return the size of the context window as a configuration states it, and where; None if it does not."""
-    for owner, where in ((config, "config"), (getattr(config, "text_config", None), "config.text_config")):
-        for field in ("max_position_embeddings", "n_positions", "max_seq_len"):
-            size = getattr(owner, field, None)
-            if isinstance(size, int) and size > 0:
-                return size, f"{where}.{field}"
-    return None
-
-
-def stated_context_size(config: Any, entry: LocalEntry) -> tuple[int, str] | None:
-    """Return the size of the context window as configuration or entry state it, and where; None if neither does.
-
-    An entry can make the window of a model smaller, and not larger.
-    """
-    own, asked = own_context_size(config), entry.context_size
-    if asked is not None and (own is None or asked < own[0]):
-        return asked, "entry.context_size"
-    return own
-
-
-def find_context_size(config: Any, entry: LocalEntry, tokenizer: Any) -> tuple[int, str]:
-    """Return the size of the context window in tokens, and where it was found.
-
-    It is that of the model's own configuration, or the entry's ``context_size`` if that is smaller; then that of
-    the tokenizer.
-    """
-    stated = stated_context_size(config, entry)
-    if stated is not None:
-        if entry.context_size is not None and entry.context_size > stated[0]:
-            logger.warning(
-                "model '%s': context_size of its entry is %d tokens, but the model's own configuration says %d "
-                "(%s), which is used: correct context_size, or remove it",
-                entry.model_name,
-                entry.context_size,
-                *stated,
-            )
-        return stated
-    size = getattr(tokenizer, "model_max_length", None)
-    if isinstance(size, int) and 0 < size < _NO_LIMIT:
-        return size, "tokenizer.model_max_length"
-    logger.warning(
-        "model '%s' does not say how large its context is; taken as %d tokens: set context_size in its entry",
-        entry.model_name,
-        FALLBACK_CONTEXT_SIZE,
-    )
-    return FALLBACK_CONTEXT_SIZE, "fallback"

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 from clemcore.backends.local.entry import LocalEntry, read_entry
 from clemcore.backends.local.frontend import Frontend, Script
 from clemcore.backends.local.transformers import loading
+from clemcore.backends.local.transformers.context import find_context_size
 from clemcore.backends.local.transformers.identity import state_of_files
 from clemcore.backends.local.transformers.sight import ProcessorSight
 from clemcore.backends.local.transformers.tokenizer_file import check_against_file
@@ -50,7 +51,7 @@ def open_frontend(entry: LocalEntry, options: Mapping[str, Any]) -> Frontend:
     """
     config = loading.load_config(entry, options)
     script = _script(entry, options, config)
-    return Frontend(entry, script, config, loading.find_context_size(config, entry, script.tokenizer))
+    return Frontend(entry, script, config, find_context_size(config, entry, script.tokenizer))
 
 
 def _script(entry: LocalEntry, options: Mapping[str, Any], config: Any) -> Script:

@@ -14,12 +14,12 @@ from clemcore.backends.local.memory import Free
 from clemcore.backends.local.preflight import Verdict, require_room
 from clemcore.backends.local.transformers import adapters, fitness, formats, own_config, placing
 from clemcore.backends.local.transformers.buffers import restore_buffers
+from clemcore.backends.local.transformers.context import stated_context_size
 from clemcore.backends.local.transformers.loading import (
     check_attention,
     loading,
     model_class,
     name_outputs,
-    stated_context_size,
 )
 from clemcore.backends.local.transformers.quiet import no_bar_of_conversion
 from clemcore.backends.local.transformers.rowwise import ROWWISE
