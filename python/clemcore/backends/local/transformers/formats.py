@@ -74,17 +74,17 @@ def quantization_of(entry: LocalEntry) -> Any:
     method = settings.get("quant_method", "bitsandbytes")
     if not isinstance(method, str):
         raise SpecError(f"model '{name}': quantization_config.quant_method must be a text, not {method!r:.60}")
-    if not settings.keys() & {"quant_method", "load_in_4bit", "load_in_8bit"}:
-        raise SpecError(
-            f"model '{name}': quantization_config does not say how: add quant_method, such as 'torchao', or for "
-            "bitsandbytes load_in_4bit or load_in_8bit"
-        )
     if method.startswith("bitsandbytes"):
         require_package(entry, "bitsandbytes", asked[0])
     from transformers.quantizers.auto import AutoQuantizationConfig
 
     if entry.quantization_config:
         _check_fields(name, settings)
+        if not settings.keys() & {"quant_method", "load_in_4bit", "load_in_8bit"}:
+            raise SpecError(
+                f"model '{name}': quantization_config does not say how: add quant_method, such as 'torchao', or "
+                "for bitsandbytes load_in_4bit or load_in_8bit"
+            )
     try:
         return AutoQuantizationConfig.from_dict(settings)
     except Exception as error:
@@ -191,8 +191,8 @@ def needs_of(entry: LocalEntry, config: Any, tokens: int | None = None) -> Needs
     if wanted == "auto" and quantizer is None and not _computes_in(dtype):
         raise ModelLoadError(
             f"model '{entry.model_name}': config.json of '{entry.source}' has the dtype "
-            f"'{str(dtype).removeprefix('torch.')}', in which models do not compute: say another one in the entry's "
-            "dtype, like 'bfloat16'"
+            f"'{str(dtype).removeprefix('torch.')}', in which models do not compute: say another one in the "
+            "entry's dtype, like 'bfloat16'"
         )
     words = _words(dtype, quantizer)
     try:

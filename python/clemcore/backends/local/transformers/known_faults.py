@@ -37,13 +37,8 @@ def cause_of(folder: Path, what: str, error: Exception, tokenizers: str) -> str 
         if _begins_with_mark(folder / name):
             return f"{folder / name} begins with a byte order mark: save it as UTF-8 without one (BOM), or {_AGAIN}"
     missing = _NOT_IN_TORCH.fullmatch(str(error))
-    if missing is not None:
-        for path in sorted(folder.glob("*config.json")):
-            field = _field_with(path, missing[1])
-            if field is not None:
-                return f"{path} has {field} {missing[1]!r}, which torch does not have: correct it, or {_AGAIN}"
-    if what != "tokenizer":
-        return None
+    if what != "tokenizer" or missing is not None:
+        return None if missing is None else _format_in(folder, missing[1])
     if "untagged enum" in str(error):
         return (
             f"{folder / 'tokenizer.json'} has a part that tokenizers {tokenizers} does not know: update the "
@@ -56,6 +51,15 @@ def cause_of(folder: Path, what: str, error: Exception, tokenizers: str) -> str 
         )
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         return f"{folder} has no file of a tokenizer, such as tokenizer.json or tokenizer.model: download it"
+    return None
+
+
+def _format_in(folder: Path, name: str) -> str | None:
+    """Return which file has the name of a number format that torch does not have, or None."""
+    for path in sorted(folder.glob("*config.json")):
+        field = _field_with(path, name)
+        if field is not None:
+            return f"{path} has {field} {name!r}, which torch does not have: correct it, or {_AGAIN}"
     return None
 
 

@@ -138,8 +138,8 @@ def _check_format(entry: LocalEntry, field: str, name: Any) -> None:
 
     if name is not None and not (isinstance(name, str) and isinstance(getattr(torch, name, None), torch.dtype)):
         raise ModelLoadError(
-            f"model '{entry.model_name}': config.json of '{entry.source}' has the {field} {name!r:.60}, which torch "
-            "does not have: correct it there, for example to 'bfloat16'"
+            f"model '{entry.model_name}': config.json of '{entry.source}' has the {field} {name!r:.60}, which "
+            "torch does not have: correct it there, for example to 'bfloat16'"
         )
 
 
