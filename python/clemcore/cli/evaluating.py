@@ -86,6 +86,7 @@ def eval_(
     """
     from clemcore.clemgame.results.evaluation import evaluate
     from clemcore.clemgame.results.excel import write_for_excel
+    from clemcore.clemgame.results.score_files import FILE
 
     path = run or results_dir
     note_set_aside(path)
@@ -112,7 +113,8 @@ def eval_(
     if costs:
         show_costs(done.figures)
     kept = f", {done.kept} earlier rows kept" if done.kept else ""
-    left_out = f", {len(done.problems)} not" if done.problems else ""
+    refused = sum(problem.place.name == FILE for problem in done.problems)
+    left_out = f", {refused} not" if refused else ""
     if excel:
         done.files += [write_for_excel(file) for file in done.files if file.suffix == ".csv"]
     unreadable = _write_parquet(path, parquet, done.files, model, game)

@@ -32,8 +32,8 @@ ALL = "all"
 def transcribe(*, run: Path | None, game: str, results_dir: Path) -> int:
     """Write transcript.html and transcript.tex of completed episodes.
 
-    They are written beside the interactions, or where these would be if a run has none. Exit status 1: some
-    episodes could not be transcribed.
+    They are written beside the interactions, or where these would be if a run has none. Exit status 1: something
+    could not be read.
     """
     return transcribe_all(run or results_dir, game)
 
@@ -47,7 +47,7 @@ def transcribe_all(path: Path, game: Selector) -> int:
         done = builder.transcribe(path, _names(game))
     show_some([f"clem: {place}: {scrub(text)}" for place, text in done.problems])
     left_out = f"; {done.left_out} did not end and have none" if done.left_out else ""
-    failed = f", {len(done.problems)} not" if done.problems else ""
+    failed = f", {done.failed} not" if done.failed else ""
     note(f"{done.episodes} episodes transcribed{failed}{left_out}")
     return 1 if done.problems else 0
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.layout import found
 from clemcore.clemgame.layout.classic import FinishedEpisode
-from clemcore.clemgame.layout.names import episode_folder
+from clemcore.clemgame.layout.names import episode_folder, name_of
 from clemcore.clemgame.layout.walking import folders_in
 from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.store.contents import ENDED, StoredCall, shared_calls_of
@@ -56,7 +56,7 @@ class Episode:
     @property
     def line_up(self) -> str:
         """The line-up of models: the name of the folder of its run."""
-        return self.run.name
+        return name_of(self.run.name)
 
     @cached_property
     def experiment(self) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def readable_episodes(run: Path) -> Iterator[Episode | str]:
             yield str(fault)
             return
         except StoreError as fault:
-            yield f"{fault}. Its classic files are shown, as far as there are any"
+            yield f"{fault}. Its classic files are read instead, if there are any"
         else:
             return
     for place in found.find_places(run):
@@ -281,6 +281,30 @@ def readable_episodes(run: Path) -> Iterator[Episode | str]:
             yield _ClassicEpisode(*place)
         except StoreError as fault:
             yield str(fault)
+
+
+def all_readable(path: Path | str, unreadable: list[tuple[Path, str]]) -> Iterator[Episode]:
+    """Give the episodes of a run, or of all runs in a folder, and note what cannot be read.
+
+    Args:
+        path: the arguments are those of :func:`read_episodes`.
+        unreadable: takes runs, each with what cannot be read of it and why.
+
+    Raises:
+        StoreError: there are none that can be read.
+    """
+    is_empty = True
+    problems = []
+    for run in find_runs(Path(path)):
+        for episode in readable_episodes(run):
+            if isinstance(episode, str):
+                problems.append((run, episode))
+                unreadable.append(problems[-1])
+            else:
+                is_empty = False
+                yield episode
+    if is_empty and problems:
+        raise StoreError("\n".join(text for _, text in problems))
 
 
 def _of_store(run: Path) -> Iterator[Episode]:

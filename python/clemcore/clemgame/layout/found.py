@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from clemcore.clemgame.layout.classic import PARTIAL
+from clemcore.clemgame.layout.names import name_of
 from clemcore.clemgame.layout.walking import walk
 from clemcore.clemgame.store.contents import StoredCall
 from clemcore.errors import StoreError
@@ -92,7 +93,7 @@ def _names_of(place: str) -> tuple[Path, int, str, str, str, bool]:
     """
     folder = Path(place)
     run, epoch = run_and_epoch(folder.parent.parent)
-    game, experiment = unquote(folder.parent.name), unquote(folder.name)
+    game, experiment = (name_of(unquote(each.name, errors="surrogateescape")) for each in (folder.parent, folder))
     are_sure = max(len(game), len(experiment)) < _SURE and "%" not in f"{folder.parent.name}{folder.name}"
     numbered = _NUMBERED.fullmatch(folder.name)
     return run, 1 if epoch is None else epoch, game, experiment, numbered[1] if numbered else "", are_sure

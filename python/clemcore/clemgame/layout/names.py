@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,16 @@ def component(name: str) -> str:
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         text = f"{data[: _LONGEST - 17].decode('utf-8', 'ignore')}-{digest}"
     return text
+
+
+def name_of(folder: str) -> str:
+    r"""Return the name of a folder as text that can be written; bytes that are not UTF-8 become escapes.
+
+    Examples:
+        >>> name_of("leicht"), name_of("sch\udcf6n")
+        ('leicht', 'sch\\xf6n')
+    """
+    return folder if folder.isascii() else os.fsencode(folder).decode("utf-8", "backslashreplace")
 
 
 def _percent(text: str) -> str:

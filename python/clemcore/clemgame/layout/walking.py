@@ -80,8 +80,8 @@ def walk(path: Path | str) -> Iterator[tuple[str, list[str], list[str]]]:
                     inner = position.below(entry)
                     if inner is not None:
                         below[entry.name] = inner
-                    elif not _is_folder(entry):
-                        files.append(entry.name)
+                    elif entry.is_symlink() and not _is_folder(entry):
+                        files.append(entry.name)  # what is left are pipes and the like, whose reading may not end
         except OSError:
             continue
         folders = list(below)

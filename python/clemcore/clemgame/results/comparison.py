@@ -168,10 +168,10 @@ def _episodes(
             names = episode.names._replace(model=label)
             if games and names.game not in games:
                 continue
-            if names in seen:
+            if names.scope() in seen:
                 problems.append(
                     Problem(episode.place, "is a second episode of the same instance; the first counts")
                 )
                 continue
-            seen.add(names)
+            seen.add(names.scope())
             yield names, episode

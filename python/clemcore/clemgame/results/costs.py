@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from clemcore.calls.encoding import FACTS
-from clemcore.clemgame.layout.episodes import read_episodes
+from clemcore.clemgame.layout.episodes import all_readable
+from clemcore.errors import StoreError
 
 # What is paid for, and what it is divided by.
 KINDS = ("input_tokens", "output_tokens", "usd", "seconds")
@@ -73,18 +74,30 @@ def _of_call(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def costs_of(path: Path | str) -> dict[str, dict[str, Costs]]:
+def costs_of(path: Path | str, unreadable: list[tuple[Path, str]] | None = None) -> dict[str, dict[str, Costs]]:
     """Return the costs below a folder, by line-up and game; all games together are under the empty name.
 
+    Args:
+        path: a run, or a folder that holds some.
+        unreadable: takes the folders of episodes and of runs that cannot be read, and why.
+
     Raises:
-        StoreError: there are no episodes, or a store cannot be read.
+        StoreError: there are no episodes.
     """
+    unreadable = [] if unreadable is None else unreadable
     found: dict[str, dict[str, Costs]] = {}
-    for episode in read_episodes(path):
+    for episode in all_readable(path, unreadable):
         rounds = set()
         games = found.setdefault(episode.line_up, {"": Costs()})
         both = (games[""], games.setdefault(episode.key.game, Costs()))
-        for call in episode.own_calls():
+        try:
+            calls = episode.own_calls()
+        except (StoreError, OSError, ValueError, LookupError, TypeError, AttributeError) as fault:
+            unreadable.append((episode.folder, str(fault)))
+            for costs in both:
+                costs.count({})  # at least one call of which nothing is known
+            continue
+        for call in calls:
             if call.kind != "model":
                 continue
             facts = json.loads(call.record).get(FACTS)
@@ -128,18 +141,21 @@ def front(points: Mapping[str, tuple[float | None, float | None]]) -> list[str]:
     return [name for name, (score, cost) in known.items() if not is_beaten(score, cost)]
 
 
-def cost_report(path: Path | str, figures: Mapping[str, Any]) -> dict[str, Any]:
+def cost_report(
+    path: Path | str, figures: Mapping[str, Any], unreadable: list[tuple[Path, str]] | None = None
+) -> dict[str, Any]:
     """Return the costs of all line-ups in ``results.json``, and those on the Pareto front of score and cost.
 
     Args:
         path: the folder of the results.
         figures: the content of ``results.json``.
+        unreadable: takes the folders of episodes and of runs that cannot be read, and why.
 
     Raises:
-        StoreError: there are no episodes, or a store cannot be read.
+        StoreError: there are no episodes.
     """
     models: dict[str, Any] = {}
-    for line_up, games in costs_of(path).items():
+    for line_up, games in costs_of(path, unreadable).items():
         model = figures["models"].get(line_up, {})
         cells: Mapping[str, Any] = model.get("games", {})
         scores = {"": model.get("clemscore"), **{game: cell.get("clemscore") for game, cell in cells.items()}}

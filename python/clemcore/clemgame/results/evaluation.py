@@ -104,7 +104,6 @@ def evaluate(
 
     Raises:
         RunError: there is nothing to evaluate, or ``raw.csv`` cannot be brought up to date.
-        StoreError: a store cannot be read.
         OSError: a file cannot be written; an old one is as it was.
     """
     from clemcore.clemgame.results.costs import cost_report, rows_of
@@ -123,7 +122,10 @@ def evaluate(
     kept = len(evaluation)
     problems: list[Problem] = []
     without: list[tuple[ScoreNames, str]] = []
-    count = _add(evaluation, _selected(_scored(find_outcomes(path), without), model, game), problems, without)
+    unreadable: list[tuple[Path, str]] = []
+    found = _scored(find_outcomes(path, unreadable), without)
+    count = _add(evaluation, _selected(found, model, game), problems, without)
+    problems[:0] = [Problem(run, f"is not read completely: {text}") for run, text in unreadable]
     evaluation.count_played()
     if not len(evaluation):
         raise RunError(_nothing(path, model, game, problems))
@@ -141,7 +143,9 @@ def evaluate(
         files.append(path / "pairs.csv")
         _write(files[-1], [_csv(*_pair_rows(figures["pairs"]))])
     if costs:
-        figures["costs"] = cost_report(path, figures)
+        without_costs: list[tuple[Path, str]] = []
+        figures["costs"] = cost_report(path, figures, without_costs)
+        problems += [Problem(place, f"is not in the costs: {text}") for place, text in without_costs]
         files.append(path / "costs.csv")
         _write(files[-1], [_csv(*rows_of(figures["costs"]))])
     _write(files[3], [indented(figures).encode("utf-8", "backslashreplace"), b"\n"])
@@ -268,7 +272,7 @@ def _add(
         places.clear()
 
     for scores in found:
-        first = seen.setdefault(scores.names, scores)
+        first = seen.setdefault(scores.names.scope(), scores)
         try:
             data = scores.read()
             if first is not scores:

@@ -70,10 +70,10 @@ def write_parquet(
         game: read only this game.
 
     Returns:
-        The files, and the folder of each episode that cannot be read, with the reason.
+        The files, and the folder of each episode or run that cannot be read, with the reason.
 
     Raises:
-        StoreError: there are no episodes, or a store cannot be read.
+        StoreError: there are no episodes.
         OSError: a file cannot be written; an old one is as it was.
     """
     to = path if to is None else to
@@ -94,10 +94,10 @@ def write_jsonl(path: Path, to: Path) -> tuple[list[Path], list[tuple[Path, str]
         to: the folder for the files.
 
     Returns:
-        The files, and the folder of each episode that cannot be read, with the reason.
+        The files, and the folder of each episode or run that cannot be read, with the reason.
 
     Raises:
-        StoreError: there are no episodes, or a store cannot be read.
+        StoreError: there are no episodes.
         OSError: a file cannot be written; an old one is as it was.
     """
     files = [to / "episodes.jsonl", to / "calls.jsonl"]
@@ -116,12 +116,15 @@ def _write_rows(
     model: str | None = None,
     game: str | None = None,
 ) -> list[tuple[Path, str]]:
-    """Write the rows of chosen episodes; return the folder of each one that cannot be read, with the reason."""
-    from clemcore.clemgame.layout.episodes import read_episodes
+    """Write the rows of chosen episodes; return the folder of each one that cannot be read, with the reason.
+
+    If a store cannot be read, the folder of its run is among them.
+    """
+    from clemcore.clemgame.layout.episodes import all_readable
 
     problems: list[tuple[Path, str]] = []
     hashes: dict[Path, dict[str, Any]] = {}
-    for episode in read_episodes(path):
+    for episode in all_readable(path, problems):
         if not _is_chosen(episode.line_up, episode.key.game, model, game):
             continue
         if episode.run not in hashes:

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from clemcore.clemgame.layout.found import SIGNS, found_at, read_json, run_and_epoch
-from clemcore.clemgame.layout.names import component, episode_folder
+from clemcore.clemgame.layout.names import component, episode_folder, name_of
 from clemcore.clemgame.layout.walking import walk
 from clemcore.clemgame.store.reader import RunReader
 from clemcore.clemgame.store.schema import is_store_file
-from clemcore.errors import StoreError
+from clemcore.errors import MixedRunError, StoreError
 
 FILE = "scores.json"
 # Longer names may have been cut, and a percent sign may stand for another character.
 _SURE = 100
+_SHORT = re.compile(r"(.*/)?instance_(\d{1,4})", re.DOTALL)
 
 
 class ScoreNames(NamedTuple):
@@ -32,6 +34,11 @@ class ScoreNames(NamedTuple):
     model: str
     experiment: str
     episode: str
+
+    def scope(self) -> ScoreNames:
+        """Return what two folders of one episode have in common: ``instance_7`` is ``instance_00007``."""
+        found = _SHORT.fullmatch(self.episode)
+        return self._replace(episode=f"{found[1] or ''}instance_{found[2]:0>5}") if found else self
 
 
 # What became of an episode. Only a scored one has scores.
@@ -81,22 +88,32 @@ def find_scores(path: Path | str) -> Iterator[EpisodeScores]:
     return (found for found in find_outcomes(path) if found.outcome == SCORED)
 
 
-def find_outcomes(path: Path | str) -> Iterator[EpisodeScores]:
+def find_outcomes(path: Path | str, unreadable: list[tuple[Path, str]] | None = None) -> Iterator[EpisodeScores]:
     """Give all episodes below a folder, with their scores if they have some.
 
     Args:
         path: a run, a folder that holds some at any depth, or a folder within a run.
+        unreadable: takes the folders of runs whose store cannot be read, or not all of it, and why. Their classic
+            files count, if they are surely of this run.
 
     Raises:
-        StoreError: a store cannot be read.
+        StoreError: a store cannot be read, and there is no list to note it.
     """
     # The store of a run knows better than its files what became of an episode.
     of_store = "\0"
     names = _Names()
     for folder, folders, files in walk(Path(path).absolute()):
         if any(map(is_store_file, files)):
-            of_store = os.path.join(folder, "")  # noqa: PTH118 - a text, because folders are many
-            yield from _of_store(Path(folder))
+            try:
+                yield from _of_store(Path(folder), unreadable)
+                of_store = os.path.join(folder, "")  # noqa: PTH118 - a text, because folders are many
+            except StoreError as fault:
+                if unreadable is None:
+                    raise
+                unreadable.append((Path(folder), str(fault)))
+                if isinstance(fault, MixedRunError):
+                    folders.clear()
+                    continue
         is_episode = FILE in files or not SIGNS.isdisjoint(files)
         if is_episode and (FILE in files or not folder.startswith(of_store)):
             outcome = SCORED if FILE in files else _outcome(Path(folder), files)
@@ -122,7 +139,7 @@ class _Names:
     def __init__(self) -> None:
         # The last experiment with its game, run and the folder of the epoch, because episodes come together.
         self._place = ""
-        self._names = ("", "", "", "")
+        self._names: tuple[str, ...] = ("", "", "", "")
         self._are_sure = False
 
     def of(self, folder: str, files: list[str]) -> ScoreNames:
@@ -134,21 +151,24 @@ class _Names:
             found = found_at(folder, files)
             game = found.game if component(found.game) == game else game
             experiment = found.experiment if component(found.experiment) == experiment else experiment
-        return ScoreNames(game, run, experiment, f"{epoch}/{name}" if epoch else name)
+        return ScoreNames(game, run, experiment, name_of(f"{epoch}/{name}" if epoch else name))
 
     def _look_at(self, place: Path) -> None:
         above = place.parent.parent
         run, epoch = run_and_epoch(above)
         game, experiment = place.parent.name, place.name
         self._place = str(place)
-        self._names = (game, run.name, experiment, "" if epoch is None else above.name)
+        names = (game, run.name, experiment, "" if epoch is None else above.name)
+        self._names = tuple(map(name_of, names))
         self._are_sure = "%" not in game + experiment and max(len(game), len(experiment)) <= _SURE
 
 
-def _of_store(run: Path) -> Iterator[EpisodeScores]:
+def _of_store(run: Path, unreadable: list[tuple[Path, str]] | None) -> Iterator[EpisodeScores]:
     """Give the episodes whose scores are not in a file."""
     reader = RunReader(run)
     episodes = reader.episodes()
+    if unreadable is not None:
+        unreadable.extend((run, problem) for problem in reader.problems)
     has_epochs = any(episode.key.epoch > 1 for episode in episodes)
     for stored in episodes:
         folder = episode_folder(run, stored.key, has_epochs=has_epochs)
@@ -161,5 +181,5 @@ def _of_store(run: Path) -> Iterator[EpisodeScores]:
             fault = str(damage)
         outcome = SCORED if scores or fault else _OF_STATES.get(stored.state.state, MISSING)
         episode = f"epoch_{stored.key.epoch:05d}/{folder.name}" if has_epochs else folder.name
-        names = ScoreNames(stored.key.game, run.name, stored.key.experiment, episode)
+        names = ScoreNames(stored.key.game, name_of(run.name), stored.key.experiment, episode)
         yield EpisodeScores(names, str(folder / FILE), outcome, scores or None, fault)

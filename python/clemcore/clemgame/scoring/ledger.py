@@ -240,7 +240,7 @@ class ScoreLedger:
                 "experiments": self._experiments,
                 "episodes": self._episodes,
             }
-            write_whole(self._path, json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode())
+            write_whole(self._path, _encoded(kept))
             self.is_changed = False
 
 
@@ -285,3 +285,8 @@ def _state_or_none(path: str) -> State | None:
         return state_of(path)
     except OSError:
         return None
+
+
+def _encoded(kept: Any) -> bytes:
+    # Bytes of a folder's name that are not UTF-8 become escapes of JSON.
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")

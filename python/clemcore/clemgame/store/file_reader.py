@@ -239,7 +239,10 @@ def opened(path: Path) -> ReaderOfVersion1 | None:
     except sqlite3.Error as fault:
         if "unable to open" not in str(fault):
             if "not a database" in str(fault):
-                raise StoreError(f"{path} is not a store of clemcore. Name the folder of a run") from fault
+                raise StoreError(
+                    f"{path} is not a store of clemcore, or its beginning is damaged. Restore the file from a "
+                    "copy, or move it out of the folder"
+                ) from fault
             if "malformed" in str(fault) and (found := _truncated(path)) is not None:
                 return found
             raise read_error(path, fault) from fault

@@ -38,11 +38,14 @@ class Transcribed:
     Attributes:
         episodes: how many episodes have transcripts now.
         left_out: how many episodes did not end, and have none.
-        problems: the place of each episode that has no transcript, or one without calls, with the reason.
+        failed: how many episodes ended, and have none because they cannot be read.
+        problems: the place of each episode that has no transcript, or one without calls, and of each run that
+            cannot be read, with the reason.
     """
 
     episodes: int = 0
     left_out: int = 0
+    failed: int = 0
     problems: list[tuple[Path, str]] = field(default_factory=list)
 
 
@@ -55,14 +58,14 @@ def transcribe(path: Path | str, games: Collection[str] = ()) -> Transcribed:
 
     Raises:
         RunError: there is no episode of these games.
-        StoreError: there are no episodes, or a store cannot be read.
+        StoreError: there are no episodes.
         OSError: a file cannot be written.
     """
-    from clemcore.clemgame.layout.episodes import read_episodes
+    from clemcore.clemgame.layout.episodes import all_readable
 
     done = Transcribed()
     roots: dict[Path, list[Path]] = {}
-    for episode in read_episodes(path):
+    for episode in all_readable(path, done.problems):
         if games and episode.key.game not in games:
             continue
         if episode.state != "played":
@@ -70,11 +73,12 @@ def transcribe(path: Path | str, games: Collection[str] = ()) -> Transcribed:
             continue
         if episode.run not in roots:
             roots[episode.run] = roots_of(episode.run)
-        calls = _calls_of(episode, done.problems)
         try:
-            pages = _rendered(_interactions_of(episode), roots[episode.run], calls)
+            interactions = _interactions_of(episode)
+            pages = _rendered(interactions, roots[episode.run], _calls_of(episode, done.problems))
         except StoreError as fault:
             done.problems.append((episode.folder, str(fault)))
+            done.failed += 1
             continue
         for name, page in zip((HTML, TEX), pages, strict=True):
             write_changed(f"{episode.path}/{name}", page)
