@@ -92,6 +92,9 @@ def test_a_file_that_cannot_be_read_is_named_and_the_rest_counts(clem: Clem) -> 
     ]:
         assert f"instance_{number:05d}/scores.json {text}" in done.stderr
     assert "2 episodes evaluated, 5 not" in done.stderr
+    assert "5 episodes have no scores (5 unscored)" in done.stderr
+    assert Path("results/results.csv").read_text().splitlines()[1] == "mock,,1.19,78.57,50.0,50.0,50.0,50.0"
+    assert clem("eval", "--missing", "ignore").returncode == 1
     assert Path("results/results.csv").read_text().splitlines()[1] == "mock,25.0,50.0,50.0,50.0,50.0"
     with pytest.raises(PlayedScoreError, match="instance_00005"):
         cli.clemeval.perform_evaluation("results")
