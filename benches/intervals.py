@@ -3,6 +3,7 @@
     python benches/intervals.py coverage [--runs 2000]       the whole grid; about an hour on one core
     python benches/intervals.py coverage --quick             a small part of it
     python benches/intervals.py until [--runs 400]           the stopping rule of clem run --until
+    python benches/intervals.py percentile                   the plain percentile interval, for comparison
 
 Instances are drawn in experiments of different difficulty, with epochs that vary within instances. A cell of the
 table is the percentage of simulated runs whose 95 % interval holds the true mean.
@@ -140,15 +141,29 @@ def until(runs: int) -> None:
             sys.stdout.flush()
 
 
+def percentile(runs: int) -> None:
+    """Print how often the plain percentile interval covers the mean of 4 experiments of 5 instances."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(runs):
+        scores, truth = _steps(rng, 4, 5, 1)
+        again = np.take_along_axis(scores[None], rng.integers(5, size=(_RESAMPLES, 4, 5)), axis=2)
+        low, high = np.percentile(again.mean(axis=(1, 2)), [2.5, 97.5])
+        covered += low <= truth <= high
+    print(f"percentile interval, score, few values, 4 experiments of 5 instances: {100 * covered / runs:.1f}")
+
+
 def main() -> None:
     """Run the part that is named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("part", choices=["coverage", "until"])
+    parser.add_argument("part", choices=["coverage", "until", "percentile"])
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
     if given.part == "until":
         until(given.runs)
+    elif given.part == "percentile":
+        percentile(given.runs)
     else:
         coverage(given.runs, quick=given.quick)
 
