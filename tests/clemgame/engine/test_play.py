@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -39,6 +41,31 @@ def test_what_was_played_is_not_played_again(stage: Stage) -> None:
     summary = stage.play(stage.game(size=3), mock)
     assert (summary.counts, summary.earlier) == ({"played": 1}, 2)
     assert stage.turns()[:2] == before
+
+
+class Collected(Talk):
+    """A game that tells how many new objects there are until Python looks for cycles."""
+
+    seen: ClassVar[list[int]] = []
+
+    def _on_setup(self, **instance: object) -> None:
+        self.seen.append(gc.get_threshold()[0])
+        super()._on_setup(**instance)
+
+
+@pytest.mark.parametrize(("given", "during"), [(700, 20_000), (50_000, 50_000), (0, 0)])
+def test_python_looks_for_cycles_less_often_while_many_episodes_are_live(
+    stage: Stage, given: int, during: int
+) -> None:
+    before = gc.get_threshold()
+    Collected.seen.clear()
+    try:
+        gc.set_threshold(given, 10, 10)
+        stage.play(stage.game(Collected, size=4), backends.get_model_for("mock"), concurrency=4)
+        assert gc.get_threshold() == (given, 10, 10)
+    finally:
+        gc.set_threshold(*before)
+    assert set(Collected.seen) == {during}
 
 
 def test_one_model_is_given_to_the_game_once_per_player(stage: Stage) -> None:

@@ -18,6 +18,7 @@ from clemcore.clemgame.engine.branches import BranchObserver, Trees
 from clemcore.clemgame.engine.cast import Observer, Staging
 from clemcore.clemgame.engine.choice import is_wanted, leave_out_stuck, mark_of, remembered, tasks_of
 from clemcore.clemgame.engine.episode import Ended, error_of, play_episode
+from clemcore.clemgame.engine.garbage import rarely_collected
 from clemcore.clemgame.engine.interrupts import Interrupts
 from clemcore.clemgame.engine.keeping import Files, Keeper, Layout
 from clemcore.clemgame.engine.limits import MOST_LIVE, Control, Options
@@ -253,7 +254,10 @@ class _Run:
     def _work(self, team: Team[Any], most: Callable[[], int], interrupts: Interrupts) -> None:
         if self._is_alone:
             team.run_here()
-        else:
+            return
+        # A cycle may hold what a local model has computed, which takes much memory.
+        is_local = any(model.gains_by_batches for model in self._models)
+        with contextlib.nullcontext() if is_local else rarely_collected():
             self._run_team(team, most, interrupts)
 
     def _run_team(self, team: Team[Any], most: Callable[[], int], interrupts: Interrupts) -> None:
