@@ -95,7 +95,7 @@ class RemoteModel(BatchGenerativeModel):
         what = running(self)
         if not isinstance(what, Request):
             return request_of(messages)
-        return dataclasses.replace(what, messages=messages)
+        return what if what.messages is messages else dataclasses.replace(what, messages=messages)
 
     def _answer_items(self, batch: Batch) -> None:
         background.run(self._answer_all(batch))
@@ -280,11 +280,11 @@ class ServedModel(RemoteModel):
         known = self._ledger
         if known is None or known[0] != state:
             ledger = ledger_of(gen_args, asked, self.model_spec, self._dialect)
-            known = self._ledger = state, ledger, marshal.dumps(ledger.facts())
+            known = self._ledger = state, ledger, ledger.marshalled()
         _, ledger, facts = known
         if has_seed and "seed" in ledger and ledger.value("seed") != seed and "seed" not in ledger.clamped:
             ledger = ledger.with_value("seed", seed)
-            facts = marshal.dumps(ledger.facts())
+            facts = ledger.marshalled()
         return ledger, facts
 
     def _check_window(self, ledger: Ledger) -> None:

@@ -9,6 +9,8 @@ import hashlib
 import json
 from typing import Protocol
 
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
+
 
 class EpisodeName(Protocol):
     """What identifies an episode."""
@@ -37,8 +39,7 @@ def derived_seed(*parts: str | int) -> int:
         >>> derived_seed(1, "a") == derived_seed(1, "a"), derived_seed(1, "a") == derived_seed("1a")
         (True, False)
     """
-    text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
-    return int.from_bytes(hashlib.sha256(text.encode("ascii")).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(_ENCODER.encode(parts).encode("ascii")).digest()[:8], "big")
 
 
 def seed_of(run_seed: int, key: EpisodeName) -> int:
