@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from clemcore import backends
-from clemcore.errors import GenerationArgumentError, MessagesError, ModelLoadError, NotSupportedError
+from clemcore.backends.huggingface_local import HuggingfaceLocalModel
+from clemcore.errors import (
+    GenerationArgumentError,
+    MessagesError,
+    ModelLoadError,
+    NotSupportedError,
+    ScopeError,
+    SpecError,
+)
 from clemcore.messages import Messages
 from clemcore.model import Model, Reply
 from clemcore.registry.spec import ModelSpec
@@ -76,3 +86,64 @@ def test_a_faulty_property_of_somebody_s_own_model_keeps_its_error() -> None:
     own = Own(ModelSpec.from_name("own"))
     with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'connect'"):
         own.client  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("gen_args", "words"),
+    [
+        ({"min_new_tokens": "5"}, "min_new_tokens: must be an integer of at least 0, not '5'"),
+        ({"sequence_bias": []}, "sequence_bias: must be a list of pairs"),
+        ({"num_beams": 100_000}, "num_beams: must be an integer from 1 to 1000, not 100000"),
+        (
+            {"num_beams": 2, "length_penalty": 1e308},
+            r"length_penalty: must be a number from -20 to 20",
+        ),
+        (
+            {"bad_words_ids": [[5], [2]]},
+            "bad_words_ids: token 2 ends a reply, .* by suppress_tokens",
+        ),
+        ({"max_tokens": numpy.int64(5)}, r"max_tokens: must be a text, a number, .* not numpy.int64: convert it"),
+        ({"tempreature": 1}, r"'tempreature': did you mean 'temperature'\?;"),
+    ],
+    ids=str,
+)
+def test_a_value_that_a_library_would_stumble_over(model: Model, gen_args: dict[str, Any], words: str) -> None:
+    with pytest.raises(GenerationArgumentError, match=words) as caught:
+        model.generate_response(HELLO, gen_args=gen_args)
+    assert len(str(caught.value)) < 350
+
+
+def test_an_item_of_a_batch_with_odd_arguments_is_named(model: Model) -> None:
+    with pytest.raises(GenerationArgumentError, match=r"^batch index 1: gen_args must be a dict, not int"):
+        model.generate_batch_response([HELLO, HELLO], gen_args=[None, 5])
+    with pytest.raises(ScopeError, match=r"^batch index 1: scope must be what backends.scope"):
+        model.generate_batch_response([HELLO, HELLO], scopes=[None, 5])
+
+
+@pytest.mark.parametrize("messages", [None, 5, "x", [], [{"role": "user"}]], ids=str)
+def test_messages_that_cannot_be_counted(loaded: HuggingfaceLocalModel, messages: Any) -> None:
+    with pytest.raises(MessagesError, match="messages"):
+        loaded.count_tokens(messages)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"lengths": ()}, "lengths must be integers of at least 1"),
+        ({"lengths": 5}, "lengths must be integers of at least 1, not 5"),
+        ({"lengths": (8, "a")}, "lengths must be integers of at least 1"),
+        ({"batches": (0,)}, "batches must be integers of at least 1"),
+        ({"new_tokens": 1}, "new_tokens must be integers of at least 2, not 1"),
+        ({"lengths": (600,)}, "prompts of 600 tokens and 32 new ones do not fit the 512 tokens"),
+    ],
+    ids=str,
+)
+def test_a_bench_of_odd_numbers(loaded: HuggingfaceLocalModel, settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        list(loaded.bench(**settings))
+
+
+@pytest.mark.parametrize("value", [5, datetime.date(2026, 1, 1)])
+def test_a_clock_of_another_type(loaded: HuggingfaceLocalModel, value: Any) -> None:
+    with pytest.raises(SpecError, match="template_now must be a datetime, an ISO time"):
+        loaded.template_now = value

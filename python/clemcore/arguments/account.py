@@ -327,14 +327,14 @@ class _Filling:
         near = misspelling_of(name, {*dialect.parameters, *SAMPLING_FIELDS})
         if near is None and dialect.takes_any:
             return None
-        hint = f"did you mean {near!r}? " if near is not None else ""
+        hint = f"did you mean {near!r}?{' ' if dialect.own_fields or dialect.takes_any else ''}" if near else ""
         if dialect.takes_any:
             hint += "If the service takes it, ask for it in 'extra_body'"
         elif dialect.own_fields:
             hint += "if the service takes it, list it with a value in model_config.extra_body of the entry"
-        else:
+        elif near is None:
             known = [name for name, parameter in dialect.parameters.items() if not parameter.is_refused]
-            hint += f"it knows {', '.join(known)}"
+            hint = f"it knows {', '.join(known)}"
         backend = self._spec.get("backend")
         who = "the backend" if backend is None else f"backend '{backend}'"
         return f"{who} does not know the generation argument {name!r}: {hint}"

@@ -113,5 +113,7 @@ def fault_of_value(value: Any) -> str | None:
         elif isinstance(part, int) and not _LEAST <= part <= _MOST:
             return f"{place}: must be a number of at most 64 bits, not one of {part.bit_length()} bits"
         elif part is not None and not isinstance(part, (str, int, float)):
-            return f"{place}: must be a text, a number, true, false, a list or a dict, not {type(part).__name__}"
+            what = f"{type(part).__module__}.{type(part).__name__}".removeprefix("builtins.")
+            hint = ": convert it, for example by float(…)" if hasattr(part, "__float__") else ""
+            return f"{place}: must be a text, a number, true, false, a list or a dict, not {what}{hint}"
     return None

@@ -15,7 +15,7 @@ from typing import Any
 from clemcore.calls import recorder
 from clemcore.calls.call import Call, Recordable, Reply
 from clemcore.calls.progress import Progress
-from clemcore.calls.request import NO_ARGUMENTS, request_of
+from clemcore.calls.request import NO_ARGUMENTS, Request, request_of
 from clemcore.calls.scope import Scope, Sink
 from clemcore.errors import ClemcoreError, GenerationArgumentError, MessagesError, ScopeError
 from clemcore.messages import Messages, check_messages
@@ -83,7 +83,7 @@ class Batch:
             else _each(gen_args, size, "gen_args", GenerationArgumentError)
         )
         requests = [
-            request_of(messages, given_args[index], given_scopes[index], (index, size))
+            _request(messages, given_args[index], given_scopes[index], (index, size))
             for index, messages in enumerate(dialogues)
         ]
         batch = cls(model, size, progress)
@@ -227,6 +227,16 @@ def _dialogues(batch_messages: Any) -> list[Any]:
     if isinstance(batch_messages, (str, bytes, Mapping)) or not isinstance(batch_messages, Iterable):
         raise MessagesError(f"batch_messages must be a list of dialogues, not {type(batch_messages).__name__}")
     return list(batch_messages)
+
+
+def _request(messages: Messages, gen_args: Any, scope: Any, place: tuple[int, int]) -> Request:
+    """Return the request of an item; an error about its arguments or its scope names the index."""
+    try:
+        return request_of(messages, gen_args, scope, place)
+    except (GenerationArgumentError, ScopeError) as fault:
+        if place[1] > 1:
+            fault.batch_index = place[0]
+        raise
 
 
 def _each(values: Any, size: int, name: str, kind: type[ClemcoreError]) -> Sequence[Any]:

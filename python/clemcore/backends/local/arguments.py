@@ -16,7 +16,7 @@ from clemcore.arguments.account import ledger_of
 from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
-from clemcore.backends.local.checks import CHECKS, FIELDS, REFUSED
+from clemcore.backends.local.checks import CHECKS, FIELDS, REFUSED, is_integer
 from clemcore.model import DEFAULT_GEN_ARGS
 from clemcore.registry.settings import setting
 from clemcore.registry.spec import ModelSpec
@@ -164,7 +164,7 @@ class _LocalFormat:
         least, most = ledger.value("min_new_tokens"), ledger.value("max_tokens", DEFAULT_GEN_ARGS["max_tokens"])
         # Of a model that thinks, max_tokens limits the answer alone.
         thinks = bool(setting(spec, "cot_output", False))
-        if "min_new_tokens" in ledger and not thinks and least is not None and most is not None and least > most:
+        if "min_new_tokens" in ledger and not thinks and is_integer(least) and is_integer(most) and least > most:
             why = f"{least} is more than max_tokens ({most}): raise max_tokens or lower min_new_tokens"
             ledger.unsupported("min_new_tokens", why, most)
         is_greedy = ledger.value("temperature", DEFAULT_GEN_ARGS["temperature"]) == 0

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from clemcore.backends.local.arguments import Arguments
+from clemcore.backends.local.checks import is_integer
 from clemcore.backends.local.engine import Generated, Job
 from clemcore.backends.local.modes.mode import Mode
+from clemcore.errors import SpecError
 
 LENGTHS, BATCHES, NEW_TOKENS = (128, 512, 2048), (1, 4, 16), 32
 
@@ -64,8 +66,24 @@ def measure(
         progress: told what is measured next.
 
     Raises:
+        SpecError: a length, a batch or ``new_tokens`` is not such a number, or no prompt fits the context.
         Exception: what an answer failed with.
     """
+    given: tuple[tuple[str, Any, int], ...] = (
+        ("lengths", lengths, 1),
+        ("batches", batches, 1),
+        ("new_tokens", [new_tokens], 2),
+    )
+    for name, numbers, least in given:
+        is_list = isinstance(numbers, Sequence) and not isinstance(numbers, str) and len(numbers) > 0
+        if not is_list or not all(is_integer(number) and number >= least for number in numbers):
+            shown = new_tokens if name == "new_tokens" else numbers
+            raise SpecError(f"bench: {name} must be integers of at least {least}, not {shown!r:.60}")
+    if min(lengths) + new_tokens > context_size:
+        raise SpecError(
+            f"bench: prompts of {min(lengths)} tokens and {new_tokens} new ones do not fit the {context_size} "
+            "tokens of the context: lower lengths or new_tokens"
+        )
     draw = random.Random(0)  # noqa: S311 - the same prompts each time
     for mode in modes:
         _timed(mode, [draw.choices(token_ids, k=lengths[0])], 2)  # what is done once is not measured

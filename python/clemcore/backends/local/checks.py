@@ -18,6 +18,8 @@ _PAIR = 2
 # As in OpenAI's API: the largest penalty, and how many alternatives are noted for a token.
 _LARGEST_PENALTY = 2
 _MOST_ALTERNATIVES = 20
+_MOST_BEAMS = 1000
+_LARGEST_POWER = 20
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,13 @@ def _are_tokens(value: Any) -> bool:
 
 
 def _are_biases(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(pair, list) and len(pair) == _PAIR and _are_tokens(pair[0]) and is_number(pair[1])
-        for pair in value
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(pair, list) and len(pair) == _PAIR and _are_tokens(pair[0]) and is_number(pair[1])
+            for pair in value
+        )
     )
 
 
@@ -179,8 +185,18 @@ FIELDS: Mapping[str, Check] = {
     "top_h": Check("a number above 0 and up to 1", lambda v: is_number(v) and 0 < v <= 1, _within(None, 1)),
     "epsilon_cutoff": Check("a number from 0 to below 1", lambda v: is_number(v) and 0 <= v < 1),
     "eta_cutoff": Check("a number from 0 to below 1", lambda v: is_number(v) and 0 <= v < 1),
-    "num_beams": _count(1),
-    "length_penalty": Check("a number", is_number),
+    # Each beam takes the memory of an answer of its own.
+    "num_beams": Check(
+        f"an integer from 1 to {_MOST_BEAMS}",
+        lambda v: is_integer(v) and 1 <= v <= _MOST_BEAMS,
+        _within(1, _MOST_BEAMS),
+    ),
+    # A length is raised to this power.
+    "length_penalty": Check(
+        f"a number from -{_LARGEST_POWER} to {_LARGEST_POWER}",
+        lambda v: is_number(v) and abs(v) <= _LARGEST_POWER,
+        _within(-_LARGEST_POWER, _LARGEST_POWER),
+    ),
     "early_stopping": Check('true, false or "never"', lambda v: isinstance(v, bool) or v == "never"),
     "prompt_lookup_num_tokens": _count(1),
     "max_matching_ngram_size": _count(1),

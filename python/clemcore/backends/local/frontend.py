@@ -365,7 +365,12 @@ class Frontend:
 
 
 def _time_of(value: str | datetime | None, model_name: str) -> datetime | None:
-    return read_time(value, f"model '{model_name}': template_now") if isinstance(value, str) else value
+    what = f"model '{model_name}': template_now"
+    if isinstance(value, str):
+        return read_time(value, what)
+    if value is not None and not isinstance(value, datetime):
+        raise SpecError(f"{what} must be a datetime, an ISO time like 2026-07-26T12:00, or None, not {value!r:.60}")
+    return value
 
 
 def _runs(messages: Messages, merge: bool) -> list[Messages]:

@@ -33,7 +33,7 @@ from clemcore.calls.batch import Batch
 from clemcore.calls.conversation import STATES
 from clemcore.calls.request import Request, running
 from clemcore.errors import GenerationError, ModelLoadError, SpecError
-from clemcore.messages import Messages
+from clemcore.messages import Messages, check_messages
 from clemcore.model import Reply
 from clemcore.registry.spec import ModelSpec
 
@@ -179,7 +179,13 @@ class LocalModel(MeasuredModel):
         return self._cutter.split_text(text, self._tags, self.max_tokens)
 
     def count_tokens(self, messages: Messages) -> int:
-        """Count the tokens of the prompt that these messages make, chat template included."""
+        """Count the tokens of the prompt that these messages make, chat template included.
+
+        Raises:
+            MessagesError: the messages do not have the right form.
+            TemplateError: the chat template refuses them.
+        """
+        check_messages(messages)
         return len(self._front.encode(self._front.write(messages)))
 
     def generate_response(self, messages: Messages) -> Reply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from clemcore.arguments.ledger import Ledger
@@ -33,6 +33,8 @@ def with_token_ids(arguments: Arguments, ledger: Ledger, engine: Engine, vocabul
             if name in _FIELDS:
                 for token in _numbers(ids):
                     _check(token, vocabulary)
+            if name == "bad_words_ids":
+                _check_bad_words(value, engine.rules(Arguments(temperature=0.0, max_tokens=1), [0]).ends)
         except ValueError as fault:
             ledger.unsupported(name, str(fault))
         else:
@@ -71,6 +73,13 @@ def _token(key: str, engine: Engine) -> int:
 def _check(token: int, vocabulary: int | None) -> None:
     if vocabulary is not None and token >= vocabulary:
         raise ValueError(f"token {token} does not exist; ids go up to {vocabulary - 1}")
+
+
+def _check_bad_words(words: Sequence[Sequence[int]], ends: Collection[int]) -> None:
+    """Refuse the end of a reply as a word: transformers skips it, so that it would have no effect."""
+    skipped = [word[0] for word in words if len(word) == 1 and word[0] in ends]
+    if skipped:
+        raise ValueError(f"token {skipped[0]} ends a reply, and can only be excluded by suppress_tokens")
 
 
 def _numbers(value: Any) -> Iterator[int]:

@@ -110,7 +110,8 @@ class Chooser:
         if isnan(best) or best == inf:
             raise GenerationError(
                 f"the arguments of the call change the scores of token {len(ids)} of the answer to numbers that "
-                "are not finite (as a temperature or repetition_penalty near 0 does): choose others"
+                "are not finite (as a temperature or repetition_penalty near 0 does, or a logit_bias of 1e39): "
+                "choose others"
             )
         if best == -inf:
             raise GenerationError(
