@@ -231,7 +231,7 @@ def find_runs(path: Path) -> list[Path]:
     inner = folders_in(path)
     runs = [each for each in inner if is_run(each)]
     # Older releases wrote no run.json: any folder that holds episodes counts.
-    runs += [each for each in inner if each not in runs and next(found.find_episodes(each), None) is not None]
+    runs += [each for each in inner if each not in runs and found.has_episodes(each)]
     if not runs:
         raise StoreError(f"{path} holds no episodes. Name a run, or a folder that holds some")
     return sorted(runs)

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from clemcore.clemgame.layout.classic import PARTIAL
 from clemcore.clemgame.layout.names import name_of
-from clemcore.clemgame.layout.walking import walk
+from clemcore.clemgame.layout.walking import holds_any, walk
 from clemcore.clemgame.store.contents import StoredCall
 from clemcore.errors import StoreError
 
@@ -77,6 +77,11 @@ def find_places(path: Path) -> Iterator[tuple[str, list[str]]]:
             folders.clear()  # what is below, such as branches, is part of this episode
             yield folder, files
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+
+
+def has_episodes(path: Path) -> bool:
+    """Tell whether a folder holds episodes. It looks no further than to the first one."""
+    return holds_any(path, SIGNS)
 
 
 def run_and_epoch(folder: Path) -> tuple[Path, int | None]:

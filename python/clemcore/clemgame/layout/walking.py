@@ -6,8 +6,9 @@ does not know what is in a run.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,14 +62,23 @@ def _is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(os.path.join(folder, ""))  # noqa: PTH118 - as above
 
 
-def walk(path: Path | str) -> Iterator[tuple[str, list[str], list[str]]]:
+def walk(
+    path: Path | str, is_known: Callable[[str], bool] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
     """Give each folder, with its folders and its other files, as ``os.walk`` does.
 
     Remove a name from the list of folders to leave it out. A folder that cannot be read is left out.
+
+    Args:
+        path: the folder to begin with.
+        is_known: tells of a folder that it need not be looked into; it is given without names.
     """
     rest = [(os.fspath(path), Position.start(path))]
     while rest:
         folder, position = rest.pop()
+        if is_known is not None and is_known(folder):
+            yield folder, [], []
+            continue
         below: dict[str, Position] = {}
         files: list[str] = []
         try:
@@ -88,6 +98,30 @@ def walk(path: Path | str) -> Iterator[tuple[str, list[str], list[str]]]:
         yield folder, folders, files
         base = os.path.join(folder, "")  # noqa: PTH118 - as above
         rest += [(base + name, below[name]) for name in reversed(folders)]
+
+
+def holds_any(path: Path | str, names: Collection[str]) -> bool:
+    """Tell whether a file of one of these names is somewhere below a folder.
+
+    A folder is entered as soon as it is seen: the folder of an experiment can have thousands. Hidden ones, and what
+    :func:`walk` leaves out, do not count.
+    """
+    opened = [(os.scandir(path), Position.start(path))]
+    try:
+        while opened:
+            entries, position = opened[-1]
+            entry = next(entries, None)
+            if entry is None:
+                opened.pop()[0].close()
+            elif entry.name in names:
+                return True
+            elif not entry.name.startswith(".") and (inner := position.below(entry)) is not None:
+                with contextlib.suppress(OSError):
+                    opened.append((os.scandir(entry.path), inner))
+    finally:
+        for entries, _ in opened:
+            entries.close()
+    return False
 
 
 def folders_in(path: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,24 +140,25 @@ def _of_store(run: Path, ledger: ScoreLedger, problems: list[tuple[str, str]]) -
 def _of_files(run: Path, ledger: ScoreLedger) -> Iterator[Candidate]:
     """Give the episodes of a run, sorted by their folders, without a look into those that are as they were."""
     base, is_epoch = str(run), run_and_epoch(run)[1] is not None
-    folders = [("", Position.start(run))]
+    known = _unchanged(base, "", ledger)
+    folders: list[tuple[str, Position | Candidate]] = [("", known or Position.start(run))]
     while folders:
         name, position = folders.pop()
-        known = ledger.unchanged(name)
-        if known is not None:
-            yield Candidate(base, name, *known, "", "", has_files=True, is_scored=True)
+        if isinstance(position, Candidate):
+            yield position
             continue
         files: list[str] = []
-        below: list[tuple[str, Position]] = []
+        below: list[tuple[str, Position | Candidate]] = []
         with os.scandir(f"{base}/{name}") as entries:
             for entry in entries:
-                inner = position.below(entry)
+                path = f"{name}/{entry.name}" if name else entry.name
+                inner = _unchanged(base, path, ledger) or position.below(entry)
                 if inner is None:
                     files.append(entry.name)
                 elif not entry.name.startswith("."):
-                    below.append((f"{name}/{entry.name}" if name else entry.name, inner))
+                    below.append((path, inner))
         if SIGNS.isdisjoint(files):
-            folders += sorted(below, reverse=True)
+            folders += sorted(below, key=itemgetter(0), reverse=True)
         elif INTERACTIONS in files and "error.json" not in files:
             names = None if is_epoch else _usual_names(name)
             if names is None:
@@ -164,6 +166,11 @@ def _of_files(run: Path, ledger: ScoreLedger) -> Iterator[Candidate]:
                 names = (at.game, at.experiment, at.game_id, at.epoch)
             is_scored = ledger.is_current(name, names)
             yield Candidate(base, name, *names, "", "", has_files=True, is_scored=is_scored)
+
+
+def _unchanged(base: str, name: str, ledger: ScoreLedger) -> Candidate | None:
+    known = ledger.unchanged(name)
+    return None if known is None else Candidate(base, name, *known, "", "", has_files=True, is_scored=True)
 
 
 def _usual_names(name: str) -> tuple[str, str, int, int] | None:
