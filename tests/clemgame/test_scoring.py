@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,22 @@ def test_only_episodes_whose_records_changed_are_scored_again(game: Path) -> Non
     assert _main_scores() == [40, 50, 40]
 
 
+def test_records_that_were_replaced_by_some_of_the_same_size_and_date_are_scored_again(
+    game: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _play()
+    (RUN / "store.sqlite3").unlink()
+    _score()
+    monkeypatch.setattr("clemcore.clemgame.scoring.ledger._TICK", 0)
+    assert _score().count == 0  # now all files look settled
+    time.sleep(0.05)  # longer than a tick of the clock of files
+    path = RUN / "echo" / "words_0" / "instance_00001" / "interactions.json"
+    before = path.stat()
+    path.write_text(path.read_text("utf-8").replace('"said": 4', '"said": 5'))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert _score().count == 1
+
+
 @pytest.mark.parametrize("layout", ["classic", "store"])
 def test_all_are_scored_again_when_the_code_changed_or_with_force(game: Path, layout: str) -> None:
     _play("--layout", layout)
@@ -95,7 +112,8 @@ def test_a_copy_of_results_is_up_to_date(game: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", '{"version": 1}', '{"version": 1, "makings": [[1]], "episodes": {}}']
+    "content",
+    ["", "[]", '{"version": 1}', '{"version": 2}', '{"version": 2, "makings": [[1]], "episodes": {}}'],
 )
 def test_a_damaged_ledger_only_costs_time(game: Path, content: str) -> None:
     _play()

@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 from clemcore.clemgame.layout.jsonfile import write_whole
 
 NAME = ".scored.json"
-_VERSION = 1
+_VERSION = 2
 # A file that changed this short a time before it was read may change again within one tick of its clock.
 _TICK = 2_000_000_000
 
+# Time of the last change of a file, that of its entry, its size and its number. No program can set the second one.
 State = list[int]
 
 
@@ -34,27 +35,32 @@ def short_hash(*parts: bytes) -> str:
 
 
 def state_of(path: str | int) -> State:
-    """Return time and size of a file, or of an open one; a file that has just changed never looks as it was."""
-    status = os.stat(path)  # noqa: PTH116 - a run has many
-    mtime = status.st_mtime_ns
-    return [0 if time.time_ns() - mtime < _TICK else mtime, status.st_size]
+    """Return the state of a file, or of an open one; a file that has just changed never looks as it was."""
+    state = settled_state_of(os.stat(path))  # noqa: PTH116 - a run has many
+    if time.time_ns() - max(state[:2]) < _TICK:
+        state[0] = 0
+    return state
+
+
+def settled_state_of(status: os.stat_result) -> State:
+    """Return the state of a file that will not change again within one tick of its clock."""
+    return [status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino]
 
 
 def _is_as(path: str, state: State | None) -> bool:
-    """Tell whether a file has this time and size, or is missing if it has none."""
+    """Tell whether a file has this state, or is missing if it has none."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a run has many
     except OSError:
         return state is None
-    return state is not None and status.st_mtime_ns == state[0] and status.st_size == state[1]
+    return settled_state_of(status) == state
 
 
 def _now(path: str) -> State | None:
     try:
-        status = os.stat(path)  # noqa: PTH116
+        return settled_state_of(os.stat(path))  # noqa: PTH116
     except OSError:
         return None
-    return [status.st_mtime_ns, status.st_size]
 
 
 class Making(NamedTuple):
@@ -80,7 +86,7 @@ class Entry(NamedTuple):
         epoch: the epoch.
         attempt: "" for an episode of files, else what names its attempt in the store.
         records: the hash of its records.
-        interactions: time and size of the file of interactions, or None.
+        interactions: the state of the file of interactions, or None.
         instance: the same of the instance.
         scores: the same of the scores, as they were written.
         hash: the hash of the scores.

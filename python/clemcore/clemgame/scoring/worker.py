@@ -23,7 +23,7 @@ from clemcore.clemgame.layout.jsonfile import write_json
 from clemcore.clemgame.metrics import write_scores
 from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.scoring.comparing import first_difference
-from clemcore.clemgame.scoring.ledger import short_hash
+from clemcore.clemgame.scoring.ledger import settled_state_of, short_hash
 from clemcore.clemgame.scoring.records import Records, Source
 from clemcore.clemgame.scoring.writes import Writes
 from clemcore.errors import ClemcoreError
@@ -172,14 +172,14 @@ class _Job:
 
 
 def _written(scorer: Any, path: str) -> tuple[bytes, list[int]]:
-    """Return the scores that a scorer wrote, with time and size of the file."""
+    """Return the scores that a scorer wrote, with the state of the file."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - a run has many
             data, status = file.read(), os.fstat(file.fileno())
     except FileNotFoundError:
         where = _place_of(type(scorer).store_scores)
         raise ValueError(f"store_scores() wrote no {SCORES}{where}: call super().store_scores(…)") from None
-    return data, [status.st_mtime_ns, status.st_size]
+    return data, settled_state_of(status)
 
 
 @contextlib.contextmanager
