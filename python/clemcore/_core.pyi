@@ -608,6 +608,35 @@ class Evaluation:
             For each that was not added: its index, whether its game computes "Played" itself, and the reason.
         """
 
+    def recall(
+        self, known: bytes, origin: str
+    ) -> list[tuple[tuple[str, str, str, str], tuple[str, str], tuple[int, int, int, int]]]:
+        """Take the scores of an earlier evaluation, to be added by :meth:`add_recalled` where nothing changed.
+
+        Args:
+            known: what :meth:`ledger` gave. If it is damaged, or of other code or another folder, it is ignored.
+            origin: the folder that is evaluated.
+
+        Returns:
+            The episodes by number: the names of each, its folder and its name, and the state of its file.
+        """
+
+    def add_recalled(self, numbers: Sequence[int]) -> None:
+        """Add the scores of episodes of the earlier evaluation, by number.
+
+        Raises:
+            IndexError: there is no episode of a number.
+        """
+
+    def ledger(self, origin: str, places: Sequence[tuple[str, str, tuple[int, int, int, int]] | None]) -> bytes:
+        """Return the scores of the episodes that were added, for :meth:`recall`.
+
+        Args:
+            origin: the folder that is evaluated.
+            places: for each episode that was added, in this order: its folder, its name and the state of its file;
+                None for one that is to be read again.
+        """
+
     def add_rows(self, rows: Sequence[tuple[tuple[str, str, str, str], str, float]]) -> None:
         """Add rows: the episode, the metric and its value."""
 

@@ -64,6 +64,7 @@ _HEADER = ("model", "clemscore", "95 % interval", "% played", "quality score")
 )
 @click.option("--pairs", is_flag=True, help="Also show who plays how well with whom, by role.")
 @click.option("--costs", is_flag=True, help="Also show tokens, USD and seconds; reads all calls.")
+@click.option("--force", is_flag=True, help="Read all scores again, and compute all intervals.")
 @results_folder
 def eval_(
     *,
@@ -77,6 +78,7 @@ def eval_(
     excel: bool,
     pairs: bool,
     costs: bool,
+    force: bool,
     results_dir: Path,
 ) -> int:
     """Compute raw.csv, results.csv, results.html and results.json from the scores of episodes.
@@ -86,7 +88,7 @@ def eval_(
     """
     from clemcore.clemgame.results.evaluation import evaluate
     from clemcore.clemgame.results.excel import write_for_excel
-    from clemcore.clemgame.results.score_files import FILE
+    from clemcore.clemgame.results.known_scores import FILE
 
     path = run or results_dir
     note_set_aside(path)
@@ -99,6 +101,7 @@ def eval_(
             by_clemscore=sort == "clemscore",
             ignore_missing=missing == "ignore",
             costs=costs,
+            force=force,
         )
     if not done.episodes:  # all rows are earlier ones
         chosen = [f"-m {model}"] * (model is not None) + [f"-g {game}"] * (game is not None)

@@ -1,15 +1,27 @@
 //! Tables of scores.
 use crate::guard::guarded;
 use clemcore::results::statistics::{self, Interval, Match, Settings, Strata};
-use clemcore::results::{Episode, Evaluation, Fate, Options, Order, Refusal, Table};
-use pyo3::exceptions::PyValueError;
+use clemcore::results::{Episode, Evaluation, Fate, Options, Order, Place, Refusal, Table};
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Game, model, experiment, episode.
 type Names = (PyBackedStr, PyBackedStr, PyBackedStr, PyBackedStr);
+
+/// Folder and name, and the state of its file.
+type PlaceFields = (PyBackedStr, PyBackedStr, [i64; 4]);
+type Text<'py> = Bound<'py, PyString>;
+/// Names, folder and name, and the state of its file.
+type Recalled<'py> =
+    ((Text<'py>, Text<'py>, Text<'py>, Text<'py>), (Text<'py>, Text<'py>), (i64, i64, i64, i64));
+
+fn place((folder, name, state): &PlaceFields) -> Place<'_> {
+    Place { folder, name, state: *state }
+}
 
 fn episode((game, model, experiment, episode): &Names) -> Episode<'_> {
     Episode { game, model, experiment, episode }
@@ -47,6 +59,53 @@ impl PyEvaluation {
                 let refused = added.filter_map(|(index, added)| Some((index, added.err()?)));
                 refused.map(|(index, why)| (index, why == Refusal::Played, why.to_string())).collect()
             }))
+        })
+    }
+
+    /// Takes the scores of an earlier evaluation of a folder; gives its episodes.
+    fn recall<'py>(&self, py: Python<'py>, known: &[u8], origin: &str) -> PyResult<Vec<Recalled<'py>>> {
+        guarded(|| {
+            py.detach(|| self.lock().recall(known, origin));
+            let evaluation = self.lock();
+            // Most names are those of many episodes.
+            let mut texts: HashMap<&str, Bound<'py, PyString>> = HashMap::new();
+            let mut text = |name| texts.entry(name).or_insert_with(|| PyString::new(py, name)).clone();
+            let recalled = evaluation.recalled().map(|(of, at)| {
+                let names = (text(of.game), text(of.model), text(of.experiment), text(of.episode));
+                (names, (text(at.folder), text(at.name)), at.state.into())
+            });
+            Ok(recalled.collect())
+        })
+    }
+
+    /// Adds scores of the earlier evaluation, by number.
+    fn add_recalled(&self, py: Python<'_>, numbers: Vec<usize>) -> PyResult<()> {
+        guarded(|| {
+            py.detach(|| {
+                let mut evaluation = self.lock();
+                numbers.into_iter().try_for_each(|number| {
+                    let is_known = evaluation.add_recalled(number);
+                    is_known.then_some(()).ok_or_else(|| format!("no episode {number} is recalled"))
+                })
+            })
+            .map_err(PyIndexError::new_err::<String>)
+        })
+    }
+
+    /// The scores of the episodes that were added, for a later evaluation.
+    fn ledger<'py>(
+        &self,
+        py: Python<'py>,
+        origin: &str,
+        places: Vec<Option<PlaceFields>>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        guarded(|| {
+            let bytes = py.detach(|| {
+                let places: Vec<Option<Place<'_>>> =
+                    places.iter().map(|fields| fields.as_ref().map(place)).collect();
+                self.lock().ledger(origin, &places)
+            });
+            Ok(PyBytes::new(py, &bytes))
         })
     }
 

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore._core import Evaluation, ResultsTable
-from clemcore.clemgame.layout.episodes import find_runs
+from clemcore.clemgame.layout.episodes import is_run
 from clemcore.clemgame.layout.jsonfile import indented
-from clemcore.errors import RunError, StoreError
+from clemcore.clemgame.layout.walking import folders_in
+from clemcore.errors import RunError
 
 if TYPE_CHECKING:
+    from clemcore.clemgame.results.known_scores import KnownScores
     from clemcore.clemgame.results.score_files import EpisodeScores, ScoreNames
 
 RAW, TABLE = "raw.csv", "results"
@@ -86,6 +88,7 @@ def evaluate(
     by_clemscore: bool = False,
     ignore_missing: bool = False,
     costs: bool = False,
+    force: bool = False,
 ) -> Evaluated:
     """Read the scores below a folder, and write the tables into it.
 
@@ -101,12 +104,15 @@ def evaluate(
         ignore_missing: leave episodes without scores out of account, as 3.7.2 did. Otherwise the clemscore of a
             line-up that has some is empty, and the table has bounds of it.
         costs: read the calls, too, and write ``costs.csv``.
+        force: read all files, and compute all intervals; otherwise those of the last evaluation are used where
+            nothing has changed.
 
     Raises:
         RunError: there is nothing to evaluate, or ``raw.csv`` cannot be brought up to date.
         OSError: a file cannot be written; an old one is as it was.
     """
     from clemcore.clemgame.results.costs import cost_report, rows_of
+    from clemcore.clemgame.results.known_scores import KnownScores
     from clemcore.clemgame.results.score_files import find_outcomes
 
     path = Path(path)
@@ -123,9 +129,12 @@ def evaluate(
     problems: list[Problem] = []
     without: list[tuple[ScoreNames, str]] = []
     unreadable: list[tuple[Path, str]] = []
-    found = _scored(find_outcomes(path, unreadable), without)
-    count = _add(evaluation, _selected(found, model, game), problems, without)
+    known = KnownScores(evaluation, path, is_used=not force)
+    found = _scored(find_outcomes(path, unreadable, known), without)
+    count = _add(evaluation, _selected(found, model, game), problems, without, known)
     problems[:0] = [Problem(run, f"is not read completely: {text}") for run, text in unreadable]
+    if model is None and game is None:  # a selection knows only its part
+        known.save()
     evaluation.count_played()
     if not len(evaluation):
         raise RunError(_nothing(path, model, game, problems))
@@ -137,7 +146,7 @@ def evaluate(
     _write(files[0], (evaluation.raw_csv(at, _ROWS) for at in range(0, len(evaluation), _ROWS)))
     _write(files[1], [table.csv().encode()])
     _write(files[2], [table.html().encode()])
-    figures = _figures(evaluation, path / INTERVALS)
+    figures = _figures(evaluation, path / INTERVALS, force=force)
     problems += [Problem(path, text) for text in _add_line_ups(figures, runs, path)]
     if figures["pairs"]:
         files.append(path / "pairs.csv")
@@ -152,12 +161,12 @@ def evaluate(
     return Evaluated(table, count, _counted(without), kept, len(evaluation), problems, files, figures)
 
 
-def _figures(evaluation: Evaluation, path: Path) -> dict[str, Any]:
+def _figures(evaluation: Evaluation, path: Path, *, force: bool) -> dict[str, Any]:
     """Return all figures; intervals whose episodes are as they were come from the file of the last evaluation."""
     known = b""
     with contextlib.suppress(OSError):
         known = path.read_bytes()
-    evaluation.remember(known)
+    evaluation.remember(b"" if force else known)
     figures: dict[str, Any] = json.loads(evaluation.json())
     remembered = evaluation.remembered()
     if remembered != known:
@@ -167,11 +176,8 @@ def _figures(evaluation: Evaluation, path: Path) -> dict[str, Any]:
 
 
 def _runs(path: Path) -> list[Path]:
-    """Return the runs in a folder; none if it is within a run, or if they are at another depth."""
-    try:
-        return find_runs(path)
-    except StoreError:
-        return []
+    """Return the runs in a folder that have a manifest; none if it is within one, or they are at another depth."""
+    return [path] if is_run(path) else [each for each in folders_in(path) if is_run(each)]
 
 
 def _add_line_ups(figures: dict[str, Any], runs: Sequence[Path], path: Path) -> list[str]:
@@ -249,6 +255,7 @@ def _add(
     found: Iterable[EpisodeScores],
     problems: list[Problem],
     without: list[tuple[ScoreNames, str]],
+    known: KnownScores,
 ) -> int:
     """Add scores to the evaluation, and return of how many episodes.
 
@@ -258,21 +265,31 @@ def _add(
     from clemcore.clemgame.results.score_files import UNSCORED
 
     seen: dict[ScoreNames, EpisodeScores] = {}
-    batch: list[tuple[ScoreNames, bytes]] = []
-    places: list[Path] = []
+    # Of the two, one is empty: scores are added in the order in which they come.
+    batch: list[tuple[EpisodeScores, bytes]] = []
+    recalled: list[EpisodeScores] = []
     count = 0
 
     def flush() -> None:
         nonlocal count
-        refused = evaluation.add(batch)
-        problems.extend(Problem(places[index], text, is_played) for index, is_played, text in refused)
-        without.extend((batch[index][0], UNSCORED) for index, _, _ in refused)
-        count += len(batch) - len(refused)
+        evaluation.add_recalled([scores.known for scores in recalled if scores.known is not None])
+        refused = evaluation.add([(scores.names, data) for scores, data in batch])
+        problems.extend(Problem(batch[at][0].place, text, is_played) for at, is_played, text in refused)
+        without.extend((batch[at][0].names, UNSCORED) for at, _, _ in refused)
+        unusable = {at for at, _, _ in refused}
+        known.added += recalled
+        known.added += [scores for at, (scores, _) in enumerate(batch) if at not in unusable]
+        count += len(recalled) + len(batch) - len(refused)
+        recalled.clear()
         batch.clear()
-        places.clear()
 
     for scores in found:
         first = seen.setdefault(scores.names.scope(), scores)
+        if scores.known is not None and first is scores:
+            if batch:
+                flush()
+            recalled.append(scores)
+            continue
         try:
             data = scores.read()
             if first is not scores:
@@ -283,8 +300,9 @@ def _add(
             if first is scores:
                 without.append((scores.names, UNSCORED))
             continue
-        batch.append((scores.names, data))
-        places.append(scores.place)
+        if recalled:
+            flush()
+        batch.append((scores, data))
         if len(batch) >= _EPISODES:
             flush()
     flush()

@@ -17,11 +17,11 @@ from typing import NamedTuple
 from clemcore.clemgame.layout.found import SIGNS, found_at, read_json, run_and_epoch
 from clemcore.clemgame.layout.names import component, episode_folder, name_of
 from clemcore.clemgame.layout.walking import walk
+from clemcore.clemgame.results.known_scores import FILE, KnownScores, State, settled_state_of
 from clemcore.clemgame.store.reader import RunReader
 from clemcore.clemgame.store.schema import is_store_file
 from clemcore.errors import MixedRunError, StoreError
 
-FILE = "scores.json"
 # Longer names may have been cut, and a percent sign may stand for another character.
 _SURE = 100
 _SHORT = re.compile(r"(.*/)?instance_(\d{1,4})", re.DOTALL)
@@ -56,6 +56,9 @@ class EpisodeScores:
         outcome: "scored", "unscored" (it was played), "error", "limit", or "missing" (it did not end).
         kept: the content of its ``scores.json`` if the store keeps it; None if it is a file.
         fault: why the store cannot give its scores, or "".
+        is_lasting: whether its names are sure to be the same as long as its path is.
+        known: its number among the known scores, or None if its file must be read.
+        state: the state of its file when it was read, or None if it may change unseen.
     """
 
     names: ScoreNames
@@ -63,6 +66,9 @@ class EpisodeScores:
     outcome: str = SCORED
     kept: bytes | None = field(default=None, repr=False)
     fault: str = ""
+    is_lasting: bool = False
+    known: int | None = None
+    state: State | None = None
 
     @property
     def place(self) -> Path:
@@ -80,6 +86,8 @@ class EpisodeScores:
         if self.kept is not None:
             return self.kept
         with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123 - a run has many
+            if self.is_lasting:
+                self.state = settled_state_of(os.fstat(file.fileno()))
             return file.readall()
 
 
@@ -88,13 +96,16 @@ def find_scores(path: Path | str) -> Iterator[EpisodeScores]:
     return (found for found in find_outcomes(path) if found.outcome == SCORED)
 
 
-def find_outcomes(path: Path | str, unreadable: list[tuple[Path, str]] | None = None) -> Iterator[EpisodeScores]:
+def find_outcomes(
+    path: Path | str, unreadable: list[tuple[Path, str]] | None = None, known: KnownScores | None = None
+) -> Iterator[EpisodeScores]:
     """Give all episodes below a folder, with their scores if they have some.
 
     Args:
         path: a run, a folder that holds some at any depth, or a folder within a run.
         unreadable: takes the folders of runs whose store cannot be read, or not all of it, and why. Their classic
             files count, if they are surely of this run.
+        known: scores that were read before; folders whose scores are as they were are not looked into.
 
     Raises:
         StoreError: a store cannot be read, and there is no list to note it.
@@ -102,7 +113,12 @@ def find_outcomes(path: Path | str, unreadable: list[tuple[Path, str]] | None = 
     # The store of a run knows better than its files what became of an episode.
     of_store = "\0"
     names = _Names()
-    for folder, folders, files in walk(Path(path).absolute()):
+    for folder, folders, files in walk(Path(path).absolute(), None if known is None else known.is_unchanged):
+        if known is not None and (last := known.take_last()) is not None:
+            number, of_known, state = last
+            path_of = f"{folder}{os.sep}{FILE}"
+            yield EpisodeScores(ScoreNames._make(of_known), path_of, known=number, state=state)
+            continue
         if any(map(is_store_file, files)):
             try:
                 yield from _of_store(Path(folder), unreadable)
@@ -117,7 +133,8 @@ def find_outcomes(path: Path | str, unreadable: list[tuple[Path, str]] | None = 
         is_episode = FILE in files or not SIGNS.isdisjoint(files)
         if is_episode and (FILE in files or not folder.startswith(of_store)):
             outcome = SCORED if FILE in files else _outcome(Path(folder), files)
-            yield EpisodeScores(names.of(folder, files), f"{folder}{os.sep}{FILE}", outcome)
+            of = names.of(folder, files)
+            yield EpisodeScores(of, f"{folder}{os.sep}{FILE}", outcome, is_lasting=names.are_sure)
         if is_episode:
             folders.clear()  # what is below, such as branches, is part of this episode
             continue
@@ -134,20 +151,24 @@ def _outcome(folder: Path, files: list[str]) -> str:
 
 
 class _Names:
-    """Names episodes by their folders, as 3.7.2 did, unless names were changed to make a folder."""
+    """Names episodes by their folders, as 3.7.2 did, unless names were changed to make a folder.
+
+    Attributes:
+        are_sure: whether the last names come from the path alone.
+    """
 
     def __init__(self) -> None:
         # The last experiment with its game, run and the folder of the epoch, because episodes come together.
         self._place = ""
         self._names: tuple[str, ...] = ("", "", "", "")
-        self._are_sure = False
+        self.are_sure = False
 
     def of(self, folder: str, files: list[str]) -> ScoreNames:
         place, name = os.path.split(folder)
         if place != self._place:
             self._look_at(Path(place))
         game, run, experiment, epoch = self._names
-        if not self._are_sure:
+        if not self.are_sure:
             found = found_at(folder, files)
             game = found.game if component(found.game) == game else game
             experiment = found.experiment if component(found.experiment) == experiment else experiment
@@ -160,7 +181,7 @@ class _Names:
         self._place = str(place)
         names = (game, run.name, experiment, "" if epoch is None else above.name)
         self._names = tuple(map(name_of, names))
-        self._are_sure = "%" not in game + experiment and max(len(game), len(experiment)) <= _SURE
+        self.are_sure = "%" not in game + experiment and max(len(game), len(experiment)) <= _SURE
 
 
 def _of_store(run: Path, unreadable: list[tuple[Path, str]] | None) -> Iterator[EpisodeScores]:

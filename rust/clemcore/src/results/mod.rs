@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! scores.json → scores ─┐
+//!  earlier ones ─ ledger ┤
 //!                       ├─ rows ─ raw.csv
 //! raw.csv ──── csv ─────┘    └─ table (mean) ─ results.csv, results.html
 //! ```
@@ -21,6 +22,7 @@
 //! ```
 mod csv;
 mod html;
+mod ledger;
 mod mean;
 mod names;
 mod rows;
@@ -30,6 +32,7 @@ mod summary;
 mod table;
 mod value;
 
+pub use ledger::Place;
 pub use rows::{Episode, Evaluation, Fate, Refusal, Unknown};
 pub use table::{Options, Order, Table};
 

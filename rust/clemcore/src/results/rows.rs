@@ -1,5 +1,6 @@
 //! The rows of `raw.csv`: one for each metric of each episode.
 use super::csv::Records;
+use super::ledger::Ledger;
 use super::names::Names;
 use super::statistics::{
     ComparisonReport, Memory, ModelReport, Settings, compare, json, report as statistics_report,
@@ -118,6 +119,9 @@ pub struct Evaluation {
     /// Levels of intervals that differ from the others, by game and model.
     levels: BTreeMap<(u32, u32), f64>,
     pub(super) memory: Memory,
+    pub(super) ledger: Ledger,
+    /// Where the rows of each episode begin and end.
+    pub(super) spans: Vec<[usize; 2]>,
     /// How many rows come from an earlier `raw.csv`.
     kept: usize,
 }
@@ -139,9 +143,11 @@ impl Evaluation {
                 return Err(Refusal::Text(name.clone(), text.chars().take(SHOWN).collect()));
             }
         }
+        let start = self.rows.len();
         for (name, score) in scores {
             self.push(episode, &name, score);
         }
+        self.spans.push([start, self.rows.len()]);
         Ok(())
     }
 

@@ -66,6 +66,20 @@ impl Hash {
     }
 }
 
+/// A sum that bytes and the code that writes them have; it finds damage, and no malice.
+pub(in crate::results) fn checksum(code: &[&str], bytes: &[u8]) -> [u8; 16] {
+    let mut hash = Hash::new();
+    for text in code {
+        hash.bytes(text.as_bytes());
+    }
+    hash.bytes(bytes);
+    let [one, other] = hash.key().map(u64::to_le_bytes);
+    let mut sum = [0; 16];
+    sum[..8].copy_from_slice(&one);
+    sum[8..].copy_from_slice(&other);
+    sum
+}
+
 /// Intervals by what they come from.
 #[derive(Debug)]
 pub(in crate::results) struct Memory {

@@ -29,7 +29,7 @@ pub(super) use compare::compare;
 pub use compare::{ComparisonReport, Difference, Pairing};
 pub use epochs::Variance;
 pub use interval::{Interval, Method, mean, proportion};
-pub(super) use memory::Memory;
+pub(super) use memory::{Memory, checksum};
 pub(super) use report::report;
 pub use report::{Cell, Figure, ModelReport, PassAt};
 pub use strengths::{Match, Strength, bradley_terry};
