@@ -42,9 +42,10 @@ function address(changes, from = state) {
 	}
 	return `#${next}`;
 }
+const formats = []; // by their digits; to make one takes longer than to use it
 const number = (value, digits = 2) =>
-	value === null || value === undefined || Number.isNaN(value) ? "" : value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits });
-const count = (value) => value.toLocaleString("en");
+	value == null || Number.isNaN(value) ? "" : (formats[digits] ??= new Intl.NumberFormat("en", { maximumFractionDigits: digits, minimumFractionDigits: digits })).format(value);
+const count = (value) => number(value, 0);
 const several = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
 const say = (text) => (find("#status").textContent = visible(text));
 // ---- data

@@ -136,7 +136,7 @@ def read_episode(episode: Episode, roots: list[Path]) -> ShownEpisode:
     try:
         view, taken, shown.answers, last = _view(interactions, calls, roots, images)
     except ValueError as fault:
-        problems.append(f"interactions.json {fault}")
+        problems.append(f"interactions.json is not JSON: {fault}")
         view, taken, shown.answers, last = _view(b"", calls, roots, images)
     shown.calls, shown.tokens, shown.usd, shown.seconds = taken[0], taken[1] + taken[2], taken[3], taken[4]
     if shown.outcome == ABORTED:

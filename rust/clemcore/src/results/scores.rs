@@ -13,6 +13,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Score)>, &'static str> {
         return Err("is empty");
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+    // A byte order mark is what editors of Windows write, and Python reads.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if !text.trim_start().starts_with('{') {
+        return Err("holds no JSON object");
+    }
     let mut found = None;
     file(text, &mut found).ok_or("is not JSON, or ends early")?;
     found.ok_or("has no object \"episode scores\"")
@@ -100,10 +105,17 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_not_part_of_the_text() {
+        let marked = b"\xEF\xBB\xBF{\"episode scores\": {\"Main Score\": 1}}";
+        assert_eq!(read(marked), Ok(vec![("Main Score".into(), Score::Int(1))]));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         assert_eq!(read(b""), Err("is empty"));
         assert_eq!(read(b"\xFF"), Err("is not UTF-8"));
-        assert_eq!(read(b"[]"), Err("is not JSON, or ends early"));
+        assert_eq!(read(b"[]"), Err("holds no JSON object"));
+        assert_eq!(read(b"{]"), Err("is not JSON, or ends early"));
         assert_eq!(read(b"{}"), Err("has no object \"episode scores\""));
         assert_eq!(read(b"{\"episode scores\": null}"), Err("has no object \"episode scores\""));
     }
