@@ -93,7 +93,12 @@ def _keywords(schema: Any) -> list[str]:
             "'items.x-guidance' must be an object, and stand at the top",
         ),
         ({"properties": {"a": {"enum": []}}}, "'properties.a.enum' is an empty list"),
+        ({"patternProperties": 5, "pattern": None, "anyOf": 5, "enum": "a"}, None),  # the library refuses them
         ({"anyOf": []}, "'anyOf' is an empty list"),
+        ({"minimum": 5, "exclusiveMinimum": True}, "'exclusiveMinimum' must be a number; True is of draft 4"),
+        ({"items": {"pattern": "a\\"}}, "'items.pattern' has 'a\\\\', which ends with a single backslash"),
+        ({"patternProperties": {"a\\": {}}}, "'patternProperties' has 'a\\\\', which ends with a single"),
+        ({"pattern": "a\\\\", "properties": {"pattern": {"type": "null"}}}, None),
         ({"x-guidance": {"coerce_one_of": True}, "properties": {"x-guidance": {"type": "integer"}}}, None),
     ],
 )

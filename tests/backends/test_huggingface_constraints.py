@@ -314,8 +314,11 @@ class TestErrors:
             ({"regex": "a^b"}, r"\^ and \$ may stand at the beginning and the end of the whole pattern only"),
             ({"regex": "no\\"}, r"constraint.regex: it ends with a single backslash"),
             ({"regex": "(" * 300 + "a" + ")" * 300}, r"'\({60}…': exceed the maximum number of nested"),
-            ({"json_schema": {"$ref": "http://x/y"}}, r"\$ref 'http://x/y' is outside of the schema"),
+            ({"json_schema": {"$ref": "http://x/y"}}, r"'http://x/y' is outside of the schema"),
             ({"json_schema": {"$ref": "#/$defs/x"}}, r"\$ref '/\$defs/x' points to nothing in the schema"),
+            ({"json_schema": {"$schema": "draft"}}, r"\$ref or \$schema 'draft' is outside of the schema"),
+            ({"json_schema": {"type": "integer", "maximum": -(10**18)}}, r"limits of a number are too large"),
+            ({"grammar": 'start: a\na[temperature=2]: "x"'}, r"temperature of a rule would have no effect"),
             ({"choices": ["x" * 4000]}, r"constraint.choices: its shortest answer has at least"),
         ],
     )

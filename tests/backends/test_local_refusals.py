@@ -43,6 +43,19 @@ def test_an_id_that_the_hub_cannot_have(source: str) -> None:
         validate_repo_id(source)
     with pytest.raises(SpecError, match=r"is not a folder or file of this machine, and not an id of the hub"):
         read_entry(entry_of(source))
+    with pytest.raises(SpecError, match=r"peft_model .* is not a folder of this machine, and not an id of the hub"):
+        read_entry(entry_of("o/m", peft_model=source))
+
+
+@pytest.mark.parametrize(
+    "size",
+    ["9" * 400, "9" * 5000, 1 << 20_000, "٣k", "1e3"],
+    ids=lambda size: str(size)[:5] if isinstance(size, str) else "int",
+)
+def test_a_context_size_that_is_none(size: Any) -> None:
+    with pytest.raises(SpecError, match=r'context_size must be like 8192, "8192" or "128k", not ') as caught:
+        read_entry(ModelSpec(model_name="m", huggingface_id="o/m", context_size=size, model_config=CONFIG))
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from clemcore.errors import SpecError
 
 # As 3.7.2 read them: "k" is 1024 tokens.
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([km]?)", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([km]?)", re.IGNORECASE)
+_MOST = 10**15
 
 
 def parse_context_size(value: Any, name: str) -> int | None:
@@ -36,6 +37,7 @@ def parse_context_size(value: Any, name: str) -> int | None:
         size = value
     elif isinstance(value, str) and (found := _SIZE.fullmatch(value.strip())):
         size = int(float(found[1]) * _UNITS[found[2].lower()])
-    if size <= 0:
-        raise SpecError(f'model \'{name}\': context_size must be like 8192, "8192" or "128k", not {value!r}')
+    if not 0 < size < _MOST:
+        shown = f"one of {size.bit_length()} bits" if abs(size) >= _MOST else f"{value!r:.60}"
+        raise SpecError(f'model \'{name}\': context_size must be like 8192, "8192" or "128k", not {shown}')
     return size

@@ -16,7 +16,7 @@ from typing import Any
 
 from clemcore.backends.local.memory import read_size
 from clemcore.backends.local.patterns import compile_pattern
-from clemcore.backends.local.source import expanded, is_gguf, is_path, read_source
+from clemcore.backends.local.source import expanded, is_gguf, is_hub_id, is_path, read_source
 from clemcore.errors import SpecError
 from clemcore.registry.context_size import parse_context_size
 from clemcore.registry.settings import is_misspelt, problems_of, sentence, settings_of
@@ -116,6 +116,11 @@ def read_entry(spec: ModelSpec) -> LocalEntry:
         adapter = settings["peft_model"] = expanded(settings["peft_model"])
         if is_path(adapter) and not Path(adapter).is_dir():
             raise SpecError(f"model '{name}': peft_model '{adapter}' is a path, but there is no such folder")
+        if not Path(adapter).is_dir() and not is_hub_id(adapter):
+            raise SpecError(
+                f"model '{name}': peft_model {adapter!r:.200} is not a folder of this machine, and not an id of "
+                "the hub (OWNER/NAME of letters, digits, '-', '_' and '.'): correct it"
+            )
     threads = settings.get("torch_num_threads")
     if threads is not None and threads > _MOST_THREADS:
         raise SpecError(

@@ -83,7 +83,7 @@ def read_source(spec: ModelSpec) -> Source:
         raise SpecError(
             f"model '{name}': huggingface_id '{given}'{source.meant} is a path, but there is no such folder or file"
         )
-    if not _is_hub_id(source.name):
+    if not is_hub_id(source.name):
         raise SpecError(
             f"model '{name}': huggingface_id {given!r:.200} is not a folder or file of this machine, and not an id "
             "of the hub, which is OWNER/NAME, each of at most 96 letters, digits, '-', '_' and '.': correct it"
@@ -91,7 +91,7 @@ def read_source(spec: ModelSpec) -> Source:
     return source
 
 
-def _is_hub_id(text: str) -> bool:
+def is_hub_id(text: str) -> bool:
     """Tell whether the hub takes a text as the id of a repository."""
     is_odd = "--" in text or ".." in text or text.endswith(".git")
     return not is_odd and _ID.fullmatch(text) is not None

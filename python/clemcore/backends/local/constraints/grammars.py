@@ -14,7 +14,7 @@ from collections.abc import Collection
 from typing import Any
 
 from clemcore.backends.local.constraints.forms import Constraint
-from clemcore.backends.local.constraints.schemas import OPTIONS, fault_of_schema, without_neutral
+from clemcore.backends.local.constraints.schemas import OPTIONS, ends_with_escape, fault_of_schema, without_neutral
 from clemcore.backends.local.constraints.widths import least_tokens
 from clemcore.errors import GenerationArgumentError, GenerationError, MissingExtraError
 
@@ -44,12 +44,18 @@ _IN_OUR_WORDS = tuple(
         (r"Expected f64 for", "expected a number for"),
         (r"Pointer ('[^']*') does not exist", r"$ref \1 points to nothing in the schema"),
         (
-            r"Resource ('[^']*') is not present.*",
-            r"$ref \1 is outside of the schema, and nothing is fetched: put it under $defs",
+            r"Resource '(?:json-schema:///)?([^']*)' is not present.*",
+            r"$ref or $schema '\1' is outside of the schema, and nothing is fetched: put it under $defs, or "
+            "leave it out",
+        ),
+        (
+            r"Failed to generate regex for (integer|float) range: .*",
+            "the limits of a number are too large for llguidance; use smaller ones, or a pattern of digits",
         ),
         (r"recursion limit exceeded.*", "it is nested too deeply for llguidance: flatten it"),
     )
 )
+_TEMPERATURE = re.compile(r"^\s*[?!]?\w+\s*\[[^\]\n\"]*\btemperature\s*=", re.MULTILINE)
 _TOKEN = re.compile(r' \(at ".*?" \(.*?\)\)', re.DOTALL)
 # What it says where a grammar is too large, as "Current row has 2001 items; max is 2000".
 _LIMIT = re.compile(r"\w[^:;\n]*; max is \d+")
@@ -232,9 +238,10 @@ def _fault(constraint: Constraint) -> str | None:
     """Return what is wrong with a constraint that the library would take in another way, or None."""
     if constraint.kind == "json_schema":
         return fault_of_schema(json.loads(constraint.text))
-    backslashes = len(constraint.text) - len(constraint.text.rstrip("\\"))
-    if constraint.kind == "regex" and backslashes % 2:
+    if constraint.kind == "regex" and ends_with_escape(constraint.text):
         return "it ends with a single backslash, which escapes nothing"
+    if constraint.kind == "grammar" and _TEMPERATURE.search(constraint.text):
+        return "temperature of a rule would have no effect; set the generation argument for the whole answer"
     return None
 
 

@@ -31,6 +31,7 @@ _KEYWORDS = frozenset((*_OF_SCHEMAS, *_LISTS, *_PARTS, *_OTHERS.split()))
 _LOWER = {name.lower(): name for name in _KEYWORDS}
 # Options of the library, at the top of a schema.
 OPTIONS = "x-guidance"
+_LIMITS = ("exclusiveMinimum", "exclusiveMaximum")
 _NOT_EMPTY = ("enum", "anyOf", "oneOf", "type")
 # Values with which a keyword says nothing, and keywords that say nothing without another one.
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
@@ -89,14 +90,35 @@ def fault_of_schema(schema: Any, place: str = "") -> str | None:
     if not isinstance(schema, dict):
         return None
     for name, value in schema.items():
-        if name == OPTIONS and (place or not isinstance(value, (dict, type(None)))):
-            return f"'{place}{name}' must be an object, and stand at the top of the schema"
-        if name in _NOT_EMPTY and value == []:
-            return f"'{place}{name}' is an empty list, so that no answer fits"
-        near = _meant(name)
-        if near is not None:
-            return f"'{place}{name}' is not a keyword of JSON schemas: did you mean {near!r}?"
+        fault = _fault_of(name, value, place)
+        if fault is not None:
+            return fault
     return next((fault for where, part in _parts(schema, place) if (fault := fault_of_schema(part, where))), None)
+
+
+def _fault_of(name: str, value: Any, place: str) -> str | None:
+    """Return what is wrong with one keyword, or None."""
+    where, near = f"'{place}{name}'", _meant(name)
+    is_of_patterns = name == "patternProperties" and isinstance(value, dict)
+    patterns = [value] if name == "pattern" else value if is_of_patterns else ()
+    odd = next((each for each in patterns if isinstance(each, str) and ends_with_escape(each)), None)
+    fault = None
+    if name == OPTIONS and (place or not isinstance(value, (dict, type(None)))):
+        fault = f"{where} must be an object, and stand at the top of the schema"
+    elif name in _NOT_EMPTY and value == []:
+        fault = f"{where} is an empty list, so that no answer fits"
+    elif name in _LIMITS and isinstance(value, bool):
+        fault = f"{where} must be a number; {value} is of draft 4: write the limit itself there"
+    elif odd is not None:
+        fault = f"{where} has {odd!r:.60}, which ends with a single backslash, and that escapes nothing"
+    elif near is not None:
+        fault = f"{where} is not a keyword of JSON schemas: did you mean {near!r}?"
+    return fault
+
+
+def ends_with_escape(pattern: str) -> bool:
+    """Tell whether a pattern ends with a backslash that escapes nothing; the library leaves it out."""
+    return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
 
 
 def _meant(name: str) -> str | None:
