@@ -61,6 +61,8 @@ impl<'t> Messages<'t> {
         out.push_str(before);
         if self.is_markdown {
             out.push_str(&markdown::to_html(&content));
+        } else if is_plain(&content) {
+            out.push_str(&content);
         } else {
             let _ = write!(out, "{}", HtmlEscape(&content));
         }
@@ -106,6 +108,13 @@ impl<'t> Messages<'t> {
     }
 }
 
+/// Whether a text has none of the characters that the engine escapes. Without an early end, its bytes are compared many
+/// at a time.
+fn is_plain(text: &str) -> bool {
+    let is_special = |byte| matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'' | b'/');
+    !text.bytes().fold(false, |any, byte| any | is_special(byte))
+}
+
 fn head<'t>(event: &'t Members<'t>) -> Head<'t> {
     let field = |name| action(event).and_then(|action| action.get(name));
     let (from, to) = names(event);
@@ -129,4 +138,17 @@ fn classes(ends: &Ends, is_forgotten: bool) -> String {
         names.push_str(" forget");
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_leaves_as_it_is_is_plain() {
+        for char in (0..0x2100).filter_map(char::from_u32) {
+            let text = format!("a{char}b");
+            assert_eq!(is_plain(&text), HtmlEscape(&text).to_string() == text, "{char:?}");
+        }
+    }
 }
