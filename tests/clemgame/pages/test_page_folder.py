@@ -14,6 +14,8 @@ import pytest
 
 from clemcore._core import page_files
 from clemcore.clemgame.pages.folder import MOST_IN_ONE_FILE, hashes, write_folder, write_single
+from clemcore.clemgame.pages.index import kept_intervals
+from clemcore.clemgame.pages.server import Snapshot
 from clemcore.clemgame.results.evaluation import evaluate
 from clemcore.errors import RunError, StoreError
 from support.clem import Clem
@@ -67,6 +69,21 @@ def test_the_numbers_are_those_of_clem_eval(tmp_path: Path) -> None:
     assert first["view"]["calls"][0]["prompt"][1] == ["user", "Guess!"]
     assert first["place"] == "game/easy/instance_00000"
     assert start["kinds"] == ["aborted by the game: more", "more: more in line N"]
+
+
+def test_intervals_that_clem_eval_kept_are_used_and_change_nothing(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    write_run(results / "a", several())
+    write_run(results / "b", [*several(2), Texts(instance=2, state="error")])
+    write_folder([results], tmp_path / "first")
+    assert kept_intervals([results]) == b""
+    evaluate(results)
+    kept = kept_intervals([tmp_path / "none", results])
+    # They are found by what they come from, so equal ones are used.
+    assert Snapshot([results], b"").intervals == Snapshot([results], kept).intervals == kept
+    write_folder([results], tmp_path / "second")
+    first, second = (start_of(tmp_path / name / "index.html") for name in ("first", "second"))
+    assert first["results"] == second["results"]
 
 
 def test_no_text_is_a_part_of_a_script_or_of_the_frame(tmp_path: Path) -> None:

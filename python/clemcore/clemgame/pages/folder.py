@@ -20,7 +20,7 @@ from typing import Any
 from clemcore._core import __version__, page_files, results_page
 from clemcore.clemgame.layout.jsonfile import write_whole
 from clemcore.clemgame.pages.contents import ShownEpisode, read_episode
-from clemcore.clemgame.pages.index import Index, to_json
+from clemcore.clemgame.pages.index import Index, kept_intervals, to_json
 from clemcore.clemgame.pages.plots import draw
 from clemcore.clemgame.transcripts.pictures import roots_of
 from clemcore.errors import RunError
@@ -146,7 +146,7 @@ def write_single(paths: Sequence[Path], file: Path) -> Written:
 def _collect(
     paths: Sequence[Path], write: Callable[[str, bytes], None], most: int | None = None
 ) -> tuple[Index, dict[str, Any]]:
-    index = Index()
+    index = Index(kept_intervals(paths))
     chunks = _Parts("c", _CHUNK, _CHUNK_EPISODES, write)
     texts = _Parts("t", _TEXTS, _TEXTS_EPISODES, write)
     for shown in _shown(paths, index):

@@ -5,16 +5,19 @@ It does not know what is in an episode, or how the page is written.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from clemcore._core import Evaluation
 from clemcore.clemgame.pages.contents import ERROR, LIMIT, MISSING, UNSCORED, ShownEpisode
+from clemcore.clemgame.results.evaluation import INTERVALS
 
 _UNKNOWN = {ERROR: "error", LIMIT: "limit", MISSING: "missing", UNSCORED: "unscored"}
 # Problems that the page lists one by one.
@@ -57,15 +60,20 @@ class _Table:
 
 
 class Index:
-    """Everything that is counted, filtered and sorted."""
+    """Everything that is counted, filtered and sorted.
 
-    def __init__(self) -> None:
+    Args:
+        intervals: those of an earlier page or evaluation, to be used where nothing changed.
+    """
+
+    def __init__(self, intervals: bytes = b"") -> None:
         self.models, self.games, self.experiments, self.languages, self.kinds = (Names() for _ in range(5))
         self.problems: list[str] = []
         self.count = 0
         self._tables: dict[int, _Table] = {}
         self._cells: dict[tuple[int, int, int, int, int, str], list[float]] = {}
         self._evaluation = Evaluation()
+        self._evaluation.remember(intervals)
         self._unknown: list[tuple[tuple[str, str, str, str], str]] = []
         self._seen: set[tuple[str, str, str, int, int]] = set()
 
@@ -120,6 +128,10 @@ class Index:
         found: dict[str, Any] = json.loads(evaluation.json())
         return found
 
+    def intervals(self) -> bytes:
+        """Return the intervals of the results, for a later page."""
+        return self._evaluation.remembered()
+
     def tables(self) -> dict[str, bytes]:
         """Return the tables of all games as JSON, by the name of their part of the data."""
         return {
@@ -152,6 +164,14 @@ class Index:
             "plots": [],
             **more,
         }
+
+
+def kept_intervals(paths: Sequence[Path]) -> bytes:
+    """Return the intervals that ``clem eval`` has kept in the first of these folders that has some."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            return (path / INTERVALS).read_bytes()
+    return b""
 
 
 def _several(count: int, word: str) -> str:

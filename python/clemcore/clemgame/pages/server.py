@@ -21,7 +21,7 @@ from clemcore._core import page_files, results_page
 from clemcore.clemgame.layout.episodes import Episode, find_runs, is_run, readable_episodes
 from clemcore.clemgame.pages.contents import read_episode, read_row
 from clemcore.clemgame.pages.folder import about, hashes, place_of, places_of, script_of, title_of
-from clemcore.clemgame.pages.index import Index, to_json
+from clemcore.clemgame.pages.index import Index, kept_intervals, to_json
 from clemcore.clemgame.pages.plots import draw
 from clemcore.clemgame.store.lock import writer_of
 from clemcore.clemgame.store.schema import store_files
@@ -48,10 +48,15 @@ class Snapshot:
 
     Args:
         paths: runs, or folders that hold some.
+        intervals: those of an earlier moment.
+
+    Attributes:
+        start: what the page begins with.
+        intervals: the intervals of the figures in it.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._index = Index()
+    def __init__(self, paths: Sequence[Path], intervals: bytes) -> None:
+        self._index = Index(intervals)
         self._episodes: list[Episode] = []
         self._roots: dict[Path, list[Path]] = {}
         writers = []
@@ -73,6 +78,7 @@ class Snapshot:
                 "places": places_of(paths, self._index.models),
             }
         )
+        self.intervals = self._index.intervals()
         if writers:
             told = ", ".join(f"process {writer.get('pid')} on {writer.get('host')}" for writer in writers)
             self.start["summary"] += "; in progress: load the page again to see more"
@@ -134,7 +140,7 @@ class ViewServer:
 
     def __init__(self, paths: Sequence[Path], port: int = 0) -> None:
         self._paths = paths
-        self._snapshot = Snapshot(paths)
+        self._snapshot = Snapshot(paths, kept_intervals(paths))
         self._lock = threading.Lock()
         self._token = secrets.token_urlsafe(24)
         try:
@@ -186,7 +192,7 @@ class ViewServer:
 
     def _look_again(self) -> None:
         try:
-            self._snapshot = Snapshot(self._paths)
+            self._snapshot = Snapshot(self._paths, self._snapshot.intervals)
         except StoreError as fault:  # the last state stays
             self._snapshot.start["problems"] = [str(fault), *self._snapshot.start["problems"]][:1]
 
