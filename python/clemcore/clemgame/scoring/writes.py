@@ -46,6 +46,9 @@ class Writes:
         # A working folder below that of temporary files is watched all the same.
         self._is_inside = any(folder.startswith(self._temporary) for folder in self._folders)
         self.allowed = self._allowed_as_named = ""
+        # The folder above the allowed one, and where it is without links.
+        self._parent: str | None = None
+        self._real_parent = ""
         self.is_active = False
         sys.addaudithook(self._hook)
 
@@ -84,7 +87,12 @@ class Writes:
     def allow(self, folder: str) -> None:
         """Let the scorer write into one folder, that of its episode."""
         self._allowed_as_named = folder
-        self.allowed = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118
+        parent, _, name = folder.rpartition("/")
+        if parent != self._parent:  # episodes of an experiment come together
+            self._parent, self._real_parent = parent, os.path.join(os.path.realpath(parent or "/"), "")  # noqa: PTH118
+        is_plain = "/" in folder and name not in ("", ".", "..") and not os.path.islink(folder)  # noqa: PTH114
+        real = f"{self._real_parent}{name}" if is_plain else os.path.realpath(folder)
+        self.allowed = real if real.endswith(os.sep) else real + os.sep
 
 
 def _line() -> str:
