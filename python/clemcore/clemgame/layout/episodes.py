@@ -35,7 +35,6 @@ class Episode:
     Attributes:
         key: which one it is.
         run: the folder of its run.
-        path: the folder of its classic files, as a text; with ``--layout store``, where it would be.
         state: "played", "error", "limit", "live" (begun and not ended) or "planned".
         error: what ended it before its end, or None.
         has_epochs: whether its run has a folder for each epoch.
@@ -43,10 +42,14 @@ class Episode:
 
     key: EpisodeKey
     run: Path
-    path: str
     state: str
     error: dict[str, Any] | None
     has_epochs: bool = False
+
+    @property
+    def path(self) -> str:
+        """The folder of its classic files, as a text; with ``--layout store``, where it would be."""
+        raise NotImplementedError
 
     @property
     def folder(self) -> Path:
@@ -124,12 +127,15 @@ class _StoreEpisode(Episode):
     def __init__(self, run: Path, reader: RunReader, stored: StoredEpisode, has_epochs: bool) -> None:
         self.run = run
         self.key = stored.key
-        self.path = str(episode_folder(run, stored.key, has_epochs=has_epochs))
         self.state = stored.state.state
         self.error = stored.state.error
         self._reader = reader
         self._stored = stored
         self.has_epochs = has_epochs
+
+    @cached_property
+    def path(self) -> str:
+        return str(episode_folder(self.run, self.key, has_epochs=self.has_epochs))
 
     @cached_property
     def experiment(self) -> dict[str, Any]:
@@ -179,10 +185,13 @@ class _ClassicEpisode(Episode):
         place = found.found_at(folder, files)
         self.run = place.run
         self.key = EpisodeKey(place.game, place.experiment, place.game_id, place.epoch)
-        self.path = place.path
         self.state, self.error = found.read_state(place, files)
         self._place = place
         self._files = files
+
+    @property
+    def path(self) -> str:
+        return self._place.path
 
     @cached_property
     def experiment(self) -> dict[str, Any]:
