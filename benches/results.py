@@ -2,8 +2,8 @@
 
 PYTHON is the interpreter of an environment that has clemcore 3.7.2. Each part prints what it measured, and what is
 wanted of it; the exit status is 1 if something is missed. Parts: ``eval``, ``score``, ``transcribe``, whose CPU
-seconds are those of whole commands, with their start, and ``render`` (see benches/results_render.py). Without
-``--old``, ``eval`` is measured alone, because 3.7.2 takes minutes.
+seconds are those of whole commands, with their start, ``render`` (see benches/results_render.py) and ``read`` (see
+benches/results_read.py). Without ``--old``, ``eval`` is measured alone, because 3.7.2 takes minutes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from results_read import read
 from results_render import rendered
 
 FILES = ("raw.csv", "results.csv", "results.html")
@@ -232,7 +233,22 @@ def measure_render(arguments: argparse.Namespace, folder: Path) -> list[str]:
     return _wanted("times as fast as jinja2, both from records that were read", theirs / (ours - reading), 3)
 
 
-PARTS = {"eval": measure_eval, "score": measure_score, "transcribe": measure_transcribe, "render": measure_render}
+def measure_read(arguments: argparse.Namespace, folder: Path) -> list[str]:
+    """Compare the reading of records with that of Python's json."""
+    write_interactions(folder / "results", arguments.episodes)
+    theirs, files, store = read(folder / "results", folder / "store" / "mock")
+    print(f"{arguments.episodes} episodes: json {theirs:.2f} s of CPU, files {files:.2f} s, store {store:.2f} s")
+    missed = _wanted("times as fast as json from files", theirs / files, 2.5)
+    return missed + _wanted("times as fast as json from a store", theirs / store, 4)
+
+
+PARTS = {
+    "eval": measure_eval,
+    "score": measure_score,
+    "transcribe": measure_transcribe,
+    "render": measure_render,
+    "read": measure_read,
+}
 
 
 def main() -> int:
@@ -243,7 +259,7 @@ def main() -> int:
     parser.add_argument("--episodes", type=int, default=10_000)
     parser.add_argument("--folder", help="where to write; by default the system's folder for temporary files")
     arguments = parser.parse_args()
-    if arguments.old is None and arguments.part not in ("render", "eval"):
+    if arguments.old is None and arguments.part not in ("render", "eval", "read"):
         parser.error(f"{arguments.part} needs --old")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         missed = PARTS[arguments.part](arguments, Path(folder))
