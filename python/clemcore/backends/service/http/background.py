@@ -209,7 +209,7 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
     course = _Course(work)
     try:
         _background.take(course)
-        result: _T = course.wait()
+        return course.wait()  # type: ignore[no-any-return]
     except BaseException as interrupt:
         if not course.has_ended:  # Ctrl-C
             with contextlib.suppress(concurrent.futures.TimeoutError):
@@ -217,9 +217,6 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
         if isinstance(course.error, Stopped):
             interrupt.stopped_call = course.error.stopped_call  # type: ignore[attr-defined]
         raise
-    finally:
-        del course  # an error knows this frame through its traceback
-    return result
 
 
 async def run_async(work: Coroutine[Any, Any, _T]) -> _T:
