@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
@@ -55,6 +56,10 @@ class Episode:
     def folder(self) -> Path:
         """The folder of its classic files; with ``--layout store``, where they would be."""
         return Path(self.path)
+
+    def has_file(self, name: str) -> bool:
+        """Tell whether its folder had a file of this name when it was found."""
+        raise NotImplementedError
 
     @property
     def line_up(self) -> str:
@@ -137,6 +142,9 @@ class _StoreEpisode(Episode):
     def path(self) -> str:
         return str(episode_folder(self.run, self.key, has_epochs=self.has_epochs))
 
+    def has_file(self, name: str) -> bool:
+        return os.path.exists(f"{self.path}/{name}")  # noqa: PTH110 - a run has many
+
     @cached_property
     def experiment(self) -> dict[str, Any]:
         return self._reader.experiment(self._stored)
@@ -192,6 +200,9 @@ class _ClassicEpisode(Episode):
     @property
     def path(self) -> str:
         return self._place.path
+
+    def has_file(self, name: str) -> bool:
+        return name in self._files
 
     @cached_property
     def experiment(self) -> dict[str, Any]:

@@ -118,11 +118,9 @@ def write_changed(path: str, data: bytes) -> None:
     Raises:
         OSError: the file cannot be written; an old one is as it was.
     """
-    # A question takes less time than an error.
-    if os.access(path, os.R_OK):
-        with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a run has many
-            if os.fstat(file.fileno()).st_size == len(data) and file.readall() == data:
-                return
+    with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a run has many
+        if os.fstat(file.fileno()).st_size == len(data) and file.readall() == data:
+            return
     write_whole(path, data)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore._core import transcript
-from clemcore.clemgame.layout.jsonfile import write_changed
+from clemcore.clemgame.layout.jsonfile import write_changed, write_whole
 from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.transcripts.calls import CallFields, fields_of
 from clemcore.clemgame.transcripts.encoding import encoded
@@ -81,7 +81,8 @@ def transcribe(path: Path | str, games: Collection[str] = ()) -> Transcribed:
             done.failed += 1
             continue
         for name, page in zip((HTML, TEX), pages, strict=True):
-            write_changed(f"{episode.path}/{name}", page)
+            write = write_changed if episode.has_file(name) else write_whole
+            write(f"{episode.path}/{name}", page)
         done.episodes += 1
     if games and not (done.episodes or done.left_out or done.problems):
         named = ", ".join(sorted(games))
