@@ -31,6 +31,7 @@ _OF_STATES = {"played": UNSCORED, "error": ERROR, "limit": LIMIT}
 # What is longer is cut; the record has all of it.
 _LONGEST_KIND, _LONGEST_TEXT = 200, 200_000
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
+_PARTS = re.compile(r"T(\d\d:\d\d:\d\d)(\.\d+)?$")
 # Metrics of which a text makes the scores useless.
 _NEEDED = frozenset({"Aborted", "Main Score"})
 _Value = TypeVar("_Value")
@@ -142,7 +143,7 @@ def read_episode(episode: Episode, roots: list[Path]) -> ShownEpisode:
     if shown.outcome == ABORTED:
         shown.kind = _kind(f"aborted by the game: {last}" if last else "aborted by the game")
     about: dict[str, Any] = {"tokens": taken[1:3], "place": _place(episode)}
-    about |= {name: value for name, value in (("ended", _read(lambda: episode.ended, None, [])),) if value}
+    about |= {name: value for name, value in (("ended", _read(lambda: _moment(episode.ended), None, [])),) if value}
     if episode.error and shown.outcome in (ERROR, LIMIT, MISSING):
         about["error"] = scrub(one_line(episode.error))
     if scores is not None:
@@ -152,8 +153,9 @@ def read_episode(episode: Episode, roots: list[Path]) -> ShownEpisode:
     if images:
         about["images"] = images
     if problems:
-        about["problem"] = f"Cannot be read: {'; '.join(problems)}"
-        shown.problems += [f"{episode.folder}: {problem}" for problem in problems]
+        about["problem"] = f"Cannot be read: {'; '.join(dict.fromkeys(problems))}"
+        found = [f"{episode.folder}: {problem}" for problem in problems]
+        shown.problems = list(dict.fromkeys([*shown.problems, *found]))
     shown.body = b'{"view":%s,%s' % (view, encoded(about)[1:])
     return shown
 
@@ -244,6 +246,11 @@ def _kind(text: str) -> str:
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}\n… ({len(text):,} characters)"
+
+
+def _moment(ended: str | None) -> str | None:
+    """Return a time for people; the classic files have local times, without a zone and with parts of a second."""
+    return ended and _PARTS.sub(r" \1", ended)
 
 
 def _name(episode: Episode) -> str:
