@@ -73,7 +73,20 @@ def is_idle(line: Queue) -> bool:
     return line._thread is None
 
 
+class ClosedEngine(FakeEngine):
+    """Fails before it takes a job."""
+
+    def generate(self, jobs: Iterable[Job], way: str) -> Iterator[tuple[Job, Any]]:
+        raise ValueError("it was closed")
+
+
 class TestQueue:
+    def test_an_engine_that_takes_no_job_is_not_asked_without_end(self) -> None:
+        line = queue(ClosedEngine())
+        results = [str(result) for _, result in line.generate([job(1), job(2)])]
+        assert results == ["it was closed"] * 2
+        assert is_idle(line)
+
     def test_what_arrives_while_the_engine_is_busy_goes_next(self) -> None:
         engine = FakeEngine()
         line = queue(engine)

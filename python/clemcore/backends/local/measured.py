@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from clemcore.backends.local.audit.making import Auditor
@@ -50,8 +51,12 @@ class MeasuredModel(BatchGenerativeModel):
     _weights: HeldWeights[Engine]
 
     @abc.abstractmethod
+    def _in_use(self) -> AbstractContextManager[Engine]:
+        """Keep the weights for a block; raise ModelLoadError if the model was closed."""
+
     def _require_engine(self) -> Engine:
-        """Return the engine; raise ModelLoadError if the model was closed."""
+        with self._in_use() as engine:
+            return engine
 
     def score_answers(
         self,
@@ -77,8 +82,7 @@ class MeasuredModel(BatchGenerativeModel):
             GenerationError: the engine failed.
         """
         check_messages(messages)
-        self._require_engine()
-        with Call(self, request_of(messages, None, scope)) as call:
+        with self._in_use(), Call(self, request_of(messages, None, scope)) as call:
             reply, scores = self._scoring.score(messages, answers, self._score_mode(exactness))
             call.answered(reply)
         return scores
@@ -107,14 +111,16 @@ class MeasuredModel(BatchGenerativeModel):
             ContextExceededError: a dialogue does not fit.
             GenerationError: the engine failed.
         """
-        if self._require_engine().describe().weights_changed:
-            raise SpecError(
-                f"model '{self.name}': an audit counts for the weights of files, and these were changed since they "
-                "were loaded. Save them as a model of their own, and audit that"
-            )
-        prompts, left_out = prompts_of(self._front, dialogues, new_tokens)
-        auditor = Auditor(self._engine, self._exact, self._modes[FAST], prompts, new_tokens, left_out=left_out)
-        audit = auditor.make(self.name, self._weights.facts, progress)
+        with self._in_use() as engine:
+            facts = self._weights.facts
+            if engine.describe().weights_changed:
+                raise SpecError(
+                    f"model '{self.name}': an audit counts for the weights of files, and these were changed since "
+                    "they were loaded. Save them as a model of their own, and audit that"
+                )
+            prompts, left_out = prompts_of(self._front, dialogues, new_tokens)
+            auditor = Auditor(engine, self._exact, self._modes[FAST], prompts, new_tokens, left_out=left_out)
+            audit = auditor.make(self.name, facts, progress)
         save(audit)
         self._replies.forget_audits()
         return audit
@@ -125,12 +131,12 @@ class MeasuredModel(BatchGenerativeModel):
         Args:
             settings: arguments of :func:`clemcore.backends.local.bench.measure`.
         """
-        self._require_engine()
-        size = len(self._front.tokenizer)
-        ordinary = sorted(set(range(size)) - set(self._front.tokenizer.get_added_vocab().values()))
-        is_audited = self._replies.audit_facts(self._engine.describe()) is not None
-        modes = [mode for mode in self._modes.values() if mode.name != CERTIFIED or is_audited]
-        yield from measure(modes, ordinary, self.context_size, **settings)
+        with self._in_use() as engine:
+            size = len(self._front.tokenizer)
+            ordinary = sorted(set(range(size)) - set(self._front.tokenizer.get_added_vocab().values()))
+            is_audited = self._replies.audit_facts(engine.describe()) is not None
+            modes = [mode for mode in self._modes.values() if mode.name != CERTIFIED or is_audited]
+            yield from measure(modes, ordinary, self.context_size, **settings)
 
     def _score_mode(self, exactness: str | None) -> str:
         """Return how answers are scored; certified answers are exact ones."""

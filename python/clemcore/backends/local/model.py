@@ -6,6 +6,7 @@ answer and facts (``replies.py``). It does not know which engine computes.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from clemcore.backends.local.asking import Ask, Preparation, warn_of_twins
 from clemcore.backends.local.audit.store import required_audit
-from clemcore.backends.local.engine import Engine
+from clemcore.backends.local.engine import Description, Engine
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend
 from clemcore.backends.local.measured import MeasuredModel
@@ -116,7 +117,10 @@ class LocalModel(MeasuredModel):
         return other
 
     def close(self) -> None:
-        """Give the weights back at once, unless another model shares them; the model cannot answer afterwards."""
+        """Give the weights back, unless another model shares them; the model cannot answer afterwards.
+
+        A call that is under way ends first. All others give the memory back at once.
+        """
         self.__dict__.pop("_weights", None)
 
     def __enter__(self) -> Self:
@@ -237,18 +241,19 @@ class LocalModel(MeasuredModel):
         return await in_thread(functools.partial(self.generate_response, messages))
 
     async def _awaited(self, ask: Ask, mode: SharedMode) -> Reply:
-        described = self._require_engine().describe()
-        step = _PROMPT
-        try:
-            item = self._preparation.item(self, 0, ask, described, "")
-            job = self._preparation.job(item, described, mode)
-            result = await awaited(mode, job)
-            if not isinstance(result, Exception):
-                step = _REPLY
-                return self._replies.reply(item, job, result, described, mode.name)
-        except Exception as error:  # noqa: BLE001 - as for a call that is not awaited
-            result = self._wrapped(error, step)
-        raise result
+        with self._in_use() as engine:
+            described = engine.describe()
+            step = _PROMPT
+            try:
+                item = self._preparation.item(self, 0, ask, described, "")
+                job = self._preparation.job(item, described, mode)
+                result = await awaited(mode, job)
+                if not isinstance(result, Exception):
+                    step = _REPLY
+                    return self._replies.reply(item, job, result, described, mode.name)
+            except Exception as error:  # noqa: BLE001 - as for a call that is not awaited
+                result = self._wrapped(error, step)
+            raise result
 
     def knows_argument(self, name: str) -> bool:
         """Tell whether the engine computes with an argument of this name."""
@@ -285,8 +290,13 @@ class LocalModel(MeasuredModel):
         Yields:
             The index of each dialogue with its reply, or with the exception that it failed with.
         """
+        with self._in_use() as engine:
+            yield from self._answers(asks, mode or self._mode(FAST), engine.describe())
+
+    def _answers(
+        self, asks: Sequence[Ask], mode: Mode, described: Description
+    ) -> Iterator[tuple[int, Reply | Exception]]:
         items = []
-        described = self._require_engine().describe()
         for index, ask in enumerate(asks):
             number = index if ask.batch_index is None and len(asks) > 1 else ask.batch_index
             place = "" if number is None else f" at batch index {number}"
@@ -297,7 +307,6 @@ class LocalModel(MeasuredModel):
         if not items:
             return
         warn_of_twins(items, self.name)
-        mode = self._mode(FAST) if mode is None else mode
         jobs = {self._preparation.job(item, described, mode): item for item in items}
         for job, result in mode.generate(list(jobs)):
             item = jobs[job]
@@ -311,10 +320,13 @@ class LocalModel(MeasuredModel):
             else:
                 yield item.index, reply
 
-    def _require_engine(self) -> Engine:
-        if "_weights" not in self.__dict__:
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[Engine]:
+        """Keep the weights for a block: where the model is closed meanwhile, they go at its end."""
+        weights = self.__dict__.get("_weights")
+        if weights is None:
             raise ModelLoadError(f"model '{self.name}' was closed, and its weights are gone: load it again")
-        return self._engine
+        yield weights.engine
 
     def _wrapped(self, error: Exception, step: str) -> Exception:
         return wrapped(error, GenerationError, self.name, step, self._engine.describe().libraries)

@@ -60,6 +60,7 @@ class Queue:
         self._lock = threading.Lock()
         self._waiting: deque[_Ticket] = deque()
         self._under_way: dict[Job, _Ticket] = {}
+        self._taken = 0  # jobs that the engine has taken so far
         self._thread: threading.Thread | None = None
         self._last_thread: threading.Thread | None = None  # also while it ends
         forks.guard(self, "_lock", settle=Queue._settle, in_child=Queue._begin_anew)
@@ -99,7 +100,8 @@ class Queue:
     # -- the thread that computes ----------------------------------------------------------------------------------
     def _work(self) -> None:
         while True:
-            engine = self._engine()
+            engine, taken = self._engine(), self._taken
+            has_failed = False
             failure: Exception = RuntimeError("the model was closed while it was asked")
             try:
                 if engine is not None:
@@ -107,8 +109,9 @@ class Queue:
                         self._deliver(job, result)
                     failure = RuntimeError("the engine gave no answer")
             except Exception as error:  # noqa: BLE001 - every job gets it
-                failure = error
-            self._fail(failure, all_of_them=engine is None)
+                failure, has_failed = error, True
+            # An engine that fails before it takes a job, as one that was closed, would fail without end.
+            self._fail(failure, all_of_them=engine is None or (has_failed and taken == self._taken))
             del engine, failure
             with self._lock:
                 if not self._waiting:
@@ -123,6 +126,7 @@ class Queue:
                 if not ticket.order.is_cancelled:
                     job = dataclasses.replace(ticket.asked, cancelled=_cancelled_by(ticket))
                     self._under_way[job] = ticket
+                    self._taken += 1
                     return job
         return None
 
