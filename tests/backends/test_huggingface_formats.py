@@ -168,11 +168,6 @@ class TestAdapters:
         with pytest.raises(ModelLoadError, match=r"does not fit the model: the model has no layer 'model.blocks"):
             load(tiny_chat, {**CONFIG, "peft_model": str(adapter)})
 
-    def test_a_name_that_no_repository_can_have(self, tiny_chat: Path) -> None:
-        pytest.importorskip("peft")
-        with pytest.raises(ModelLoadError, match=r"'tiny': cannot load the adapter my adapter: .*Repo id must use"):
-            load(tiny_chat, {**CONFIG, "peft_model": "my adapter"})
-
     def test_a_folder_that_is_none(self, tiny_chat: Path, adapter: Path) -> None:
         (adapter / "adapter_config.json").unlink()
         (adapter / "other.safetensors").write_bytes(b"what else is there is not looked at")
