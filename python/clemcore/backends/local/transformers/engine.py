@@ -45,7 +45,7 @@ from clemcore.backends.local.transformers.generation_config import (
 )
 from clemcore.backends.local.transformers.groups import batch_key
 from clemcore.backends.local.transformers.hardware import hardware_of
-from clemcore.backends.local.transformers.masking import honours_mask
+from clemcore.backends.local.transformers.masking import filled_up, honours_mask
 from clemcore.backends.local.transformers.media import ImagesTogether, inputs_of, kind_of
 from clemcore.backends.local.transformers.processors import rules_of
 from clemcore.backends.local.transformers.states import TransformersState, cache_argument
@@ -339,21 +339,17 @@ class TransformersEngine:
             return [Generated([], "cancelled")]
 
     def _computed(self, batch: list[Job]) -> list[Generated | Exception]:
-        import torch
 
         begin = time.perf_counter()
         with self._lock:
             settings = self._configurations.settings(batch[0].arguments)
             config, ends, prompts = self._config_for(batch, settings), settings.ends, [job.all_ids for job in batch]
             longest, device = max(map(len, prompts)), self._device
-            pads = [longest - len(prompt) for prompt in prompts]
             beams = (config.num_beams or 1) > 1
             watch = Watch(batch, longest, ends, beams=beams) if is_watched(batch) else None
             choosing = Choosing(batch, longest, ends) if batch[0].choose is not None else None
             finite = Finite(self._model, beams=beams, assisted=settings.is_search and not beams)
-            rows = [[config.pad_token_id] * n + prompt for n, prompt in zip(pads, prompts, strict=True)]
-            input_ids = torch.tensor(rows, device=device)
-            mask = torch.tensor([[0] * n + [1] * (longest - n) for n in pads], device=device)
+            input_ids, mask = filled_up(prompts, config.pad_token_id, device)
             inputs = {
                 **{"input_ids": input_ids, "attention_mask": mask, "generation_config": config},
                 "stopping_criteria": None if watch is None else [watch],

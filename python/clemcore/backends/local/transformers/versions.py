@@ -13,7 +13,7 @@ from typing import Any
 
 from clemcore.backends.local.transformers.continuous import plain
 
-_training = operator.attrgetter("training")
+_training, _version = operator.attrgetter("training"), operator.attrgetter("_version")
 
 
 class Watched:
@@ -74,7 +74,7 @@ class Watched:
     def _of_weights(self) -> tuple[int, int]:
         if self._is_rebuilt():
             self._look()
-        return self._number, sum(tensor._version for tensor in self._tensors)
+        return self._number, sum(map(_version, self._tensors))
 
     def _look(self) -> None:
         """Note all modules and tensors; a tensor or module that took the place of another one is found by that."""
