@@ -218,6 +218,25 @@ def test_a_batch_method_with_worker_threads() -> None:
     assert {call["clemcore"]["scope"]["episode"] for call in calls_in()} == {7}
 
 
+def test_a_thread_that_asks_the_same_list_while_a_batch_runs_has_a_call_of_its_own() -> None:
+    others: list[Any] = []
+
+    class Asked(Echo):
+        conversations = None
+
+        def generate_response(self, messages: list[dict[str, Any]]) -> Any:
+            if not others:
+                others.append(None)
+                with ThreadPoolExecutor(1) as pool:
+                    others[0] = pool.submit(self.generate_response, messages).result()
+            return Echo.generate_response.__wrapped__(self, messages)  # type: ignore[attr-defined]
+
+    with backends.record():
+        (reply,) = Asked(SPEC).generate_batch_response([ask("a")], gen_args={"temperature": 0.5})
+    assert (reply.text, others[0].text) == ("a at 0.5", "a at 0.0")
+    assert texts_in() == ["a at 0.0", "a at 0.5"]
+
+
 def test_a_batch_method_that_answers_otherwise_after_a_failure() -> None:
     class Patient(Many):
         def generate_batch_response(self, batch_messages: list[Any]) -> Any:

@@ -6,10 +6,10 @@ every record before anybody gets it. It does not know how a model answers.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -23,7 +23,7 @@ from clemcore.calls.scope import Scope, innermost
 from clemcore.messages import Messages, check_messages
 
 Answer = Callable[[], Any]
-# Batches under way by the id of their model, for answers that arrive from the worker threads of a batch.
+# Batches that users' classes answer, by the id of their model, for answers that arrive from their worker threads.
 _batches: dict[int, list[Batch]] = {}
 _lock = threading.Lock()
 forks.guard(sys.modules[__name__], "_lock")
@@ -45,7 +45,7 @@ def run(model: Any, messages: Messages, answer: Answer, gen_args: Any = None, sc
         return part.taken
     check_messages(messages)
     request = request_of(messages, gen_args, scope, listener=listener_of(model))
-    with _turn(model) or nullcontext(), Call(model, request) as call:
+    with _turn(model) or contextlib.nullcontext(), Call(model, request) as call:
         return call.answered(_found(request) or _asked(model, request, answer))
 
 
@@ -196,26 +196,42 @@ def run_batch(
     if isinstance(outer, Batch):  # a user's method that calls super()
         return _hand_on(outer, model, batch, return_exceptions=return_exceptions)
     # A question that helps to answer another one has its turn already.
-    with (None if outer is not None else _turn(model)) or nullcontext():
+    with (None if outer is not None else _turn(model)) or contextlib.nullcontext():
         for item in batch.items:
             found = _found(item.request)
             if found is not None:
                 batch.put(item, found)
-        with _lock:
-            _batches.setdefault(id(model), []).append(batch)
         try:
-            if method is None:
-                _ask_model(model, batch)
-            else:
-                _ask_method(model, batch, method, return_exceptions=return_exceptions, progress=progress)
+            with _known(model, batch, method):
+                if method is None:
+                    _ask_model(model, batch)
+                else:
+                    _ask_method(model, batch, method, return_exceptions=return_exceptions, progress=progress)
         finally:
-            with _lock:
-                _batches[id(model)].remove(batch)
-                if not _batches[id(model)]:
-                    del _batches[id(model)]
             batch.close()
             batch.check(recorder.flush(batch.sinks))
     return batch.outcome(return_exceptions=return_exceptions)
+
+
+@contextlib.contextmanager
+def _known(model: Any, batch: Batch, method: Callable[..., Any] | None) -> Iterator[None]:
+    """Let the worker threads of a user's class find its batch.
+
+    A model that any number of threads may ask at once answers a batch without such threads. There, another thread
+    that asks the same list has a call of its own.
+    """
+    if method is None and model.conversations is None:
+        yield
+        return
+    with _lock:
+        _batches.setdefault(id(model), []).append(batch)
+    try:
+        yield
+    finally:
+        with _lock:
+            _batches[id(model)].remove(batch)
+            if not _batches[id(model)]:
+                del _batches[id(model)]
 
 
 def _hand_on(outer: Batch, model: Any, asked: Batch, *, return_exceptions: bool) -> list[Any]:
