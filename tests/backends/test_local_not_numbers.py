@@ -54,6 +54,40 @@ def test_no_answer_of_a_search(altered: Path, more: dict[str, Any]) -> None:
         model.generate_response(HELLO)
 
 
+class BrokenOnce:
+    """Makes what a layer gives one time NaN, as a fault of a device does; the layer stays as it is."""
+
+    def __init__(self) -> None:
+        self.is_due = False
+
+    def __call__(self, _module: object, _inputs: object, output: Any) -> Any:
+        if not self.is_due:
+            return output
+        self.is_due = False
+        return (output * NAN) if torch.is_tensor(output) else (output[0] * NAN, *output[1:])
+
+
+@pytest.mark.parametrize("way", ["exact", "fast", "scores"])
+def test_nothing_broken_is_kept(tiny_chat: Path, way: str) -> None:
+    exactness = "fast" if way == "fast" else "exact"
+    config = {"premade_chat_template": True, "eos_to_cull": END, "exactness": exactness, "own_weights": True}
+    model = load(tiny_chat, {**config, "prefill_block": 32})
+    model.set_gen_args(temperature=0.0, max_tokens=4)
+    broken = BrokenOnce()
+    model.model.model.layers[0].register_forward_hook(broken)
+    long = [{"role": "user", "content": "Hello! " * 60}]
+
+    def ask() -> object:
+        return model.score_answers(long, ["Hello!"]) if way == "scores" else model.generate_response(long).text
+
+    expected = ask()
+    model.forget_kept()
+    broken.is_due = True
+    with pytest.raises(GenerationError, match=WORDS):
+        ask()
+    assert ask() == expected
+
+
 class Outputs:
     """Hands outputs on as a model does while it generates."""
 

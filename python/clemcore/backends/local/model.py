@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from clemcore.backends.local.asking import Ask, Preparation, warn_of_twins
 from clemcore.backends.local.audit.store import required_audit
+from clemcore.backends.local.choosing.scores import are_not_numbers
 from clemcore.backends.local.engine import Description, Engine
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend
@@ -248,7 +249,9 @@ class LocalModel(MeasuredModel):
                 item = self._preparation.item(self, 0, ask, described, "")
                 job = self._preparation.job(item, described, mode)
                 result = await awaited(mode, job)
-                if not isinstance(result, Exception):
+                if isinstance(result, Exception):
+                    result = self._failed(result)
+                else:
                     step = _REPLY
                     return self._replies.reply(item, job, result, described, mode.name)
             except Exception as error:  # noqa: BLE001 - as for a call that is not awaited
@@ -311,7 +314,7 @@ class LocalModel(MeasuredModel):
         for job, result in mode.generate(list(jobs)):
             item = jobs[job]
             if isinstance(result, Exception):
-                yield item.index, result
+                yield item.index, self._failed(result)
                 continue
             try:
                 reply = self._replies.reply(item, job, result, described, mode.name)
@@ -327,6 +330,12 @@ class LocalModel(MeasuredModel):
         if weights is None:
             raise ModelLoadError(f"model '{self.name}' was closed, and its weights are gone: load it again")
         yield weights.engine
+
+    def _failed(self, error: Exception) -> Exception:
+        """Return the error of a computation, after which nothing stays that may fail the next call."""
+        if are_not_numbers(error):
+            self.forget_kept()
+        return error
 
     def _wrapped(self, error: Exception, step: str) -> Exception:
         return wrapped(error, GenerationError, self.name, step, self._engine.describe().libraries)

@@ -7,6 +7,8 @@ from typing import Any
 
 from clemcore.errors import GenerationError
 
+_NOT_NUMBERS = "the model gives scores that are not numbers"
+
 
 def as_array(scores: Any) -> Any:
     """Return scores as a NumPy array in float32, shape (vocabulary,), which must not be changed.
@@ -55,7 +57,12 @@ def not_numbers(step: int) -> GenerationError:
         step: number of the token in the answer, from 0.
     """
     return GenerationError(
-        f"the model gives scores that are not numbers (NaN or infinite) for token {step} of the answer: "
+        f"{_NOT_NUMBERS} (NaN or infinite) for token {step} of the answer: "
         "its weights are damaged, or its number format is too small for it. Compare the weight files with their "
         "source, or load the model in another format, as bfloat16 or float32 in place of float16"
     )
+
+
+def are_not_numbers(error: BaseException) -> bool:
+    """Tell whether an error is :func:`not_numbers`; then what was kept of the prompt may be broken as well."""
+    return isinstance(error, GenerationError) and _NOT_NUMBERS in str(error)
