@@ -45,8 +45,8 @@ from clemcore.backends.local.transformers.generation_config import (
 )
 from clemcore.backends.local.transformers.groups import batch_key
 from clemcore.backends.local.transformers.hardware import hardware_of
-from clemcore.backends.local.transformers.masking import filled_up, honours_mask
-from clemcore.backends.local.transformers.media import ImagesTogether, inputs_of, kind_of
+from clemcore.backends.local.transformers.masking import honours_mask
+from clemcore.backends.local.transformers.media import ImagesTogether, filled_up, inputs_of, kind_of
 from clemcore.backends.local.transformers.processors import rules_of
 from clemcore.backends.local.transformers.states import TransformersState, cache_argument
 from clemcore.backends.local.transformers.together import Host, Together
@@ -339,7 +339,6 @@ class TransformersEngine:
             return [Generated([], "cancelled")]
 
     def _computed(self, batch: list[Job]) -> list[Generated | Exception]:
-
         begin = time.perf_counter()
         with self._lock:
             settings = self._configurations.settings(batch[0].arguments)

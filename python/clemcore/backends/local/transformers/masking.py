@@ -1,11 +1,10 @@
-"""Fills prompts up to a batch, and finds out whether a model ignores the tokens that the attention mask hides.
+"""Finds out whether a model ignores tokens that the attention mask hides, as those that fill up a batch.
 
 Some architectures, such as RWKV, read them all the same. It is tried with the model itself, not looked up.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,28 +13,6 @@ _HIDDEN, _LONGEST = 8, 16
 # How much of the effect that visible tokens have may be left when they are hidden, by the bytes of a number.
 _REST_EXACT, _REST_ROUGH = 1e-3, 0.1
 _EXACT_BYTES = 4
-
-
-def filled_up(prompts: Sequence[list[int]], filler: int | None, device: Any) -> tuple[Any, Any]:
-    """Return token ids and attention mask, shape (prompts, tokens of the longest) each; filled up on the left.
-
-    Args:
-        prompts: their token ids.
-        filler: the id that fills them up.
-        device: where the tensors are to be.
-    """
-    import torch
-
-    longest = max(map(len, prompts))
-    numbers = array("q")  # of a nested list, torch looks at each number several times
-    for prompt in prompts:
-        numbers.fromlist([filler] * (longest - len(prompt)) + prompt)  # type: ignore[arg-type]  # None only if all fit
-    ids = torch.frombuffer(numbers, dtype=torch.int64).view(len(prompts), longest).to(device)
-    mask = torch.ones_like(ids)
-    for index, prompt in enumerate(prompts):
-        if len(prompt) < longest:
-            mask[index, : longest - len(prompt)] = 0
-    return ids, mask
 
 
 def honours_mask(model: Any, ids: Sequence[int]) -> bool:

@@ -1,4 +1,4 @@
-"""What a transformers model is given beside token ids for prompts with images: for one prompt, or for several.
+"""What a transformers model is given for one prompt, or for several: token ids, and what images need beside them.
 
 It knows tensors and their shapes, and no processors. A tensor with one value per token of its prompt is padded like
 the ids; any other belongs to the images, and stands before that of the next prompt.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,28 @@ logger = logging.getLogger(__name__)
 # How much scores may differ, as a share of how they vary, by the bytes of a number.
 _REST_EXACT, _REST_ROUGH = 1e-3, 0.1
 _EXACT_BYTES = 4
+
+
+def filled_up(prompts: Sequence[list[int]], filler: int | None, device: Any) -> tuple[Any, Any]:
+    """Return token ids and attention mask, shape (prompts, tokens of the longest) each; filled up on the left.
+
+    Args:
+        prompts: their token ids.
+        filler: the id that fills them up.
+        device: where the tensors are to be.
+    """
+    import torch
+
+    longest = max(map(len, prompts))
+    numbers = array("q")  # of a nested list, torch looks at each number several times
+    for prompt in prompts:
+        numbers.fromlist([filler] * (longest - len(prompt)) + prompt)  # type: ignore[arg-type]  # None only if all fit
+    ids = torch.frombuffer(numbers, dtype=torch.int64).view(len(prompts), longest).to(device)
+    mask = torch.ones_like(ids)
+    for index, prompt in enumerate(prompts):
+        if len(prompt) < longest:
+            mask[index, : longest - len(prompt)] = 0
+    return ids, mask
 
 
 class ImagesTogether:
