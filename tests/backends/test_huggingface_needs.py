@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from clemcore.backends.local.entry import LocalEntry, read_entry
 from clemcore.backends.local.needs import LayerState, Needs
+from clemcore.backends.local.transformers.formats import in_other_formats, needs_of
 from clemcore.backends.local.transformers.skeleton import Skeleton, state_bytes
 from clemcore.backends.local.transformers.states import returned_cache
+from clemcore.registry.spec import ModelSpec
 from support.architectures import ARCHITECTURES, build, config_of
 
 pytestmark = pytest.mark.slow  # importing torch and transformers alone takes seconds
@@ -116,3 +119,21 @@ def test_quantized_weights(kind: str, settings: dict[str, Any], tmp_path: Path) 
         scales += state_bytes(getattr(weight, "quant_state", None))
     quantizer = get_hf_quantizer(config_of(kind), wanted, None, True, {})[0]
     assert Skeleton(config_of(kind), torch.bfloat16, quantizer).weight_bytes() == bytes_of(model) + scales
+
+
+@pytest.mark.filterwarnings("ignore")  # of bitsandbytes, about kernels
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("setting", ["load_in_8bit", "load_in_4bit"])
+def test_other_formats_are_what_the_entry_would_need(tiny_chat: Path, dtype: str, setting: str) -> None:
+    pytest.importorskip("bitsandbytes")
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(tiny_chat)
+
+    def entry(**settings: Any) -> LocalEntry:
+        fields = {"premade_chat_template": True, "dtype": dtype, **settings}
+        return read_entry(ModelSpec(model_name="tiny", huggingface_id=str(tiny_chat), model_config=fields))
+
+    # Without the scales of 8 bits, of which a tiny model has many.
+    suggested = in_other_formats(entry(), config)[setting]
+    assert suggested == pytest.approx(needs_of(entry(**{setting: True}), config).weights, rel=0.05)

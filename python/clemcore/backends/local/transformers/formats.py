@@ -217,13 +217,15 @@ def in_other_formats(entry: LocalEntry, config: Any) -> dict[str, int]:
     import torch
 
     with contextlib.suppress(Exception):
-        skeleton = _skeleton(entry, config, torch.bfloat16)
-        half, linear = skeleton.weight_bytes(), skeleton.linear_parameters()
-        return {
-            "dtype 'bfloat16'": half,
-            "load_in_8bit": half - linear,
-            "load_in_4bit": half - linear * 2 + linear * 9 // 16,
-        }
+        half = _skeleton(entry, config, torch.bfloat16).weight_bytes()
+        wanted = dtype_of(entry)
+        dtype = _stored_dtype(entry, config) if wanted == "auto" else wanted
+        dtype = dtype if _computes_in(dtype) else torch.bfloat16
+        skeleton = _skeleton(entry, config, dtype)
+        linear = skeleton.linear_parameters()
+        # What is not quantized keeps the format that the entry asks for.
+        rest = skeleton.weight_bytes() - linear * dtype.itemsize
+        return {"dtype 'bfloat16'": half, "load_in_8bit": rest + linear, "load_in_4bit": rest + linear * 9 // 16}
     return {}
 
 
