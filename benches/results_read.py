@@ -7,9 +7,9 @@ given, and the core from those it finds in a folder of results, or from a store 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from least_cpu import least_cpu
 
 from clemcore._core import transcript_images
 from clemcore.clemgame.layout.episodes import read_episodes
@@ -29,9 +29,9 @@ def read(results: Path, run: Path) -> tuple[float, float, float]:
     files = sorted(results.rglob("interactions.json"))
     write_store(run, files)
     return (
-        _timed(lambda: [json.loads(path.read_bytes()) is None for path in files]),
-        _timed(lambda: _by_core(results)),
-        _timed(lambda: _by_core(run)),
+        least_cpu(lambda: [json.loads(path.read_bytes()) is None for path in files], ROUNDS),
+        least_cpu(lambda: _by_core(results), ROUNDS),
+        least_cpu(lambda: _by_core(run), ROUNDS),
     )
 
 
@@ -56,12 +56,3 @@ def _key_of(path: Path) -> EpisodeKey:
 def _by_core(path: Path) -> None:
     for episode in read_episodes(path):
         transcript_images(episode.interactions_json())
-
-
-def _timed(act: Callable[[], object]) -> float:
-    found = []
-    for _ in range(ROUNDS):
-        begin = time.process_time()
-        act()
-        found.append(time.process_time() - begin)
-    return min(found)

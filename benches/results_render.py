@@ -8,12 +8,12 @@ from __future__ import annotations
 import html
 import json
 import re
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from least_cpu import least_cpu
 from markupsafe import Markup
 
 from clemcore._core import transcript_html, transcript_images
@@ -36,9 +36,9 @@ def rendered(records: Sequence[bytes]) -> tuple[float, float, float]:
         if html.unescape(template.render(each)) != html.unescape(page):
             raise AssertionError("the pages differ")
     return (
-        _timed(lambda: [transcript_html(record, {}) for record in records]) / len(records),
-        _timed(lambda: [transcript_images(record) for record in records]) / len(records),
-        _timed(lambda: [template.render(each) for each in shown]) / len(records),
+        least_cpu(lambda: [transcript_html(record, {}) for record in records], ROUNDS) / len(records),
+        least_cpu(lambda: [transcript_images(record) for record in records], ROUNDS) / len(records),
+        least_cpu(lambda: [template.render(each) for each in shown], ROUNDS) / len(records),
     )
 
 
@@ -50,15 +50,6 @@ def _whole_template() -> str:
     if page.count(place) != 1:
         raise AssertionError("the template has no place for its messages")
     return page.replace(place, messages)
-
-
-def _timed(act: Callable[[], Any]) -> float:
-    found = []
-    for _ in range(ROUNDS):
-        begin = time.process_time()
-        act()
-        found.append(time.process_time() - begin)
-    return min(found)
 
 
 def _shown(record: dict[str, Any], policy: str) -> dict[str, Any]:

@@ -625,7 +625,7 @@ class Evaluation:
         """Add the scores of episodes of the earlier evaluation, by number.
 
         Raises:
-            IndexError: there is no episode of a number.
+            IndexError: a number is not one of those that :meth:`recall` gave.
         """
 
     def ledger(self, origin: str, places: Sequence[tuple[str, str, tuple[int, int, int, int]] | None]) -> bytes:

@@ -31,7 +31,7 @@ class _OnlyLocal:
 class Abilities:
     """Names what a model cannot do, in place of Python's own error. ``hasattr`` is false, as without it."""
 
-    # Not by __getattr__, which would replace the error of a property of somebody's own model.
+    # Not by __getattr__, which would hide an error inside a property of a user's model.
     if not TYPE_CHECKING:
         audit = _OnlyLocal()
         bench = _OnlyLocal()

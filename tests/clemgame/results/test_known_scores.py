@@ -147,22 +147,21 @@ def replaced(results: Path, chance: random.Random) -> None:
     write(path.parent, round(chance.uniform(10, 99), 1), name="new.json").replace(path)
 
 
-@change
-def two_swapped(results: Path, chance: random.Random) -> None:
-    first, second = one(results, chance), one(results, chance)
+def swap(first: Path, second: Path) -> None:
     if first != second:
         first.rename(first.with_name("x"))
         second.rename(first)
         first.with_name("x").rename(second)
+
+
+@change
+def two_swapped(results: Path, chance: random.Random) -> None:
+    swap(one(results, chance), one(results, chance))
 
 
 @change
 def folders_swapped(results: Path, chance: random.Random) -> None:
-    first, second = one(results, chance).parents[1], one(results, chance).parents[1]
-    if first != second:
-        first.rename(first.with_name("x"))
-        second.rename(first)
-        first.with_name("x").rename(second)
+    swap(one(results, chance).parents[1], one(results, chance).parents[1])
 
 
 @change

@@ -154,7 +154,7 @@ def strengths_of(matches: Sequence[tuple[str, str, float, str]]) -> dict[str, An
 
     Returns:
         ``models``: for each, ``wins``, ``draws``, ``defeats``, ``strength``, ``low`` and ``high``, the strongest
-        first; ``episodes``; and ``note``, the reason if there are no strengths, or no intervals.
+        first; ``episodes``; and ``note``, which says why strengths or intervals are missing.
     """
     names = sorted({name for match in matches for name in match[:2]})
     numbers = {name: number for number, name in enumerate(names)}
