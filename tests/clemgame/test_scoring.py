@@ -74,7 +74,7 @@ def test_records_that_were_replaced_by_some_of_the_same_size_and_date_are_scored
     _play()
     (RUN / "store.sqlite3").unlink()
     _score()
-    monkeypatch.setattr("clemcore.clemgame.scoring.ledger._TICK", 0)
+    monkeypatch.setattr("clemcore.clemgame.layout.file_state._TICK", 0)
     assert _score().count == 0  # now all files look settled
     time.sleep(0.05)  # longer than a tick of the clock of files
     path = RUN / "echo" / "words_0" / "instance_00001" / "interactions.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from clemcore import cli
-from clemcore.clemgame.results import known_scores
+from clemcore.clemgame.layout import file_state
 from clemcore.clemgame.results.evaluation import INTERVALS, Evaluated, evaluate
 from clemcore.clemgame.results.known_scores import NAME
 from clemcore.clemgame.results.score_files import EpisodeScores
@@ -25,7 +25,7 @@ TICK = 0.05
 
 @pytest.fixture(autouse=True)
 def short_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_scores, "_TICK", int(TICK * 1e9))
+    monkeypatch.setattr(file_state, "_TICK", int(TICK * 1e9))
 
 
 def write(folder: Path, score: float | str, *, aborted: int = 0, name: str = "scores.json") -> Path:

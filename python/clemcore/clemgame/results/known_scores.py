@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from clemcore.clemgame.layout.file_state import State, has_just_changed, state_of
 from clemcore.clemgame.layout.jsonfile import write_whole
 from clemcore.clemgame.layout.names import name_of
 
@@ -25,23 +25,12 @@ if TYPE_CHECKING:
 
 NAME = ".results.scores"
 FILE = "scores.json"
-# A file that changed this short a time before it was read may change again within one tick of its clock.
-_TICK = 2_000_000_000
-# Time of the last change, that of the entry, size and number.
-State: TypeAlias = "tuple[int, int, int, int]"
-# Of the number of a file, so much that 64 bits with a sign hold it.
-_BITS = (1 << 63) - 1
-
-
-def state_of(status: os.stat_result) -> State:
-    """Return what tells whether a file is as it was."""
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino & _BITS
 
 
 def settled_state_of(status: os.stat_result) -> State | None:
     """Return the state of a file, or None if it has just changed, so that another change might not be seen."""
     state = state_of(status)
-    return None if time.time_ns() - max(state[:2]) < _TICK else state
+    return None if has_just_changed(state) else state
 
 
 class KnownScores:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from clemcore.clemgame.layout.file_state import State
 from clemcore.clemgame.layout.found import SIGNS, found_at, read_json, run_and_epoch
 from clemcore.clemgame.layout.names import component, episode_folder, name_of
 from clemcore.clemgame.layout.walking import walk
-from clemcore.clemgame.results.known_scores import FILE, KnownScores, State, settled_state_of
+from clemcore.clemgame.results.known_scores import FILE, KnownScores, settled_state_of
 from clemcore.clemgame.store.reader import RunReader
 from clemcore.clemgame.store.schema import is_store_file
 from clemcore.errors import MixedRunError, StoreError

@@ -10,19 +10,17 @@ import contextlib
 import hashlib
 import json
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from clemcore.clemgame.layout import file_state
 from clemcore.clemgame.layout.jsonfile import write_whole
 
 NAME = ".scored.json"
 _VERSION = 2
-# A file that changed this short a time before it was read may change again within one tick of its clock.
-_TICK = 2_000_000_000
 
-# Time of the last change of a file, that of its entry, its size and its number. No program can set the second one.
+# The state of a file as JSON has it; see :mod:`clemcore.clemgame.layout.file_state`.
 State = list[int]
 
 
@@ -36,15 +34,8 @@ def short_hash(*parts: bytes) -> str:
 
 def state_of(path: str | int) -> State:
     """Return the state of a file, or of an open one; a file that has just changed never looks as it was."""
-    state = settled_state_of(os.stat(path))  # noqa: PTH116 - a run has many
-    if time.time_ns() - max(state[:2]) < _TICK:
-        state[0] = 0
-    return state
-
-
-def settled_state_of(status: os.stat_result) -> State:
-    """Return the state of a file that will not change again within one tick of its clock."""
-    return [status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino]
+    state = file_state.state_of(os.stat(path))  # noqa: PTH116 - a run has many
+    return [0, *state[1:]] if file_state.has_just_changed(state) else list(state)
 
 
 def _is_as(path: str, state: State | None) -> bool:
@@ -53,12 +44,12 @@ def _is_as(path: str, state: State | None) -> bool:
         status = os.stat(path)  # noqa: PTH116 - a run has many
     except OSError:
         return state is None
-    return settled_state_of(status) == state
+    return list(file_state.state_of(status)) == state
 
 
 def _now(path: str) -> State | None:
     try:
-        return settled_state_of(os.stat(path))  # noqa: PTH116
+        return list(file_state.state_of(os.stat(path)))  # noqa: PTH116
     except OSError:
         return None
 

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from clemcore.clemgame.benchmark import GameBenchmark
+from clemcore.clemgame.layout.file_state import state_of
 from clemcore.clemgame.layout.jsonfile import write_json
 from clemcore.clemgame.metrics import write_scores
 from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.scoring.comparing import first_difference
-from clemcore.clemgame.scoring.ledger import settled_state_of, short_hash
+from clemcore.clemgame.scoring.ledger import short_hash
 from clemcore.clemgame.scoring.records import Records, Source
 from clemcore.clemgame.scoring.writes import Writes
 from clemcore.errors import ClemcoreError
@@ -179,7 +180,7 @@ def _written(scorer: Any, path: str) -> tuple[bytes, list[int]]:
     except FileNotFoundError:
         where = _place_of(type(scorer).store_scores)
         raise ValueError(f"store_scores() wrote no {SCORES}{where}: call super().store_scores(…)") from None
-    return data, settled_state_of(status)
+    return data, list(state_of(status))
 
 
 @contextlib.contextmanager
