@@ -83,8 +83,9 @@ def test_nothing_broken_is_kept(tiny_chat: Path, way: str) -> None:
     expected = ask()
     model.forget_kept()
     broken.is_due = True
-    with pytest.raises(GenerationError, match=WORDS):
+    with pytest.raises(GenerationError, match=WORDS) as raised:
         ask()
+    assert type(raised.value) is GenerationError  # its name is in records
     assert ask() == expected
 
 

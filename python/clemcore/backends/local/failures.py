@@ -28,7 +28,7 @@ def wrapped(
         versions: of the libraries, by their names.
     """
     if isinstance(error, ClemcoreError):
-        if type(error) is GenerationError and f"'{model_name}'" not in str(error):
+        if isinstance(error, GenerationError) and f"'{model_name}'" not in str(error):
             error.args = (f"model '{model_name}': {error.args[0]}",)
         return error
     libraries = ", ".join(f"{name} {version}" for name, version in versions.items())

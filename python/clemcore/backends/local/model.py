@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from clemcore.backends.local.asking import Ask, Preparation, warn_of_twins
 from clemcore.backends.local.audit.store import required_audit
-from clemcore.backends.local.choosing.scores import are_not_numbers
+from clemcore.backends.local.choosing.scores import NotNumbersError
 from clemcore.backends.local.engine import Description, Engine
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend
@@ -333,8 +333,9 @@ class LocalModel(MeasuredModel):
 
     def _failed(self, error: Exception) -> Exception:
         """Return the error of a computation, after which nothing stays that may fail the next call."""
-        if are_not_numbers(error):
+        if isinstance(error, NotNumbersError):
             self.forget_kept()
+            return error.public()
         return error
 
     def _wrapped(self, error: Exception, step: str) -> Exception:

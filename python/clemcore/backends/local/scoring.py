@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from clemcore.backends.local.choosing.scores import are_not_numbers
+from clemcore.backends.local.choosing.scores import NotNumbersError
 from clemcore.backends.local.engine import Engine
 from clemcore.backends.local.failures import wrapped
 from clemcore.backends.local.frontend import Frontend
@@ -66,8 +66,9 @@ class Scoring:
             by_step = mode == EXACT
             scores, how = Scorer(self._engine, self._exact).score(ids, given, token_by_token=by_step, media=media)
         except Exception as error:
-            if are_not_numbers(error):
+            if isinstance(error, NotNumbersError):
                 self._exact.forget()
+                error = error.public()
             step = "it failed while it scored answers"
             raise wrapped(error, GenerationError, self._front.name, step, described.libraries) from error
         timings = {"prompt_seconds": prepared - begin, "score_seconds": time.perf_counter() - prepared}

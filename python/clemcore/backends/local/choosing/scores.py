@@ -7,7 +7,13 @@ from typing import Any
 
 from clemcore.errors import GenerationError
 
-_NOT_NUMBERS = "the model gives scores that are not numbers"
+
+class NotNumbersError(GenerationError):
+    """A model gave scores that are not numbers, so what was kept of the prompt may be broken as well."""
+
+    def public(self) -> GenerationError:
+        """Return the same error as the class that callers know and that records name."""
+        return GenerationError(*self.args).with_traceback(self.__traceback__)
 
 
 def as_array(scores: Any) -> Any:
@@ -44,25 +50,20 @@ def require_numbers(scores: Any, step: int) -> None:
         step: number of the token in the answer, from 0.
 
     Raises:
-        GenerationError: one is NaN or infinite, or all are -inf.
+        NotNumbersError: one is NaN or infinite, or all are -inf.
     """
     if not math.isfinite(scores.max()):  # NaN if one of them is
         raise not_numbers(step)
 
 
-def not_numbers(step: int) -> GenerationError:
+def not_numbers(step: int) -> NotNumbersError:
     """Return the error of an answer for which the model gave scores that are not numbers.
 
     Args:
         step: number of the token in the answer, from 0.
     """
-    return GenerationError(
-        f"{_NOT_NUMBERS} (NaN or infinite) for token {step} of the answer: "
+    return NotNumbersError(
+        f"the model gives scores that are not numbers (NaN or infinite) for token {step} of the answer: "
         "its weights are damaged, or its number format is too small for it. Compare the weight files with their "
         "source, or load the model in another format, as bfloat16 or float32 in place of float16"
     )
-
-
-def are_not_numbers(error: BaseException) -> bool:
-    """Tell whether an error is :func:`not_numbers`; then what was kept of the prompt may be broken as well."""
-    return isinstance(error, GenerationError) and _NOT_NUMBERS in str(error)
