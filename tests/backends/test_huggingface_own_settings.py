@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from clemcore.backends.local.diagnosis import examine
+from clemcore.backends.local.transformers.generation_config import for_one_call
 from clemcore.errors import GenerationArgumentError, ModelLoadError
 from clemcore.model import Model
 from clemcore.registry.spec import ModelSpec
@@ -186,3 +188,36 @@ def test_outputs_without_names(tiny_chat: Path, tmp_path: Path) -> None:
 def test_values_that_switch_a_field_off(tiny_chat: Path, tmp_path: Path, field: str, value: Any) -> None:
     folder = copy_of(tiny_chat, tmp_path / "model", generation_config={field: value})
     assert load(folder).generate_response(CAPITAL).text == CANBERRA
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"do_sample": True, "top_k": 5, "top_p": 0.9, "temperature": 2.0},
+        {"num_beams": 2, "length_penalty": 0.5, "bad_words_ids": [[86]]},
+        {"bad_words_ids": [[86], [5, 6]], "no_repeat_ngram_size": 3, "repetition_penalty": 1.2},
+        {"sequence_bias": [[[86], -2.0]], "min_new_tokens": 2, "suppress_tokens": [7], "eos_token_id": [2, 3]},
+        {"prompt_lookup_num_tokens": 2},
+        {"watermarking_config": {"bias": 8.0, "greenlist_ratio": 0.25}},
+        {"cache_implementation": "static"},
+    ],
+    ids=lambda fields: ",".join(fields) or "greedy",
+)
+def test_generate_does_not_change_values_that_its_calls_share(tiny_chat: Path, fields: dict[str, Any]) -> None:
+    """It copies what it is given without its values; for the oracle, it copies the values as well."""
+    import torch
+    from transformers import GenerationConfig
+
+    model = load(tiny_chat).model
+    model.generation_config = GenerationConfig()
+    row = torch.tensor([[305, 351, 300, 350, 267, 399, 16]])
+    inputs = {"input_ids": row, "attention_mask": torch.ones_like(row)}
+    config = GenerationConfig(**{"pad_token_id": 0, "eos_token_id": 2, **fields})
+    before = copy.deepcopy(vars(config))
+    torch.manual_seed(1)
+    expected = model.generate(**inputs, generation_config=GenerationConfig(**{**before, "max_new_tokens": 12}))
+    for _ in range(2):
+        torch.manual_seed(1)
+        assert model.generate(**inputs, generation_config=for_one_call(config, 12)).equal(expected)
+        assert repr(vars(config)) == repr(before)

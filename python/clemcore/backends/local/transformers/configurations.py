@@ -23,6 +23,7 @@ from clemcore.backends.local.transformers.generation_config import (
     plain_config,
     sent_arguments,
     sent_choices,
+    without_values,
 )
 from clemcore.backends.local.transformers.own_config import check_for_sampling, check_own_config
 from clemcore.backends.local.transformers.processors import beyond_ours
@@ -94,7 +95,7 @@ class Configurations:
         self._name = name
         self._settings: dict[Arguments, Settings] = {}
         self._put_aside: Any = None
-        self._nothing = type(model.generation_config)()
+        self._nothing = without_values(type(model.generation_config))
         try:
             self.settings(Arguments(temperature=0.0, max_tokens=1))
         except Exception as error:

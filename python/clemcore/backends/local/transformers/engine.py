@@ -7,7 +7,6 @@ computed alone. It honours all hooks of a job; without ``choose``, ``generate`` 
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import gc
 import logging
@@ -39,6 +38,7 @@ from clemcore.backends.local.transformers.feeding import CancelledWhileFedError,
 from clemcore.backends.local.transformers.forked import Origin
 from clemcore.backends.local.transformers.generation_config import (
     NAMES,
+    for_one_call,
     own_ends,
     search_of,
     why_in_one_call,
@@ -377,9 +377,8 @@ class TransformersEngine:
     def _config_for(self, batch: Sequence[Job], settings: Settings | None = None) -> Any:
         """Return the configuration that generate() is given for a batch."""
         settings = settings or self._configurations.settings(batch[0].arguments)
-        config = copy.copy(settings.config if batch[0].choose is None else settings.plain)
-        config.max_new_tokens = max(job.arguments.max_tokens for job in batch)
-        return config
+        config = settings.config if batch[0].choose is None else settings.plain
+        return for_one_call(config, max(job.arguments.max_tokens for job in batch))
 
     def _called(self, batch: Sequence[Job], inputs: dict[str, Any], finite: Finite) -> Any:
         """Call generate() with our configuration alone, after the pieces of a job."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -125,6 +126,42 @@ def plain_config(config: Any) -> Any:
         pad_token_id=config.pad_token_id,
         **{name: value for name, value in fields.items() if value is not None},
     )
+
+
+def for_one_call(config: Any, max_new_tokens: int) -> Any:
+    """Return a configuration that ``generate`` may change, which it therefore need not copy in depth.
+
+    Args:
+        config: the configuration of all such calls. Its values are shared: ``generate`` replaces values in what it
+            is given, and changes none.
+        max_new_tokens: the most tokens of this call.
+    """
+    given: Any = type(config)
+    kind = _copied_once(given)
+    made = kind.__new__(kind)
+    vars(made).update(vars(config), max_new_tokens=max_new_tokens)
+    return made
+
+
+@functools.cache
+def _copied_once(kind: Any) -> Any:
+    """Return a class of configurations of which a deep copy is a shallow one of the class given."""
+
+    def deepcopy(self: Any, _memo: Any) -> Any:
+        made = kind.__new__(kind)
+        vars(made).update(vars(self))
+        return made
+
+    return type(kind.__name__, (kind,), {"__deepcopy__": deepcopy})
+
+
+def without_values(kind: Any) -> Any:
+    """Return a configuration that leaves all open, and that ``generate`` need not search for values.
+
+    Args:
+        kind: its class, ``transformers.GenerationConfig`` or one derived from it.
+    """
+    return type(kind.__name__, (kind,), {"to_dict": lambda _: {}})()
 
 
 def sent_choices(arguments: Arguments) -> dict[str, Any]:

@@ -99,6 +99,8 @@ class Finite:
         self._first: dict[int, int] = {}
         self._kept: list[Any] = []
         self._steps = 0
+        self._most: int | None = None
+        self._stays = False
 
     def __enter__(self) -> None:
         # Of the class: a process that was forked in such a block has the attribute of its parent.
@@ -115,12 +117,15 @@ class Finite:
 
     def _keep(self, logits: Any) -> None:
         """Keep scores, shape (rows, tokens, vocabulary), for a look."""
+        if self._most is None or self._assisted:
+            self._most = max(1, _KEPT // logits[:, -1:].numel())
+            self._stays = logits.device.type == "cpu"
         if not self._assisted and logits.shape[1] > 1:
             logits = logits[:, -1:].clone()  # not the memory of the whole prompt
-        elif logits.device.type != "cpu":
+        elif not self._stays:
             logits = logits.clone()  # the memory is written to again where the model is compiled
         self._kept.append(logits)
-        if len(self._kept) * logits.numel() >= _KEPT:
+        if len(self._kept) >= self._most:
             self._look()
 
     def _look(self) -> None:
