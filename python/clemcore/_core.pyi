@@ -610,7 +610,7 @@ class Evaluation:
 
     def recall(
         self, known: bytes, origin: str
-    ) -> list[tuple[tuple[str, str, str, str], tuple[str, str], tuple[int, int, int, int]]]:
+    ) -> list[tuple[str, int, list[tuple[str, tuple[int, int, int, int]]]]]:
         """Take the scores of an earlier evaluation, to be added by :meth:`add_recalled` where nothing changed.
 
         Args:
@@ -618,7 +618,15 @@ class Evaluation:
             origin: the folder that is evaluated.
 
         Returns:
-            The episodes by number: the names of each, its folder and its name, and the state of its file.
+            The episodes, by the folders that hold theirs: each folder, the number of its first episode, and for
+            each episode the name of its folder and the state of its file.
+        """
+
+    def recalled_names(self, number: int) -> tuple[str, str, str, str]:
+        """Return game, model, experiment and episode of an episode of the earlier evaluation, by number.
+
+        Raises:
+            IndexError: it is not one of those that :meth:`recall` gave.
         """
 
     def add_recalled(self, numbers: Sequence[int]) -> None:
@@ -628,13 +636,15 @@ class Evaluation:
             IndexError: a number is not one of those that :meth:`recall` gave.
         """
 
-    def ledger(self, origin: str, places: Sequence[tuple[str, str, tuple[int, int, int, int]] | None]) -> bytes:
+    def ledger(
+        self, origin: str, places: Sequence[int | tuple[str, str, tuple[int, int, int, int]] | None]
+    ) -> bytes:
         """Return the scores of the episodes that were added, for :meth:`recall`.
 
         Args:
             origin: the folder that is evaluated.
             places: for each episode that was added, in this order: its folder, its name and the state of its file;
-                None for one that is to be read again.
+                the number of an earlier one; or None for one that is to be read again.
         """
 
     def add_rows(self, rows: Sequence[tuple[tuple[str, str, str, str], str, float]]) -> None:

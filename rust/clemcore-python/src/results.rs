@@ -5,8 +5,7 @@ use clemcore::results::{Episode, Evaluation, Fate, Options, Order, Place, Refusa
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::{PyBytes, PyString};
-use std::collections::HashMap;
+use pyo3::types::PyBytes;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Game, model, experiment, episode.
@@ -14,13 +13,23 @@ type Names = (PyBackedStr, PyBackedStr, PyBackedStr, PyBackedStr);
 
 /// Folder and name, and the state of its file.
 type PlaceFields = (PyBackedStr, PyBackedStr, [i64; 4]);
-type Text<'py> = Bound<'py, PyString>;
-/// Names, folder and name, and the state of its file.
-type Recalled<'py> =
-    ((Text<'py>, Text<'py>, Text<'py>, Text<'py>), (Text<'py>, Text<'py>), (i64, i64, i64, i64));
+type State = (i64, i64, i64, i64);
+/// Folder, the number of the first episode, and the episodes: names of folders and states of files.
+type Recalled = (String, usize, Vec<(String, State)>);
+
+/// Where an episode is: the number of an earlier one, or its place.
+#[derive(FromPyObject)]
+enum Whereabouts {
+    Known(usize),
+    Read(PlaceFields),
+}
 
 fn place((folder, name, state): &PlaceFields) -> Place<'_> {
     Place { folder, name, state: *state }
+}
+
+fn unknown(number: usize) -> PyErr {
+    PyIndexError::new_err(format!("no episode {number} is recalled"))
 }
 
 fn episode((game, model, experiment, episode): &Names) -> Episode<'_> {
@@ -63,18 +72,28 @@ impl PyEvaluation {
     }
 
     /// Takes the scores of an earlier evaluation of a folder; gives its episodes.
-    fn recall<'py>(&self, py: Python<'py>, known: &[u8], origin: &str) -> PyResult<Vec<Recalled<'py>>> {
+    fn recall(&self, py: Python<'_>, known: &[u8], origin: &str) -> PyResult<Vec<Recalled>> {
         guarded(|| {
-            py.detach(|| self.lock().recall(known, origin));
+            Ok(py.detach(|| {
+                let mut evaluation = self.lock();
+                evaluation.recall(known, origin);
+                let parts = evaluation.recalled().into_iter().map(|part| {
+                    let episodes = part.episodes.into_iter();
+                    let episodes = episodes.map(|(name, state)| (name.to_owned(), state.into())).collect();
+                    (part.folder.to_owned(), part.first, episodes)
+                });
+                parts.collect()
+            }))
+        })
+    }
+
+    /// Game, model, experiment and episode of an episode of the earlier evaluation, by number.
+    fn recalled_names(&self, number: usize) -> PyResult<(String, String, String, String)> {
+        guarded(|| {
             let evaluation = self.lock();
-            // Most names are those of many episodes.
-            let mut texts: HashMap<&str, Bound<'py, PyString>> = HashMap::new();
-            let mut text = |name| texts.entry(name).or_insert_with(|| PyString::new(py, name)).clone();
-            let recalled = evaluation.recalled().map(|(of, at)| {
-                let names = (text(of.game), text(of.model), text(of.experiment), text(of.episode));
-                (names, (text(at.folder), text(at.name)), at.state.into())
-            });
-            Ok(recalled.collect())
+            let found = evaluation.recalled_episode(number).ok_or_else(|| unknown(number))?;
+            let Episode { game, model, experiment, episode } = found;
+            Ok((game.to_owned(), model.to_owned(), experiment.to_owned(), episode.to_owned()))
         })
     }
 
@@ -85,10 +104,9 @@ impl PyEvaluation {
                 let mut evaluation = self.lock();
                 numbers.into_iter().try_for_each(|number| {
                     let is_known = evaluation.add_recalled(number);
-                    is_known.then_some(()).ok_or_else(|| format!("no episode {number} is recalled"))
+                    is_known.then_some(()).ok_or_else(|| unknown(number))
                 })
             })
-            .map_err(PyIndexError::new_err::<String>)
         })
     }
 
@@ -97,13 +115,19 @@ impl PyEvaluation {
         &self,
         py: Python<'py>,
         origin: &str,
-        places: Vec<Option<PlaceFields>>,
+        places: Vec<Option<Whereabouts>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         guarded(|| {
             let bytes = py.detach(|| {
-                let places: Vec<Option<Place<'_>>> =
-                    places.iter().map(|fields| fields.as_ref().map(place)).collect();
-                self.lock().ledger(origin, &places)
+                let evaluation = self.lock();
+                let places: Vec<Option<Place<'_>>> = places
+                    .iter()
+                    .map(|each| match each.as_ref()? {
+                        Whereabouts::Known(number) => evaluation.recalled_place(*number),
+                        Whereabouts::Read(fields) => Some(place(fields)),
+                    })
+                    .collect();
+                evaluation.ledger(origin, &places)
             });
             Ok(PyBytes::new(py, &bytes))
         })

@@ -14,6 +14,7 @@ import pytest
 
 from clemcore import cli
 from clemcore.clemgame.layout import file_state
+from clemcore.clemgame.results import known_scores
 from clemcore.clemgame.results.evaluation import INTERVALS, Evaluated, evaluate
 from clemcore.clemgame.results.known_scores import NAME
 from clemcore.clemgame.results.score_files import EpisodeScores
@@ -211,6 +212,56 @@ def linked(results: Path, chance: random.Random) -> None:
 
 
 @change
+def not_scored_yet(results: Path, chance: random.Random) -> None:
+    folder = one(results, chance).parent.with_name(f"instance_{chance.randrange(1000, 9999):05d}")
+    folder.mkdir()
+    (folder / "instance.json").write_text('{"game_id": 1}')
+    if chance.random() < 0.5:
+        (folder / "error.json").write_text('{"error": "ValueError"}')
+
+
+@change
+def other_folder(results: Path, chance: random.Random) -> None:
+    (one(results, chance).parents[1] / chance.choice([".hidden", "notes", "instance_x"])).mkdir(exist_ok=True)
+
+
+@change
+def other_file(results: Path, chance: random.Random) -> None:
+    (one(results, chance).parents[1] / "experiment.json").write_text("{}")
+
+
+@change
+def experiment_became_an_episode(results: Path, chance: random.Random) -> None:
+    write(one(results, chance).parents[1], 77.5)
+
+
+@change
+def episode_became_a_link(results: Path, chance: random.Random) -> None:
+    folder = one(results, chance).parent
+    target = results.parent / f"moved{chance.randrange(10**6)}"
+    if not folder.is_symlink():
+        folder.rename(target)
+        folder.symlink_to(target)
+
+
+@change
+def experiment_became_a_link(results: Path, chance: random.Random) -> None:
+    folder = one(results, chance).parents[1]
+    target = results.parent / f"moved{chance.randrange(10**6)}"
+    if not folder.is_symlink():
+        folder.rename(target)
+        folder.symlink_to(target)
+
+
+@change
+def folder_became_a_file(results: Path, chance: random.Random) -> None:
+    folder = one(results, chance).parent
+    if not folder.is_symlink():
+        shutil.rmtree(folder)
+        folder.write_text("")
+
+
+@change
 def torn_ledger(results: Path, chance: random.Random) -> None:
     kept = (results / NAME).read_bytes() if (results / NAME).exists() else b"x"
     (results / NAME).write_bytes(kept[: chance.randrange(len(kept))])
@@ -229,11 +280,15 @@ def no_ledger(results: Path, chance: random.Random) -> None:
     (results / NAME).unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_tables_are_those_of_a_full_evaluation_whatever_changes(results: Path, seed: int) -> None:
+@pytest.mark.parametrize("share", [known_scores._SHARE, 3])  # with 3, changes of a few are not kept
+@pytest.mark.parametrize("seed", range(3))
+def test_tables_are_those_of_a_full_evaluation_whatever_changes(
+    results: Path, seed: int, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_scores, "_SHARE", share)
     chance = random.Random(seed)
     evaluate(results)
-    for _ in range(8):
+    for _ in range(7):
         for name in chance.sample(sorted(CHANGES), chance.randrange(1, 3)):
             CHANGES[name](results, chance)
         if chance.random() < 0.5:
@@ -243,10 +298,49 @@ def test_tables_are_those_of_a_full_evaluation_whatever_changes(results: Path, s
         assert not list(results.glob("*.new"))
 
 
+def test_an_episode_that_is_there_twice_is_named_every_time(results: Path) -> None:
+    evaluate(results)
+    # One folder is known, the other one is new; then both are. The first one that is found counts.
+    repeated = shutil.copytree(results / "a" / "taboo" / "hard", results / "z" / "a" / "taboo" / "hard")
+    time.sleep(2 * TICK)
+    for _ in range(2):
+        found = evaluate(results)
+        assert len(found.problems) == 4
+        assert found.episodes == 24
+        assert all("repeats" in each.text for each in found.problems)
+        assert found.problems == evaluate(results, force=True).problems
+    write(repeated.parents[2] / "b--c" / "taboo" / "easy" / "instance_2", 1.5)
+    found = evaluate(results)
+    assert [each.text.split()[0] for each in found.problems].count("contradicts") == 1
+    assert found.problems == evaluate(results, force=True).problems
+
+
+def test_a_few_changes_are_read_again_each_time_instead_of_writing_all(
+    results: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate(results)
+    monkeypatch.setattr(known_scores, "_SHARE", 10)
+    kept = (results / NAME).read_bytes()
+    experiment = results / "a" / "taboo" / "hard"
+    changed = {str(write(experiment / f"instance_{number:05d}", 50.5)) for number in (1, 2)}
+    time.sleep(2 * TICK)
+    for _ in range(2):
+        reads.clear()
+        evaluate(results)
+        assert set(reads) == changed
+        assert (results / NAME).read_bytes() == kept
+    changed.add(str(write(experiment / "instance_00003", 50.5)))
+    time.sleep(2 * TICK)
+    for wanted in (changed, set()):
+        reads.clear()
+        evaluate(results)
+        assert set(reads) == wanted
+
+
 def test_a_ledger_of_another_version_or_place_is_not_used(results: Path, reads: list[str]) -> None:
     evaluate(results)
     kept = (results / NAME).read_bytes()
-    (results / NAME).write_bytes(kept.replace(b"clemcore scores 1", b"clemcore scores 0"))
+    (results / NAME).write_bytes(kept.replace(b"clemcore scores 2", b"clemcore scores 1"))
     reads.clear()
     evaluate(results)
     assert len(reads) == 24

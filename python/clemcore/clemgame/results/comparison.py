@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from clemcore._core import Evaluation
-from clemcore.clemgame.results.evaluation import Problem
+from clemcore.clemgame.results.adding import Problem
 from clemcore.clemgame.results.origins import differences
 from clemcore.clemgame.results.score_files import SCORED, UNSCORED, EpisodeScores, ScoreNames, find_outcomes
 from clemcore.clemgame.runs.until import levels_of

@@ -13,7 +13,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,36 +22,23 @@ from clemcore._core import Evaluation, ResultsTable
 from clemcore.clemgame.layout.episodes import is_run
 from clemcore.clemgame.layout.jsonfile import indented
 from clemcore.clemgame.layout.walking import folders_in
+from clemcore.clemgame.results.adding import Adding, Problem
+from clemcore.clemgame.results.known_scores import KnownScores
+from clemcore.clemgame.results.score_files import find_changes
 from clemcore.errors import RunError
 
 if TYPE_CHECKING:
-    from clemcore.clemgame.results.known_scores import KnownScores
-    from clemcore.clemgame.results.score_files import EpisodeScores, ScoreNames
+    from clemcore.clemgame.results.score_files import ScoreNames
 
 RAW, TABLE = "raw.csv", "results"
 # Intervals of the last evaluation. It may be removed at any time: then all are computed again.
 INTERVALS = ".results.intervals"
-# Episodes that are handed to the core at once, and rows that are written at once.
-_EPISODES, _ROWS = 500, 100_000
+# Rows that are written at once.
+_ROWS = 100_000
 
 
 class PlayedScoreError(RunError):
     """A game computes the metric "Played", which the evaluation computes from "Aborted"."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """An episode that does not count as it is.
-
-    Attributes:
-        place: the file.
-        text: what is wrong with it.
-        is_played: whether its game computes the metric "Played".
-    """
-
-    place: Path
-    text: str
-    is_played: bool = False
 
 
 @dataclass
@@ -111,10 +98,6 @@ def evaluate(
         RunError: there is nothing to evaluate, or ``raw.csv`` cannot be brought up to date.
         OSError: a file cannot be written; an old one is as it was.
     """
-    from clemcore.clemgame.results.costs import cost_report, rows_of
-    from clemcore.clemgame.results.known_scores import KnownScores
-    from clemcore.clemgame.results.score_files import find_outcomes
-
     path = Path(path)
     if not path.is_dir():
         raise RunError(f"{path}: there is no such folder; name the folder of the results")
@@ -126,12 +109,11 @@ def evaluate(
         except ValueError as fault:
             raise RunError(f"{raw} {fault}. Evaluate all results, without a selection, to write it again") from None
     kept = len(evaluation)
-    problems: list[Problem] = []
-    without: list[tuple[ScoreNames, str]] = []
     unreadable: list[tuple[Path, str]] = []
     known = KnownScores(evaluation, path, is_used=not force)
-    found = _scored(find_outcomes(path, unreadable, known), without)
-    count = _add(evaluation, _selected(found, model, game), problems, without, known)
+    adding = Adding(evaluation, known, model=model, game=game)
+    adding.add(find_changes(path, unreadable, known))
+    problems, without = adding.problems, adding.without
     problems[:0] = [Problem(run, f"is not read completely: {text}") for run, text in unreadable]
     if model is None and game is None:  # a selection knows only its part
         known.save()
@@ -152,13 +134,15 @@ def evaluate(
         files.append(path / "pairs.csv")
         _write(files[-1], [_csv(*_pair_rows(figures["pairs"]))])
     if costs:
+        from clemcore.clemgame.results.costs import cost_report, rows_of
+
         without_costs: list[tuple[Path, str]] = []
         figures["costs"] = cost_report(path, figures, without_costs)
         problems += [Problem(place, f"is not in the costs: {text}") for place, text in without_costs]
         files.append(path / "costs.csv")
         _write(files[-1], [_csv(*rows_of(figures["costs"]))])
     _write(files[3], [indented(figures).encode("utf-8", "backslashreplace"), b"\n"])
-    return Evaluated(table, count, _counted(without), kept, len(evaluation), problems, files, figures)
+    return Evaluated(table, adding.count, _counted(without), kept, len(evaluation), problems, files, figures)
 
 
 def _figures(evaluation: Evaluation, path: Path, *, force: bool) -> dict[str, Any]:
@@ -227,91 +211,12 @@ def _set_levels(evaluation: Evaluation, runs: Iterable[Path]) -> None:
             evaluation.set_level(game, run.name, level)
 
 
-def _scored(found: Iterable[EpisodeScores], without: list[tuple[ScoreNames, str]]) -> Iterator[EpisodeScores]:
-    """Give the scored episodes, and note the others with what became of them."""
-    for episode in found:
-        if episode.outcome == "scored":
-            yield episode
-        else:
-            without.append((episode.names, episode.outcome))
-
-
 def _counted(without: Iterable[tuple[ScoreNames, str]]) -> dict[tuple[str, str], Counter[str]]:
     """Count outcomes by game and line-up."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     for names, outcome in without:
         counts.setdefault((names.game, names.model), Counter())[outcome] += 1
     return counts
-
-
-def _selected(found: Iterable[EpisodeScores], model: str | None, game: str | None) -> Iterator[EpisodeScores]:
-    for scores in found:
-        if (model is None or model in scores.names.model) and game in (None, scores.names.game):
-            yield scores
-
-
-def _add(
-    evaluation: Evaluation,
-    found: Iterable[EpisodeScores],
-    problems: list[Problem],
-    without: list[tuple[ScoreNames, str]],
-    known: KnownScores,
-) -> int:
-    """Add scores to the evaluation, and return of how many episodes.
-
-    An episode whose scores cannot be used is noted as one without scores, or it would be missing in the counts, and
-    the clemscore would be that of the others.
-    """
-    from clemcore.clemgame.results.score_files import UNSCORED
-
-    seen: dict[ScoreNames, EpisodeScores] = {}
-    # Of the two, one is empty: scores are added in the order in which they come.
-    batch: list[tuple[EpisodeScores, bytes]] = []
-    recalled: list[EpisodeScores] = []
-    count = 0
-
-    def flush() -> None:
-        nonlocal count
-        evaluation.add_recalled([scores.known for scores in recalled if scores.known is not None])
-        refused = evaluation.add([(scores.names, data) for scores, data in batch])
-        problems.extend(Problem(batch[at][0].place, text, is_played) for at, is_played, text in refused)
-        without.extend((batch[at][0].names, UNSCORED) for at, _, _ in refused)
-        unusable = {at for at, _, _ in refused}
-        known.added += recalled
-        known.added += [scores for at, (scores, _) in enumerate(batch) if at not in unusable]
-        count += len(recalled) + len(batch) - len(refused)
-        recalled.clear()
-        batch.clear()
-
-    for scores in found:
-        first = seen.setdefault(scores.names.scope(), scores)
-        if scores.known is not None and first is scores:
-            if batch:
-                flush()
-            recalled.append(scores)
-            continue
-        try:
-            data = scores.read()
-            if first is not scores:
-                problems.append(Problem(scores.place, _repeated(first, data)))
-                continue
-        except OSError as fault:
-            problems.append(Problem(scores.place, f"cannot be read: {fault.strerror}"))
-            if first is scores:
-                without.append((scores.names, UNSCORED))
-            continue
-        if recalled:
-            flush()
-        batch.append((scores, data))
-        if len(batch) >= _EPISODES:
-            flush()
-    flush()
-    return count
-
-
-def _repeated(first: EpisodeScores, data: bytes) -> str:
-    how = "repeats" if first.read() == data else "contradicts"
-    return f"{how} {first.place}, which counts: both have the same line-up, game, experiment and instance"
 
 
 def _nothing(path: Path, model: str | None, game: str | None, problems: list[Problem]) -> str:

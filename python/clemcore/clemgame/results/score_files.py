@@ -18,7 +18,7 @@ from clemcore.clemgame.layout.file_state import State
 from clemcore.clemgame.layout.found import SIGNS, found_at, read_json, run_and_epoch
 from clemcore.clemgame.layout.names import component, episode_folder, name_of
 from clemcore.clemgame.layout.walking import walk
-from clemcore.clemgame.results.known_scores import FILE, KnownScores, settled_state_of
+from clemcore.clemgame.results.known_scores import FILE, KnownEpisodes, KnownScores, settled_state_of
 from clemcore.clemgame.store.reader import RunReader
 from clemcore.clemgame.store.schema import is_store_file
 from clemcore.errors import MixedRunError, StoreError
@@ -58,7 +58,6 @@ class EpisodeScores:
         kept: the content of its ``scores.json`` if the store keeps it; None if it is a file.
         fault: why the store cannot give its scores, or "".
         is_lasting: whether its names are sure to be the same as long as its path is.
-        known: its number among the known scores, or None if its file must be read.
         state: the state of its file when it was read, or None if it may change unseen.
     """
 
@@ -68,7 +67,6 @@ class EpisodeScores:
     kept: bytes | None = field(default=None, repr=False)
     fault: str = ""
     is_lasting: bool = False
-    known: int | None = None
     state: State | None = None
 
     @property
@@ -97,16 +95,21 @@ def find_scores(path: Path | str) -> Iterator[EpisodeScores]:
     return (found for found in find_outcomes(path) if found.outcome == SCORED)
 
 
-def find_outcomes(
-    path: Path | str, unreadable: list[tuple[Path, str]] | None = None, known: KnownScores | None = None
-) -> Iterator[EpisodeScores]:
+def find_outcomes(path: Path | str, unreadable: list[tuple[Path, str]] | None = None) -> Iterator[EpisodeScores]:
+    """Give all episodes below a folder; arguments and errors are those of :func:`find_changes`."""
+    return (each for each in find_changes(path, unreadable, None) if not isinstance(each, KnownEpisodes))
+
+
+def find_changes(
+    path: Path | str, unreadable: list[tuple[Path, str]] | None, known: KnownScores | None
+) -> Iterator[EpisodeScores | KnownEpisodes]:
     """Give all episodes below a folder, with their scores if they have some.
 
     Args:
         path: a run, a folder that holds some at any depth, or a folder within a run.
         unreadable: takes the folders of runs whose store cannot be read, or not all of it, and why. Their classic
             files count, if they are surely of this run.
-        known: scores that were read before; folders whose scores are as they were are not looked into.
+        known: scores that were read before; of folders whose scores are as they were, their numbers are given.
 
     Raises:
         StoreError: a store cannot be read, and there is no list to note it.
@@ -116,9 +119,7 @@ def find_outcomes(
     names = _Names()
     for folder, folders, files in walk(Path(path).absolute(), None if known is None else known.is_unchanged):
         if known is not None and (last := known.take_last()) is not None:
-            number, of_known, state = last
-            path_of = f"{folder}{os.sep}{FILE}"
-            yield EpisodeScores(ScoreNames._make(of_known), path_of, known=number, state=state)
+            yield last
             continue
         if any(map(is_store_file, files)):
             try:

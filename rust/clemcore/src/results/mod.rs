@@ -23,6 +23,7 @@
 mod csv;
 mod html;
 mod ledger;
+mod ledger_file;
 mod mean;
 mod names;
 mod rows;
@@ -32,7 +33,7 @@ mod summary;
 mod table;
 mod value;
 
-pub use ledger::Place;
+pub use ledger::{Place, Recalled, State};
 pub use rows::{Episode, Evaluation, Fate, Refusal, Unknown};
 pub use table::{Options, Order, Table};
 

@@ -17,7 +17,7 @@ const HEADER: &str = ",game,model,experiment,episode,metric,value";
 const SHOWN: usize = 40;
 
 /// Which episode a row is about.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Episode<'t> {
     /// The game.
     pub game: &'t str,
