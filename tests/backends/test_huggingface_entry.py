@@ -42,6 +42,20 @@ class TestLayouts:
         assert entry(eos_to_cull="<|im_end|>").eos_is_literal
         assert not entry({"eos_to_cull": r"<\|im_end\|>"}).eos_is_literal
 
+    @pytest.mark.parametrize(
+        ("fields", "words"),
+        [
+            ({"model_config": {"multimodality": {"singel_image": True}}}, 'did you mean "single_image"'),
+            ({"multimodality": {"singel_image": True}}, 'did you mean "single_image"'),
+            ({"model_config": {"multimodality": {"smell": True}}}, "multimodality.smell has no effect"),
+            ({"model_config": {"cot_start_tag": "<think>"}}, "cot_start_tag needs cot_end_tag"),
+            ({"cot_start_tag": "<think>"}, "cot_start_tag needs cot_end_tag"),
+        ],
+    )
+    def test_what_would_have_no_effect_is_refused(self, fields: dict[str, Any], words: str) -> None:
+        with pytest.raises(SpecError, match=words):
+            entry(**fields)
+
     def test_two_values_for_one_setting(self) -> None:
         assert entry({"requires_api_key": True}, requires_api_key=True).requires_api_key
         with pytest.raises(SpecError, match="requires_api_key has one value in the entry and another"):

@@ -85,7 +85,7 @@ def is_misspelt(spec: ModelSpec, problem: _core.Problem) -> bool:
     A key that merely resembles one may be an argument that the server knows. The rule for selectors tells which.
     """
     key = problem.field or ""
-    if problem.code != NEAR_MISS or key.startswith("model_config."):
+    if problem.code != NEAR_MISS or "." in key:  # of model_config, or of an object whose keys are known
         return problem.code == NEAR_MISS
     others = {name: value for name, value in spec._fields.items() if name != key}
     return bool(near_misses(_core.added_fields({key: spec.get(key)}, others)))

@@ -330,3 +330,25 @@ fn added_fields_are_told_with_the_reason_why_they_may_not_be_added() {
     assert_eq!(told[2].1, Some(Denied::Unknown(Some("languages"))));
     assert_eq!(told[3].1, Some(Denied::Misplaced));
 }
+
+#[test]
+fn an_object_of_listed_keys_has_no_others() {
+    let found = |backend: &str, members: &str| -> Vec<String> {
+        let text = format!(r#"[{{"model_name": "m", "backend": "{backend}", {members}}}]"#);
+        let report = clemcore::registry::check("r", text.as_bytes(), Some(&[]));
+        let loaded = Registry::load(&[("r", text.as_bytes())], Some(&[]));
+        let slow = Registry::load_slowly(&[("r", text.as_bytes())], Some(&[]));
+        let told =
+            |loaded: Result<Registry, _>| loaded.map_or_else(|report| report, |r| r.warnings().clone());
+        assert_eq!(told(loaded), told(slow));
+        report.problems.iter().map(|problem| format!("{} {}", problem.kind.code, problem.message)).collect()
+    };
+    let members = r#""multimodality": {"singel_image": true, "smell": true, "audio": false}"#;
+    let told = [
+        "R053 nothing reads the key \"singel_image\"",
+        "R083 multimodality.smell has no effect: nothing reads it",
+    ];
+    assert_eq!(found("mock", members), told);
+    // A custom backend may read keys of its own.
+    assert!(!found("mine", members).iter().any(|problem| problem.contains("smell")));
+}

@@ -154,7 +154,8 @@ pub const NO_EFFECT: Kind = Kind {
     title: "key without effect",
     severity: Severity::Warning,
     explanation: "The entry's backend does not read this key where it stands: a generation argument that the backend \
-        does not send, a key of the entry inside `model_config`, or a setting that only other backends have.",
+        does not send, a key of the entry inside `model_config`, a setting that only other backends have, or a key of an object \
+        whose keys are listed, such as `multimodality`, that is none of these.",
     bad: r#"[{"model_name": "m", "backend": "anthropic", "model_id": "m", "response_format": {"type": "json_object"}}]"#,
     good: r#"[{"model_name": "m", "backend": "anthropic", "model_id": "m"}]"#,
 };

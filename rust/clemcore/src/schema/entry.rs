@@ -89,7 +89,8 @@ pub const ENTRY: &[Field] = &[
         ("always", "whether it cannot be turned off"),
         ("efforts", "the words that it takes"),
         ("off", "the word that turns it off, where it is not `disabled`"),
-    ]),
+    ])
+    .rule(Rule::Listed),
     field(
         "sampling_parameters",
         &[Strings],
@@ -112,7 +113,9 @@ pub const ENTRY: &[Field] = &[
         .default(
             "anthropic: `2023-06-01`, or `2026-10-21` where `sampling_parameters` is empty; google: `v1`",
         ),
-    field("multimodality", &[Object], "What the model takes beside text.").holds(super::model_config::MODALITIES),
+    field("multimodality", &[Object], "What the model takes beside text.")
+        .holds(super::model_config::MODALITIES)
+        .rule(Rule::Listed),
     // How it is asked when nobody says otherwise.
     field("temperature", &[Number], "Sampling temperature; 0 is greedy.").argument().rule(Rule::Within(Some(0), None)).default("0"),
     field("max_tokens", &[Int], "How many tokens an answer may have.").argument().rule(Rule::Positive).unit("tokens").default("300"),

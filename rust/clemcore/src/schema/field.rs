@@ -124,6 +124,8 @@ pub enum Rule {
     Limits,
     /// How much a model reasons, and what follows where that is used up.
     Reasoning,
+    /// An object of the keys that the field lists.
+    Listed,
 }
 
 impl Field {

@@ -303,7 +303,7 @@ pub const MODEL_CONFIG: &[Field] = &[
     .read_by(REMOTE)
     .rule(Rule::Positive)
     .default("1"),
-    field("multimodality", &[Object], "What the model takes beside text.").holds(MODALITIES),
+    field("multimodality", &[Object], "What the model takes beside text.").holds(MODALITIES).rule(Rule::Listed),
     field("responses", &[Strings], "What the backend answers, one after another; without it, the last message.")
         .read_by(MOCK),
     field("on_exhausted", &[String], "What follows the last of `responses`.")

@@ -196,9 +196,8 @@ fn no_end_of_thinking(keys: &Keys<'_, '_>) -> Option<Found> {
         .then(|| Some(keys.get("cot_output")?.found(message(), "add \"cot_end_tag\": \"…\"")))?
 }
 
-/// A local model may have tags without an end, because its template can put them into the prompt.
 fn no_end_of_tag(keys: &Keys<'_, '_>) -> Option<Found> {
-    keys.text("cot_start_tag").filter(|_| keys.backend != "huggingface_local")?;
+    keys.text("cot_start_tag")?;
     let message = || "cot_start_tag needs cot_end_tag, the pattern that ends the thinking".to_owned();
     keys.text("cot_end_tag")
         .is_none()

@@ -109,6 +109,37 @@ pub(super) fn limits(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     }
 }
 
+/// Checks that an object has no keys but those that the field lists. Only a custom backend can read others.
+pub(super) fn listed(field: &Field, node: &Node<'_>, name: Name, context: &mut Context<'_>) {
+    if context.backend.is_some() && context.known_backend().is_none() {
+        return;
+    }
+    let known = || field.keys.iter().map(|(key, _)| *key);
+    for member in node.members().unwrap_or_default() {
+        let key = member.key.text.as_ref();
+        if known().any(|listed| listed == key) || context.spoiled(member.key.span) {
+            continue;
+        }
+        let shown: String = key.chars().take(40).collect();
+        if let Some(near) = similar::near_miss(key, known()) {
+            context
+                .at(&kind::UNKNOWN_KEY, member.key.span, format_args!("nothing reads the key {shown:?}"))
+                .field(format_args!("{name}.{shown}"))
+                .help(format_args!("did you mean \"{near}\"?"));
+        } else if context.thorough {
+            let listed = known().collect::<Vec<_>>().join(", ");
+            context
+                .at(
+                    &kind::NO_EFFECT,
+                    member.key.span,
+                    format_args!("{name}.{shown} has no effect: nothing reads it"),
+                )
+                .field(format_args!("{name}.{shown}"))
+                .help(format_args!("leave it out; {name} holds {listed}"));
+        }
+    }
+}
+
 /// Checks what an entry says about reasoning.
 pub(super) fn reasoning(node: &Node<'_>, name: Name, context: &mut Context<'_>) {
     if !filled(node, name, context) {

@@ -121,7 +121,11 @@ pub(super) fn check(field: &Field, node: &Node<'_>, name: Name, context: &mut Co
     match field.rule {
         Rule::Plain => known_value(field, node, name, context),
         Rule::Needed => id(field, node, name, context),
-        Rule::Prices if context.thorough => prices::check(node, name, context),
+        Rule::Prices if context.thorough => {
+            prices::check(node, name, context);
+            forms::listed(field, node, name, context);
+        }
+        Rule::Listed => forms::listed(field, node, name, context),
         Rule::Address if context.thorough => servers::check(node, name, context),
         Rule::Template | Rule::Prices | Rule::Address | Rule::Device => {}
         Rule::Languages => languages::check(node, name, context),
