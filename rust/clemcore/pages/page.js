@@ -78,20 +78,15 @@ async function unpack(body) {
 	const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
 	return JSON.parse(await new Response(stream).text());
 }
-/** Return the last place in rising numbers at which one is not above another number. */
-function lastUntil(numbers, most) {
-	let low = 0, high = numbers.length;
-	while (high - low > 1) {
-		const middle = (low + high) >> 1;
-		if (numbers[middle] <= most) low = middle;
-		else high = middle;
-	}
-	return low;
-}
 /** Return the number of the part that holds an episode, and its place in it. */
 function place(starts, sequence) {
-	const at = lastUntil(starts, sequence);
-	return [at, sequence - starts[at]];
+	let low = 0, high = starts.length;
+	while (high - low > 1) {
+		const middle = (low + high) >> 1;
+		if (starts[middle] <= sequence) low = middle;
+		else high = middle;
+	}
+	return [low, sequence - starts[low]];
 }
 async function episodeOf(row) {
 	const [chunk, at] = place(S.chunks, row.q);
@@ -456,44 +451,37 @@ async function rowsOf(chosen) {
 }
 const listOf = (found) => Array.from({ length: found.n }, (_, index) => rowAt(found, index));
 const rowAt = (found, index) => new Row(found.tables[found.of[index]], found.games[found.of[index]], found.at[index]);
-const SORTS = [
-	(row, names) => names.models[row.m],
-	(row, names) => names.games[row.g],
-	(row, names) => names.experiments[row.x],
-	(row) => row.i,
-	(row) => row.p,
-	(row) => "plaimeu".indexOf(row.o),
-	(row) => row.s,
-	(row) => row.n,
-	(row) => row.d,
-	(row) => row.w,
-];
-let ranks = null;
+const SORTS = "mgxiposndw"; // the columns of the list; "g" is the game of a table
+const ranks = {}; // of names, by the letter of their column
 function ranksOf(names) {
 	const order = names.map((_, at) => at).sort((a, b) => compare(names[a], names[b]));
 	const found = [];
 	order.forEach((at, rank) => (found[at] = rank));
 	return found;
 }
-/** Return the order of rows by a column: ranks of values, put into their places by counting. */
-function sorted(found, by, descends) {
-	ranks ??= { models: ranksOf(S.models), games: ranksOf(S.games), experiments: ranksOf(S.experiments) };
-	const keys = new Float64Array(found.n);
-	const row = new Row();
-	for (let index = 0; index < found.n; index += 1) {
-		row.t = found.tables[found.of[index]];
-		row.g = found.games[found.of[index]];
-		row.at = found.at[index];
-		keys[index] = SORTS[by](row, ranks) ?? -Infinity;
+/** Return the order of rows by a column: a radix sort of floats whose bits are made to sort as they do. */
+function sorted({ games, tables, of, at, n }, by, descends) {
+	const name = SORTS[by];
+	const rank = by < 3 && (ranks[name] ??= ranksOf(S[LISTS[name]]));
+	const keys = new Float64Array(n), bits = new Uint32Array(keys.buffer), digits = new Uint16Array(keys.buffer);
+	const turned = -descends;
+	let order = new Uint32Array(n), next = new Uint32Array(n);
+	for (let index = 0; index < n; index += 1) {
+		const value = name === "g" ? games[of[index]] : tables[of[index]][name][at[index]];
+		keys[index] = (rank ? rank[value] : name === "o" ? LETTERS.indexOf(value) : value ?? -Infinity) + 0; // -0 is 0
+		const negative = bits[2 * index + 1] >> 31; // all bits, or none
+		bits[2 * index] ^= negative ^ turned;
+		bits[2 * index + 1] ^= (negative | (1 << 31)) ^ turned;
+		order[index] = index;
 	}
-	const distinct = Float64Array.from(new Set(keys)).sort();
-	const size = distinct.length;
-	const places = new Uint32Array(size + 1);
-	const rank = keys.map((key) => (descends ? size - 1 - lastUntil(distinct, key) : lastUntil(distinct, key)));
-	for (const each of rank) places[each + 1] += 1;
-	for (let at = 0; at < size; at += 1) places[at + 1] += places[at];
-	const order = new Uint32Array(found.n);
-	for (let index = 0; index < found.n; index += 1) order[places[rank[index]]++] = index;
+	for (let digit = 0; digit < 4; digit += 1) {
+		const places = new Uint32Array(65537);
+		for (let each = digit; each < 4 * n; each += 4) places[digits[each] + 1] += 1;
+		if (places.includes(n)) continue; // all are equal here
+		for (let value = 0; value < 65536; value += 1) places[value + 1] += places[value];
+		for (const each of order) next[places[digits[4 * each + digit]]++] = each;
+		[order, next] = [next, order];
+	}
 	return order;
 }
 const epoch = (row) => (S.epochs.length > 1 ? `, epoch ${row.p}` : "");

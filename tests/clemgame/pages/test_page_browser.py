@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,35 @@ def test_what_is_filtered_sorted_and_searched(tmp_path: Path, chromium: Chromium
         assert "more: more in line N" in page.inner_text("tbody")
         opened(page, address, "#view=episodes&m=gone.123456")
         assert "No episode passes the filters (Model: gone.123456)" in page.inner_text("main")
+        assert not seen.messages
+
+
+def test_episodes_are_sorted_by_any_column(tmp_path: Path, chromium: Chromium) -> None:
+    scores = [3.5, -2.0, 0.0, None, 1e-9, 100.0, -0.5, 3.5, 99.99, 1e20, -1e20, None, 12.0]
+    for model, shift in (("model 10", 0), ("model 9", 1)):
+        texts = [Texts(instance=at) for at in range(len(scores))]
+        for each in texts:
+            each.scores["Main Score"] = scores[each.instance - shift]
+        write_run(tmp_path / "results" / model, texts)
+    address = write_folder([tmp_path / "results"], tmp_path / "page").path.as_uri()
+
+    def shown(sort: str) -> list[tuple[str, int]]:
+        opened(page, address, f"#view=episodes&sort={sort}")
+        rows = page.locator("tbody tr").evaluate_all("rows => rows.map((row) => row.innerText.split('\\t'))")
+        return [(row[0].strip(), int(row[3])) for row in rows]
+
+    def score_of(row: tuple[str, int]) -> float:
+        score = scores[row[1] - int(row[0] == "model 9")]
+        return -math.inf if score is None else score
+
+    with chromium.page() as (page, seen):
+        rows = shown("")
+        assert shown("6") == sorted(rows, key=score_of)
+        assert shown("-6") == sorted(rows, key=lambda row: -score_of(row))
+        assert shown("3") == sorted(rows, key=lambda row: row[1])
+        assert shown("-3") == sorted(rows, key=lambda row: -row[1])
+        assert [model for model, _ in shown("0")] == ["model 9"] * len(scores) + ["model 10"] * len(scores)
+        assert all(sorted(shown(str(by))) == sorted(rows) for by in range(10))
         assert not seen.messages
 
 
