@@ -55,9 +55,12 @@ __all__ = [
     "packaged_registry",
     "page_files",
     "proportion_interval",
+    "requested_calls",
     "results_page",
     "servers_file",
     "settings",
+    "stored_body",
+    "stored_calls",
     "thaw",
     "transcript",
     "transcript_html",
@@ -761,6 +764,46 @@ def transcript(
 
     Raises:
         ValueError: it is not JSON.
+    """
+
+def requested_calls(
+    data: bytes,
+) -> list[tuple[int | None, str, int, str, int, str, str, str | None, bytes, int]] | None:
+    """Return the calls of a file of requests.
+
+    Args:
+        data: the content of the file.
+
+    Returns:
+        For each call its number if the file has it, its time, its place in the file, player, round, kind, request,
+        answer, record and attempt. None if the file is not exactly as a release of clemcore writes it.
+    """
+
+def stored_body(kept: bytes, pieces: dict[int, bytes], most: int) -> tuple[bytes | None, list[int]]:
+    """Return a body of a store.
+
+    Args:
+        kept: what is in the file.
+        pieces: shared pieces by their numbers.
+        most: return only so many bytes from the beginning; 0: all.
+
+    Returns:
+        The body, or None, and the numbers of pieces that are needed and missing. If none is, the body is damaged.
+    """
+
+def stored_calls(
+    body: bytes, start: int, pieces: dict[int, bytes]
+) -> tuple[list[tuple[int, str, int, str, str, str | None, bytes, int]] | None, list[int]]:
+    """Return the calls that count of the frames in a body of a store, by number.
+
+    Args:
+        body: the body.
+        start: where the frames begin in it.
+        pieces: shared pieces by their numbers.
+
+    Returns:
+        The fields of each call as ``StoredCall`` has them, or None, and the numbers of pieces that are needed and
+        missing. If none is, the frames are damaged, or no reader of JSON in the core can read them.
     """
 
 def transcript_html(interactions: bytes, images: dict[str, str]) -> bytes:

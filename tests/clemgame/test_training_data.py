@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -380,7 +379,7 @@ class TestRollouts:
         assert (row["prompt_ids"], row["completion_ids"]) == ([1, 5, 6], [7, 2])
         assert (row["assistant_mask"], row["logprobs"]) == ([0, 0, 0, 1, 1], [-0.5, -1.0])
         del content[1]
-        call = replace(call, record=json.dumps(record).encode())
+        call = call._replace(record=json.dumps(record).encode())
         with pytest.raises(StoreError, match="here: the record has 1 log probabilities for 2 tokens"):
             ids_of(Turn([], "Hi", 0, None, call), "here")
 

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 mod allocator;
 mod convert;
 mod custom_backend;
+mod episodes;
 mod errors;
 mod explain;
 mod frozen;
@@ -27,6 +28,9 @@ mod _core {
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "Python's name for it")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    use crate::episodes::{requested_calls, stored_body, stored_calls};
 
     #[pymodule_export]
     use crate::errors::{Fixed, Problem, Report, catalogue, codes_page, explain, fix};

@@ -24,6 +24,7 @@
 
 pub mod catalogue;
 pub mod edit;
+pub mod episodes;
 pub mod fix;
 pub mod json;
 pub mod page;

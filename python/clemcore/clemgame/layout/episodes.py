@@ -120,8 +120,7 @@ class Episode:
     @property
     def scores(self) -> dict[str, Any] | None:
         """The content of ``scores.json``, or None if it was not scored."""
-        path = self.folder / "scores.json"
-        return found.read_scores(path) if path.is_file() else None
+        return found.read_scores(f"{self.path}/scores.json")
 
     def __repr__(self) -> str:
         """Show which one it is."""
@@ -164,9 +163,9 @@ class _StoreEpisode(Episode):
 
     @property
     def scores(self) -> dict[str, Any] | None:
-        path = self.folder / "scores.json"
-        if path.is_file():
-            return found.read_scores(path)
+        in_file = found.read_scores(f"{self.path}/scores.json")
+        if in_file is not None:
+            return in_file
         text = self._reader.scores(self._stored)
         value: dict[str, Any] | None = json.loads(text) if text else None
         return value
@@ -210,8 +209,8 @@ class _ClassicEpisode(Episode):
 
     @cached_property
     def instance(self) -> dict[str, Any]:
-        path = self.folder / "instance.json"
-        return found.read_json(path) if path.is_file() else {}
+        name = "instance.json"
+        return found.read_json(f"{self.path}/{name}") if name in self._files else {}
 
     @cached_property
     def interactions(self) -> dict[str, Any]:
@@ -220,8 +219,7 @@ class _ClassicEpisode(Episode):
     def interactions_json(self) -> bytes:
         path = f"{self.path}/interactions.json"
         try:
-            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a run has many
-                return file.readall()
+            return found.whole_file(path)
         except OSError as fault:
             raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
 
@@ -231,9 +229,8 @@ class _ClassicEpisode(Episode):
     @property
     def ended(self) -> str | None:
         for name in ("completed.json", "error.json"):
-            path = self.folder / name
-            if path.is_file():
-                stamp = found.read_json(path).get("timestamp")
+            if name in self._files:
+                stamp = found.read_json(f"{self.path}/{name}").get("timestamp")
                 return stamp if isinstance(stamp, str) else None
         return None
 

@@ -6,15 +6,14 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 # What an episode can be: not begun, begun and not ended, and the three ways to end.
 STATES = ("planned", "live", "played", "error", "limit")
 ENDED = frozenset({"played", "error", "limit"})
 
 
-@dataclass(frozen=True)
-class StoredCall:
+class StoredCall(NamedTuple):
     """One call of an episode.
 
     Attributes:

@@ -6,7 +6,7 @@ It knows in which order frames are written. It does not know the file they are i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from clemcore.calls.encoding import to_json
@@ -176,7 +176,7 @@ class EpisodeWriter:
                 return
             self.differs_from(call.number)
         if call.attempt != self.attempt:
-            call = replace(call, attempt=self.attempt)
+            call = call._replace(attempt=self.attempt)
         if self._is_torn:
             self._mend()
         self._is_torn = True
@@ -231,4 +231,4 @@ class EpisodeWriter:
 def _without_long_records(calls: Sequence[StoredCall]) -> Sequence[StoredCall]:
     if sum(len(call.record) for call in calls) <= MOST_RECORDS:
         return calls
-    return [replace(call, record=b"") for call in calls]
+    return [call._replace(record=b"") for call in calls]

@@ -12,16 +12,16 @@ import contextlib
 import json
 import sqlite3
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clemcore.clemgame.store import belonging, schema
-from clemcore.clemgame.store.contents import EpisodeState, state_of
+from clemcore.clemgame.store.contents import EpisodeState, StoredCall, state_of
 from clemcore.clemgame.store.faults import damaged, read_error
-from clemcore.clemgame.store.frames import DamagedError, Stream, cut_again, read_stream, unpacked
+from clemcore.clemgame.store.frames import DamagedError, Stream, cut_again, read_stream
+from clemcore.clemgame.store.known_pieces import KnownPieces
 from clemcore.clemgame.store.pieces import Cutter
 from clemcore.errors import StoreError
 
@@ -30,9 +30,13 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _WAIT = 60.0
-_MOST_PIECES = 1024
+# So many pieces behind those that are needed are read with them, if they have fewer bytes.
+_PIECES_AHEAD, _SHORT_PIECE = 100, 4000
 
-_ROWS = "SELECT game, experiment, game_id, epoch, state, attempts, error, place, ended, facts, id FROM episodes"
+_ROWS = (
+    "SELECT game, experiment, game_id, epoch, state, attempts, error, place, ended, facts, experiment_piece, "
+    "instance_piece, id FROM episodes"
+)
 _EPISODES = f"{_ROWS} ORDER BY place, id"
 _EPISODE = _EPISODES.replace("ORDER", "WHERE game = ? AND experiment = ? AND game_id = ? AND epoch = ? ORDER")
 
@@ -49,6 +53,7 @@ class StoredEpisode:
         state: how far it is.
         ended: when it ended, ISO 8601 in UTC, or None.
         facts: what was noted about its last attempt.
+        pieces: the numbers of its experiment and of its instance among the shared pieces.
     """
 
     key: EpisodeKey
@@ -58,6 +63,7 @@ class StoredEpisode:
     facts: dict[str, Any]
     number: int
     file: int
+    pieces: tuple[int, int]
 
 
 class ReaderOfVersion1:
@@ -66,7 +72,7 @@ class ReaderOfVersion1:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._pieces: OrderedDict[int, bytes] = OrderedDict()
+        self._pieces = KnownPieces(self._kept_pieces)
         self.problems: list[str] = []
 
     def close(self) -> None:
@@ -87,10 +93,11 @@ class ReaderOfVersion1:
                 raise
             rows = self._readable_rows(fault)
         for row in rows:
-            *names, state, attempts, error, place, ended, facts, number = row
+            *names, state, attempts, error, place, ended, facts, experiment, instance, number = row
             known = state_of(state, attempts, error)
             noted = {} if facts is None else json.loads(facts)
-            yield StoredEpisode(EpisodeKey(*names), place, known, ended, noted, number, index)
+            pieces = (experiment, instance)
+            yield StoredEpisode(EpisodeKey(*names), place, known, ended, noted, number, index, pieces)
 
     def _readable_rows(self, fault: StoreError) -> list[tuple[Any, ...]]:
         """Return the rows of episodes before and behind the damage, in the order of the plan.
@@ -125,29 +132,32 @@ class ReaderOfVersion1:
             key = EpisodeKey(sys.intern(game), sys.intern(experiment), game_id, epoch)
             yield key, place, state_of(state, attempts, error)
 
-    def planned(self, number: int) -> tuple[bytes, bytes]:
-        """Return experiment and instance of an episode, as JSON."""
-        ((experiment, instance),) = self._rows(
-            "SELECT experiment_piece, instance_piece FROM episodes WHERE id = ?", (number,)
-        )
-        try:
-            return self._piece(experiment), self._piece(instance)
-        except DamagedError as fault:
-            raise damaged(self.path, str(fault)) from fault
+    def piece(self, number: int) -> bytes:
+        """Return a shared piece."""
+        return self._undamaged(lambda: self._pieces(number))
 
     def interactions(self, number: int) -> bytes:
-        """Return the interactions of an episode that ended."""
+        """Return the interactions of an episode that ended; the rest of its body is not decompressed."""
         rows = self._rows("SELECT interactions, body FROM finished WHERE episode = ?", (number,))
-        try:
-            return unpacked(rows[0][1], self._piece, rows[0][0]) if rows and rows[0][0] else b""
-        except DamagedError as fault:
-            raise damaged(self.path, str(fault)) from fault
+        return self._undamaged(lambda: self._pieces.body(rows[0][1], rows[0][0]) if rows and rows[0][0] else b"")
+
+    def body(self, number: int) -> tuple[int, bytes]:
+        """Return the body of an episode that ended, and the length of the interactions in it."""
+        rows = self._rows("SELECT interactions, body FROM finished WHERE episode = ?", (number,))
+        return self._undamaged(lambda: (rows[0][0], self._pieces.body(rows[0][1])) if rows else (0, b""))
+
+    def calls_in(self, body: bytes, start: int) -> list[StoredCall] | None:
+        """Return the calls that count of a body, in which they begin at a place; None if they are damaged."""
+        return self._undamaged(lambda: self._pieces.calls(body, start))
 
     def scores(self, number: int) -> bytes:
         """Return the scores of an episode."""
         rows = self._rows("SELECT body FROM scores WHERE episode = ?", (number,))
+        return self._undamaged(lambda: self._pieces.body(rows[0][0]) if rows else b"")
+
+    def _undamaged(self, read: Callable[[], _T]) -> _T:
         try:
-            return unpacked(rows[0][0], self._piece) if rows else b""
+            return read()
         except DamagedError as fault:
             raise damaged(self.path, str(fault)) from fault
 
@@ -157,13 +167,13 @@ class ReaderOfVersion1:
 
     def stream(self, number: int, *, has_ended: bool) -> Stream:
         """Return the frames of an episode."""
-        return self._read(number, lambda bodies: read_stream(bodies, self._piece), has_ended=has_ended)
+        return self._read(number, lambda bodies: read_stream(bodies, self._pieces), has_ended=has_ended)
 
     def cut_again(self, number: int, cutter: Cutter, *, has_ended: bool, with_events: bool) -> list[bytes]:
         """Return the frames of an episode, cut for another file."""
         return self._read(
             number,
-            lambda bodies: cut_again(bodies, self._piece, cutter, with_events=with_events),
+            lambda bodies: cut_again(bodies, self._pieces, cutter, with_events=with_events),
             has_ended=has_ended,
         )
 
@@ -177,10 +187,7 @@ class ReaderOfVersion1:
             statement += " UNION ALL SELECT id, 0, frames FROM log WHERE episode = ?"
             values.append(number)
         rows = self._rows(statement, values)
-        try:
-            return read([unpacked(body, self._piece)[start:] for _, start, body in sorted(rows)])
-        except DamagedError as fault:
-            raise damaged(self.path, str(fault)) from fault
+        return self._undamaged(lambda: read([self._pieces.body(body)[start:] for _, start, body in sorted(rows)]))
 
     def notes(self) -> dict[str, Any]:
         """Return what is kept about the run."""
@@ -195,18 +202,17 @@ class ReaderOfVersion1:
         found = json.loads(rows[0][0]) if rows else None
         return found if isinstance(found, dict) else {}
 
-    def _piece(self, number: int) -> bytes:
-        body = self._pieces.get(number)
-        if body is None:
-            rows = self._rows("SELECT body FROM pieces WHERE id = ?", (number,))
-            if not rows:
-                raise DamagedError(f"piece {number} is missing")
-            body = self._pieces[number] = unpacked(rows[0][0], _no_piece)
-            if len(self._pieces) > _MOST_PIECES:
-                self._pieces.popitem(last=False)
-        return body
+    def _kept_pieces(self, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
+        marks = ",".join("?" * len(numbers))
+        # Episodes are mostly read in the order in which they were written, and so were their pieces.
+        last = max(numbers)
+        return self._rows(
+            f"SELECT id, body FROM pieces WHERE id IN ({marks})"  # noqa: S608 - marks alone
+            " UNION ALL SELECT * FROM (SELECT id, body FROM pieces WHERE id > ? AND length(body) < ? LIMIT ?)",
+            (*numbers, last, _SHORT_PIECE, _PIECES_AHEAD),
+        )
 
-    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
             try:
                 return self._connection.execute(statement, values).fetchall()
@@ -217,10 +223,6 @@ class ReaderOfVersion1:
                 return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as fault:
             raise read_error(self.path, fault) from fault
-
-
-def _no_piece(number: int) -> bytes:
-    raise DamagedError(f"a piece refers to another, {number}")
 
 
 READERS = {1: ReaderOfVersion1}

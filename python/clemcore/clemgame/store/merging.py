@@ -159,7 +159,7 @@ def _write(
                 number,
                 last,
                 sum(each.state.attempts for each in found),
-                planned=file.planned(last.number),
+                planned=(file.piece(last.pieces[0]), file.piece(last.pieces[1])),
                 body=(file.interactions(last.number), b"".join(frames)),
                 facts=facts,
                 scores=file.scores(last.number),

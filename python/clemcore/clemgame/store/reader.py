@@ -47,6 +47,8 @@ class RunReader:
                 f"{self.folder} holds no {schema.NAME}. Name the folder of a run, which 'clem run' has made"
             )
         self._files: list[ReaderOfVersion1] = []
+        # Whoever wants the calls of an episode mostly wants its interactions next: both are in one body.
+        self._last: tuple[StoredEpisode | None, int, bytes] = (None, 0, b"")
         # Episodes that are read one by one keep the reader, and nobody else may be left to close it.
         weakref.finalize(self, _close, self._files)
         try:
@@ -127,19 +129,20 @@ class RunReader:
     def instance(self, episode: EpisodeKey | StoredEpisode) -> dict[str, Any]:
         """Return the instance of an episode, as it was read."""
         found = self._of(episode)
-        value: dict[str, Any] = json.loads(self._files[found.file].planned(found.number)[1])
+        value: dict[str, Any] = json.loads(self._files[found.file].piece(found.pieces[1]))
         return value
 
     def experiment(self, episode: EpisodeKey | StoredEpisode) -> dict[str, Any]:
         """Return the experiment of an episode, without its instances."""
         found = self._of(episode)
-        value: dict[str, Any] = json.loads(self._files[found.file].planned(found.number)[0])
+        value: dict[str, Any] = json.loads(self._files[found.file].piece(found.pieces[0]))
         return value
 
     def interactions(self, episode: EpisodeKey | StoredEpisode) -> bytes:
         """Return the interactions of an episode that ended, as JSON; empty if it did not end."""
         found = self._of(episode)
-        return self._files[found.file].interactions(found.number)
+        last, length, body = self._last
+        return body[:length] if last is found else self._files[found.file].interactions(found.number)
 
     def scores(self, episode: EpisodeKey | StoredEpisode) -> bytes:
         """Return the scores of an episode that the store keeps, as JSON; empty if it keeps none."""
@@ -160,7 +163,15 @@ class RunReader:
 
     def calls(self, episode: EpisodeKey | StoredEpisode) -> list[StoredCall]:
         """Return the calls of an episode that count, by number."""
-        return self._stream(episode).ordered()
+        found = self._of(episode)
+        if found.state.state in ENDED:
+            file = self._files[found.file]
+            length, body = file.body(found.number)
+            self._last = found, length, body
+            calls = file.calls_in(body, length)
+            if calls is not None:
+                return calls
+        return self._stream(found).ordered()
 
     def superseded(self, episode: EpisodeKey | StoredEpisode) -> list[StoredCall]:
         """Return the calls of an episode that no longer count."""

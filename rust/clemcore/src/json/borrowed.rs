@@ -26,6 +26,11 @@ impl<'t> Members<'t> {
         self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
+    /// Adds a member.
+    pub(crate) fn push(&mut self, name: Cow<'t, str>, value: Borrowed<'t>) {
+        self.0.push((name, value));
+    }
+
     /// The object as a dict of its own.
     pub(crate) fn to_dict(&self) -> Dict {
         let mut dict = Dict::with_capacity(self.0.len());
@@ -40,6 +45,16 @@ impl<'t> Borrowed<'t> {
     /// The text, where the value is one.
     pub(crate) fn as_str(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The text of its own, where the value is one.
+    pub(crate) fn to_text(&self) -> Option<Cow<'t, str>> {
+        if let Self::Text(text) = self { Some(text.clone()) } else { None }
+    }
+
+    /// The whole number, where the value is one.
+    pub(crate) fn as_int(&self) -> Option<i64> {
+        if let Self::Plain(Value::Int(number)) = self { Some(*number) } else { None }
     }
 
     /// The members, where the value is an object.
@@ -73,25 +88,71 @@ impl<'t> Cursor<'t> {
         self.next().is_none().then_some(members)
     }
 
-    fn members(&mut self, depth: usize) -> Option<Members<'t>> {
+    /// Reads the members of an object with some names, and passes the others; the cursor stands before its bracket.
+    pub(crate) fn picked(&mut self, names: &[&str], depth: usize) -> Option<Members<'t>> {
+        let mut members = Vec::with_capacity(names.len());
+        self.each_member(depth, |cursor, name| {
+            if names.contains(&&*name) {
+                members.push((name, cursor.borrowed(depth + 1)?));
+                Some(())
+            } else {
+                cursor.pass(depth + 1)
+            }
+        })?;
+        Some(Members(members))
+    }
+
+    /// Asks a reader for the value of each member of an object; the cursor stands before its bracket.
+    pub(crate) fn each_member(
+        &mut self,
+        depth: usize,
+        mut read: impl FnMut(&mut Self, Cow<'t, str>) -> Option<()>,
+    ) -> Option<()> {
         (depth < MAX_DEPTH).then_some(())?;
         self.expect(b'{')?;
         if self.closes(b'}')? {
-            return Some(Members::default());
+            return Some(());
         }
-        let mut members = Vec::with_capacity(4);
         loop {
             (self.next()? == b'"').then_some(())?;
             let name = self.string()?;
             self.expect(b':')?;
-            members.push((name, self.borrowed(depth + 1)?));
+            read(self, name)?;
             if !self.goes_on(b'}')? {
-                return Some(Members(members));
+                return Some(());
             }
         }
     }
 
-    fn borrowed(&mut self, depth: usize) -> Option<Borrowed<'t>> {
+    /// Asks a reader for each item of a list; the cursor stands before its bracket.
+    pub(crate) fn each_item(
+        &mut self,
+        depth: usize,
+        mut read: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        (depth < MAX_DEPTH).then_some(())?;
+        self.expect(b'[')?;
+        if self.closes(b']')? {
+            return Some(());
+        }
+        loop {
+            read(self)?;
+            if !self.goes_on(b']')? {
+                return Some(());
+            }
+        }
+    }
+
+    fn members(&mut self, depth: usize) -> Option<Members<'t>> {
+        let mut members = Vec::with_capacity(4);
+        self.each_member(depth, |cursor, name| {
+            members.push((name, cursor.borrowed(depth + 1)?));
+            Some(())
+        })?;
+        Some(Members(members))
+    }
+
+    pub(crate) fn borrowed(&mut self, depth: usize) -> Option<Borrowed<'t>> {
         match self.next()? {
             b'"' => self.string().map(Borrowed::Text),
             b'{' => self.members(depth).map(Borrowed::Object),
@@ -101,18 +162,12 @@ impl<'t> Cursor<'t> {
     }
 
     fn items(&mut self, depth: usize) -> Option<Vec<Borrowed<'t>>> {
-        (depth < MAX_DEPTH).then_some(())?;
         let mut items = Vec::new();
-        self.expect(b'[')?;
-        if self.closes(b']')? {
-            return Some(items);
-        }
-        loop {
-            items.push(self.borrowed(depth + 1)?);
-            if !self.goes_on(b']')? {
-                return Some(items);
-            }
-        }
+        self.each_item(depth, |cursor| {
+            items.push(cursor.borrowed(depth + 1)?);
+            Some(())
+        })?;
+        Some(items)
     }
 }
 

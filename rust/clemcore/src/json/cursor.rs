@@ -46,6 +46,21 @@ impl<'t> Cursor<'t> {
                 return Some(byte);
             }
             self.at += 1;
+            if byte == b'\n' {
+                self.skip_indent();
+            }
+        }
+    }
+
+    /// Passes spaces, eight at a time: half of an indented file is indentation.
+    #[inline]
+    fn skip_indent(&mut self) {
+        while let Some(chunk) = self.text.as_bytes().get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+            let spaces = (u64::from_le_bytes(*chunk) ^ (ONES * 0x20)).trailing_zeros() as usize / 8;
+            self.at += spaces;
+            if spaces < 8 {
+                return;
+            }
         }
     }
 
@@ -273,6 +288,47 @@ impl<'t> Cursor<'t> {
                 return Some(());
             }
         }
+    }
+
+    /// Passes a value that was not read before; gives up on what is not JSON, as reading it would.
+    pub(crate) fn pass(&mut self, depth: usize) -> Option<()> {
+        match self.next()? {
+            b'"' => self.pass_string(),
+            b'{' => self.pass_items(b'}', depth),
+            b'[' => self.pass_items(b']', depth),
+            b't' | b'f' | b'n' => self.word().map(|_| ()),
+            _ => self.number().map(|_| ()),
+        }
+    }
+
+    fn pass_items(&mut self, close: u8, depth: usize) -> Option<()> {
+        (depth < MAX_DEPTH).then_some(())?;
+        self.at += 1;
+        if self.closes(close)? {
+            return Some(());
+        }
+        loop {
+            if close == b'}' {
+                (self.next()? == b'"').then_some(())?;
+                self.pass_string()?;
+                self.expect(b':')?;
+            }
+            self.pass(depth + 1)?;
+            if !self.goes_on(close)? {
+                return Some(());
+            }
+        }
+    }
+
+    #[inline]
+    fn pass_string(&mut self) -> Option<()> {
+        let start = self.at;
+        let (_, is_known) = self.raw_string()?;
+        if !is_known {
+            self.at = start;
+            self.string()?; // an escape by its number, which may be half a character
+        }
+        Some(())
     }
 
     fn skip_string(&mut self) -> Option<()> {
