@@ -234,9 +234,8 @@ def measure_render(arguments: argparse.Namespace, folder: Path) -> list[str]:
 
 
 def measure_read(arguments: argparse.Namespace, folder: Path) -> list[str]:
-    """Compare the reading of records with that of Python's json."""
-    write_interactions(folder / "results", arguments.episodes)
-    theirs, files, store = read(folder / "results", folder / "store" / "mock")
+    """Compare the reading of episodes with that of Python's json."""
+    theirs, files, store = read(folder, arguments.episodes)
     print(f"{arguments.episodes} episodes: json {theirs:.2f} s of CPU, files {files:.2f} s, store {store:.2f} s")
     missed = _wanted("times as fast as json from files", theirs / files, 2.5)
     return missed + _wanted("times as fast as json from a store", theirs / store, 4)

@@ -128,7 +128,10 @@ class Episode:
 
 
 class _StoreEpisode(Episode):
-    def __init__(self, run: Path, reader: RunReader, stored: StoredEpisode, has_epochs: bool) -> None:
+    def __init__(
+        self, run: Path, reader: RunReader, stored: StoredEpisode, has_epochs: bool, has_files: bool
+    ) -> None:
+        self._has_files = has_files
         self.run = run
         self.key = stored.key
         self.state = stored.state.state
@@ -142,7 +145,7 @@ class _StoreEpisode(Episode):
         return str(episode_folder(self.run, self.key, has_epochs=self.has_epochs))
 
     def has_file(self, name: str) -> bool:
-        return os.path.exists(f"{self.path}/{name}")  # noqa: PTH110 - a run has many
+        return self._has_files and os.path.exists(f"{self.path}/{name}")  # noqa: PTH110 - a run has many
 
     @cached_property
     def experiment(self) -> dict[str, Any]:
@@ -163,7 +166,7 @@ class _StoreEpisode(Episode):
 
     @property
     def scores(self) -> dict[str, Any] | None:
-        in_file = found.read_scores(f"{self.path}/scores.json")
+        in_file = found.read_scores(f"{self.path}/scores.json") if self._has_files else None
         if in_file is not None:
             return in_file
         text = self._reader.scores(self._stored)
@@ -332,8 +335,9 @@ def _of_store(run: Path) -> Iterator[Episode]:
     for problem in reader.problems:
         logger.warning("%s", problem)
     has_epochs = any(episode.key.epoch > 1 for episode in episodes)
+    has_files = bool(folders_in(run))
     for episode in episodes:
-        yield _StoreEpisode(run, reader, episode, has_epochs)
+        yield _StoreEpisode(run, reader, episode, has_epochs, has_files)
 
 
 def _local(moment: str | None) -> str:

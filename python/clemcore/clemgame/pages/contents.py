@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clemcore._core import episode_view, transcript_images
+from clemcore._core import episode_view, json_indented, transcript_images
 from clemcore.clemgame.runs.outcome import one_line
 from clemcore.clemgame.transcripts.calls import fields_of
 from clemcore.clemgame.transcripts.encoding import encoded
@@ -92,6 +92,11 @@ def read_row(episode: Episode) -> ShownEpisode:
     Args:
         episode: the episode.
     """
+    return _row_of(episode)[0]
+
+
+def _row_of(episode: Episode) -> tuple[ShownEpisode, dict[str, Any] | None, dict[str, Any]]:
+    """Return what the lists need, and the scores and the instance that it was taken from."""
     problems: list[str] = []
     scores = _read(lambda: episode.scores, None, problems)
     nothing: dict[str, Any] = {}
@@ -115,7 +120,7 @@ def read_row(episode: Episode) -> ShownEpisode:
     shown.tokens = sum(int(usage.get(name) or 0) for name in ("input_tokens", "output_tokens"))
     if episode.error and shown.outcome in (ERROR, LIMIT):
         shown.kind = _kind(scrub(one_line(episode.error)))
-    return shown
+    return shown, scores, instance
 
 
 def read_episode(episode: Episode, roots: list[Path]) -> ShownEpisode:
@@ -125,12 +130,9 @@ def read_episode(episode: Episode, roots: list[Path]) -> ShownEpisode:
         episode: the episode.
         roots: folders below which images may be read.
     """
-    shown = read_row(episode)
+    shown, scores, instance = _row_of(episode)
     problems: list[str] = []
-    scores = _read(lambda: episode.scores, None, problems=[])
-    nothing: dict[str, Any] = {}
     no_calls: list[StoredCall] = []
-    instance = _read(lambda: episode.instance, nothing, problems=[])
     calls = _read(episode.calls, no_calls, problems)
     interactions = _read(lambda: _interactions(episode), b"", problems)
     images: list[str] = []
@@ -244,7 +246,8 @@ def _kind(text: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    data = json_indented(value)
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str) if data is None else data.decode()
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}\n… ({len(text):,} characters)"
 
 
