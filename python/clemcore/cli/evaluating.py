@@ -87,7 +87,6 @@ def eval_(
     this selection are replaced, and the tables show all rows. Exit status 1: some files of scores do not count.
     """
     from clemcore.clemgame.results.evaluation import evaluate
-    from clemcore.clemgame.results.excel import write_for_excel
     from clemcore.clemgame.results.known_scores import FILE
 
     path = run or results_dir
@@ -119,6 +118,8 @@ def eval_(
     refused = sum(problem.place.name == FILE for problem in done.problems)
     left_out = f", {refused} not" if refused else ""
     if excel:
+        from clemcore.clemgame.results.excel import write_for_excel
+
         done.files += [write_for_excel(file) for file in done.files if file.suffix == ".csv"]
     unreadable = _write_parquet(path, parquet, done.files, model, game)
     note(f"{done.episodes} episodes evaluated{left_out}{kept}; written: {', '.join(map(str, done.files))}")
@@ -127,10 +128,12 @@ def eval_(
 
 def _write_parquet(path: Path, wanted: bool | None, files: list[Path], model: str | None, game: str | None) -> bool:
     """Write the Parquet files and add them to the files; tell whether some episodes cannot be read."""
+    if wanted is False:
+        return False
     from clemcore.clemgame.results.parquet import is_available, write_parquet
     from clemcore.errors import RunError, StoreError
 
-    if wanted is False or (wanted is None and not is_available()):
+    if wanted is None and not is_available():
         return False
     if not is_available():
         raise RunError("--parquet needs pyarrow: pip install 'clemcore[results]'")

@@ -75,7 +75,8 @@ def asked_again(episode: Path, number: int | None, *others: object) -> RecordedQ
 
 
 def _record(episode: Path, number: int) -> dict[str, Any]:
-    from clemcore.clemgame.layout.episodes import is_run, read_episodes
+    from clemcore.clemgame.layout.episodes import read_episodes
+    from clemcore.clemgame.store.marks import is_run
 
     place = episode.absolute()
     run = next((folder for folder in place.parents if is_run(folder)), None)

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.layout.jsonfile import indented, json_text, write_json, write_whole
-from clemcore.clemgame.layout.names import episode_folder, experiment_folder, requests_file
+from clemcore.clemgame.layout.names import PARTIAL, episode_folder, experiment_folder, requests_file
 
 if TYPE_CHECKING:
     from clemcore.clemgame.plan import EpisodeKey
     from clemcore.clemgame.store import StoredCall
 
-PARTIAL = "interactions.partial.json"
 _OF_EPISODE = re.compile(
     r"(interactions|interactions\.partial|completed|error|scores|scores\.error|(.+\.)?requests)\.json|transcript\.(html|tex)"
 )

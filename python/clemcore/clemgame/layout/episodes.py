@@ -21,6 +21,7 @@ from clemcore.clemgame.layout.names import episode_folder, name_of
 from clemcore.clemgame.layout.walking import folders_in
 from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.store.contents import ENDED, StoredCall, shared_calls_of
+from clemcore.clemgame.store.marks import is_run
 from clemcore.clemgame.store.schema import store_files
 from clemcore.errors import MixedRunError, StoreError
 
@@ -255,11 +256,6 @@ def find_runs(path: Path) -> list[Path]:
     if not runs:
         raise StoreError(f"{path} holds no episodes. Name a run, or a folder that holds some")
     return sorted(runs)
-
-
-def is_run(path: Path) -> bool:
-    """Tell whether a folder is the folder of a run."""
-    return bool(store_files(path)) or (path / "run.json").is_file()
 
 
 def read_episodes(path: Path | str) -> Iterator[Episode]:

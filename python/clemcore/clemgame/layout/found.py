@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from clemcore._core import requested_calls
-from clemcore.clemgame.layout.classic import PARTIAL
-from clemcore.clemgame.layout.names import name_of
+from clemcore.clemgame.layout.names import PARTIAL, name_of
 from clemcore.clemgame.layout.walking import holds_any, walk
-from clemcore.clemgame.store.contents import StoredCall
 from clemcore.errors import StoreError
 
 if TYPE_CHECKING:
     from clemcore.calls.reader import RecordedCall
+    from clemcore.clemgame.store.contents import StoredCall
 
 _EPOCH = re.compile(r"epoch_(\d{5,})")
 _NUMBERED = re.compile(r"\d+_(.+)", re.DOTALL)
@@ -344,6 +343,7 @@ def read_calls(episode: FoundEpisode, files: Collection[str]) -> list[StoredCall
         return written
     paths = [Path(episode.path, name) for name in chosen]
     from clemcore.calls.reader import read_record
+    from clemcore.clemgame.store.contents import StoredCall
 
     found: list[tuple[tuple[int, str, int], RecordedCall, dict[str, Any]]] = []
     for path in paths:
@@ -381,6 +381,8 @@ def _as_written(paths: Iterable[str]) -> list[StoredCall] | None:
             return None
         rows += found
     rows.sort(key=lambda row: (row[0] if row[0] is not None else -1, row[1], row[2]))
+    from clemcore.clemgame.store.contents import StoredCall
+
     return [
         StoredCall(row[0] if row[0] is not None and row[0] >= 0 else index, *row[3:])
         for index, row in enumerate(rows)

@@ -22,6 +22,8 @@ _LONGEST = 200
 # What else is in the folder of a run.
 _RESERVED = re.compile(r"epoch_\d{5,}|run\.(json|toml|log)|.*\.sqlite3(-\w+)?|\.+|")
 _GROUP = 2
+# The file of interactions of an episode that did not come to its end.
+PARTIAL = "interactions.partial.json"
 # What makes two entries of the same name different models; the rest may be changed in an entry.
 _IDENTITY = ("backend", "model_id", "huggingface_id", "filename")
 

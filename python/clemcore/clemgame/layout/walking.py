@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from clemcore.clemgame.store.run_folder import is_set_aside
+from clemcore.clemgame.store.marks import is_set_aside
 
 
 class Position(NamedTuple):

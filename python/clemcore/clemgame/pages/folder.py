@@ -193,7 +193,8 @@ def _shown(paths: Sequence[Path], index: Index) -> Iterator[ShownEpisode]:
 
 def places_of(paths: Sequence[Path], models: Iterable[str]) -> list[str]:
     """Return the folder of each line-up, as it was named, for commands to be copied."""
-    from clemcore.clemgame.layout.episodes import find_runs, is_run
+    from clemcore.clemgame.layout.episodes import find_runs
+    from clemcore.clemgame.store.marks import is_run
 
     found: dict[str, str] = {}
     for path in paths:

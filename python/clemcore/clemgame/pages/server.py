@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from clemcore._core import page_files, results_page
-from clemcore.clemgame.layout.episodes import Episode, find_runs, is_run, readable_episodes
+from clemcore.clemgame.layout.episodes import Episode, find_runs, readable_episodes
 from clemcore.clemgame.pages.contents import read_episode, read_row
 from clemcore.clemgame.pages.folder import about, hashes, place_of, places_of, script_of, title_of
 from clemcore.clemgame.pages.index import Index, kept_intervals, to_json
 from clemcore.clemgame.pages.plots import draw
 from clemcore.clemgame.store.lock import writer_of
+from clemcore.clemgame.store.marks import is_run
 from clemcore.clemgame.store.schema import store_files
 from clemcore.clemgame.transcripts.pictures import roots_of
 from clemcore.errors import RunError, StoreError

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore._core import Evaluation, ResultsTable
-from clemcore.clemgame.layout.episodes import is_run
 from clemcore.clemgame.layout.jsonfile import indented
 from clemcore.clemgame.layout.walking import folders_in
 from clemcore.clemgame.results.adding import Adding, Problem
 from clemcore.clemgame.results.known_scores import KnownScores
 from clemcore.clemgame.results.score_files import find_changes
+from clemcore.clemgame.store.marks import is_run
 from clemcore.errors import RunError
 
 if TYPE_CHECKING:
@@ -166,6 +166,11 @@ def _runs(path: Path) -> list[Path]:
 
 def _add_line_ups(figures: dict[str, Any], runs: Sequence[Path], path: Path) -> list[str]:
     """Add who plays in each line-up, whether they are people, and pairs; return what is wrong with winners."""
+    figures["pairs"], figures["strengths"] = [], {}
+    for model in figures["models"].values():
+        model["roles"] = model["people"] = None
+    if not runs:  # nothing says who played
+        return []
     from clemcore.clemgame.results.pairs import pairs_of, roles_of
 
     roles = roles_of(runs)
@@ -204,9 +209,9 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 def _set_levels(evaluation: Evaluation, runs: Iterable[Path]) -> None:
     """Give the intervals of games that were stopped early the level that their looks need."""
-    from clemcore.clemgame.runs.until import levels_of
-
     for run in runs:
+        from clemcore.clemgame.runs.until import levels_of  # only where there is a manifest
+
         for game, level in levels_of(run).items():
             evaluation.set_level(game, run.name, level)
 

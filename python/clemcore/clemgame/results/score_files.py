@@ -19,7 +19,6 @@ from clemcore.clemgame.layout.found import SIGNS, found_at, read_json, run_and_e
 from clemcore.clemgame.layout.names import component, episode_folder, name_of
 from clemcore.clemgame.layout.walking import walk
 from clemcore.clemgame.results.known_scores import FILE, KnownEpisodes, KnownScores, settled_state_of
-from clemcore.clemgame.store.reader import RunReader
 from clemcore.clemgame.store.schema import is_store_file
 from clemcore.errors import MixedRunError, StoreError
 
@@ -188,6 +187,8 @@ class _Names:
 
 def _of_store(run: Path, unreadable: list[tuple[Path, str]] | None) -> Iterator[EpisodeScores]:
     """Give the episodes whose scores are not in a file."""
+    from clemcore.clemgame.store.reader import RunReader  # most of its code is for calls
+
     reader = RunReader(run)
     episodes = reader.episodes()
     if unreadable is not None:

@@ -6,7 +6,6 @@ packages are noted. Anything else would mix results that do not belong together.
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,6 +135,8 @@ def describe(
 
 def versions() -> Json:
     """Return the versions of clemcore, of Python and of all installed packages."""
+    import platform  # by the writer alone
+
     return {"clemcore": __version__, "python": platform.python_version(), "packages": _packages()}
 
 

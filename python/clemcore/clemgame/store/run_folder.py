@@ -6,7 +6,6 @@ Nothing is written into a folder of another program. It does not know what ``run
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -15,14 +14,12 @@ from typing import Any
 from clemcore._core import json_indented
 from clemcore.calls.encoding import to_json
 from clemcore.clemgame.store.manifest import SECTION, VERSION, Json
+from clemcore.clemgame.store.marks import MANIFEST, MARK, is_set_aside
 from clemcore.errors import RunError
 from clemcore.files import locked, replace_file
 from clemcore.secrets import scrub_json
 
-FILE = "run.json"
-# The name that :func:`move_aside` gives a run. A run that gets another name counts again.
-_MARK = ".until_"
-_SET_ASIDE = re.compile(r".+\.until_\d{4}-\d\d-\d\d_\d{6}(_\d+)?", re.DOTALL)
+FILE = MANIFEST
 
 
 def read(folder: Path) -> Json | None:
@@ -121,19 +118,14 @@ def add(folder: Path, manifest: Json, extend: Callable[[Json], None]) -> Json:
     return current
 
 
-def is_set_aside(name: str) -> bool:
-    """Tell by the name of a folder whether it is a run that was moved aside."""
-    return _MARK in name and _SET_ASIDE.fullmatch(name) is not None
-
-
 def move_aside(folder: Path) -> Path:
     """Move a run to a dated name beside it, and mark it, so that later commands over all runs leave it out."""
     stamp = datetime.now().strftime("%Y-%m-%d_%H%M%S")
-    target = folder.with_name(f"{folder.name}.until_{stamp}")
+    target = folder.with_name(f"{folder.name}{MARK}{stamp}")
     number = 1
     while target.exists():
         number += 1
-        target = folder.with_name(f"{folder.name}.until_{stamp}_{number}")
+        target = folder.with_name(f"{folder.name}{MARK}{stamp}_{number}")
     folder.rename(target)
     manifest = read(target)
     if manifest is not None:

@@ -6,10 +6,13 @@ reader of the old one stays.
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clemcore.errors import StoreError
+
+if TYPE_CHECKING:
+    import sqlite3  # its import takes longer than a look at names of files
 
 # In the file's header: what says that a file is a store ("clrn").
 APPLICATION_ID = 0x636C726E
