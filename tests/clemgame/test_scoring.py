@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import random
 import shutil
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from clemcore import cli
 from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.clemgame.registry import GameRegistry
 from clemcore.clemgame.results.score_files import find_outcomes
-from clemcore.clemgame.scoring import Scored, find, scheduler, score
+from clemcore.clemgame.scoring import Processes, Scored, find, processes, scheduler, score
 from clemcore.clemgame.store import RunStore
 from support.echo_game import write_game
 
@@ -38,9 +39,11 @@ def _play(*flags: str) -> None:
     assert cli.main(["run", "-g", "all", "-m", "mock", *flags]) == 0
 
 
-def _score(game: str = "echo", **options: Any) -> Scored:
+def _score(game: str = "echo", processes: int | None = None, **options: Any) -> Scored:
     specs = GameRegistry.from_directories_and_cwd_files().get_game_specs_that_unify_with(game, verbose=False)
-    (result,) = score(find(Path("results")), specs, **options)
+    with Processes(processes) as own:
+        found = find(Path("results"), on_pending=own.expect)
+        (result,) = score(found, specs, processes=own, **options)
     return result
 
 
@@ -122,6 +125,38 @@ def test_a_damaged_ledger_only_costs_time(game: Path, content: str) -> None:
     assert _score().count == 4
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_ledger_that_is_cut_or_changed_only_costs_time(game: Path, seed: int) -> None:
+    _play()
+    _score()
+    path, chance = RUN / ".scored.json", random.Random(seed)
+    kept = path.read_bytes()
+    path.write_bytes(kept[: chance.randrange(len(kept) - 1)])
+    assert _score().count == 4
+    damaged = bytearray(kept)
+    damaged[chance.randrange(len(kept) - 1)] ^= 1 << chance.randrange(8)
+    path.write_bytes(damaged)
+    assert _score().count == 4
+    assert _score().current == 4
+
+
+def test_processes_that_were_started_too_early_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "FEWEST", 1)
+    with Processes(2) as own:
+        own.expect(1)
+        own.expect(5)
+        first, second = own.take(), own.take()
+        own.expect(5)
+        first.end()
+        second.end()
+        third = own.take()  # more than were expected
+        third.end()
+        own._waiting.append(own._start())
+        waiting = own._waiting[0]
+    assert [each.popen.returncode for each in (first, second, third, waiting)] == [0] * 4
+    assert not first.noise.exists()
+
+
 def test_an_episode_that_was_played_again_is_scored_again(game: Path) -> None:
     _play()
     _score()
@@ -179,7 +214,8 @@ def test_experiments_whose_names_are_no_folder_names_are_played_scored_and_evalu
 # -- processes --------------------------------------------------------------------
 def test_two_processes_give_the_scores_of_one(game: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_game(Path(), instances=7)
-    monkeypatch.setattr(scheduler, "_FEWEST", 1)
+    monkeypatch.setattr(scheduler, "FEWEST", 1)
+    monkeypatch.setattr(processes, "FEWEST", 1)
     _play()
     before = _score(processes=1), {path: path.read_bytes() for path in RUN.rglob("scores.json")}
     after = _score(processes=2, force=True), {path: path.read_bytes() for path in RUN.rglob("scores.json")}
@@ -202,7 +238,8 @@ def _with_scorer(game: Path, body: str) -> None:
 
 
 def test_a_scorer_that_writes_into_the_working_folder_is_alone(game: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "_FEWEST", 1)
+    monkeypatch.setattr(scheduler, "FEWEST", 1)
+    monkeypatch.setattr(processes, "FEWEST", 1)
     _play()
     _with_scorer(game, _APPENDS)
     result = _score(processes=2)
@@ -229,7 +266,8 @@ _CATCHES = """
 def test_code_that_catches_everything_cannot_write_beside_another_process(
     game: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "_FEWEST", 1)
+    monkeypatch.setattr(scheduler, "FEWEST", 1)
+    monkeypatch.setattr(processes, "FEWEST", 1)
     _play()
     _with_scorer(game, _CATCHES)
     result = _score(processes=2)
@@ -247,7 +285,8 @@ _LINKS = """
 
 
 def test_a_link_from_the_folder_of_an_episode_is_followed(game: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "_FEWEST", 1)
+    monkeypatch.setattr(scheduler, "FEWEST", 1)
+    monkeypatch.setattr(processes, "FEWEST", 1)
     _play()
     _with_scorer(game, _LINKS)
     _change(game / "master.py", "import random", "import os\nimport random")

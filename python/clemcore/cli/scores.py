@@ -82,29 +82,33 @@ def score_all(
         force: score also what has current scores.
     """
     from clemcore.clemgame.registry import GameRegistry
-    from clemcore.clemgame.scoring import find, score
+    from clemcore.clemgame.scoring import Processes, find, score
     from clemcore.errors import RunError
 
     registry = GameRegistry.from_directories_and_cwd_files()
     if not path.is_dir():
         raise RunError(f"{path}: there is no such folder; name the folder of the results with -r")
     note_set_aside(path)
-    with progress(f"looking for episodes in {path}"):
-        found = find(path, models, experiment)
-    status = 1 if found.problems else 0
-    show_some([f"clem: {place}: {scrub(text)}" for place, text in found.problems])
-    if not found.episodes:
-        raise RunError(f"{path}: holds no completed episode{_selection(models, experiment)}")
-    is_all = ALL in games
-    wanted = list(registry) if is_all else _named(registry, games, path, found.episodes)
-    specs = [spec for spec in wanted if spec.game_name in found.episodes]
-    known = {spec.game_name for spec in wanted}
-    unknown = [name for name in found.episodes if name not in known] if is_all else []
-    for name in unknown:
-        note(f"clem: {name}: not scored, because there is no game of this name here; 'clem list games' shows all")
-        status = 1
-    with progress("scoring"):
-        results = score(found, specs, force=force)
+    with Processes() as processes:
+        with progress(f"looking for episodes in {path}"):
+            # Processes start while the rest is looked for.
+            found = find(path, models, experiment, on_pending=processes.expect)
+        status = 1 if found.problems else 0
+        show_some([f"clem: {place}: {scrub(text)}" for place, text in found.problems])
+        if not found.episodes:
+            raise RunError(f"{path}: holds no completed episode{_selection(models, experiment)}")
+        is_all = ALL in games
+        wanted = list(registry) if is_all else _named(registry, games, path, found.episodes)
+        specs = [spec for spec in wanted if spec.game_name in found.episodes]
+        known = {spec.game_name for spec in wanted}
+        unknown = [name for name in found.episodes if name not in known] if is_all else []
+        for name in unknown:
+            note(
+                f"clem: {name}: not scored, because there is no game of this name here; 'clem list games' shows all"
+            )
+            status = 1
+        with progress("scoring"):
+            results = score(found, specs, force=force, processes=processes)
     for each in results:
         _show(each)
         status = 1 if each.failed else status

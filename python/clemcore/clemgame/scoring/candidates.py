@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -77,22 +77,36 @@ class Found:
     left_out: int = 0
 
 
-def find(path: Path, models: Sequence[str] = (), experiment: str | None = None) -> Found:
+def find(
+    path: Path,
+    models: Sequence[str] = (),
+    experiment: str | None = None,
+    *,
+    on_pending: Callable[[int], None] | None = None,
+) -> Found:
     """Find the completed episodes below a folder.
 
     Args:
         path: a run, a folder that holds some, or a folder within a run of the classic layout.
         models: only results with one of these texts in a part of their path, as in 3.7.2; all if there is none.
         experiment: only episodes of this experiment.
+        on_pending: called with the number of episodes so far that have no scores which fit their records.
 
     Raises:
         StoreError: there are none, or a store cannot be read.
     """
     found = Found()
+    pending = 0
     for run in find_runs(path):
         ledger = ScoreLedger(run)
         try:
-            episodes = list(_of_store(run, ledger, found.problems) if store_files(run) else _of_files(run, ledger))
+            episodes = []
+            of_run = _of_store(run, ledger, found.problems) if store_files(run) else _of_files(run, ledger)
+            for episode in of_run:
+                episodes.append(episode)
+                if on_pending is not None and not episode.is_scored:
+                    pending += 1
+                    on_pending(pending)
         except StoreError as fault:  # the other runs can be scored
             found.problems.append((str(run), str(fault)))
             continue

@@ -1,7 +1,9 @@
 """What the scores of a run were computed from: hashes of records, of the game's code and of its scorer.
 
 It is kept in the hidden file ``.scored.json`` of the run, which may be removed at any time: then all episodes are
-scored again. It does not know how scores are computed.
+scored again. Its first lines say what scores come from, and each of the others is about one episode. A line is kept
+as the text that it is, and written again as such, because most of a large run is as it was. The last line is a sum
+of the others: a file that was cut or changed is not used. It does not know how scores are computed.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +19,10 @@ from clemcore.clemgame.layout import file_state
 from clemcore.clemgame.layout.jsonfile import write_whole
 
 NAME = ".scored.json"
-_VERSION = 2
+_VERSION = 3
 
+# How a line has that an episode is one of files.
+_NO_ATTEMPT = '""'
 # The state of a file as JSON has it; see :mod:`clemcore.clemgame.layout.file_state`.
 State = list[int]
 
@@ -38,13 +41,13 @@ def state_of(path: str | int) -> State:
     return [0, *state[1:]] if file_state.has_just_changed(state) else list(state)
 
 
-def _is_as(path: str, state: State | None) -> bool:
-    """Tell whether a file has this state, or is missing if it has none."""
+def _state_text(path: str) -> str:
+    """Return the state of a file as a line of the ledger has it."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - a run has many
+        time, changed, size, number = file_state.state_of(os.stat(path))  # noqa: PTH116 - a run has many
     except OSError:
-        return state is None
-    return list(file_state.state_of(status)) == state
+        return "null"
+    return f"[{time},{changed},{size},{number}]"
 
 
 def _now(path: str) -> State | None:
@@ -105,16 +108,16 @@ class ScoreLedger:
         self._run = str(run)
         self._path = f"{run}/{NAME}"
         self.is_changed = False
-        known: Any = {}
-        with contextlib.suppress(OSError, ValueError):
-            known = json.loads(Path(self._path).read_bytes())
-        if not _is_whole(known):
-            known = {}
-        self._makings = [Making(*each) for each in known.get("makings", [])]
+        head: dict[str, Any] = {}
+        # The fields of an Entry, as they are written: to read them takes longer than to compare them.
+        self._episodes: dict[str, str] = {}
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            head, self._episodes = _read(Path(self._path).read_bytes())
+        self._makings = [Making(*each) for each in head.get("makings", [])]
+        # The last one that was noted, with what was given for it.
+        self._last: tuple[Making, str, int] | None = None
         # Of the folder of each experiment: game, experiment, state and hash of its file.
-        self._experiments: dict[str, list[Any]] = known.get("experiments", {})
-        # Lists, because to make an Entry of each takes longer than to read them.
-        self._episodes: dict[str, Sequence[Any]] = known.get("episodes", {})
+        self._experiments: dict[str, list[Any]] = head.get("experiments", {})
         self._experiments_now: dict[str, str] = {}
 
     # -- what is current -------------------------------------------------------------------------------------------
@@ -123,23 +126,19 @@ class ScoreLedger:
         entry = self._episodes.get(name)
         if entry is None:
             return None
-        making, game_id, epoch, attempt, _, interactions, instance, scores, _ = entry
+        making, game_id, epoch, attempt, _, states = entry.split(",", 5)
         folder = f"{self._run}/{name}"
-        is_same = (
-            not attempt
-            and _is_as(f"{folder}/interactions.json", interactions)
-            and _is_as(f"{folder}/scores.json", scores)
-            and _is_as(f"{folder}/instance.json", instance)
-            and not os.access(f"{folder}/error.json", os.F_OK)
-        )
-        if not is_same:
+        now = ",".join([_state_text(f"{folder}/{file}.json") for file in ("interactions", "instance", "scores")])
+        if attempt != _NO_ATTEMPT or states.rpartition(",")[0] != now:
+            return None
+        if os.access(f"{folder}/error.json", os.F_OK):
             return None
         place = name.rpartition("/")[0]
         known = self._experiments_now.get(place)
-        if (self.experiment_hash(name) if known is None else known) != self._makings[making].experiment:
+        if (self.experiment_hash(name) if known is None else known) != self._makings[int(making)].experiment:
             return None
         game, experiment, _, _ = self._experiments[place]
-        return game, experiment, game_id, epoch
+        return game, experiment, int(game_id), int(epoch)
 
     def is_current(self, name: str, names: tuple[str, str, int, int]) -> bool:
         """Tell whether the scores of an episode of files fit its records, by their hashes."""
@@ -154,7 +153,7 @@ class ScoreLedger:
             return False
         if is_same and self.experiment_hash(name) == self._makings[entry.making].experiment:
             scores = _now(f"{folder}/scores.json")
-            self._episodes[name] = entry._replace(interactions=states[0], instance=states[1], scores=scores)
+            self._episodes[name] = _line(entry._replace(interactions=states[0], instance=states[1], scores=scores))
             self.is_changed = True
             return True
         return False
@@ -168,7 +167,7 @@ class ScoreLedger:
 
     def _entry(self, name: str) -> Entry | None:
         entry = self._episodes.get(name)
-        return None if entry is None else Entry._make(entry)
+        return None if entry is None else Entry._make(json.loads(f"[{entry}]"))
 
     def _has_scores(self, name: str, entry: Entry) -> bool:
         path = f"{self._run}/{name}/scores.json"
@@ -192,8 +191,7 @@ class ScoreLedger:
 
     def making_of(self, name: str) -> Making:
         """Return what the scores of an episode come from; episodes that come from the same get the same object."""
-        number: int = self._episodes[name][0]
-        return self._makings[number]
+        return self._makings[int(self._episodes[name].partition(",")[0])]
 
     # -- changes ---------------------------------------------------------------------------------------------------
     def note(self, name: str, names: tuple[str, str], making: Making, facts: dict[str, Any]) -> None:
@@ -205,15 +203,20 @@ class ScoreLedger:
             making: what the scores come from; the hash of the experiment is added here.
             facts: the other fields of an :class:`Entry`.
         """
-        making = making._replace(experiment=self.experiment_hash(name))
+        of_experiment = self.experiment_hash(name)
+        if self._last is None or self._last[0] is not making or self._last[1] != of_experiment:
+            self._last = making, of_experiment, self._number_of(making._replace(experiment=of_experiment))
+        self._episodes[name] = _line(Entry(making=self._last[2], **facts))
+        place = name.rpartition("/")[0]
+        if place not in self._experiments or self._experiments[place][3] != of_experiment:
+            path = f"{self._run}/{place}/experiment.json"
+            self._experiments[place] = [*names, _state_or_none(path), of_experiment]
+        self.is_changed = True
+
+    def _number_of(self, making: Making) -> int:
         if making not in self._makings:
             self._makings.append(making)
-        self._episodes[name] = Entry(making=self._makings.index(making), **facts)
-        place = name.rpartition("/")[0]
-        path = f"{self._run}/{place}/experiment.json"
-        if place not in self._experiments or self._experiments[place][3] != making.experiment:
-            self._experiments[place] = [*names, _state_or_none(path), making.experiment]
-        self.is_changed = True
+        return self._makings.index(making)
 
     def forget(self, name: str) -> bool:
         """Forget the scores of an episode; tell whether its ``scores.json`` is the one that was noted."""
@@ -231,30 +234,39 @@ class ScoreLedger:
             OSError: it cannot be written.
         """
         if self.is_changed:
-            kept = {
-                "version": _VERSION,
-                "makings": self._makings,
-                "experiments": self._experiments,
-                "episodes": self._episodes,
-            }
-            write_whole(self._path, _encoded(kept))
+            head = {"version": _VERSION, "makings": self._makings, "experiments": self._experiments}
+            write_whole(self._path, _written(head, self._episodes))
             self.is_changed = False
 
 
-def _is_whole(known: Any) -> bool:
-    """Tell whether the content of the file is what :meth:`ScoreLedger.save` writes."""
-    if not isinstance(known, dict) or known.get("version") != _VERSION:
-        return False
-    try:
-        makings = known["makings"]
-        return (
-            all(len(each) == len(Making._fields) for each in makings)
-            and all(len(each) == len(Entry._fields) for each in known["episodes"].values())
-            and all(0 <= each[0] < len(makings) for each in known["episodes"].values())
-            and all(len(each) == 4 for each in known["experiments"].values())  # noqa: PLR2004 - as note() makes it
-        )
-    except (KeyError, TypeError, AttributeError):
-        return False
+def _line(entry: Entry) -> str:
+    """Return the fields of an entry as JSON, without the brackets around them."""
+    return json.dumps(entry, separators=(",", ":"))[1:-1]
+
+
+def _written(head: dict[str, Any], episodes: dict[str, str]) -> bytes:
+    """Return the content of the file: what all have in common, names, entries, and the sum of all that."""
+    names = json.dumps(list(episodes), ensure_ascii=False, separators=(",", ":"))
+    text = "\n".join([json.dumps(head, ensure_ascii=False, separators=(",", ":")), names, *episodes.values()])
+    # Bytes of a folder's name that are not UTF-8 become escapes of JSON.
+    data = text.encode("utf-8", "backslashreplace")
+    return b"%s\n%s\n" % (data, short_hash(data).encode())
+
+
+def _read(content: bytes) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what :func:`_written` was given.
+
+    Raises:
+        ValueError: it was not written by it.
+    """
+    data, _, rest = content.removesuffix(b"\n").rpartition(b"\n")
+    if short_hash(data).encode() != rest:
+        raise ValueError("the sum is another one")
+    head, names, *entries = data.decode().split("\n")
+    known = json.loads(head)
+    if known["version"] != _VERSION:
+        raise ValueError("another version")
+    return known, dict(zip(json.loads(names), entries, strict=True))
 
 
 def records_hash(folder: str) -> str:
@@ -282,8 +294,3 @@ def _state_or_none(path: str) -> State | None:
         return state_of(path)
     except OSError:
         return None
-
-
-def _encoded(kept: Any) -> bytes:
-    # Bytes of a folder's name that are not UTF-8 become escapes of JSON.
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")

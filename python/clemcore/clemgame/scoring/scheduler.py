@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,13 +21,11 @@ from clemcore.clemgame.reading.fingerprint import code_of
 from clemcore.clemgame.scoring.candidates import Candidate, Found
 from clemcore.clemgame.scoring.keeping import ScoreKeeper
 from clemcore.clemgame.scoring.ledger import Making, hash_of
+from clemcore.clemgame.scoring.processes import FEWEST, Process, Processes
 
 if TYPE_CHECKING:
     from clemcore.clemgame.reading.spec import GameSpec
 
-_WORKER = "clemcore.clemgame.scoring.worker"
-# A process more must be worth its start and another import of the game.
-_FEWEST = 100
 # Lines of a scorer's own output that are shown when its process ends unasked.
 _TAIL = 5
 
@@ -81,7 +76,7 @@ def score(
     *,
     force: bool = False,
     compare: bool = False,
-    processes: int | None = None,
+    processes: Processes | None = None,
     on_scored: Callable[[int], None] | None = None,
 ) -> list[Scored]:
     """Score the completed episodes of games.
@@ -91,14 +86,16 @@ def score(
         specs: the games.
         force: also score episodes whose scores are current.
         compare: write nothing; compare with the scores that are there.
-        processes: how many processes score at once; by default one per processor of this process.
+        processes: the processes that score; by default one per processor of this process.
         on_scored: called with the number of episodes that were scored since the last call.
 
     Raises:
         StoreError: another process writes the store of a run that has no classic files.
         OSError: a file cannot be written.
     """
-    number = processes or _processors()
+    if processes is None:
+        with Processes() as own:
+            return score(found, specs, force=force, compare=compare, processes=own, on_scored=on_scored)
     results, jobs = [], []
     for spec in specs:
         result = Scored(spec.game_name)
@@ -107,15 +104,11 @@ def score(
         code = "" if compare else code_of(spec)
         pending = episodes if force or compare else _pending(episodes, code, found)
         result.current = len(episodes) - len(pending)
-        parts = max(1, min(number, len(pending) // _FEWEST))
+        parts = max(1, min(processes.number, len(pending) // FEWEST))
         jobs += [_Job(spec, code, pending[part::parts], result) for part in range(parts) if pending]
     with ScoreKeeper(found.ledgers, on_scored) as keeper:
-        _Lanes(number, keeper, compare=compare).do(jobs)
+        _Lanes(processes, keeper, compare=compare).do(jobs)
     return results
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _pending(episodes: Sequence[Candidate], code: str, found: Found) -> list[Candidate]:
@@ -136,10 +129,10 @@ def _pending(episodes: Sequence[Candidate], code: str, found: Found) -> list[Can
 class _Lanes:
     """Processes that score, each driven by a thread."""
 
-    def __init__(self, number: int, keeper: ScoreKeeper, *, compare: bool) -> None:
+    def __init__(self, processes: Processes, keeper: ScoreKeeper, *, compare: bool) -> None:
         self._keeper = keeper
         self._compare = compare
-        self._number = number
+        self._processes = processes
         # Held by the game that writes into a shared folder.
         self._alone = threading.Lock()
         self._waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
@@ -149,38 +142,37 @@ class _Lanes:
 
     def do(self, jobs: Sequence[_Job]) -> None:
         """Do all jobs."""
-        with tempfile.TemporaryDirectory(prefix="clem-score-") as folder:
-            while jobs:
-                # A single process cannot disturb another.
-                is_single = self._number == 1 or len(jobs) == 1
-                for job in jobs:
-                    job.is_alone = job.is_alone or is_single
-                    self._waiting.put(job)
-                lanes = min(self._number, len(jobs))
-                with ThreadPoolExecutor(max_workers=lanes) as pool:
-                    try:
-                        list(pool.map(lambda lane: self._lane(Path(folder, f"{lane}.txt")), range(lanes)))
-                    except BaseException:  # Ctrl-C, too: what was scored is kept
-                        self._drop_waiting()
-                        raise
-                jobs = [_joined(each) for each in self._again.values()]
-                self._again.clear()
+        while jobs:
+            # A single process cannot disturb another.
+            is_single = self._processes.number == 1 or len(jobs) == 1
+            for job in jobs:
+                job.is_alone = job.is_alone or is_single
+                self._waiting.put(job)
+            lanes = min(self._processes.number, len(jobs))
+            with ThreadPoolExecutor(max_workers=lanes) as pool:
+                try:
+                    list(pool.map(lambda _: self._lane(), range(lanes)))
+                except BaseException:  # Ctrl-C, too: what was scored is kept
+                    self._drop_waiting()
+                    raise
+            jobs = [_joined(each) for each in self._again.values()]
+            self._again.clear()
 
-    def _lane(self, noise: Path) -> None:
+    def _lane(self) -> None:
         """Give jobs to one process until there are no more."""
-        process: subprocess.Popen[str] | None = None
+        process: Process | None = None
         try:
             while (job := self._next()) is not None:
-                if process is None or process.poll() is not None:
-                    process = _start(noise)
+                if process is None or process.popen.poll() is not None:
+                    process = self._processes.take()
                 with self._alone if job.is_alone else contextlib.nullcontext():
-                    self._one(job, process, noise)
+                    self._one(job, process.popen, process.noise)
         except BaseException:
             self._drop_waiting()
             raise
         finally:
             if process is not None:
-                _end(process)
+                process.end()
 
     def _drop_waiting(self) -> None:
         """Begin nothing more: processes end with what they do now."""
@@ -271,27 +263,3 @@ def _joined(jobs: Sequence[_Job]) -> _Job:
     first = jobs[0]
     episodes = sorted((each for job in jobs for each in job.episodes), key=lambda each: (each.run, each.name))
     return _Job(first.spec, first.code, episodes, first.result, is_alone=True)
-
-
-def _start(noise: Path) -> subprocess.Popen[str]:
-    # Sets of texts have one order in all scorers' processes.
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "MPLBACKEND": os.environ.get("MPLBACKEND", "Agg")}
-    with noise.open("ab") as file:
-        return subprocess.Popen(  # noqa: S603 - a module of this package
-            [sys.executable, "-m", _WORKER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=file,
-            env=environment,
-            encoding="utf-8",
-        )
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
-    with contextlib.suppress(BrokenPipeError):
-        process.stdin.close()
-    if sys.exc_info()[0] is not None:
-        process.terminate()
-    process.wait()
-    process.stdout.close()
