@@ -328,8 +328,11 @@ def test_results_of_1_x_are_read(tmp_path: Path) -> None:
 def test_results_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="holds no episodes"):
         list(read_episodes(tmp_path))
-    with pytest.raises(StoreError, match="is not a folder"):
+    with pytest.raises(StoreError, match=r"missing does not exist\. Name a run, or a folder"):
         list(read_episodes(tmp_path / "missing"))
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="file is not a folder"):
+        list(read_episodes(tmp_path / "file"))
     place = write_episode(tmp_path / "run", _finished())
     (place / "interactions.json").write_text("{")
     (episode,) = read_episodes(tmp_path)

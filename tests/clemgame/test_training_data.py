@@ -322,7 +322,7 @@ def test_a_run_that_is_not_there_is_said_before_files_that_exist(here: Path) -> 
     Path("data").mkdir()
     for name in ("train.jsonl", "episodes.jsonl"):
         Path("data", name).write_text("")
-    with pytest.raises(StoreError, match="nothere is not a folder"):
+    with pytest.raises(StoreError, match="nothere does not exist"):
         export_training("nothere", "sft", "data")
     assert cli.main(["export", "nothere", "--to", "jsonl", "-o", "data"]) == 2
 

@@ -68,7 +68,9 @@ def show_costs(figures: dict[str, Any]) -> None:
         ),
         rows,
     )
-    note("point: an episode, for each point of clemscore. Nothing is shown that is not known of every call")
+    note(
+        "point: what an episode takes, divided by the clemscore. A field is empty unless it is known for every call"
+    )
 
 
 def _shares(costs: dict[str, Any]) -> str:

@@ -451,8 +451,8 @@ async function rowsOf(chosen) {
 }
 const listOf = (found) => Array.from({ length: found.n }, (_, index) => rowAt(found, index));
 const rowAt = (found, index) => new Row(found.tables[found.of[index]], found.games[found.of[index]], found.at[index]);
-const SORTS = "mgxiposndw"; // the columns of the list; "g" is the game of a table
-const ranks = {}; // of names, by the letter of their column
+const SORTS = "mgxiposndw"; // columns; "g" is the game of a table
+const ranks = {}; // of names, by column
 function ranksOf(names) {
 	const order = names.map((_, at) => at).sort((a, b) => compare(names[a], names[b]));
 	const found = [];
@@ -696,7 +696,8 @@ async function side() {
 }
 async function instances() {
 	const chosen = filters();
-	if (chosen.g === -1) return chooseGame();
+	if (chosen.g === -1 && S.games.length > 1) return chooseGame();
+	if (chosen.g === -1) chosen.g = 0;
 	const found = await rowsOf(chosen);
 	if (!found.n) return [nothing()];
 	const lines = new Map();

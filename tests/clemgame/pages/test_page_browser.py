@@ -117,6 +117,8 @@ def test_what_is_filtered_sorted_and_searched(tmp_path: Path, chromium: Chromium
         assert "22 responses found in 242 episodes" in page.inner_text("#status")
         opened(page, address, "#view=errors")
         assert "more: more in line N" in page.inner_text("tbody")
+        opened(page, address, "#view=instances")  # there is only one game to choose
+        assert "121 instances" in page.inner_text("caption")
         opened(page, address, "#view=episodes&m=gone.123456")
         assert "No episode passes the filters (Model: gone.123456)" in page.inner_text("main")
         assert not seen.messages

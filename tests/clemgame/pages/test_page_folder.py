@@ -141,7 +141,7 @@ def test_an_earlier_page_is_replaced_and_other_folders_are_left_alone(tmp_path: 
         write_folder([run], tmp_path / "mine")
     with pytest.raises(StoreError, match="holds no episodes"):
         write_folder([tmp_path / "mine"], tmp_path / "page")
-    with pytest.raises(StoreError, match="is not a folder"):
+    with pytest.raises(StoreError, match="does not exist"):
         write_folder([tmp_path / "nothing"], tmp_path / "page")
     assert (tmp_path / "page" / "index.html").is_file()
 

@@ -73,8 +73,8 @@ def test_times_of_models_replace_what_is_given(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["--games", "0"], "--games must be above 0"),
-        ([], "is not a folder"),
-        (["--model", "no-such"], "is not a folder"),
+        ([], "does not exist"),
+        (["--model", "no-such"], "does not exist"),
     ],
 )
 def test_wrong_input_is_told(tmp_path: Path, arguments: list[str], told: str) -> None:

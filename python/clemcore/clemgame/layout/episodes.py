@@ -246,7 +246,8 @@ def find_runs(path: Path) -> list[Path]:
         StoreError: there is none.
     """
     if not path.is_dir():
-        raise StoreError(f"{path} is not a folder. Name a run, or a folder that holds some")
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise StoreError(f"{path} {what}. Name a run, or a folder that holds some; 'clem run' makes them")
     if is_run(path):
         return [path]
     inner = folders_in(path)

@@ -49,7 +49,7 @@ class Costs:
                 self.known[kind] += 1
 
     def total(self, kind: str) -> float | None:
-        """Return a sum; None if it is not known of every call."""
+        """Return a sum; None if it is not known for every call."""
         return self.sums[kind] if self.calls and self.known[kind] == self.calls else None
 
     def per(self, kind: str, unit: str, clemscore: float | None) -> float | None:
@@ -111,7 +111,7 @@ def costs_of(path: Path | str, unreadable: list[tuple[Path, str]] | None = None)
 
 
 def described(costs: Costs, clemscore: float | None) -> dict[str, Any]:
-    """Return costs as JSON: the counts, the totals, and each kind per unit; null if not known of every call."""
+    """Return costs as JSON: the counts, the totals, and each kind per unit; null if not known for every call."""
     per = {unit: {kind: costs.per(kind, unit, clemscore) for kind in KINDS} for unit in UNITS}
     totals = {kind: costs.total(kind) for kind in KINDS}
     return {
