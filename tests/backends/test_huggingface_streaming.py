@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from clemcore import backends
 from clemcore.backends.huggingface_local import HuggingfaceLocalModel
 from clemcore.backends.local.pieces import Pieces
+from clemcore.backends.local.tags import Tags
+from clemcore.backends.local.thought import Limit, Thought
 from clemcore.model import Model
 from support.tiny import CANBERRA, CAPITAL, THINK, copy_of, load, think
 
@@ -67,10 +70,13 @@ def test_a_closed_stream_ends_the_generation_and_is_recorded(tiny_chat: Path, tm
 
 
 class Words:
-    """An engine whose tokens are characters."""
+    """An engine whose tokens are characters; as SentencePiece, it drops a blank at the beginning of a text."""
 
     def decode(self, ids: list[int]) -> str:
-        return bytes(ids).decode("utf-8", "replace")
+        return bytes(ids).decode("utf-8", "replace").removeprefix(" ")
+
+    def bytes_of(self, token: int) -> bytes:
+        return bytes([token])
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode())
@@ -97,3 +103,17 @@ def test_a_piece_is_given_when_nothing_can_take_it_back(
     for length in range(1, len(ids) + 1):
         pieces(ids[:length])
     assert got == given
+
+
+def test_the_pieces_of_a_constrained_answer_hold_nothing_of_the_thought() -> None:
+    got: list[str] = []
+    engine: Any = Words()
+    thought = Thought(Tags("", re.compile("</t>"), "</t>"), Limit(9, thought=3), engine, "")
+    pieces = Pieces(
+        engine, got.append, lambda _: 0, stops=(), has_end_pattern=False, answer_token=thought.settled_token
+    )
+    ids = list(b" ab</t> xyz!")
+    for length in range(1, len(ids) + 1):
+        thought.follow(ids[:length])
+        pieces(ids[:length])
+    assert got == [" x", "y", "z"]

@@ -312,7 +312,7 @@ class Preparation:
             _at_once if item.thought is None else item.thought.settled_start,
             stops=item.stops,
             has_end_pattern=bool(self._entry.eos_to_cull),
-            is_exact=item.constraint is not None,
+            answer_token=None if item.constraint is None else _first_token_of(item.thought),
         )
 
         def on_tokens(ids: Sequence[int]) -> bool:
@@ -337,6 +337,11 @@ def _fault_of_search(arguments: Arguments) -> str:
 def _at_once(_text: str) -> int:
     """Return where the answer of a reply begins that is not divided."""
     return 0
+
+
+def _first_token_of(thought: Thought | None) -> Callable[[], int | None]:
+    """Return what tells the number of the answer's first token, or None where that may still change."""
+    return (lambda: 0) if thought is None else thought.settled_token
 
 
 def _limited(

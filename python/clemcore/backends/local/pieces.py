@@ -24,7 +24,8 @@ class Pieces:
         answer_start: returns where the answer begins in what was generated so far, or None.
         stops: the stop strings of the reply.
         has_end_pattern: whether the entry names a pattern that is cut off at the end.
-        is_exact: whether blanks at the beginning belong to the answer, as under a constraint.
+        answer_token: under a constraint, whose answers keep every blank: returns the number of the answer's first
+            token, or None. It stands in for ``answer_start``.
     """
 
     def __init__(
@@ -35,33 +36,39 @@ class Pieces:
         *,
         stops: Sequence[str],
         has_end_pattern: bool,
-        is_exact: bool = False,
+        answer_token: Callable[[], int | None] | None = None,
     ) -> None:
         self._engine = engine
         self._take = take
         self._answer_start = answer_start
         self._stops = stops
         self._held = _HELD_BEFORE_AN_END if has_end_pattern else 1
-        self._is_exact = is_exact
+        self._answer_token = answer_token
         self._given = ""
 
     def __call__(self, ids: Sequence[int]) -> None:
         """Take all new ids so far, and give out what is certain of the answer."""
-        text = self._text(ids[: -self._held])
-        start = self._answer_start(text)
-        if start is None:
+        begun = self._begun(ids[: -self._held])
+        if begun is None:
             return
-        answer = self._certain(text[start:] if self._is_exact else text[start:].lstrip())
+        answer = self._certain(begun)
         if not answer.startswith(self._given) or answer == self._given:
             return
         piece = answer[len(self._given) :]
         self._given = answer
         self._take(piece)
 
-    def _text(self, ids: Sequence[int]) -> str:
-        if self._is_exact:  # a tokenizer may drop a blank at the beginning of what it decodes
-            return b"".join(map(self._engine.bytes_of, ids)).decode("utf-8", errors="replace")
-        return self._engine.decode(ids)
+    def _begun(self, ids: Sequence[int]) -> str | None:
+        """Return the text of the answer in some ids, or None where it has not begun for good."""
+        if self._answer_token is None:
+            text = self._engine.decode(ids)
+            start = self._answer_start(text)
+            return None if start is None else text[start:].lstrip()
+        first = self._answer_token()
+        if first is None:
+            return None
+        # By its bytes: a tokenizer may drop a blank at the beginning of what it decodes.
+        return b"".join(map(self._engine.bytes_of, ids[first:])).decode("utf-8", errors="replace")
 
     def _certain(self, text: str) -> str:
         """Return a text without an end that may change: half a character, whitespace, what begins a stop string."""

@@ -275,6 +275,10 @@ class Thought:
         end = self._last_end(text)
         return 0 if end is None else end[1]
 
+    def settled_token(self) -> int | None:
+        """Return the number of the first token of the answer, or None where a later end tag could still move it."""
+        return self.answer if self.is_settled else None
+
     def facts(self, *, is_cut: bool) -> dict[str, Any]:
         """Return what the record says about it.
 
