@@ -130,6 +130,12 @@ class TestSearch:
 
 
 class TestPenaltiesAndBias:
+    def test_a_reply_that_could_never_end(self, model: HuggingfaceLocalModel) -> None:
+        used = len(ask(model).prompt["input_ids"])
+        assert ask(model, min_length=used + 20, max_tokens=20).response["output_ids"]
+        with pytest.raises(GenerationArgumentError, match=f"min_length {used + 21} is more than the {used} tokens"):
+            ask(model, min_length=used + 21, max_tokens=20)
+
     def test_presence_and_frequency_by_hand(self, model: HuggingfaceLocalModel) -> None:
         """Oracle: a loop that subtracts what OpenAI's reference says from the logits of the model."""
         import torch

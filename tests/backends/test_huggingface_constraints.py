@@ -68,6 +68,33 @@ class TestForms:
         assert fault_of_schema({"properties": {"maxLenght": {"type": "string"}}, "x-own": 1}) is None
 
     @pytest.mark.parametrize(
+        ("schema", "fault"),
+        [
+            ({"type": "string", "nullable": True}, "'nullable' is of OpenAPI 3.0 and does not allow null here"),
+            ({"allOf": [{"enum": ["a"], "nullable": True}]}, "'allOf.0.nullable' is of OpenAPI"),
+            ({"anyOf": [{"type": "string"}], "nullable": True}, "'nullable' is of OpenAPI"),
+            ({"$defs": 5}, "'$defs' must be an object of schemas by their names, not 5"),
+            ({"definitions": {"a": "b"}}, "'definitions.a' must be a schema (an object), not 'b'"),
+        ],
+    )
+    def test_what_a_schema_says_in_vain(self, schema: dict[str, Any], fault: str) -> None:
+        assert str(fault_of_schema(schema)).startswith(fault)
+
+    @pytest.mark.parametrize(
+        "schema",
+        [
+            {"type": "string", "nullable": False},
+            {"type": ["string", "null"], "nullable": True},
+            {"enum": ["a", None], "nullable": True},
+            {"anyOf": [{"type": "null"}, {"type": "string"}], "nullable": True},
+            {"nullable": True},
+            {"$defs": {"a": True, "b": {}}},
+        ],
+    )
+    def test_what_is_said_twice_is_no_fault(self, schema: dict[str, Any]) -> None:
+        assert fault_of_schema(schema) is None
+
+    @pytest.mark.parametrize(
         ("name", "meant"),
         [
             ("propertys", "properties"),

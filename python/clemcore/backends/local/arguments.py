@@ -17,6 +17,7 @@ from clemcore.arguments.ledger import Ledger
 from clemcore.arguments.parameter import NotExpressibleError, Parameter
 from clemcore.arguments.reasoning import Reasoning
 from clemcore.backends.local.checks import CHECKS, FIELDS, REFUSED, is_integer
+from clemcore.errors import GenerationArgumentError
 from clemcore.model import DEFAULT_GEN_ARGS
 from clemcore.registry.settings import setting
 from clemcore.registry.spec import ModelSpec
@@ -110,6 +111,26 @@ def read_arguments(
     kept["logit_bias"] = tuple((kept.get("logit_bias") or {}).items())
     further = tuple((name, as_tuples(kept.pop(name))) for name in FIELDS if name in kept)
     return Arguments(**{**DEFAULT_GEN_ARGS, **kept}, further=further), ledger
+
+
+def check_min_length(arguments: Arguments, prompt: int, reply: int, model: str) -> None:
+    """Refuse a ``min_length`` that no reply can have: its end would never be allowed.
+
+    Args:
+        arguments: what was asked for.
+        prompt: tokens of the prompt, which ``min_length`` counts too.
+        reply: the most tokens of the reply.
+        model: the model's name, for the error.
+
+    Raises:
+        GenerationArgumentError: it is larger than both together.
+    """
+    least = dict(arguments.further).get("min_length") or 0
+    if least > prompt + reply:
+        raise GenerationArgumentError(
+            f"model '{model}': min_length {least} is more than the {prompt} tokens of the prompt and the {reply} "
+            "that the reply may have, so that the reply could never end: raise max_tokens or lower min_length"
+        )
 
 
 def refused_in_search(arguments: Arguments) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from clemcore.backends.local.arguments import SEARCHES, Arguments, read_arguments
+from clemcore.backends.local.arguments import SEARCHES, Arguments, check_min_length, read_arguments
 from clemcore.backends.local.choosing.building import chooser_of
 from clemcore.backends.local.choosing.chooser import Chooser, Step, Watcher
 from clemcore.backends.local.choosing.closing import Closing
@@ -175,6 +175,9 @@ class Preparation:
         self._front.check_context(ids, account.arguments.max_tokens, ask.messages, place)
         stops = account.arguments.stop if account.has_stop else described.stop_strings
         thought = self._thought(account, prompt.text, len(ids), place)
+        most = account.arguments.max_tokens if thought is None else self._front.context_size - len(ids)
+        if account.arguments.further:
+            check_min_length(account.arguments, len(ids), most, model.name + place)
         rules = self._engine.rules(account.arguments, ids)
         constraint = self._constrained(account, thought, rules)
         further: list[Step] = [] if constraint is None else [constraint]

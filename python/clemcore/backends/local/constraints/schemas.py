@@ -33,6 +33,7 @@ _LOWER = {name.lower(): name for name in _KEYWORDS}
 OPTIONS = "x-guidance"
 _LIMITS = ("exclusiveMinimum", "exclusiveMaximum")
 _NOT_EMPTY = ("enum", "anyOf", "oneOf", "type")
+_DEFINITIONS = ("$defs", "definitions")
 # Values with which a keyword says nothing, and keywords that say nothing without another one.
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "uniqueItems": (False,),
@@ -90,9 +91,14 @@ def fault_of_schema(schema: Any, place: str = "") -> str | None:
     if not isinstance(schema, dict):
         return None
     for name, value in schema.items():
-        fault = _fault_of(name, value, place)
+        fault = _fault_of(name, value, place) or _fault_of_definitions(name, value, place)
         if fault is not None:
             return fault
+    if schema.get("nullable") is True and not _may_be_null(schema):
+        return (
+            f"'{place}nullable' is of OpenAPI 3.0 and does not allow null here: write it into the type, as "
+            '["string", "null"], or as a part {"type": "null"} of anyOf'
+        )
     return next((fault for where, part in _parts(schema, place) if (fault := fault_of_schema(part, where))), None)
 
 
@@ -114,6 +120,27 @@ def _fault_of(name: str, value: Any, place: str) -> str | None:
     elif near is not None:
         fault = f"{where} is not a keyword of JSON schemas: did you mean {near!r}?"
     return fault
+
+
+def _fault_of_definitions(name: str, value: Any, place: str) -> str | None:
+    """Return what is wrong with definitions, of which the library looks only at those that are used."""
+    if name not in _DEFINITIONS:
+        return None
+    if not isinstance(value, dict):
+        return f"'{place}{name}' must be an object of schemas by their names, not {value!r:.60}"
+    odd = next((key for key, part in value.items() if not isinstance(part, (dict, bool))), None)
+    return None if odd is None else f"'{place}{name}.{odd}' must be a schema (an object), not {value[odd]!r:.60}"
+
+
+def _may_be_null(schema: Mapping[str, Any]) -> bool:
+    """Tell whether a schema seems to allow null, as far as that can be seen without references."""
+    values, kinds = schema.get("enum"), schema.get("type")
+    if "const" in schema or isinstance(values, list):
+        return None in (schema.get("const", 0), *(values or ()))
+    if kinds is not None:
+        return kinds == "null" or (isinstance(kinds, list) and "null" in kinds)
+    parts = [part for name in ("anyOf", "oneOf") for part in schema.get(name) or () if isinstance(part, dict)]
+    return any(map(_may_be_null, parts)) if parts else "$ref" not in schema and "allOf" not in schema
 
 
 def ends_with_escape(pattern: str) -> bool:
