@@ -137,3 +137,24 @@ def test_other_formats_are_what_the_entry_would_need(tiny_chat: Path, dtype: str
     # Without the scales of 8 bits, of which a tiny model has many.
     suggested = in_other_formats(entry(), config)[setting]
     assert suggested == pytest.approx(needs_of(entry(**{setting: True}), config).weights, rel=0.05)
+
+
+@pytest.mark.parametrize("odd", ["model.embed_tokens.weight", "model.norm.weight"])
+def test_a_configuration_that_names_no_format(odd: str, tmp_path: Path) -> None:
+    """The format is then that of the first tensor in the file, which is the embedding here."""
+    import json
+
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    build("llama", dtype="bfloat16").save_pretrained(tmp_path)
+    file, described = tmp_path / "model.safetensors", tmp_path / "config.json"
+    tensors = load_file(file)
+    tensors[odd] = tensors[odd].to(torch.float32)
+    save_file(tensors, file, metadata={"format": "pt"})
+    fields = json.loads(described.read_text())
+    described.write_text(json.dumps({name: value for name, value in fields.items() if name != "dtype"}))
+    model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype="auto")
+    entry = read_entry(ModelSpec(model_name="m", huggingface_id=str(tmp_path)))
+    assert needs_of(entry, AutoConfig.from_pretrained(tmp_path)).weights == bytes_of(model)

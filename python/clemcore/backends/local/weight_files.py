@@ -31,7 +31,7 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 # A pickle of torch before 1.6 is not an archive; its first bytes are those of any pickle.
 _PICKLE = b"\x80"
 _SHA256 = re.compile("[0-9a-f]{64}")
-_FLOATS = ("F64", "F32", "F16", "BF16")
+_FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _CHUNK = 2**22
 _AT_ONCE = 4
 
@@ -189,6 +189,22 @@ def _head_of(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         head: dict[str, Any] = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
     return head
+
+
+def first_format(path: Path) -> str | None:
+    """Return torch's name of the format that a model takes from a file where ``config.json`` names none.
+
+    That is the format of the first tensor of floats, in the order of their names. None without one, and for a file
+    that is not a whole safetensors file.
+    """
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        head = _head_of(path)
+    except (OSError, ValueError, struct.error):
+        return None  # its fault is found when it is loaded
+    formats = (head[name]["dtype"] for name in sorted(head) if name != "__metadata__")
+    return next((_FLOATS[each] for each in formats if each in _FLOATS), None)
 
 
 def sizes_of(path: Path, itemsize: int | None = None) -> int:

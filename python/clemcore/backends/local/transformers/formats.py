@@ -19,7 +19,7 @@ from clemcore.backends.local.needs import Needs
 from clemcore.backends.local.transformers.loading import model_class
 from clemcore.backends.local.transformers.quiet import quietly
 from clemcore.backends.local.transformers.skeleton import Skeleton
-from clemcore.backends.local.weight_files import folder_of, sizes_of, weight_files
+from clemcore.backends.local.weight_files import first_format, folder_of, sizes_of, weight_files
 from clemcore.errors import ModelLoadError, SpecError
 from clemcore.spelling import misspelling_of
 
@@ -230,14 +230,15 @@ def in_other_formats(entry: LocalEntry, config: Any) -> dict[str, int]:
 
 
 def _stored_dtype(entry: LocalEntry, config: Any) -> Any:
-    """Return the format that ``config.json`` names; float32, as the library has it, where it names none.
+    """Return the format that ``config.json`` names, else that of the weight files, else float32.
 
     Raises:
         ModelLoadError: torch does not have it.
     """
     import torch
 
-    stored = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None) or torch.float32
+    stored = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None)
+    stored = stored or _format_of_files(entry) or torch.float32
     dtype = getattr(torch, stored, None) if isinstance(stored, str) else stored
     if not isinstance(dtype, torch.dtype):
         raise ModelLoadError(
@@ -245,6 +246,12 @@ def _stored_dtype(entry: LocalEntry, config: Any) -> Any:
             "does not have; say the right one in the entry's dtype, like 'bfloat16'"
         )
     return dtype
+
+
+def _format_of_files(entry: LocalEntry) -> str | None:
+    folder = None if entry.filename else folder_of(entry)
+    files = () if folder is None else weight_files(folder)[:1]
+    return next((first_format(path) for path in files if path.exists()), None)
 
 
 def _skeleton(entry: LocalEntry, config: Any, dtype: Any, quantizer: Any = None) -> Skeleton:
