@@ -15,6 +15,7 @@ from clemcore.clemgame.layout import found
 from clemcore.clemgame.layout.episodes import read_episodes
 from clemcore.clemgame.layout.found import read_calls, whole_file
 from clemcore.clemgame.store import RunReader, RunStore, StoredCall, known_pieces
+from clemcore.errors import StoreError
 from support.stored import planned, record_of, script
 
 SAID = {"call_start": "T", "call_duration": 1.5, "response": "a\nb 😀", "model_name": "m"}
@@ -162,3 +163,8 @@ def test_scores_may_be_missing_or_in_the_way(tmp_path: Path) -> None:
     assert episode.scores is None
     (folder / "scores.json").mkdir()
     assert episode.scores is None
+    (folder / "scores.json").rmdir()
+    for content, told in (("", "is empty"), ('{"episode scores": 1}', "must be an object")):
+        (folder / "scores.json").write_text(content)
+        with pytest.raises(StoreError, match=rf"scores\.json.* {told}.*\. Compute it again with 'clem score'"):
+            _ = episode.scores

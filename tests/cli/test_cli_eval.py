@@ -189,7 +189,7 @@ def test_a_store_says_what_became_of_its_episodes(clem: Clem) -> None:
     with RunStore.open("results/mock") as store:
         store.drop_scores(EpisodeKey("echo", "words_0", 0))
     done = clem("eval")
-    assert "echo: 1 episodes have no scores (1 unscored)" in done.stderr
+    assert "echo: 1 episode has no scores (1 unscored)" in done.stderr
 
 
 def test_no_text_is_a_formula_in_the_copies_for_spreadsheets(clem: Clem) -> None:

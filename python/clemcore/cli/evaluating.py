@@ -165,7 +165,8 @@ def _rows(found: ResultsTable, figures: dict[str, Any]) -> list[list[str]]:
 def _unknown(names: tuple[str, str], counts: Mapping[str, int]) -> str:
     game, model = names
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-    return f"clem: {model}, {game}: {sum(counts.values())} episodes have no scores ({told})"
+    number = sum(counts.values())
+    return f"clem: {model}, {game}: {number} {'episode has' if number == 1 else 'episodes have'} no scores ({told})"
 
 
 def _odd_scales(figures: dict[str, Any]) -> list[str]:

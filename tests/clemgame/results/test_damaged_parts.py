@@ -77,7 +77,7 @@ def test_what_is_not_a_file_is_not_read(clem: Clem) -> None:
     scores.unlink()
     os.mkfifo(scores)
     done = clem("eval")
-    assert "1 episodes have no scores (1 unscored)" in done.stderr
+    assert "1 episode has no scores (1 unscored)" in done.stderr
 
 
 def test_two_spellings_of_an_instance_are_one_episode(clem: Clem) -> None:

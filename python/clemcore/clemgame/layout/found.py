@@ -36,6 +36,9 @@ _SURE = 50
 _OLD_EPISODE = re.compile(r"episode_(\d+)")
 # What says that a folder is that of an episode.
 SIGNS = frozenset({"instance.json", "interactions.json", PARTIAL})
+# What to do about a damaged file.
+_PLAY_AGAIN = "Restore it, or remove the folder and play again"
+_SCORE = "Compute it again with 'clem score'"
 _PARTS_OF_SCORES = ("episode scores", "round scores", "turn scores")
 # How files are opened: to open a pipe must not wait for a writer.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -187,7 +190,8 @@ def read_scores(path: Path | str) -> dict[str, Any] | None:
         return None
     except OSError as fault:
         raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
-    return _with_parts(parsed_json(data, path), path, dict.fromkeys(_PARTS_OF_SCORES, dict))
+    parts: dict[str, type] = dict.fromkeys(_PARTS_OF_SCORES, dict)
+    return _with_parts(parsed_json(data, path, _SCORE), path, parts, _SCORE)
 
 
 def parsed_interactions(data: bytes, path: Path | str, *, is_completed: bool = True) -> dict[str, Any]:
@@ -204,23 +208,20 @@ def parsed_interactions(data: bytes, path: Path | str, *, is_completed: bool = T
     value = _with_parts(parsed_json(data, path), path, {"meta": dict, "players": dict, "turns": list})
     missing = [name for name in ("players", "turns") if is_completed and value.get(name) is None]
     if missing:
-        raise StoreError(
-            f"{path} is not the record of an episode: it has no {' and no '.join(map(repr, missing))}. Restore the "
-            "file, or remove its folder and play again"
-        )
+        what = " and no ".join(map(repr, missing))
+        raise StoreError(f"{path} is not the record of an episode: it has no {what}. {_PLAY_AGAIN}")
     return value
 
 
-def _with_parts(value: dict[str, Any], path: Path | str, parts: dict[str, type]) -> dict[str, Any]:
+def _with_parts(
+    value: dict[str, Any], path: Path | str, parts: dict[str, type], fix: str = _PLAY_AGAIN
+) -> dict[str, Any]:
     """Refuse a part that is there and has another type."""
     for name, kind in parts.items():
         part = value.get(name)
         if part is not None and not isinstance(part, kind):
             wanted = "an object" if kind is dict else "a list"
-            raise StoreError(
-                f'{path}: "{name}" must be {wanted}, not {part!r:.40}. Restore the file, or remove its folder and '
-                "play again"
-            )
+            raise StoreError(f'{path}: "{name}" must be {wanted}, not {part!r:.40}. {fix}')
     return value
 
 
@@ -232,8 +233,13 @@ def _json_or_nothing(path: Path) -> dict[str, Any]:
         return {}
 
 
-def parsed_json(data: bytes, path: Path | str) -> dict[str, Any]:
+def parsed_json(data: bytes, path: Path | str, fix: str = _PLAY_AGAIN) -> dict[str, Any]:
     """Return the JSON object that a file holds.
+
+    Args:
+        data: the bytes of the file.
+        path: the file, for messages.
+        fix: what to do if it holds something else, for messages.
 
     Raises:
         StoreError: it holds something else.
@@ -242,7 +248,7 @@ def parsed_json(data: bytes, path: Path | str) -> dict[str, Any]:
         value = json.loads(data)
     except (ValueError, RecursionError) as fault:
         what = f"is not JSON: {fault}" if data.strip() else "is empty"
-        raise StoreError(f"{path} {what}. Restore it, or remove the folder and play again") from fault
+        raise StoreError(f"{path} {what}. {fix}") from fault
     if not isinstance(value, dict):
         raise StoreError(f"{path} must hold a JSON object, not {type(value).__name__}")
     return value
@@ -394,7 +400,7 @@ def _around(path: Path) -> list[dict[str, Any]]:
     try:
         value = json.loads(_bytes_of(path))
     except (ValueError, RecursionError) as fault:
-        raise StoreError(f"{path} is not JSON: {fault}. Restore it, or remove the folder and play again") from fault
+        raise StoreError(f"{path} is not JSON: {fault}. {_PLAY_AGAIN}") from fault
     calls = value.get("calls", []) if isinstance(value, dict) else []
     return [call if isinstance(call, dict) else {} for call in calls]
 

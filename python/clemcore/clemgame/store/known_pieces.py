@@ -83,7 +83,7 @@ class KnownPieces:
         for begin in range(0, len(numbers), _AT_ONCE):
             found = self._read(numbers[begin : begin + _AT_ONCE])
             for number in list(self._known)[: max(0, len(self._known) + len(found) - _MOST_PIECES)]:
-                del self._known[number]
+                self._known.pop(number, None)
             for number, kept in found:
                 body, _ = stored_body(kept, _NO_PIECES, 0)
                 self._known[number] = unpacked(kept, _no_piece) if body is None else body
