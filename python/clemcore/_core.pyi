@@ -46,6 +46,7 @@ __all__ = [
     "is_hard_to_read",
     "json_indented",
     "json_line",
+    "json_parts",
     "json_schema",
     "judge",
     "known_backends",
@@ -465,6 +466,12 @@ def json_line(value: object, text: type[bytes] | None = None) -> bytes | None:
     Args:
         value: the value.
         text: a class of bytes that are JSON already, and go into the line as they are.
+    """
+
+def json_parts(text: bytes, at: int) -> bytes:
+    """Return where the parts of the list or the object are that begins at a place of a valid JSON text.
+
+    The bytes are an ``array("Q")``: begin and end of each item, or of each name and each value, one after another.
     """
 
 def is_hard_to_read(text: bytes, levels: int, digits: int) -> bool:

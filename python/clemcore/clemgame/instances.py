@@ -21,6 +21,7 @@ from clemcore.clemgame.reading.instance_files import (
     file_name,
     with_ending,
 )
+from clemcore.clemgame.reading.instance_text import content_of
 from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.resources import GameResourceLocator
 from clemcore.errors import GameError
@@ -75,14 +76,14 @@ def instance_file(spec: GameSpec) -> Path:
 
 
 def read_instances(game_name: str, path: Path) -> dict[str, Any]:
-    """Read and check an instance file.
+    """Read and check an instance file. Each of its instances is made when it is asked for.
 
     Raises:
         GameError: the file is missing or has faults; all of them are in the error.
     """
     if not path.exists():
         raise GameError(explain_missing(game_name, path))
-    content: dict[str, Any] = read_checked(path, check_instances)
+    content: dict[str, Any] = read_checked(path, check_instances, content_of)
     for experiment in content["experiments"]:
         if not experiment["game_instances"]:
             logger.warning("%s: the experiment '%s' has no instances", path, experiment["name"])

@@ -266,15 +266,13 @@ class _Choice:
 
 
 def _take(episodes: PlannedEpisodes, experiment: dict[str, Any], choice: _Choice) -> None:
-    """Take the chosen instances of an experiment out of it."""
+    """Add the chosen instances of an experiment to the episodes."""
     if choice.experiments and experiment["name"] not in choice.experiments:
         return
     fields = {name: value for name, value in experiment.items() if name != "game_instances"}
-    instances = experiment["game_instances"]
-    for number, instance in enumerate(instances):
+    for instance in experiment["game_instances"]:
         if choice.has(episodes.game, fields, instance):
             episodes.add(fields, instance)
-        instances[number] = None  # there may be many
 
 
 def _unknown_experiments(names: Iterable[str], known: Iterable[str]) -> list[str]:

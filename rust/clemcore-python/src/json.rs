@@ -206,3 +206,13 @@ pub(crate) fn common_length(left: &[u8], at: usize, right: &[u8], at_right: usiz
         Ok(json::common_length(left.unwrap_or_default(), right.unwrap_or_default()))
     })
 }
+
+/// The places of the parts of a list or an object in a JSON text, as 64-bit numbers: there may be many.
+#[pyfunction]
+pub(crate) fn json_parts<'py>(py: Python<'py>, text: &[u8], at: usize) -> PyResult<Bound<'py, PyBytes>> {
+    guarded(|| {
+        let places = py.detach(|| json::parts(text, at));
+        let bytes: Vec<u8> = places.into_iter().flat_map(|place| (place as u64).to_ne_bytes()).collect();
+        Ok(PyBytes::new(py, &bytes))
+    })
+}

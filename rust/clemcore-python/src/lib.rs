@@ -39,7 +39,9 @@ mod _core {
     use crate::frozen::{freeze, thaw};
 
     #[pymodule_export]
-    use crate::json::{canonical_json, check_json, common_length, is_hard_to_read, json_indented, json_line};
+    use crate::json::{
+        canonical_json, check_json, common_length, is_hard_to_read, json_indented, json_line, json_parts,
+    };
 
     #[pymodule_export]
     use crate::messages::{alternating_messages, are_plain_messages, leading_messages};

@@ -36,18 +36,21 @@ class Finding(NamedTuple):
     related: Sequence[str | int] | None = None
 
 
-def read_checked(path: Path, check: Callable[[Any], Iterable[Finding]]) -> Any:
+def read_checked(
+    path: Path, check: Callable[[Any], Iterable[Finding]], load: Callable[[bytes], Any] = json.loads
+) -> Any:
     """Read a JSON file.
 
     Args:
         path: the file.
         check: gets the value and returns what is wrong with it.
+        load: makes the value from a text that is valid JSON.
 
     Raises:
         GameError: the file cannot be read, is not JSON, or its value has faults. All of them are in the error;
             warnings alone are logged.
     """
-    value, report = inspect(path, check)
+    value, report = inspect(path, check, load)
     if report.errors:
         raise GameError(report.render().rstrip("\n"), report.problems)
     if report.warnings:
@@ -55,7 +58,9 @@ def read_checked(path: Path, check: Callable[[Any], Iterable[Finding]]) -> Any:
     return value
 
 
-def inspect(path: Path, check: Callable[[Any], Iterable[Finding]]) -> tuple[Any, _core.Report]:
+def inspect(
+    path: Path, check: Callable[[Any], Iterable[Finding]], load: Callable[[bytes], Any] = json.loads
+) -> tuple[Any, _core.Report]:
     """Read a JSON file, and return its value (None where the text has errors) with the report of its faults.
 
     Raises:
@@ -68,6 +73,6 @@ def inspect(path: Path, check: Callable[[Any], Iterable[Finding]]) -> tuple[Any,
     report = _core.check_json(str(path), text)
     if report.errors:
         return None, report
-    value = json.loads(text)
+    value = load(text)
     findings = list(check(value))
     return value, _core.check_json(str(path), text, findings) if findings else report

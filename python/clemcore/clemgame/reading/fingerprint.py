@@ -50,7 +50,7 @@ def fingerprint_of(spec: GameSpec) -> dict[str, str]:
     name = str(spec.get("instances") or "instances").removesuffix(".json")
     folder = code_folders(Path(spec.game_path))[0]
     try:
-        instances = sha256_of((folder / "in" / f"{name}.json").read_bytes())
+        instances = _of_file(folder / "in" / f"{name}.json")
     except OSError as fault:
         raise _unreadable(spec, fault) from fault
     return {**_code_and_resources(spec), "instances": instances}
@@ -120,7 +120,7 @@ def _hash(folder: Path, files: Iterable[Path], *more: bytes) -> str:
 def _of_file(file: Path) -> str:
     digest = hashlib.sha256()
     with file.open("rb") as opened:
-        while block := opened.read(1 << 20):
+        while block := opened.read(1 << 16):
             digest.update(block)
     return digest.hexdigest()
 

@@ -5,11 +5,13 @@ It does not know what games do with the fields of an instance; only its ``game_i
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from clemcore.clemgame.reading.checked_json import Finding
+from clemcore.clemgame.reading.instance_text import Instances
 from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.spelling import misspelling_of
 
@@ -19,6 +21,8 @@ GENERATOR = "instancegenerator.py"
 # The store keeps the IDs of instances in 64 bits.
 _MOST_ID = 2**63
 _BITS = 40
+
+_LISTS = (list, Instances)
 
 # Of an instance: the index of its experiment, and its index in it.
 Place = tuple[int, int]
@@ -65,7 +69,7 @@ def check_instances(value: Any) -> Iterator[Finding]:
         help_ = 'write {"experiments": [{"name": "…", "game_instances": [{"game_id": 0}]}]}'
         yield Finding("G010", ("experiments",) if has else (), message, help_)
         return
-    places: dict[str, dict[int, int]] = {}
+    seen: dict[str, _Seen] = {}
     for index, experiment in enumerate(experiments):
         path = ("experiments", index)
         if not isinstance(experiment, dict):
@@ -74,8 +78,8 @@ def check_instances(value: Any) -> Iterator[Finding]:
             continue
         yield from _of_experiment(experiment, path)
         instances = experiment.get("game_instances")
-        for number, instance in enumerate(instances if isinstance(instances, list) else ()):
-            yield from _of_instance(instance, str(experiment.get("name")), (index, number), places)
+        for number, instance in enumerate(instances if isinstance(instances, _LISTS) else ()):
+            yield from _of_instance(instance, str(experiment.get("name")), (index, number), seen)
 
 
 def _of_experiment(experiment: dict[str, Any], path: Path_) -> Iterator[Finding]:
@@ -87,12 +91,12 @@ def _of_experiment(experiment: dict[str, Any], path: Path_) -> Iterator[Finding]
     if "game_instances" not in experiment:
         help_ = 'add "game_instances": [{"game_id": 0}]'
         yield Finding("G011", path, "this experiment has no 'game_instances'", help_)
-    elif not isinstance(instances, list):
+    elif not isinstance(instances, _LISTS):
         help_ = 'write [{"game_id": 0}]'
         yield Finding("G011", (*path, "game_instances"), "'game_instances' must be a list of objects", help_)
 
 
-def _of_instance(instance: Any, name: str, place: Place, places: dict[str, dict[int, int]]) -> Iterator[Finding]:
+def _of_instance(instance: Any, name: str, place: Place, seen: dict[str, _Seen]) -> Iterator[Finding]:
     path = _path(place)
     if not isinstance(instance, dict):
         yield Finding("G012", path, "an instance must be an object", 'write {"game_id": 0, …}')
@@ -107,11 +111,29 @@ def _of_instance(instance: Any, name: str, place: Place, places: dict[str, dict[
     if not -_MOST_ID <= game_id < _MOST_ID:
         yield Finding("G013", (*path, "game_id"), "'game_id' must fit into 64 bits", f"write {place[1]}")
         return
-    first = _unpacked(places.setdefault(name, {}).setdefault(game_id, _packed(place)))
+    first = _unpacked(seen.setdefault(name, _Seen()).first(game_id, _packed(place)))
     if first != place:
         message = f"two instances of the experiment '{name}' have the game_id {game_id}"
         help_ = "change one of the two, or rename one of two experiments; the other instance is at {place}"
         yield Finding("G014", (*path, "game_id"), message, help_, (*_path(first), "game_id"))
+
+
+class _Seen:
+    """Where each ID of an experiment was seen first. IDs that go up, as nearly all do, need no table."""
+
+    def __init__(self) -> None:
+        self._ids = array("q")
+        self._places = array("Q")
+        self._table: dict[int, int] | None = None
+
+    def first(self, game_id: int, place: int) -> int:
+        if self._table is None:
+            if not self._ids or game_id > self._ids[-1]:
+                self._ids.append(game_id)
+                self._places.append(place)
+                return place
+            self._table = dict(zip(self._ids, self._places, strict=True))
+        return self._table.setdefault(game_id, place)
 
 
 def _packed(place: Place) -> int:

@@ -88,6 +88,43 @@ pub fn common_length(left: &[u8], right: &[u8]) -> usize {
     at + left[at..].iter().zip(&right[at..]).take_while(|(left, right)| left == right).count()
 }
 
+/// The places of the parts of the list or the object that begins at a place of a JSON text: where each item begins and
+/// ends, or each name and each value, one after another.
+///
+/// ```
+/// assert_eq!(clemcore::json::parts(br#"[1, ["a,]", {}]]"#, 0), [1, 2, 4, 15]);
+/// assert_eq!(clemcore::json::parts(br#"{"a": {"b": 1}}"#, 6), [7, 10, 12, 13]);
+/// ```
+#[must_use]
+pub fn parts(text: &[u8], mut at: usize) -> Vec<usize> {
+    let mut found = Vec::new();
+    let (mut depth, mut begin, mut end) = (0_usize, None, at);
+    while let Some(byte) = text.get(at) {
+        let start = at;
+        at += 1;
+        match byte {
+            b' ' | b'\n' | b'\r' | b'\t' => continue,
+            b',' | b':' if depth == 1 => {
+                found.extend(begin.take().into_iter().flat_map(|begin| [begin, end]));
+                continue;
+            }
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => at = string_end(text, at),
+            _ => {}
+        }
+        if depth == 0 {
+            found.extend(begin.into_iter().flat_map(|begin| [begin, end]));
+            break;
+        }
+        if depth > 1 || !matches!(byte, b'[' | b'{') {
+            begin.get_or_insert(start);
+            end = at;
+        }
+    }
+    found
+}
+
 /// Where the string ends that begins before `at`.
 fn string_end(text: &[u8], mut at: usize) -> usize {
     while let Some(end) = plain_end(text, at) {

@@ -24,7 +24,7 @@ pub(crate) use borrowed::{Borrowed, Members};
 pub use canonical::canonical;
 pub(crate) use cursor::{Cursor, Number};
 pub use findings::{Finding, Step, check};
-pub use line::{common_length, is_hard_to_read, push_number, push_text};
+pub use line::{common_length, is_hard_to_read, parts, push_number, push_text};
 pub(crate) use node::{Kind, Member, Node};
 pub(crate) use parser::{Root, parse, parse_at, parse_items};
 pub use write::{to_json, to_json_pretty};
