@@ -282,7 +282,10 @@ def memory(arguments: argparse.Namespace) -> list[str]:
         )
     )
     print(f"memory: 1,000 episodes {one:.1f} MB, in 20 epochs {epochs:.1f} MB; 20,000 instances {instances:.1f} MB")
-    return _wanted("memory of 20,000 episodes, as part of that of 1,000", epochs / one, 1.2)
+    return [
+        *_wanted("memory of 20,000 episodes, as part of that of 1,000", epochs / one, 1.2),
+        *_wanted("memory of 20,000 instances, as part of that of 1,000", instances / one, 1.2),
+    ]
 
 
 def replay(arguments: argparse.Namespace) -> list[str]:

@@ -5,14 +5,17 @@ It does not know how episodes are played.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from clemcore.calls.encoding import to_json
 from clemcore.clemgame.plan import EpisodeKey, PlannedGame, check_line_up, make_plan, unreadable_games
 from clemcore.clemgame.reading.fingerprint import newer_files
 from clemcore.clemgame.registry import ALL, GameRegistry
@@ -32,11 +35,21 @@ _SHOWN = 5
 
 @dataclass
 class PlannedRun:
-    """One line-up, and what is played in the folder of its run."""
+    """One line-up, and what is played in the folder of its run.
+
+    Attributes:
+        line_up: who plays.
+        games: what is played.
+        text: the content of ``run.json``, as JSON: the dicts of many instances take several times the memory.
+        states: how far each episode is.
+        is_fresh: whether an old run in the folder is moved aside.
+        shard: which part of the run is played, or None.
+        plan: what all shards of the run play, or None.
+    """
 
     line_up: LineUp
     games: list[PlannedGame]
-    content: manifest.Json
+    text: bytes
     states: dict[EpisodeKey, EpisodeState]
     is_fresh: bool = False
     shard: Shard | None = None
@@ -50,7 +63,12 @@ class PlannedRun:
     @property
     def layout(self) -> str:
         """The layout of the files: "classic" or "store"."""
-        return str(self.content[manifest.SECTION]["layout"])
+        return str(self.section["layout"])
+
+    @cached_property
+    def section(self) -> manifest.Json:
+        """What this version adds to 3.7.2's ``run.json``, without the instances of experiments."""
+        return manifest.without_instances(json.loads(self.text)[manifest.SECTION])
 
     def still_to_play(self, game: PlannedGame, settings: RunSettings) -> int:
         """Count the episodes of a game that a command plays."""
@@ -212,14 +230,14 @@ def _checked_run(settings: RunSettings, line_up: LineUp, games: list[PlannedGame
         begun = old is None
     if settings.fresh and (old is not None or begun):
         _refuse_writers(folder)
-        return PlannedRun(line_up, games, new, {}, is_fresh=True)
+        return PlannedRun(line_up, games, to_json(new), {}, is_fresh=True)
     if begun:
         raise RunError(
             f"{folder}: has a store and no {run_folder.FILE}, so nothing says what its episodes were played with. "
             "Put the file back, or begin anew with --fresh"
         )
     if old is None:
-        return PlannedRun(line_up, games, new, {})
+        return PlannedRun(line_up, games, to_json(new), {})
     found = manifest.compare(old, new)
     if found.refused and not settings.accept_changes:
         lines = "\n".join([*(f"  {change}" for change in found.refused), *_newer_files(old, found.refused, games)])
@@ -233,7 +251,7 @@ def _checked_run(settings: RunSettings, line_up: LineUp, games: list[PlannedGame
         say(f"warning: {folder}: continued with other versions, which is noted per episode: {shown}{more}")
     whole = manifest.extended(old, new, [*found.refused, *found.noted])
     _keep_layout(settings, old, whole, lambda text: say(f"{folder}: {text}"))
-    return PlannedRun(line_up, games, whole, states_of(folder))
+    return PlannedRun(line_up, games, to_json(whole), states_of(folder))
 
 
 def _newer_files(old: manifest.Json, refused: Sequence[manifest.Change], games: list[PlannedGame]) -> list[str]:

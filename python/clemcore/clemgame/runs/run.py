@@ -7,6 +7,7 @@ shown: what it has to say goes to a :class:`Voice`.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import threading
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from clemcore import backends
 from clemcore.calls.budget import Budget
+from clemcore.calls.encoding import to_json
 from clemcore.clemgame import engine
 from clemcore.clemgame.layout import FinishedEpisode, component, episode_folder, write_episode
 from clemcore.clemgame.plan import PlannedGame
@@ -237,17 +239,10 @@ def _play_one(settings: RunSettings, run: PlannedRun, models: LoadedModels, voic
     store = RunStore.open(run.folder, shard="" if run.shard is None else run.shard.name)
     summary, states = None, {}
     try:
-        content = run.content
-        if run.shard is None:
-            run_folder.write(run.folder, content)
-        else:
-            store.note(PLAN_NOTE, run.plan)
-            content = run_folder.add(run.folder, content, lambda now: manifest.add_command(now, run.content))
-        earlier = store.notes().get(belonging.NOTE, {})
-        store.note(belonging.NOTE, belonging.played_with(content, run.games, earlier))
+        _write_plan(run, store)
         _give_epochs_folders(run)
         store.note(MODELS_NOTE, noted_models(loaded))
-        if changes := run.content[manifest.SECTION]["changes"]:
+        if changes := run.section["changes"]:
             store.facts = {"changes": len(changes)}  # so many of the list in run.json hold for what is played now
         summary = _play_episodes(settings, run, loaded, store, voice)
         if summary.stopped_by != "store":
@@ -261,6 +256,23 @@ def _play_one(settings: RunSettings, run: PlannedRun, models: LoadedModels, voic
     if missing := _line_of_missing_files(run, states):
         voice.say(missing)
     return summary, status_of(summary, run, states)
+
+
+def _write_plan(run: PlannedRun, store: RunStore) -> None:
+    """Write ``run.json``, and note in the store what its episodes are played with."""
+    if run.shard is not None:
+        store.note(PLAN_NOTE, run.plan)
+    earlier = store.notes().get(belonging.NOTE, {})
+    # The content is dropped before the store copies the note: both are large if there are many instances.
+    store.note(belonging.NOTE, belonging.played_with(_written_manifest(run), run.games, earlier))
+
+
+def _written_manifest(run: PlannedRun) -> manifest.Json:
+    content: manifest.Json = json.loads(run.text)
+    if run.shard is None:
+        run_folder.write(run.folder, content)
+        return content
+    return run_folder.add(run.folder, run.text, lambda now: manifest.add_command(now, content))
 
 
 def _play_until(settings: RunSettings, run: PlannedRun, models: LoadedModels, voice: Voice) -> tuple[Summary, int]:
@@ -279,7 +291,7 @@ def _play_until(settings: RunSettings, run: PlannedRun, models: LoadedModels, vo
         if summary.stopped_by is None:
             for fault in until.look(run.folder, playable):
                 voice.say(f"warning: not scored: {fault}")
-        run.content = run_folder.add(run.folder, run.content, lambda now: until.note_cells(now, cells))
+        run.text = to_json(run_folder.add(run.folder, run.text, lambda now: until.note_cells(now, cells)))
         if summary.stopped_by is not None or all(cell.has_ended for cell in cells):
             break
     for cell in cells:
@@ -298,7 +310,7 @@ def _play_episodes(
     finally:
         log.close()
         try:
-            run_folder.add(run.folder, run.content, lambda current: manifest.add_times(current, files.times))
+            run_folder.add(run.folder, run.text, lambda current: manifest.add_times(current, files.times))
         except OSError as fault:  # the old one stays; only the times are missing in it
             voice.say(f"warning: {fault}")
 
@@ -307,7 +319,7 @@ def _line_of_missing_files(run: PlannedRun, states: Mapping[EpisodeKey, EpisodeS
     """Say how many completed episodes have no files, which an earlier command or somebody else has left so."""
     if run.layout == "store":
         return None
-    has_epochs = run.content[manifest.SECTION]["epochs"] > 1
+    has_epochs = run.section["epochs"] > 1
     folders = [
         episode_folder(run.folder, key, has_epochs=has_epochs)
         for key, each in states.items()
@@ -368,7 +380,7 @@ class _Files:
     def __init__(self, run: PlannedRun) -> None:
         self._folder = None if run.layout == "store" else run.folder
         # Also if this command plays one epoch only.
-        self._has_epochs = run.content[manifest.SECTION]["epochs"] > 1
+        self._has_epochs = run.section["epochs"] > 1
         self._lock = threading.Lock()
         self._last = datetime.now(), time.monotonic()
         self._began = 0.0
@@ -388,10 +400,10 @@ class _Files:
 
 def _give_epochs_folders(run: PlannedRun) -> None:
     """Move the files of a run that had one epoch until now to where those of its first epoch belong."""
-    if run.content[manifest.SECTION]["epochs"] == 1:
+    if run.section["epochs"] == 1:
         return
     target = run.folder / "epoch_00001"
-    for game in run.content[manifest.SECTION]["games"]:
+    for game in run.section["games"]:
         place = run.folder / component(game)
         if place.is_dir() and not (target / place.name).exists():
             target.mkdir(exist_ok=True)

@@ -6,11 +6,14 @@ where a file was written does not matter. It does not know how files are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import io
+from array import array
+from bisect import bisect_left
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clemcore.calls.encoding import JsonText, dumped, to_json
+from clemcore.calls.encoding import dumped, to_json
 from clemcore.clemgame.store import run_folder
 from clemcore.clemgame.store.manifest import MODEL, Json, histories, histories_of_instances
 from clemcore.errors import MixedRunError, RunError
@@ -27,7 +30,7 @@ _LONGEST = 60
 Facts = Mapping[str, Sequence[Any]]
 
 
-def played_with(content: Json, games: Sequence[PlannedGame], earlier: Facts) -> JsonText:
+def played_with(content: Json, games: Sequence[PlannedGame], earlier: Facts) -> bytes:
     """Return what a file notes before a command plays, as JSON.
 
     Args:
@@ -36,15 +39,37 @@ def played_with(content: Json, games: Sequence[PlannedGame], earlier: Facts) -> 
         earlier: what the file has noted so far.
     """
     kept = {**earlier, **histories(content, with_instances=False)}
-    text = bytearray(b"{")
+    text = io.BytesIO(b"{")
+    text.seek(1)
     for game in games:
-        played: dict[str, set[int]] = {}
+        played: dict[str, _Numbers] = {}
         for key in game.episode_keys():
-            played.setdefault(key.experiment, set()).add(key.game_id)
+            played.setdefault(key.experiment, _Numbers()).add(key.game_id)
         for what, values in histories_of_instances(content, game.spec.game_name, played):
             kept.pop(what, None)
-            text += b"%s: %s, " % (dumped(what), dumped(values))
-    return JsonText(text + dumped(kept)[1:])
+            text.write(b"%s: %s, " % (dumped(what), dumped(values)))
+    text.write(dumped(kept)[1:])
+    return text.getvalue()
+
+
+class _Numbers(Container[int]):
+    """A set of numbers. Those that come in ascending order, as IDs nearly always do, take eight bytes each."""
+
+    def __init__(self) -> None:
+        self._ascending = array("q")
+        self._others: set[int] = set()
+
+    def add(self, number: int) -> None:
+        if not self._ascending or number > self._ascending[-1]:
+            self._ascending.append(number)
+        elif number not in self:
+            self._others.add(number)
+
+    def __contains__(self, number: object) -> bool:
+        if not isinstance(number, int):
+            return False
+        at = bisect_left(self._ascending, number)
+        return (at < len(self._ascending) and self._ascending[at] == number) or number in self._others
 
 
 def refuse_mixed(folder: Path, notes: Mapping[str, Facts]) -> None:

@@ -168,6 +168,12 @@ def _game(game: PlannedGame) -> Json:
     return {"sha256": dict(game.sha256), "experiments": experiments}
 
 
+def without_instances(section: Json) -> Json:
+    """Return what a manifest says under its section, without the instances of experiments: there may be many."""
+    games = {name: {**game, "experiments": {}} for name, game in section["games"].items()}
+    return {**section, "games": games}
+
+
 # -- comparing two ---------------------------------------------------------------------------------------------
 def compare(old: Json, new: Json) -> Comparison:
     """Compare a run with a command that continues it."""
@@ -358,7 +364,7 @@ def extended(old: Json, new: Json, changes: Sequence[Change]) -> Json:
 
 def add_command(manifest: Json, command: Json) -> None:
     """Add what a command plays to the content of ``run.json``, which other shards may have written meanwhile."""
-    if manifest is command:
+    if manifest == command:
         return
     times = {name: {**game} for name, game in manifest["games"].items()}
     known = {to_json(change) for change in manifest[SECTION].get("changes", [])}

@@ -103,16 +103,16 @@ def write(folder: Path, manifest: Json) -> None:
     replace_file(folder / FILE, scrub_json(data))
 
 
-def add(folder: Path, manifest: Json, extend: Callable[[Json], None]) -> Json:
+def add(folder: Path, text: bytes, extend: Callable[[Json], None]) -> Json:
     """Add something to ``run.json``, also while other shards do so, and return its content.
 
     Args:
         folder: the folder of the run.
-        manifest: the content, should the file have gone.
+        text: the content as JSON, should the file have gone.
         extend: adds to the content.
     """
     with locked(folder / FILE):
-        current = read(folder) or manifest
+        current = read(folder) or json.loads(text)
         extend(current)
         write(folder, current)
     return current

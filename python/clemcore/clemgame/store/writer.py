@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clemcore.calls.encoding import JsonText, to_json
+from clemcore.calls.encoding import to_json
 from clemcore.clemgame.store import schema
 from clemcore.clemgame.store.commits import Commits, Statement
 from clemcore.clemgame.store.contents import ENDED, EpisodeState, state_of
@@ -170,8 +170,8 @@ class RunStore:
         return states if begun else {in_order[number]: states[in_order[number]] for (number,) in found}
 
     def note(self, name: str, value: Any) -> None:
-        """Keep something about the run, also as :class:`JsonText`; a later value of the same name replaces it."""
-        text = scrub_json(value) if isinstance(value, JsonText) else to_json(value)
+        """Keep something about the run, also as JSON text; a later value of the same name replaces it."""
+        text = scrub_json(value) if isinstance(value, bytes) else to_json(value)
         self._commits.now(("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text)))
 
     def keep_scores(self, key: EpisodeKey, scores: bytes) -> None:
