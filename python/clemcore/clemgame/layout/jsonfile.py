@@ -22,6 +22,8 @@ from clemcore.calls.encoding import dumped
 
 _lock = threading.Lock()
 forks.guard(sys.modules[__name__], "_lock")
+# The temporary file is no link, so nobody who watches what is written need look whether it is one.
+_REPLACING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 # In the name of each temporary file, with the ID of the process: shards write into one folder, perhaps from several
 # machines or containers, where processes can have equal IDs.
 _OURS = os.urandom(4).hex()
@@ -125,7 +127,7 @@ def write_changed(path: str, data: bytes) -> None:
 
 
 def _write(path: str, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    handle = os.open(path, _REPLACING, 0o666)
     try:
         view = memoryview(data)
         while view:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from clemcore.clemgame.benchmark import GameBenchmark
+from clemcore.clemgame.engine.garbage import rarely_collected
 from clemcore.clemgame.layout.file_state import state_of
 from clemcore.clemgame.layout.jsonfile import write_json
 from clemcore.clemgame.metrics import write_scores
@@ -106,7 +107,11 @@ class _Job:
         logging.getLogger().addHandler(self._warnings)
         own = str(self._spec.game_path)
         try:
-            with GameBenchmark.load_from_spec(self._spec) as benchmark, contextlib.closing(Records()) as records:
+            with (
+                rarely_collected(),
+                GameBenchmark.load_from_spec(self._spec) as benchmark,
+                contextlib.closing(Records()) as records,
+            ):
                 for number, source in enumerate(map(Source._make, self._order["episodes"])):
                     self._warnings.place = source.folder
                     try:
@@ -258,3 +263,5 @@ def _do(order: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    os._exit(0)  # there is nothing to clean up, and somebody waits

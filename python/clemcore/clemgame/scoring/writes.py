@@ -12,6 +12,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+# Opening such a path does not lead through a link.
+_NO_LINK = os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+# Events that change a name itself, not what a link of this name leads to.
+_OF_NAMES = frozenset({"os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.link", "os.symlink"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Which of the arguments of an audit event are paths that the event changes.
 _CHANGING = {
@@ -59,15 +63,15 @@ class Writes:
             path, _, flags = arguments
             if not isinstance(flags, int) or not flags & _WRITING:
                 return
-            self._look(path)
+            self._look(path, is_name=bool(flags & _NO_LINK))
         elif event in _CHANGING:
             for index in _CHANGING[event]:
-                self._look(arguments[index])
+                self._look(arguments[index], is_name=event in _OF_NAMES)
 
-    def _look(self, path: Any) -> None:
+    def _look(self, path: Any, *, is_name: bool) -> None:
         if not isinstance(path, (str, bytes)):  # an open file
             return
-        if self._is_plainly_allowed(path):
+        if self._is_plainly_allowed(path, is_name=is_name):
             return
         text = os.path.realpath(os.fsdecode(path))
         if not text.startswith(self._folders) and os.path.join(text, "") not in self._folders:  # noqa: PTH118
@@ -79,10 +83,12 @@ class Writes:
         self.is_active = False
         self._on_write(text, _line())
 
-    def _is_plainly_allowed(self, path: str | bytes) -> bool:
+    def _is_plainly_allowed(self, path: str | bytes, *, is_name: bool) -> bool:
         """Tell, without a look at each folder above it, whether a file lies directly in the allowed folder."""
         folder, _, name = os.fsdecode(path).rpartition("/")
-        return folder == self._allowed_as_named != "" and name != ".." and not os.path.islink(path)  # noqa: PTH114
+        if folder != self._allowed_as_named or not folder or name == "..":
+            return False
+        return is_name or not os.path.islink(path)  # noqa: PTH114
 
     def allow(self, folder: str) -> None:
         """Let the scorer write into one folder, that of its episode."""
