@@ -86,5 +86,7 @@ def instances(*, path: Path, seed: int, output: Path | None, as_json: bool) -> i
         for each in report.fields:
             far = "; unlikely for one distribution" if each.is_far else ""
             out(f"  {each.name}: {each.old:.4g} before, {each.new:.4g} now (distance {each.distance:.2f}{far})")
-    note(f"clem: {found.count} fresh instances, of which {found.repeated} equal old ones; written: {found.path}")
+    note(
+        f"clem: {found.count} fresh instances, {found.repeated} of them equal to an old one; written: {found.path}"
+    )
     return 1 if found.repeated else 0
