@@ -134,9 +134,15 @@ def test_other_formats_are_what_the_entry_would_need(tiny_chat: Path, dtype: str
         fields = {"premade_chat_template": True, "dtype": dtype, **settings}
         return read_entry(ModelSpec(model_name="tiny", huggingface_id=str(tiny_chat), model_config=fields))
 
+    plain, quantized = needs_of(entry(), config), needs_of(entry(**{setting: True}), config)
     # Without the scales of 8 bits, of which a tiny model has many.
     suggested = in_other_formats(entry(), config)[setting]
-    assert suggested == pytest.approx(needs_of(entry(**{setting: True}), config).weights, rel=0.05)
+    assert suggested == pytest.approx(quantized.weights, rel=0.05)
+    # Also those whose modules cannot compute without values.
+    assert quantized.layers == plain.layers is not None
+    assert quantized.working is not None
+    assert plain.working is not None
+    assert quantized.working >= plain.working
 
 
 @pytest.mark.parametrize("odd", ["model.embed_tokens.weight", "model.norm.weight"])

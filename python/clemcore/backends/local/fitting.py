@@ -67,7 +67,8 @@ def _by_configuration(entry: LocalEntry, free: Free | None) -> list[Fit]:
     own = weights.judge(entry, config, free, context)
     found = [Fit("as in the entry", own)]
     for setting, size in formats.in_other_formats(entry, config).items():
-        if size < own.needs.weights:
+        is_own = getattr(entry, setting, False)  # an estimate of what the first row has exactly
+        if size < own.needs.weights and not is_own:
             name = {"load_in_8bit": "8 bits", "load_in_4bit": "4 bits"}.get(setting, "bfloat16")
             layers = own.needs.layers
             if name == "bfloat16" and layers is not None and own.needs.format == "float32":

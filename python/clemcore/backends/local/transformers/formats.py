@@ -15,7 +15,7 @@ from typing import Any
 
 from clemcore.backends.local.entry import LocalEntry
 from clemcore.backends.local.failures import reason_of
-from clemcore.backends.local.needs import Needs
+from clemcore.backends.local.needs import LayerState, Needs
 from clemcore.backends.local.transformers.loading import model_class
 from clemcore.backends.local.transformers.quiet import quietly
 from clemcore.backends.local.transformers.skeleton import Skeleton
@@ -204,12 +204,37 @@ def needs_of(entry: LocalEntry, config: Any, tokens: int | None = None) -> Needs
     if quantizer is not None and getattr(quantizer, "pre_quantized", False):
         found = _from_files(entry, None, words)
         weights, source = found.weights or weights, None if found.weights else "its configuration"
-    layers = working = None
-    with contextlib.suppress(Exception):  # some need values to compute
-        layers = skeleton.layers()
-        piece = tokens or min(entry.prefill_block or PIECE, PIECE)
-        working = skeleton.working_bytes(piece)
+    piece = tokens or min(entry.prefill_block or PIECE, PIECE)
+    layers, working = _computed(skeleton, piece)
+    if layers is None and quantizer is not None:
+        layers, working = _computed_plainly(entry, config, dtype, piece)
     return Needs(weights, words, layers, RUNTIME + (working or 0), skeleton.parameters(), source)
+
+
+def _computed(skeleton: Skeleton, piece: int) -> tuple[tuple[LayerState, ...] | None, int | None]:
+    """Return what each layer keeps and the bytes of computing a piece; None where a model's code needs values."""
+    layers = working = None
+    with contextlib.suppress(Exception):
+        layers = skeleton.layers()
+        working = skeleton.working_bytes(piece)
+    return layers, working
+
+
+def _computed_plainly(
+    entry: LocalEntry, config: Any, dtype: Any, piece: int
+) -> tuple[tuple[LayerState, ...] | None, int | None]:
+    """Return the same for quantized modules that need values, by modules that are not quantized.
+
+    They keep the same. While a quantized matrix is used, it is there in full as well.
+    """
+    import torch
+
+    try:
+        skeleton = _skeleton(entry, config, dtype if _computes_in(dtype) else torch.bfloat16)
+    except Exception:  # noqa: BLE001 - code of a model may do anything
+        return None, None
+    layers, working = _computed(skeleton, piece)
+    return layers, None if working is None else working + skeleton.largest_matrix()
 
 
 def in_other_formats(entry: LocalEntry, config: Any) -> dict[str, int]:

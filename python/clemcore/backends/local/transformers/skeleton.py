@@ -87,6 +87,13 @@ class Skeleton:
         counts = [int(module.weight.numel()) for module in linear if module is not last]
         return sum(counts)
 
+    def largest_matrix(self) -> int:
+        """Return the bytes of the largest weight of a linear layer."""
+        import torch
+
+        linear = (module.weight for module in self.model.modules() if isinstance(module, torch.nn.Linear))
+        return max((weight.numel() * weight.element_size() for weight in linear), default=0)
+
     def weight_bytes(self) -> int:
         """Return the bytes of all weights and buffers as they will be loaded."""
         return sum(self._bytes_of(name, tensor) for name, tensor in self.tensors())
