@@ -47,11 +47,12 @@ def compare(
     scores (0 for an aborted episode), its interval and p-values, which are corrected for all pairs. Exit status 1:
     some files of scores do not count.
     """
+    from clemcore.clemgame.repeats import without_repeats
     from clemcore.clemgame.results.comparison import compare as compare_runs
 
     with progress(f"comparing {', '.join(names)}"):
         done = compare_runs(names, results_dir, games=games, across=across)
-    show_some([f"clem: {problem.place} {scrub(problem.text)}" for problem in done.problems])
+    show_some(without_repeats(f"clem: {problem.place} {scrub(problem.text)}" for problem in done.problems))
     show_some([f"clem: differs: {scrub(line)}" for line in done.across])
     if as_json:
         out(json.dumps({**done.figures, "across": done.across}, indent=2, ensure_ascii=False))
@@ -81,7 +82,7 @@ def _cells(found: dict[str, Any]) -> list[str]:
         found["game"] or "all games",
         str(found["instances"]),
         str(found["left_out"]),
-        f"{found['difference']:+.2f}",
+        "not a number" if found["difference"] is None else f"{found['difference']:+.2f}",
         ends_of(interval, "+"),
         _p(found["p"]),
         _p(found["p_holm"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from scipy import stats
 
 from clemcore._core import Evaluation
-from clemcore.clemgame.results.comparison import compare
+from clemcore.clemgame.results.comparison import DIFFERENCES, compare
 from clemcore.clemgame.runs.run import play
 from clemcore.clemgame.runs.settings import RunSettings
 from clemcore.cli import score
@@ -148,6 +149,35 @@ def test_episodes_without_scores_are_left_out_and_counted(clem: Clem) -> None:
     table = clem("compare", "a", "results/b", "--across").stdout.splitlines()
     assert table[0].split("\t")[:5] == ["a", "b", "all games", "12", "4"]
     assert table[-1].split("\t") == ["b", "2", "15", "12", "0", "0", "1", "1", "1", "0"]
+
+
+def test_differences_are_computed_once(clem: Clem) -> None:
+    for number in range(12):
+        for run in "abc":
+            write(Path("results", run), number, float(50 + number * ord(run) % 17))
+    kept = Path("results", DIFFERENCES)
+    command = ("compare", "a", "b", "c", "--across", "--json")
+    first = clem(*command).stdout
+    content = kept.read_bytes()
+    assert clem(*command).stdout == first
+    assert kept.read_bytes() == content
+    kept.write_bytes(content[:-1])
+    assert clem(*command).stdout == first
+    assert kept.read_bytes() == content
+    (changed,) = Path("results/b").rglob("instance_00003/scores.json")
+    changed.write_text(changed.read_text().replace('"Main Score": ', '"Main Score": 1'))
+    second = clem(*command).stdout
+    kept.unlink()
+    assert clem(*command).stdout == second != first
+
+
+def test_an_infinite_difference_is_not_a_number(clem: Clem) -> None:
+    for number in range(3):
+        write(Path("results/a"), number, math.inf)
+        write(Path("results/b"), number, 40.0)
+    done = clem("compare", "a", "b", "--across")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].split("\t")[5] == "not a number"
 
 
 def test_what_cannot_be_compared_is_said(clem: Clem) -> None:

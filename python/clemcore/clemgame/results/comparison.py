@@ -13,12 +13,15 @@ from typing import Any
 
 from clemcore._core import Evaluation
 from clemcore.clemgame.results.adding import Problem
+from clemcore.clemgame.results.kept import keep, kept_bytes
 from clemcore.clemgame.results.origins import differences
 from clemcore.clemgame.results.score_files import SCORED, UNSCORED, EpisodeScores, ScoreNames, find_outcomes
 from clemcore.clemgame.runs.until import levels_of
 from clemcore.errors import RunError
 from clemcore.spelling import misspelling_of
 
+# Differences of the last comparison. It may be removed at any time: then all are computed again.
+DIFFERENCES = ".results.differences"
 # As many differences between runs are listed in an error.
 _SHOWN = 20
 
@@ -56,7 +59,6 @@ def compare(
     Raises:
         RunError: a name is not found or means several runs, the runs do not belong together, or no two of them
             have an instance in common.
-        StoreError: a store cannot be read.
     """
     runs = _chosen(names, Path(results))
     across_found = differences(list(runs.values()))
@@ -68,15 +70,20 @@ def compare(
             f"models differs:\n{shown}{more}\n  Compare them anyway with --across"
         )
     evaluation, problems = _read(runs, games)
+    kept = Path(results) / DIFFERENCES
+    evaluation.remember(kept_bytes(kept))
     if not len(evaluation):
         filters = f" passes {' '.join(f'-g {game}' for game in games)}" if games else " has scores"
         where = ", ".join(map(str, runs.values()))
         raise RunError(f"{where}: there is nothing to compare, because no episode{filters}. 'clem eval' says why")
     figures: dict[str, Any] = json.loads(evaluation.comparison())
+    if kept.parent.is_dir():
+        keep(kept, evaluation.remembered())
     if not any(pair["differences"] for pair in figures["pairs"]):
+        unreadable = [f"\n  {problem.place} {problem.text}" for problem in problems if problem.place.is_dir()]
         raise RunError(
             f"{' and '.join(names)} have no instance in common that both played: compare results of the same "
-            "games, experiments and instances"
+            f"games, experiments and instances{''.join(unreadable)}"
         )
     return Compared(figures, across_found, problems)
 
@@ -107,7 +114,10 @@ def _runs_of(name: str, results: Path) -> list[Path]:
     """Return the runs that a name means: those in a folder, or the folders of this name in the results."""
     path = Path(name)
     if path.is_dir():
-        runs = dict.fromkeys(_run_of(episode) for episode in find_outcomes(path))
+        # What cannot be read is named when the runs are read.
+        unreadable: list[tuple[Path, str]] = []
+        runs = dict.fromkeys(_run_of(episode) for episode in find_outcomes(path, unreadable))
+        runs |= {} if runs else dict.fromkeys(run for run, _ in unreadable)
         return [run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run for run in runs]
     return [run for run in _line_ups(results) if run.name == name]
 
@@ -138,7 +148,8 @@ def _read(runs: dict[str, Path], games: Sequence[str]) -> tuple[Evaluation, list
     without: list[tuple[ScoreNames, str]] = []
     scored: list[tuple[ScoreNames, bytes]] = []
     places: list[Path] = []
-    for names, episode in _episodes(runs, games, problems):
+    unreadable: list[tuple[Path, str]] = []
+    for names, episode in _episodes(runs, games, problems, unreadable):
         if episode.outcome != SCORED:
             without.append((names, episode.outcome))
             continue
@@ -148,6 +159,7 @@ def _read(runs: dict[str, Path], games: Sequence[str]) -> tuple[Evaluation, list
         except OSError as fault:
             problems.append(Problem(episode.place, f"cannot be read: {fault.strerror}"))
             without.append((names, UNSCORED))
+    problems[:0] = [Problem(run, f"is not read completely: {text}") for run, text in unreadable]
     for at, played, text in evaluation.add(scored):
         problems.append(Problem(places[at], text, played))
         without.append((scored[at][0], UNSCORED))
@@ -160,11 +172,14 @@ def _read(runs: dict[str, Path], games: Sequence[str]) -> tuple[Evaluation, list
 
 
 def _episodes(
-    runs: dict[str, Path], games: Sequence[str], problems: list[Problem]
+    runs: dict[str, Path],
+    games: Sequence[str],
+    problems: list[Problem],
+    unreadable: list[tuple[Path, str]],
 ) -> Iterator[tuple[ScoreNames, EpisodeScores]]:
     for label, run in runs.items():
         seen: set[ScoreNames] = set()
-        for episode in find_outcomes(run):
+        for episode in find_outcomes(run, unreadable):
             names = episode.names._replace(model=label)
             if games and names.game not in games:
                 continue

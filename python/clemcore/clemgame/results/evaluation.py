@@ -22,6 +22,7 @@ from clemcore._core import Evaluation, ResultsTable
 from clemcore.clemgame.layout.jsonfile import indented
 from clemcore.clemgame.layout.walking import folders_in
 from clemcore.clemgame.results.adding import Adding, Problem
+from clemcore.clemgame.results.kept import keep, kept_bytes
 from clemcore.clemgame.results.known_scores import KnownScores
 from clemcore.clemgame.results.score_files import find_changes
 from clemcore.clemgame.store.marks import is_run
@@ -147,15 +148,9 @@ def evaluate(
 
 def _figures(evaluation: Evaluation, path: Path, *, force: bool) -> dict[str, Any]:
     """Return all figures; intervals whose episodes are as they were come from the file of the last evaluation."""
-    known = b""
-    with contextlib.suppress(OSError):
-        known = path.read_bytes()
-    evaluation.remember(b"" if force else known)
+    evaluation.remember(b"" if force else kept_bytes(path))
     figures: dict[str, Any] = json.loads(evaluation.json())
-    remembered = evaluation.remembered()
-    if remembered != known:
-        with contextlib.suppress(OSError):  # the next evaluation computes them again
-            _write(path, [remembered])
+    keep(path, evaluation.remembered())
     return figures
 
 

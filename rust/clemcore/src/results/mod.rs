@@ -21,6 +21,7 @@
 //! assert_eq!(table.cells[0][0], 50.0);
 //! ```
 mod csv;
+mod episodes;
 mod html;
 mod ledger;
 mod ledger_file;
@@ -33,8 +34,9 @@ mod summary;
 mod table;
 mod value;
 
+pub use episodes::{Episode, Fate, Refusal, Unknown};
 pub use ledger::{Place, Recalled, State};
-pub use rows::{Episode, Evaluation, Fate, Refusal, Unknown};
+pub use rows::Evaluation;
 pub use table::{Options, Order, Table};
 
 /// The metric that says whether an episode ended by a rule of form (1) or not (0).

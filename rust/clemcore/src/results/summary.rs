@@ -1,6 +1,7 @@
 //! `results.json`: the numbers of the table with the counts behind them, for programs.
+use super::episodes::Unknown;
 use super::mean::round;
-use super::rows::{Evaluation, Unknown};
+use super::rows::Evaluation;
 use super::statistics::{Cell, Settings, json as figures, report};
 use super::table::{average, bounds, deviation, groups, percent, quality, sorted};
 use serde_json::{Map, Value, json};

@@ -1,6 +1,7 @@
 //! The table of results: a row for each model, two or three columns for each game, and the clemscore.
+use super::episodes::Unknown;
 use super::mean::{Deviation, Mean, round};
-use super::rows::{Evaluation, Unknown};
+use super::rows::Evaluation;
 use super::{LOSE, MAIN_SCORE, PLAYED, csv, html, value};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,7 +6,7 @@ use super::random::Stream;
 use super::report::Figure;
 use super::spread::{Spread, collapsed};
 use super::{Interval, Method, Settings, Strata, bootstrap, proportion};
-use crate::results::rows::Fate;
+use crate::results::episodes::Fate;
 use std::cell::OnceCell;
 
 const RANGE: [f64; 2] = [0.0, BEST];

@@ -1,5 +1,6 @@
 //! The episodes of an evaluation, by model, game, experiment and instance, in the order of their names.
-use super::super::rows::{Evaluation, Fate};
+use super::super::episodes::Fate;
+use super::super::rows::Evaluation;
 use super::super::{LOSE, MAIN_SCORE, PLAYED, SUCCESS};
 use std::collections::HashMap;
 

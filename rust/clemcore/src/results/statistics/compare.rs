@@ -1,12 +1,18 @@
 //! Pairs of models on the instances that both played: differences, their intervals, and which ranks are certain.
 use super::cells::{Episode, Experiment, Game, Instance, Model, cells};
 use super::interval::{bootstrapped, constant};
+use super::memory::Memory;
 use super::random::Stream;
 use super::significance::{holm, mcnemar, permutation};
 use super::spread::{Spread, collapsed};
-use super::{Interval, Settings, bootstrap};
-use crate::results::rows::{Evaluation, Fate};
+use super::{Interval, Method, Settings, bootstrap};
+use crate::results::episodes::Fate;
+use crate::results::rows::Evaluation;
 
+/// Why a difference has no interval.
+pub(super) const LONELY: &str = "a single common instance of a game";
+pub(super) const EQUAL: &str = "all differences are equal";
+pub(super) const NO_SCORES: &str = "no scores";
 /// The largest difference of main scores.
 const LARGEST: f64 = 100.0;
 
@@ -132,6 +138,7 @@ fn difference(
     game: Option<&str>,
     settings: &Settings,
     names: [&str; 2],
+    memory: &Memory,
 ) -> Difference {
     let mut strata: Vec<Vec<[f64; 1]>> = Vec::new();
     let played = games.iter().filter(|each| each.strata.iter().any(|stratum| !stratum.is_empty()));
@@ -151,22 +158,54 @@ fn difference(
     let level = games.iter().map(|each| each.level).fold(settings.level, f64::max);
     let looks = (1.0 - settings.level) / (1.0 - level);
     let success_p = (looks * mcnemar(better[0], better[1])).min(1.0);
-    let p = permutation(&values, settings.resamples, Stream::new(settings.seed, &label));
-    let p = (looks * p).min(1.0);
+    let is_in_range = games.iter().all(|each| each.is_in_range);
     let settings = &Settings { level, ..*settings };
+    let (interval, p) = remembered(&strata, value, is_in_range, settings, &label, memory);
+    let p = (looks * p).min(1.0);
     Difference {
         game: game.map(str::to_owned),
         instances: u32::try_from(values.len()).unwrap_or(u32::MAX),
         left_out,
         value,
         level,
-        interval: interval(&strata, value, games.iter().all(|each| each.is_in_range), settings, &label),
+        interval,
         p,
         p_holm: p,
         better,
         success_p,
         success_p_holm: success_p,
     }
+}
+
+/// The interval and the p-value of a difference: those of an earlier comparison of the same values, or new ones.
+fn remembered(
+    strata: &[Vec<[f64; 1]>],
+    value: f64,
+    is_in_range: bool,
+    settings: &Settings,
+    label: &[&str],
+    memory: &Memory,
+) -> (Result<Interval, &'static str>, f64) {
+    let mut hash = memory.hash("difference", settings);
+    for name in label {
+        hash.bytes(name.as_bytes());
+    }
+    hash.number(u64::from(is_in_range));
+    hash.value(value);
+    for stratum in strata {
+        hash.number(stratum.len() as u64);
+        for [each] in stratum {
+            hash.value(*each);
+        }
+    }
+    // The p-value is kept as an interval of which it is both ends.
+    let [found, p] = memory.recall(hash.key(), || {
+        let values: Vec<f64> = strata.iter().flatten().map(|[value]| *value).collect();
+        let p = permutation(&values, settings.resamples, Stream::new(settings.seed, label));
+        let p = Interval { low: p, high: p, method: Method::Constant, caution: None };
+        [interval(strata, value, is_in_range, settings, label), Ok(p)]
+    });
+    (found, p.map_or(1.0, |p| p.low))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts")]
@@ -179,7 +218,7 @@ fn interval(
 ) -> Result<Interval, &'static str> {
     let instances = strata.iter().map(Vec::len).sum::<usize>();
     if strata.iter().any(|stratum| stratum.len() < 2) {
-        return Err("a single common instance of a game");
+        return Err(LONELY);
     }
     let mut spread = Spread::default();
     let mut sums = vec![[0.0; 1]; settings.resamples];
@@ -192,10 +231,10 @@ fn interval(
     let range = is_in_range.then_some([-LARGEST, LARGEST]);
     if spread.is_none() {
         let alike = range.and_then(|range| constant(value, instances as f64, range, settings.level));
-        return alike.ok_or("all differences are equal");
+        return alike.ok_or(EQUAL);
     }
     let sums = sums.into_iter().map(|[sum]| sum).collect();
-    bootstrapped(value, sums, &spread, settings.level, range).ok_or("no scores")
+    bootstrapped(value, sums, &spread, settings.level, range).ok_or(NO_SCORES)
 }
 
 /// The level for a game of which two cells were looked at several times, because they could stop early.
@@ -219,6 +258,7 @@ fn pairing(
     evaluation: &Evaluation,
 ) -> Pairing {
     let (one, other) = (&models[first], &models[second]);
+    let memory = &evaluation.memory;
     let (games, single) = matched(&one.games, &other.games, |each: &Game| &each.name);
     let level = |game: &str| {
         let [one, other] = [one, other].map(|model| evaluation.level_of(game, &model.name));
@@ -228,11 +268,11 @@ fn pairing(
         games.into_iter().map(|(mine, theirs)| shared(mine, theirs, level(&mine.name))).collect();
     let names = [one.name.as_str(), other.name.as_str()];
     let mut differences: Vec<Difference> =
-        found.iter().map(|each| difference(&[each], Some(each.name), settings, names)).collect();
+        found.iter().map(|each| difference(&[each], Some(each.name), settings, names, memory)).collect();
     differences.retain(|each| each.instances > 0);
     if !differences.is_empty() {
         let all: Vec<&Shared<'_>> = found.iter().collect();
-        let mut whole = difference(&all, None, settings, names);
+        let mut whole = difference(&all, None, settings, names, memory);
         let of = |game: &&Game| game.experiments.iter().map(|each| each.instances.len()).sum::<usize>();
         whole.left_out += u32::try_from(single.iter().map(of).sum::<usize>()).unwrap_or(u32::MAX);
         differences.insert(0, whole);

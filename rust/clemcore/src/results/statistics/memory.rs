@@ -3,6 +3,7 @@
 //! An interval is found by a hash of its values, its random numbers, its level and the source text of this folder. A
 //! memory that is damaged, or that other code wrote, is not used. It does not know where a memory is kept.
 use super::assumed::{NOTHING, OTHER_SCALE, SINGLE};
+use super::compare::{EQUAL, LONELY, NO_SCORES};
 use super::random::mix;
 use super::spread::{FEW, SKEWED_AND_FEW, THIN};
 use super::{Interval, Method, Settings};
@@ -10,22 +11,24 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 /// What intervals depend on besides their values: other code may give other numbers.
-const CODE: [&str; 10] = [
+const CODE: [&str; 12] = [
     include_str!("assumed.rs"),
     include_str!("bootstrap.rs"),
     include_str!("cells.rs"),
+    include_str!("compare.rs"),
     include_str!("epochs.rs"),
     include_str!("interval.rs"),
     include_str!("memory.rs"),
     include_str!("proportion.rs"),
     include_str!("random.rs"),
     include_str!("report.rs"),
+    include_str!("significance.rs"),
     include_str!("spread.rs"),
 ];
 const MAGIC: &[u8] = b"clemcore intervals 1\n";
 const METHODS: [Method; 4] = [Method::Wilson, Method::Bootstrap, Method::Constant, Method::Bounds];
 /// Reasons for the lack of an interval, and cautions.
-const TEXTS: [&str; 6] = [SINGLE, NOTHING, OTHER_SCALE, FEW, THIN, SKEWED_AND_FEW];
+const TEXTS: [&str; 9] = [SINGLE, NOTHING, OTHER_SCALE, FEW, THIN, SKEWED_AND_FEW, LONELY, EQUAL, NO_SCORES];
 /// In place of the number of a method or a text.
 const NONE: u8 = 255;
 
@@ -279,7 +282,7 @@ mod tests {
     #[test]
     fn all_code_of_intervals_is_hashed() {
         // What is left out computes no interval of an evaluation.
-        let others = ["compare.rs", "json.rs", "mod.rs", "significance.rs", "strengths.rs"];
+        let others = ["json.rs", "mod.rs", "strengths.rs"];
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/results/statistics");
         let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
         let texts = files

@@ -4,7 +4,8 @@ use super::cells::{Assume, Episode, Experiment, Game, Instance, Model, cells};
 use super::epochs::{pass, reported, variance};
 use super::memory::Memory;
 use super::{Interval, Settings, Strata, Variance, mean, proportion};
-use crate::results::rows::{Evaluation, Fate};
+use crate::results::episodes::Fate;
+use crate::results::rows::Evaluation;
 
 /// A figure, if it is known, and how sure it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
