@@ -86,6 +86,7 @@ def eval_(
     The files are written into the folder of the results. With -m or -g, raw.csv is brought up to date: its rows of
     this selection are replaced, and the tables show all rows. Exit status 1: some files of scores do not count.
     """
+    from clemcore.clemgame.repeats import without_repeats
     from clemcore.clemgame.results.evaluation import evaluate
     from clemcore.clemgame.results.known_scores import FILE
 
@@ -105,7 +106,7 @@ def eval_(
     if not done.episodes:  # all rows are earlier ones
         chosen = [f"-m {model}"] * (model is not None) + [f"-g {game}"] * (game is not None)
         note(f"clem: no scored episode passes {' '.join(chosen)}")
-    show_some([f"clem: {problem.place} {scrub(problem.text)}" for problem in done.problems])
+    show_some(without_repeats(f"clem: {problem.place} {scrub(problem.text)}" for problem in done.problems))
     show_some([_unknown(names, counts) for names, counts in done.unknown.items()])
     show_some([f"clem: {scrub(line)}" for line in _odd_scales(done.figures)])
     table(_HEADER, _rows(done.table, done.figures))
@@ -130,6 +131,7 @@ def _write_parquet(path: Path, wanted: bool | None, files: list[Path], model: st
     """Write the Parquet files and add them to the files; tell whether some episodes cannot be read."""
     if wanted is False:
         return False
+    from clemcore.clemgame.repeats import without_repeats
     from clemcore.clemgame.results.parquet import is_available, write_parquet
     from clemcore.errors import RunError, StoreError
 
@@ -145,7 +147,8 @@ def _write_parquet(path: Path, wanted: bool | None, files: list[Path], model: st
             raise
         return False  # a folder that holds scores and no records
     files += written
-    show_some([f"clem: {place}: not in the Parquet files: {scrub(text)}" for place, text in unreadable])
+    lines = (f"clem: {place}: not in the Parquet files: {scrub(text)}" for place, text in unreadable)
+    show_some(without_repeats(lines))
     return bool(unreadable)
 
 

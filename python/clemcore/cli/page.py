@@ -43,12 +43,13 @@ def page(*, runs: tuple[Path, ...], output: Path, single: Path | None) -> int:
     them.
     """
     from clemcore.clemgame.pages.folder import write_folder, write_single
+    from clemcore.clemgame.repeats import without_repeats
 
     paths = list(runs) or [Path("results")]
     note_set_aside(*paths)
     with progress(f"writing the page of {', '.join(map(str, paths))}"):
         done = write_folder(paths, output) if single is None else write_single(paths, single)
-    show_some([f"clem: {scrub(problem)}" for problem in done.problems])
+    show_some(without_repeats(f"clem: {scrub(problem)}" for problem in done.problems))
     note(f"{done.episodes:,} episodes" + (f", {len(done.problems)} problems" if done.problems else ""))
     out(str(done.path))
     return 1 if done.problems else 0

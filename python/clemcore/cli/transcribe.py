@@ -40,12 +40,13 @@ def transcribe(*, run: Path | None, game: str, results_dir: Path) -> int:
 
 def transcribe_all(path: Path, game: Selector) -> int:
     """Transcribe the episodes below a folder; return the exit status."""
+    from clemcore.clemgame.repeats import without_repeats
     from clemcore.clemgame.transcripts import builder
 
     note_set_aside(path)
     with progress(f"transcribing {path}"):
         done = builder.transcribe(path, _names(game))
-    show_some([f"clem: {place}: {scrub(text)}" for place, text in done.problems])
+    show_some(without_repeats(f"clem: {place}: {scrub(text)}" for place, text in done.problems))
     left_out = f"; {done.left_out} did not end and have none" if done.left_out else ""
     failed = f", {done.failed} not" if done.failed else ""
     note(f"{done.episodes} episodes transcribed{failed}{left_out}")

@@ -57,6 +57,75 @@ def test_a_store_that_cannot_be_read_does_not_stop_the_others(clem: Clem, damage
     assert len(list(Path("results/good").rglob("transcript.html"))) == 3
 
 
+@pytest.mark.parametrize("content", [b"torn" * 999, b""])
+def test_models_that_can_be_read_are_compared(clem: Clem, content: bytes) -> None:
+    runs("one", "two", "bad")
+    Path("results/bad/store.sqlite3").write_bytes(content)
+    for named in (("one", "two", "bad"), ("one", "two", "results/bad")):
+        done = clem("compare", *named, "--across", "--json")
+        assert done.returncode == 1, done.stderr
+        assert "results/bad is not read completely" in done.stderr
+        assert [each["name"] for each in json.loads(done.stdout)["models"]] == ["one", "two"]
+    done = clem("compare", "one", "bad", "--across")
+    assert done.returncode != 0
+    assert "no instance in common" in done.stderr
+    assert "results/bad is not read completely" in done.stderr
+
+
+def test_an_empty_store_is_named(clem: Clem) -> None:
+    runs("lost")
+    clem.ok("export", "results/lost", "--to", "classic")
+    shutil.copytree("results/lost", "results/kept")
+    for path in Path("results/lost").rglob("instance_*"):
+        shutil.rmtree(path)
+    for name in ("lost", "kept"):
+        Path("results", name, "store.sqlite3").write_bytes(b"")
+    for command in (("eval", "--parquet"), ("transcribe",), ("page",), ("score",)):
+        done = clem(*command)
+        assert done.returncode != 0, (command, done.stderr)
+        assert "lost/store.sqlite3 is empty" in done.stderr
+    models = json.loads(Path("results/results.json").read_text())["models"]
+    assert list(models) == ["kept"]
+    assert len(list(Path("results/kept").rglob("transcript.html"))) == 3
+
+
+def test_a_damaged_store_is_named_once(clem: Clem) -> None:
+    runs("bad", count=9)
+    store = Path("results/bad/store.sqlite3")
+    with sqlite3.connect(store) as connection:
+        connection.execute("UPDATE pieces SET body = x'ffffff'")
+        connection.execute("UPDATE scores SET body = x'ffffff'")
+        connection.execute("UPDATE finished SET body = x'ffffff'")
+    connection.close()
+    for command in (("eval", "--no-parquet"), ("transcribe",), ("page",)):
+        done = clem(*command)
+        assert done.returncode != 0, (command, done.stderr)
+        assert done.stderr.count("store.sqlite3 is damaged") == 1, done.stderr
+
+
+def test_notes_and_errors_of_a_store_that_are_not_json_are_damage(clem: Clem) -> None:
+    runs("bad", "good")
+    with sqlite3.connect("results/bad/store.sqlite3") as connection:
+        connection.execute("UPDATE notes SET value = x'b8b8'")
+        connection.execute("UPDATE episodes SET error = x'b8b8', facts = x'b8b8'")
+    connection.close()
+    for command in (("eval", "--no-parquet"), ("transcribe",), ("page",), ("score",)):
+        done = clem(*command)
+        assert done.returncode in (1, 2), (command, done.stderr)
+        assert "unexpected" not in done.stderr
+        assert "is damaged" in done.stderr
+
+
+def test_the_page_is_not_written_into_a_file(clem: Clem) -> None:
+    runs("good")
+    Path("note").write_text("x")
+    for place in ("note", "note/page"):
+        done = clem("page", "-o", place)
+        assert done.returncode == 2
+        assert "note is a file, but the page is a folder" in done.stderr
+    assert Path("note").read_text() == "x"
+
+
 def test_names_that_are_not_utf_8_are_shown_as_escapes(clem: Clem) -> None:
     experiment = classic(clem, "run")
     try:

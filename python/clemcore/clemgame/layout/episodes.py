@@ -329,6 +329,8 @@ def _of_store(run: Path) -> Iterator[Episode]:
 
     reader = RunReader(run)
     episodes = reader.episodes()
+    if reader.problems and not episodes:
+        raise StoreError("; ".join(reader.problems))
     for problem in reader.problems:
         logger.warning("%s", problem)
     has_epochs = any(episode.key.epoch > 1 for episode in episodes)

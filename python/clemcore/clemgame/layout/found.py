@@ -11,6 +11,7 @@ Differences between the releases end here: what comes out has the form of 3.7.2.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -182,7 +183,8 @@ def read_scores(path: Path | str) -> dict[str, Any] | None:
     """Read a file ``scores.json``; None if there is none.
 
     Raises:
-        StoreError: it cannot be read, or has another form.
+        StoreError: it cannot be read, or has another form. As for ``clem eval``, it must be UTF-8, and its numbers
+            must be those of floats.
     """
     try:
         data = whole_file(path)
@@ -190,8 +192,29 @@ def read_scores(path: Path | str) -> dict[str, Any] | None:
         return None
     except OSError as fault:
         raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise StoreError(f"{path} is not UTF-8. {_SCORE}") from None
     parts: dict[str, type] = dict.fromkeys(_PARTS_OF_SCORES, dict)
-    return _with_parts(parsed_json(data, path, _SCORE), path, parts, _SCORE)
+    value = _with_parts(parsed_json(data, path, _SCORE), path, parts, _SCORE)
+    if _has_infinity(value.get("episode scores") or {}):  # Infinity is a word that 3.7.2 could write
+        try:
+            json.loads(data, parse_float=_finite)
+        except ValueError as fault:
+            raise StoreError(f"{path} {fault}. Correct the scorer and run 'clem score --force'") from None
+    return value
+
+
+def _has_infinity(scores: dict[str, Any]) -> bool:
+    return any(isinstance(each, float) and math.isinf(each) for each in scores.values())
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"has a number that is too large: {text}")
+    return number
 
 
 def parsed_interactions(data: bytes, path: Path | str, *, is_completed: bool = True) -> dict[str, Any]:

@@ -94,7 +94,10 @@ def write_folder(paths: Sequence[Path], folder: Path) -> Written:
         StoreError: there are no episodes.
         OSError: a file cannot be written.
     """
-    if folder.exists() and not (folder.is_dir() and ((folder / _MARK).is_file() or not any(folder.iterdir()))):
+    place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not place.is_dir():
+        raise RunError(f"{place} is a file, but the page is a folder. Choose another one with -o, or use --single")
+    if folder.exists() and not ((folder / _MARK).is_file() or not any(folder.iterdir())):
         raise RunError(f"{folder} holds other files, which would be lost. Choose another folder with -o")
     folder = folder.absolute()
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")

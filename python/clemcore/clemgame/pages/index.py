@@ -5,7 +5,6 @@ It does not know what is in an episode, or how the page is written.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
@@ -17,7 +16,9 @@ from typing import Any
 
 from clemcore._core import Evaluation
 from clemcore.clemgame.pages.contents import ERROR, LIMIT, MISSING, UNSCORED, ShownEpisode
+from clemcore.clemgame.repeats import without_repeats
 from clemcore.clemgame.results.evaluation import INTERVALS
+from clemcore.clemgame.results.kept import kept_bytes
 
 _UNKNOWN = {ERROR: "error", LIMIT: "limit", MISSING: "missing", UNSCORED: "unscored"}
 # Problems that the page lists one by one.
@@ -151,6 +152,7 @@ class Index:
         named = {"models": self.models, "games": self.games, "experiments": self.experiments}
         named |= {"languages": self.languages, "kinds": self.kinds}
         models, games = len(self.models.numbers), len(self.games.numbers)
+        problems = without_repeats(self.problems)
         summary = f"{_several(self.count, 'episode')}, {_several(models, 'model')}, {_several(games, 'game')}"
         return {
             **{name: [each or "not named" for each in names] for name, names in named.items()},
@@ -159,8 +161,8 @@ class Index:
             "cells": {**keys, **sums, "o": "".join(key[5] for key, _ in cells)},
             "results": self.results(),
             "summary": summary,
-            "problems": self.problems[:_MOST_PROBLEMS],
-            "more_problems": max(0, len(self.problems) - _MOST_PROBLEMS),
+            "problems": problems[:_MOST_PROBLEMS],
+            "more_problems": max(0, len(problems) - _MOST_PROBLEMS),
             "plots": [],
             **more,
         }
@@ -168,10 +170,7 @@ class Index:
 
 def kept_intervals(paths: Sequence[Path]) -> bytes:
     """Return the intervals that ``clem eval`` has kept in the first of these folders that has some."""
-    for path in paths:
-        with contextlib.suppress(OSError):
-            return (path / INTERVALS).read_bytes()
-    return b""
+    return next((kept for path in paths if (kept := kept_bytes(path / INTERVALS))), b"")
 
 
 def _several(count: int, word: str) -> str:

@@ -94,8 +94,8 @@ class ReaderOfVersion1:
             rows = self._readable_rows(fault)
         for row in rows:
             *names, state, attempts, error, place, ended, facts, experiment, instance, number = row
-            known = state_of(state, attempts, error)
-            noted = {} if facts is None else json.loads(facts)
+            known = self._state(state, attempts, error)
+            noted = {} if facts is None else self._json(facts)
             pieces = (experiment, instance)
             yield StoredEpisode(EpisodeKey(*names), place, known, ended, noted, number, index, pieces)
 
@@ -130,7 +130,7 @@ class ReaderOfVersion1:
             rows = [row[:8] for row in self._readable_rows(fault)]
         for game, experiment, game_id, epoch, state, attempts, error, place in rows:
             key = EpisodeKey(sys.intern(game), sys.intern(experiment), game_id, epoch)
-            yield key, place, state_of(state, attempts, error)
+            yield key, place, self._state(state, attempts, error)
 
     def piece(self, number: int) -> bytes:
         """Return a shared piece."""
@@ -191,15 +191,15 @@ class ReaderOfVersion1:
 
     def notes(self) -> dict[str, Any]:
         """Return what is kept about the run."""
-        return {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM notes")}
+        return {name: self._json(value) for name, value in self._rows("SELECT name, value FROM notes")}
 
     def played_with(self) -> dict[str, Any]:
         """Return what the file notes of that with which it was played; nothing if that cannot be read."""
         try:
             rows = self._rows("SELECT value FROM notes WHERE name = ?", (belonging.NOTE,))
+            found = self._json(rows[0][0]) if rows else None
         except StoreError:  # what else is read says so
             return {}
-        found = json.loads(rows[0][0]) if rows else None
         return found if isinstance(found, dict) else {}
 
     def _kept_pieces(self, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
@@ -211,6 +211,18 @@ class ReaderOfVersion1:
             " UNION ALL SELECT * FROM (SELECT id, body FROM pieces WHERE id > ? AND length(body) < ? LIMIT ?)",
             (*numbers, last, _SHORT_PIECE, _PIECES_AHEAD),
         )
+
+    def _state(self, state: str, attempts: int, error: bytes | None) -> EpisodeState:
+        try:
+            return state_of(state, attempts, error)
+        except ValueError as fault:
+            raise damaged(self.path, "an error in it is not JSON") from fault
+
+    def _json(self, body: bytes) -> Any:
+        try:
+            return json.loads(body)
+        except ValueError as fault:  # also bytes that are not UTF-8
+            raise damaged(self.path, "a part of it is not JSON") from fault
 
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         try:

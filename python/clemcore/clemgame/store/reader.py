@@ -47,6 +47,7 @@ class RunReader:
                 f"{self.folder} holds no {schema.NAME}. Name the folder of a run, which 'clem run' has made"
             )
         self._files: list[ReaderOfVersion1] = []
+        self._paths = list(paths)
         # Whoever wants the calls of an episode mostly wants its interactions next: both are in one body.
         self._last: tuple[StoredEpisode | None, int, bytes] = (None, 0, b"")
         # Episodes that are read one by one keep the reader, and nobody else may be left to close it.
@@ -77,6 +78,11 @@ class RunReader:
     @property
     def problems(self) -> list[str]:
         """What could not be read of damaged files, so far."""
+        if not self._files and not any(map(writer_of, self._paths)):
+            return [
+                f"{self._paths[0]} is empty: no episode was begun, or all were lost. Restore it from a copy, or "
+                "repeat the command that played them"
+            ]
         return [problem for file in self._files for problem in file.problems]
 
     @property
