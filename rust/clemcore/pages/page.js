@@ -6,9 +6,9 @@ const policy = window.trustedTypes
 	? trustedTypes.createPolicy("clem", { createScriptURL: ours })
 	: { createScriptURL: ours };
 const main = find("#main");
-let S, id; // what the page begins with, and what stands for its names in addresses
+let S, id; // what the page begins with; names in addresses
 let state = new URLSearchParams();
-let turn = 0; // of the newest rendering; an older one that is still loading is dropped
+let turn = 0; // of the newest rendering; others are dropped
 function ours(address) {
 	if (!/^data\/(\d+\/)?[a-z]+\d+\.js(\?\d+)?$/.test(address)) throw new TypeError("not a file of this page");
 	return address;
@@ -42,7 +42,7 @@ function address(changes, from = state) {
 	}
 	return `#${next}`;
 }
-const formats = []; // by their digits; to make one takes longer than to use it
+const formats = []; // by their digits; slow to make
 const number = (value, digits = 2) =>
 	value == null || Number.isNaN(value) ? "" : (formats[digits] ??= new Intl.NumberFormat("en", { maximumFractionDigits: digits, minimumFractionDigits: digits })).format(value);
 const count = (value) => number(value, 0);
@@ -180,7 +180,7 @@ function order() {
 	const asked = state.get("sort") ?? "x";
 	return [/^-?\d+$/.test(asked) ? Math.abs(asked) : -1, asked[0] === "-"];
 }
-/** Show a table. A column is its name; before it can stand "<" (left) or ">", which must stand before names of others. A cell has text, to, range, part, stack and value. */
+/** Show a table. A column is its name, after "<" (left) or ">" (needed before names of others). A cell has text, to, range, part, stack and value. */
 function table(caption, columns, rows, sorted = true) {
 	const made = make("table", { caption });
 	made.setAttribute("aria-label", visible(caption));
@@ -459,29 +459,39 @@ function ranksOf(names) {
 	order.forEach((at, rank) => (found[at] = rank));
 	return found;
 }
-/** Return the order of rows by a column: a radix sort of floats whose bits are made to sort as they do. */
-function sorted({ games, tables, of, at, n }, by, descends) {
+// Each step of a sort is a function: those are compiled sooner.
+function keysBy({ games, tables, of, at, n }, by) {
 	const name = SORTS[by];
 	const rank = by < 3 && (ranks[name] ??= ranksOf(S[LISTS[name]]));
-	const keys = new Float64Array(n), bits = new Uint32Array(keys.buffer), digits = new Uint16Array(keys.buffer);
-	const turned = -descends;
-	let order = new Uint32Array(n), next = new Uint32Array(n);
-	for (let index = 0; index < n; index += 1) {
-		const value = name === "g" ? games[of[index]] : tables[of[index]][name][at[index]];
-		keys[index] = (rank ? rank[value] : name === "o" ? LETTERS.indexOf(value) : value ?? -Infinity) + 0; // -0 is 0
-		const negative = bits[2 * index + 1] >> 31; // all bits, or none
-		bits[2 * index] ^= negative ^ turned;
-		bits[2 * index + 1] ^= (negative | (1 << 31)) ^ turned;
-		order[index] = index;
+	const keys = new Float64Array(n);
+	for (let row = 0; row < n; row += 1) {
+		const value = name === "g" ? games[of[row]] : tables[of[row]][name][at[row]];
+		keys[row] = (rank ? rank[value] : name === "o" ? LETTERS.indexOf(value) : value ?? -Infinity) + 0; // -0 is 0
 	}
-	for (let digit = 0; digit < 4; digit += 1) {
-		const places = new Uint32Array(65537);
-		for (let each = digit; each < 4 * n; each += 4) places[digits[each] + 1] += 1;
-		if (places.includes(n)) continue; // all are equal here
-		for (let value = 0; value < 65536; value += 1) places[value + 1] += places[value];
-		for (const each of order) next[places[digits[4 * each + digit]]++] = each;
-		[order, next] = [next, order];
+	return keys.buffer;
+}
+/** Let bits of floats sort as floats. */
+function flip(bits, all) {
+	for (let at = 0; at < bits.length; at += 2) {
+		const negative = bits[at + 1] >> 31;
+		bits[at] ^= negative ^ all;
+		bits[at + 1] ^= (negative | (1 << 31)) ^ all;
 	}
+}
+function sortBy(digits, digit, order, next) {
+	const places = new Uint32Array(65537);
+	for (let at = digit; at < digits.length; at += 4) places[digits[at] + 1] += 1;
+	for (let at = 0; at < 65536; at += 1) places[at + 1] += places[at];
+	for (let at = 0; at < order.length; at += 1) next[places[digits[4 * order[at] + digit]]++] = order[at];
+}
+function sorted(found, by, descends) {
+	const keys = keysBy(found, by), digits = new Uint16Array(keys);
+	flip(new Int32Array(keys), -descends);
+	const order = new Uint32Array(found.n).map((_, at) => at), next = order.slice();
+	sortBy(digits, 0, order, next);
+	sortBy(digits, 1, next, order);
+	sortBy(digits, 2, order, next);
+	sortBy(digits, 3, next, order);
 	return order;
 }
 const epoch = (row) => (S.epochs.length > 1 ? `, epoch ${row.p}` : "");
