@@ -18,6 +18,7 @@ from clemcore import _core, secrets
 # The fields of an entry, and the key, inside the facts, of the hash of the entry in front of it.
 FIELDS = ("timestamp", "manipulated_prompt_obj", "raw_response_obj")
 PROMPT, RESPONSE = FIELDS[1:]
+_PROMPT_NAME = b'"%s": ' % PROMPT.encode()
 FACTS = "clemcore"
 LINK = "previous_sha256"
 # Facts that repeat a reply's own words.
@@ -183,9 +184,6 @@ def _is_hard(entry: bytes, prompt: Any) -> bool:
         return is_hard_to_read(entry)
     at = entry.index(_PROMPT_NAME) + len(_PROMPT_NAME)
     return is_hard_to_read(entry[:at] + entry[at + len(prompt) :])
-
-
-_PROMPT_NAME = b'"%s": ' % PROMPT.encode()
 
 
 def _entry_to_read(fields: Mapping[str, Any], extra: dict[str, Any] | None, parts: Iterable[str] = ()) -> bytes:

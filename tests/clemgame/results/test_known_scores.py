@@ -237,16 +237,16 @@ def experiment_became_an_episode(results: Path, chance: random.Random) -> None:
 
 @change
 def episode_became_a_link(results: Path, chance: random.Random) -> None:
-    folder = one(results, chance).parent
-    target = results.parent / f"moved{chance.randrange(10**6)}"
-    if not folder.is_symlink():
-        folder.rename(target)
-        folder.symlink_to(target)
+    replace_by_link(one(results, chance).parent, results, chance)
 
 
 @change
 def experiment_became_a_link(results: Path, chance: random.Random) -> None:
-    folder = one(results, chance).parents[1]
+    replace_by_link(one(results, chance).parents[1], results, chance)
+
+
+def replace_by_link(folder: Path, results: Path, chance: random.Random) -> None:
+    """Move a folder out of the results, and put a link to it in its place."""
     target = results.parent / f"moved{chance.randrange(10**6)}"
     if not folder.is_symlink():
         folder.rename(target)

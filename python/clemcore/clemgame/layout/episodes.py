@@ -221,11 +221,7 @@ class _ClassicEpisode(Episode):
         return found.read_interactions(self._place)
 
     def interactions_json(self) -> bytes:
-        path = f"{self.path}/interactions.json"
-        try:
-            return found.whole_file(path)
-        except OSError as fault:
-            raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
+        return found.read_bytes(f"{self.path}/interactions.json")
 
     def calls(self) -> list[StoredCall]:
         return found.read_calls(self._place, self._files)
@@ -328,9 +324,7 @@ def _of_store(run: Path) -> Iterator[Episode]:
     from clemcore.clemgame.store.reader import RunReader
 
     reader = RunReader(run)
-    episodes = reader.episodes()
-    if reader.problems and not episodes:
-        raise StoreError("; ".join(reader.problems))
+    episodes = reader.some_episodes()
     for problem in reader.problems:
         logger.warning("%s", problem)
     has_epochs = any(episode.key.epoch > 1 for episode in episodes)

@@ -17,7 +17,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from clemcore._core import requested_calls
@@ -45,6 +45,9 @@ _PARTS_OF_SCORES = ("episode scores", "round scores", "turn scores")
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 # Bytes that are read at once of a file that grows, or does not know its size.
 _PART = 1 << 16
+# A call: its number (-1 if it has none), time and place in its file, by which calls are put in order; and what
+# StoredCall has beside the number.
+_Row: TypeAlias = "tuple[tuple[int, str, int], tuple[Any, ...]]"
 # What error.json has beside the error.
 _OF_FILE = frozenset({"timestamp", "error", "message", "outcome"})
 
@@ -153,7 +156,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
     Raises:
         StoreError: it cannot be read, or holds something else.
     """
-    return parsed_json(_bytes_of(path), path)
+    return parsed_json(read_bytes(path), path)
 
 
 def whole_file(path: Path | str) -> bytes:
@@ -172,7 +175,12 @@ def whole_file(path: Path | str) -> bytes:
         os.close(handle)
 
 
-def _bytes_of(path: Path | str) -> bytes:
+def read_bytes(path: Path | str) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
     try:
         return whole_file(path)
     except OSError as fault:
@@ -187,11 +195,11 @@ def read_scores(path: Path | str) -> dict[str, Any] | None:
             must be those of floats.
     """
     try:
-        data = whole_file(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
-    except OSError as fault:
-        raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
+        data = read_bytes(path)
+    except StoreError as fault:
+        if isinstance(fault.__cause__, (FileNotFoundError, NotADirectoryError, IsADirectoryError)):
+            return None
+        raise
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -296,7 +304,7 @@ def read_interactions(episode: FoundEpisode) -> dict[str, Any]:
         if path.is_file():
             names = (episode.game, episode.experiment, episode.game_id, episode.run.name)
             is_completed = name != PARTIAL
-            read = parsed_interactions(_bytes_of(path), path, is_completed=is_completed)
+            read = parsed_interactions(read_bytes(path), path, is_completed=is_completed)
             return in_new_form(read, names, is_completed=is_completed)
     return {}
 
@@ -367,40 +375,18 @@ def read_calls(episode: FoundEpisode, files: Collection[str]) -> list[StoredCall
     per_player = [name for name in names if name.endswith(".requests.json") and name != partial]
     other = [name for name in ("requests.json", partial) if name in names]
     chosen = per_player or other
-    written = _as_written(f"{episode.path}/{name}" for name in chosen)
-    if written is not None:
-        return written
-    paths = [Path(episode.path, name) for name in chosen]
-    from clemcore.calls.reader import read_record
+    rows = _as_written(f"{episode.path}/{name}" for name in chosen)
+    if rows is None:
+        rows = _as_read([Path(episode.path, name) for name in chosen])
+    rows.sort(key=lambda row: row[0])
     from clemcore.clemgame.store.contents import StoredCall
 
-    found: list[tuple[tuple[int, str, int], RecordedCall, dict[str, Any]]] = []
-    for path in paths:
-        around = _around(path)
-        for call in read_record(path):
-            about = around[call.index] if call.index < len(around) else {}
-            number = about.get("number", _label(call, "call"))
-            place = (number if isinstance(number, int) else -1, str(call.fields.get("timestamp")), call.index)
-            found.append((place, call, about))
-    found.sort(key=lambda each: each[0])
-    return [
-        StoredCall(
-            number=place[0] if place[0] >= 0 else index,
-            player=str(call.meta.get("player_name") or _label(call, "player") or ""),
-            round=int(about.get("round") or 0),
-            kind=str(about.get("kind") or ("program" if _is_program(call) else "model")),
-            request=str(about.get("request") or ""),
-            text=_text_of(call),
-            record=call.text.encode("utf-8"),
-            attempt=int(about.get("attempt") or 1),
-        )
-        for index, (place, call, about) in enumerate(found)
-    ]
+    return [StoredCall(place[0] if place[0] >= 0 else index, *fields) for index, (place, fields) in enumerate(rows)]
 
 
-def _as_written(paths: Iterable[str]) -> list[StoredCall] | None:
+def _as_written(paths: Iterable[str]) -> list[_Row] | None:
     """Return the calls of files that are exactly as a release of clemcore writes them; else None."""
-    rows = []
+    rows: list[_Row] = []
     for path in paths:
         try:
             found = requested_calls(whole_file(path))
@@ -408,20 +394,41 @@ def _as_written(paths: Iterable[str]) -> list[StoredCall] | None:
             return None
         if found is None:
             return None
-        rows += found
-    rows.sort(key=lambda row: (row[0] if row[0] is not None else -1, row[1], row[2]))
-    from clemcore.clemgame.store.contents import StoredCall
+        rows += [
+            ((-1 if number is None else number, stamp, index), tuple(fields))
+            for number, stamp, index, *fields in found
+        ]
+    return rows
 
-    return [
-        StoredCall(row[0] if row[0] is not None and row[0] >= 0 else index, *row[3:])
-        for index, row in enumerate(rows)
-    ]
+
+def _as_read(paths: Iterable[Path]) -> list[_Row]:
+    """Return the calls of files in any form, or say what is wrong with them."""
+    from clemcore.calls.reader import read_record
+
+    rows: list[_Row] = []
+    for path in paths:
+        around = _around(path)
+        for call in read_record(path):
+            about = around[call.index] if call.index < len(around) else {}
+            number = about.get("number", _label(call, "call"))
+            place = (number if isinstance(number, int) else -1, str(call.fields.get("timestamp")), call.index)
+            fields = (
+                str(call.meta.get("player_name") or _label(call, "player") or ""),
+                int(about.get("round") or 0),
+                str(about.get("kind") or ("program" if _is_program(call) else "model")),
+                str(about.get("request") or ""),
+                _text_of(call),
+                call.text.encode("utf-8"),
+                int(about.get("attempt") or 1),
+            )
+            rows.append((place, fields))
+    return rows
 
 
 def _around(path: Path) -> list[dict[str, Any]]:
     """Return what stands around each call of a file: its round, and what clemcore 4 adds."""
     try:
-        value = json.loads(_bytes_of(path))
+        value = json.loads(read_bytes(path))
     except (ValueError, RecursionError) as fault:
         raise StoreError(f"{path} is not JSON: {fault}. {_PLAY_AGAIN}") from fault
     calls = value.get("calls", []) if isinstance(value, dict) else []

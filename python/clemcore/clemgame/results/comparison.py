@@ -71,14 +71,15 @@ def compare(
         )
     evaluation, problems = _read(runs, games)
     kept = Path(results) / DIFFERENCES
-    evaluation.remember(kept_bytes(kept))
+    before = kept_bytes(kept)
+    evaluation.remember(before)
     if not len(evaluation):
         filters = f" passes {' '.join(f'-g {game}' for game in games)}" if games else " has scores"
         where = ", ".join(map(str, runs.values()))
         raise RunError(f"{where}: there is nothing to compare, because no episode{filters}. 'clem eval' says why")
     figures: dict[str, Any] = json.loads(evaluation.comparison())
     if kept.parent.is_dir():
-        keep(kept, evaluation.remembered())
+        keep(kept, evaluation.remembered(), before)
     if not any(pair["differences"] for pair in figures["pairs"]):
         unreadable = [f"\n  {problem.place} {problem.text}" for problem in problems if problem.place.is_dir()]
         raise RunError(

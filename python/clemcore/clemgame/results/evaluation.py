@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clemcore._core import Evaluation, ResultsTable
 from clemcore.clemgame.layout.jsonfile import indented
@@ -24,12 +24,9 @@ from clemcore.clemgame.layout.walking import folders_in
 from clemcore.clemgame.results.adding import Adding, Problem
 from clemcore.clemgame.results.kept import keep, kept_bytes
 from clemcore.clemgame.results.known_scores import KnownScores
-from clemcore.clemgame.results.score_files import find_changes
+from clemcore.clemgame.results.score_files import ScoreNames, find_changes
 from clemcore.clemgame.store.marks import is_run
 from clemcore.errors import RunError
-
-if TYPE_CHECKING:
-    from clemcore.clemgame.results.score_files import ScoreNames
 
 RAW, TABLE = "raw.csv", "results"
 # Intervals of the last evaluation. It may be removed at any time: then all are computed again.
@@ -148,9 +145,10 @@ def evaluate(
 
 def _figures(evaluation: Evaluation, path: Path, *, force: bool) -> dict[str, Any]:
     """Return all figures; intervals whose episodes are as they were come from the file of the last evaluation."""
-    evaluation.remember(b"" if force else kept_bytes(path))
+    before = kept_bytes(path)
+    evaluation.remember(b"" if force else before)
     figures: dict[str, Any] = json.loads(evaluation.json())
-    keep(path, evaluation.remembered())
+    keep(path, evaluation.remembered(), before)
     return figures
 
 

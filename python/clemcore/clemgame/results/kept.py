@@ -20,8 +20,14 @@ def kept_bytes(path: Path) -> bytes:
         return b""
 
 
-def keep(path: Path, content: bytes) -> None:
-    """Write a file if its content is another one. Where that is not possible, all is computed again next time."""
-    if kept_bytes(path) != content:
+def keep(path: Path, content: bytes, before: bytes) -> None:
+    """Write a file if its content is another one. Where that is not possible, all is computed again next time.
+
+    Args:
+        path: the file.
+        content: what is to be kept.
+        before: what the file holds.
+    """
+    if content != before:
         with contextlib.suppress(OSError):
             write_whole(str(path), content)

@@ -17,7 +17,6 @@ from clemcore.clemgame.runs.outcome import one_line
 from clemcore.clemgame.runs.shards import missing_shards
 from clemcore.clemgame.store import RunReader
 from clemcore.clemgame.store.usage import total, usage_of
-from clemcore.errors import StoreError
 
 # The note of a store that the process that plays renews: its number, when it began, and how many episodes it ended.
 NOTE = "progress"
@@ -100,12 +99,9 @@ def status_of(folder: Path) -> RunStatus:
         StoreError: the folder has no store, or it cannot be read.
     """
     with RunReader(folder) as reader:
-        episodes = reader.episodes()
+        episodes = reader.some_episodes()
         writers = reader.writers()
         noted = reader.notes().get(NOTE) if reader.is_one_file else None
-        problems = reader.problems
-    if problems and not episodes:
-        raise StoreError("; ".join(problems))
     states = Counter(episode.state.state for episode in episodes)
     found = RunStatus(str(folder), {state: states.get(state, 0) for state in _WORDS})
     failed = sorted((each for each in episodes if each.state.error), key=lambda each: each.ended or "")

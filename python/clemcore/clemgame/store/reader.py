@@ -85,6 +85,17 @@ class RunReader:
             ]
         return [problem for file in self._files for problem in file.problems]
 
+    def some_episodes(self) -> list[StoredEpisode]:
+        """Return the episodes as :meth:`episodes` does.
+
+        Raises:
+            StoreError: none can be read; the error says why.
+        """
+        found = self.episodes()
+        if self.problems and not found:
+            raise StoreError("; ".join(self.problems))
+        return found
+
     @property
     def files(self) -> Sequence[ReaderOfVersion1]:
         """The files, as ``StoredEpisode.file`` numbers them."""

@@ -137,22 +137,19 @@ def for_one_call(config: Any, max_new_tokens: int) -> Any:
         max_new_tokens: the most tokens of this call.
     """
     given: Any = type(config)
-    kind = _copied_once(given)
-    made = kind.__new__(kind)
-    vars(made).update(vars(config), max_new_tokens=max_new_tokens)
-    return made
+    return _with_values(_copied_once(given), {**vars(config), "max_new_tokens": max_new_tokens})
 
 
 @functools.cache
 def _copied_once(kind: Any) -> Any:
     """Return a class of configurations of which a deep copy is a shallow one of the class given."""
+    return type(kind.__name__, (kind,), {"__deepcopy__": lambda self, _memo: _with_values(kind, vars(self))})
 
-    def deepcopy(self: Any, _memo: Any) -> Any:
-        made = kind.__new__(kind)
-        vars(made).update(vars(self))
-        return made
 
-    return type(kind.__name__, (kind,), {"__deepcopy__": deepcopy})
+def _with_values(kind: Any, values: Mapping[str, Any]) -> Any:
+    made = kind.__new__(kind)
+    vars(made).update(values)
+    return made
 
 
 def without_values(kind: Any) -> Any:
