@@ -23,7 +23,8 @@ from typing import Any
 
 from clemcore.backends import ModelRegistry
 from clemcore.clemgame.layout import write_episode
-from clemcore.clemgame.layout.episodes import Episode, find_runs, finished, read_episodes
+from clemcore.clemgame.layout.episodes import Episode, finished, read_episodes
+from clemcore.clemgame.layout.runs import find_runs
 from clemcore.clemgame.store.schema import store_files
 from clemcore.clemgame.training.views import facts_of, views_of
 from clemcore.errors import ClemcoreError

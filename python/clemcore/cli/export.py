@@ -138,7 +138,7 @@ def _missing(value: str) -> float | str:
 
 
 def _export_tables(run: Path, kind: str, output: Path, force: bool = False) -> int:
-    from clemcore.clemgame.layout.episodes import find_runs
+    from clemcore.clemgame.layout.runs import find_runs
     from clemcore.clemgame.results.parquet import is_available, write_jsonl, write_parquet
     from clemcore.errors import RunError, StoreError
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from clemcore.clemgame.layout import found
 from clemcore.clemgame.layout.classic import FinishedEpisode
 from clemcore.clemgame.layout.names import episode_folder, name_of
+from clemcore.clemgame.layout.runs import find_runs
 from clemcore.clemgame.layout.walking import folders_in
 from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.store.contents import ENDED, StoredCall, shared_calls_of
-from clemcore.clemgame.store.marks import is_run
 from clemcore.clemgame.store.schema import store_files
 from clemcore.errors import MixedRunError, StoreError
 
@@ -233,26 +233,6 @@ class _ClassicEpisode(Episode):
                 stamp = found.read_json(f"{self.path}/{name}").get("timestamp")
                 return stamp if isinstance(stamp, str) else None
         return None
-
-
-def find_runs(path: Path) -> list[Path]:
-    """Return the runs that a path stands for: itself, or those in a folder of results.
-
-    Raises:
-        StoreError: there is none.
-    """
-    if not path.is_dir():
-        what = "is not a folder" if path.exists() else "does not exist"
-        raise StoreError(f"{path} {what}. Name a run, or a folder that holds some; 'clem run' makes them")
-    if is_run(path):
-        return [path]
-    inner = folders_in(path)
-    runs = [each for each in inner if is_run(each)]
-    # Older releases wrote no run.json: any folder that holds episodes counts.
-    runs += [each for each in inner if each not in runs and found.has_episodes(each)]
-    if not runs:
-        raise StoreError(f"{path} holds no episodes. Name a run, or a folder that holds some")
-    return sorted(runs)
 
 
 def read_episodes(path: Path | str) -> Iterator[Episode]:

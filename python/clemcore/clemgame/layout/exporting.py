@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clemcore.clemgame.layout.classic import write_episode
-from clemcore.clemgame.layout.episodes import Episode, find_runs, finished, read_episodes
+from clemcore.clemgame.layout.episodes import Episode, finished, read_episodes
 from clemcore.clemgame.layout.jsonfile import write_json
+from clemcore.clemgame.layout.runs import find_runs
 from clemcore.clemgame.store.marks import is_run
 from clemcore.clemgame.store.schema import store_files
 from clemcore.errors import StoreError

@@ -182,7 +182,8 @@ def _plots(start: dict[str, Any], write: Callable[[str, bytes], None]) -> Iterat
 
 
 def _shown(paths: Sequence[Path], index: Index) -> Iterator[ShownEpisode]:
-    from clemcore.clemgame.layout.episodes import Episode, find_runs, readable_episodes
+    from clemcore.clemgame.layout.episodes import Episode, readable_episodes
+    from clemcore.clemgame.layout.runs import find_runs
 
     for path in paths:
         for run in find_runs(path):
@@ -196,7 +197,7 @@ def _shown(paths: Sequence[Path], index: Index) -> Iterator[ShownEpisode]:
 
 def places_of(paths: Sequence[Path], models: Iterable[str]) -> list[str]:
     """Return the folder of each line-up, as it was named, for commands to be copied."""
-    from clemcore.clemgame.layout.episodes import find_runs
+    from clemcore.clemgame.layout.runs import find_runs
     from clemcore.clemgame.store.marks import is_run
 
     found: dict[str, str] = {}

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from clemcore._core import page_files, results_page
-from clemcore.clemgame.layout.episodes import Episode, find_runs, readable_episodes
+from clemcore.clemgame.layout.episodes import Episode, readable_episodes
+from clemcore.clemgame.layout.runs import find_runs
 from clemcore.clemgame.pages.contents import read_episode, read_row
 from clemcore.clemgame.pages.folder import about, hashes, place_of, places_of, script_of, title_of
 from clemcore.clemgame.pages.index import Index, kept_intervals, to_json

@@ -14,9 +14,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from clemcore.clemgame.layout.episodes import find_runs
 from clemcore.clemgame.layout.found import SIGNS, found_at, run_and_epoch
 from clemcore.clemgame.layout.names import episode_folder
+from clemcore.clemgame.layout.runs import find_runs
 from clemcore.clemgame.layout.walking import Position
 from clemcore.clemgame.scoring.ledger import ScoreLedger
 from clemcore.clemgame.store.schema import store_files

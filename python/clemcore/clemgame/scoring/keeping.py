@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.scoring.candidates import Candidate
 from clemcore.clemgame.scoring.ledger import Making, ScoreLedger
 from clemcore.errors import StoreError
 
 if TYPE_CHECKING:
+    from clemcore.clemgame.plan import EpisodeKey
     from clemcore.clemgame.store import RunStore
 
 # Seconds between two writings of a ledger: a kill loses no more than what was scored in between.
@@ -116,4 +116,6 @@ class ScoreKeeper(contextlib.AbstractContextManager["ScoreKeeper"]):
 
 
 def _key(episode: Candidate) -> EpisodeKey:
+    from clemcore.clemgame.plan import EpisodeKey  # only a store needs it
+
     return EpisodeKey(episode.game, episode.experiment, episode.game_id, episode.epoch)

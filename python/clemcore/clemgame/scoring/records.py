@@ -18,11 +18,11 @@ from clemcore.clemgame.layout.found import (
     read_experiment,
     read_json,
 )
-from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.scoring.ledger import State, short_hash, state_of
 from clemcore.errors import StoreError
 
 if TYPE_CHECKING:
+    from clemcore.clemgame.plan import EpisodeKey
     from clemcore.clemgame.store.reader import RunReader
 
 
@@ -118,7 +118,7 @@ class Records:
 
     def _of_store(self, source: Source) -> Record:
         reader = self._reader(source.run)
-        stored = reader.episode(EpisodeKey(source.game, source.experiment, source.game_id, source.epoch))
+        stored = reader.episode(_key(source))
         text = reader.interactions(stored)
         facts = {
             "records": short_hash(text),
@@ -135,8 +135,7 @@ class Records:
         if not source.attempt:
             return None
         reader = self._reader(source.run)
-        key = EpisodeKey(source.game, source.experiment, source.game_id, source.epoch)
-        text = reader.scores(key)
+        text = reader.scores(_key(source))
         found: dict[str, Any] | None = json.loads(text) if text else None
         return found
 
@@ -146,3 +145,9 @@ class Records:
         if run not in self._readers:
             self._readers[run] = RunReader(run)
         return self._readers[run]
+
+
+def _key(source: Source) -> EpisodeKey:
+    from clemcore.clemgame.plan import EpisodeKey  # only a store needs it
+
+    return EpisodeKey(source.game, source.experiment, source.game_id, source.epoch)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clemcore.clemgame.layout.episodes import find_runs
+from clemcore.clemgame.layout.runs import find_runs
 
 CARD = "README.md"
 _WHAT = {

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from clemcore.clemgame.layout.episodes import find_runs, read_episodes
+from clemcore.clemgame.layout.episodes import read_episodes
+from clemcore.clemgame.layout.runs import find_runs
 from clemcore.clemgame.training.card import CARD, card_of
 from clemcore.clemgame.training.pairs import Pairs
 from clemcore.clemgame.training.rows import Row, conversation, rollouts
