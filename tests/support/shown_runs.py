@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,6 +117,13 @@ def write_run(folder: Path, episodes: Sequence[Texts], *, is_markdown: bool = Fa
                 error = {"type": each.extra, "message": f"{each.extra} in line 7"}
                 writer.finish(each.state, b"", error=error)
     return folder
+
+
+def start_of(page: str) -> Any:
+    """Return what a page of results begins with."""
+    found = re.search(r'<script type="application/json" id="start">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return json.loads(found[1])
 
 
 def _record(texts: Texts) -> bytes:

@@ -15,19 +15,13 @@ import pytest
 from clemcore._core import page_files
 from clemcore.clemgame.pages.folder import MOST_IN_ONE_FILE, hashes, write_folder, write_single
 from clemcore.clemgame.pages.index import kept_intervals
-from clemcore.clemgame.pages.server import Snapshot
+from clemcore.clemgame.pages.server import KnownCalls, Snapshot
 from clemcore.clemgame.results.evaluation import evaluate
 from clemcore.errors import RunError, StoreError
 from support.clem import Clem
-from support.shown_runs import HOSTILE, Texts, folder_of, name_of, write_run
+from support.shown_runs import HOSTILE, Texts, folder_of, name_of, start_of, write_run
 
 PAGES = Path(__file__).parents[3] / "rust" / "clemcore" / "pages"
-
-
-def start_of(page: Path) -> Any:
-    found = re.search(r'<script type="application/json" id="start">(.*?)</script>', page.read_text(), re.DOTALL)
-    assert found
-    return json.loads(found[1])
 
 
 def part_of(folder: Path, name: str) -> Any:
@@ -51,7 +45,7 @@ def test_the_numbers_are_those_of_clem_eval(tmp_path: Path) -> None:
     write_run(tmp_path / "results" / "b", [*several(2), Texts(instance=2, state="error"), Texts(game="other")])
     done = write_folder([tmp_path / "results"], tmp_path / "page")
     assert (done.episodes, done.problems) == (7, [])
-    start = start_of(tmp_path / "page" / "index.html")
+    start = start_of((tmp_path / "page" / "index.html").read_text())
     evaluate(tmp_path / "results")
     wanted = json.loads((tmp_path / "results" / "results.json").read_text())
     for name in ("pairs", "strengths"):  # only clem eval reads who plays in a line-up
@@ -80,9 +74,13 @@ def test_intervals_that_clem_eval_kept_are_used_and_change_nothing(tmp_path: Pat
     evaluate(results)
     kept = kept_intervals([tmp_path / "none", results])
     # They are found by what they come from, so equal ones are used.
-    assert Snapshot([results], b"").intervals == Snapshot([results], kept).intervals == kept
+    assert (
+        Snapshot([results], b"", KnownCalls()).intervals
+        == Snapshot([results], kept, KnownCalls()).intervals
+        == kept
+    )
     write_folder([results], tmp_path / "second")
-    first, second = (start_of(tmp_path / name / "index.html") for name in ("first", "second"))
+    first, second = (start_of((tmp_path / name / "index.html").read_text()) for name in ("first", "second"))
     assert first["results"] == second["results"]
 
 
@@ -98,7 +96,7 @@ def test_no_text_is_a_part_of_a_script_or_of_the_frame(tmp_path: Path) -> None:
     assert not set("<>&\u2028\u2029") & set(island[1])
     assert "hacked" not in page.replace(island[1], "")
     assert (tmp_path / "page" / "page.js").read_text() == page_files()[1]
-    for number in range(len(start_of(tmp_path / "page" / "index.html")["games"])):
+    for number in range(len(start_of((tmp_path / "page" / "index.html").read_text())["games"])):
         part_of(tmp_path / "page", f"r{number}")  # base64 and nothing else
     single = write_single([tmp_path / "results"], tmp_path / "page.html").path.read_text()
     assert "window.hacked" not in re.sub(r'id="start">.*?</script>', "", single, flags=re.DOTALL)
@@ -156,7 +154,7 @@ def test_one_file_takes_a_thousand_episodes(tmp_path: Path) -> None:
 def test_an_empty_run_has_an_empty_page(tmp_path: Path) -> None:
     write_run(tmp_path / "run", [])
     assert write_folder([tmp_path / "run"], tmp_path / "page").episodes == 0
-    assert start_of(tmp_path / "page" / "index.html")["results"]["models"] == {}
+    assert start_of((tmp_path / "page" / "index.html").read_text())["results"]["models"] == {}
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path, clem: Clem) -> None:

@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from clemcore.clemgame.pages.folder import write_folder
 from clemcore.clemgame.pages.server import ViewServer
 from clemcore.clemgame.store import RunStore
 from clemcore.errors import RunError, StoreError
 from support.chromium import Chromium, opened
 from support.clem import Clem
-from support.shown_runs import Texts, write_run
+from support.shown_runs import Texts, start_of, write_run
 
 _WIDTH_OF_PICTURE = """new Promise((done) => {
     const end = performance.now() + 30_000;
@@ -100,6 +101,28 @@ def test_a_run_in_progress_is_shown_as_it_is(tmp_path: Path) -> None:
         assert b'3 episodes, 1 model, 1 game"' in get(server).body  # type: ignore[attr-defined]
         (run / "store.sqlite3").rename(tmp_path / "gone")
         assert get(server).status == 200
+
+
+def test_it_shows_what_the_page_in_a_folder_shows(tmp_path: Path, clem: Clem) -> None:
+    aborted = {"Aborted": 1, "Lose": 0, "Main Score": None}
+    run = write_run(tmp_path / "results" / "a", [Texts(), Texts(instance=1, scores=aborted)])
+    clem("export", str(run), "--to", "classic", "-o", str(tmp_path / "exported"))
+    (tmp_path / "exported" / "a").rename(tmp_path / "results" / "classic")
+    write_run(run, [Texts(instance=2, state="limit"), Texts(instance=3, state="error"), Texts(instance=4)])
+    write_run(run, [Texts(instance=4)])  # a second attempt
+    with serving(tmp_path / "results") as server:
+        for more in range(2):  # the second load knows the calls of the first one
+            write_folder([tmp_path / "results"], tmp_path / "page")
+            shown = start_of(get(server).body.decode())  # type: ignore[attr-defined]
+            wanted = start_of((tmp_path / "page" / "index.html").read_text())
+            assert sum(shown["cells"]["calls"]) == 7 + more
+            assert sum(shown["cells"]["seconds"]) == (7 + more) / 2
+            assert "aborted by the game: more" in shown["kinds"]
+            for name in ("chunks", "texts", "about"):  # the server sends smaller parts
+                shown.pop(name)
+                wanted.pop(name)
+            assert shown == wanted
+            write_run(run, [Texts(instance=5, answer="one more")])
 
 
 def test_a_port_that_is_taken_and_a_folder_without_runs_are_refused(tmp_path: Path, clem: Clem) -> None:

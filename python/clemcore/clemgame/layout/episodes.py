@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from datetime import datetime
 from functools import cached_property
 from itertools import starmap
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.layout import found
 from clemcore.clemgame.layout.classic import FinishedEpisode
+from clemcore.clemgame.layout.file_state import has_just_changed, state_of
 from clemcore.clemgame.layout.names import episode_folder, name_of
 from clemcore.clemgame.layout.runs import find_runs
 from clemcore.clemgame.layout.walking import folders_in
@@ -109,9 +110,9 @@ class Episode:
         raise NotImplementedError
 
     @property
-    def usage(self) -> dict[str, Any]:
-        """What its calls took, as far as the store has noted it: calls, input_tokens, output_tokens, usd."""
-        return {}
+    def version(self) -> Hashable:
+        """What differs after its calls or messages have changed; None if they may change at any moment."""
+        return None
 
     @property
     def player_models(self) -> Any:
@@ -186,9 +187,9 @@ class _StoreEpisode(Episode):
         return self._stored.ended
 
     @property
-    def usage(self) -> dict[str, Any]:
-        found = self._stored.facts.get("usage")
-        return found if isinstance(found, dict) else {}
+    def version(self) -> Hashable:
+        state = self._stored.state
+        return None if state.state == "live" else (state.state, state.attempts, self._stored.ended)
 
 
 class _ClassicEpisode(Episode):
@@ -225,6 +226,14 @@ class _ClassicEpisode(Episode):
 
     def calls(self) -> list[StoredCall]:
         return found.read_calls(self._place, self._files)
+
+    @property
+    def version(self) -> Hashable:
+        try:
+            states = [state_of(os.stat(f"{self.path}/{name}")) for name in self._files]  # noqa: PTH116 - as above
+        except OSError:  # one has gone since
+            return None
+        return None if any(map(has_just_changed, states)) else (*self._files, *states)
 
     @property
     def ended(self) -> str | None:

@@ -86,13 +86,46 @@ class ShownEpisode:
         return score if math.isfinite(score) else None
 
 
-def read_row(episode: Episode) -> ShownEpisode:
-    """Read what the lists need; calls and messages are not read.
+@dataclass(frozen=True)
+class Calls:
+    """What the calls and messages of an episode come to.
+
+    Attributes:
+        calls: calls of models.
+        tokens: of prompts and answers.
+        usd: what the calls cost, where that is known.
+        seconds: what the calls took, waiting included.
+        last: the type of the last event that the game master logged about itself; empty if there is none.
+        problems: what could not be read.
+    """
+
+    calls: int
+    tokens: tuple[int, int]
+    usd: float
+    seconds: float
+    last: str
+    problems: list[str]
+
+
+def read_calls(episode: Episode) -> Calls:
+    """Read what the lists need of calls and messages.
 
     Args:
         episode: the episode.
     """
-    return _row_of(episode)[0]
+    return _contents_of(episode, [], [])[0]
+
+
+def read_row(episode: Episode, calls: Calls) -> ShownEpisode:
+    """Read what the lists need besides calls and messages.
+
+    Args:
+        episode: the episode.
+        calls: what its calls and messages come to.
+    """
+    shown = _row_of(episode)[0]
+    _add_calls(shown, episode, calls)
+    return shown
 
 
 def _row_of(episode: Episode) -> tuple[ShownEpisode, dict[str, Any] | None, dict[str, Any]]:
@@ -115,9 +148,6 @@ def _row_of(episode: Episode) -> tuple[ShownEpisode, dict[str, Any] | None, dict
         metrics=metrics or {},
         problems=[f"{episode.folder}: {problem}" for problem in problems],
     )
-    usage = episode.usage
-    shown.calls, shown.usd = int(usage.get("calls") or 0), float(usage.get("usd") or 0.0)
-    shown.tokens = sum(int(usage.get(name) or 0) for name in ("input_tokens", "output_tokens"))
     if episode.error and shown.outcome in (ERROR, LIMIT):
         shown.kind = _kind(scrub(one_line(episode.error)))
     return shown, scores, instance
@@ -131,20 +161,10 @@ def read_episode(episode: Episode, roots: list[Path]) -> ShownEpisode:
         roots: folders below which images may be read.
     """
     shown, scores, instance = _row_of(episode)
-    problems: list[str] = []
-    no_calls: list[StoredCall] = []
-    calls = _read(episode.calls, no_calls, problems)
-    interactions = _read(lambda: _interactions(episode), b"", problems)
     images: list[str] = []
-    try:
-        view, taken, shown.answers, last = _view(interactions, calls, roots, images)
-    except ValueError as fault:
-        problems.append(f"interactions.json is not JSON: {fault}")
-        view, taken, shown.answers, last = _view(b"", calls, roots, images)
-    shown.calls, shown.tokens, shown.usd, shown.seconds = taken[0], taken[1] + taken[2], taken[3], taken[4]
-    if shown.outcome == ABORTED:
-        shown.kind = _kind(f"aborted by the game: {last}" if last else "aborted by the game")
-    about: dict[str, Any] = {"tokens": taken[1:3], "place": _place(episode)}
+    calls, view, shown.answers = _contents_of(episode, roots, images)
+    _add_calls(shown, episode, calls)
+    about: dict[str, Any] = {"tokens": calls.tokens, "place": _place(episode)}
     about |= {name: value for name, value in (("ended", _read(lambda: _moment(episode.ended), None, [])),) if value}
     if episode.error and shown.outcome in (ERROR, LIMIT, MISSING):
         about["error"] = scrub(one_line(episode.error))
@@ -154,12 +174,32 @@ def read_episode(episode: Episode, roots: list[Path]) -> ShownEpisode:
         about["instance"] = _shown(instance)
     if images:
         about["images"] = images
-    if problems:
-        about["problem"] = f"Cannot be read: {'; '.join(dict.fromkeys(problems))}"
-        found = [f"{episode.folder}: {problem}" for problem in problems]
-        shown.problems = list(dict.fromkeys([*shown.problems, *found]))
+    if calls.problems:
+        about["problem"] = f"Cannot be read: {'; '.join(dict.fromkeys(calls.problems))}"
     shown.body = b'{"view":%s,%s' % (view, encoded(about)[1:])
     return shown
+
+
+def _add_calls(shown: ShownEpisode, episode: Episode, calls: Calls) -> None:
+    shown.calls, shown.tokens, shown.usd, shown.seconds = calls.calls, sum(calls.tokens), calls.usd, calls.seconds
+    if shown.outcome == ABORTED:
+        shown.kind = _kind(f"aborted by the game: {calls.last}" if calls.last else "aborted by the game")
+    found = [f"{episode.folder}: {problem}" for problem in calls.problems]
+    shown.problems = list(dict.fromkeys([*shown.problems, *found]))
+
+
+def _contents_of(episode: Episode, roots: list[Path], images: list[str]) -> tuple[Calls, bytes, list[str]]:
+    """Read calls and messages; return what they come to, JSON for the page's script, and the answers."""
+    problems: list[str] = []
+    no_calls: list[StoredCall] = []
+    calls = _read(episode.calls, no_calls, problems)
+    interactions = _read(lambda: _interactions(episode), b"", problems)
+    try:
+        view, taken, answers, last = _view(interactions, calls, roots, images)
+    except ValueError as fault:
+        problems.append(f"interactions.json is not JSON: {fault}")
+        view, taken, answers, last = _view(b"", calls, roots, images)
+    return Calls(taken[0], taken[1:3], taken[3], taken[4], last, problems), view, answers
 
 
 def _read(read: Callable[[], _Value], otherwise: _Value, problems: list[str]) -> _Value:

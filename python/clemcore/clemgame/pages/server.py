@@ -12,7 +12,7 @@ import hmac
 import re
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from typing import Any
 from clemcore._core import page_files, results_page
 from clemcore.clemgame.layout.episodes import Episode, readable_episodes
 from clemcore.clemgame.layout.runs import find_runs
-from clemcore.clemgame.pages.contents import read_episode, read_row
+from clemcore.clemgame.pages.contents import Calls, read_calls, read_episode, read_row
 from clemcore.clemgame.pages.folder import about, hashes, place_of, places_of, script_of, title_of
 from clemcore.clemgame.pages.index import Index, kept_intervals, to_json
 from clemcore.clemgame.pages.plots import draw
+from clemcore.clemgame.plan import EpisodeKey
 from clemcore.clemgame.store.lock import writer_of
 from clemcore.clemgame.store.marks import is_run
 from clemcore.clemgame.store.schema import store_files
@@ -45,19 +46,38 @@ _HEADERS = {
 }
 
 
+class KnownCalls:
+    """What the calls of episodes come to; a later load of the page reads only those that have changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, EpisodeKey], tuple[Hashable, Calls]] = {}
+
+    def of(self, episode: Episode) -> Calls:
+        """Return those of an episode; they are read if it is new or has changed."""
+        version = episode.version
+        place = episode.run, episode.key
+        known = self._known.get(place)
+        if known is not None and version is not None and known[0] == version:
+            return known[1]
+        calls = read_calls(episode)
+        self._known[place] = version, calls
+        return calls
+
+
 class Snapshot:
     """What the runs hold at one moment: all rows, and the episodes to be read when they are asked for.
 
     Args:
         paths: runs, or folders that hold some.
         intervals: those of an earlier moment.
+        known: calls that were read at an earlier moment; it takes those that are read now.
 
     Attributes:
         start: what the page begins with.
         intervals: the intervals of the figures in it.
     """
 
-    def __init__(self, paths: Sequence[Path], intervals: bytes) -> None:
+    def __init__(self, paths: Sequence[Path], intervals: bytes, known: KnownCalls) -> None:
         self._index = Index(intervals)
         self._episodes: list[Episode] = []
         self._roots: dict[Path, list[Path]] = {}
@@ -66,7 +86,7 @@ class Snapshot:
             writers += [writer for file in store_files(run) if (writer := writer_of(file)) is not None]
             for found in readable_episodes(run):
                 if isinstance(found, Episode):
-                    if self._index.add(read_row(found)):
+                    if self._index.add(read_row(found, known.of(found))):
                         self._episodes.append(found)
                 else:
                     self._index.problems.append(found)
@@ -142,7 +162,8 @@ class ViewServer:
 
     def __init__(self, paths: Sequence[Path], port: int = 0) -> None:
         self._paths = paths
-        self._snapshot = Snapshot(paths, kept_intervals(paths))
+        self._known = KnownCalls()
+        self._snapshot = Snapshot(paths, kept_intervals(paths), self._known)
         self._lock = threading.Lock()
         self._token = secrets.token_urlsafe(24)
         try:
@@ -194,7 +215,7 @@ class ViewServer:
 
     def _look_again(self) -> None:
         try:
-            self._snapshot = Snapshot(self._paths, self._snapshot.intervals)
+            self._snapshot = Snapshot(self._paths, self._snapshot.intervals, self._known)
         except StoreError as fault:  # the last state stays
             self._snapshot.start["problems"] = [str(fault), *self._snapshot.start["problems"]][:1]
 
