@@ -144,7 +144,7 @@ def test_a_cache_that_grows_is_a_warning(tmp_path: Path) -> None:
 FAILURES = [
     ({"turn": "raise ValueError('oh')"}, r"g/e/0/1 cannot be played with the mock: ValueError: oh \(.*master.py:"),
     ({"scorer": "1 / 0"}, r"g/e/0/1 cannot be scored with the mock: ZeroDivisionError: .* \(.*master.py:"),
-    ({"turn": "self.left = 9"}, "the episode has not ended after 200 steps"),
+    ({"turn": "self.left = 9"}, "does not end with the mock: the episode has not ended after 200 steps"),
     ({"turn": "import sys; sys.exit(1)"}, "cannot be played with the mock: SystemExit: 1"),
     ({"variables": "import no_such_package"}, "No module named 'no_such_package'"),
     ({"end": "import time; time.sleep(9)"}, "the episode has not ended after 0.5 s"),
@@ -155,9 +155,24 @@ FAILURES = [
 def test_what_goes_wrong_in_the_trial_is_told_with_its_line(
     tmp_path: Path, parts: dict[str, str], message: str
 ) -> None:
-    remarks, _ = check_game(make_game(tmp_path / "g", **parts), episodes=1, seconds=0.5)
+    seconds = 0.5 if "0.5 s" in message else 60
+    remarks, _ = check_game(make_game(tmp_path / "g", **parts), episodes=1, seconds=seconds)
     assert [each.severity for each in remarks] == ["warning" if "not ended" in message else "error"]
     assert re.search(message, remarks[0].message)
+    assert Path(remarks[0].file).name in ("master.py", "clemgame.json")
+    if "200 steps" in message:
+        line = (tmp_path / "g" / "master.py").read_text().splitlines()[remarks[0].line - 1]
+        assert line.strip() == "def _does_game_proceed(self):"
+
+
+@pytest.mark.slow
+def test_what_a_game_prints_is_not_a_part_of_the_report(clem: Clem, tmp_path: Path) -> None:
+    loud = "print('by print'); import os; os.write(1, b'by os.write\\n'); os.system('echo by a program')"
+    make_game(tmp_path / "g", variables=loud, setup=loud, turn=loud, end=loud, scorer=loud)
+    done = clem("check", "game", str(tmp_path / "g"), "--format", "json")
+    assert json.loads(done.stdout) == []
+    for way in ("by print", "by os.write", "by a program"):
+        assert way in done.stderr
 
 
 def test_roles_are_as_many_as_players(tmp_path: Path) -> None:

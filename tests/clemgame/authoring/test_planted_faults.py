@@ -127,7 +127,7 @@ FAULTS: dict[str, tuple[Plant, str, str, str, str, str]] = {
             "        self.state.abort()\n",
             "        [self.set_context_for(each, 'Say 7.') for each in self.get_players()]\n",
         ),
-        *("hostile-player", "warning", "", "", "the episode does not end"),
+        *("hostile-player", "warning", "master.py", "class HuntMaster", "the episode does not end"),
     ),
     "a score out of its range": (
         _code("score = 100 * (1 +", "score = 1000 * (1 +"),
@@ -178,9 +178,8 @@ def test_a_planted_fault_is_found_at_its_line(sound: Path, tmp_path: Path, name:
     found = [each for each in _remarks(folder) if each.rule == rule and message in each.message]
     assert found, [str(each) for each in _remarks(folder)]
     assert found[0].severity == severity
-    if file:
-        assert found[0].file == str(folder / file)
-        assert text in (folder / file).read_text(errors="replace").splitlines()[found[0].line - 1]
+    assert found[0].file == str(folder / file)
+    assert text in (folder / file).read_text(errors="replace").splitlines()[max(found[0].line, 1) - 1]
 
 
 def test_formats_name_file_and_line(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from clemcore.clemgame.checking.trial import EndlessError, Trial, last_line_of, 
 from clemcore.clemgame.checking.variables import Variable
 from clemcore.clemgame.plan import PlannedEpisode, PlannedGame, make_plan
 from clemcore.clemgame.reading.fingerprint import code_folders
+from clemcore.clemgame.reading.game_files import SPEC_FILE
 from clemcore.clemgame.reading.instance_files import file_name
 from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.errors import GameError, GameLoadError
@@ -41,16 +45,41 @@ def check_game(
     Returns:
         What was found, errors first, and how many episodes of the trial came to an end.
     """
+    with _printing_to_stderr():
+        remarks, played = _check(spec, episodes, most_steps, seconds, is_thorough)
+    entry = f"{spec.game_path}/{SPEC_FILE}"
+    return in_order(
+        [each if each.file else each._replace(file=entry) for each in map(Remark.placed, remarks)]
+    ), played
+
+
+@contextlib.contextmanager
+def _printing_to_stderr() -> Iterator[None]:
+    """Lead all that a game prints to standard error, also from C code and programs: the report must stay whole."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def _check(
+    spec: GameSpec, episodes: int, most_steps: int, seconds: float, is_thorough: bool
+) -> tuple[list[Remark], int]:
     remarks = list(_of_spec(spec))
     [planned] = make_plan([spec])
     if planned.problem is not None:
-        return in_order([*remarks, *remarks_of(planned.problem)]), 0
+        return [*remarks, *remarks_of(planned.problem)], 0
     remarks += _of_instances(planned)
     folder, files = Path(spec.game_path), _code_of(Path(spec.game_path))
     try:
         benchmark = GameBenchmark.load_from_spec(spec)
     except GameLoadError as fault:
-        return in_order([*remarks, Remark(ERROR, f"{fault}\n{fault.details}".rstrip(), "code")]), 0
+        return [*remarks, Remark(ERROR, f"{fault}\n{fault.details}".rstrip(), "code")], 0
     with benchmark:
         sources = [SourceOfModule(each.__name__, each.__file__) for each in benchmark.modules if each.__file__]
         chosen = _chosen(planned.episodes, episodes)
@@ -70,7 +99,7 @@ def check_game(
         remarks += unreachable_outcomes(files)
         if trial.played and not trial.failed:
             remarks += check_determinism(spec, chosen, seconds=seconds, files=files)
-    return in_order(remarks), len(trial.played)
+    return remarks, len(trial.played)
 
 
 def remarks_of(fault: GameError) -> list[Remark]:
@@ -97,7 +126,7 @@ def _of_spec(spec: GameSpec) -> Iterator[Remark]:
     if roles is not None and len(roles) != spec.player_count:
         names = ", ".join(map(str, roles))
         what = f"'roles' names {len(roles)} roles ({names}), but 'players' is {spec.player_count}"
-        yield Remark(WARNING, f"{spec.game_path}/clemgame.json: {what}: give each player one role", "files")
+        yield Remark(WARNING, f"{what}: give each player one role", "files")
 
 
 def _of_instances(planned: PlannedGame) -> Iterator[Remark]:
@@ -129,7 +158,10 @@ def _of_trial(trial: Trial, folders: Sequence[str]) -> Iterator[Remark]:
         text = " ".join(str(fault).split())
         if isinstance(fault, EndlessError):
             help_ = "A run ends such an episode by its limits; see also --max-steps and --timeout"
-            yield Remark(WARNING, f"{episode.key} does not end with the mock: {text}. {help_}")
+            at = fault.place or place
+            file, _, line = at.rpartition(":")
+            message = f"{episode.key} does not end with the mock: {text}. {help_}"
+            yield Remark(WARNING, message, file=file, line=int(line or 0))
             continue
         yield Remark(ERROR, f"{episode.key} cannot be {what} with the mock: {type(fault).__name__}: {text}{where}")
 

@@ -6,7 +6,6 @@ They play one after another, in this process. It does not know what a game is ab
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -89,7 +88,7 @@ def try_hostile_players(
         for index, player in enumerate(_players_of(master)):
             player._custom_response = _noting(player._custom_response, index, said)
 
-    with contextlib.suppress(Exception, SystemExit), contextlib.redirect_stdout(sys.stderr):
+    with contextlib.suppress(Exception, SystemExit):
         play_one(benchmark, episode, most_steps=most_steps, seconds=seconds, prepare=listen)
     found: dict[tuple[str, str, str], list[str]] = {}
     extra: list[Remark] = []
@@ -101,11 +100,10 @@ def try_hostile_players(
         if kind not in slow and time.monotonic() < end:
             player = _Player(answer, honest)
             try:
-                with contextlib.redirect_stdout(sys.stderr):
-                    interactions = play_one(
-                        benchmark, episode, most_steps=most_steps, seconds=seconds, prepare=player.take_over
-                    )
-                    scorer, lines = score_one(benchmark, episode, interactions)
+                interactions = play_one(
+                    benchmark, episode, most_steps=most_steps, seconds=seconds, prepare=player.take_over
+                )
+                scorer, lines = score_one(benchmark, episode, interactions)
                 extra += remarks_on_scores(benchmark.game_spec, scorer, lines)
                 continue
             except (Exception, SystemExit) as raised:  # noqa: BLE001 - whatever a game raises is what is looked for
@@ -113,7 +111,7 @@ def try_hostile_players(
             is_slow = isinstance(fault, SlowError)
             is_endless = isinstance(fault, EndlessError) and not is_slow
             what = "" if is_endless else "slow" if is_slow else type(fault).__name__
-            place = "" if is_endless else last_line_of(fault, folders)
+            place = (fault.place if isinstance(fault, EndlessError) else "") or last_line_of(fault, folders)
             text = "" if place or is_endless else " ".join(str(fault).split())[:120]
             found.setdefault((what, place, text), []).append(kind)
             if is_slow:
@@ -151,7 +149,7 @@ def _remarks(found: dict[tuple[str, str, str], list[str]]) -> Iterator[Remark]:
             message = (
                 f"the episode does not end if a player answers with {told}: limit the rounds, or how often it asks"
             )
-            yield Remark(WARNING, message, "hostile-player")
+            yield Remark(WARNING, message, "hostile-player", *at)
         elif what == "slow":
             message = (
                 f"this takes very long if a player answers with {told}: cut answers, or read them in linear time"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import random
 import signal
 import sys
@@ -51,7 +52,16 @@ class Trial:
 
 
 class EndlessError(Exception):
-    """An episode took too many steps."""
+    """An episode took too many steps.
+
+    Attributes:
+        place: ``FILE:LINE`` of the method that says whether the game goes on, or "".
+    """
+
+    def __init__(self, text: str, place: str = "") -> None:
+        """Raise it."""
+        super().__init__(text)
+        self.place = place
 
 
 class SlowError(EndlessError):
@@ -75,14 +85,13 @@ def try_episodes(
     before: VariableSnapshot | None = None
     for episode in episodes:
         watch = _Watch(benchmark, before, most_steps)
-        with contextlib.redirect_stdout(sys.stderr):
-            is_played = _try(trial, episode, "played", lambda e=episode, w=watch: _play(benchmark, e, w, seconds))
-            watch.look()
-            if is_played:
-                trial.played.append(episode)
-                if _try(trial, episode, "scored", lambda e=episode, w=watch: _score(benchmark, e, w)):
-                    trial.remarks += remarks_on_scores(benchmark.game_spec, watch.scorer, watch.lines)
-            trial.sent += messages_of(watch.interactions)
+        is_played = _try(trial, episode, "played", lambda e=episode, w=watch: _play(benchmark, e, w, seconds))
+        watch.look()
+        if is_played:
+            trial.played.append(episode)
+            if _try(trial, episode, "scored", lambda e=episode, w=watch: _score(benchmark, e, w)):
+                trial.remarks += remarks_on_scores(benchmark.game_spec, watch.scorer, watch.lines)
+        trial.sent += messages_of(watch.interactions)
         for variable, grew in watch.changed.items():
             trial.changed[variable] = grew and trial.changed.get(variable, True)
         before = VariableSnapshot(benchmark.modules)
@@ -106,19 +115,31 @@ class _Watch:
         self.scorer: Any = None
         self.lines: dict[str, tuple[str, int]] = {}
 
-    def after_step(self, *_: Any) -> None:
+    def after_step(self, master: Any, *_: Any) -> None:
         """Look at the variables after some of the steps."""
         self._steps += 1
         if self._steps in _LOOKED_AT:
             self.look()
         if self._steps >= self._most_steps:
-            raise EndlessError(f"the episode has not ended after {self._most_steps} steps")
+            raise _endless(master, self._most_steps)
 
     def look(self) -> None:
         """Note which variables have changed."""
         if self._before is not None:
             for variable, grew in VariableSnapshot(self._benchmark.modules).changed_since(self._before).items():
                 self.changed[variable] = grew and self.changed.get(variable, True)
+
+
+def _endless(master: Any, steps: int) -> EndlessError:
+    """Return the error of an episode that goes on, with the place where its game master decides about that."""
+    kind = type(master)
+    decides = getattr(kind, "_does_game_proceed", kind)
+    if decides.__module__.startswith("clemcore."):  # the game decides nothing: its class lacks an end
+        decides = kind
+    place = ""
+    with contextlib.suppress(OSError, TypeError):  # code without a file
+        place = f"{inspect.getsourcefile(decides)}:{inspect.getsourcelines(decides)[1]}"
+    return EndlessError(f"the episode has not ended after {steps} steps", place)
 
 
 def _try(trial: Trial, episode: PlannedEpisode, what: str, action: Any) -> bool:
@@ -173,11 +194,11 @@ def play_one(
     """
     steps = 0
 
-    def count(*_: Any) -> None:
+    def count(master: Any, *_: Any) -> None:
         nonlocal steps
         steps += 1
         if steps >= most_steps:
-            raise EndlessError(f"the episode has not ended after {most_steps} steps")
+            raise _endless(master, most_steps)
 
     master, interactions = _set_up(benchmark, episode)
     if prepare is not None:
