@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from clemcore._core import __version__
@@ -17,6 +16,7 @@ from clemcore.clemgame.metrics import (
     METRIC_REQUEST_COUNT_PARSED,
     METRIC_REQUEST_COUNT_VIOLATED,
 )
+from clemcore.clemgame.moments import local_time
 from clemcore.clemgame.plain import plain
 
 __all__ = ["EventCallRecorder", "GameInteractionsRecorder"]
@@ -111,7 +111,7 @@ class GameInteractionsRecorder(GameEventLogger):
         call: tuple[Any, Any] | None = None,  # noqa: ARG002 - kept by others
     ) -> None:
         """Keep an event of this round."""
-        event = {"from": from_, "to": to, "timestamp": datetime.now().isoformat(), "action": plain(action)}
+        event = {"from": from_, "to": to, "timestamp": local_time(), "action": plain(action)}
         self._events.append(event)
         if self.on_event is not None:
             self.on_event(event)
@@ -185,7 +185,7 @@ class EventCallRecorder(GameEventLogger):
         if from_ != self.player_name or not isinstance(call, tuple):
             return
         entry = {
-            "timestamp": datetime.now().isoformat(),
+            "timestamp": local_time(),
             "manipulated_prompt_obj": plain(call[0]),
             "raw_response_obj": plain(call[1]),
         }

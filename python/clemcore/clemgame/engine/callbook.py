@@ -11,13 +11,13 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from clemcore.calls.encoding import FACTS, PROMPT, RESPONSE, JsonText, dumped, without_keys
 from clemcore.calls.recorder import FinishedCall
 from clemcore.clemgame.engine.growing import GrowingDialogue
 from clemcore.clemgame.engine.kept_calls import KeptCalls
+from clemcore.clemgame.moments import local_time
 from clemcore.clemgame.store import StoredCall
 from clemcore.clemgame.store.contents import MODEL, PROGRAM
 from clemcore.clemgame.store.usage import Usage
@@ -221,7 +221,7 @@ class CallBook:
 def _record_of(prompt: bytes, response: Any) -> bytes:
     """Write the record of an answer that came from no model as 3.7.2 did: it has no facts to verify."""
     record = b'{"timestamp": "%s", "%s": %s, "%s": %s}' % (
-        datetime.now(timezone.utc).astimezone().isoformat().encode(),
+        local_time(with_offset=True).encode(),
         PROMPT.encode(),
         prompt,
         RESPONSE.encode(),

@@ -34,13 +34,20 @@ class Stream:
         True
     """
 
-    __slots__ = ("_numpy", "python", "seed")
+    __slots__ = ("_numpy", "_python", "seed")
 
     def __init__(self, seed: int) -> None:
         """Start the stream of a seed."""
         self.seed = seed
-        self.python = random.Random(seed)  # noqa: S311 - games draw from it
+        self._python: random.Random | None = None
         self._numpy: Any = None
+
+    @property
+    def python(self) -> random.Random:
+        """The stream's generator for ``random``."""
+        if self._python is None:
+            self._python = random.Random(self.seed)  # noqa: S311 - games draw from it
+        return self._python
 
     @property
     def numpy(self) -> Any:
