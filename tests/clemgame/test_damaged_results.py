@@ -95,6 +95,23 @@ def test_a_run_that_cannot_be_read_does_not_stop_the_others(capsys: pytest.Captu
     assert "echo: 2 episodes scored" in told
 
 
+@pytest.mark.parametrize("content", [b"", b"not a database " * 1000], ids=["empty", "text"])
+def test_files_beside_a_store_that_cannot_be_read_are_scored(
+    content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _play(2)
+    (RUN / "store.sqlite3").write_bytes(content)
+    for wanted in ("echo: 2 episodes scored", "echo: 0 episodes scored, 2 were up to date"):
+        capsys.readouterr()
+        assert cli.main(["score"]) == 1
+        told = capsys.readouterr().err
+        assert wanted in told
+        assert f"{RUN / 'store.sqlite3'} is " in told
+        assert "Its classic files are scored instead" in told
+    assert len(list(RUN.rglob("scores.json"))) == 2
+    assert (RUN / "store.sqlite3").read_bytes() == content
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"outcome": "limit", "error": NaN}'])
 def test_a_damaged_error_file_leaves_the_episode_and_the_rest(content: str) -> None:
     _play(3)

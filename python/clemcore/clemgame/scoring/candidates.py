@@ -20,7 +20,7 @@ from clemcore.clemgame.layout.runs import find_runs
 from clemcore.clemgame.layout.walking import Position
 from clemcore.clemgame.scoring.ledger import ScoreLedger
 from clemcore.clemgame.store.schema import store_files
-from clemcore.errors import StoreError
+from clemcore.errors import MixedRunError, StoreError
 
 INTERACTIONS = "interactions.json"
 # Folders of the layout since 3.3, with names that nothing had to be done with.
@@ -101,8 +101,7 @@ def find(
         ledger = ScoreLedger(run)
         try:
             episodes = []
-            of_run = _of_store(run, ledger, found.problems) if store_files(run) else _of_files(run, ledger)
-            for episode in of_run:
+            for episode in _of_run(run, ledger, found.problems):
                 episodes.append(episode)
                 if on_pending is not None and not episode.is_scored:
                     pending += 1
@@ -124,11 +123,29 @@ def find(
     return found
 
 
+def _of_run(run: Path, ledger: ScoreLedger, problems: list[tuple[str, str]]) -> Iterator[Candidate]:
+    """Give the episodes of a run: those of its store, or those of its files if the store cannot be read.
+
+    Raises:
+        MixedRunError: nobody knows which of the files are of this run.
+    """
+    if store_files(run):
+        try:
+            yield from _of_store(run, ledger, problems)
+        except MixedRunError:
+            raise
+        except StoreError as fault:
+            problems.append((str(run), f"{fault}. Its classic files are scored instead, if there are any"))
+        else:
+            return
+    yield from _of_files(run, ledger)
+
+
 def _of_store(run: Path, ledger: ScoreLedger, problems: list[tuple[str, str]]) -> Iterator[Candidate]:
     from clemcore.clemgame.store.reader import RunReader
 
     with RunReader(run) as reader:
-        episodes = [(episode, reader.shard_of(episode)) for episode in reader.episodes()]
+        episodes = [(episode, reader.shard_of(episode)) for episode in reader.some_episodes()]
         scored: set[tuple[int, int]] = set()
         with contextlib.suppress(StoreError):  # those are scored again
             scored = reader.scored()
