@@ -11,6 +11,7 @@ import time
 from types import FrameType
 from typing import Any
 
+from clemcore import forks
 from clemcore.clemgame.engine.limits import Control, LimitReached
 from clemcore.clemgame.engine.live import current
 
@@ -33,6 +34,8 @@ class Interrupts:
         self._former: dict[signal.Signals, Any] = {}
         self._first = 0.0
         self.is_at_once = False
+        # A child of a game plays no episode: without this, it would survive terminate() of multiprocessing.
+        forks.guard(self, in_child=Interrupts._give_back)
 
     def __enter__(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -43,6 +46,9 @@ class Interrupts:
         self._control.handles_interrupts = signal.SIGINT in self._former
 
     def __exit__(self, *_: object) -> None:
+        self._give_back()
+
+    def _give_back(self) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
         self._former.clear()

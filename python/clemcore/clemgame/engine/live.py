@@ -6,12 +6,15 @@ code. So each way from one to the other crosses here. It does not know how a gam
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from clemcore.clemgame.engine.baton import Baton
 from clemcore.clemgame.engine.limits import Control, Limit, LimitReached, Options
@@ -61,6 +64,28 @@ def _checkpoint() -> None:
         pass
 
 
+def _become_copy() -> None:
+    if _here.episode is not None:
+        _here.episode.is_copy = True
+
+
+os.register_at_fork(after_in_child=_become_copy)
+
+
+def _end_forked_child(scope: str) -> NoReturn:
+    """End a child that a game has forked: its parent plays the episode, and the engine's threads are not here."""
+    error = sys.exc_info()[1]
+    status = error.code if isinstance(error, SystemExit) else 1
+    if status is None or isinstance(status, int):
+        text = "" if error is None or isinstance(error, SystemExit) else "".join(traceback.format_exception(error))
+    else:
+        text, status = f"{status}\n", 1
+    if error is None:
+        text = f"{scope}: a forked child of the game has left the game's code, and is ended: end it with os._exit()\n"
+    os.write(2, text.encode(errors="backslashreplace"))
+    os._exit(status or 0)
+
+
 class LiveEpisode:
     """An episode while it is played; it belongs to one thread.
 
@@ -83,6 +108,7 @@ class LiveEpisode:
         can_be_left: whether it may be given up now: it waits for a model that has no time limit of its own.
         closing: held while it is given up, and while something is stored of it.
         calls: how many calls it has begun.
+        is_copy: whether this process is a child that its game has forked.
     """
 
     def __init__(
@@ -124,6 +150,7 @@ class LiveEpisode:
         self.is_abandoned = self.is_left = self.can_be_left = False
         self.closing = threading.Lock()
         self.calls = 0
+        self.is_copy = False
 
     @property
     def scope_text(self) -> str:
@@ -155,6 +182,8 @@ class LiveEpisode:
     def leave_game(self) -> None:
         """Cross into the engine's code. What another thread has raised in this one is raised here at the latest."""
         self.in_game = False
+        if self.is_copy:
+            _end_forked_child(self.scope_text)
         try:
             _checkpoint()
         except BaseException:

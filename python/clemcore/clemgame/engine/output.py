@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+from clemcore import forks
 from clemcore.clemgame.engine.live import label, waiting
 from clemcore.clemgame.engine.raw_output import RawOutput
 from clemcore.secrets import scrub
@@ -35,6 +36,7 @@ class RunLog:
         """Open the file."""
         self._lock = threading.Lock()
         self._file: IO[str] | None = path.open("a", encoding="utf-8", errors="backslashreplace")
+        forks.guard(self, "_lock")
 
     def write(self, scope: str, text: str) -> None:
         """Write the lines of a text, with the time and the scope of each."""
