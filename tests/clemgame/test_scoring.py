@@ -342,6 +342,15 @@ def test_an_error_of_a_scorer_stays_with_its_episode(game: Path, layout: str) ->
     assert (RUN / "echo").exists() == (layout == "classic")
 
 
+def test_a_scorer_that_exits_fails_one_episode(game: Path) -> None:
+    _play()
+    _with_scorer(game, _FAILS.replace('raise KeyError("nothing here")', "raise SystemExit(4)"))
+    result = _score()
+    assert (result.count, len(result.failed)) == (3, 1)
+    assert "SystemExit: 4" in result.failed[0][1]
+    assert _main_scores() == [40, 40, None, 40]
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.benchmark import GameBenchmark
+from clemcore.clemgame.engine import working_folder
 from clemcore.clemgame.engine.batcher import Batcher, Batches, HandOver
 from clemcore.clemgame.engine.baton import Baton
 from clemcore.clemgame.engine.branches import BranchObserver, Trees
@@ -151,7 +152,8 @@ class _Run:
             with interrupts, ticker:
                 for game, skipped in chosen:
                     if len(skipped) < len(game.episodes) and self._control.reason is None:
-                        self._play_game(game, skipped, interrupts)
+                        with working_folder.kept():
+                            self._play_game(game, skipped, interrupts)
                     elif game.problem is not None:
                         self._summary.failed_games[game.spec.game_name] = error_of(game.problem)
         except KeyboardInterrupt:

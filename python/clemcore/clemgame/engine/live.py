@@ -20,6 +20,7 @@ from clemcore.clemgame.engine.baton import Baton
 from clemcore.clemgame.engine.limits import Control, Limit, LimitReached, Options
 from clemcore.clemgame.engine.randomness import Stream, draw_from
 from clemcore.clemgame.engine.seeds import seed_of
+from clemcore.clemgame.engine.working_folder import Place
 
 if TYPE_CHECKING:
     from clemcore.clemgame.engine.seeds import EpisodeName
@@ -81,7 +82,9 @@ def _end_forked_child(scope: str) -> NoReturn:
     else:
         text, status = f"{status}\n", 1
     if error is None:
-        text = f"{scope}: a forked child of the game has left the game's code, and is ended: end it with os._exit()\n"
+        text = (
+            f"{scope}: a forked child of the game has left the game's code, and is ended: end it with os._exit()\n"
+        )
     os.write(2, text.encode(errors="backslashreplace"))
     os._exit(status or 0)
 
@@ -138,6 +141,7 @@ class LiveEpisode:
         self.seed = seed_of(options.seed, key) if seed is None else seed
         self._stream = Stream(self.seed) if options.rng == "episode" else None
         self._mark = mark
+        self._place = Place()
         self._around: LiveEpisode | None = None  # a callback may play games of its own
         self.thread = 0
         self.began = 0.0
@@ -178,6 +182,7 @@ class LiveEpisode:
         draw_from(self._stream)
         self.in_game_since = time.monotonic()
         self.in_game = True
+        self._place.enter()
 
     def leave_game(self) -> None:
         """Cross into the engine's code. What another thread has raised in this one is raised here at the latest."""
@@ -189,12 +194,14 @@ class LiveEpisode:
         except BaseException:
             self.in_game = True  # it counts as raised in game code
             raise
+        self._place.leave()
         draw_from(None)
 
     def resume_game(self) -> None:
         """Cross back into game code after a moment: the time of the step goes on."""
         draw_from(self._stream)
         self.in_game = True
+        self._place.enter()
 
     # -- limits ----------------------------------------------------------------------------------------------------
     def check(self) -> None:

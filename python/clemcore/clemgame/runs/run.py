@@ -378,7 +378,7 @@ class _Files:
     """Writes the files of episodes that have ended, and knows when each game was played."""
 
     def __init__(self, run: PlannedRun) -> None:
-        self._folder = None if run.layout == "store" else run.folder
+        self._folder = None if run.layout == "store" else run.folder.absolute()  # a game may call os.chdir
         # Also if this command plays one epoch only.
         self._has_epochs = run.section["epochs"] > 1
         self._lock = threading.Lock()

@@ -116,7 +116,7 @@ class _Job:
                     self._warnings.place = source.folder
                     try:
                         self._one(benchmark, records, number, source)
-                    except Exception as fault:  # noqa: BLE001 - a scorer is code of a game; the others go on
+                    except (Exception, SystemExit) as fault:  # noqa: BLE001 - code of a game; the others go on
                         self._failed(number, source, fault)
         except ClemcoreError as fault:
             self._teller.tell("broken", text=" ".join(str(fault).split()))
@@ -128,7 +128,8 @@ class _Job:
         with _folder_for(source, is_kept=not self._order["compare"]) as folder:
             scorer = benchmark.create_game_scorer(found.experiment, found.instance)
             with self._watched(folder):
-                scorer.compute_scores(found.interactions)
+                with _staying_here():
+                    scorer.compute_scores(found.interactions)
                 write_scores(scorer, folder)
             data, state = _written(scorer, f"{folder}/{SCORES}")
         if self._order["compare"]:
@@ -163,7 +164,7 @@ class _Job:
         difference = None if before is None else first_difference(before, json.loads(data))
         self._teller.tell("compared", place=source.folder, is_scored=before is not None, text=difference)
 
-    def _failed(self, number: int, source: Source, fault: Exception) -> None:
+    def _failed(self, number: int, source: Source, fault: BaseException) -> None:
         text = _reason(fault, str(self._spec.game_path))
         if not self._order["compare"]:
             about = {
@@ -175,6 +176,16 @@ class _Job:
             with contextlib.suppress(OSError):
                 write_json(f"{source.folder}/{FAILURE}", about)
         self._teller.tell("failed", number=number, place=source.folder, text=text)
+
+
+@contextlib.contextmanager
+def _staying_here() -> Iterator[None]:
+    """Go back to the working directory after the block: paths of results may be relative to it."""
+    home = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(home)
 
 
 def _written(scorer: Any, path: str) -> tuple[bytes, list[int]]:

@@ -47,7 +47,7 @@ class Commits:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._name = str(path)
+        self._name = str(path.absolute())  # a game may change the working directory
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._pending: deque[_Waiting] = deque()
