@@ -135,6 +135,9 @@ def test_line_ups_of_pairs() -> None:
     assert two.updated({"pairs": "all"}).line_up_selectors() == [["a", "a"], ["a", "b"], ["b", "a"], ["b", "b"]]
     with pytest.raises(RunError, match="which has none: add 'line_ups'"):
         two.updated({"pairs": "given"}).line_up_selectors()
+    for pairs in (None, "self", "given"):
+        with pytest.raises(RunError, match="models and line_ups are both given"):
+            two.updated({"pairs": pairs, "line_ups": [["b", "a"]]}).line_up_selectors()
     with pytest.raises(RunError, match="no model is given"):
         RunSettings().line_up_selectors()
 

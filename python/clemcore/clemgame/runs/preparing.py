@@ -275,13 +275,13 @@ def _newer_files(old: manifest.Json, refused: Sequence[manifest.Change], games: 
 
 
 def _keep_layout(settings: RunSettings, old: manifest.Json, whole: manifest.Json, say: _Say) -> None:
-    """Continue a run in the layout in which it began, unless the command names one."""
-    began = old[manifest.SECTION].get("layout", "classic")
+    """Continue a run in the layout of the last command, unless this one names another."""
+    before = old[manifest.SECTION].get("layout", "classic")
     if settings.layout is None:
-        whole[manifest.SECTION]["layout"] = began
-        if began == "store":
-            say("continued with the store alone, as it began; --layout classic writes files from now on")
-    elif settings.layout == "store" and began == "classic":
+        whole[manifest.SECTION]["layout"] = before
+        if before == "store":
+            say("continued with the store alone, as before; --layout classic writes files from now on")
+    elif settings.layout == "store" and before == "classic":
         say("from now on, episodes have no files; 'clem export' writes them later")
 
 

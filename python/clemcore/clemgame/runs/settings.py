@@ -114,9 +114,14 @@ class RunSettings:
         """Return every line-up, in the order in which they are played.
 
         Raises:
-            RunError: models are missing, or do not go with ``pairs``.
+            RunError: models are missing, or given twice, or do not go with ``pairs``.
         """
-        pairs = self.pairs or ("given" if self.line_ups and not self.models else None)
+        if self.models and self.line_ups:
+            raise RunError(
+                "models and line_ups are both given, and only one of them would be played: keep 'line_ups' for whole "
+                "line-ups, or 'models' for one line-up or for pairs"
+            )
+        pairs = self.pairs or ("given" if self.line_ups else None)
         if pairs == "given":
             if not self.line_ups:
                 raise RunError("pairs = given takes the line-ups of the run file, which has none: add 'line_ups'")
