@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,31 @@ def test_progress_is_plain_where_there_is_no_terminal(stage: Stage) -> None:
     ]
 
 
-def test_progress_is_renewed_on_a_terminal() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
+
+@pytest.mark.slow  # a person takes longer than the time between two looks
+def test_progress_leaves_room_for_a_person_who_types(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+
+    def type_slowly(_: str = "") -> str:
+        stream.write("typ")
+        time.sleep(0.7)
+        stream.write("ed\n")
+        return "typed"
+
+    monkeypatch.setattr("builtins.input", type_slowly)
+    game = stage.game(size=2, players=1, rounds=2)
+    stage.play(game, backends.get_model_for("human"), progress=Progress(stream))
+    shown = stream.getvalue()
+    assert "\x1b[K" not in shown
+    assert shown.count("/2 episodes") <= 3  # one line for each episode, and one for the whole
+    assert "2/2 episodes, 4 calls" in shown.splitlines()[-1]
+
+
+def test_progress_is_renewed_on_a_terminal() -> None:
     stream, tally = Terminal(), Tally()
     progress = Progress(stream)
     tally.planned = 2

@@ -29,7 +29,7 @@ from clemcore.clemgame.engine.progress import Progress
 from clemcore.clemgame.engine.randomness import Dispatch, Stream, drawing_from
 from clemcore.clemgame.engine.seeds import derived_seed
 from clemcore.clemgame.engine.shuffler import Shuffler
-from clemcore.clemgame.engine.sizing import BATCH, answers_batches, is_person, most_live
+from clemcore.clemgame.engine.sizing import BATCH, answers_batches, is_at_terminal, is_person, most_live
 from clemcore.clemgame.engine.summary import Summary
 from clemcore.clemgame.engine.tally import Tally
 from clemcore.clemgame.engine.team import Team
@@ -102,6 +102,8 @@ class _Run:
         self._progress = progress
         self._has_person = any(is_person(model) for model in models)
         self._output = Output(log, is_shown=self._has_person)
+        if progress is not None and any(map(is_at_terminal, models)):
+            progress.leave_room_to_type()
         self._log = log
         self._baton = Baton()
         self._control = Control()

@@ -35,13 +35,19 @@ class Progress:
         self._next = time.monotonic() + (0 if self._is_terminal else min(5.0, every))
         self._seen: list[tuple[str, str]] = []
         self._shown = ""
+        self._is_beside_person = False
+        self._ended = 0
+
+    def leave_room_to_type(self) -> None:
+        """Write a line only when an episode has ended: one that is renewed erases what a person types."""
+        self._is_beside_person, self._is_terminal = True, False
 
     def update(self, tally: Tally, *, now: bool = False) -> None:
         """Show the numbers if it is time, and each new error once."""
         moment = time.monotonic()
-        if not now and moment < self._next:
+        if not now and (moment < self._next or (self._is_beside_person and tally.ended == self._ended)):
             return
-        self._next = moment + self._every
+        self._next, self._ended = moment + self._every, tally.ended
         line = line_of(tally)
         for scope, text in [each for each in list(tally.errors) if each not in self._seen]:
             self._seen.append((scope, text))

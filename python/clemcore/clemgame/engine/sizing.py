@@ -18,7 +18,12 @@ BATCH = 32
 
 def is_person(model: Model) -> bool:
     """Tell whether a person answers for a model."""
-    return isinstance(model, backends.HumanModel) or model.model_spec.get("backend") == "slurk"
+    return is_at_terminal(model) or model.model_spec.get("backend") == "slurk"
+
+
+def is_at_terminal(model: Model) -> bool:
+    """Tell whether a person answers for a model at the terminal of this process."""
+    return isinstance(model, backends.HumanModel)
 
 
 def answers_batches(model: Model) -> bool:

@@ -19,7 +19,7 @@ class _Here(threading.local):
 
 
 _here = _Here()
-_originals = {"chdir": os.chdir, "fchdir": os.fchdir}
+_originals: dict[str, Callable[..., None]] = {"chdir": os.chdir, "fchdir": os.fchdir}
 _lock = threading.Lock()
 _users = 0
 

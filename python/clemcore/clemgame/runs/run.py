@@ -311,8 +311,8 @@ def _play_episodes(
         log.close()
         try:
             run_folder.add(run.folder, run.text, lambda current: manifest.add_times(current, files.times))
-        except OSError as fault:  # the old one stays; only the times are missing in it
-            voice.say(f"warning: {fault}")
+        except OSError as fault:  # the old one stays
+            voice.say(f"warning: {fault.filename}: {fault.strerror}; the times of this command are missing in it")
 
 
 def _line_of_missing_files(run: PlannedRun, states: Mapping[EpisodeKey, EpisodeState]) -> str | None:

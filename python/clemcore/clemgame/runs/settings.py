@@ -118,8 +118,8 @@ class RunSettings:
         """
         if self.models and self.line_ups:
             raise RunError(
-                "models and line_ups are both given, and only one of them would be played: keep 'line_ups' for whole "
-                "line-ups, or 'models' for one line-up or for pairs"
+                "models and line_ups are both given, and only one of them would be played: keep 'line_ups' for "
+                "whole line-ups, or 'models' for one line-up or for pairs"
             )
         pairs = self.pairs or ("given" if self.line_ups else None)
         if pairs == "given":
