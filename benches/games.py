@@ -83,7 +83,7 @@ def _write_store(folder: Path, count: int) -> dict[str, Any]:
     wall += time.perf_counter() - begin
     cpu += time.process_time() - begin_cpu
     for episode in plan:
-        played = script(episode.key, kind="model")
+        played = script(episode.key)
         interactions = json.dumps(played.interactions, ensure_ascii=False).encode()
         begin, begin_cpu = time.perf_counter(), time.process_time()
         writer = run.begin(episode.key)

@@ -17,7 +17,7 @@ import pytest
 from clemcore import secrets
 from clemcore.calls.recorder import FinishedCall
 from clemcore.clemgame.plan import EpisodeKey
-from clemcore.clemgame.store import RunReader, RunStore, StoredCall, disk, episode_log, schema, shared
+from clemcore.clemgame.store import RunReader, RunStore, StoredCall, disk, schema, shared
 from clemcore.errors import StoreError
 from support.stored import planned, record_of, script
 
@@ -50,7 +50,7 @@ def test_a_live_episode_can_be_read_by_others(tmp_path: Path) -> None:
     with RunStore.open(tmp_path) as store:
         store.plan(planned(1))
         writer = store.begin(KEY)
-        played = script(KEY, kind="model")
+        played = script(KEY)
         with RunReader(tmp_path) as reader:
             for count, call in enumerate(played.calls):
                 writer.event(b'{"n": %d}' % count)
@@ -61,57 +61,6 @@ def test_a_live_episode_can_be_read_by_others(tmp_path: Path) -> None:
             assert reader.writers() == [{"pid": os.getpid(), "host": os.uname().nodename}]
         writer.finish("error", b"{}", error={"type": "ValueError", "message": "no", "traceback": "…"})
         assert store.states()[KEY].error == {"type": "ValueError", "message": "no", "traceback": "…"}
-
-
-def _seen(folder: Path) -> list[int]:
-    with RunReader(folder) as reader:
-        return [call.number for call in reader.calls(KEY)]
-
-
-def test_answers_of_programs_wait_for_the_next_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(episode_log, "_LATEST", 3600.0)
-    long = "a long answer " * 50  # so that it becomes a piece that episodes share
-    programs = [_call(number, long)._replace(kind="program") for number in range(6)]
-    with RunStore.open(tmp_path) as store:
-        store.plan(planned(1))
-        writer = store.begin(KEY)
-        writer.call(_call(0))
-        for call in programs[1:3]:
-            writer.event(b'{"n": %d}' % call.number)
-            writer.call(call)
-        assert _seen(tmp_path) == [0]
-        assert [call.number for call in writer.read_back(range(3))] == [0, 1, 2]
-        assert [call.record for call in writer.read_back([2])] == [programs[2].record]
-        writer.call(_call(3))  # the answer of a model, with all before it
-        assert _seen(tmp_path) == [0, 1, 2, 3]
-        with RunReader(tmp_path) as reader:
-            assert reader.events(KEY) == [b'{"n": 1}', b'{"n": 2}']
-        writer.call(programs[4])
-        store.flush()
-        assert _seen(tmp_path) == [0, 1, 2, 3, 4]
-        writer.call(programs[5])
-    assert _seen(tmp_path) == [0, 1, 2, 3, 4, 5]  # closing writes what is left
-    with RunStore.open(tmp_path) as store:
-        writer = store.begin(KEY)
-        assert [call.number for call in writer.earlier] == [0, 1, 2, 3, 4, 5]
-        writer.call(programs[5]._replace(number=6))
-        again = store.begin(KEY)  # what another attempt left, although it is not in the file yet
-        assert [call.number for call in again.earlier] == [0, 1, 2, 3, 4, 5, 6]
-        again.call(programs[5]._replace(number=7))
-        again.finish("played", b"{}")
-    assert _seen(tmp_path) == [0, 1, 2, 3, 4, 5, 6, 7]
-
-
-def test_the_answer_of_a_program_does_not_wait_if_the_last_commit_is_long_ago(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(episode_log, "_LATEST", -1.0)
-    with RunStore.open(tmp_path) as store:
-        store.plan(planned(1))
-        writer = store.begin(KEY)
-        for number in range(3):
-            writer.call(_call(number)._replace(kind="program"))
-            assert _seen(tmp_path) == [*range(number + 1)]
 
 
 def test_an_interrupted_episode_gives_its_calls_to_the_next_attempt(tmp_path: Path) -> None:

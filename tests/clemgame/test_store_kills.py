@@ -40,7 +40,7 @@ def play():
             if not left:
                 return
             key = left.pop()
-        played = script(key, kind="model")
+        played = script(key)
         writer = store.begin(key)
         for step in played.steps:
             if not isinstance(step, StoredCall):
@@ -106,9 +106,7 @@ def test_no_call_is_lost_by_a_kill(tmp_path: Path, journal: str) -> None:
         for episode in planned(_COUNT[journal]):
             assert reader.states()[episode.key].state == "played"
             calls_of = reader.calls(episode.key)
-            assert [call.record for call in calls_of] == [
-                call.record for call in script(episode.key, kind="model").calls
-            ]
+            assert [call.record for call in calls_of] == [call.record for call in script(episode.key).calls]
             assert reader.superseded(episode.key) == []
 
 
@@ -123,7 +121,7 @@ def test_readers_see_whole_episodes_while_others_write(tmp_path: Path) -> None:
             with RunReader(tmp_path) as reader:
                 for episode in reader.episodes():
                     records = [call.record for call in reader.calls(episode)]
-                    whole = [call.record for call in script(episode.key, kind="model").calls]
+                    whole = [call.record for call in script(episode.key).calls]
                     assert records == whole[: len(records)]
                     if episode.state.state == "played":
                         assert records == whole
@@ -144,7 +142,7 @@ def test_a_torn_write_ahead_log_loses_only_what_was_not_finished(tmp_path: Path)
     writer = store.begin(key)
     sizes = []
     log = tmp_path / "run" / "store.sqlite3-wal"
-    for step in script(key, kind="model").steps:
+    for step in script(key).steps:
         if isinstance(step, StoredCall):
             writer.call(step)
             sizes.append(log.stat().st_size)

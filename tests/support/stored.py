@@ -116,7 +116,7 @@ class Script:
             writer.finish("played", json.dumps(self.interactions).encode())
 
 
-def script(key: EpisodeKey, *, rounds: int = 3, stamp: str | None = None, kind: str = "program") -> Script:
+def script(key: EpisodeKey, *, rounds: int = 3, stamp: str | None = None) -> Script:
     """Return an episode of a game like taboo: with three rounds, 25 events and 6 calls."""
     made = Script()
     luck = random.Random(ascii(str(key)))
@@ -139,7 +139,7 @@ def script(key: EpisodeKey, *, rounds: int = 3, stamp: str | None = None, kind: 
                 number,
                 player,
                 round_,
-                kind,
+                "program",
                 hashlib.sha256(repr(dialogue[player]).encode()).hexdigest(),
                 answer,
                 program_record(prompt, response),

@@ -1,7 +1,7 @@
 """The calls of one episode: what was asked, where the answers are written, and which answers are known already.
 
-A call of a model is in the store before its player sees the answer. Calls of an earlier attempt answer the same
-questions again. At the first difference, the rest of them no longer counts. It does not know how a model is asked.
+Each call is in the store before its player sees the answer. Calls of an earlier attempt answer the same questions
+again. At the first difference, the rest of them no longer counts. It does not know how a model is asked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from clemcore.clemgame.engine.growing import GrowingDialogue
 from clemcore.clemgame.engine.kept_calls import KeptCalls
 from clemcore.clemgame.moments import local_time
 from clemcore.clemgame.store import StoredCall
-from clemcore.clemgame.store.contents import MODEL, PROGRAM
 from clemcore.clemgame.store.usage import Usage
 from clemcore.errors import BudgetExceededError
 from clemcore.messages import Messages
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from clemcore.calls.request import Request
     from clemcore.clemgame.engine.tally import Tally
     from clemcore.clemgame.store import EpisodeWriter
+
+MODEL, PROGRAM = "model", "program"
 
 
 class CallBook:

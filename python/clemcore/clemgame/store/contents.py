@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 # What an episode can be: not begun, begun and not ended, and the three ways to end.
 STATES = ("planned", "live", "played", "error", "limit")
 ENDED = frozenset({"played", "error", "limit"})
-# Whose answer a call is.
-MODEL, PROGRAM = "model", "program"
 
 
 class StoredCall(NamedTuple):

@@ -6,21 +6,15 @@ It knows which rows belong to which episode. It does not know what frames mean, 
 from __future__ import annotations
 
 import itertools
-import threading
-import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from clemcore import forks
-from clemcore.clemgame.store.commits import Commits, Statement
+from clemcore.clemgame.store.commits import Commits
 from clemcore.clemgame.store.faults import damaged
 from clemcore.clemgame.store.frames import DamagedError, Pieces, Stream, packed_with, read_stream, unpacked
 from clemcore.clemgame.store.record_cursor import RecordCursor
 from clemcore.clemgame.store.shared import SharedPieces
-
-# Seconds that frames may wait for the next commit, counted from the one before.
-_LATEST = 0.1
 
 
 class EpisodeLog:
@@ -45,15 +39,6 @@ class EpisodeLog:
         self._begun: dict[int, int] = {}
         for row, episode in commits.rows("SELECT id, episode FROM log ORDER BY id"):
             self._rows.setdefault(episode, []).append(row)
-        # Frames that wait for the next commit, by episode. While the lock is held, the rows of an episode get their
-        # numbers in the order of its frames.
-        self._waiting: dict[int, list[bytes]] = {}
-        self._lock = threading.Lock()
-        self._wrote_at = 0.0
-        forks.guard(self, "_lock", in_child=EpisodeLog._start_in_child)
-
-    def _start_in_child(self) -> None:
-        self._waiting.clear()  # the parent writes those
 
     def begin(self, episode: int, attempts: int) -> tuple[int, Stream]:
         """Begin an attempt at an episode; return its number, and what earlier attempts wrote.
@@ -69,7 +54,7 @@ class EpisodeLog:
 
     def stream(self, episode: int) -> Stream:
         """Read what earlier attempts wrote."""
-        self.flush()
+        self._commits.flush()
         kept = self._commits.rows("SELECT interactions, body FROM finished WHERE episode = ?", (episode,))
         for row in self._rows.get(episode, ()):
             kept += self._commits.rows("SELECT 0, frames FROM log WHERE id = ?", (row,))
@@ -85,7 +70,6 @@ class EpisodeLog:
         Raises:
             StoreError: they are not what was written.
         """
-        self._commits.flush()  # the pieces that the frames name
         try:
             return RecordCursor(frames, self._shared.body_of)
         except (ValueError, LookupError, TypeError) as fault:
@@ -99,39 +83,11 @@ class EpisodeLog:
             frames: the frames.
             shared: the pieces that they have in common with those of other episodes.
         """
-        with self._lock:
-            self._hand_over()
-            statement = self._row_of(episode, frames, shared)
-        self._wrote_at = time.monotonic()
-        self._commits.now(statement)
-
-    def later(self, episode: int, frames: Sequence[bytes]) -> None:
-        """Write frames of a live episode with the next commit, which comes now if the last one is long ago."""
-        with self._lock:
-            self._waiting.setdefault(episode, []).extend(frames)
-        now = time.monotonic()
-        if now - self._wrote_at > _LATEST:
-            self._wrote_at = now
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits."""
-        with self._lock:
-            self._hand_over()
-        self._commits.flush()
-
-    def _hand_over(self) -> None:
-        """Let the next commit take what waits; the lock is held."""
-        for episode, frames in [*self._waiting.items()]:
-            self._commits.later(self._row_of(episode, frames))
-            del self._waiting[episode]
-
-    def _row_of(self, episode: int, frames: Sequence[bytes], shared: Pieces = ()) -> Statement:
         row = next(self._next_row)
         self._rows.setdefault(episode, []).append(row)
         whole = b"".join(frames)
         body = packed_with(whole, [shared]) if shared else b"\x00" + whole
-        return "INSERT INTO log VALUES (?, ?, ?)", (row, episode, body)
+        self._commits.now(("INSERT INTO log VALUES (?, ?, ?)", (row, episode, body)))
 
     def note(self, episode: int, facts: bytes) -> None:
         """Note something about a live episode, as JSON; its end replaces it."""
@@ -159,11 +115,8 @@ class EpisodeLog:
         """
         number, game = episode
         kept = packed_with(body[1], shared, self._shared.dictionary_of(game, body[1]))
-        with self._lock:
-            self._waiting.pop(number, None)  # the body has these frames, too
-            rows = self._rows.pop(number, [])
+        rows = self._rows.pop(number, [])
         self._begun.pop(number, None)
-        self._wrote_at = time.monotonic()
         ended = datetime.now(timezone.utc).isoformat()
         self._commits.now(
             *(("DELETE FROM log WHERE id BETWEEN ? AND ?", stretch) for stretch in _stretches(rows)),

@@ -1,4 +1,4 @@
-"""Writing one attempt at an episode: each call of a model before its player sees the answer, and the end at once.
+"""Writing one attempt at an episode: each call before its player sees the answer, and the end at once.
 
 It knows in which order frames are written. It does not know the file they are in.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clemcore.calls.encoding import to_json
-from clemcore.clemgame.store.contents import ENDED, PROGRAM, StoredCall
+from clemcore.clemgame.store.contents import ENDED, StoredCall
 from clemcore.clemgame.store.episode_log import EpisodeLog
 from clemcore.clemgame.store.frames import Pieces, Stream, call_frame, differs_frame, events_frame
 from clemcore.clemgame.store.pieces import Cutter
@@ -164,9 +164,6 @@ class EpisodeWriter:
     def call(self, call: StoredCall) -> None:
         """Write a call, and the events before it; they are in the file when this returns.
 
-        The answer of a program costs nothing, and the program is asked again in any case when the episode is played
-        again. So its call may wait a moment for the next commit (see :meth:`EpisodeLog.later`).
-
         A call of an earlier attempt that still counts is in the file already. Another call of the same number takes
         its place, and the earlier calls behind it no longer count.
 
@@ -184,8 +181,7 @@ class EpisodeWriter:
             self._mend()
         self._is_torn = True
         frames = [*self._waiting, call_frame(call, self._cutter)]
-        write = self._log.later if call.kind == PROGRAM else self._log.append
-        write(self._episode[0], [events_frame(self._events), *frames] if self._events else frames)
+        self._log.append(self._episode[0], [events_frame(self._events), *frames] if self._events else frames)
         self._frames += frames
         self._waiting.clear()
         self._events.clear()

@@ -196,7 +196,7 @@ class RunStore:
 
     def flush(self) -> None:
         """Write what waits for the next commit."""
-        self._log.flush()
+        self._commits.flush()
 
     def notes(self) -> dict[str, Any]:
         """Return what is kept about the run, by name."""
@@ -293,8 +293,6 @@ class RunStore:
             StoreError: what is left could not be written.
         """
         try:
-            with contextlib.suppress(StoreError):  # it was raised where it came up
-                self._log.flush()
             self._commits.close()
         finally:
             self._lock_of_file.release()
