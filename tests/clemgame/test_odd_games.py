@@ -43,6 +43,7 @@ class OddKeys(Talk):
         self.log_key("raw", b"\x00\xff")
         self.log_key(b"by\xfftes", 1)  # type: ignore[arg-type]
         self.log_key(3, {(1, 2): {4}})  # type: ignore[arg-type]
+        self.log_key("thing", object())
 
 
 class OddValue(Talk):
@@ -68,6 +69,8 @@ def test_names_and_values_that_json_cannot_hold_are_kept_visibly(stage: Stage, t
         assert interactions["raw"] == {"__type__": "builtins.bytes", "repr": "b'\\x00\\xff'"}
         assert interactions["b'by\\xfftes'"] == 1
         assert interactions["3"] == {"(1, 2)": [4]}
+        # Without an address, which would differ in each replay.
+        assert interactions["thing"] == {"__type__": "builtins.object", "repr": "<object object>"}
     written = sorted(files.rglob("interactions.json"))
     assert [json.loads(path.read_bytes()) for path in written] == kept
 

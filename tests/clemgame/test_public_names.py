@@ -118,6 +118,14 @@ def test_old_top_level_names_lead_to_the_same_classes() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_runners_are_attributes_as_after_an_import_of_the_command_line_of_3_7_2() -> None:
+    code = "from clemcore.clemgame import runners; print(runners.sequential, runners.dispatch, runners.batchwise)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "batchwise" in done.stdout
+    with pytest.raises(AttributeError, match="no attribute 'parallel'"):
+        importlib.import_module("clemcore.clemgame.runners").parallel  # noqa: B018
+
+
 def test_importing_the_framework_is_light() -> None:
     heavy = [
         "numpy",

@@ -6,18 +6,21 @@ It does not know what the values mean, and it does not write files.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 _SCALARS = (str, int, float, bool, type(None))
 _EXACT = frozenset(_SCALARS)
 _MOST_LEVELS = 100
+# Where an object is in memory says nothing about it, and differs when an episode is played again.
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 def plain(value: Any, levels: int = _MOST_LEVELS) -> Any:  # noqa: PLR0911 - one case after the other
     """Return a copy of a value that JSON can hold.
 
     Sets become lists, and what has ``tolist`` (NumPy's arrays and numbers) becomes what that returns. Any other
-    object is kept visibly, as in records.
+    object is kept visibly, as in records, but without the place that it has in memory.
 
     Examples:
         >>> plain({"seen": {3}, "by": object})
@@ -39,7 +42,7 @@ def plain(value: Any, levels: int = _MOST_LEVELS) -> Any:  # noqa: PLR0911 - one
         return value  # a subclass, such as a member of an enumeration of strings
     if callable(listed := getattr(value, "tolist", None)) and not isinstance(value, type):
         return plain(listed(), levels - 1)
-    return {"__type__": f"{kind.__module__}.{kind.__qualname__}", "repr": repr(value)[:1000]}
+    return {"__type__": f"{kind.__module__}.{kind.__qualname__}", "repr": _ADDRESS.sub("", repr(value))[:1000]}
 
 
 def _key(key: Any) -> Any:
