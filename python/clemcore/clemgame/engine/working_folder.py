@@ -19,7 +19,10 @@ class _Here(threading.local):
 
 
 _here = _Here()
-_originals: dict[str, Callable[..., None]] = {"chdir": os.chdir, "fchdir": os.fchdir}
+# Windows has no ``fchdir``.
+_originals: dict[str, Callable[..., None]] = {
+    name: getattr(os, name) for name in ("chdir", "fchdir") if hasattr(os, name)
+}
 _lock = threading.Lock()
 _users = 0
 
