@@ -60,7 +60,7 @@ function part(name) {
 			const within = document.getElementById(`part-${name}`);
 			if (within || S.is_single) return take(JSON.parse(within.textContent));
 			const file = document.createElement("script");
-			file.onerror = () => fail(new Error(`${path(name)} cannot be loaded. Keep the folder together`));
+			file.onerror = () => fail(new Error(`${path(name)} is missing. Reload, or keep the folder whole`));
 			file.onload = () => file.remove();
 			file.src = policy.createScriptURL(path(name));
 			document.head.append(file);

@@ -53,6 +53,8 @@ def get(
     reply = connection.getresponse()
     reply.body = reply.read()  # type: ignore[attr-defined]
     connection.close()
+    if reply.status == 302:  # to the number of the episodes that are shown
+        return get(server, host=host, token=reply.headers["Location"].strip("/"), method=method)
     return reply
 
 
@@ -71,20 +73,16 @@ def test_only_who_knows_the_token_on_this_machine_sees_something(tmp_path: Path)
         cut = server.address.rsplit("/", 2)[1][:-1]
         for token in ("", "x", "%C3%A9", "..", cut):
             assert get(server, token=token).status == 404, token
-        names = ("../run.json", "data/../store.sqlite3", "data/c0.js", "data/0/c1.js", "data/0/r0.js",
-                 "data/r00.js", "data/r9.js", "data/p99999.js", "data/1/c0.js", "store.sqlite3")  # fmt: skip
+        names = ("../run.json", "data/../store.sqlite3", "0/data/c0.js", "0/data/0/c1.js", "0/data/0/r0.js",
+                 "0/data/r00.js", "0/data/r9.js", "0/data/p99999.js", "0/data/1/c0.js",
+                 "store.sqlite3")  # fmt: skip
         for name in names:
             assert get(server, name).status == 404, name
-        for name in (
-            "index.html",
-            "page.css",
-            "page.js?1",
-            "data/0/c0.js",
-            "data/0/t0.js",
-            "data/r0.js",
-            "data/p3.js",
-        ):
+        for name in ("index.html", "page.css", "page.js?1"):
             assert get(server, name).status == 200, name
+        for name in ("data/0/c0.js", "data/0/t0.js", "data/r0.js", "data/p3.js"):
+            assert get(server, f"0/{name}").status == 200, name
+            assert get(server, name).status == get(server, f"1/{name}").status == 404, name
         assert get(server, method="POST").status == 501
         head = get(server, method="HEAD")
         assert head.status == 200
@@ -101,6 +99,20 @@ def test_a_run_in_progress_is_shown_as_it_is(tmp_path: Path) -> None:
         assert b'3 episodes, 1 model, 1 game"' in get(server).body  # type: ignore[attr-defined]
         (run / "store.sqlite3").rename(tmp_path / "gone")
         assert get(server).status == 200
+
+
+def test_a_page_that_was_loaded_before_gets_no_part_of_other_episodes(tmp_path: Path) -> None:
+    write_run(tmp_path / "results" / "b", [Texts(answer="Answer of b"), Texts(instance=1, state="planned")])
+    with serving(tmp_path / "results") as server:
+        first = get(server, "0/")
+        write_run(tmp_path / "results" / "b", [Texts(instance=1)])  # what was planned is played: its number stays
+        assert get(server, "0/").status == get(server, "0/data/0/c0.js").status == 200
+        write_run(tmp_path / "results" / "a", [Texts(answer="Answer of a")])  # it comes before
+        second = get(server, "0/")
+        assert b"3 episodes, 2 models" in second.body  # type: ignore[attr-defined]
+        assert get(server, "0/data/0/c0.js").status == 404
+        assert get(server, "1/data/0/c0.js").status == 200
+        assert first.status == second.status == 200
 
 
 def test_it_shows_what_the_page_in_a_folder_shows(tmp_path: Path, clem: Clem) -> None:

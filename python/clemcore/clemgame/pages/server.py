@@ -1,8 +1,9 @@
 """Serves the page of results on the loopback address, from what stores and files hold when it is asked for.
 
 Nothing is sent without the token, or under another name than those of this machine. So no page of another site can
-read it. Each load of the page shows what is there then, also while a run is going on. It does not know what is in
-an episode.
+read it. Each load of the page shows what is there then, also while a run is going on. Its address has a number,
+which changes when there are other episodes: a page that was loaded before then gets no part of the new ones, whose
+places and names have other numbers. It does not know what is in an episode.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _HOST = "127.0.0.1"
 # Episodes in a part of the data, and in a part of the responses.
 _CHUNK, _TEXTS = 10, 200
 _PART = re.compile(r"data/(?:\d+/)?([crtp])(\d{1,9})\.js")
+_NUMBERED = re.compile(r"(?:(\d{1,9})/)?(.*)", re.DOTALL)
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -75,6 +77,7 @@ class Snapshot:
     Attributes:
         start: what the page begins with.
         intervals: the intervals of the figures in it.
+        numbered: what the page names by its number: episodes, and names in their order.
     """
 
     def __init__(self, paths: Sequence[Path], intervals: bytes, known: KnownCalls) -> None:
@@ -101,6 +104,8 @@ class Snapshot:
             }
         )
         self.intervals = self._index.intervals()
+        names = [self.start[name] for name in ("models", "games", "experiments", "languages", "kinds")]
+        self.numbered = [(episode.run, episode.key) for episode in self._episodes], names
         if writers:
             told = ", ".join(f"process {writer.get('pid')} on {writer.get('host')}" for writer in writers)
             self.start["summary"] += "; in progress: load the page again to see more"
@@ -164,6 +169,7 @@ class ViewServer:
         self._paths = paths
         self._known = KnownCalls()
         self._snapshot = Snapshot(paths, kept_intervals(paths), self._known)
+        self._number = 0
         self._lock = threading.Lock()
         self._token = secrets.token_urlsafe(24)
         try:
@@ -192,32 +198,46 @@ class ViewServer:
         return host in (f"{_HOST}:{self._port}", f"localhost:{self._port}")
 
     def answer(self, path: str) -> tuple[str, bytes] | None:
-        """Return type and content of what a path names; None if there is no such thing or the token is wrong."""
-        token, slash, name = path.partition("?")[0].removeprefix("/").partition("/")
+        """Return type and content of what a path names; None if there is no such thing or the token is wrong.
+
+        The type is "" if the content is the path to which the browser is sent.
+        """
+        token, slash, rest = path.partition("?")[0].removeprefix("/").partition("/")
         if not slash or not hmac.compare_digest(token.encode("utf-8", "replace"), self._token.encode()):
             return None
+        number, name = _NUMBERED.fullmatch(rest).groups()  # type: ignore[union-attr]
         style, script = page_files()
         fixed = {"page.css": style, "page.js": script}
         if name in fixed:
             return _TYPES[name.rpartition(".")[2]], fixed[name].encode()
         with self._lock:  # stores are read by one thread at a time
-            if name in ("", "index.html"):
-                self._look_again()
-                return _TYPES["html"], results_page(title_of(self._paths), to_json(self._snapshot.start), hashes())
-            found = _PART.fullmatch(name)
-            if found is None or place_of(f"{found[1]}{int(found[2])}") != name:
-                return None
-            try:
-                data = self._snapshot.part(found[1], int(found[2]))
-            except LookupError:
-                return None
-            return _TYPES["js"], script_of(f"{found[1]}{int(found[2])}", data)
+            return self._page(token, number) if name in ("", "index.html") else self._part(number, name)
+
+    def _page(self, token: str, number: str | None) -> tuple[str, bytes]:
+        if number == str(self._number):
+            self._look_again()
+        if number != str(self._number):
+            return "", f"/{token}/{self._number}/".encode()
+        return _TYPES["html"], results_page(title_of(self._paths), to_json(self._snapshot.start), hashes())
+
+    def _part(self, number: str | None, name: str) -> tuple[str, bytes] | None:
+        found = _PART.fullmatch(name)
+        if number != str(self._number) or found is None or place_of(f"{found[1]}{int(found[2])}") != name:
+            return None
+        try:
+            data = self._snapshot.part(found[1], int(found[2]))
+        except LookupError:
+            return None
+        return _TYPES["js"], script_of(f"{found[1]}{int(found[2])}", data)
 
     def _look_again(self) -> None:
+        before = self._snapshot
         try:
-            self._snapshot = Snapshot(self._paths, self._snapshot.intervals, self._known)
+            self._snapshot = Snapshot(self._paths, before.intervals, self._known)
         except StoreError as fault:  # the last state stays
-            self._snapshot.start["problems"] = [str(fault), *self._snapshot.start["problems"]][:1]
+            before.start["problems"] = [str(fault), *before.start["problems"]][:1]
+        if self._snapshot.numbered != before.numbered:
+            self._number += 1
 
 
 def _handler(view: ViewServer) -> type[BaseHTTPRequestHandler]:
@@ -234,13 +254,17 @@ def _handler(view: ViewServer) -> type[BaseHTTPRequestHandler]:
                 self._send(204, "image/png", b"")
             elif found is None:
                 self._send(404, "text/plain", b"There is no such page. Use the address that 'clem view' printed.\n")
+            elif not found[0]:
+                self._send(302, "text/plain", b"", location=found[1].decode())
             else:
                 self._send(200, *found)
 
         do_HEAD = do_GET  # noqa: N815 - http.server's name
 
-        def _send(self, status: int, kind: str, body: bytes) -> None:
+        def _send(self, status: int, kind: str, body: bytes, location: str = "") -> None:
             self.send_response(status)
+            if location:
+                self.send_header("Location", location)
             for name, value in _HEADERS.items():
                 self.send_header(name, value)
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
