@@ -22,7 +22,7 @@ from clemcore.calls.encoding import dumped
 
 _lock = threading.Lock()
 forks.guard(sys.modules[__name__], "_lock")
-# A temporary file is new, so it is no link. With this flag, an audit hook on writes need not look for one.
+# A new temporary file is never a link. With this flag, the audit hook on writes need not check for one.
 _REPLACING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 # In the name of each temporary file, with the ID of the process: shards write into one folder, perhaps from several
 # machines or containers, where processes can have equal IDs.

@@ -58,11 +58,10 @@ class KnownCalls:
         """Return those of an episode; they are read if it is new or has changed."""
         version = episode.version
         place = episode.run, episode.key
-        known = self._known.get(place)
-        if known is not None and version is not None and known[0] == version:
-            return known[1]
-        calls = read_calls(episode)
-        self._known[place] = version, calls
+        known, calls = self._known.get(place, (None, None))
+        if calls is None or version is None or known != version:
+            calls = read_calls(episode)
+            self._known[place] = version, calls
         return calls
 
 
@@ -198,9 +197,9 @@ class ViewServer:
         return host in (f"{_HOST}:{self._port}", f"localhost:{self._port}")
 
     def answer(self, path: str) -> tuple[str, bytes] | None:
-        """Return type and content of what a path names; None if there is no such thing or the token is wrong.
+        """Return the media type and the content of a path, or None if the path is unknown or its token is wrong.
 
-        The type is "" if the content is the path to which the browser is sent.
+        An empty type means a redirect: then the content is the path of the current page.
         """
         token, slash, rest = path.partition("?")[0].removeprefix("/").partition("/")
         if not slash or not hmac.compare_digest(token.encode("utf-8", "replace"), self._token.encode()):
