@@ -15,7 +15,9 @@ export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 export UV_PYTHON_DOWNLOADS = never
 
-RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock model_registry.json
+# Templates, styles and scripts of pages are compiled in, too.
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml' -o -path '*/clemcore/pages/*' -type f | \
+  grep -v /target/) Cargo.toml Cargo.lock model_registry.json
 
 .PHONY: help
 help: ## Show this list
