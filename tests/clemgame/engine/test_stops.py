@@ -196,6 +196,65 @@ os._exit(0)
     assert not (folder / "watchdog").exists()
 
 
+CRASHES = {
+    "abort": ("os.abort()", -signal.SIGABRT, "Aborted"),
+    "segfault": ("__import__('ctypes').string_at(0)", -signal.SIGSEGV, "Segmentation fault"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", CRASHES)
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_an_episode_whose_code_crashes_the_process_is_left_out(tmp_path: Path, kind: str, concurrency: int) -> None:
+    folder = tmp_path / "run"
+    crash, status, name = CRASHES[kind]
+    code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+class Crashing(Talk):
+    def _on_before_game(self):
+        if self.state.game_id == 2:
+            {crash}
+show(stage.play(stage.game(Crashing, size=6), backends.get_model_for("mock"), concurrency={concurrency}))
+"""
+    first = _start(folder, code)
+    first.communicate(timeout=60)
+    assert first.returncode == status
+    stopped_by, counts, _, exit_status, (note,) = _ended(_start(folder, code))
+    assert (stopped_by, exit_status) == (None, 1)
+    assert note.startswith("talk/e/2/1 is left out, because it ended an earlier process")
+    assert f"crashed the process ({name}" in note
+    assert counts["error"] == 1
+    states = Stage(folder).states()
+    assert states.pop("talk/2") == "error"
+    assert set(states.values()) == {"played"}
+    (error,) = [state.error for state in Stage(folder).reader().states().values() if state.error]
+    assert error["type"] == "ProcessCrash"
+    assert "in _on_before_game" in error["traceback"]
+    assert not (folder / "watchdog").exists()
+
+
+@pytest.mark.slow
+def test_a_crash_of_another_thread_is_not_blamed_on_the_episode(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+class Threaded(Talk):
+    def _on_before_game(self):
+        if self.state.game_id == 2 and not os.path.exists(sys.argv[1] + ".crashed"):
+            Path(sys.argv[1] + ".crashed").touch()
+            threading.Thread(target=os.abort).start()
+            time.sleep(30)
+show(stage.play(stage.game(Threaded, size=6), backends.get_model_for("mock"), concurrency=3))
+"""
+    first = _start(folder, code)
+    first.communicate(timeout=60)
+    assert first.returncode == -signal.SIGABRT
+    assert _ended(_start(folder, code))[4] == []
+    assert set(Stage(folder).states().values()) == {"played"}
+
+
 @pytest.mark.slow
 def test_sigterm_stops_as_ctrl_c_does(tmp_path: Path) -> None:
     folder = tmp_path / "run"

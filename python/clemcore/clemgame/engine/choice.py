@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.engine.limits import Limit, Options, is_raised
-from clemcore.clemgame.engine.watchdog import NAME, stuck_episode
+from clemcore.clemgame.engine.watchdog import NAME, ending_of
 from clemcore.clemgame.store import RunReader
 from clemcore.errors import StoreError
 
@@ -37,25 +37,25 @@ def mark_of(store: RunStore) -> Path | None:
     return path.parent / (f"{NAME}-{store.shard}" if store.shard else NAME)
 
 
-def leave_out_stuck(games: Sequence[PlannedGame], store: RunStore, options: Options) -> list[str]:
-    """End the episode for which the watchdog has ended an earlier process; return what to tell the user."""
+def last_ending(
+    games: Sequence[PlannedGame], store: RunStore, options: Options
+) -> tuple[PlannedEpisode, str, dict[str, Any]] | None:
+    """Return the episode whose code ended an earlier process, with its outcome and error, or None."""
     mark = mark_of(store)
-    found = None if mark is None else stuck_episode(mark)
+    found = None if mark is None else ending_of(mark)
     if found is None:
-        return []
-    name, stacks = found
-    timeout = options.step_timeout or 0.0
+        return None
     states = store.states(begun=True)
-    keys = (key for game in games for key in game.episode_keys())
-    key = next((key for key in keys if name_of(key) == name and _is_open(states.get(key))), None)
-    if key is None:
-        return []
-    error = {**Limit("step_timeout", timeout, stacks).to_error(), "uninterruptible": True}
-    store.begin(key).finish("limit", b"{}", error=error)
-    return [
-        f"{key} is left out: its game code ran for longer than {timeout:g} s and could not be interrupted, so "
-        "the run had to end. The stack is in its error"
-    ]
+    episodes = (episode for game in games for episode in game.episodes)
+    episode = next((each for each in episodes if name_of(each.key) == found.name), None)
+    if episode is None or not _is_open(states.get(episode.key)):
+        return None
+    if found.is_crash:
+        cause = found.stacks.split("\n", 1)[0].removeprefix("Fatal Python error: ")
+        message = f"its game code crashed the process ({cause})"
+        return episode, "error", {"type": "ProcessCrash", "message": message, "traceback": found.stacks}
+    limit = Limit("step_timeout", options.step_timeout or 0.0, found.stacks)
+    return episode, "limit", {**limit.to_error(), "uninterruptible": True}
 
 
 def _is_open(state: EpisodeState | None) -> bool:

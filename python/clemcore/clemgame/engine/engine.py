@@ -17,7 +17,7 @@ from clemcore.clemgame.engine.batcher import Batcher, Batches, HandOver
 from clemcore.clemgame.engine.baton import Baton
 from clemcore.clemgame.engine.branches import BranchObserver, Trees
 from clemcore.clemgame.engine.cast import Observer, Staging
-from clemcore.clemgame.engine.choice import is_wanted, leave_out_stuck, mark_of, remembered, tasks_of
+from clemcore.clemgame.engine.choice import is_wanted, last_ending, mark_of, remembered, tasks_of
 from clemcore.clemgame.engine.episode import Ended, error_of, play_episode
 from clemcore.clemgame.engine.garbage import rarely_collected
 from clemcore.clemgame.engine.interrupts import Interrupts
@@ -136,11 +136,10 @@ class _Run:
         self._store.plan(episode for game in games for episode in game.episodes)
         if self._keeper.files is not None:
             self._keeper.files.has_epochs = any(key.epoch > 1 for game in games for key in game.episode_keys())
-        self._summary.notes += leave_out_stuck(games, self._store, self._options)
-        chosen = self._skipped(games)
+        chosen = self._skipped(games, self._leave_out_last(games))
         dispatch = Dispatch() if self._options.rng == "episode" else None
         mark = mark_of(self._store)
-        self._mark = Mark(mark) if mark is not None and self._options.step_timeout is not None else None
+        self._mark = None if mark is None else Mark(mark)
         self._watchdog = Watchdog(
             self._options.step_timeout, self._mark, report=self._report_step, on_stuck=self._give_up
         )
@@ -172,16 +171,35 @@ class _Run:
                 self._mark.remove()
         return self._summed_up()
 
-    def _skipped(self, games: Sequence[PlannedGame]) -> list[tuple[PlannedGame, set[EpisodeKey]]]:
-        """Return the games with the episodes that are not to be played."""
+    def _leave_out_last(self, games: Sequence[PlannedGame]) -> set[EpisodeKey]:
+        """End the episode whose code ended an earlier process, so that it does not end this one, too."""
+        found = last_ending(games, self._store, self._options)
+        if found is None:
+            return set()
+        planned, outcome, error = found
+        self._tally.begin()
+        self._keeper.give_up(planned, outcome, error)
+        self._tally.end(outcome, str(planned.key), error)
+        self._summary.add_error(planned.key, error)
+        self._summary.notes.append(
+            f"{planned.key} is left out, because it ended an earlier process: {error['message']}. "
+            "The stack is in its error"
+        )
+        return {planned.key}
+
+    def _skipped(
+        self, games: Sequence[PlannedGame], left_out: set[EpisodeKey]
+    ) -> list[tuple[PlannedGame, set[EpisodeKey]]]:
+        """Return the games with the episodes that are not to be played; those left out count as ended now."""
         states = self._store.states(begun=True)
         skipped: list[tuple[PlannedGame, set[EpisodeKey]]] = []
         for game in games:
             known = ((key, states.get(key)) for key in game.episode_keys()) if states else ()
             keys = {key for key, state in known if state is not None and not is_wanted(state, self._options)}
+            keys -= left_out
             self._tally.planned += len(game.episodes) - len(keys)
             self._tally.earlier += sum(states[key].state == "played" for key in keys)
-            skipped.append((game, keys))
+            skipped.append((game, keys | {key for key in left_out if key.game == game.spec.game_name}))
         self._summary.earlier = self._tally.earlier
         return skipped
 
@@ -359,10 +377,10 @@ class _Run:
             return
         episode.is_abandoned = True
         self._say(f"{episode.scope_text}: the game's code cannot be interrupted, so the run ends")
-        limit = episode.limit
-        if limit is not None:
+        limit, planned = episode.limit, self._keeper.planned(episode)
+        if limit is not None and planned is not None:
             error = {**limit.to_error(), "uninterruptible": True}
-            self._store.begin(episode.key).finish("limit", b"{}", error=error)  # type: ignore[arg-type]
+            self._keeper.give_up(planned, "limit", error)
             self._tally.end("limit", episode.scope_text, error)
             self._tally.begin()
         self._control.stop("stuck")

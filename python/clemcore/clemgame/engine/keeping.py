@@ -205,11 +205,23 @@ class Keeper:
             episode.limit = Limit("episode_timeout", self._options.episode_timeout or 0.0)
             known = episode.limit.to_error()
             error = {**known, "message": f"its model has not answered, and its thread was left; {known['message']}"}
-            if self.files is not None:
-                self.files.write(planned, Ended("limit", None, [], error), self._summary)
-            self._store.begin(episode.key).finish("limit", b"{}", error=error)  # type: ignore[arg-type]
+            self.give_up(planned, "limit", error)
         self._leave(episode, "limit", error)
         self._summary.add_error(planned.key, error)
+
+    def planned(self, episode: LiveEpisode) -> PlannedEpisode | None:
+        """Return a live episode as it was planned, or None if it has ended."""
+        return self._planned.get(episode)
+
+    def give_up(self, planned: PlannedEpisode, outcome: str, error: dict[str, Any]) -> None:
+        """Keep that an episode is over whose code cannot be led to an end; the calls it has stored stay.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        if self.files is not None:
+            self.files.write(planned, Ended(outcome, None, [], error), self._summary)
+        self._store.begin(planned.key).finish(outcome, b"{}", error=error)
 
     def _leave(self, episode: LiveEpisode, outcome: str | None = None, error: dict[str, Any] | None = None) -> None:
         self._live.discard(episode)

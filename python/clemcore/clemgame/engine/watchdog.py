@@ -1,8 +1,9 @@
-"""Ends game code that goes on for too long without a call.
+"""Ends game code that goes on for too long without a call, and knows whose code ended an earlier process.
 
 Python code is interrupted. Code that cannot be interrupted ends the run: a timer in C ends the process even if a
-regular expression holds the interpreter. A small file names the episode whose code runs, so that the next start
-leaves it out. It does not know what an episode does.
+regular expression holds the interpreter. A small file names the episode whose code runs, and gets the stacks if the
+timer, or a crash of compiled code, ends the process. So the next start leaves that episode out. It does not know
+what an episode does.
 """
 
 from __future__ import annotations
@@ -13,20 +14,23 @@ import faulthandler
 import mmap
 import os
 import signal
+import struct
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from clemcore.clemgame.engine.limits import Limit, LimitReached
 from clemcore.clemgame.engine.live import LiveEpisode
 
 NAME = "watchdog"
-# Bytes of the file that name the episode; the stacks of all threads follow if the timer has ended the process.
+# Bytes of the file for the episode: the length of its name, its thread, its name. The stacks of all threads follow
+# if the timer or a crash has ended the process.
 _HEAD = 1024
+_PLACE = struct.Struct("<HQ")
 # Seconds between two looks, and until code that was interrupted must have ended.
 _LOOK = 0.25
 GRACE = 10.0
@@ -52,6 +56,10 @@ class Mark:
         self._file.flush()
         self._map = mmap.mmap(self._file.fileno(), _HEAD)
         self._file.seek(0, os.SEEK_END)
+        # Somebody who has asked for the stacks of a crash gets them where they want them.
+        self._gets_crashes = not faulthandler.is_enabled()
+        if self._gets_crashes:
+            faulthandler.enable(self._file)
 
     @property
     def file(self) -> IO[bytes]:
@@ -59,27 +67,47 @@ class Mark:
         return self._file
 
     def set(self, name: bytes) -> None:
-        """Name an episode."""
-        size = min(len(name), _HEAD - 2)
-        self._map[0 : size + 2] = size.to_bytes(2, "little") + name[:size]
+        """Name the episode whose code runs in this thread."""
+        size = min(len(name), _HEAD - _PLACE.size)
+        self._map[0 : _PLACE.size + size] = _PLACE.pack(size, threading.get_ident()) + name[:size]
 
     def remove(self) -> None:
         """Remove the file: the run has ended by itself."""
+        if self._gets_crashes:
+            faulthandler.disable()
         with contextlib.suppress(OSError, ValueError):
             self._map.close()
             self._file.close()
         self.path.unlink(missing_ok=True)
 
 
-def stuck_episode(path: Path) -> tuple[bytes, str] | None:
-    """Return the name of the episode for which the timer has ended an earlier process, and the stacks, or None."""
+class Ending(NamedTuple):
+    """How the code of an episode ended a process.
+
+    Attributes:
+        name: the name of the episode.
+        is_crash: whether compiled code crashed; else the timer ended the process.
+        stacks: the stacks of all threads.
+    """
+
+    name: bytes
+    is_crash: bool
+    stacks: str
+
+
+def ending_of(path: Path) -> Ending | None:
+    """Return how the code of an episode ended the process that wrote a file, or None if it did not."""
     try:
         content = path.read_bytes()
     except OSError:
         return None
-    size = int.from_bytes(content[:2], "little")
-    stacks = content[_HEAD:].decode("utf-8", "replace")
-    return (content[2 : size + 2], stacks) if size and "Timeout" in stacks else None
+    if len(content) <= _HEAD:
+        return None
+    size, thread = _PLACE.unpack_from(content)
+    name, stacks = content[_PLACE.size : _PLACE.size + size], content[_HEAD:].decode("utf-8", "replace")
+    # faulthandler writes the thread that crashed so; it may be one that plays no episode, such as that of a model.
+    is_crash = f"Current thread 0x{thread:016x}" in stacks
+    return Ending(name, is_crash, stacks) if name and (is_crash or "Timeout" in stacks) else None
 
 
 class Watchdog:
