@@ -98,6 +98,17 @@ def test_more_instances_experiments_and_epochs_extend_a_run(clem: Clem, game: Pa
     assert all(episode.folder.is_dir() for episode in _episodes())
 
 
+def test_several_experiments_are_chosen_in_each_way_that_options_are_written(clem: Clem) -> None:
+    write_game(Path(), experiments=3)
+    for number, options in enumerate((["-e", "words_0", "words_2"], ["-e", "words_0", "-e", "words_2"])):
+        assert "6 played" in _run(clem, *options, "-r", f"r{number}")
+    Path("run.toml").write_text('games = "echo"\nmodels = "mock"\nexperiment = ["words_0", "words_2"]\n')
+    assert "6 played" in clem("run", "run.toml", "-r", "file").stderr
+    assert "3 played" in clem("run", "-e", "words_1", "run.toml", "-r", "flag").stderr
+    assert {str(key) for key in _records(Path("file/mock"))} == {str(key) for key in _records(Path("r0/mock"))}
+    assert "there is no experiment 'words_7'" in _run(clem, "-e", "words_0", "words_7", status=2)
+
+
 def test_results_do_not_depend_on_order_concurrency_or_hash_seed(clem: Clem, server: CountingServer) -> None:
     write_game(Path(), instances=6)
     _register(server)
@@ -117,6 +128,7 @@ def test_results_do_not_depend_on_order_concurrency_or_hash_seed(clem: Clem, ser
             "there is no experiment 'words_1': did you mean 'words_0'?",
         ),
         (["-g", "echo", "-m", "mock", "mock", "mock"], "the game 'echo' has 2 players"),
+        (["-g", "echo", "-m", "mock", "-i", "one", "two"], "'two' belongs to no option and is not a run file"),
         (["-g", "echo"], "no model is given"),
         (["-m", "mock"], "no game is given"),
         (["-g", "echo", "-m", "mock", "--epochs", "0"], "epochs must be a whole number ≥ 1, not 0"),

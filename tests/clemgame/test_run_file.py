@@ -110,6 +110,8 @@ def test_all_problems_are_reported_at_once_with_their_places(tmp_path: Path) -> 
         ("run.yaml", "games: [a\nmodels: b\n", ":2:7: did not find expected ',' or ']'|:2:7: "),
         ("run.yaml", "games: a\ngames: b\n", ":2:1: 'games' is given twice"),
         ("run.yaml", "- a\n", ":1:1: a run file holds settings"),
+        ("run.toml", "experiment = []", ":1:1: experiment must be a text or a list of texts, not []"),
+        ("run.toml", "experiment = ['a', 1]", ":1:20: experiment[1] must be a text, not 1"),
         ("run.json", "{}", ": a run file is named *.toml or *.yaml; rename it"),
     ],
 )

@@ -181,14 +181,18 @@ def test_a_run_that_goes_on_gets_its_scores_in_files_and_later_in_its_store(game
 
 
 def test_selections_of_experiments_and_models(game: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_game(Path(), experiments=2)
+    write_game(Path(), experiments=3)
     _play()
     assert cli.main(["score", "-e", "words_1"]) == 0
     assert [path.parent.parent.name for path in RUN.rglob("scores.json")] == ["words_1"] * 3
     assert cli.main(["score", "-e", "words_7", "-m", "moc"]) == 2
     assert "no completed episode that passes -m moc -e words_7" in capsys.readouterr().err
-    assert cli.main(["score", "-m", "neither", "-m", "mock", "-g", "echo", "-g", "echo"]) == 0
+    assert cli.main(["score", "-e", "words_7", "-e", "words_0"]) == 2
+    assert "no completed episode that passes -e words_7" in capsys.readouterr().err
+    assert cli.main(["score", "-e", "words_1", "-e", "words_0"]) == 0
     assert "echo: 3 episodes scored, 3 were up to date" in capsys.readouterr().err
+    assert cli.main(["score", "-m", "neither", "-m", "mock", "-g", "echo", "-g", "echo"]) == 0
+    assert "echo: 3 episodes scored, 6 were up to date" in capsys.readouterr().err
     assert cli.main(["score", "-g", "echo", "-g", "gone"]) == 2
     assert "there is no game 'gone'" in capsys.readouterr().err
 

@@ -17,6 +17,7 @@ REFUSED = 2
 FILE_SUFFIXES = (".toml", ".yaml", ".yml")
 _GREEDY = {
     **dict.fromkeys(("-g", "--game", "--games", "-m", "--model", "--models"), False),
+    **dict.fromkeys(("-e", "--experiment", "--experiment-name"), False),
     "--retry-errors": True,
 }
 
@@ -34,7 +35,15 @@ _what = options(
         "models", "-m", "--model", "--models", multiple=True, metavar="MODEL …", help="A model for each role."
     ),
     click.option("--pairs", metavar="self|all|given", help="Each model alone, all pairs, or listed line-ups."),
-    click.option("experiment", "-e", "--experiment", "--experiment-name", metavar="NAME", help="Only this one."),
+    click.option(
+        "experiment",
+        "-e",
+        "--experiment",
+        "--experiment-name",
+        multiple=True,
+        metavar="NAME …",
+        help="Only these experiments.",
+    ),
     click.option(
         "instances", "-i", "--instances", "--instances-filename", metavar="NAME", help="The instance file to play."
     ),
@@ -143,11 +152,20 @@ def run(ctx: click.Context, /, *, run_file: str | None, **flags: Any) -> int:
 
 def _settings(run_file: str | None, flags: dict[str, Any]) -> RunSettings:
     from clemcore.clemgame.runs.settings import RunSettings
+    from clemcore.errors import RunError
 
     settings = RunSettings()
     if run_file is not None:
-        from clemcore.clemgame.runs.runfile import read_run_file
+        from pathlib import Path
 
+        from clemcore.clemgame.runs.runfile import SUFFIXES, read_run_file
+
+        if not run_file.endswith(SUFFIXES) and not Path(run_file).exists():
+            several = ", ".join(name for name in _GREEDY if not name.startswith("--"))
+            raise RunError(
+                f"'{run_file}' belongs to no option and is not a run file (*.toml, *.yaml): of the options, only "
+                f"{several} and --retry-errors take several values"
+            )
         settings = settings.updated(read_run_file(run_file))
         settings.source = run_file
     _choose_parts(settings, flags)
@@ -157,8 +175,9 @@ def _settings(run_file: str | None, flags: dict[str, Any]) -> RunSettings:
     if "models" in given:
         given["models"] = [_selector(text) for text in given["models"]]
         settings.line_ups = []
-    if "games" in given:
-        given["games"] = list(given["games"])
+    for name in ("games", "experiment"):
+        if name in given:
+            given[name] = list(given[name])
     if "retry_errors" in given:
         kinds = [kind for kind in given["retry_errors"] if kind]
         given["retry_errors"] = kinds or True

@@ -42,7 +42,14 @@ ALL = "all"
     metavar="TEXT",
     help="Only results with this text in their path; repeatable.",
 )
-@click.option("-e", "--experiment", metavar="NAME", help="Only episodes of this experiment.")
+@click.option(
+    "-e",
+    "--experiment",
+    "experiments",
+    multiple=True,
+    metavar="NAME",
+    help="Only episodes of this experiment; repeatable.",
+)
 @click.option("--force", is_flag=True, help="Score all episodes again.")
 @results_folder
 def score(
@@ -50,7 +57,7 @@ def score(
     run: Path | None,
     games: tuple[str, ...],
     models: tuple[str, ...],
-    experiment: str | None,
+    experiments: tuple[str, ...],
     force: bool,
     results_dir: Path,
 ) -> int:
@@ -61,7 +68,7 @@ def score(
     in scores.json beside the interactions, and in the store of the run. Exit status 1: some episodes could not be
     scored.
     """
-    return score_all(run or results_dir, games or (ALL,), models, experiment=experiment, force=force)
+    return score_all(run or results_dir, games or (ALL,), models, experiments=experiments, force=force)
 
 
 def score_all(
@@ -69,7 +76,7 @@ def score_all(
     games: Sequence[Any],
     models: Sequence[str],
     *,
-    experiment: str | None = None,
+    experiments: Sequence[str] = (),
     force: bool = False,
 ) -> int:
     """Score the episodes below a folder; return the exit status.
@@ -78,7 +85,7 @@ def score_all(
         path: a run, or a folder that holds some.
         games: names or selectors; those of any of them are scored, and "all" stands for all.
         models: only results with one of these texts in their path; all if there is none.
-        experiment: only episodes of this experiment.
+        experiments: only episodes of these experiments; all if there is none.
         force: score also what has current scores.
     """
     from clemcore.clemgame.registry import GameRegistry
@@ -92,11 +99,13 @@ def score_all(
     with Processes() as processes:
         with progress(f"looking for episodes in {path}"):
             # Processes start while the rest is looked for.
-            found = find(path, models, experiment, on_pending=processes.expect)
+            found = find(path, models, experiments, on_pending=processes.expect)
         status = 1 if found.problems else 0
         show_some([f"clem: {place}: {scrub(text)}" for place, text in found.problems])
-        if not found.episodes:
-            raise RunError(f"{path}: holds no completed episode{_selection(models, experiment)}")
+        present = {episode.experiment for episodes in found.episodes.values() for episode in episodes}
+        absent = [name for name in experiments if name not in present]
+        if not found.episodes or absent:
+            raise RunError(f"{path}: holds no completed episode{_selection(models, absent or experiments)}")
         is_all = ALL in games
         wanted = list(registry) if is_all else _named(registry, games, path, found.episodes)
         specs = [spec for spec in wanted if spec.game_name in found.episodes]
@@ -129,9 +138,9 @@ def _named(registry: GameRegistry, games: Sequence[Any], path: Path, episodes: C
     return list(found.values())
 
 
-def _selection(models: Sequence[str], experiment: str | None) -> str:
+def _selection(models: Sequence[str], experiments: Sequence[str]) -> str:
     parts = [f"-m {model}" for model in models]
-    parts += [f"-e {experiment}"] if experiment is not None else []
+    parts += [f"-e {experiment}" for experiment in experiments]
     return f" that passes {' '.join(parts)}" if parts else ""
 
 

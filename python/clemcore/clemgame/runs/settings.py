@@ -31,7 +31,7 @@ class RunSettings:
         models: one line-up in the order of the roles, or the models that ``pairs`` combines.
         pairs: ``self`` (each model in all roles), ``all`` (every ordered pair), or ``given`` (``line_ups``).
         line_ups: the line-ups of ``pairs = "given"``.
-        experiment: plays only this experiment of each game.
+        experiment: plays only the experiments of these names; one name may stand without a list.
         instances: the name of an instance file in each game's folder ``in``, instead of the usual one.
         results_dir: the folder that gets one folder per line-up.
         temperature: sampling temperature of all models; None leaves it to their entries.
@@ -65,7 +65,7 @@ class RunSettings:
     models: list[Selector] = field(default_factory=list)
     pairs: str | None = None
     line_ups: list[list[Selector]] = field(default_factory=list)
-    experiment: str | None = None
+    experiment: str | list[str] | None = None
     instances: str | None = None
     results_dir: str = "results"
     temperature: float | None = None
@@ -282,6 +282,14 @@ def _amounts(value: Any) -> float | dict[str, float]:
     return found
 
 
+def _names(value: Any) -> str | list[str]:
+    if isinstance(value, (list, tuple)) and value:
+        return list(_list_of(_text)(value))
+    if isinstance(value, str):
+        return _text(value)
+    raise _InvalidError(f"must be a text or a list of texts, not {_shown(value)}")
+
+
 def _kinds(value: Any) -> bool | list[str]:
     if isinstance(value, bool):
         return value
@@ -295,7 +303,7 @@ _READERS: dict[str, _Reader] = {
     "models": _MANY,
     "pairs": _optional(_one_of(*PAIRS)),
     "line_ups": _list_of(_MANY),
-    "experiment": _optional(_text),
+    "experiment": _optional(_names),
     "instances": _optional(_text),
     "results_dir": _text,
     "temperature": _optional(_ARGUMENTS["temperature"]),

@@ -80,7 +80,7 @@ class Found:
 def find(
     path: Path,
     models: Sequence[str] = (),
-    experiment: str | None = None,
+    experiments: Sequence[str] = (),
     *,
     on_pending: Callable[[int], None] | None = None,
 ) -> Found:
@@ -89,7 +89,7 @@ def find(
     Args:
         path: a run, a folder that holds some, or a folder within a run of the classic layout.
         models: only results with one of these texts in a part of their path, as in 3.7.2; all if there is none.
-        experiment: only episodes of this experiment.
+        experiments: only episodes of these experiments; all if there is none.
         on_pending: called with the number of episodes so far that have no scores which fit their records.
 
     Raises:
@@ -110,7 +110,7 @@ def find(
             found.problems.append((str(run), str(fault)))
             continue
         for episode in episodes:
-            is_wanted = experiment in (None, episode.experiment)
+            is_wanted = not experiments or episode.experiment in experiments
             if is_wanted and models:
                 is_wanted = any(model in part for part in Path(episode.folder).parts for model in models)
             if is_wanted:
