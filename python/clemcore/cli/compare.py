@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from clemcore.cli.figures import ends_of, note_cautions
+from clemcore.cli.game_choice import game_names
 from clemcore.cli.inputs import examples
 from clemcore.cli.terminal import note, out, progress, show_some, table
 from clemcore.secrets import scrub
@@ -35,7 +36,14 @@ _MODELS = ("model", "rank", "planned", "played", "aborted", "lost", "limit", "er
     show_default=True,
     help="The folder of the results in which models are looked up.",
 )  # fmt: skip
-@click.option("-g", "--game", "games", multiple=True, metavar="GAME", help="Compare only this game (repeatable).")
+@click.option(
+    "-g",
+    "--game",
+    "games",
+    multiple=True,
+    metavar="GAME",
+    help="Compare only this game, or those of a selector (repeatable).",
+)
 @click.option("--across", is_flag=True, help="Compare runs of different code, instances, templates or arguments.")
 @click.option("--json", "as_json", is_flag=True, help="Write all figures as JSON.")
 def compare(
@@ -51,7 +59,7 @@ def compare(
     from clemcore.clemgame.results.comparison import compare as compare_runs
 
     with progress(f"comparing {', '.join(names)}"):
-        done = compare_runs(names, results_dir, games=games, across=across)
+        done = compare_runs(names, results_dir, games=game_names(games), across=across)
     show_some(without_repeats(f"clem: {problem.place} {scrub(problem.text)}" for problem in done.problems))
     show_some([f"clem: differs: {scrub(line)}" for line in done.across])
     if as_json:

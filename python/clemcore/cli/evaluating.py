@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clemcore.cli.figures import ends_of, note_cautions, show_costs, show_pairs
+from clemcore.cli.game_choice import game_names
 from clemcore.cli.greedy import GreedyCommand
 from clemcore.cli.inputs import examples, note_set_aside, results_folder
 from clemcore.cli.terminal import note, progress, show_some, table
@@ -36,7 +37,7 @@ _HEADER = ("model", "clemscore", "95 % interval", "% played", "quality score")
     ),
 )
 @click.option("-m", "--model", metavar="TEXT", help="Read only line-ups with this text in their name again.")
-@click.option("-g", "--game", metavar="GAME", help="Read only this game again.")
+@click.option("-g", "--game", metavar="GAME", help="Read only this game again; a name, or a selector of one.")
 @click.option("--std", is_flag=True, help="Add columns with the standard deviation of the quality score.")
 @click.option(
     "--sort",
@@ -91,6 +92,12 @@ def eval_(
     from clemcore.clemgame.results.known_scores import FILE
 
     path = run or results_dir
+    chosen_games = [] if game is None else game_names([game])
+    if len(chosen_games) > 1:
+        raise click.UsageError(
+            f"-g {game} means {', '.join(chosen_games)}: name one of them, or leave -g out for all"
+        )
+    game = chosen_games[0] if chosen_games else None
     note_set_aside(path)
     with progress(f"evaluating {path}"):
         done = evaluate(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clemcore.cli.game_choice import game_names
 from clemcore.cli.inputs import examples
 from clemcore.cli.terminal import note, out, progress, show_some
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("path", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("games", "-g", "--game", multiple=True, metavar="GAME", help="Only this game; repeatable.")
+@click.option(
+    "games", "-g", "--game", multiple=True, metavar="GAME", help="A game or a selector (all); repeatable."
+)
 @click.option("as_json", "--json", is_flag=True, help="Print a JSON list of objects.")
 @click.pass_context
 def replay(ctx: click.Context, /, *, path: Path, games: tuple[str, ...], as_json: bool) -> int:
@@ -38,13 +41,15 @@ def replay(ctx: click.Context, /, *, path: Path, games: tuple[str, ...], as_json
     from clemcore.cli.restart import restart_with_hash_seed
 
     folders = runs_in(path)
+    names = game_names(games)
+    _refuse_unknown(path, folders, names)
     wanted = hash_seed_of(folders[0])
     if wanted is not None:
         restart_with_hash_seed(ctx, wanted)
     found: list[tuple[Path, Replayed]] = []
     for folder in folders:
         with progress(f"playing {folder} again"):
-            found.append((folder, play_again(folder, games=games or None)))
+            found.append((folder, play_again(folder, games=names or None)))
     if as_json:
         from clemcore.cli.respond import print_json
 
@@ -53,6 +58,20 @@ def replay(ctx: click.Context, /, *, path: Path, games: tuple[str, ...], as_json
         for folder, each in found:
             _show(folder, each)
     return 0 if all(each.is_equal for _, each in found) else 1
+
+
+def _refuse_unknown(path: Path, folders: list[Path], names: list[str]) -> None:
+    """Refuse a game that no run has; without one, nothing would be played again, and nothing would differ."""
+    from clemcore.clemgame.store import run_folder
+    from clemcore.errors import RunError
+    from clemcore.spelling import misspelling_of
+
+    played = sorted({name for folder in folders for name in (run_folder.read(folder) or {}).get("games", ())})
+    for name in names:
+        if name not in played:
+            near = misspelling_of(name, played)
+            hint = f"did you mean '{near}'?" if near else f"it has those of {', '.join(played)}"
+            raise RunError(f"{path}: holds no episode of the game '{name}': {hint}")
 
 
 def _show(folder: Path, found: Replayed) -> None:

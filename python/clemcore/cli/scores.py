@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clemcore.cli.game_choice import ALL
 from clemcore.cli.greedy import GreedyCommand
 from clemcore.cli.inputs import examples, note_set_aside, results_folder
 from clemcore.cli.terminal import note, progress, show_some
@@ -16,8 +17,6 @@ from clemcore.secrets import scrub
 if TYPE_CHECKING:
     from clemcore.clemgame.registry import GameRegistry, GameSpec
     from clemcore.clemgame.scoring import Scored
-
-ALL = "all"
 
 
 @click.command(
@@ -107,14 +106,13 @@ def score_all(
         if not found.episodes or absent:
             raise RunError(f"{path}: holds no completed episode{_selection(models, absent or experiments)}")
         is_all = ALL in games
-        wanted = list(registry) if is_all else _named(registry, games, path, found.episodes)
+        if is_all:
+            wanted, unusable = _of_episodes(registry, found.episodes)
+        else:
+            wanted, unusable = _named(registry, games, path, found.episodes), []
         specs = [spec for spec in wanted if spec.game_name in found.episodes]
-        known = {spec.game_name for spec in wanted}
-        unknown = [name for name in found.episodes if name not in known] if is_all else []
-        for name in unknown:
-            note(
-                f"clem: {name}: not scored, because there is no game of this name here; 'clem list games' shows all"
-            )
+        for text in unusable:
+            note(f"clem: {text}")
             status = 1
         with progress("scoring"):
             results = score(found, specs, force=force, processes=processes)
@@ -122,6 +120,27 @@ def score_all(
         _show(each)
         status = 1 if each.failed else status
     return status
+
+
+def _of_episodes(registry: GameRegistry, episodes: Collection[str]) -> tuple[list[GameSpec], list[str]]:
+    """Return the games of all episodes, and why some of them cannot be scored."""
+    from clemcore.errors import GameError
+
+    found: list[GameSpec] = []
+    unusable: list[str] = []
+    for name in episodes:
+        try:
+            spec = registry.find_game_spec(name)
+        except GameError as error:  # several folders have it
+            unusable.append(f"{name}: not scored: {error}")
+            continue
+        if spec is None:
+            unusable.append(
+                f"{name}: not scored, because there is no game of this name here; 'clem list games' shows all"
+            )
+        else:
+            found.append(spec)
+    return found, unusable
 
 
 def _named(registry: GameRegistry, games: Sequence[Any], path: Path, episodes: Collection[str]) -> list[GameSpec]:

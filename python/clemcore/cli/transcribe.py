@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clemcore.cli.game_choice import ALL, game_names
 from clemcore.cli.greedy import GreedyCommand
 from clemcore.cli.inputs import examples, note_set_aside, results_folder
 from clemcore.cli.terminal import note, progress, show_some
@@ -14,8 +15,6 @@ from clemcore.secrets import scrub
 
 if TYPE_CHECKING:
     from clemcore.clemgame.registry import Selector
-
-ALL = "all"
 
 
 @click.command(
@@ -45,21 +44,9 @@ def transcribe_all(path: Path, game: Selector) -> int:
 
     note_set_aside(path)
     with progress(f"transcribing {path}"):
-        done = builder.transcribe(path, _names(game))
+        done = builder.transcribe(path, game_names([game]))
     show_some(without_repeats(f"clem: {place}: {scrub(text)}" for place, text in done.problems))
     left_out = f"; {done.left_out} did not end and have none" if done.left_out else ""
     failed = f", {done.failed} not" if done.failed else ""
     note(f"{done.episodes} episodes transcribed{failed}{left_out}")
     return 1 if done.problems else 0
-
-
-def _names(game: Selector) -> list[str]:
-    """Return the names of the games; a plain name need not be that of a game that is still there."""
-    from clemcore.clemgame.registry import GameRegistry
-
-    if game == ALL:
-        return []
-    if isinstance(game, str) and not game.lstrip().startswith("{"):
-        return [game]
-    registry = GameRegistry.from_directories_and_cwd_files()
-    return [spec.game_name for spec in registry.get_game_specs_that_unify_with(game, verbose=False)]

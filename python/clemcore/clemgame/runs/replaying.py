@@ -18,7 +18,7 @@ from typing import Any
 from clemcore import backends
 from clemcore.clemgame.engine.process_stream import restore_process
 from clemcore.clemgame.plan import EpisodeKey, PlannedEpisode, PlannedGame
-from clemcore.clemgame.registry import GameRegistry
+from clemcore.clemgame.registry import GameRegistry, GameSpec
 from clemcore.clemgame.scoring import Scored, find, score
 from clemcore.clemgame.store import EpisodeState, RunReader, StoredCall, manifest, run_folder
 from clemcore.errors import GameError, ReplayError, RunError
@@ -147,9 +147,10 @@ def replay(folder: Path, *, games: Iterable[str] | None = None) -> Replayed:
 
 def _planned(reader: RunReader, wanted: set[str] | None, found: Replayed) -> list[PlannedGame]:
     """Make a plan of the completed episodes, with the instances as they were."""
-    specs = {spec.game_name: spec for spec in GameRegistry.from_directories_and_cwd_files()}
+    registry = GameRegistry.from_directories_and_cwd_files()
+    specs: dict[str, GameSpec | None] = {}
     episodes: dict[str, list[PlannedEpisode]] = {}
-    missing: dict[str, None] = {}
+    problems: list[str] = []
     for episode in reader.episodes():
         name = episode.key.game
         if wanted is not None and name not in wanted:
@@ -158,15 +159,25 @@ def _planned(reader: RunReader, wanted: set[str] | None, found: Replayed) -> lis
             found.skipped += 1
             continue
         if name not in specs:
-            missing[f"there is no game '{name}' here, and the run has episodes of it; start in its collection"] = (
-                None
-            )
+            specs[name] = _spec_of(registry, name, problems)
+        if specs[name] is None:
             continue
         experiment, instance = reader.experiment(episode), reader.instance(episode)
         episodes.setdefault(name, []).append(PlannedEpisode(episode.key, experiment, instance, episode.place))
-    if missing:
-        raise GameError("\n".join(missing))
-    return [PlannedGame(specs[name], each) for name, each in episodes.items()]
+    if problems:
+        raise GameError("\n".join(problems))
+    return [PlannedGame(spec, episodes[name]) for name, spec in specs.items() if spec is not None]
+
+
+def _spec_of(registry: GameRegistry, name: str, problems: list[str]) -> GameSpec | None:
+    try:
+        spec = registry.find_game_spec(name)
+    except GameError as error:  # several folders have it
+        problems.append(str(error))
+        return None
+    if spec is None:
+        problems.append(f"there is no game '{name}' here, and the run has episodes of it; start in its collection")
+    return spec
 
 
 def _models(content: manifest.Json, noted: Sequence[Mapping[str, Any]]) -> list[Model]:
