@@ -167,6 +167,9 @@ def test_steps_and_snapshots_tell_what_happened() -> None:
 
 def test_names_of_games_and_experiments_stay_inside_the_run(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path, "mock")
-    assert folder.to_experiment_dir({"name": "../../a/b"}) == "..%2F..%2Fa%2Fb"
+    assert folder.to_experiment_dir({"name": "../../a/b"}) == "%2E.%2F..%2Fa%2Fb"
     assert folder.to_experiment_dir({"name": ".."}) == "%2E."
+    # Nothing that reads results enters hidden folders, or runs that were set aside.
+    assert folder.to_experiment_dir({"name": ".hidden"}) == "%2Ehidden"
+    assert folder.to_experiment_dir({"name": "x.until_2026-01-31_120000"}) == "x%2Euntil_2026-01-31_120000"
     assert folder.to_experiment_dir({"name": "easy 3"}) == "easy 3"

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 # What no component may hold. A percent sign is encoded only where it could be read as an encoded character.
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f\ud800-\udfff]|%(?=[0-9A-Fa-f]{2})")
 _LONGEST = 200
-# What else is in the folder of a run.
-_RESERVED = re.compile(r"epoch_\d{5,}|run\.(json|toml|log)|.*\.sqlite3(-\w+)?|\.+|")
+# What else is in the folder of a run, and hidden names, which nothing that reads results enters.
+_RESERVED = re.compile(r"epoch_\d{5,}|run\.(json|toml|log)|.*\.sqlite3(-\w+)?|\..*|")
+# What marks a run that was set aside: results leave it out.
+_MARK = re.compile(r"\.(?=until_\d)")
 _GROUP = 2
 # The file of interactions of an episode that did not come to its end.
 PARTIAL = "interactions.partial.json"
@@ -32,10 +34,11 @@ def component(name: str) -> str:
     """Return a name as one path component; a name that is one already stays as it is.
 
     Examples:
-        >>> component("taboo"), component("a/b"), component(".."), component("100%")
-        ('taboo', 'a%2Fb', '%2E.', '100%')
+        >>> component("taboo"), component("a/b"), component(".."), component(".m"), component("100%")
+        ('taboo', 'a%2Fb', '%2E.', '%2Em', '100%')
     """
     text = _UNSAFE.sub(lambda found: _percent(found[0]), name)
+    text = _MARK.sub("%2E", text)
     if _RESERVED.fullmatch(text):
         text = _percent(text[0]) + text[1:] if text else "%"
     data = text.encode("utf-8")
