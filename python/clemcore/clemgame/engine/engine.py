@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.benchmark import GameBenchmark
-from clemcore.clemgame.engine import working_folder
+from clemcore.clemgame.engine import process_exit, working_folder
 from clemcore.clemgame.engine.batcher import Batcher, Batches, HandOver
 from clemcore.clemgame.engine.baton import Baton
 from clemcore.clemgame.engine.branches import BranchObserver, Trees
@@ -150,7 +150,7 @@ class _Run:
         if dispatch is not None:
             dispatch.install()
         try:
-            with interrupts, ticker:
+            with interrupts, ticker, process_exit.contained():
                 for game, skipped in chosen:
                     if len(skipped) < len(game.episodes) and self._control.reason is None:
                         with working_folder.kept():
