@@ -18,8 +18,12 @@ from clemcore.clemgame.metrics import (
 )
 from clemcore.clemgame.moments import local_time
 from clemcore.clemgame.plain import plain
+from clemcore.errors import GameError
 
 __all__ = ["EventCallRecorder", "GameInteractionsRecorder"]
+
+# Under which the record itself is kept.
+_OWN_KEYS = ("meta", "player_models", "players", "turns")
 
 _logger = logging.getLogger(__name__)
 
@@ -96,7 +100,13 @@ class GameInteractionsRecorder(GameEventLogger):
         self.successful_requests_counts[self._current_round] -= 1
 
     def log_key(self, key: str, value: Any) -> None:
-        """Keep a fact at the top level of the interactions."""
+        """Keep a fact at the top level of the interactions.
+
+        Raises:
+            GameError: the key is one under which the record itself is kept.
+        """
+        if key in _OWN_KEYS:
+            raise GameError(f"log_key({key!r}, …) would replace the {key} of the record: choose another key")
         self.interactions[key] = value
 
     def log_player(self, player_name: str, game_role: str, model_name: str) -> None:
