@@ -85,6 +85,53 @@ def test_an_object_that_cannot_be_shown_is_an_error_of_its_episode(stage: Stage,
     assert json.loads(error.read_bytes())["message"] == "it cannot be shown"
 
 
+class Leaving(Talk):
+    """Ends the process in one of its episodes."""
+
+    def _on_setup(self, **instance: Any) -> None:
+        super()._on_setup(**instance)
+        if instance["game_id"] == 1:
+            os._exit(0)
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_a_game_that_ends_the_process_ends_its_episode(stage: Stage, concurrency: int) -> None:
+    before = os._exit
+    summary = stage.play(stage.game(Leaving, size=3), backends.get_model_for("mock"), concurrency=concurrency)
+    assert (dict(summary.counts), summary.exit_status) == ({"played": 2, "error": 1}, 1)
+    assert summary.errors[0][1]["type"] == "SystemExit"
+    assert os._exit is before
+
+
+class ReplacesTurns(Talk):
+    """Logs under a key that the record itself has."""
+
+    def _on_after_game(self) -> None:
+        self.log_key("turns", [])
+
+
+def test_a_game_cannot_replace_its_record(stage: Stage) -> None:
+    summary = stage.play(stage.game(ReplacesTurns, size=1), backends.get_model_for("mock"))
+    (_, error), *_ = summary.errors
+    assert error["message"] == "log_key('turns', …) would replace the turns of the record: choose another key"
+
+
+@pytest.mark.slow
+def test_a_thread_that_a_game_leaves_does_not_keep_the_command_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clem: Clem
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = write_game(tmp_path) / "master.py"
+    code.write_text(
+        f"{code.read_text()}\nimport threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n"
+    )
+    done = clem("run", "-g", "echo", "-m", "mock")
+    assert done.returncode == 0
+    assert (
+        "threads of a game or a backend still run (Thread-1 (sleep)); the command ends without them" in done.stderr
+    )
+
+
 class _SetBack(datetime):
     """A clock that is set back by an hour each time somebody looks at it."""
 

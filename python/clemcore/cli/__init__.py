@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 1 failed, 2 used wrongly, 130 interrupted, 141 the reader of the output went away.
     """
+    is_whole_process = arguments is None
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if arguments == ["--version"]:
@@ -49,6 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         from clemcore.cli.app import run
 
-        return run(arguments)
+        status = run(arguments)
     except KeyboardInterrupt:  # while something was being imported; a running command has its own handling
-        return 130
+        status = 130
+    if is_whole_process and "threading" in sys.modules:
+        from clemcore.cli.leaving import limit_leaving
+
+        limit_leaving(status)
+    return status
