@@ -45,7 +45,7 @@ def page(*, runs: tuple[Path, ...], output: Path, single: Path | None) -> int:
     from clemcore.clemgame.pages.folder import write_folder, write_single
     from clemcore.clemgame.repeats import without_repeats
 
-    paths = list(runs) or [Path("results")]
+    paths = list({path.resolve(): path for path in runs}.values()) or [Path("results")]
     note_set_aside(*paths)
     with progress(f"writing the page of {', '.join(map(str, paths))}"):
         done = write_folder(paths, output) if single is None else write_single(paths, single)

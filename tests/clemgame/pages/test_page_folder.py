@@ -151,6 +151,18 @@ def test_one_file_takes_a_thousand_episodes(tmp_path: Path) -> None:
     assert not (tmp_path / "page.html").exists()
 
 
+def test_one_file_replaces_nothing_but_an_earlier_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", several(2))
+    page, mine = tmp_path / "page.html", tmp_path / "mine.html"
+    page.touch()
+    for _ in range(2):
+        write_single([run], page)
+    mine.write_text("<!DOCTYPE html><p>my thesis</p>")
+    with pytest.raises(RunError, match=r"mine\.html is not a page of clem, and would be lost"):
+        write_single([run], mine)
+    assert mine.read_text() == "<!DOCTYPE html><p>my thesis</p>"
+
+
 def test_an_empty_run_has_an_empty_page(tmp_path: Path) -> None:
     write_run(tmp_path / "run", [])
     assert write_folder([tmp_path / "run"], tmp_path / "page").episodes == 0

@@ -36,6 +36,8 @@ _LEVEL = 5
 _GROUP = 500
 # What says that a folder is one that we may replace.
 _MARK = "page.js"
+# Stands in each page; what models say cannot, because it is escaped.
+_MADE_BY = b"Made by <code>clem page</code>"
 
 
 @dataclass
@@ -130,10 +132,12 @@ def write_single(paths: Sequence[Path], file: Path) -> Written:
         file: the file to write.
 
     Raises:
-        RunError: there are too many episodes for one file.
+        RunError: there are too many episodes for one file, or the file is something else than an earlier page.
         StoreError: there are no episodes.
         OSError: the file cannot be written.
     """
+    if file.exists() and not _is_page(file):
+        raise RunError(f"{file} is not a page of clem, and would be lost. Choose another file with --single")
     parts: list[tuple[str, str]] = []
 
     def write(name: str, data: bytes) -> None:
@@ -144,6 +148,12 @@ def write_single(paths: Sequence[Path], file: Path) -> Written:
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(str(file), page)
     return Written(file.absolute(), index.count, index.problems)
+
+
+def _is_page(file: Path) -> bool:
+    """Tell whether a file is an empty one, or a page that :func:`write_single` has written."""
+    content = file.read_bytes() if file.is_file() else b"\0"
+    return not content or (content.startswith(b"<!DOCTYPE html>") and _MADE_BY in content)
 
 
 def _collect(
