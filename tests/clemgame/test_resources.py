@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from clemcore.clemgame.metrics import METRIC_REQUEST_SUCCESS, METRIC_REQUEST_SUCCESS_RATIO
@@ -69,6 +70,10 @@ def test_json_files_are_valid_json(tmp_path: Path) -> None:
     assert found["meta"]["not_finite"] == ["Main Score", "Speed"]
     assert math.isnan(scores["episode scores"]["Main Score"])
     assert json.loads(Path(store_json([math.nan], "n.json", tmp_path)).read_text()) == [None]
+    arrays = {"of": numpy.array([1, 2]), "at": numpy.int64(3), "share": numpy.float32("nan")}
+    assert load_json(store_json(arrays, "a.json", tmp_path)) == {
+        "meta": {"not_finite": ["share"]}, "of": [1, 2], "at": 3, "share": None,
+    }  # fmt: skip
     surrogate = {"said": "\ud800 ä"}
     assert load_json(store_json(surrogate, "s.json", tmp_path)) == surrogate
 

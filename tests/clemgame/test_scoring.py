@@ -394,6 +394,67 @@ def test_values_that_are_no_numbers_are_warned_of_with_their_line(game: Path) ->
     assert json.loads(first.read_bytes())["meta"]["not_finite"] == ["Ratio", "Main Score"]
 
 
+_NUMBERS = """
+    def compute_round_score(self, round_idx, round_events):
+        self.log_round_score(numpy.int64(round_idx), "Sum", numpy.array([1, 2]).sum())
+
+    def compute_episode_scores(self, interactions):
+        self.log_episode_score(BENCH_SCORE, numpy.array([50, 30]).sum())
+        self.log_episode_score("Mean", numpy.array([0.5, 1.0], dtype=numpy.float32).mean())
+        self.log_episode_score("Long", numpy.longdouble(1.5))
+        self.log_episode_score("Won", numpy.bool_(True))
+        self.log_episode_score("Price", decimal.Decimal("2.5"))
+        self.log_episode_score("Share", fractions.Fraction(1, 4))
+        self.log_episode_score("Nothing", numpy.float32("nan"))
+        self.log_episode_score("Each", {"of": [numpy.int8(3), (fractions.Fraction(1, 2),)], numpy.int64(7): 1})
+        self.log_episode_score("Other", object)
+        self.scores["episode scores"]["Direct"] = numpy.int64(9)
+"""
+
+
+@pytest.mark.parametrize("layout", ["classic", "store"])
+def test_numbers_of_other_types_are_kept_as_numbers(game: Path, layout: str) -> None:
+    _play("--layout", layout)
+    _with_scorer(game, _NUMBERS)
+    _change(game / "master.py", "import random", "import decimal, fractions, numpy, random")
+    result = _score()
+    assert (result.count, result.failed) == (4, [])
+    scores = next(read_episodes(RUN)).scores
+    assert scores is not None
+    found = {name: value for name, value in scores["episode scores"].items() if "Request" not in name}
+    assert found == {
+        "Aborted": 0, "Lose": 0, "Success": 1, "Main Score": 80, "Mean": 0.75, "Long": 1.5, "Won": True,
+        "Price": 2.5, "Share": 0.25, "Nothing": None, "Each": {"of": [3, [0.5]], "7": 1},
+        "Other": {"__type__": "builtins.type", "repr": "<class 'object'>"}, "Direct": 9,
+    }  # fmt: skip
+    assert isinstance(found["Main Score"], int)
+    assert {name: each["Sum"] for name, each in scores["round scores"].items()} == {"0": 3, "1": 3}
+    won, other = (text for _, text in result.warned)
+    assert "'Won' of the episode is True: the evaluation needs numbers, log 1 instead (" in won
+    assert "'Other' of the episode is a type, which JSON does not have; it is kept as {'__type__'" in other
+    assert cli.main(["eval"]) == 0
+    with Path("results/raw.csv").open(newline="") as file:
+        main = [float(row["value"]) for row in csv.DictReader(file) if row["metric"] == "Main Score"]
+    assert main == [80.0] * 4
+
+
+@pytest.mark.parametrize("layout", ["classic", "store"])
+def test_half_a_character_in_a_score_can_be_evaluated(game: Path, layout: str) -> None:
+    _play("--layout", layout)
+    _with_scorer(
+        game,
+        "    def compute_episode_scores(self, interactions):\n"
+        "        self.log_episode_score('Said \\udc00', '\\ud83d')\n"
+        "        self.log_episode_score('Whole', '\\ud83d\\ude00')\n"
+        "        self.log_episode_score(BENCH_SCORE, 7)\n",
+    )
+    assert _score().failed == []
+    assert cli.main(["eval"]) == 0
+    with Path("results/raw.csv").open(newline="", encoding="utf-8") as file:
+        found = {row["metric"]: row["value"] for row in csv.DictReader(file)}
+    assert (found["Main Score"], found["Said \\udc00"], found["Whole"]) == ("7", "\\ud83d", "😀")
+
+
 def test_a_process_that_ends_unasked_is_told(game: Path) -> None:
     _play()
     _with_scorer(game, "    def compute_episode_scores(self, interactions):\n        import os; os._exit(7)\n")

@@ -5,17 +5,16 @@ Scores of an aborted episode are NaN, apart from "Aborted" itself. It does not k
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import logging
-import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
 from clemcore.clemgame.resources import store_file, store_results_file
+from clemcore.clemgame.score_values import fault_of, storable
 
 # Whether the players broke the rules of the dialogue (1) or not (0), once per episode.
 METRIC_ABORTED = "Aborted"
@@ -42,23 +41,6 @@ KEY_TURN_SCORES = "turn scores"
 KEY_EPISODE_SCORES = "episode scores"
 
 module_logger = logging.getLogger(__name__)
-
-
-def _fault_of(name: str, value: Any) -> str | None:
-    """Return what is wrong with the value of a score, or None. NaN is a value: that of an aborted episode."""
-    kind = type(value)
-    if kind is int or (kind is float and not math.isinf(value)) or value is None:
-        return None
-    if isinstance(value, bool):
-        return f"is {value}: the evaluation needs numbers, log {int(value)} instead"
-    if hasattr(value, "__float__"):
-        with contextlib.suppress(TypeError, ValueError, OverflowError):
-            if math.isinf(value):
-                return "is infinite, and neither JSON nor a mean has room for it; it is kept as null: log a number"
-        return None
-    if name == BENCH_SCORE:
-        return f"is a {kind.__name__}, so that it cannot be averaged: log a number from 0 to 100"
-    return None
 
 
 def _line_of_game() -> str:
@@ -107,7 +89,7 @@ class Scores:
         self.scores: dict[str, Any] = {KEY_META: {}, KEY_PLAYERS: {}, self.rounds_key: {}, KEY_EPISODE_SCORES: {}}
 
     def _log(self, scores: dict[str, Any], where: str, score_name: str, score_value: Any) -> None:
-        fault = _fault_of(score_name, score_value)
+        fault = fault_of(score_value, is_main=score_name == BENCH_SCORE)
         if fault is not None:
             line = _line_of_game()
             module_logger.warning("%s: score '%s' of %s %s%s", self.game_name, score_name, where, fault, line)
@@ -151,7 +133,8 @@ class Scores:
             sub_dir: the folder of the episode inside that of the game.
             results_dir: the folder of all results.
         """
-        store_results_file(self.game_name, data, file_name, dialogue_pair, sub_dir, results_dir)
+        content = storable(data) if file_name.endswith(".json") else data
+        store_results_file(self.game_name, content, file_name, dialogue_pair, sub_dir, results_dir)
 
     def _take_over(self, interactions: dict[str, Any]) -> None:
         for key in (KEY_META, "player_models", KEY_PLAYERS):
@@ -249,7 +232,7 @@ class ScorerBase(Scores):
         """
         if below:
             interactions_dir = Path(interactions_dir).joinpath(below[0], self.game_name, *below[1:])
-        store_file(self.scores, "scores.json", interactions_dir)
+        store_file(storable(self.scores), "scores.json", interactions_dir)
 
 
 # What a scorer of 3.x defines, and what only one of 2.x does.
@@ -351,7 +334,7 @@ class GameScorer(ScorerBase):
                 f"{type(self).__name__} computed no '{BENCH_SCORE}', which the evaluation needs: call "
                 f"log_episode_score(BENCH_SCORE, value) in compute_episode_scores()"
             )
-        self._on_store_scores(store_file(self.scores, "scores.json", interactions_dir))
+        self._on_store_scores(store_file(storable(self.scores), "scores.json", interactions_dir))
 
     def _on_store_scores(self, file_path: str) -> None:
         """Do something after the file was written."""

@@ -72,6 +72,8 @@ def _by_python(value: Any) -> bytes:
 
 
 def _finite(value: Any, name: str, names: dict[str, None]) -> Any:
+    if callable(getattr(value, "tolist", None)) and not isinstance(value, type):
+        value = value.tolist()  # an array or a number of NumPy
     if isinstance(value, float) and not math.isfinite(value):
         names[name] = None
         return None
