@@ -91,6 +91,15 @@ def test_names_that_need_no_entry_and_names_that_nothing_has() -> None:
     assert (told.outcome, told.spec, told.tried, told.near[0]) == ("nothing", None, [], "gpt-4o")
 
 
+def test_the_file_of_a_backend_completes_the_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    registry, selector = ModelRegistry(), ModelSpec(model_name="sage")
+    assert '{"model_name": "sage", "backend": "…", …}' in registry.why_not_found(selector)
+    Path("sage_api.py").touch()
+    assert '{"model_name": "sage", "backend": "sage"}' in registry.why_not_found(selector)
+    assert '"backend": "…"' in registry.why_not_found(ModelSpec(model_name="x" * 5000))
+
+
 def test_secrets_are_masked() -> None:
     registry = ModelRegistry().register_from_list({"model_name": "m", "backend": "b", "x": {"api_key": "hunter22"}})
     for selector in (

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import pickle
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clemcore import _core
-from clemcore.errors import SpecError
+from clemcore.clemgame.reading.spec import GameSpec
+from clemcore.errors import GameError, SpecError
 from clemcore.registry.spec import FrozenDict, FrozenList, MissingFieldError, ModelSpec
 
 ENTRY: dict[str, Any] = {
@@ -195,6 +197,23 @@ def test_strings_are_names_or_dicts(text: str, fields: dict[str, Any]) -> None:
 def test_a_broken_dict_is_no_name() -> None:
     with pytest.raises(SpecError, match="line 1, column 16"):
         ModelSpec.from_string('{"model_name": m}')
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{'model_name': 'm'", "'{' was never closed at line 1, column 1"),
+        ('{"model_name": "m"', "'{' was never closed at line 1, column 1"),
+        ("{'model_name': 'm', 'open_weight': true}", "with Python's quotes, write True, False and None"),
+        ("{model_name: 'm'}", "Expecting property name enclosed in double quotes at line 1, column 2"),
+    ],
+)
+def test_the_quotes_of_a_broken_dict_tell_what_is_wrong_with_it(text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(f"must be JSON or a Python dict: {message}")):
+        ModelSpec.from_string(text)
+    if "true" not in text:  # which games take, as people write it in shells
+        with pytest.raises(GameError, match=re.escape(f"must be JSON or a Python dict: {message}")):
+            GameSpec.from_string(text)
 
 
 @pytest.mark.parametrize("wrong", [None, 3, "", " ", ["m"]])

@@ -5,9 +5,11 @@ It does not know the rule by which entries are selected.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from clemcore import _core
+from clemcore.registry.judgement import BACKEND_SUFFIX
 from clemcore.registry.override import masked
 from clemcore.registry.spec import ModelSpec
 from clemcore.registry.special import NAMES
@@ -51,9 +53,12 @@ def _about_name(core: _core.Registry, selector: ModelSpec) -> list[str]:
     name = selector["model_name"]
     lines = [_did_you_mean(nearest(core, name))]
     if "backend" not in selector:
+        # Of a backend's own name, its file here is what was meant.
+        backend = name if os.path.isfile(f"{name}{BACKEND_SUFFIX}") else "…"  # noqa: PTH113 - of any name
+        more = "" if backend == name else ", …"
         lines.append(
             "  a model without an entry can be used by naming its backend: "
-            f'{{"model_name": "{name}", "backend": "…", …}}'
+            f'{{"model_name": "{name}", "backend": "{backend}"{more}}}'
         )
     return lines
 

@@ -283,10 +283,8 @@ class ModelSpec:
         try:
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise SpecError(
-                f"a model given as a dict must be JSON or a Python dict: {json_fault.msg} "
-                f"at line {json_fault.lineno}, column {json_fault.colno} of {text!r}"
-            ) from None
+            fault_text = fault_of_dict(text, json_fault)
+            raise SpecError(f"a model given as a dict must be JSON or a Python dict: {fault_text}") from None
         return cls.from_dict(value)
 
     @classmethod
@@ -336,6 +334,32 @@ class ModelSpec:
     def to_string(self) -> str:
         """Return the fields as compact JSON."""
         return _to_json(self._fields)
+
+
+def fault_of_dict(text: str, fault: json.JSONDecodeError) -> str:
+    r"""Say what is wrong with a text that is neither JSON nor a Python dict: its quotes tell which it was to be.
+
+    Args:
+        text: the text.
+        fault: why it is not JSON.
+
+    Examples:
+        >>> fault_of_dict("{'model_name': 'm'", json.JSONDecodeError("Expecting …", "", 1))
+        "'{' was never closed at line 1, column 1 of \"{'model_name': 'm'\""
+    """
+    import ast
+
+    what, line, column = fault.msg, fault.lineno, fault.colno
+    is_python = text[1:].lstrip().startswith("'")
+    try:
+        ast.literal_eval(text)
+    except SyntaxError as other:
+        if is_python or "never closed" in other.msg:
+            what, line, column = other.msg, other.lineno or line, other.offset or column
+    except (ValueError, MemoryError, RecursionError):
+        if is_python:
+            return f"with Python's quotes, write True, False and None, and all texts in quotes, in {text!r}"
+    return f"{what} at line {line}, column {column} of {text!r}"
 
 
 def _take(spec: ModelSpec, frozen: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from clemcore import _core
 from clemcore.clemgame.reading.game_files import WORDS, read_games
 from clemcore.errors import GameError, GameSpecError
+from clemcore.registry.spec import fault_of_dict
 
 # Every game has these; `game_path` is set by whoever finds the game.
 REQUIRED = {"game_name": "game name", "game_path": "game path", "players": "number of players"}
@@ -224,7 +225,5 @@ def _parse_dict(text: str) -> Any:
     try:
         return json.loads(text.replace("'", '"'))
     except json.JSONDecodeError:
-        raise GameError(
-            f"a game given as a dict must be JSON or a Python dict: {json_fault.msg} "
-            f"at line {json_fault.lineno}, column {json_fault.colno} of {text!r}"
-        ) from None
+        fault_text = fault_of_dict(text, json_fault)
+        raise GameError(f"a game given as a dict must be JSON or a Python dict: {fault_text}") from None
