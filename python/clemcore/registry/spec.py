@@ -337,15 +337,15 @@ class ModelSpec:
 
 
 def fault_of_dict(text: str, fault: json.JSONDecodeError) -> str:
-    r"""Say what is wrong with a text that is neither JSON nor a Python dict: its quotes tell which it was to be.
+    """Say what is wrong with a text that is neither JSON nor a Python dict: its quotes tell which it was to be.
 
     Args:
         text: the text.
         fault: why it is not JSON.
 
     Examples:
-        >>> fault_of_dict("{'model_name': 'm'", json.JSONDecodeError("Expecting …", "", 1))
-        "'{' was never closed at line 1, column 1 of \"{'model_name': 'm'\""
+        >>> print(fault_of_dict("{'model_name': 'm'", json.JSONDecodeError("Expecting …", "", 1)))
+        '{' was never closed at line 1, column 1 of "{'model_name': 'm'"
     """
     import ast
 
