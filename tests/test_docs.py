@@ -119,12 +119,15 @@ def test_pages_for_newcomers_run_from_top_to_bottom(page: Path, providers: Provi
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", OF_STEPS, ids=_name)
-def test_pages_of_steps_run_from_top_to_bottom(page: Path) -> None:
+def test_pages_of_steps_run_from_top_to_bottom(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks run one after the other in one folder; a block below the name of a file goes into that file."""
+    Path("page").mkdir()
+    monkeypatch.chdir("page")  # a block may make a folder beside it
     for block in (block for block in blocks() if block.page == page):
         if block.path:
             Path(block.path).parent.mkdir(parents=True, exist_ok=True)
-            Path(block.path).write_text(block.code, encoding="utf-8")
+            with Path(block.path).open("a" if block.is_added else "w", encoding="utf-8") as file:
+                file.write(f"\n\n{block.code}" if block.is_added else block.code)
         elif block.kind == "python":
             _run_python(block)
         elif block.kind == "sh":

@@ -17,8 +17,10 @@ GENERATED = {
 
 # A block may follow a comment that says what the service answers: <!-- service: chat.completion("Yes.") -->
 # or a line that names the file that it belongs into: `number_hunt/clemgame.json`:
+# or to whose end it is added: At the end of `number_hunt/master.py`:
 _BLOCK = re.compile(
-    r"(?:^<!-- service: (.*?) -->\n+|^`([\w.-]+/[\w./-]+)`:\n\n)?^```([^\n]*)\n(.*?)^```$",
+    r"(?:^<!-- service: (?P<answer>.*?) -->\n+|^(?P<end>At the end of )?`(?P<path>[\w.-]+/[\w./-]+)`:\n\n)?"
+    r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 # The first line of a block that no test can run says what it needs.
@@ -31,7 +33,8 @@ _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 class Block:
     """A fenced block of a page.
 
-    `needs` is what it cannot be run without, `answer` what the service says, `path` the file that it belongs into.
+    `needs` is what it cannot be run without, `answer` what the service says, `path` the file that it belongs into,
+    and `is_added` whether it goes to the end of that file.
     """
 
     page: Path
@@ -40,6 +43,7 @@ class Block:
     code: str
     answer: str
     path: str = ""
+    is_added: bool = False
 
     @property
     def name(self) -> str:
@@ -66,8 +70,9 @@ def blocks(*kinds: str) -> list[Block]:
 def _blocks_of(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for match in _BLOCK.finditer(text):
-        line = text[: match.start(3)].count("\n") + 1
-        yield Block(page, line, match[3], match[4], match[1] or "", match[2] or "")
+        line = text[: match.start("kind")].count("\n") + 1
+        answer, path = match["answer"] or "", match["path"] or ""
+        yield Block(page, line, match["kind"], match["code"], answer, path, bool(match["end"]))
 
 
 def without_blocks(text: str) -> str:

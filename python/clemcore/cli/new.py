@@ -10,6 +10,8 @@ from clemcore.cli.inputs import examples
 from clemcore.cli.respond import print_json
 from clemcore.cli.terminal import note, out
 
+_COPY_HELP = "Write a copy of the game into this folder."
+
 
 @click.group(epilog=examples("clem new game my_game", "clem new game my_game --players 2 --languages en,de"))
 def new() -> None:
@@ -50,12 +52,12 @@ def game(*, name: str, players: int, images: bool, languages: str) -> None:
     epilog=examples(
         "clem new instances my_game --seed 2027",
         "clem run -g my_game -i instances_seed_2027 -m mock -r fresh",
-        "clem new instances spot_the_change --seed 2027 -o fresh/spot_the_change",
+        "clem new instances spot_the_change --seed 2027 -o ../fresh/spot_the_change",
     ),
 )
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--seed", type=int, required=True, help="The seed of the game's generator.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a copy of the game into this folder.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help=_COPY_HELP)
 @click.option("as_json", "--json", is_flag=True, help="Print the comparison as JSON.")
 def instances(*, path: Path, seed: int, output: Path | None, as_json: bool) -> int:
     """Draw fresh instances with the generator of the game in the folder PATH.
@@ -63,6 +65,9 @@ def instances(*, path: Path, seed: int, output: Path | None, as_json: bool) -> i
     A model may have seen the old instances in its training. If it scores worse on fresh instances of the same
     distribution, its old score says too much. The comparison shows how many fresh instances equal old ones, and
     whether the fields look alike. The exit status is 1 if some equal old ones.
+
+    A copy of the game (-o) has the same name, so write it outside of the folder in which you play the old game, and
+    start 'clem run' in the folder around the copy.
     """
     from dataclasses import asdict
 
