@@ -61,7 +61,7 @@ _HEADER = ("model", "clemscore", "95 % interval", "% played", "quality score")
 @click.option(
     "--excel",
     is_flag=True,
-    help="Also write a copy of each CSV file (raw-excel.csv, …) in which a spreadsheet takes no text for a formula.",
+    help="Also write a copy of each CSV file (raw-excel.csv, …) in which a spreadsheet finds no formula.",
 )
 @click.option("--pairs", is_flag=True, help="Also show who plays how well with whom, by role.")
 @click.option("--costs", is_flag=True, help="Also show tokens, USD and seconds; reads all calls.")
