@@ -15,9 +15,9 @@ import pytest
 
 from clemcore.backends.service.limits import resolve_limits, shared_limits
 from clemcore.clemgame.plan import EpisodeKey
-from clemcore.clemgame.runs.shards import Shard
 from clemcore.clemgame.store import RunReader, RunStore
 from clemcore.clemgame.store.merging import merge
+from clemcore.clemgame.store.shards import Shard
 from clemcore.errors import RunError, SpecError, StoreError
 from clemcore.registry.spec import ModelSpec
 from support.clem import CLEM, Clem

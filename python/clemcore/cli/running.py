@@ -194,7 +194,7 @@ def _choose_parts(settings: RunSettings, flags: dict[str, Any]) -> None:
     Raises:
         RunError: one part and all parts are asked for in the same place.
     """
-    from clemcore.clemgame.runs.shards import Shard
+    from clemcore.clemgame.store.shards import Shard
     from clemcore.errors import RunError
 
     shard, jobs = flags["shard"], flags["jobs"]

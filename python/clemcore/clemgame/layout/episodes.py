@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Generator, Hashable, Iterator
 from datetime import datetime
 from functools import cached_property
 from itertools import starmap
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from clemcore.clemgame.store.reader import RunReader, StoredEpisode
+    from clemcore.clemgame.store.shards import Absent
 
 
 class Episode:
@@ -244,6 +245,33 @@ class _ClassicEpisode(Episode):
         return None
 
 
+class _AbsentEpisode(Episode):
+    """An episode of a shard that is missing: only the plan knows it."""
+
+    state, error = "planned", None
+
+    def __init__(self, run: Path, key: EpisodeKey, path: str, has_epochs: bool) -> None:
+        self.run, self.key, self.has_epochs, self._path = run, key, has_epochs, path
+        self.experiment, self.instance, self.interactions = {"name": key.experiment}, {}, {}
+
+    @property
+    def path(self) -> str:
+        return self._path
+
+    def has_file(self, name: str) -> bool:  # noqa: ARG002 - it has none
+        return False
+
+    def interactions_json(self) -> bytes:
+        raise StoreError(f"{self.path}: the shard of this episode is missing")
+
+    def calls(self) -> list[StoredCall]:
+        return []
+
+    @property
+    def ended(self) -> str | None:
+        return None
+
+
 def read_episodes(path: Path | str) -> Iterator[Episode]:
     """Give the episodes of a run, or of all runs in a folder, those that were not played included.
 
@@ -270,7 +298,8 @@ def readable_episodes(run: Path) -> Iterator[Episode | str]:
     """
     if store_files(run):
         try:
-            yield from _of_store(run)
+            absent = yield from _of_store(run)
+            yield from _absent(run, absent)
         except MixedRunError as fault:  # nobody knows which of the classic files are of this run
             yield str(fault)
             return
@@ -309,17 +338,31 @@ def all_readable(path: Path | str, unreadable: list[tuple[Path, str]]) -> Iterat
         raise StoreError("\n".join(text for _, text in problems))
 
 
-def _of_store(run: Path) -> Iterator[Episode]:
+def _of_store(run: Path) -> Generator[Episode, None, Absent]:
+    """Give the episodes of a store, and return those of shards that are missing."""
     from clemcore.clemgame.store.reader import RunReader
+    from clemcore.clemgame.store.shards import absent_episodes
 
     reader = RunReader(run)
     episodes = reader.some_episodes()
     for problem in reader.problems:
         logger.warning("%s", problem)
-    has_epochs = any(episode.key.epoch > 1 for episode in episodes)
+    absent = absent_episodes(reader, [episode.key for episode in episodes])
     has_files = bool(folders_in(run))
     for episode in episodes:
-        yield _StoreEpisode(run, reader, episode, has_epochs, has_files)
+        yield _StoreEpisode(run, reader, episode, absent.has_epochs, has_files)
+    return absent
+
+
+def _absent(run: Path, absent: Absent) -> Iterator[Episode | str]:
+    """Say which shards are missing, and give their episodes: by the classic files of those that have some."""
+    if absent.problem:
+        yield absent.problem
+    for key in absent.keys:
+        path = str(episode_folder(run, key, has_epochs=absent.has_epochs))
+        files = os.listdir(path) if os.path.isdir(path) else []  # noqa: PTH112, PTH208 - a run has many
+        is_there = not found.SIGNS.isdisjoint(files)
+        yield _ClassicEpisode(path, files) if is_there else _AbsentEpisode(run, key, path, absent.has_epochs)
 
 
 def _local(moment: str | None) -> str:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from clemcore.clemgame.layout.file_state import State
 from clemcore.clemgame.layout.found import SIGNS, found_at, read_json, run_and_epoch
@@ -21,6 +21,9 @@ from clemcore.clemgame.layout.walking import walk
 from clemcore.clemgame.results.known_scores import FILE, KnownEpisodes, KnownScores, settled_state_of
 from clemcore.clemgame.store.schema import is_store_file
 from clemcore.errors import MixedRunError, StoreError
+
+if TYPE_CHECKING:
+    from clemcore.clemgame.plan import EpisodeKey
 
 # Longer names may have been cut, and a percent sign may stand for another character.
 _SURE = 100
@@ -186,14 +189,23 @@ class _Names:
 
 
 def _of_store(run: Path, unreadable: list[tuple[Path, str]] | None) -> Iterator[EpisodeScores]:
-    """Give the episodes whose scores are not in a file."""
+    """Give the episodes whose scores are not in a file, those of missing shards included."""
     from clemcore.clemgame.store.reader import RunReader  # most of its code is for calls
+    from clemcore.clemgame.store.shards import absent_episodes
 
     reader = RunReader(run)
     episodes = reader.episodes()
+    absent = absent_episodes(reader, [episode.key for episode in episodes])
     if unreadable is not None:
         unreadable.extend((run, problem) for problem in reader.problems)
-    has_epochs = any(episode.key.epoch > 1 for episode in episodes)
+        unreadable.extend([(run, absent.problem)] if absent.problem else [])
+    has_epochs = absent.has_epochs
+    for key in absent.keys:
+        folder = episode_folder(run, key, has_epochs=has_epochs)
+        files = [each.name for each in folder.iterdir()] if folder.is_dir() else []
+        if FILE not in files:
+            names = _names_of(run, key, folder, has_epochs=has_epochs)
+            yield EpisodeScores(names, str(folder / FILE), _outcome(folder, files))
     for stored in episodes:
         folder = episode_folder(run, stored.key, has_epochs=has_epochs)
         if (folder / FILE).is_file():
@@ -204,6 +216,10 @@ def _of_store(run: Path, unreadable: list[tuple[Path, str]] | None) -> Iterator[
         except StoreError as damage:
             fault = str(damage)
         outcome = SCORED if scores or fault else _OF_STATES.get(stored.state.state, MISSING)
-        episode = f"epoch_{stored.key.epoch:05d}/{folder.name}" if has_epochs else folder.name
-        names = ScoreNames(stored.key.game, name_of(run.name), stored.key.experiment, episode)
+        names = _names_of(run, stored.key, folder, has_epochs=has_epochs)
         yield EpisodeScores(names, str(folder / FILE), outcome, scores or None, fault)
+
+
+def _names_of(run: Path, key: EpisodeKey, folder: Path, *, has_epochs: bool) -> ScoreNames:
+    episode = f"epoch_{key.epoch:05d}/{folder.name}" if has_epochs else folder.name
+    return ScoreNames(key.game, name_of(run.name), key.experiment, episode)

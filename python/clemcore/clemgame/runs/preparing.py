@@ -21,8 +21,9 @@ from clemcore.clemgame.reading.fingerprint import newer_files
 from clemcore.clemgame.registry import ALL, GameRegistry
 from clemcore.clemgame.runs.lineups import LineUp, line_ups_of
 from clemcore.clemgame.runs.settings import RunSettings
-from clemcore.clemgame.runs.shards import Shard, plain_states, plan_of, problems_of, shard_of_plan
+from clemcore.clemgame.runs.shards import plain_states, plan_of, problems_of, shard_of_plan
 from clemcore.clemgame.store import EpisodeState, RunReader, manifest, run_folder
+from clemcore.clemgame.store.shards import Shard
 from clemcore.errors import ClemcoreError, GameError, RunError, StoreError
 from clemcore.spelling import misspelling_of
 

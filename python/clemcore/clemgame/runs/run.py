@@ -46,8 +46,9 @@ from clemcore.clemgame.runs.preparing import (
 )
 from clemcore.clemgame.runs.replaying import MODELS_NOTE, noted_models
 from clemcore.clemgame.runs.settings import RunSettings
-from clemcore.clemgame.runs.shards import PLAN_NOTE, Shard
+from clemcore.clemgame.runs.shards import PLAN_NOTE
 from clemcore.clemgame.store import RunStore, belonging, manifest, run_folder
+from clemcore.clemgame.store.shards import Shard
 from clemcore.clemgame.store.usage import Usage, spent_in
 from clemcore.errors import ClemcoreError, RunError, StoreError
 from clemcore.model import Model

@@ -1,21 +1,20 @@
-"""Shards: the parts of one run that several processes play, each into its own file of the run's folder.
+"""Plays a run in shards: which part of a plan each of several processes plays, and what keeps one from playing it.
 
-Which shard an episode belongs to depends on the episode alone, so a longer plan moves none to another shard. It
-does not know how episodes are played.
+It does not know how episodes are played.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.store import RunReader
-from clemcore.clemgame.store.schema import NAME, shard_of, store_files
-from clemcore.errors import RunError, StoreError
+from clemcore.clemgame.store.schema import NAME, store_files
+from clemcore.clemgame.store.shards import Shard
+from clemcore.errors import StoreError
 
 if TYPE_CHECKING:
     from clemcore.clemgame.plan import EpisodeKey, PlannedGame
@@ -23,70 +22,8 @@ if TYPE_CHECKING:
 
 # The note of a store that says which plan its shard has.
 PLAN_NOTE = "plan"
-_TEXT = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*")
-_NAME = re.compile(r"(\d+)-of-(\d+)")
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One part of a run.
-
-    Attributes:
-        number: which one, from 1.
-        count: how many there are.
-        keeps_experiments: the episodes of an experiment stay together, because players remember them.
-    """
-
-    number: int
-    count: int
-    keeps_experiments: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Read ``I/N``.
-
-        Raises:
-            RunError: it is not that, or I is not one of 1 to N.
-        """
-        found = _TEXT.fullmatch(text)
-        if found is None:
-            raise RunError(f"shard {text!r}: must be I/N, such as 2/8 for the second of eight")
-        number, count = int(found[1]), int(found[2])
-        if count == 0:
-            raise RunError(f"shard '{text}': a run has at least one shard, such as 1/1")
-        if not 1 <= number <= count:
-            raise RunError(
-                f"shard '{text}': there is no shard {number} of {count}: they are 1/{count} to {count}/{count}"
-            )
-        return cls(number, count)
-
-    @classmethod
-    def of_store(cls, path: Path) -> Shard | None:
-        """Return the shard that a store file belongs to, or None for the file of a run without shards."""
-        found = _NAME.fullmatch(shard_of(path))
-        return None if found is None else cls(int(found[1]), int(found[2]))
-
-    def __str__(self) -> str:
-        """Write it as the option has it."""
-        return f"{self.number}/{self.count}"
-
-    @property
-    def name(self) -> str:
-        """Its name in the names of files."""
-        return f"{self.number}-of-{self.count}"
-
-    def has(self, key: EpisodeKey) -> bool:
-        """Tell whether an episode belongs to it."""
-        parts: tuple[str | int, ...] = (key.game, key.experiment, key.epoch)
-        text = "\0".join(map(str, parts if self.keeps_experiments else (*parts, key.game_id)))
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        return int.from_bytes(digest[:8], "big") % self.count == self.number - 1
-
-    def part_of(self, whole: int) -> int:
-        """Return its part of a limit that all shards keep together; the parts add up to the limit."""
-        return whole // self.count + (self.number <= whole % self.count)
 
 
 def plan_of(games: Sequence[PlannedGame]) -> Json:
@@ -177,15 +114,6 @@ def _plan_note(folder: Path, path: Path) -> Json | None:
     except StoreError:  # it is just being made
         return None
     return found if isinstance(found, dict) else None
-
-
-def missing_shards(folder: Path) -> list[Shard]:
-    """Return the shards of a run that were never started."""
-    found = [shard for path in store_files(folder) if (shard := Shard.of_store(path)) is not None]
-    if not found:
-        return []
-    there = {shard.number for shard in found}
-    return [Shard(number, found[0].count) for number in range(1, found[0].count + 1) if number not in there]
 
 
 def plain_states(folder: Path) -> list[EpisodeState]:

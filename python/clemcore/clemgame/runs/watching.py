@@ -14,8 +14,8 @@ from typing import Any
 
 from clemcore.clemgame.engine.progress import calls_in_words, duration
 from clemcore.clemgame.runs.outcome import one_line
-from clemcore.clemgame.runs.shards import missing_shards
 from clemcore.clemgame.store import RunReader
+from clemcore.clemgame.store.shards import missing_shards
 from clemcore.clemgame.store.usage import total, usage_of
 
 # The note of a store that the process that plays renews: its number, when it began, and how many episodes it ended.
