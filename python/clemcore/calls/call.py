@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from clemcore.calls import recorder
 from clemcore.calls.encoding import JsonText, encoded_once
+from clemcore.calls.figures import with_usable_figures
 from clemcore.calls.request import Request
 from clemcore.registry.override import changes_of
 from clemcore.registry.spec import ModelSpec
@@ -229,9 +230,11 @@ class Call:
                 "model_name": self._model.name,
             }
         facts = self._with_batch(getattr(result, "facts", None) or {})
+        sent, received = getattr(result, "texts", (None, None))
+        if not _are_counts(facts.get("usage")) or not _are_counts(facts.get("cost")):
+            facts = with_usable_figures(facts, self._model.name)
         reply = self._reply = Reply(prompt, response, text, facts)
         if self.request.scope.sinks:
-            sent, received = getattr(result, "texts", (None, None))
             self._hand_over(
                 recorder.finished(
                     started=self._moment(),
@@ -283,6 +286,11 @@ class Call:
 
     def _moment(self) -> datetime:
         return datetime.fromtimestamp(self._started, timezone.utc).astimezone()
+
+
+def _are_counts(part: Any) -> bool:
+    """Tell at a glance whether figures can be summed up; :func:`with_usable_figures` looks at others closely."""
+    return not part or (type(part) is dict and all(type(value) is int and value >= 0 for value in part.values()))
 
 
 def _with_reply(error: Exception, reply: Reply | None) -> Exception:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextlib
+import json
 import random
 import threading
 import time
@@ -18,6 +19,7 @@ from clemcore import backends
 from clemcore.calls.scope import Scope
 from clemcore.clemgame.engine.batcher import Batcher, Question
 from clemcore.clemgame.engine.baton import Baton
+from clemcore.clemgame.store.usage import total, usage_of
 from clemcore.errors import BudgetExceededError
 from support.tiny_games import Stage, Talk
 
@@ -39,6 +41,38 @@ class InBatches(backends.Model):
         self.sizes.append(len(batch_messages))
         time.sleep(0.002)
         return [(messages, {}, f"{self.name} {len(messages)}") for messages in batch_messages]
+
+
+class OddFigures(backends.Model):
+    """Says things about its calls that cannot be summed up."""
+
+    usages: ClassVar = [{"input_tokens": 1.5, "output_tokens": "7"}, {"input_tokens": -5, "output_tokens": 2}, 3]
+    count = 0
+
+    def generate_response(self, messages: Any) -> Any:
+        self.count += 1
+        usage = self.usages[self.count % 3]
+        cost = {"usd": float("inf")} if self.count % 2 else {"usd": 0.5}
+        return backends.Reply(messages, {}, "yes", facts={"usage": usage, "cost": cost})
+
+
+def test_figures_that_cannot_be_summed_up_are_kept_apart_and_told_once(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = OddFigures(Spec(model_name="odd figures", backend="test"))
+    summary = stage.play(stage.game(size=3, rounds=1), model, concurrency=1)
+    assert (dict(summary.counts), summary.calls) == ({"played": 3}, 6)
+    assert (summary.input_tokens, summary.output_tokens, summary.usd) == (0, 4, 1.5)
+    sums = total(usage_of(stage.folder))
+    assert (sums.calls, sums.input_tokens, sums.output_tokens, sums.usd) == (6, 0, 4, 1.5)
+    told = [record.getMessage() for record in caplog.records if "cannot be summed up" in record.getMessage()]
+    assert len(told) == 1
+    assert told[0].startswith("odd figures: its backend gave figures")
+    reader = stage.reader()
+    records = [json.loads(call.record) for key in reader.states() for call in reader.calls(key)]
+    assert {"usage": {"input_tokens": "-5"}, "cost": {"usd": "inf"}} in [
+        record["clemcore"]["unusable_figures"] for record in records if "unusable_figures" in record["clemcore"]
+    ]
 
 
 def test_calls_of_episodes_are_collected_into_batches(stage: Stage) -> None:
