@@ -169,6 +169,13 @@ def test_a_file_that_a_game_writes_into_its_own_folder_is_named(clem: Clem) -> N
     refused = clem.fails("run", "-g", "echo", "-m", "mock", status=2)
     assert f"written since the run began: {game.resolve() / 'notes.txt'}. If 'echo' itself writes there" in refused
     (game / "notes.txt").unlink()
+    os.utime(master)  # newer than the run, but the same
+    instances = game / "in" / "instances.json"
+    before = instances.read_text()
+    instances.write_text(before.replace('"w00"', '"other"'))
+    refused = clem.fails("run", "-g", "echo", "-m", "mock", status=2)
+    assert "written since the run began" not in refused
+    instances.write_text(before)
     assert "3 completed before" in clem("run", "-g", "echo", "-m", "mock").stderr
 
 

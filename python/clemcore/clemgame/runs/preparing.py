@@ -264,7 +264,8 @@ def _newer_files(old: manifest.Json, refused: Sequence[manifest.Change], games: 
     lines = []
     for game in games:
         name = game.spec.game_name
-        if any(change.what.startswith(f"game '{name}', ") for change in refused):
+        changed = {change.what for change in refused}
+        if changed & {f"game '{name}', code", f"game '{name}', resources"}:
             files = newer_files(game.spec, since)
             more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
             if files:
