@@ -165,6 +165,21 @@ def test_what_goes_wrong_in_the_trial_is_told_with_its_line(
         assert line.strip() == "def _does_game_proceed(self):"
 
 
+def test_a_score_that_is_a_truth_value_is_told_once_and_with_the_line_of_the_game(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = make_game(tmp_path / "g", scorer="self.log_episode_score('Long', True)")
+    remarks, played = check_game(spec)
+    assert played > 1
+    (found,) = remarks
+    assert (found.severity, Path(found.file).name) == ("warning", "master.py")
+    assert found.line == line_of(tmp_path / "g", "'Long'")
+    assert found.message == "the score 'Long' is True: the evaluation needs numbers, log 1 instead"
+    told = [record.getMessage() for record in caplog.records]
+    assert [text for text in told if f"master.py:{found.line}" in text] == told
+    assert len(told) == 1
+
+
 @pytest.mark.slow
 def test_what_a_game_prints_is_not_a_part_of_the_report(clem: Clem, tmp_path: Path) -> None:
     loud = "print('by print'); import os; os.write(1, b'by os.write\\n'); os.system('echo by a program')"
@@ -190,6 +205,10 @@ def test_the_command_checks_folders_and_names(clem: Clem, tmp_path: Path, monkey
     done = clem("check", "game", "--json")
     assert done.returncode == 1
     assert [(row["game"], row["severity"]) for row in json.loads(done.stdout)] == [("bad", "error")]
+    (tmp_path / "bad" / "clemgame.json").write_text('{"game_name": "bad", "player": 1}')
+    done = clem("check", "game", "bad", "--json")  # nothing is left to check, and this is a finding, too
+    assert done.returncode == 1
+    assert {Path(row["file"]).name for row in json.loads(done.stdout)} == {"clemgame.json"}
     monkeypatch.chdir(tmp_path / "good")
     assert clem.ok("check", "game", "--episodes", "1").startswith("good: ready (1 episodes")
     assert "there is no game 'elsewhere': there are: good" in clem.fails("check", "game", "elsewhere", status=2)

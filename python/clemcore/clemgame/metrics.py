@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,15 +41,20 @@ KEY_ROUND_SCORES = "round scores"
 KEY_TURN_SCORES = "turn scores"
 KEY_EPISODE_SCORES = "episode scores"
 
+# Where the code of clemcore lies.
+_OWN_CODE = str(Path(__file__).parent.parent) + os.sep
+
 module_logger = logging.getLogger(__name__)
 
 
-def _line_of_game() -> str:
-    """Return the line of code that called this module, for the end of a message."""
+def place_in_game() -> tuple[str, int]:
+    """Return file and line of the code outside of clemcore that logs a score; ("", 0) if it is clemcore's own."""
     frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename == __file__:
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN_CODE):
         frame = frame.f_back
-    return f" ({frame.f_code.co_filename}:{frame.f_lineno})" if frame is not None else ""
+    if frame is None or frame.f_code.co_filename.startswith("<"):  # such as runpy's
+        return "", 0
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def _logged(interactions: Mapping[str, Any], name: str) -> Any:
@@ -91,7 +97,8 @@ class Scores:
     def _log(self, scores: dict[str, Any], where: str, score_name: str, score_value: Any) -> None:
         fault = fault_of(score_value, is_main=score_name == BENCH_SCORE)
         if fault is not None:
-            line = _line_of_game()
+            file, number = place_in_game()
+            line = f" ({file}:{number})" if file else ""
             module_logger.warning("%s: score '%s' of %s %s%s", self.game_name, score_name, where, fault, line)
         if score_name in scores:
             module_logger.warning("%s: score '%s' of %s is overwritten", self.game_name, score_name, where)

@@ -69,7 +69,7 @@ def game(*, games: tuple[str, ...], episodes: int, max_steps: int, timeout: floa
     try:
         specs = _specs(games)
     except GameError as fault:
-        if form in ("text", "json"):
+        if form == "text":
             raise
         found, specs = _of_fault(fault), []
     for spec in specs:

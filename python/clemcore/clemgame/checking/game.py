@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from clemcore.clemgame import metrics
 from clemcore.clemgame.benchmark import GameBenchmark
 from clemcore.clemgame.checking.determinism import check_determinism
 from clemcore.clemgame.checking.hostile import try_hostile_players
@@ -67,6 +69,22 @@ def _printing_to_stderr() -> Iterator[None]:
         os.close(saved)
 
 
+@contextlib.contextmanager
+def _each_warning_once() -> Iterator[None]:
+    """Show what is wrong with scores once in the block, and not for each episode of the trial."""
+    shown: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        return text not in shown and not shown.add(text)  # type: ignore[func-returns-value]
+
+    metrics.module_logger.addFilter(is_new)
+    try:
+        yield
+    finally:
+        metrics.module_logger.removeFilter(is_new)
+
+
 def _check(
     spec: GameSpec, episodes: int, most_steps: int, seconds: float, is_thorough: bool
 ) -> tuple[list[Remark], int]:
@@ -80,7 +98,7 @@ def _check(
         benchmark = GameBenchmark.load_from_spec(spec)
     except GameLoadError as fault:
         return [*remarks, Remark(ERROR, f"{fault}\n{fault.details}".rstrip(), "code")], 0
-    with benchmark:
+    with benchmark, _each_warning_once():
         sources = [SourceOfModule(each.__name__, each.__file__) for each in benchmark.modules if each.__file__]
         chosen = _chosen(planned.episodes, episodes)
         trial = try_episodes(benchmark, chosen, most_steps=most_steps, seconds=seconds)

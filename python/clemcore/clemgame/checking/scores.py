@@ -39,7 +39,11 @@ def remarks_on_scores(spec: Any, scorer: Any, lines: Mapping[str, tuple[str, int
     ranges = {**_RANGES, **{name: tuple(pair) for name, pair in declared.items()}}
     for name, value in scores.items():
         at = lines.get(name, ("", 0))
-        if isinstance(value, bool) or value is None:
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            message = f"the score '{name}' is {value}: the evaluation needs numbers, log {int(value)} instead"
+            yield Remark(WARNING, message, "scores", *at)
             continue
         if not isinstance(value, (int, float)) and not hasattr(value, "__float__"):
             if name in ranges:

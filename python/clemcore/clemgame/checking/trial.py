@@ -10,7 +10,6 @@ import copy
 import inspect
 import random
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,7 @@ from clemcore.clemgame.checking.scores import remarks_on_scores
 from clemcore.clemgame.checking.texts import messages_of
 from clemcore.clemgame.checking.variables import Variable, VariableSnapshot
 from clemcore.clemgame.game_master import play_game
-from clemcore.clemgame.metrics import BENCH_SCORE
+from clemcore.clemgame.metrics import BENCH_SCORE, place_in_game
 from clemcore.clemgame.plan import PlannedEpisode
 from clemcore.clemgame.recorder import GameInteractionsRecorder
 
@@ -226,9 +225,8 @@ def score_one(
     log = scorer.log_episode_score
 
     def noting(*arguments: Any, **more: Any) -> Any:
-        frame = sys._getframe(1)
         name = arguments[0] if arguments else more.get("score_name")
-        lines[str(name)] = (frame.f_code.co_filename, frame.f_lineno)
+        lines[str(name)] = place_in_game()
         return log(*arguments, **more)
 
     scorer.log_episode_score = noting  # type: ignore[method-assign]
