@@ -130,6 +130,11 @@ def test_a_missing_file_and_one_in_another_encoding(tmp_path: Path) -> None:
         read_run_file(tmp_path / "run.toml")
 
 
+def test_an_endless_number_of_epochs_is_refused() -> None:
+    with pytest.raises(RunError, match=r"epochs must be at most 1,000,000, not 10000000"):
+        RunSettings().updated({"epochs": 10**20})
+
+
 def test_line_ups_of_pairs() -> None:
     two = RunSettings(models=["a", "b"])
     assert two.line_up_selectors() == [["a", "b"]]

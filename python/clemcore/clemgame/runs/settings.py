@@ -194,10 +194,12 @@ def _truth(value: Any) -> bool:
     return value
 
 
-def _whole(least: int) -> _Reader:
+def _whole(least: int, most: int | None = None) -> _Reader:
     def read(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise _InvalidError(f"must be a whole number ≥ {least}, not {_shown(value)}")
+        if most is not None and value > most:
+            raise _InvalidError(f"must be at most {most:,}, not {_shown(value)}")
         return value
 
     return read
@@ -310,7 +312,7 @@ _READERS: dict[str, _Reader] = {
     "max_tokens": _optional(_ARGUMENTS["max_tokens"]),
     "gen_args": _arguments,
     "players": _list_of(_arguments),
-    "epochs": _whole(1),
+    "epochs": _whole(1, 1_000_000),
     "shard": _optional(_text),
     "jobs": _optional(_whole(1)),
     "seed": _whole(0),
