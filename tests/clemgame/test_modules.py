@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from clemcore.clemgame.benchmark import GameBenchmark
+from clemcore.clemgame.engine.episode import error_of
 from clemcore.clemgame.registry import GameSpec
 from clemcore.errors import GameLoadError
 
@@ -118,6 +119,8 @@ def test_a_game_that_cannot_be_loaded_says_why(tmp_path: Path, master: str, why:
         GameBenchmark.load_from_spec(spec)
     assert "the game 'g'" in str(caught.value)
     assert "clemcore/clemgame" not in caught.value.details
+    # What the user is shown is the game's own code, or nothing where the message says it all.
+    assert error_of(caught.value)["traceback"] == caught.value.details
     if "SyntaxError" in why or "ValueError" in why:
         assert str(tmp_path / "g" / "master.py") in caught.value.details
 

@@ -19,7 +19,7 @@ from clemcore.clemgame.engine.process_stream import process_state
 from clemcore.clemgame.engine.recording import EpisodeRecorder
 from clemcore.clemgame.game_master import Step, play_game
 from clemcore.clemgame.store.usage import USAGE
-from clemcore.errors import RunError
+from clemcore.errors import GameLoadError, RunError
 from clemcore.secrets import scrub
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def error_of(error: BaseException) -> dict[str, Any]:
     except Exception:  # noqa: BLE001 - as above
         lines = []
     # The error of a game that cannot be loaded brings the traceback of the game's own code.
-    text = str(getattr(error, "details", None) or "".join(lines))
+    text = error.details if isinstance(error, GameLoadError) else "".join(lines)
     shown = text.splitlines()
     if len(shown) > _MOST_LINES:
         half = _MOST_LINES // 2
