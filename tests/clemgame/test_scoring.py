@@ -455,12 +455,66 @@ def test_half_a_character_in_a_score_can_be_evaluated(game: Path, layout: str) -
     assert (found["Main Score"], found["Said \\udc00"], found["Whole"]) == ("7", "\\ud83d", "😀")
 
 
-def test_a_process_that_ends_unasked_is_told(game: Path) -> None:
+_DIES = """
+    def compute_episode_scores(self, interactions):
+        if self.game_instance["game_id"] in (1, 2):
+            print("at", self.game_instance["game_id"], flush=True)
+            HOW
+        super().compute_episode_scores(interactions)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "told", "layout"),
+    [
+        ("os._exit(7)", "ended with status 7: ", "classic"),
+        ("os.kill(os.getpid(), 9)", "was killed by SIGKILL, perhaps because memory ran out: ", "classic"),
+        ("os._exit(0)", "ended with status 0: ", "store"),
+        ("os.kill(os.getppid(), 9); os._exit(7)", "was killed by SIGKILL", "classic"),
+    ],
+)
+def test_a_process_that_ends_unasked_fails_one_episode(
+    game: Path, how: str, told: str, layout: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_game(Path(), instances=6)
+    _play("--layout", layout)
+    _with_scorer(game, _DIES.replace("HOW", how))
+    _change(game / "master.py", "import random", "import os\nimport random")
+    for wanted in ("4 episodes scored, 2 not", "0 episodes scored, 2 not, 4 were up to date"):
+        assert cli.main(["score"]) == 1
+        shown = capsys.readouterr().err
+        assert f"echo: {wanted}\n" in shown
+        assert f"instance_00001: the process of the scorer {told}" in shown
+    assert _main_scores() == [40, None, None, 40, 40, 40]
+    kept = json.loads((RUN / "echo" / "words_0" / "instance_00002" / "scores.error.json").read_bytes())
+    assert kept["error"] == "ProcessCrash"
+    assert told in kept["message"]
+    assert "at 2" in kept["traceback"]
+    _change(game / "master.py", "in (1, 2)", "in ()")
+    assert _score().failed == []
+    assert not list(RUN.rglob("scores.error.json"))
+
+
+@pytest.mark.parametrize("instances", [3, 30])
+def test_a_process_that_ends_outside_of_the_episodes_is_told_with_the_right_counts(
+    game: Path, instances: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_game(Path(), instances=instances)
     _play()
-    _with_scorer(game, "    def compute_episode_scores(self, interactions):\n        import os; os._exit(7)\n")
-    ((place, text),) = _score().failed
-    assert place == "echo"
-    assert "ended with status 7" in text
+    text = (game / "master.py").read_text()
+    (game / "master.py").write_text(f"{text}\nimport os, sys\nif 'worker' in sys.argv[0]:\n    os._exit(3)\n")
+    assert cli.main(["score"]) == 1
+    shown = capsys.readouterr().err
+    assert f"echo: 0 episodes scored, {instances} not\n" in shown
+    assert "clem: echo: the process of the scorer ended with status 3: it said nothing" in shown
+    close = "    def close(self):\n        import os\n        os._exit(4)\n"
+    (game / "master.py").write_text(
+        text.replace("    def create_game_scorer", f"{close}\n    def create_game_scorer")
+    )
+    assert cli.main(["score"]) == 1
+    shown = capsys.readouterr().err
+    assert f"echo: {instances} episodes scored\n" in shown
+    assert "clem: echo: the process of the scorer ended with status 4: it said nothing" in shown
 
 
 def test_links_to_folders_are_followed_alike_but_never_in_a_circle(game: Path, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def score_all(
             results = score(found, specs, force=force, processes=processes)
     for each in results:
         _show(each)
-        status = 1 if each.failed else status
+        status = 1 if each.failed or each.missed else status
     return status
 
 
@@ -167,7 +167,7 @@ def _show(result: Scored) -> None:
     show_some([f"warning: {place}: {scrub(text)}" for place, text in result.warned])
     show_some([f"clem: {place}: {scrub(text)}" for place, text in result.failed])
     told = [f"{result.count} episodes scored"]
-    told += [f"{len(result.failed)} not"] if result.failed else []
+    told += [f"{result.missed} not"] if result.missed else []
     told += [f"{result.current} were up to date"] if result.current else []
     told += [f"in one process, because {result.writes}"] if result.writes else []
     note(f"{result.game}: {', '.join(told)}")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.reading.fingerprint import code_of
 from clemcore.clemgame.scoring.candidates import Candidate, Found
+from clemcore.clemgame.scoring.failures import CRASH, ended, write_failure
 from clemcore.clemgame.scoring.keeping import ScoreKeeper
 from clemcore.clemgame.scoring.ledger import Making, hash_of
 from clemcore.clemgame.scoring.processes import FEWEST, Process, Processes
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # Lines of a scorer's own output that are shown when its process ends unasked.
 _TAIL = 5
+# Characters of it that are kept.
+_MOST_SAID = 10_000
 
 
 @dataclass
@@ -38,7 +41,9 @@ class Scored:
         game: the game.
         count: how many episodes were scored.
         current: how many episodes had scores that fit their records, the code and the scorer.
-        failed: the place of each episode that was not scored, with the reason in one line.
+        failed: the place of each episode that was not scored, with the reason in one line; or the game, if
+            several have the same reason.
+        missed: how many episodes were to be scored and were not.
         warned: the place of the first episode with each warning of the scorer, with the warning in one line.
         writes: where the scorer writes into a folder that other processes use, so that it was scored alone; or "".
         different: in a comparison: the place of each episode whose scores differ, with the first difference.
@@ -49,6 +54,7 @@ class Scored:
     count: int = 0
     current: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    missed: int = 0
     warned: list[tuple[str, str]] = field(default_factory=list)
     writes: str = ""
     different: list[tuple[str, str]] = field(default_factory=list)
@@ -57,17 +63,35 @@ class Scored:
 
 @dataclass
 class _Job:
-    """Some episodes of a game, for one process."""
+    """Some episodes of a game, for one process.
+
+    Attributes:
+        is_careful: whether the process says which episode it begins, because an earlier one ended unasked.
+        files: what the scorer comes from beside the code of the game.
+        has_ended: whether the process came to the end of the job.
+        count: how many episodes were scored.
+        failed: what was not, with the reasons.
+        known: the numbers of the episodes of which it was told what became of them.
+        begun: the number of the last episode that was begun, if the process is careful.
+    """
 
     spec: GameSpec
     code: str
     episodes: Sequence[Candidate]
     result: Scored
     is_alone: bool = False
+    is_careful: bool = False
     files: dict[str, str] = field(default_factory=dict)
     has_ended: bool = False
     count: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    known: set[int] = field(default_factory=set)
+    begun: int | None = None
+
+    def rest(self) -> _Job:
+        """Return a careful job with the episodes of which nothing is known."""
+        left = [each for number, each in enumerate(self.episodes) if number not in self.known]
+        return _Job(self.spec, self.code, left, self.result, self.is_alone, is_careful=True)
 
 
 def score(
@@ -104,10 +128,13 @@ def score(
         code = "" if compare else code_of(spec)
         pending = episodes if force or compare else _pending(episodes, code, found)
         result.current = len(episodes) - len(pending)
+        result.missed = len(pending)
         parts = max(1, min(processes.number, len(pending) // FEWEST))
         jobs += [_Job(spec, code, pending[part::parts], result) for part in range(parts) if pending]
     with ScoreKeeper(found.ledgers, on_scored) as keeper:
         _Lanes(processes, keeper, compare=compare).do(jobs)
+    for result in results:
+        result.missed -= result.count
     return results
 
 
@@ -163,8 +190,10 @@ class _Lanes:
         process: Process | None = None
         try:
             while (job := self._next()) is not None:
-                if process is None or process.popen.poll() is not None:
-                    process = self._processes.take()
+                if process is not None and process.popen.poll() is not None:
+                    process.end()
+                    process = None
+                process = process or self._processes.take()
                 with self._alone if job.is_alone else contextlib.nullcontext():
                     self._one(job, process.popen, process.noise)
         except BaseException:
@@ -192,6 +221,7 @@ class _Lanes:
             "spec": job.spec.to_dict(),
             "compare": self._compare,
             "is_watched": not job.is_alone,
+            "is_careful": job.is_careful,
             "episodes": [
                 [e.run, e.folder, e.game, e.experiment, e.game_id, e.epoch, e.attempt, e.has_files]
                 for e in job.episodes
@@ -202,7 +232,10 @@ class _Lanes:
             process.stdin.flush()
         status: int | None = None
         for line in process.stdout:
-            message = json.loads(line)
+            try:
+                message = json.loads(line)
+            except ValueError:  # blank, or half a line of a process that was killed
+                continue
             if message["kind"] == "end":
                 status = message["status"]
                 break
@@ -214,30 +247,55 @@ class _Lanes:
             return
         with noise.open("rb") as file:
             file.seek(start)
-            said = file.read().decode("utf-8", "replace").strip().splitlines()
-        how = "it said nothing" if not said else "; ".join(said[-_TAIL:])
-        ended = process.wait() if status is None else status
-        job.result.failed.append(
-            (job.spec.game_name, f"the process of the scorer ended with status {ended}: {how}")
-        )
+            said = file.read().decode("utf-8", "replace").strip()
+        with self._lock:
+            self._crashed(job, ended(process.wait() if status is None else status), said)
+
+    def _crashed(self, job: _Job, how: str, said: str) -> None:
+        """Blame the episode during which a process ended unasked, and let another process go on with the others.
+
+        What the process had scored last was not told yet, and the first time nobody knows which episode it was at:
+        the next process says so.
+        """
+        last = "; ".join(said.splitlines()[-_TAIL:])
+        text = f"the process of the scorer {how}: {last or 'it said nothing'}"
+        if job.begun is not None and job.begun not in job.known:
+            episode = job.episodes[job.begun]
+            job.known.add(job.begun)
+            job.result.failed.append((episode.folder, text))
+            if not self._compare:
+                write_failure(episode.folder, CRASH, text, said[-_MOST_SAID:])
+                self._keeper.failed(episode)
+        elif job.is_careful or len(job.known) == len(job.episodes):  # it ended before or after all episodes
+            job.result.failed.append((job.spec.game_name, text))
+            return
+        rest = job.rest()
+        if rest.episodes:
+            self._waiting.put(rest)
 
     def _take(self, job: _Job, message: dict[str, Any]) -> None:
         kind, result = message.pop("kind"), job.result
-        if kind == "making":
+        if kind == "begun":
+            job.begun = message["number"]
+        elif kind == "making":
             job.files = message["files"]
         elif kind == "scored":
             making = Making(job.code, "", job.files)
             for facts in message["episodes"]:
-                self._keeper.keep(job.episodes[facts.pop("number")], making, facts)
+                number = facts.pop("number")
+                self._keeper.keep(job.episodes[number], making, facts)
+                job.known.add(number)
             job.count += len(message["episodes"])
         elif kind == "failed":
             job.failed.append((message["place"], message["text"]))
+            job.known.add(message["number"])
             if not self._compare:
                 self._keeper.failed(job.episodes[message["number"]])
         elif kind == "warned":
             if message["text"] not in {text for _, text in result.warned}:
                 result.warned.append((message["place"], message["text"]))
         elif kind == "compared":
+            job.known.add(message["number"])
             self._compared(result, message)
         elif kind == "broken":
             job.failed.append((job.spec.game_name, message["text"]))

@@ -14,33 +14,37 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from clemcore.clemgame.benchmark import GameBenchmark
 from clemcore.clemgame.engine.garbage import rarely_collected
 from clemcore.clemgame.layout.file_state import state_of
-from clemcore.clemgame.layout.jsonfile import write_json
 from clemcore.clemgame.metrics import write_scores
 from clemcore.clemgame.reading.spec import GameSpec
 from clemcore.clemgame.scoring.comparing import first_difference
+from clemcore.clemgame.scoring.failures import FAILURE, write_failure
 from clemcore.clemgame.scoring.ledger import short_hash
 from clemcore.clemgame.scoring.records import Records, Source
 from clemcore.clemgame.scoring.writes import Writes
 from clemcore.errors import ClemcoreError
 
-SCORES, FAILURE = "scores.json", "scores.error.json"
+SCORES = "scores.json"
 # Different warnings of one job that are shown.
 _MOST_WARNINGS = 20
-# Facts about scored episodes that are told at once.
+# Facts about scored episodes that are told at once, unless the process is careful.
 _AT_ONCE = 25
 
 
 class _Teller:
-    """Tells the parent process what happens, a line of JSON each."""
+    """Tells the parent process what happens, a line of JSON each.
 
-    def __init__(self) -> None:
+    Args:
+        is_careful: tell of each scored episode at once.
+    """
+
+    def __init__(self, *, is_careful: bool) -> None:
+        self._at_once = 1 if is_careful else _AT_ONCE
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         self._scored: list[dict[str, Any]] = []
         os.dup2(2, 1)  # what scorers print must not stand between the results
@@ -54,7 +58,7 @@ class _Teller:
 
     def scored(self, facts: dict[str, Any]) -> None:
         self._scored.append(facts)
-        if len(self._scored) >= _AT_ONCE:
+        if len(self._scored) >= self._at_once:
             scored, self._scored = self._scored, []
             self._write({"kind": "scored", "episodes": scored})
             self._out.flush()
@@ -114,6 +118,8 @@ class _Job:
             ):
                 for number, source in enumerate(map(Source._make, self._order["episodes"])):
                     self._warnings.place = source.folder
+                    if self._order["is_careful"]:
+                        self._teller.tell("begun", number=number)
                     try:
                         self._one(benchmark, records, number, source)
                     except (Exception, SystemExit) as fault:  # noqa: BLE001 - code of a game; the others go on
@@ -133,7 +139,7 @@ class _Job:
                 write_scores(scorer, folder)
             data, state = _written(scorer, f"{folder}/{SCORES}")
         if self._order["compare"]:
-            self._compare(source, records, data)
+            self._compare(number, source, records, data)
             return
         if not self._is_told:
             self._is_told = True
@@ -159,22 +165,17 @@ class _Job:
         finally:
             self._writes.is_active = False
 
-    def _compare(self, source: Source, records: Records, data: bytes) -> None:
+    def _compare(self, number: int, source: Source, records: Records, data: bytes) -> None:
         before = records.scores(source)
         difference = None if before is None else first_difference(before, json.loads(data))
-        self._teller.tell("compared", place=source.folder, is_scored=before is not None, text=difference)
+        is_scored = before is not None
+        self._teller.tell("compared", number=number, place=source.folder, is_scored=is_scored, text=difference)
 
     def _failed(self, number: int, source: Source, fault: BaseException) -> None:
         text = _reason(fault, str(self._spec.game_path))
         if not self._order["compare"]:
-            about = {
-                "timestamp": datetime.now().isoformat(),
-                "error": type(fault).__name__,
-                "message": str(fault),
-                "traceback": "".join(traceback.format_exception(fault)),
-            }
-            with contextlib.suppress(OSError):
-                write_json(f"{source.folder}/{FAILURE}", about)
+            trace = "".join(traceback.format_exception(fault))
+            write_failure(source.folder, type(fault).__name__, str(fault), trace)
         self._teller.tell("failed", number=number, place=source.folder, text=text)
 
 
@@ -260,14 +261,15 @@ def main() -> None:
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         else:  # pragma: no cover - the parent starts another process for the next job
             _do(order)
-        sys.stdout.write(json.dumps({"kind": "end", "status": status}) + "\n")
+        # A job that was killed may have left half a line.
+        sys.stdout.write("\n" + json.dumps({"kind": "end", "status": status}) + "\n")
         sys.stdout.flush()
         if not hasattr(os, "fork"):  # pragma: no cover
             return
 
 
 def _do(order: dict[str, Any]) -> None:
-    teller = _Teller()
+    teller = _Teller(is_careful=order["is_careful"])
     _Job(order, teller).run()
     teller.tell("done")
 
