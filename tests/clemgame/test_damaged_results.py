@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,81 @@ def test_a_damaged_page_of_episodes_costs_its_episodes_only(capsys: pytest.Captu
     told = capsys.readouterr().err
     assert f"{len(found)} episodes scored" in told
     assert f"{300 - len(found)} of its episodes cannot be" in told
+
+
+def _damage_page(store: Path, table: str, at: int = 0) -> None:
+    connection = sqlite3.connect(store)
+    if not _has_dbstat(connection):
+        pytest.skip("this SQLite has no dbstat")
+    pages = connection.execute("SELECT pageno FROM dbstat WHERE name = ? ORDER BY pageno", (table,)).fetchall()
+    connection.close()
+    data = bytearray(store.read_bytes())
+    page = pages[at][0]
+    data[(page - 1) * 2048 : page * 2048] = b"\xff" * 2048
+    store.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "wanted"),
+    [
+        (
+            lambda store: _damage_page(store, "finished", 1),
+            r"records of \d+ episodes were scored from their classic",
+        ),
+        (
+            lambda store: _damage_page(store, "pieces"),
+            "records of 12 episodes were scored from their classic files",
+        ),
+        (lambda store: _damage_page(store, "scores"), "scores of the run are in its files only"),
+        (lambda store: _damage_page(store, "sqlite_autoindex_episodes_1"), "records of 12 episodes were scored"),
+        (lambda store: store.write_bytes(store.read_bytes()[:20000]), "records of 12 episodes were scored"),
+    ],
+    ids=["bodies", "pieces", "scores", "index", "cut"],
+)
+def test_episodes_that_a_damaged_store_does_not_give_are_scored_from_their_files(
+    damage: Callable[[Path], None], wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _play(12)
+    damage(RUN / "store.sqlite3")
+    capsys.readouterr()
+    assert cli.main(["score"]) == 1
+    problem, summary = capsys.readouterr().err.splitlines()
+    assert summary == "echo: 12 episodes scored"
+    assert problem.startswith(f"clem: {RUN}: {RUN / 'store.sqlite3'} is ")
+    assert re.search(wanted, problem)
+    assert len(list(RUN.rglob("scores.json"))) == 12
+
+
+def test_episodes_that_are_lost_in_the_list_of_a_store_are_scored_from_their_files(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _play(300)
+    _damage_page(RUN / "store.sqlite3", "episodes", 3)
+    capsys.readouterr()
+    assert cli.main(["score"]) == 1
+    problem, summary = capsys.readouterr().err.splitlines()
+    assert summary == "echo: 300 episodes scored"
+    assert re.search(r"\d+ of its episodes cannot be\. The classic files of the others are scored", problem)
+
+
+@pytest.mark.parametrize("layout", ["classic", "store"])
+def test_a_record_that_is_not_json_names_the_store(layout: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _play(3, "--layout", layout)
+    store = RUN / "store.sqlite3"
+    connection = sqlite3.connect(store)
+    row = connection.execute("SELECT min(episode) FROM finished").fetchone()
+    connection.execute("UPDATE finished SET interactions = 1, body = ? WHERE episode = ?", (b"\x00{", *row))
+    connection.commit()
+    connection.close()
+    capsys.readouterr()
+    assert cli.main(["score"]) == 1
+    problem, summary = capsys.readouterr().err.splitlines()
+    what = "the record of echo/words_0/0/1 cannot be read as JSON"
+    assert f"{store} is damaged: {what}" in problem
+    is_scored = layout == "classic"
+    assert summary == ("echo: 3 episodes scored" if is_scored else "echo: 2 episodes scored, 1 not")
+    _, (fault,) = _readable()
+    assert what in fault
 
 
 def _has_dbstat(connection: sqlite3.Connection) -> bool:

@@ -99,23 +99,24 @@ def score_all(
         with progress(f"looking for episodes in {path}"):
             # Processes start while the rest is looked for.
             found = find(path, models, experiments, on_pending=processes.expect)
-        status = 1 if found.problems else 0
-        show_some([f"clem: {place}: {scrub(text)}" for place, text in found.problems])
-        present = {episode.experiment for episodes in found.episodes.values() for episode in episodes}
-        absent = [name for name in experiments if name not in present]
-        if not found.episodes or absent:
-            raise RunError(f"{path}: holds no completed episode{_selection(models, absent or experiments)}")
-        is_all = ALL in games
-        if is_all:
-            wanted, unusable = _of_episodes(registry, found.episodes)
-        else:
-            wanted, unusable = _named(registry, games, path, found.episodes), []
-        specs = [spec for spec in wanted if spec.game_name in found.episodes]
-        for text in unusable:
-            note(f"clem: {text}")
-            status = 1
-        with progress("scoring"):
-            results = score(found, specs, force=force, processes=processes)
+        try:
+            present = {episode.experiment for episodes in found.episodes.values() for episode in episodes}
+            absent = [name for name in experiments if name not in present]
+            if not found.episodes or absent:
+                raise RunError(f"{path}: holds no completed episode{_selection(models, absent or experiments)}")
+            is_all = ALL in games
+            if is_all:
+                wanted, unusable = _of_episodes(registry, found.episodes)
+            else:
+                wanted, unusable = _named(registry, games, path, found.episodes), []
+            specs = [spec for spec in wanted if spec.game_name in found.episodes]
+            for text in unusable:
+                note(f"clem: {text}")
+            with progress("scoring"):
+                results = score(found, specs, force=force, processes=processes)
+        finally:  # scoring can find out more about a damaged store
+            show_some([f"clem: {place}: {scrub(text)}" for place, text in found.problems])
+    status = 1 if found.problems or unusable else 0
     for each in results:
         _show(each)
         status = 1 if each.failed or each.missed else status

@@ -5,7 +5,6 @@ All give the same :class:`Episode`. Bodies are read when they are asked for. It 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Generator, Hashable, Iterator
@@ -161,8 +160,7 @@ class _StoreEpisode(Episode):
     @cached_property
     def interactions(self) -> dict[str, Any]:
         text = self._reader.interactions(self._stored)
-        value: dict[str, Any] = json.loads(text) if text else {}
-        return value
+        return self._reader.parsed(self._stored, text, "record") if text else {}
 
     def interactions_json(self) -> bytes:
         return self._reader.interactions(self._stored)
@@ -173,8 +171,7 @@ class _StoreEpisode(Episode):
         if in_file is not None:
             return in_file
         text = self._reader.scores(self._stored)
-        value: dict[str, Any] | None = json.loads(text) if text else None
-        return value
+        return self._reader.parsed(self._stored, text, "scores") if text else None
 
     def calls(self) -> list[StoredCall]:
         return self._reader.calls(self._stored)

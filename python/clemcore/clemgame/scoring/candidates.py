@@ -76,6 +76,20 @@ class Found:
     problems: list[tuple[str, str]] = field(default_factory=list)
     left_out: int = 0
 
+    def add_damage(self, run: str, reason: str, what: str) -> None:
+        """Note that a store turned out to be damaged, in one problem with what is known of it already.
+
+        Args:
+            run: the folder of the run.
+            reason: what is wrong with the store.
+            what: what was done instead, as a sentence.
+        """
+        for index, (known, text) in enumerate(self.problems):
+            if known == run:
+                self.problems[index] = (run, f"{text}. {what}")
+                return
+        self.problems.append((run, f"{reason}. {what}"))
+
 
 def find(
     path: Path,
@@ -124,24 +138,34 @@ def find(
 
 
 def _of_run(run: Path, ledger: ScoreLedger, problems: list[tuple[str, str]]) -> Iterator[Candidate]:
-    """Give the episodes of a run: those of its store, or those of its files if the store cannot be read.
+    """Give the episodes of a run: those of its store, and those of its files that a damaged store does not give.
 
     Raises:
         MixedRunError: nobody knows which of the files are of this run.
     """
+    known: set[tuple[str, str, int, int]] = set()
     if store_files(run):
+        lost: list[str] = []
         try:
-            yield from _of_store(run, ledger, problems)
+            yield from _of_store(run, ledger, known, lost)
         except MixedRunError:
             raise
         except StoreError as fault:
             problems.append((str(run), f"{fault}. Its classic files are scored instead, if there are any"))
         else:
-            return
-    yield from _of_files(run, ledger)
+            if not lost:
+                return
+            more = "The classic files of the others are scored, if there are any"
+            problems += [(str(run), f"{text}. {more}") for text in lost]
+    for episode in _of_files(run, ledger):
+        if (episode.game, episode.experiment, episode.game_id, episode.epoch) not in known:
+            yield episode
 
 
-def _of_store(run: Path, ledger: ScoreLedger, problems: list[tuple[str, str]]) -> Iterator[Candidate]:
+def _of_store(
+    run: Path, ledger: ScoreLedger, known: set[tuple[str, str, int, int]], lost: list[str]
+) -> Iterator[Candidate]:
+    """Give the played episodes of a store. ``known`` takes all its episodes, ``lost`` what cannot be read of it."""
     from clemcore.clemgame.store.reader import RunReader
 
     with RunReader(run) as reader:
@@ -149,9 +173,10 @@ def _of_store(run: Path, ledger: ScoreLedger, problems: list[tuple[str, str]]) -
         scored: set[tuple[int, int]] = set()
         with contextlib.suppress(StoreError):  # those are scored again
             scored = reader.scored()
-        problems += [(str(run), problem) for problem in reader.problems]
+        lost += reader.problems
     has_epochs = any(episode.key.epoch > 1 for episode, _ in episodes)
     base = str(run)
+    known.update((key.game, key.experiment, key.game_id, key.epoch) for key in (each.key for each, _ in episodes))
     for episode, shard in episodes:
         if episode.state.state != "played":
             continue

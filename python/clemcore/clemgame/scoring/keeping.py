@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.scoring.candidates import Candidate
@@ -31,12 +32,18 @@ class ScoreKeeper(contextlib.AbstractContextManager["ScoreKeeper"]):
     Args:
         ledgers: the ledgers by run.
         on_scored: called with the number of episodes that were kept.
+
+    Attributes:
+        unwritten: runs with files whose store cannot be written because it is damaged, with the reason.
     """
 
     def __init__(self, ledgers: Mapping[str, ScoreLedger], on_scored: Callable[[int], None] | None = None) -> None:
         self._ledgers = ledgers
         self._on_scored = on_scored
         self._stores: dict[tuple[str, str], RunStore | None] = {}
+        # Stores that take scores which no file has.
+        self._needed: set[tuple[str, str]] = set()
+        self.unwritten: dict[str, str] = {}
         self._waiting = 0
         self._saved = time.monotonic()
 
@@ -67,14 +74,37 @@ class ScoreKeeper(contextlib.AbstractContextManager["ScoreKeeper"]):
         store = self._store_of(episode)
         if store is None:
             return False
-        store.keep_scores(_key(episode), body)
+        place = episode.run, episode.shard
+        if not episode.has_files:
+            self._needed.add(place)
+        with self._writing(place):
+            store.keep_scores(_key(episode), body)
         self._waiting += 1
         if self._waiting >= _AT_ONCE:
             self._waiting = 0
-            for each in self._stores.values():
+            for other, each in list(self._stores.items()):
                 if each is not None:
-                    each.flush()
-        return True
+                    with self._writing(other):
+                        each.flush()
+        return self._stores[place] is not None
+
+    @contextlib.contextmanager
+    def _writing(self, place: tuple[str, str]) -> Iterator[None]:
+        """Write nothing more to a store after the block failed, unless scores would be lost.
+
+        Raises:
+            StoreError: the block failed, and some scores are not in files.
+        """
+        try:
+            yield
+        except StoreError as fault:
+            if place in self._needed:
+                raise
+            self.unwritten[place[0]] = str(fault)
+            store, self._stores[place] = self._stores[place], None
+            if store is not None:
+                with contextlib.suppress(StoreError):
+                    store.close()
 
     def failed(self, episode: Candidate) -> None:
         """Forget the scores of an episode that could not be scored, and remove those that were computed here."""
@@ -82,19 +112,24 @@ class ScoreKeeper(contextlib.AbstractContextManager["ScoreKeeper"]):
             with contextlib.suppress(OSError):
                 os.unlink(f"{episode.folder}/scores.json")  # noqa: PTH108
         if episode.attempt and (store := self._store_of(episode)) is not None:
-            store.drop_scores(_key(episode))
+            with self._writing((episode.run, episode.shard)):
+                store.drop_scores(_key(episode))
 
     def _store_of(self, episode: Candidate) -> RunStore | None:
-        """Return the store that an episode is in, or None if another process writes it."""
+        """Return the store that an episode is in, or None if another process writes it or it is damaged."""
         from clemcore.clemgame.store import RunStore
+        from clemcore.clemgame.store.lock import writer_of
+        from clemcore.clemgame.store.schema import file_name
 
         place = episode.run, episode.shard
         if place not in self._stores:
             try:
                 self._stores[place] = RunStore.open(episode.run, shard=episode.shard)
-            except StoreError:
+            except StoreError as fault:
                 if not episode.has_files:
                     raise
+                if writer_of(Path(episode.run, file_name(episode.shard))) is None:
+                    self.unwritten[episode.run] = str(fault)
                 self._stores[place] = None  # a run goes on; the next scoring writes into the store
         return self._stores[place]
 
@@ -108,9 +143,10 @@ class ScoreKeeper(contextlib.AbstractContextManager["ScoreKeeper"]):
     def __exit__(self, *_: object) -> None:
         """Write what is left. The stores come first: the ledger must not say more than they hold."""
         try:
-            for store in self._stores.values():
+            for place, store in list(self._stores.items()):
                 if store is not None:
-                    store.close()
+                    with self._writing(place):
+                        store.close()
         finally:
             self._save()
 

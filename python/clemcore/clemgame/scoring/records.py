@@ -56,12 +56,14 @@ class Record:
 
     Attributes:
         facts: what the ledger keeps about it.
+        damage: why it was read from its files although it is in a store; else "".
     """
 
     experiment: dict[str, Any]
     instance: dict[str, Any]
     interactions: dict[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
+    damage: str = ""
 
 
 class Records:
@@ -78,12 +80,24 @@ class Records:
             reader.close()
 
     def read(self, source: Source) -> Record:
-        """Read an episode.
+        """Read an episode; from its files if they are there and its store is damaged.
 
         Raises:
             StoreError: a file is damaged; the message names it.
         """
-        return self._of_store(source) if source.attempt else self._of_files(source)
+        if not source.attempt:
+            return self._of_files(source)
+        try:
+            return self._of_store(source)
+        except StoreError as fault:
+            if not source.has_files:
+                raise
+            try:
+                found = self._of_files(source)
+            except StoreError as other:
+                raise StoreError(f"{other}. In the store, it cannot be read either: {fault}") from fault
+            found.damage = str(fault)
+            return found
 
     def _of_files(self, source: Source) -> Record:
         files: list[bytes] = []
@@ -125,7 +139,8 @@ class Records:
             "interactions": None,
             "instance": None,
         }
-        return Record(reader.experiment(stored), reader.instance(stored), json.loads(text), facts)
+        interactions = reader.parsed(stored, text, "record")
+        return Record(reader.experiment(stored), reader.instance(stored), interactions, facts)
 
     def scores(self, source: Source) -> dict[str, Any] | None:
         """Return the scores that are kept of an episode, or None."""

@@ -106,7 +106,7 @@ def score(
     """Score the completed episodes of games.
 
     Args:
-        found: the episodes, from :func:`find`.
+        found: the episodes, from :func:`find`; its problems take stores that turn out to be damaged.
         specs: the games.
         force: also score episodes whose scores are current.
         compare: write nothing; compare with the scores that are there.
@@ -132,9 +132,14 @@ def score(
         parts = max(1, min(processes.number, len(pending) // FEWEST))
         jobs += [_Job(spec, code, pending[part::parts], result) for part in range(parts) if pending]
     with ScoreKeeper(found.ledgers, on_scored) as keeper:
-        _Lanes(processes, keeper, compare=compare).do(jobs)
+        lanes = _Lanes(processes, keeper, compare=compare)
+        lanes.do(jobs)
     for result in results:
         result.missed -= result.count
+    for run, (reason, count) in lanes.damaged.items():
+        found.add_damage(run, reason, f"The records of {count} episodes were scored from their classic files")
+    for run, reason in keeper.unwritten.items():
+        found.add_damage(run, reason, "The scores of the run are in its files only")
     return results
 
 
@@ -154,7 +159,11 @@ def _pending(episodes: Sequence[Candidate], code: str, found: Found) -> list[Can
 
 
 class _Lanes:
-    """Processes that score, each driven by a thread."""
+    """Processes that score, each driven by a thread.
+
+    Attributes:
+        damaged: runs in whose store records cannot be read: the first reason, and how many were read from files.
+    """
 
     def __init__(self, processes: Processes, keeper: ScoreKeeper, *, compare: bool) -> None:
         self._keeper = keeper
@@ -166,6 +175,7 @@ class _Lanes:
         # Jobs that must be done again alone, by game.
         self._again: dict[str, list[_Job]] = {}
         self._lock = threading.Lock()
+        self.damaged: dict[str, tuple[str, int]] = {}
 
     def do(self, jobs: Sequence[_Job]) -> None:
         """Do all jobs."""
@@ -283,6 +293,7 @@ class _Lanes:
             making = Making(job.code, "", job.files)
             for facts in message["episodes"]:
                 number = facts.pop("number")
+                self._note_damage(job.episodes[number], facts.pop("damage", ""))
                 self._keeper.keep(job.episodes[number], making, facts)
                 job.known.add(number)
             job.count += len(message["episodes"])
@@ -296,6 +307,7 @@ class _Lanes:
                 result.warned.append((message["place"], message["text"]))
         elif kind == "compared":
             job.known.add(message["number"])
+            self._note_damage(job.episodes[message["number"]], message["damage"])
             self._compared(result, message)
         elif kind == "broken":
             job.failed.append((job.spec.game_name, message["text"]))
@@ -306,6 +318,11 @@ class _Lanes:
             job.count, job.failed = 0, []  # all of them are scored again
         elif kind == "done":
             job.has_ended = True
+
+    def _note_damage(self, episode: Candidate, damage: str) -> None:
+        if damage:
+            first, count = self.damaged.get(episode.run, (damage, 0))
+            self.damaged[episode.run] = first, count + 1
 
     @staticmethod
     def _compared(result: Scored, message: dict[str, Any]) -> None:

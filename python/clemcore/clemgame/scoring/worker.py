@@ -139,13 +139,17 @@ class _Job:
                 write_scores(scorer, folder)
             data, state = _written(scorer, f"{folder}/{SCORES}")
         if self._order["compare"]:
-            self._compare(number, source, records, data)
+            self._compare(number, source, records, data, found.damage)
             return
         if not self._is_told:
             self._is_told = True
             self._teller.tell("making", files=_sources_of(type(scorer), str(self._spec.game_path)))
         facts = {"number": number, "hash": short_hash(data), "scores": state if source.has_files else None}
-        self._teller.scored(facts | found.facts | ({"body": data.decode()} if source.attempt else {}))
+        if found.damage:  # nothing is written to a damaged store
+            facts["damage"] = found.damage
+        elif source.attempt:
+            facts["body"] = data.decode()
+        self._teller.scored(facts | found.facts)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{source.folder}/{FAILURE}")  # noqa: PTH108
             if not source.has_files:  # the error alone had made the folder of the episode
@@ -165,11 +169,11 @@ class _Job:
         finally:
             self._writes.is_active = False
 
-    def _compare(self, number: int, source: Source, records: Records, data: bytes) -> None:
+    def _compare(self, number: int, source: Source, records: Records, data: bytes, damage: str) -> None:
         before = records.scores(source)
         difference = None if before is None else first_difference(before, json.loads(data))
-        is_scored = before is not None
-        self._teller.tell("compared", number=number, place=source.folder, is_scored=is_scored, text=difference)
+        about = {"number": number, "place": source.folder, "damage": damage}
+        self._teller.tell("compared", **about, is_scored=before is not None, text=difference)
 
     def _failed(self, number: int, source: Source, fault: BaseException) -> None:
         text = _reason(fault, str(self._spec.game_path))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clemcore.clemgame.store import belonging, schema
 from clemcore.clemgame.store.contents import ENDED, EpisodeState, StoredCall
+from clemcore.clemgame.store.faults import damaged
 from clemcore.clemgame.store.file_reader import ReaderOfVersion1, StoredEpisode, opened
 from clemcore.clemgame.store.frames import Stream
 from clemcore.clemgame.store.lock import writer_of
@@ -146,13 +147,29 @@ class RunReader:
     def instance(self, episode: EpisodeKey | StoredEpisode) -> dict[str, Any]:
         """Return the instance of an episode, as it was read."""
         found = self._of(episode)
-        value: dict[str, Any] = json.loads(self._files[found.file].piece(found.pieces[1]))
-        return value
+        return self.parsed(found, self._files[found.file].piece(found.pieces[1]), "instance")
 
     def experiment(self, episode: EpisodeKey | StoredEpisode) -> dict[str, Any]:
         """Return the experiment of an episode, without its instances."""
         found = self._of(episode)
-        value: dict[str, Any] = json.loads(self._files[found.file].piece(found.pieces[0]))
+        return self.parsed(found, self._files[found.file].piece(found.pieces[0]), "experiment")
+
+    def parsed(self, episode: StoredEpisode, body: bytes, what: str) -> dict[str, Any]:
+        """Return what JSON of an episode stands for.
+
+        Args:
+            episode: the episode.
+            body: the JSON.
+            what: its name, for the message.
+
+        Raises:
+            StoreError: it is not JSON; the message names the file.
+        """
+        try:
+            value: dict[str, Any] = json.loads(body)
+        except ValueError as fault:  # also bytes that are not UTF-8
+            where = self._files[episode.file].path
+            raise damaged(where, f"the {what} of {episode.key} cannot be read as JSON") from fault
         return value
 
     def interactions(self, episode: EpisodeKey | StoredEpisode) -> bytes:
