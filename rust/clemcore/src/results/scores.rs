@@ -19,19 +19,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Score)>, &'static str> {
         return Err("holds no JSON object");
     }
     let mut found = None;
-    file(text, &mut found).ok_or("is not JSON, or ends early")?;
+    let mut fault = "is not JSON, or ends early";
+    file(text, &mut found, &mut fault).ok_or(fault)?;
     found.ok_or("has no object \"episode scores\"")
 }
 
-/// Reads a file, and the episode scores if it has some; `None` if it is not JSON.
-fn file(text: &str, found: &mut Option<Vec<(String, Score)>>) -> Option<()> {
+/// Reads a file, and the episode scores if it has some; `None` if it has a fault.
+fn file(text: &str, found: &mut Option<Vec<(String, Score)>>, fault: &mut &'static str) -> Option<()> {
     let mut cursor = Cursor::new(text, 0);
     cursor.expect(b'{')?;
     if !cursor.closes(b'}')? {
         loop {
             let name = name(&mut cursor)?;
             if name == PART && cursor.next()? == b'{' {
-                *found = Some(members(&mut cursor)?);
+                *found = Some(members(&mut cursor, fault)?);
             } else {
                 cursor.skip()?;
             }
@@ -50,7 +51,7 @@ fn name(cursor: &mut Cursor<'_>) -> Option<String> {
     Some(name)
 }
 
-fn members(cursor: &mut Cursor<'_>) -> Option<Vec<(String, Score)>> {
+fn members(cursor: &mut Cursor<'_>, fault: &mut &'static str) -> Option<Vec<(String, Score)>> {
     let mut scores: Vec<(String, Score)> = Vec::with_capacity(16);
     cursor.expect(b'{')?;
     if cursor.closes(b'}')? {
@@ -58,7 +59,7 @@ fn members(cursor: &mut Cursor<'_>) -> Option<Vec<(String, Score)>> {
     }
     loop {
         let name = name(cursor)?;
-        let score = score(cursor)?;
+        let score = score(cursor, fault)?;
         match scores.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = score,
             None => scores.push((name, score)),
@@ -70,7 +71,7 @@ fn members(cursor: &mut Cursor<'_>) -> Option<Vec<(String, Score)>> {
 }
 
 /// One score; 3.7.2 could write numbers that JSON does not have.
-fn score(cursor: &mut Cursor<'_>) -> Option<Score> {
+fn score(cursor: &mut Cursor<'_>, fault: &mut &'static str) -> Option<Score> {
     cursor.next()?;
     let rest = &cursor.text[cursor.at..];
     for (word, number) in [("NaN", f64::NAN), ("Infinity", f64::INFINITY), ("-Infinity", f64::NEG_INFINITY)] {
@@ -79,7 +80,12 @@ fn score(cursor: &mut Cursor<'_>) -> Option<Score> {
             return Some(Score::Float(number));
         }
     }
-    cursor.value(1).map(Score::of)
+    let score = Score::of(cursor.value(1)?);
+    if matches!(score, Score::Float(number) if number.is_infinite()) {
+        *fault = "has a number that is too large for a float";
+        return None;
+    }
+    Some(score)
 }
 
 #[cfg(test)]
@@ -115,6 +121,8 @@ mod tests {
         assert_eq!(read(b""), Err("is empty"));
         assert_eq!(read(b"\xFF"), Err("is not UTF-8"));
         assert_eq!(read(b"[]"), Err("holds no JSON object"));
+        let large = format!("{{\"episode scores\": {{\"Main Score\": 1{}}}}}", "0".repeat(400));
+        assert_eq!(read(large.as_bytes()), Err("has a number that is too large for a float"));
         assert_eq!(read(b"{]"), Err("is not JSON, or ends early"));
         assert_eq!(read(b"{}"), Err("has no object \"episode scores\""));
         assert_eq!(read(b"{\"episode scores\": null}"), Err("has no object \"episode scores\""));
