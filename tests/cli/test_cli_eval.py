@@ -181,6 +181,35 @@ def test_episodes_without_scores_are_counted_and_raise_no_clemscore(clem: Clem) 
     assert Path("results/results.csv").read_bytes() == before
 
 
+@pytest.mark.parametrize("odd", [{}, {"Main Score": 50}, {"Aborted": None, "Main Score": 50}, {"Aborted": 2}])
+def test_scores_that_do_not_say_whether_an_episode_was_played_are_named(clem: Clem, odd: dict[str, Any]) -> None:
+    for number, scores in enumerate([GOOD, odd, odd]):
+        write(Path(f"results/mock/taboo/high/instance_{number:05d}"), scores)
+    for _ in range(2):  # the second one knows the scores
+        done = clem("eval")
+        assert done.returncode == 0
+        assert 'mock, taboo: 2 episodes have scores without an "Aborted" from 0 to 1' in done.stderr
+        found = json.loads(Path("results/results.json").read_text())["models"]["mock"]
+        assert (found["clemscore"], found["is_complete"]) == (None, False)
+        assert [found["counts"][name] for name in ("planned", "played", "aborted", "unscored")] == [3, 1, 0, 2]
+    assert Path("results/results.csv").read_text().startswith(',"-, clemscore","all, Average % Played"')
+
+
+def test_a_number_that_is_too_large_does_not_count(clem: Clem) -> None:
+    write(Path("results/mock/taboo/high/instance_00000"), GOOD)
+    write(Path("results/mock/taboo/high/instance_00001"), {"Aborted": 0, "Main Score": 10**400})
+    done = clem("eval")
+    assert done.returncode == 1
+    assert "instance_00001/scores.json has a number that is too large for a float" in done.stderr
+    assert "inf" not in Path("results/results.csv").read_text()
+
+
+def test_a_model_that_aborts_everything_has_no_clemscore_and_a_note(clem: Clem) -> None:
+    for number in range(3):
+        write(Path(f"results/mock/taboo/high/instance_{number:05d}"), {"Aborted": 1, "Main Score": None})
+    assert "mock: all episodes were aborted, so nothing has a quality score or a clemscore" in clem("eval").stderr
+
+
 def test_a_store_says_what_became_of_its_episodes(clem: Clem) -> None:
     write_game(Path(), instances=2)
     play("classic")

@@ -116,8 +116,12 @@ def eval_(
     show_some(without_repeats(f"clem: {problem.place} {scrub(problem.text)}" for problem in done.problems))
     show_some([_unknown(names, counts) for names, counts in done.unknown.items()])
     show_some([f"clem: {scrub(line)}" for line in _odd_scales(done.figures)])
+    show_some([f"clem: {scrub(line)}" for line in _without_outcome(done.figures)])
     table(_HEADER, _rows(done.table, done.figures))
     note_cautions(model["intervals"]["clemscore"] for model in done.figures["models"].values())
+    for name, found in done.figures["models"].items():
+        if found["counts"]["aborted"] == found["counts"]["planned"] > 0:
+            note(f"clem: {scrub(name)}: all episodes were aborted, so nothing has a quality score or a clemscore")
     if pairs:
         show_pairs(done.figures)
     if costs:
@@ -177,6 +181,20 @@ def _unknown(names: tuple[str, str], counts: Mapping[str, int]) -> str:
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     number = sum(counts.values())
     return f"clem: {model}, {game}: {number} {'episode has' if number == 1 else 'episodes have'} no scores ({told})"
+
+
+def _without_outcome(figures: dict[str, Any]) -> list[str]:
+    """Say which scores do not tell whether their episodes were played."""
+    lines = []
+    for name, model in figures["models"].items():
+        for game, cell in model["games"].items():
+            if number := cell.get("without_outcome", 0):
+                what = "1 episode has scores" if number == 1 else f"{number} episodes have scores"
+                lines.append(
+                    f'{name}, {game}: {what} without an "Aborted" from 0 to 1, so nobody knows whether they were '
+                    "played, and the clemscore is incomplete. Correct the scorer and run 'clem score --force'"
+                )
+    return lines
 
 
 def _odd_scales(figures: dict[str, Any]) -> list[str]:

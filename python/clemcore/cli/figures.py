@@ -40,7 +40,9 @@ def show_pairs(figures: dict[str, Any]) -> None:
 
 def _cell(row: dict[str, Any]) -> str:
     counts, interval = row["counts"], row["intervals"]["clemscore"]
-    return f"{_number(row['clemscore'])} ({ends_of(interval)}, {counts['played']}/{counts['planned']})"
+    is_incomplete = counts["planned"] > counts["played"] + counts["aborted"]
+    clemscore = "incomplete" if is_incomplete else _number(row["clemscore"])
+    return f"{clemscore} ({ends_of(interval)}, {counts['played']}/{counts['planned']})"
 
 
 def show_costs(figures: dict[str, Any]) -> None:

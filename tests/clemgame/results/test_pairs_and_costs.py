@@ -116,12 +116,14 @@ def test_pairs_are_shown_by_role_with_counts_and_strengths(clem: Clem) -> None:
     assert list(pairs) == [("a", "a"), ("a", "b"), ("b", "a")]
     assert pairs["b", "a"]["counts"]["missing"] == 1
     assert pairs["a", "b"]["clemscore"] == 60
+    assert pairs["b", "a"]["clemscore"] is figures["models"]["b--a"]["clemscore"] is None
     models = figures["strengths"]["duel"]["models"]
     assert [models["a"][each] for each in ("wins", "draws", "defeats")] == [5, 1, 2]
     assert list(models) == ["a", "b"]
     lines = (results / "pairs.csv").read_text().splitlines()
     assert lines[0].startswith("game,role 1,role 2,line_up,planned,played,aborted,lost,limit,error,missing")
     assert lines[3].startswith("duel,b,a,b--a,5,4,0,0,0,0,1,0,")
+    assert "incomplete (" in done.stdout
     assert "4/5" in done.stdout
 
 
@@ -146,8 +148,8 @@ def test_scores_on_another_scale_are_named(clem: Clem) -> None:
     assert "main scores from 0.5 to 400 are not on the scale from 0 to 100" in done.stderr
 
 
-def test_a_main_score_that_no_float_holds_is_named(clem: Clem) -> None:
-    write(Path("results/a"), ["a"], [{"Main Score": 10**400}, {"Main Score": 50}])
+def test_an_infinite_main_score_is_named(clem: Clem) -> None:
+    write(Path("results/a"), ["a"], [{"Main Score": float("inf")}, {"Main Score": 50}])
     done = clem("eval")
     assert (done.returncode, "unexpected" in done.stderr) == (0, False), done.stderr
     assert "some main scores are infinite or too large" in done.stderr

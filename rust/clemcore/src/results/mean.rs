@@ -31,11 +31,6 @@ impl Mean {
     pub(super) fn with(self, count: u32, number: f64) -> f64 {
         (self.sum + f64::from(count) * number) / f64::from(self.count + count)
     }
-
-    /// How many numbers there are, and how many of them would be 1 if all are 0 or 1.
-    pub(super) fn counts(self) -> (u32, f64) {
-        (self.count, self.sum)
-    }
 }
 
 /// The standard deviation of a sample, by Welford's method; NaN for a single number.

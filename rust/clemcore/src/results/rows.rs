@@ -64,6 +64,12 @@ impl Evaluation {
         for (name, score) in scores {
             self.push(episode, &name, score);
         }
+        if self.rows.len() == start {
+            // Without a row, it would be in no count.
+            let Episode { game, model, experiment, episode } = episode;
+            let key = [game, model, experiment, episode].map(|name| self.names.number(name));
+            self.without.push((key, Fate::Scored));
+        }
         self.spans.push([start, self.rows.len()]);
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! `results.json`: the numbers of the table with the counts behind them, for programs.
-use super::episodes::Unknown;
 use super::mean::round;
 use super::rows::Evaluation;
 use super::statistics::{Cell, Settings, json as figures, report};
 use super::table::{average, bounds, deviation, groups, percent, quality, sorted};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -13,52 +13,55 @@ pub(super) fn json(evaluation: &Evaluation, settings: &Settings) -> String {
     let groups = groups(evaluation);
     let reports = report(evaluation, settings);
     let unknown = &evaluation.unknown;
-    let keys = || groups.keys().chain(unknown.keys());
+    // A game whose scores have other names is in no group.
+    let number = |name: &str| evaluation.names.find(name);
+    let reported =
+        reports.iter().flat_map(|model| model.games.iter().map(move |game| (&game.name, &model.name)));
+    let keys: BTreeSet<(u32, u32)> = reported
+        .filter_map(|(game, model)| Some((number(game)?, number(model)?)))
+        .chain(groups.keys().copied())
+        .chain(unknown.keys().copied())
+        .collect();
     let mut models = Map::new();
-    for model in sorted(evaluation, keys().map(|(_, model)| *model)) {
+    for model in sorted(evaluation, keys.iter().map(|(_, model)| *model)) {
         let name = evaluation.names.name(model);
         let report = reports.iter().find(|each| each.name == name);
-        let games = sorted(evaluation, keys().filter(|(_, of)| *of == model).map(|(game, _)| *game));
+        let games = sorted(evaluation, keys.iter().filter(|(_, of)| *of == model).map(|(game, _)| *game));
         let [played, score] = average(&groups, &games, model);
         let mut total = [0; COUNTS.len()];
+        let mut without_outcome = 0;
         let mut cells = Map::new();
         for game in &games {
             let group = groups.get(&(*game, model)).copied().unwrap_or_default();
-            let unknown = unknown.get(&(*game, model)).copied().unwrap_or_default();
-            let (scored, of_played) = group[0].unwrap_or_default().mean.counts();
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a sum of zeros and ones"
-            )]
-            let [of_played, lost] =
-                [of_played, group[2].unwrap_or_default().mean.counts().1].map(|sum| sum as u32);
-            let counts = counts(scored, of_played, lost, &unknown);
+            let name = evaluation.names.name(*game);
+            let found = report.and_then(|report| report.games.iter().find(|each| each.name == name));
+            let counts = counts(found.map_or([0; 7], |found| found.counts));
             for (sum, count) in total.iter_mut().zip(counts) {
                 *sum += count;
             }
+            without_outcome += found.map_or(0, |found| found.without_outcome);
             let main = group[1].as_ref();
-            let name = evaluation.names.name(*game);
             let mut cell = Map::new();
             cell.insert("counts".into(), named(counts).into());
             cell.insert("played_percent".into(), json!(group[0].as_ref().map(percent)));
             cell.insert("quality_score".into(), json!(main.map(quality)));
             cell.insert("quality_score_std".into(), json!(main.map(deviation)));
-            if let Some(found) = report.and_then(|report| report.games.iter().find(|each| each.name == name))
-            {
+            if let Some(found) = found {
                 cell.append(&mut figures::of_cell(found));
                 cell.insert("experiments".into(), experiments(found).into());
             }
             cells.insert(name.to_owned(), cell.into());
         }
         let limits = bounds(&groups, unknown, model);
+        // The table is that of 3.7.2 if scores do not say whether an episode was played. So it has no bounds then.
+        let is_complete = limits.is_none() && without_outcome == 0;
         models.insert(
             name.to_owned(),
             json!({
-                "clemscore": if limits.is_some() { f64::NAN } else { round(played / 100.0 * score) },
+                "clemscore": if is_complete { round(played / 100.0 * score) } else { f64::NAN },
                 "clemscore_without_missing": round(played / 100.0 * score),
                 "bounds": limits,
-                "is_complete": limits.is_none(),
+                "is_complete": is_complete,
                 "counts": named(total),
                 "average_played_percent": played,
                 "average_quality_score": score,
@@ -76,19 +79,15 @@ pub(super) fn json(evaluation: &Evaluation, settings: &Settings) -> String {
 const COUNTS: [&str; 8] = ["planned", "played", "aborted", "lost", "limit", "error", "missing", "unscored"];
 
 /// The counts of a cell. Those that were lost are among the played ones.
-fn counts(scored: u32, played: u32, lost: u32, unknown: &Unknown) -> [u32; COUNTS.len()] {
-    let Unknown { error, limit, missing, unscored } = *unknown;
-    [scored + unknown.count(), played, scored.saturating_sub(played), lost, limit, error, missing, unscored]
+fn counts([scored, played, lost, limit, error, missing, unscored]: [u32; 7]) -> [u32; COUNTS.len()] {
+    let planned = scored + limit + error + missing + unscored;
+    [planned, played, scored.saturating_sub(played), lost, limit, error, missing, unscored]
 }
 
 fn experiments(game: &Cell) -> Map<String, Value> {
     game.experiments
         .iter()
-        .map(|each| {
-            let [scored, played, lost, limit, error, missing, unscored] = each.counts;
-            let counts = counts(scored, played, lost, &Unknown { error, limit, missing, unscored });
-            (each.name.clone(), figures::of_experiment(each, named(counts).into()))
-        })
+        .map(|each| (each.name.clone(), figures::of_experiment(each, named(counts(each.counts)).into())))
         .collect()
 }
 
@@ -138,6 +137,35 @@ mod tests {
         assert_eq!(counts, &wanted);
         assert_eq!(&found["models"]["a"]["counts"], &wanted);
         assert_eq!(found["models"]["a"]["clemscore"], Value::Null);
+    }
+
+    #[test]
+    fn scores_that_do_not_say_whether_an_episode_was_played_are_counted() {
+        let json = |scores: &[&str]| -> Value {
+            let evaluation = evaluation_of(scores.iter().copied());
+            serde_json::from_str(&evaluation.json(&Settings::default())).unwrap()
+        };
+        let played = r#"{"Aborted": 0, "Main Score": 80}"#;
+        for odd in [
+            "{}",
+            r#"{"x": 1}"#,
+            r#"{"Main Score": 40}"#,
+            r#"{"Aborted": null}"#,
+            r#"{"Aborted": 2, "Main Score": 9}"#,
+        ] {
+            let found = &json(&[played, odd, odd])["models"]["a"];
+            let [planned, of_played, aborted, unscored] =
+                ["planned", "played", "aborted", "unscored"].map(|name| found["counts"][name].as_u64());
+            assert_eq!([planned, of_played, aborted, unscored], [3, 1, 0, 2].map(Some), "{odd}");
+            assert_eq!([&found["is_complete"], &found["clemscore"]], [&json!(false), &Value::Null]);
+            assert_eq!(found["games"]["taboo"]["without_outcome"], 2);
+            assert_eq!(found["games"]["taboo"]["clemscore"], Value::Null);
+        }
+        let none = &json(&[r#"{"Main Score": 40}"#; 3])["models"]["a"];
+        assert_eq!(none["counts"]["planned"], 3);
+        assert_eq!(none["intervals"]["clemscore"]["note"], "no scores");
+        let empty = &json(&[r#"{"Aborted": 0, "Main Score": null}"#; 3])["models"]["a"];
+        assert_eq!(empty["intervals"]["clemscore"]["note"], "no scores");
     }
 
     #[test]

@@ -130,6 +130,9 @@ impl Assumed {
         let spreads = self.spreads();
         let is_known = self.instances(3) > 0;
         let of = |which: usize, alike: Option<Interval>| {
+            if self.value[which].is_nan() {
+                return Err(NOTHING);
+            }
             if !is_known && (which == 1 || self.instances(1) == 0) {
                 return Err(NOTHING);
             }

@@ -35,6 +35,16 @@ impl Episode {
         Self { fate, played: f64::NAN, main: f64::NAN, lost: f64::NAN, success: f64::NAN }
     }
 
+    /// Whether scores say if it was played: "Aborted" may be missing, or not be from 0 to 1.
+    pub(super) fn has_outcome(&self) -> bool {
+        (0.0..=1.0).contains(&self.played)
+    }
+
+    /// What it counts as: one with scores that do not say whether it was played counts as not scored.
+    pub(super) fn counted_as(&self) -> Fate {
+        if self.fate == Fate::Scored && !self.has_outcome() { Fate::Unscored } else { self.fate }
+    }
+
     fn is_known(&self) -> bool {
         self.fate == Fate::Scored
     }
@@ -169,7 +179,6 @@ fn episodes(evaluation: &Evaluation) -> Vec<([u32; 4], Episode)> {
     let mut at = usize::MAX;
     for row in &evaluation.rows {
         let [game, model, experiment, episode, metric] = row.names;
-        let Some(which) = metrics.iter().position(|known| *known == Some(metric)) else { continue };
         let key = [game, model, experiment, episode];
         if found.get(at).is_none_or(|(known, _)| *known != key) {
             at = *places.entry(key).or_insert_with(|| {
@@ -177,6 +186,8 @@ fn episodes(evaluation: &Evaluation) -> Vec<([u32; 4], Episode)> {
                 found.len() - 1
             });
         }
+        // An episode counts whatever its scores are called.
+        let Some(which) = metrics.iter().position(|known| *known == Some(metric)) else { continue };
         let number = row.score.number().unwrap_or(f64::NAN);
         if let Some((_, episode)) = found.get_mut(at) {
             match which {

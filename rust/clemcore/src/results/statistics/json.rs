@@ -51,7 +51,11 @@ pub(in crate::results) fn of_cell(cell: &Cell) -> Map<String, Value> {
     found.insert("instances".into(), cell.instances.into());
     found.insert("epochs".into(), cell.epochs.into());
     found.insert("level".into(), cell.level.into());
-    found.insert("clemscore".into(), rounded(cell.clemscore.value).into());
+    let is_complete = cell.counts[3..].iter().all(|count| *count == 0);
+    let clemscore = rounded(cell.clemscore.value);
+    found.insert("clemscore".into(), if is_complete { clemscore } else { f64::NAN }.into());
+    found.insert("clemscore_without_missing".into(), clemscore.into());
+    found.insert("without_outcome".into(), cell.without_outcome.into());
     found.insert("success_percent".into(), rounded(cell.success.value).into());
     found.insert("main_score_range".into(), json!(cell.range));
     found.insert(

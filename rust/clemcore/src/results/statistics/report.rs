@@ -36,6 +36,8 @@ pub struct Cell {
     pub name: String,
     /// Episodes: scored, played, lost, limit, error, missing, unscored.
     pub counts: [u32; 7],
+    /// Episodes among the unscored ones whose scores do not say whether they were played.
+    pub without_outcome: u32,
     /// The level of its intervals.
     pub level: f64,
     /// Instances, those without scores included.
@@ -148,7 +150,7 @@ fn cell(
     let count = |is: &dyn Fn(&Episode) -> bool| {
         u32::try_from(episodes.iter().filter(|each| is(each)).count()).unwrap_or(u32::MAX)
     };
-    let of = |fate: Fate| count(&|each: &Episode| each.fate == fate);
+    let of = |fate: Fate| count(&|each: &Episode| each.counted_as() == fate);
     let mains = || episodes.iter().map(|each| each.main).filter(|main| !main.is_nan());
     let epochs = instances.iter().map(|each| each.epochs.len()).max().unwrap_or_default();
     let points: Vec<Vec<Vec<f64>>> = experiments
@@ -165,13 +167,14 @@ fn cell(
         name: name.to_owned(),
         counts: [
             of(Fate::Scored),
-            count(&|each| each.played > 0.5),
-            count(&|each| each.lost > 0.5),
+            count(&|each| each.has_outcome() && each.played > 0.5),
+            count(&|each| each.has_outcome() && each.lost > 0.5),
             of(Fate::Limit),
             of(Fate::Error),
             of(Fate::Missing),
             of(Fate::Unscored),
         ],
+        without_outcome: count(&|each| each.fate == Fate::Scored && !each.has_outcome()),
         level: settings.level,
         instances: u32::try_from(instances.len()).unwrap_or(u32::MAX),
         epochs: u32::try_from(epochs).unwrap_or(u32::MAX),
