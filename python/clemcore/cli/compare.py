@@ -99,7 +99,9 @@ def _cells(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _p(value: float) -> str:
+def _p(value: float | None) -> str:
+    if value is None:  # the difference is not a number
+        return ""
     return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"  # noqa: PLR2004 - as many decimals are shown
 
 

@@ -178,6 +178,32 @@ def test_an_infinite_difference_is_not_a_number(clem: Clem) -> None:
     done = clem("compare", "a", "b", "--across")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split("\t")[5] == "not a number"
+    assert done.stdout.splitlines()[0].split("\t")[7:9] == ["", ""]
+
+
+def test_an_infinite_score_makes_no_rank_certain(clem: Clem) -> None:
+    for number in range(20):
+        write(Path("results/a"), number, math.inf if number == 0 else 90.0 + number % 3)
+        write(Path("results/b"), number, 40.0)
+        write(Path("results/c"), number, 10.0 + number % 3)
+    found = json.loads(clem("compare", "a", "b", "c", "--across", "--json").stdout)
+    ranks = {each["name"]: each["rank"] for each in found["models"]}
+    assert ranks["a"] == {"best": 1, "worst": 3}
+    assert ranks["b"] == {"best": 1, "worst": 2}
+    [of_all, *_] = found["pairs"][0]["differences"]
+    assert (of_all["difference"], of_all["p"], of_all["p_holm"]) == (None, None, None)
+
+
+def test_a_single_game_has_the_interval_of_all_games(clem: Clem) -> None:
+    for number in range(12):
+        write(Path("results/a"), number, float(number * number % 37))
+        write(Path("results/b"), number, float(number * 31 % 17))
+    write(Path("results/a"), 0, 1.0, game="chess")
+    found = json.loads(clem("compare", "a", "b", "--across", "--json").stdout)
+    whole, only = found["pairs"][0]["differences"]
+    assert (whole["game"], only["game"], whole["left_out"], only["left_out"]) == (None, "taboo", 1, 0)
+    for name in ("difference", "interval", "p", "instances"):
+        assert whole[name] == only[name]
 
 
 def test_what_cannot_be_compared_is_said(clem: Clem) -> None:

@@ -31,7 +31,8 @@ pub struct Difference {
     pub level: f64,
     /// Its interval, or why there is none.
     pub interval: Result<Interval, &'static str>,
-    /// The probability of so large a difference if there is none, times the looks at cells that stopped early.
+    /// The probability of so large a difference if there is none, times the looks at cells that stopped early; NaN
+    /// if the difference is not a finite number.
     pub p: f64,
     /// The same, corrected for all pairs.
     pub p_holm: f64,
@@ -161,7 +162,8 @@ fn difference(
     let is_in_range = games.iter().all(|each| each.is_in_range);
     let settings = &Settings { level, ..*settings };
     let (interval, p) = remembered(&strata, value, is_in_range, settings, &label, memory);
-    let p = (looks * p).min(1.0);
+    // What is not a number is not evidence for anything.
+    let p = if value.is_finite() { (looks * p).min(1.0) } else { f64::NAN };
     Difference {
         game: game.map(str::to_owned),
         instances: u32::try_from(values.len()).unwrap_or(u32::MAX),
@@ -271,8 +273,13 @@ fn pairing(
         found.iter().map(|each| difference(&[each], Some(each.name), settings, names, memory)).collect();
     differences.retain(|each| each.instances > 0);
     if !differences.is_empty() {
-        let all: Vec<&Shared<'_>> = found.iter().collect();
-        let mut whole = difference(&all, None, settings, names, memory);
+        let mut whole = if let [only] = differences.as_slice() {
+            // The same instances give the same interval, whatever they are called.
+            let left_out = found.iter().map(|each| each.left_out).sum();
+            Difference { game: None, left_out, ..only.clone() }
+        } else {
+            difference(&found.iter().collect::<Vec<_>>(), None, settings, names, memory)
+        };
         let of = |game: &&Game| game.experiments.iter().map(|each| each.instances.len()).sum::<usize>();
         whole.left_out += u32::try_from(single.iter().map(of).sum::<usize>()).unwrap_or(u32::MAX);
         differences.insert(0, whole);
@@ -292,11 +299,14 @@ fn correct(pairs: &mut [Pairing]) {
             .flat_map(|pair| &mut pair.differences)
             .filter(|each| each.game == game)
             .collect();
-        let adjusted = holm(&family.iter().map(|each| each.p).collect::<Vec<_>>());
         let of_success = holm(&family.iter().map(|each| each.success_p).collect::<Vec<_>>());
-        for (each, (p, success_p)) in family.iter_mut().zip(adjusted.into_iter().zip(of_success)) {
-            each.p_holm = p;
+        for (each, success_p) in family.iter_mut().zip(of_success) {
             each.success_p_holm = success_p;
+        }
+        family.retain(|each| !each.p.is_nan());
+        let adjusted = holm(&family.iter().map(|each| each.p).collect::<Vec<_>>());
+        for (each, p) in family.iter_mut().zip(adjusted) {
+            each.p_holm = p;
         }
     }
 }
@@ -319,7 +329,7 @@ fn counts(model: &Model) -> [u32; 7] {
     let mut counts = [0; 7];
     let instances = model.games.iter().flat_map(|each| &each.experiments).flat_map(|each| &each.instances);
     for episode in instances.flat_map(|each| &each.epochs) {
-        let at = match episode.fate {
+        let at = match episode.counted_as() {
             Fate::Scored => 0,
             Fate::Limit => 3,
             Fate::Error => 4,
@@ -327,8 +337,8 @@ fn counts(model: &Model) -> [u32; 7] {
             Fate::Unscored => 6,
         };
         counts[at] += 1;
-        counts[1] += u32::from(episode.played > 0.5);
-        counts[2] += u32::from(episode.lost > 0.5);
+        counts[1] += u32::from(episode.has_outcome() && episode.played > 0.5);
+        counts[2] += u32::from(episode.has_outcome() && episode.lost > 0.5);
     }
     counts
 }
