@@ -247,7 +247,7 @@ REFUSED = [
     ("g3", "there is no game 'g3': there are: g1, g2, plain, empty"),
     ("plian", "did you mean 'plain'"),
     ({"benchmark": ["9"]}, r"no game belongs to benchmark \['9'\]: the versions are 2.0, 3.0"),
-    ('{"main_game": "g"', "line 1, column 18"),
+    ('{"main_game": "g"', "was never closed at line 1, column 1"),
     ({"main_game": "x"}, r"no game matches .* \(folders without a master.py: .*/c\)"),
     ("", "a game name must be a non-empty string"),
     ({1: 2}, "field names of a game must be strings"),
