@@ -191,8 +191,8 @@ def _without_outcome(figures: dict[str, Any]) -> list[str]:
             if number := cell.get("without_outcome", 0):
                 what = "1 episode has scores" if number == 1 else f"{number} episodes have scores"
                 lines.append(
-                    f'{name}, {game}: {what} without an "Aborted" from 0 to 1, so nobody knows whether they were '
-                    "played, and the clemscore is incomplete. Correct the scorer and run 'clem score --force'"
+                    f'{name}, {game}: {what} without an "Aborted" from 0 to 1, so nobody knows what was played '
+                    "to its end, and the clemscore is incomplete. Correct the scorer and run 'clem score --force'"
                 )
     return lines
 
