@@ -14,6 +14,7 @@ from clemcore.clemgame.metrics import (
     METRIC_REQUEST_SUCCESS_RATIO,
     METRIC_SUCCESS,
 )
+from clemcore.clemgame.score_values import fault_of
 
 _RANGES: dict[str, tuple[float, float]] = {
     BENCH_SCORE: (0, 100),
@@ -42,8 +43,8 @@ def remarks_on_scores(spec: Any, scorer: Any, lines: Mapping[str, tuple[str, int
         if value is None:
             continue
         if isinstance(value, bool):
-            message = f"the score '{name}' is {value}: the evaluation needs numbers, log {int(value)} instead"
-            yield Remark(WARNING, message, "scores", *at)
+            fault = fault_of(value, is_main=name == BENCH_SCORE)
+            yield Remark(WARNING, f"the score '{name}' {fault}", "scores", *at)
             continue
         if not isinstance(value, (int, float)) and not hasattr(value, "__float__"):
             if name in ranges:

@@ -56,7 +56,7 @@ class Mark:
         self._file.flush()
         self._map = mmap.mmap(self._file.fileno(), _HEAD)
         self._file.seek(0, os.SEEK_END)
-        # Somebody who has asked for the stacks of a crash gets them where they want them.
+        # If faulthandler is enabled already, the user has chosen where it writes the stacks of a crash.
         self._gets_crashes = not faulthandler.is_enabled()
         if self._gets_crashes:
             faulthandler.enable(self._file)

@@ -261,10 +261,10 @@ def _newer_files(old: manifest.Json, refused: Sequence[manifest.Change], games: 
         since = datetime.fromisoformat(old["created"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return []
+    changed = {change.what for change in refused}
     lines = []
     for game in games:
         name = game.spec.game_name
-        changed = {change.what for change in refused}
         if changed & {f"game '{name}', code", f"game '{name}', resources"}:
             files = newer_files(game.spec, since)
             more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""

@@ -32,7 +32,7 @@ from clemcore.errors import ClemcoreError
 SCORES = "scores.json"
 # Different warnings of one job that are shown.
 _MOST_WARNINGS = 20
-# Facts about scored episodes that are told at once, unless the process is careful.
+# So many scored episodes are reported in one message; a careful process sends one for each episode.
 _AT_ONCE = 25
 
 
