@@ -12,10 +12,15 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from clemcore.clemgame.resources import store_file, store_results_file
+from clemcore.clemgame.layout.jsonfile import json_text, write_whole
+from clemcore.clemgame.legacy.passed_on import passed_on
+from clemcore.clemgame.resources import store_results_file
 from clemcore.clemgame.score_values import fault_of, storable
+
+if not TYPE_CHECKING:  # programs for 3.7.2 may import this name from here
+    __getattr__ = passed_on(__name__, "store_file")
 
 # Whether the players broke the rules of the dialogue (1) or not (0), once per episode.
 METRIC_ABORTED = "Aborted"
@@ -143,6 +148,11 @@ class Scores:
         content = storable(data) if file_name.endswith(".json") else data
         store_results_file(self.game_name, content, file_name, dialogue_pair, sub_dir, results_dir)
 
+    def _store(self, folder: str | Path) -> str:
+        path = os.path.join(folder, "scores.json")  # noqa: PTH118 - a text, as _on_store_scores gets it
+        write_whole(path, json_text(self.scores, storable))
+        return path
+
     def _take_over(self, interactions: dict[str, Any]) -> None:
         for key in (KEY_META, "player_models", KEY_PLAYERS):
             if key in interactions:
@@ -239,7 +249,7 @@ class ScorerBase(Scores):
         """
         if below:
             interactions_dir = Path(interactions_dir).joinpath(below[0], self.game_name, *below[1:])
-        store_file(storable(self.scores), "scores.json", interactions_dir)
+        self._store(interactions_dir)
 
 
 # What a scorer of 3.x defines, and what only one of 2.x does.
@@ -287,14 +297,17 @@ class GameScorer(ScorerBase):
     @final
     def score_rounds(self, interactions: dict[str, Any]) -> None:
         """Compute the scores of all rounds."""
-        for index, events in enumerate(interactions["turns"]):
-            requests = _logged(interactions, METRIC_REQUEST_COUNT)[index]
-            parsed = _logged(interactions, METRIC_REQUEST_COUNT_PARSED)[index]
-            self.log_round_score(index, METRIC_REQUEST_COUNT, requests)
-            violated = _logged(interactions, METRIC_REQUEST_COUNT_VIOLATED)[index]
-            self.log_round_score(index, METRIC_REQUEST_COUNT_VIOLATED, violated)
-            self.log_round_score(index, METRIC_REQUEST_COUNT_PARSED, parsed)
-            self.log_round_score(index, METRIC_REQUEST_SUCCESS_RATIO, ratio_of(parsed, requests))
+        rounds = interactions["turns"]
+        if not rounds:
+            return
+        requests = _logged(interactions, METRIC_REQUEST_COUNT)
+        violated = _logged(interactions, METRIC_REQUEST_COUNT_VIOLATED)
+        parsed = _logged(interactions, METRIC_REQUEST_COUNT_PARSED)
+        for index, events in enumerate(rounds):
+            self.log_round_score(index, METRIC_REQUEST_COUNT, requests[index])
+            self.log_round_score(index, METRIC_REQUEST_COUNT_VIOLATED, violated[index])
+            self.log_round_score(index, METRIC_REQUEST_COUNT_PARSED, parsed[index])
+            self.log_round_score(index, METRIC_REQUEST_SUCCESS_RATIO, ratio_of(parsed[index], requests[index]))
             self.compute_round_score(index, events)
 
     def compute_round_score(self, round_idx: int, round_events: list[dict[str, Any]]) -> None:
@@ -341,7 +354,7 @@ class GameScorer(ScorerBase):
                 f"{type(self).__name__} computed no '{BENCH_SCORE}', which the evaluation needs: call "
                 f"log_episode_score(BENCH_SCORE, value) in compute_episode_scores()"
             )
-        self._on_store_scores(store_file(storable(self.scores), "scores.json", interactions_dir))
+        self._on_store_scores(self._store(interactions_dir))
 
     def _on_store_scores(self, file_path: str) -> None:
         """Do something after the file was written."""

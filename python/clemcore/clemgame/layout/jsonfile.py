@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,13 @@ def indented(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) if data is None else data.decode()
 
 
-def json_text(value: Any) -> bytes:
+def json_text(value: Any, as_json: Callable[[Any], Any] | None = None) -> bytes:
     """Return a value as the content of a JSON file; what JSON cannot hold is kept visibly, and keys are masked.
+
+    Args:
+        value: the value.
+        as_json: returns a copy of the value that JSON can hold; called only if the value is more than that, because
+            a copy takes as long as the text.
 
     Examples:
         >>> json_text({"meta": {}, "Main Score": float("nan")}).decode().split()
@@ -48,7 +54,7 @@ def json_text(value: Any) -> bytes:
     """
     data = json_indented(value)
     if data is None:
-        data = _by_python(value)
+        data = _by_python(value if as_json is None else as_json(value))
     return secrets.scrub_json(data)
 
 

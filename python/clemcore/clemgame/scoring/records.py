@@ -105,9 +105,9 @@ class Records:
         for name in ("interactions.json", "instance.json"):
             path = f"{source.folder}/{name}"
             try:
-                with open(path, "rb") as file:  # noqa: PTH123 - a run has many
+                with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a run has many
                     states.append(state_of(file.fileno()))
-                    files.append(file.read())
+                    files.append(file.readall())
             except FileNotFoundError:
                 states.append(None)
                 files.append(b"")

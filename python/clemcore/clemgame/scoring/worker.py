@@ -186,7 +186,7 @@ class _Job:
 @contextlib.contextmanager
 def _staying_here() -> Iterator[None]:
     """Go back to the working directory after the block: paths of results may be relative to it."""
-    home = Path.cwd()
+    home = os.getcwd()  # noqa: PTH109 - for each episode
     try:
         yield
     finally:
@@ -196,8 +196,8 @@ def _staying_here() -> Iterator[None]:
 def _written(scorer: Any, path: str) -> tuple[bytes, list[int]]:
     """Return the scores that a scorer wrote, with the state of the file."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a run has many
-            data, status = file.read(), os.fstat(file.fileno())
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a run has many
+            data, status = file.readall(), os.fstat(file.fileno())
     except FileNotFoundError:
         where = _place_of(type(scorer).store_scores)
         raise ValueError(f"store_scores() wrote no {SCORES}{where}: call super().store_scores(…)") from None
