@@ -78,6 +78,7 @@ def _main(model: str, log: str, delay: float, port: int, about: dict[str, Any]) 
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # as in the counting server
 
         def do_GET(self) -> None:
             self._send({"object": "list", "data": [{"id": model, "object": "model", **about}]})
