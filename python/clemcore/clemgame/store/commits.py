@@ -50,12 +50,14 @@ class Commits:
         self._name = str(path.absolute())  # a game may change the working directory
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        # Queries wait for each other here, so that a commit waits for one of them and not for all.
+        self._queries = threading.Lock()
         self._pending: deque[_Waiting] = deque()
         self._fault: StoreError | None = None
         self._has_begun = False
         self._identity = _identity(self._name)
         self._version = self._data_version()
-        forks.guard(self, "_lock", in_child=Commits._start_in_child)
+        forks.guard(self, "_queries", "_lock", in_child=Commits._start_in_child)
 
     def _start_in_child(self) -> None:
         _inherited.append(self._connection)
@@ -94,7 +96,7 @@ class Commits:
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query, with what was written so far."""
         self._check()
-        with self._lock:
+        with self._queries, self._lock:
             try:
                 return self._connection.execute(statement, values).fetchall()
             except sqlite3.Error as fault:
