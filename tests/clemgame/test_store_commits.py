@@ -32,14 +32,16 @@ def test_a_commit_does_not_wait_for_all_queries(tmp_path: Path) -> None:
     for reader in readers:
         reader.start()
     waited = []
-    for number in range(20):
-        time.sleep(0.01)
-        before = len(done)
-        commits.now(("INSERT INTO numbers VALUES (?)", (number,)))
-        waited.append(len(done) - before)
-    over.set()
-    for reader in readers:
-        reader.join()
+    try:
+        for number in range(20):
+            time.sleep(0.01)
+            before = len(done)
+            commits.now(("INSERT INTO numbers VALUES (?)", (number,)))
+            waited.append(len(done) - before)
+    finally:
+        over.set()
+        for reader in readers:
+            reader.join()
     assert commits.rows("SELECT count(*) FROM numbers") == [(20,)]
     commits.close()
     assert statistics.median(waited) < READERS / 2
