@@ -18,8 +18,6 @@ from support.remote import make_model, open_model
 from support.tiny_games import Stage
 from support.wire_server import Answer, Received, WireServer, completion
 
-# Seconds that an answer may be on its way into the store; more than on an idle machine.
-_LATE = 0.25
 TESTS = Path(__file__).parents[2]
 
 
@@ -87,27 +85,26 @@ def test_a_budget_is_kept_within_one_call(stage: Stage, wire_server: WireServer,
 @pytest.mark.slow
 def test_killed_runs_ask_for_nothing_that_was_answered(tmp_path: Path, wire_server: WireServer) -> None:
     answered = _at_random(wire_server, 0.1)
-    folder = tmp_path / "run"
+    folder, live = tmp_path / "run", 50
     code = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
 from pathlib import Path
 from support.remote import open_model
 from support.tiny_games import Stage
-model = open_model({wire_server.url!r}, {{"temperature": 1.0}}, max_connections=50)
+model = open_model({wire_server.url!r}, {{"temperature": 1.0}}, max_connections={live})
 stage = Stage(Path({str(folder)!r}))
-print(stage.play(stage.game(size=60, rounds=5), model, concurrency=50).counts)
+print(stage.play(stage.game(size=60, rounds=5), model, concurrency={live}).counts)
 """
     draw = random.Random(2)
-    kills = []
-    for _ in range(6):
+    kills = 6
+    for _ in range(kills):
         process = subprocess.Popen([sys.executable, "-c", code])
         before = len(wire_server.requests)
         while len(wire_server.requests) < before + 30 and process.poll() is None:
             time.sleep(0.005)
         time.sleep(draw.random() * 0.5)
         process.kill()
-        kills.append(time.monotonic())
         process.wait()
     subprocess.run([sys.executable, "-c", code], check=True)
     assert set(Stage(folder).states().values()) == {"played"}
@@ -116,8 +113,7 @@ print(stage.play(stage.game(size=60, rounds=5), model, concurrency=50).counts)
     for seed, moment in answered:
         times[seed].append(moment)
     assert len(times) == 600
-    # Asked again is only what came so late that a kill was first: the answers of one moment.
-    lost = [moment for moments in times.values() for moment in moments[:-1]]
-    lags = [min((kill - moment for kill in kills if kill > moment - 0.2), default=99.0) for moment in lost]
-    assert max(lags, default=0.0) < _LATE
+    # An episode asks again only for the one answer that was not in the store when its run was killed. How late that
+    # may be is measured by tests/clemgame/test_killed_runs.py.
+    assert sum(len(moments) - 1 for moments in times.values()) <= live * kills
     assert threading.active_count() < 200
