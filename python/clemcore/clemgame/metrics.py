@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from clemcore.clemgame.layout.jsonfile import json_text, write_whole
+from clemcore.clemgame.layout.jsonfile import write_json
 from clemcore.clemgame.legacy.passed_on import passed_on
 from clemcore.clemgame.resources import store_results_file
 from clemcore.clemgame.score_values import fault_of, storable
@@ -150,7 +150,7 @@ class Scores:
 
     def _store(self, folder: str | Path) -> str:
         path = os.path.join(folder, "scores.json")  # noqa: PTH118 - a text, as _on_store_scores gets it
-        write_whole(path, json_text(self.scores, storable))
+        write_json(path, self.scores, storable)
         return path
 
     def _take_over(self, interactions: dict[str, Any]) -> None:

@@ -90,13 +90,18 @@ def _finite(value: Any, name: str, names: dict[str, None]) -> Any:
     return value
 
 
-def write_json(path: Path | str, value: Any) -> None:
+def write_json(path: Path | str, value: Any, as_json: Callable[[Any], Any] | None = None) -> None:
     """Write a value into a JSON file, as a whole or not at all; its folder is made if it is missing.
+
+    Args:
+        path: the file.
+        value: the value.
+        as_json: as for :func:`json_text`.
 
     Raises:
         OSError: the file cannot be written; an old one is as it was.
     """
-    write_whole(str(path), json_text(value))
+    write_whole(str(path), json_text(value, as_json))
 
 
 def write_whole(path: str, data: bytes) -> None:
