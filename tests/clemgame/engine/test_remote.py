@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import subprocess
@@ -116,4 +117,10 @@ print(stage.play(stage.game(size=60, rounds=5), model, concurrency={live}).count
     # An episode asks again only for the one answer that was not in the store when its run was killed. How late that
     # may be is measured by tests/clemgame/test_killed_runs.py.
     assert sum(len(moments) - 1 for moments in times.values()) <= live * kills
+    reader = Stage(folder).reader()
+    for key in reader.states():
+        records = [json.loads(call.record) for call in reader.calls(key)]
+        asked = [times[record["clemcore"]["gen_args"]["sent"]["seed"]] for record in records]
+        assert len(asked) == 10
+        assert all(max(one) < min(following) for one, following in itertools.pairwise(asked))
     assert threading.active_count() < 200
